@@ -1,0 +1,1 @@
+"""GaINeR for nerfstudio: a picture as Gaussians on a plane that a person can move."""

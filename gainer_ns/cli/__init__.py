@@ -1,0 +1,1 @@
+"""The `gainer` command: arguments in, calls out."""

@@ -1,0 +1,184 @@
+"""From a point to a feature: its K nearest Gaussians, averaged by Gaussian weight (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gainer_ns.encodings.hash_grid import HashGridAtPoints, HashGridConfig
+from gainer_ns.gaussians.aggregation import AggregationMatrix, differentiable_weights, gaussian_weights
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
+
+
+@dataclass
+class KNNEncodingConfig:
+    """How points read Gaussians."""
+
+    num_neighbours: int = 16
+    """K: how many Gaussians a point reads."""
+    radius: float = 10.0
+    """Farthest distance at which a Gaussian is read, in spacings of the means."""
+    sigma: float = 0.64
+    """Standard deviation with which the Gaussians start, in spacings of the means."""
+    covariances: Literal["shared", "diagonal", "full"] = "shared"
+    """One frozen round covariance for all, or learned ones: axis-aligned, or any ellipse."""
+    features: Literal["table", "hash-grid"] = "table"
+    """Whether each Gaussian has a feature of its own, or reads it from a hash grid until it is baked."""
+    feature_dim: int = 8
+    """Length of a feature; hash-grid features have one for each level and feature of the grid instead."""
+    hash_grid: HashGridConfig = field(default_factory=HashGridConfig)
+    """The hash grid, where features come from one."""
+
+
+class PointReading(NamedTuple):
+    """What a set of points that stand still reads, found once.
+
+    Attributes:
+        matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made.
+        neighbours: The neighbours behind it; None where covariances are frozen and nobody needs them again.
+        offsets: [m, k, d] from each neighbour's mean to the point; None likewise.
+    """
+
+    matrix: AggregationMatrix
+    neighbours: Neighbours | None
+    offsets: Float[Tensor, "m k d"] | None
+
+
+class GaussianKNNEncoding(nn.Module):
+    """Gaussians whose means stand still, and the features that points read from them.
+
+    Args:
+        config: How points read Gaussians.
+        means: [n, d], d = 2 or 3.
+        spacing: Typical distance of neighbouring means, which sigma and radius are multiples of.
+        unit_box: (origin [d], side) of the square or cube that holds the means; the hash grid spans it.
+        seed: Seed of the initial features.
+    """
+
+    means: Float[Tensor, "n d"]
+
+    def __init__(
+        self,
+        config: KNNEncodingConfig,
+        means: Float[Tensor, "n d"],
+        spacing: float,
+        *,
+        unit_box: tuple[Float[Tensor, " d"], float],
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.radius = config.radius * spacing
+        self.sigma = config.sigma * spacing
+        count, dimensions = means.shape
+        self.register_buffer("means", means.clone())
+        entries = dimensions * (dimensions + 1) // 2
+        learned = config.covariances != "shared"
+        # Lower triangle of the precisions' Cholesky factors, in units of 1 / sigma; the diagonal as logarithms.
+        factors = torch.zeros(count if learned else 1, entries)
+        self.precision_factors = nn.Parameter(factors, requires_grad=learned)
+        self.hash_grid: HashGridAtPoints | None = None
+        self.features_table: nn.Parameter | None = None
+        if config.features == "hash-grid":
+            origin, side = unit_box
+            self.hash_grid = HashGridAtPoints(config.hash_grid, (means - origin) / side, seed=seed)
+            self.feature_dim = self.hash_grid.output_dim
+        else:
+            self.feature_dim = config.feature_dim
+            self.features_table = nn.Parameter(torch.zeros(count, config.feature_dim))
+        self._index: NeighbourIndex | None = None
+
+    def __len__(self) -> int:
+        return self.means.shape[0]
+
+    @property
+    def features(self) -> Float[Tensor, "n f"]:
+        """The Gaussians' features, from their table or from the hash grid at their means."""
+        if self.hash_grid is not None:
+            return self.hash_grid()
+        assert self.features_table is not None
+        return self.features_table
+
+    @property
+    def precisions(self) -> Float[Tensor, "s d d"]:
+        """Inverse covariances, differentiable where they are learned; one row when all share one."""
+        dimensions = self.means.shape[1]
+        rows, columns = torch.tril_indices(dimensions, dimensions)
+        on_diagonal = (rows == columns).to(self.precision_factors.device)
+        factors = torch.where(on_diagonal, self.precision_factors.exp(), self.precision_factors)
+        if self.config.covariances == "diagonal":
+            factors = factors * on_diagonal
+        lower = factors.new_zeros(len(factors), dimensions, dimensions)
+        lower[:, rows, columns] = factors / self.sigma
+        return lower @ lower.transpose(1, 2)
+
+    def gaussian_set(self) -> GaussianSet:
+        """The Gaussians as they are now, baked: plain tensors without the hash grid."""
+        with torch.no_grad():
+            covariances = torch.linalg.inv(self.precisions)
+            return GaussianSet(self.means, covariances, self.features.detach(), self.radius)
+
+    @torch.no_grad()
+    def bake(self) -> None:
+        """Turns hash-grid features into a table and drops the grid; does nothing where there is none."""
+        if self.hash_grid is not None:
+            self.features_table = nn.Parameter(self.hash_grid().detach().clone())
+            self.hash_grid = None
+
+    def read(self, points: Float[Tensor, "m d"], *, within: NeighbourIndex | None = None) -> PointReading:
+        """Finds what points read, to be used with :meth:`forward` as often as wanted.
+
+        Args:
+            points: Where features are wanted.
+            within: An index over the means; None for this encoding's own.
+        """
+        with torch.no_grad():
+            neighbours = (within or self.index).query(points, self.config.num_neighbours)
+            weights = gaussian_weights(points, neighbours, self.means, self.precisions)
+            matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(self))
+            if not self.precision_factors.requires_grad:
+                return PointReading(matrix, None, None)
+            offsets = points[:, None] - self.means[neighbours.indices.clamp(min=0).long()]
+            return PointReading(matrix, neighbours, offsets)
+
+    def forward(self, reading: PointReading, features: Float[Tensor, "n f"] | None = None) -> Float[Tensor, "m f"]:
+        """Aggregated features, differentiable in the features and in learned covariances.
+
+        Args:
+            reading: What the points read.
+            features: Features of the Gaussians, for callers that read several sets of points; None to make them.
+        """
+        features = self.features if features is None else features
+        if reading.neighbours is None or reading.offsets is None:
+            return reading.matrix.aggregate(features)
+        weights = differentiable_weights(reading.offsets, reading.neighbours, self.precisions)
+        return reading.matrix.aggregate(features, weights[reading.neighbours.valid])
+
+    @property
+    def index(self) -> NeighbourIndex:
+        """The index over the means, built on first use."""
+        if self._index is None or self._index.device != self.means.device:
+            self._index = NeighbourIndex(self.means, self.radius)
+        return self._index
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Takes the sizes of what is loaded, and bakes itself where the checkpoint is baked."""
+        self._index = None
+        means = state_dict.get(f"{prefix}means")
+        if means is not None:
+            self.means = self.means.new_empty(means.shape)
+        factors = state_dict.get(f"{prefix}precision_factors")
+        if factors is not None:
+            self.precision_factors.data = self.precision_factors.new_empty(factors.shape)
+        table = state_dict.get(f"{prefix}features_table")
+        if table is not None:
+            self.hash_grid = None
+            if self.features_table is None:
+                self.features_table = nn.Parameter(table.new_empty(table.shape, device=self.means.device))
+            self.features_table.data = self.features_table.new_empty(table.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)

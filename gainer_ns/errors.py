@@ -1,0 +1,17 @@
+"""What a user can get wrong, said in one line."""
+
+
+class GainerError(ValueError, SystemExit):
+    """A mistake that the user can mend.
+
+    To a caller of the library it is a ``ValueError``. Where nobody catches it, Python treats it as the ``SystemExit``
+    that it also is: the one line goes to standard error, without a traceback, and the exit status is 1. That holds
+    inside nerfstudio's own commands too, which know nothing of this package.
+
+    Args:
+        message: One line that names the thing, what is wrong with it, and the remedy.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message

@@ -1,0 +1,292 @@
+"""How far two pictures are apart, in numbers.
+
+Pictures are float arrays or tensors with colours last, black at 0 and white at 1. Everything is summed in float64: a
+fit of 100 dB is wrong by 1e-5, where float32 sums start to lie. Numbers are computed on the first picture's device.
+"""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+
+logger = logging.getLogger(__name__)
+
+Samples: TypeAlias = Float[np.ndarray, "*pixels c"] | Float[Tensor, "*pixels c"]
+Picture: TypeAlias = Float[np.ndarray, "h w c"] | Float[Tensor, "h w c"]
+Mask: TypeAlias = Bool[np.ndarray, "*pixels"] | Bool[Tensor, "*pixels"]
+
+MS_SSIM_WINDOW = 11
+"""Width in px of the Gaussian window that the authors of (MS-)SSIM use."""
+MS_SSIM_SIGMA = 1.5
+"""Standard deviation in px of that window."""
+MS_SSIM_HALVINGS = 4
+"""How often MS-SSIM halves a picture; the window has to fit into the smallest."""
+LPIPS_SMALLEST_SIDE = 31
+"""Side in px below which AlexNet's second pooling has nothing left to pool."""
+
+
+class PictureMetrics(NamedTuple):
+    """What :func:`compare` measures; None where a measure is not defined or its weights are not on this machine."""
+
+    psnr: float
+    """Peak signal-to-noise ratio in dB, on the clamped float colours; inf when equal."""
+    psnr_8bit: float
+    """The same in dB between the two 8-bit files that the pictures would be stored as."""
+    exact_share: float
+    """Share, 0 to 1, of the pixels that are equal in every channel of those 8-bit files."""
+    ms_ssim: float | None
+    """Multi-scale structural similarity, 1 when equal."""
+    lpips: float | None
+    """Learned perceptual distance (AlexNet), 0 when equal."""
+
+
+def compare(rendered: Picture, target: Picture, mask: Mask | None = None) -> PictureMetrics:
+    """Measures a rendered picture against the one it should be.
+
+    Both are clamped to [0, 1] first, as on a screen or in a file: a decoder without a sigmoid may overshoot, and nobody
+    sees that. With a mask the window-based measures, MS-SSIM and LPIPS, are None: their windows would see the hole.
+
+    Args:
+        rendered: Colours [h, w, 3] (or 1 or 4 channels; LPIPS is then None).
+        target: Colours of the same shape.
+        mask: True [h, w] at the pixels to count; all of them when None.
+
+    Returns:
+        The five numbers; LPIPS is None wherever :func:`lpips` is.
+
+    Raises:
+        GainerError: The shapes differ, the colours are not floats, or the mask is empty or of another shape.
+    """
+    a, b = float64_pair(rendered, target)
+    a, b = a.clamp(0, 1), b.clamp(0, 1)
+    return PictureMetrics(
+        psnr=psnr(a, b, mask=mask),
+        psnr_8bit=psnr_8bit(a, b, mask=mask),
+        exact_share=exact_share(a, b, mask=mask),
+        ms_ssim=ms_ssim(a, b) if mask is None else None,
+        lpips=lpips(a, b) if mask is None and a.shape[-1] == 3 else None,
+    )
+
+
+def psnr(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
+    """Peak signal-to-noise ratio, -10 log10 of the mean squared error, for a peak of 1.
+
+    Nothing is clamped or rounded. The mean runs over pixels and channels alike.
+
+    Args:
+        a: Colours [..., c].
+        b: Colours of the same shape.
+        mask: True [...] at the pixels to count; all of them when None.
+
+    Returns:
+        dB; inf when equal, nan when a counted colour is not a number.
+
+    Raises:
+        GainerError: As in :func:`compare`.
+    """
+    return _decibels(*_counted(a, b, mask))
+
+
+def psnr_8bit(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
+    """PSNR between the 8-bit files: both sides are clamped to [0, 1] and rounded to 255 steps first.
+
+    Args:
+        a: Colours [..., c].
+        b: Colours of the same shape.
+        mask: True [...] at the pixels to count; all of them when None.
+
+    Returns:
+        dB; inf when every stored value is equal.
+
+    Raises:
+        GainerError: As in :func:`compare`.
+    """
+    first, second = _counted(a, b, mask)
+    return _decibels(_levels(first, 255) / 255, _levels(second, 255) / 255)
+
+
+def exact_share(a: Samples, b: Samples, max_value: int = 255, *, mask: Mask | None = None) -> float:
+    """Share of the pixels whose every channel is stored as the same integer.
+
+    Args:
+        a: Colours [..., c].
+        b: Colours of the same shape.
+        max_value: The integer that white is stored as: 255 for 8 bits, 65535 for 16.
+        mask: True [...] at the pixels to count; all of them when None.
+
+    Returns:
+        0 to 1. A colour that is not a number equals nothing.
+
+    Raises:
+        GainerError: As in :func:`compare`.
+    """
+    first, second = _counted(a, b, mask)
+    same = (_levels(first, max_value) == _levels(second, max_value)).all(dim=-1)
+    return same.double().mean().item()
+
+
+def ms_ssim_window(height: int, width: int) -> int | None:
+    """Width in px of the window that :func:`ms_ssim` slides over a picture.
+
+    It is 11 px for a shorter side above 160 px, and else the largest odd width w of at least 3 px with
+    16 (w - 1) < shorter side: 9 above 128, 7 above 96, 5 above 64, 3 above 32 px, and None up to 32 px.
+    """
+    shorter = min(height, width)
+    fitting = (w for w in range(MS_SSIM_WINDOW, 2, -2) if (w - 1) * 2**MS_SSIM_HALVINGS < shorter)
+    return next(fitting, None)
+
+
+def ms_ssim(a: Picture, b: Picture) -> float | None:
+    """Multi-scale structural similarity over five scales, mean over the channels.
+
+    A picture too small for the usual 11 px window gets the smaller one of :func:`ms_ssim_window`, with its standard
+    deviation reduced alike. Such numbers compare methods on one picture, but not with those of larger pictures.
+
+    Args:
+        a: Colours [h, w, c], not clamped here.
+        b: Colours of the same shape.
+
+    Returns:
+        At most 1, which is "equal"; None where the shorter side is 32 px or less.
+
+    Raises:
+        GainerError: As in :func:`compare`.
+
+    Source:
+        Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003.
+    """
+    from pytorch_msssim import ms_ssim as measure  # here, so that importing this module stays light
+
+    first, second = float64_pair(a, b)
+    width = ms_ssim_window(*first.shape[:2])
+    if width is None:
+        return None
+    window = _gaussian(width).to(first.device).expand(first.shape[-1], 1, 1, width)
+    return measure(_batch(first), _batch(second), data_range=1.0, win=window).item()
+
+
+def lpips(a: Picture, b: Picture) -> float | None:
+    """Learned perceptual distance between two pictures, by AlexNet's features.
+
+    Never reaches the network: AlexNet's weights are used when they already lie in torch hub's cache, where torchvision
+    puts them, and else there is no number.
+
+    Args:
+        a: Colours [h, w, 3], clamped to [0, 1] here because the network is defined there only.
+        b: Colours of the same shape.
+
+    Returns:
+        0 when equal; None without the weights or where the shorter side is below 31 px.
+
+    Raises:
+        GainerError: As in :func:`compare`; the pictures have no three channels; or the file of weights is damaged.
+
+    Source:
+        Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR 2018.
+    """
+    first, second = float64_pair(a, b)
+    if first.ndim != 3 or first.shape[-1] != 3:
+        raise GainerError(f"LPIPS compares pictures [h, w, 3], but these are {list(first.shape)}: drop alpha first")
+    weights = lpips_weights()
+    if not weights.is_file():
+        logger.info("No LPIPS: %s is not there, and nothing is downloaded here", weights)
+        return None
+    if min(first.shape[:2]) < LPIPS_SMALLEST_SIDE:
+        return None
+    network = _lpips_network(str(weights), str(first.device))
+    with torch.no_grad():
+        distance = network(_batch(first).float().clamp(0, 1), _batch(second).float().clamp(0, 1)).item()
+    network.reset()
+    return distance
+
+
+def lpips_weights() -> Path:
+    """Where torchvision would find AlexNet's weights: put the file there to have :func:`lpips`."""
+    from torchvision.models import AlexNet_Weights
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / AlexNet_Weights.DEFAULT.url.rsplit("/", 1)[-1]
+
+
+@lru_cache(maxsize=2)
+def _lpips_network(weights: str, device: str) -> Any:
+    """Builds the network from a file that is known to exist, once for each file and device."""
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    try:
+        network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+    except Exception as error:  # torch.load and load_state_dict raise a dozen types for a damaged file
+        raise GainerError(f"{weights} does not hold AlexNet's weights ({error}): remove or replace it") from error
+    return network.to(device)
+
+
+def float64_pair(a: Samples, b: Samples) -> tuple[Tensor, Tensor]:
+    """Two pictures as float64 tensors on the first one's device, detached.
+
+    Raises:
+        GainerError: The shapes differ or the colours are not floats.
+    """
+    first = _as_float64(a)
+    second = _as_float64(b).to(first.device)
+    if first.shape != second.shape:
+        raise GainerError(f"Pictures of shapes {list(first.shape)} and {list(second.shape)} differ in size: crop one")
+    return first, second
+
+
+def as_mask(mask: Mask, shape: tuple[int, ...]) -> Tensor:
+    """A mask as a boolean tensor.
+
+    Raises:
+        GainerError: It is not boolean, or its shape is not the picture's without the channels, ``shape``.
+    """
+    keep = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask, order="C"))
+    if keep.dtype != torch.bool or tuple(keep.shape) != shape:
+        raise GainerError(f"The mask has to be boolean {list(shape)}, but is {keep.dtype} {list(keep.shape)}")
+    return keep
+
+
+def _counted(a: Samples, b: Samples, mask: Mask | None) -> tuple[Tensor, Tensor]:
+    """The counted pixels of both pictures, [m, c] each."""
+    first, second = float64_pair(a, b)
+    first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
+    if mask is not None:
+        keep = as_mask(mask, tuple(a.shape[:-1])).reshape(-1).to(first.device)
+        first, second = first[keep], second[keep]
+    if first.numel() == 0:
+        raise GainerError("There is no pixel to compare: the picture or the mask is empty")
+    return first, second
+
+
+def _as_float64(picture: Samples) -> Tensor:
+    """The same colours in float64, detached; refuses integers, whose scale nobody stated."""
+    colours = picture.detach() if isinstance(picture, Tensor) else torch.from_numpy(np.array(picture, order="C"))
+    if not colours.is_floating_point():
+        raise GainerError(f"Colours are floats from 0 to 1, not {colours.dtype}: divide by the largest stored value")
+    return colours.double()
+
+
+def _decibels(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB of float64 values with a peak of 1."""
+    return (-10 * torch.log10((a - b).square().mean())).item()
+
+
+def _levels(colours: Tensor, max_value: int) -> Tensor:
+    """The integers 0 to max_value that colours are stored as, still in float64 so that nan stays nan."""
+    return (colours.clamp(0, 1) * max_value).round()
+
+
+def _gaussian(width: int) -> Tensor:
+    """MS-SSIM's window in float64, sum 1; the library's own is in float32, which costs the result four digits."""
+    place = torch.arange(width, dtype=torch.float64) - width // 2
+    return torch.softmax(-0.5 * (place * MS_SSIM_WINDOW / (MS_SSIM_SIGMA * width)).square(), dim=0)
+
+
+def _batch(picture: Tensor) -> Tensor:
+    """[h, w, c] to [1, c, h, w]."""
+    return picture.permute(2, 0, 1)[None]

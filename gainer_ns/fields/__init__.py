@@ -1,0 +1,1 @@
+"""From a feature to colour and density."""

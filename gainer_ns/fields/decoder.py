@@ -1,0 +1,73 @@
+"""From an aggregated feature to colour: an MLP beside a linear path."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from nerfstudio.field_components.mlp import MLP
+from torch import Tensor, nn
+
+BLOCK_ROWS = 1 << 16
+"""How many rows are decoded at once: bounds the memory of the hidden layers."""
+
+
+class Decoder(nn.Module):
+    """``c = 1/2 + S e + MLP(e)``, without a sigmoid: colours are clamped for display only.
+
+    The linear path ``S`` starts with orthonormal rows, so that its gradient neither vanishes nor favours a channel.
+
+    Args:
+        feature_dim: Length ``f`` of a feature.
+        channels: Number of outputs ``c``.
+        hidden_layers: Hidden layers of the MLP; 0 leaves the linear path alone.
+        hidden_dim: Width of a hidden layer.
+        seed: Seed of the initial weights.
+    """
+
+    def __init__(
+        self, feature_dim: int, channels: int = 3, *, hidden_layers: int = 2, hidden_dim: int = 64, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(feature_dim, channels)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            nn.init.orthogonal_(self.linear.weight)
+            nn.init.constant_(self.linear.bias, 0.5)
+            self.mlp = None
+            if hidden_layers > 0:
+                self.mlp = MLP(feature_dim, hidden_layers + 1, hidden_dim, channels, activation=nn.SiLU())
+        self.feature_dim, self.channels = feature_dim, channels
+        self.hidden_layers, self.hidden_dim = hidden_layers, hidden_dim
+
+    def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
+        """Colours of features, unclamped."""
+        colours = self.linear(features)
+        return colours if self.mlp is None else colours + self.mlp(features)
+
+    @torch.no_grad()
+    def features_for(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "m f"]:
+        """The smallest features that the linear path alone decodes to these colours: where a fit begins."""
+        return (colours - self.linear.bias) @ torch.linalg.pinv(self.linear.weight).T
+
+    @torch.no_grad()
+    def decode(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m c"]:
+        """Colours of many features, in blocks of rows."""
+        return torch.cat([self(block) for block in features.split(BLOCK_ROWS)])
+
+    def decode_with_jacobian(
+        self, features: Float[Tensor, "m f"]
+    ) -> tuple[Float[Tensor, "m c"], Float[Tensor, "m c f"]]:
+        """Colours of many features and their derivatives ``d c / d e``, in blocks of rows."""
+        colours = features.new_empty(len(features), self.channels)
+        jacobian = features.new_empty(len(features), self.channels, self.feature_dim)
+        for start in range(0, len(features), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            block = features[rows].detach().requires_grad_()
+            with torch.enable_grad():
+                out = self(block)
+                for channel in range(self.channels):
+                    keep = channel + 1 < self.channels
+                    (gradient,) = torch.autograd.grad(out[:, channel].sum(), block, retain_graph=keep)
+                    jacobian[rows, channel] = gradient
+            colours[rows] = out.detach()
+        return colours, jacobian

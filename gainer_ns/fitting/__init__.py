@@ -1,0 +1,1 @@
+"""How a picture is fitted: schedules, the Gauss-Newton finish, and the callbacks that run them."""

@@ -1,0 +1,162 @@
+"""A picture in bands of rows, so that the finish needs memory for one band however large the picture is.
+
+What one pixel says about a feature fades by half with every pixel of distance, so a band solved together with a halo
+of rows on either side agrees with the whole picture solved at once to far below any target.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.solver import FinishConfig, finish_step
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex
+
+BAND_PIXELS = 1 << 20
+"""Pixels of a band: pictures up to this size are fitted whole."""
+HALO_ROWS = 24
+"""Rows on either side of a band that are solved with it and then forgotten."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band of rows with its halo.
+
+    Attributes:
+        pixels: Positions, in the list of fitted pixels, of those in the band and its halo.
+        gaussians: Indices of the Gaussians that these pixels may read.
+        own_pixels: Which of the pixels belong to the band itself.
+        own_gaussians: Which of the Gaussians belong to the band itself.
+        matrix: Aggregation from ``gaussians`` to ``pixels``.
+    """
+
+    pixels: Int[Tensor, " m"]
+    gaussians: Int[Tensor, " n"]
+    own_pixels: Bool[Tensor, " m"]
+    own_gaussians: Bool[Tensor, " n"]
+    matrix: AggregationMatrix
+
+
+class PictureBands:
+    """The fitted pixels of a picture and the Gaussians they read, band by band.
+
+    Args:
+        plane: The picture's plane.
+        gaussians: Gaussians with frozen means and covariances; their features are not used.
+        num_neighbours: How many Gaussians a pixel reads.
+        pixels: Row-major indices of the fitted pixels, ascending.
+        band_pixels: Size of a band.
+
+    Attributes:
+        seconds: Time spent so far on making bands.
+    """
+
+    def __init__(
+        self,
+        plane: ImagePlane,
+        gaussians: GaussianSet,
+        num_neighbours: int,
+        pixels: Int[Tensor, " m"],
+        *,
+        band_pixels: int = BAND_PIXELS,
+    ) -> None:
+        self.plane = plane
+        self.pixels = pixels
+        self.num_neighbours = num_neighbours
+        self._means = gaussians.means
+        self._radius = gaussians.radius
+        self._precisions = gaussians.precisions
+        rows = plane.height if plane.pixels <= band_pixels else max(1, band_pixels // plane.width)
+        self._starts = list(range(0, plane.height, rows))
+        self._rows = rows
+        self._only: Band | None = None
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Band]:
+        """The bands from top to bottom, each made when it is its turn; the only one is kept."""
+        if len(self._starts) > 1:
+            yield from (self._band(start, start + self._rows) for start in self._starts)
+            return
+        if self._only is None:
+            self._only = self._band(0, self.plane.height)
+        yield self._only
+
+    @torch.no_grad()
+    def finish(
+        self,
+        features: Float[Tensor, "n f"],
+        decoder: Decoder,
+        target: Float[Tensor, "m c"],
+        damping: float,
+        config: FinishConfig,
+        *,
+        channels: slice = slice(None),
+    ) -> int:
+        """One Gauss-Newton step on the features, in place, band after band.
+
+        Args:
+            features: Features of all Gaussians.
+            decoder: Stays as it is.
+            target: Colours of the fitted pixels.
+            damping: See :func:`gainer_ns.fitting.solver.finish_step`.
+            config: Likewise.
+            channels: The feature channels that may change.
+
+        Returns:
+            The largest number of matrix products that a band took; 0 if no band got any better.
+        """
+        products = 0
+        for band in self:
+            step = finish_step(
+                band.matrix, features[band.gaussians], decoder, target[band.pixels], damping, config, channels=channels
+            )
+            if step.improved:
+                features[band.gaussians[band.own_gaussians]] = step.features[band.own_gaussians]
+                products = max(products, step.products)
+        return products
+
+    @torch.no_grad()
+    def decode(self, features: Float[Tensor, "n f"], decoder: Decoder) -> Float[Tensor, "m c"]:
+        """Colours of the fitted pixels."""
+        colours = features.new_empty(len(self.pixels), decoder.channels)
+        for band in self:
+            decoded = decoder.decode(band.matrix @ features[band.gaussians])
+            colours[band.pixels[band.own_pixels]] = decoded[band.own_pixels]
+        return colours
+
+    def _band(self, top: int, bottom: int) -> Band:
+        """The band of rows ``top`` to ``bottom`` (exclusive)."""
+        started = time.monotonic()
+        width = self.plane.width
+        first, last = (top - HALO_ROWS) * width, (bottom + HALO_ROWS) * width
+        begin, end = torch.searchsorted(self.pixels, torch.tensor([first, last], device=self.pixels.device)).tolist()
+        pixels = self.pixels[begin:end]
+        rows_of_means = self.plane.pixel_from_plane(self._means)[:, 1]
+        reach = HALO_ROWS + self._radius / self.plane.pixel_size
+        gaussians = ((rows_of_means >= top - reach) & (rows_of_means <= bottom + reach)).nonzero()[:, 0]
+        rows = rows_of_means[gaussians]
+        top_row = top if top > 0 else -torch.inf  # means outside the picture belong to the band of its border
+        bottom_row = bottom if bottom < self.plane.height else torch.inf
+        means = self._means[gaussians]
+        points = self.plane.pixel_centres(pixels)
+        neighbours = NeighbourIndex(means, self._radius).query(points, self.num_neighbours)
+        precisions = self._precisions if len(self._precisions) == 1 else self._precisions[gaussians]
+        weights = gaussian_weights(points, neighbours, means, precisions)
+        band = Band(
+            pixels=torch.arange(begin, end, device=self.pixels.device),
+            gaussians=gaussians,
+            own_pixels=(pixels >= top * width) & (pixels < bottom * width),
+            own_gaussians=(rows >= top_row) & (rows < bottom_row),
+            matrix=AggregationMatrix.from_neighbours(neighbours, weights, len(means)),
+        )
+        self.seconds += time.monotonic() - started
+        return band

@@ -1,0 +1,93 @@
+"""Every conversion between pixels, the image plane and cameras, once.
+
+Pixels: ``x`` right, ``y`` down, (0, 0) the top-left corner of the top-left pixel, so pixel centres are at .5.
+Plane: the picture's longer side is 1, centred at the origin, ``y`` up, at world ``z`` = 0.
+Cameras: nerfstudio's (OpenGL: they look along their own -z).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CAMERA_DISTANCE = 1.0
+"""How far the camera that frames the picture is from the plane, in plane units (longer sides of the picture)."""
+
+
+@dataclass(frozen=True)
+class ImagePlane:
+    """A picture's place in the world.
+
+    Args:
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+    """
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
+    @property
+    def pixel_size(self) -> float:
+        """Side of a pixel in plane units."""
+        return 1.0 / max(self.width, self.height)
+
+    @property
+    def half_extent(self) -> tuple[float, float]:
+        """Half the width and half the height in plane units."""
+        return 0.5 * self.width * self.pixel_size, 0.5 * self.height * self.pixel_size
+
+    def plane_from_pixel(self, pixel: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+        """Plane coordinates of pixel coordinates."""
+        half = pixel.new_tensor([0.5 * self.width, 0.5 * self.height])
+        flip = pixel.new_tensor([self.pixel_size, -self.pixel_size])
+        return (pixel - half) * flip
+
+    def pixel_from_plane(self, plane: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+        """Pixel coordinates of plane coordinates."""
+        half = plane.new_tensor([0.5 * self.width, 0.5 * self.height])
+        flip = plane.new_tensor([self.pixel_size, -self.pixel_size])
+        return plane / flip + half
+
+    def pixel_centres(self, index: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
+        """Plane coordinates of the centres of pixels, given as row-major indices."""
+        column = index % self.width
+        row = torch.div(index, self.width, rounding_mode="floor")
+        return self.plane_from_pixel(torch.stack([column, row], dim=-1).to(torch.float64) + 0.5).float()
+
+    @property
+    def focal_length(self) -> float:
+        """Focal length, in pixels, with which a camera at ``CAMERA_DISTANCE`` sees the picture pixel by pixel."""
+        return CAMERA_DISTANCE / self.pixel_size
+
+    def camera_to_world(self, shift: float = 0.0) -> Float[Tensor, "3 4"]:
+        """Pose of the camera that frames the picture.
+
+        Args:
+            shift: How far to the right the camera stands, in plane units; it still looks straight at the plane.
+        """
+        pose = torch.eye(4)[:3]
+        pose[0, 3] = shift
+        pose[2, 3] = CAMERA_DISTANCE
+        return pose
+
+
+def plane_hits(
+    origins: Float[Tensor, "*batch 3"], directions: Float[Tensor, "*batch 3"]
+) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 1"]]:
+    """Where rays meet the image plane.
+
+    Returns:
+        Plane coordinates of the hits, and the distances along the rays in plane units: infinite where a ray runs
+        parallel to the plane or away from it (the plane coordinates are then infinite or not a number).
+    """
+    distance = -origins[..., 2:] / directions[..., 2:]
+    hits = origins[..., :2] + distance * directions[..., :2]
+    return hits, torch.where(distance > 0, distance, torch.inf)

@@ -1,0 +1,1 @@
+"""What a Gaussian set is, and how a point reads it."""

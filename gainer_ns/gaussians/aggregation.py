@@ -1,0 +1,219 @@
+"""The Gaussian-weighted mean of features: ``e(x) = sum_i w_i e_i / sum_i w_i`` (paper, section 3.2).
+
+While means stand still, so do the neighbours, and the aggregation at fixed points is one sparse, row-normalised matrix
+``W [m, n]``. Fitting multiplies by it and by its transpose; rendering builds a block of it and uses it once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse
+import torch
+import warp as wp
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.neighbours import Neighbours, padded
+
+
+def gaussian_weights(
+    points: Float[Tensor, "m d"],
+    neighbours: Neighbours,
+    means: Float[Tensor, "n d"],
+    precisions: Float[Tensor, "s d d"],
+) -> Float[Tensor, "m k"]:
+    """Normalised weights ``exp(-1/2 (x-mu)^T Sigma^-1 (x-mu))`` of each point's neighbours.
+
+    Computed relative to the largest of each point, so that no region gives 0 / 0. Not differentiable: see
+    :func:`differentiable_weights`.
+
+    Args:
+        points: Where the features are wanted.
+        neighbours: Their neighbours among the means.
+        means: Means of all Gaussians.
+        precisions: Inverse covariances, one each or one for all.
+
+    Returns:
+        Weights that sum to 1 over a row, or to 0 where a point has no neighbour.
+    """
+    k = neighbours.indices.shape[1]
+    result = torch.empty_like(neighbours.squared_distances)
+    kernels.launch(
+        kernels.weights_kernel(k),
+        len(points),
+        [
+            Typed(padded(points), wp.vec3),
+            Typed(padded(means), wp.vec3),
+            Typed(_padded_matrices(precisions), wp.mat33),
+            int(len(precisions) == 1),
+            Typed(neighbours.indices.contiguous(), kernels.vector(k, wp.int32)),
+            Typed(result, kernels.vector(k)),
+        ],
+        points.device,
+    )
+    return result
+
+
+def differentiable_weights(
+    offsets: Float[Tensor, "m k d"], neighbours: Neighbours, precisions: Float[Tensor, "s d d"]
+) -> Float[Tensor, "m k"]:
+    """The same weights in plain torch, with gradients with respect to the precisions.
+
+    Args:
+        offsets: ``x - mu`` of every neighbour (anything finite where it is missing).
+        neighbours: The neighbours.
+        precisions: Inverse covariances, one each or one for all.
+    """
+    of_neighbour = precisions if len(precisions) == 1 else precisions[neighbours.indices.clamp(min=0).long()]
+    exponent = -0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, of_neighbour.expand(*offsets.shape, -1), offsets)
+    logits = torch.where(neighbours.valid, exponent, -torch.inf)
+    any_valid = neighbours.valid.any(dim=1, keepdim=True)
+    return torch.softmax(torch.where(any_valid, logits, 0.0), dim=1) * neighbours.valid
+
+
+@dataclass(frozen=True)
+class AggregationMatrix:
+    """A sparse matrix in compressed rows whose rows are points and whose columns are Gaussians.
+
+    Attributes:
+        offsets: [rows + 1], where each row's entries begin.
+        columns: [entries].
+        values: [entries].
+        width: Number of columns.
+    """
+
+    offsets: Int32[Tensor, " rows_and_one"]
+    columns: Int32[Tensor, " entries"]
+    values: Float[Tensor, " entries"]
+    width: int
+
+    @classmethod
+    def from_neighbours(
+        cls, neighbours: Neighbours, weights: Float[Tensor, "m k"], gaussians: int
+    ) -> AggregationMatrix:
+        """The matrix whose rows hold the weights of the points' neighbours; missing neighbours leave no entry.
+
+        Raises:
+            GainerError: If there are more entries than 32-bit offsets can count.
+        """
+        rows, k = weights.shape
+        if rows * k >= 2**31:
+            raise GainerError(
+                f"{rows} pixels with {k} neighbours each are more than one aggregation matrix can hold; "
+                "reduce the picture with --pipeline.datamanager.dataparser.downscale-factor 2"
+            )
+        valid = neighbours.valid
+        if bool(valid.all()):
+            offsets = torch.arange(0, rows * k + 1, k, dtype=torch.int32, device=weights.device)
+            return cls(offsets, neighbours.indices.flatten(), weights.flatten(), gaussians)
+        offsets = torch.zeros(rows + 1, dtype=torch.int32, device=weights.device)
+        torch.cumsum(valid.sum(dim=1), dim=0, out=offsets[1:])
+        return cls(offsets, neighbours.indices[valid], weights[valid], gaussians)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.offsets) - 1
+
+    def __matmul__(self, dense: Float[Tensor, "n f"]) -> Float[Tensor, "m f"]:
+        """The product with a dense matrix, not differentiable: see :meth:`aggregate`."""
+        dense = dense.detach().contiguous()
+        out = torch.empty(self.rows, dense.shape[1], device=dense.device)
+        wide = kernels.vector(dense.shape[1])
+        kernels.launch(
+            kernels.row_sums_kernel(dense.shape[1]),
+            self.rows,
+            [*self._typed(), Typed(self.values, wp.float32), Typed(dense, wide), Typed(out, wide)],
+            dense.device,
+        )
+        return out
+
+    def products(self, left: Float[Tensor, "m f"], right: Float[Tensor, "n f"]) -> Float[Tensor, " entries"]:
+        """Inner products of the rows of two matrices at this matrix's entries."""
+        wide = kernels.vector(left.shape[1])
+        out = torch.empty_like(self.values)
+        kernels.launch(
+            kernels.row_products_kernel(left.shape[1]),
+            self.rows,
+            [
+                *self._typed(),
+                Typed(left.contiguous(), wide),
+                Typed(right.contiguous(), wide),
+                Typed(out, wp.float32),
+            ],
+            left.device,
+        )
+        return out
+
+    def aggregate(
+        self, features: Float[Tensor, "n f"], values: Float[Tensor, " entries"] | None = None
+    ) -> Float[Tensor, "m f"]:
+        """The product with the features, differentiable in them and in the values.
+
+        Args:
+            features: Features of the Gaussians.
+            values: Other values for the same entries; None for the matrix's own, which are constant.
+        """
+        return _Aggregate.apply(features, self.values if values is None else values, self)
+
+    @cached_property
+    def transposed(self) -> AggregationMatrix:
+        """The transpose, made once."""
+        offsets, rows, order = self._transposed_structure
+        return AggregationMatrix(offsets, rows, self.values[order], self.rows)
+
+    def with_values(self, values: Float[Tensor, " entries"]) -> AggregationMatrix:
+        """Other values at the same entries; what is known of the entries' order is kept."""
+        other = replace(self, values=values.detach().contiguous())
+        if "_transposed_structure" in self.__dict__:
+            other.__dict__["_transposed_structure"] = self._transposed_structure
+        return other
+
+    @cached_property
+    def _transposed_structure(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The transpose's offsets and columns, and the entry of this matrix that each of its entries is (int32)."""
+        entries = torch.arange(len(self.columns), dtype=torch.int32, device=self.columns.device)
+        if self.columns.device.type == "cpu":  # scipy counts where torch would sort: ten times faster
+            structure = (entries.numpy(), self.columns.numpy(), self.offsets.numpy())
+            columns = scipy.sparse.csr_matrix(structure, shape=(self.rows, self.width)).tocsc()
+            parts = (columns.indptr, columns.indices, columns.data)
+            offsets, rows, order = (torch.from_numpy(part.astype(np.int32, copy=False)) for part in parts)
+            return offsets, rows, order
+        columns, order = torch.sort(self.columns, stable=True)
+        edges = torch.arange(self.width + 1, dtype=columns.dtype, device=columns.device)
+        offsets = torch.searchsorted(columns, edges, out_int32=True)
+        rows = torch.searchsorted(self.offsets, order.int(), right=True, out_int32=True) - 1
+        return offsets, rows, order.int()
+
+    def _typed(self) -> list[Typed]:
+        return [Typed(self.offsets, wp.int32), Typed(self.columns, wp.int32)]
+
+
+class _Aggregate(torch.autograd.Function):
+    """``W e`` with gradients for ``e`` (by the transpose, without atomics) and for the entries of ``W``."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, values: Tensor, structure: AggregationMatrix) -> Tensor:  # type: ignore[override]
+        matrix = structure if values is structure.values else structure.with_values(values)
+        ctx.matrix = matrix
+        ctx.save_for_backward(features)
+        return matrix @ features
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+        (features,) = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_features = ctx.matrix.transposed @ gradient if ctx.needs_input_grad[0] else None
+        of_values = ctx.matrix.products(gradient, features) if ctx.needs_input_grad[1] else None
+        return of_features, of_values, None
+
+
+def _padded_matrices(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s 3 3"]:
+    missing = 3 - matrices.shape[-1]
+    return torch.nn.functional.pad(matrices.detach().float(), (0, missing, 0, missing)).contiguous()

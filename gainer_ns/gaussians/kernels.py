@@ -1,0 +1,302 @@
+"""The Warp kernels behind the neighbour index and the aggregation: one source for CPU and CUDA.
+
+A plane is space with one layer of cells, so every point is a ``vec3`` here (2D callers pad with z = 0) and each kernel
+exists once. What depends on a number known only at run time (``K`` neighbours, ``F`` features) is made by a cached
+factory, because Warp keeps fixed-length vectors in registers.
+"""
+
+import functools
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+import warp as wp
+
+wp.config.log_level = wp.LOG_ERROR  # Warp greets, and reports a missing CUDA driver, on every start otherwise
+
+
+@functools.cache
+def _thread_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gainer-kernel")
+
+
+def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.device) -> None:
+    """Runs a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
+
+    Warp itself uses one CPU thread, but releases the interpreter lock, so several ranges run side by side. No two
+    ranges write the same element, so the result does not depend on their number.
+
+    Args:
+        kernel: A kernel whose first argument is ``first``, the index of its first thread.
+        count: Number of threads.
+        inputs: The other arguments; tensors must be contiguous.
+        device: Where the tensors are.
+    """
+    if count == 0:
+        return
+    wp.init()
+    arguments = [_as_warp(value) for value in inputs]
+    if device.type == "cuda":
+        stream = wp.stream_from_torch(torch.cuda.current_stream(device))
+        wp.launch(kernel, count, [0, *arguments], stream=stream)
+        return
+    parts = max(1, min(torch.get_num_threads(), count // 4096))
+    if parts == 1:
+        wp.launch(kernel, count, [0, *arguments], device="cpu")
+        return
+    bounds = [count * part // parts for part in range(parts + 1)]
+    kernel.module.load("cpu", block_dim=1)  # once, before the threads ask for it
+    jobs = [
+        _thread_pool().submit(wp.launch, kernel, end - start, [start, *arguments], device="cpu")
+        for start, end in itertools.pairwise(bounds)
+    ]
+    for job in jobs:
+        job.result()
+
+
+def _as_warp(value: Any) -> Any:
+    if not isinstance(value, Typed):
+        return value
+    return wp.from_torch(value.tensor.detach(), dtype=value.dtype, requires_grad=False)
+
+
+class Typed:
+    """A tensor and the Warp type of one element of it: ``Typed(points, wp.vec3)`` for ``points [m, 3]``."""
+
+    def __init__(self, tensor: torch.Tensor, dtype: Any) -> None:
+        self.tensor = tensor
+        self.dtype = dtype
+
+
+@functools.cache
+def vector(length: int, dtype: Any = wp.float32) -> Any:
+    """The Warp type of ``length`` numbers."""
+    return wp.types.vector(length=length, dtype=dtype)
+
+
+@functools.cache
+def matrix(rows: int, columns: int) -> Any:
+    """The Warp type of a float32 matrix."""
+    return wp.types.matrix(shape=(rows, columns), dtype=wp.float32)
+
+
+@wp.func
+def cell_of(point: wp.vec3, origin: wp.vec3, cell: float, shape: wp.vec3i) -> wp.vec3i:
+    """The cell that holds a point; a point outside the grid belongs to the nearest cell of the border."""
+    at = (point - origin) / cell
+    return wp.vec3i(
+        int(wp.clamp(wp.floor(at[0]), 0.0, float(shape[0] - 1))),
+        int(wp.clamp(wp.floor(at[1]), 0.0, float(shape[1] - 1))),
+        int(wp.clamp(wp.floor(at[2]), 0.0, float(shape[2] - 1))),
+    )
+
+
+@wp.func
+def wall_distance(at: float, cells: int) -> float:
+    """How far, in cells, a point is from the nearer wall of its cell along one axis; one layer has no walls."""
+    if cells == 1:
+        return 1.0e9
+    inside = at - wp.floor(at)
+    if at < 0.0 or at >= float(cells):
+        return 0.0
+    return wp.min(inside, 1.0 - inside)
+
+
+@functools.cache
+def nearest_kernel(k: int) -> wp.Kernel:
+    """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left."""
+    floats = vector(k)
+    ints = vector(k, wp.int32)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def nearest(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
+        order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
+        cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
+        origin: wp.vec3,
+        cell: float,
+        shape: wp.vec3i,
+        radius: float,
+        indices: wp.array(dtype=ints),  # out [m], -1 where there is no neighbour
+        squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
+    ):
+        i = first + wp.tid()
+        q = queries[i]
+        at = (q - origin) / cell
+        c = cell_of(q, origin, cell, shape)
+        wall = wp.min(
+            wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
+        )
+        best = floats()
+        found = ints()
+        for slot in range(k):
+            best[slot] = wp.inf
+            found[slot] = -1
+        limit = radius * radius  # squared distance beyond which nothing is of use
+        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
+        ring = int(0)
+        while ring < last_ring:
+            for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
+                for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
+                    stride = int(1)  # only the shell of the cube: inner rows have two cells of it
+                    if wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring:
+                        stride = wp.max(2 * ring, 1)
+                    x = c[0] - ring
+                    while x <= c[0] + ring:
+                        if x >= 0 and x < shape[0]:
+                            key = (z * shape[1] + y) * shape[0] + x
+                            for j in range(cell_start[key], cell_start[key + 1]):
+                                d = points[j] - q
+                                d2 = wp.dot(d, d)
+                                if d2 <= limit and d2 < best[k - 1]:
+                                    slot = int(k - 1)
+                                    while slot > 0 and best[slot - 1] > d2:
+                                        best[slot] = best[slot - 1]
+                                        found[slot] = found[slot - 1]
+                                        slot -= 1
+                                    best[slot] = d2
+                                    found[slot] = order[j]
+                        x += stride
+            reach = (float(ring) + wall) * cell  # every point nearer than this has been seen
+            if reach * reach >= wp.min(best[k - 1], limit):
+                break
+            ring += 1
+        indices[i] = found
+        squared[i] = best
+
+    return nearest
+
+
+@functools.cache
+def weights_kernel(k: int) -> wp.Kernel:
+    """Gaussian weights of the neighbours of each point, normalised to sum 1; a missing neighbour weighs 0."""
+    floats = vector(k)
+    ints = vector(k, wp.int32)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def weights(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        means: wp.array(dtype=wp.vec3),  # [n]
+        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        indices: wp.array(dtype=ints),  # [m]
+        result: wp.array(dtype=floats),  # out [m]
+    ):
+        i = first + wp.tid()
+        ids = indices[i]
+        exponent = floats()
+        least = float(wp.inf)
+        for slot in range(k):
+            j = ids[slot]
+            if j >= 0:
+                d = queries[i] - means[j]
+                row = j
+                if shared == 1:
+                    row = 0
+                exponent[slot] = wp.dot(d, precisions[row] * d)
+                least = wp.min(least, exponent[slot])
+        w = floats()
+        total = float(0.0)
+        for slot in range(k):
+            if ids[slot] >= 0:  # relative to the largest, so that no region gives 0 / 0
+                w[slot] = wp.exp(-0.5 * (exponent[slot] - least))
+                total += w[slot]
+        if total > 0.0:
+            w = w / total
+        result[i] = w
+
+    return weights
+
+
+@functools.cache
+def row_sums_kernel(width: int) -> wp.Kernel:
+    """Sparse rows times a dense matrix: ``out[i] = sum_p values[p] * dense[columns[p]]`` over the entries of row i."""
+    wide = vector(width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def row_sums(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [rows + 1]
+        columns: wp.array(dtype=wp.int32),  # [entries]
+        values: wp.array(dtype=wp.float32),  # [entries]
+        dense: wp.array(dtype=wide),  # [columns]
+        out: wp.array(dtype=wide),  # out [rows]
+    ):
+        i = first + wp.tid()
+        total = wide()
+        for p in range(offsets[i], offsets[i + 1]):
+            total += values[p] * dense[columns[p]]
+        out[i] = total
+
+    return row_sums
+
+
+@functools.cache
+def row_products_kernel(width: int) -> wp.Kernel:
+    """Gradient of the row sums with respect to the values: ``out[p] = dot(left[i], right[columns[p]])``."""
+    wide = vector(width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def row_products(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [rows + 1]
+        columns: wp.array(dtype=wp.int32),  # [entries]
+        left: wp.array(dtype=wide),  # [rows]
+        right: wp.array(dtype=wide),  # [columns]
+        out: wp.array(dtype=wp.float32),  # out [entries]
+    ):
+        i = first + wp.tid()
+        for p in range(offsets[i], offsets[i + 1]):
+            out[p] = wp.dot(left[i], right[columns[p]])
+
+    return row_products
+
+
+@functools.cache
+def pull_kernel(channels: int, width: int) -> wp.Kernel:
+    """``out[i] = jacobian[i]^T colours[i]``: from the colours of a point to its feature."""
+    colour, wide, jacobian_type = vector(channels), vector(width), matrix(channels, width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def pull(
+        first: int,
+        jacobian: wp.array(dtype=jacobian_type),  # [rows]
+        colours: wp.array(dtype=colour),  # [rows]
+        out: wp.array(dtype=wide),  # out [rows]
+    ):
+        i = first + wp.tid()
+        out[i] = colours[i] * jacobian[i]
+
+    return pull
+
+
+@functools.cache
+def push_kernel(channels: int, width: int) -> wp.Kernel:
+    """``out[i] = jacobian[i] (sum_p values[p] dense[columns[p]]) + damping colours[i]``: row sums, then to colours."""
+    colour, wide, jacobian_type = vector(channels), vector(width), matrix(channels, width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def push(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [rows + 1]
+        columns: wp.array(dtype=wp.int32),  # [entries]
+        values: wp.array(dtype=wp.float32),  # [entries]
+        dense: wp.array(dtype=wide),  # [columns]
+        jacobian: wp.array(dtype=jacobian_type),  # [rows]
+        colours: wp.array(dtype=colour),  # [rows]
+        damping: float,
+        out: wp.array(dtype=colour),  # out [rows]
+    ):
+        i = first + wp.tid()
+        total = wide()
+        for p in range(offsets[i], offsets[i + 1]):
+            total += values[p] * dense[columns[p]]
+        out[i] = jacobian[i] * total + damping * colours[i]
+
+    return push

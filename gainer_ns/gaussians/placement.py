@@ -1,0 +1,79 @@
+"""Where Gaussians start."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gainer_ns.frames import ImagePlane
+
+
+def spacing(plane: ImagePlane, gaussians_per_pixel: float) -> float:
+    """Distance between neighbouring means of the lattice, in plane units."""
+    return plane.pixel_size / math.sqrt(gaussians_per_pixel)
+
+
+def lattice(
+    plane: ImagePlane,
+    gaussians_per_pixel: float = 1.0,
+    *,
+    jitter: float = 0.0,
+    inside: Bool[Tensor, "h w"] | None = None,
+    seed: int = 0,
+) -> Float[Tensor, "n 2"]:
+    """Means on a square lattice; with one Gaussian a pixel they are the pixel centres.
+
+    Args:
+        plane: The picture's plane.
+        gaussians_per_pixel: Density of the lattice.
+        jitter: Largest random displacement along each axis, in lattice spacings.
+        inside: Pixels that get Gaussians; None for all.
+        seed: Seed of the jitter.
+
+    Returns:
+        Means in plane units, row by row.
+    """
+    columns = max(1, round(plane.width * math.sqrt(gaussians_per_pixel)))
+    rows = max(1, round(plane.height * math.sqrt(gaussians_per_pixel)))
+    x = (torch.arange(columns, dtype=torch.float64) + 0.5) * (plane.width / columns)
+    y = (torch.arange(rows, dtype=torch.float64) + 0.5) * (plane.height / rows)
+    pixel = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+    if jitter > 0:
+        noise = torch.rand(pixel.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        step = torch.tensor([plane.width / columns, plane.height / rows], dtype=torch.float64)
+        pixel = pixel + (2 * noise - 1) * jitter * step
+    return _kept(plane, pixel, inside)
+
+
+def uniform(
+    plane: ImagePlane, count: int, *, inside: Bool[Tensor, "h w"] | None = None, seed: int = 0
+) -> Float[Tensor, "n 2"]:
+    """Means drawn uniformly over the picture (paper, section 3.2), or over the pixels that are ``inside``.
+
+    Returns:
+        ``count`` means in plane units (none if no pixel is inside), sorted along the rows so that neighbours are
+        near each other in memory.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    fraction = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    if inside is None:
+        pixel = fraction * torch.tensor([plane.width, plane.height], dtype=torch.float64)
+    else:
+        chosen = inside.flatten().nonzero().squeeze(-1)
+        if len(chosen) == 0:
+            return torch.empty(0, 2)
+        chosen = chosen[torch.randint(len(chosen), (count,), generator=generator)]
+        pixel = torch.stack([chosen % plane.width, chosen // plane.width], dim=-1) + fraction
+    row_major = pixel[:, 1].floor() * plane.width + pixel[:, 0]
+    return plane.plane_from_pixel(pixel[row_major.argsort(stable=True)]).float()
+
+
+def _kept(plane: ImagePlane, pixel: Float[Tensor, "n 2"], inside: Bool[Tensor, "h w"] | None) -> Float[Tensor, "m 2"]:
+    if inside is not None:
+        column = pixel[:, 0].long().clamp(0, plane.width - 1)
+        row = pixel[:, 1].long().clamp(0, plane.height - 1)
+        pixel = pixel[inside[row, column]]
+    return plane.plane_from_pixel(pixel).float()

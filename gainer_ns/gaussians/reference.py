@@ -1,0 +1,35 @@
+"""Neighbours and aggregation in ten lines of plain torch: what the kernels are compared with."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.gaussians.neighbours import Neighbours
+
+
+def nearest(points: Float[Tensor, "m d"], means: Float[Tensor, "n d"], k: int, radius: float) -> Neighbours:
+    """The ``k`` nearest means of each point within the radius, by looking at all of them."""
+    squared = (points[:, None] - means[None]).square().sum(dim=-1)
+    squared = torch.nn.functional.pad(squared, (0, max(0, k - len(means))), value=torch.inf)
+    squared, indices = squared.sort(dim=1, stable=True)
+    squared, indices = squared[:, :k], indices[:, :k]
+    missing = squared > radius * radius
+    return Neighbours(indices.masked_fill(missing, -1).int(), squared.masked_fill(missing, torch.inf))
+
+
+def aggregate(
+    points: Float[Tensor, "m d"],
+    neighbours: Neighbours,
+    means: Float[Tensor, "n d"],
+    precisions: Float[Tensor, "s d d"],
+    features: Float[Tensor, "n f"],
+) -> Float[Tensor, "m f"]:
+    """The Gaussian-weighted mean of the neighbours' features, term by term as the paper writes it."""
+    indices = neighbours.indices.clamp(min=0).long()
+    offsets = points[:, None] - means[indices]
+    precisions = precisions.expand(len(means), -1, -1)[indices]
+    weights = torch.exp(-0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, precisions, offsets)) * neighbours.valid
+    total = weights.sum(dim=1, keepdim=True)
+    return (weights[..., None] * features[indices]).sum(dim=1) / torch.where(total > 0, total, 1)

@@ -1,0 +1,1 @@
+"""The 2D method: image files, dataparser, datamanager and model."""

@@ -1,0 +1,276 @@
+"""The 2D method: Gaussians on the picture's plane, fitted, and drawn for any camera."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.models.base_model import Model, ModelConfig
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.functional import smooth_l1_loss
+
+from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.callbacks import PictureFit
+from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.frames import ImagePlane, plane_hits
+from gainer_ns.gaussians import placement
+from gainer_ns.rendering.plane import BLOCK_POINTS, BakedPicture, Drawn, averaged
+
+CHECKPOINT_VERSION = 1
+"""Raised whenever older checkpoints no longer load."""
+SPARSE_ADAM_STEPS = 1000
+"""Adam steps below one Gaussian a pixel, unless the user says otherwise."""
+MAX_SAMPLES = 8
+"""Most samples along a side of a pixel when a camera shrinks the picture."""
+
+
+@dataclass
+class GainerModelConfig(ModelConfig):
+    """The 2D model and how it is fitted."""
+
+    _target: type = field(default_factory=lambda: GainerModel)
+    enable_collider: bool = False
+    """Rays meet a plane; there is nothing to collide with."""
+    eval_num_rays_per_chunk: int = BLOCK_POINTS
+    """Rays drawn at once where nerfstudio cuts them into chunks."""
+    gaussians_per_pixel: float = 1.0
+    """Density of the Gaussians; from 1 on, the picture is reached exactly."""
+    num_gaussians: int | None = None
+    """Number of Gaussians; overrides the density."""
+    placement: Literal["lattice", "uniform"] = "lattice"
+    """Means on a square lattice, or drawn uniformly as in the paper."""
+    jitter: float = 0.0
+    """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
+    feature_dim: int = 8
+    """Length of a Gaussian's feature (a hash grid has its own)."""
+    encoding: KNNEncodingConfig = field(default_factory=KNNEncodingConfig)
+    """How points read Gaussians."""
+    hidden_layers: int = 2
+    """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
+    hidden_dim: int = 64
+    """Width of a hidden layer."""
+    loss: Literal["l1", "mse", "smooth-l1"] = "l1"
+    """Loss of the Adam steps; the finish minimises the squared error."""
+    adam_steps: int | None = None
+    """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the finish
+    alone is as good and faster, and 1000 below."""
+    finish: FinishConfig = field(default_factory=FinishConfig)
+    """How a Gauss-Newton step is taken."""
+    finish_steps: int = 12
+    """Most Gauss-Newton steps; 0 leaves the finish out."""
+    target_psnr: float = 80.0
+    """The finish stops here (dB), once every 8-bit value is exact as well."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Colour shown where the picture is transparent."""
+    seed: int = 0
+    """Seed of placement, features and decoder."""
+
+    @property
+    def planned_adam_steps(self) -> int:
+        """Adam steps before the finish, by the user's word or by the density."""
+        if self.adam_steps is not None:
+            return self.adam_steps
+        return 0 if self.gaussians_per_pixel >= 1 and self.num_gaussians is None else SPARSE_ADAM_STEPS
+
+
+class GainerModel(Model):
+    """GaINeR on a plane (paper, sections 3.2 to 3.4)."""
+
+    config: GainerModelConfig
+    version: Tensor
+
+    def populate_modules(self) -> None:
+        """Places the Gaussians and builds encoding and decoder."""
+        super().populate_modules()
+        config, metadata = self.config, self.kwargs["metadata"]
+        self.plane: ImagePlane = metadata["plane"]
+        self.bit_depth: int = metadata["bit_depth"]
+        inside: Tensor | None = metadata["inside"]
+        self.has_alpha = inside is not None
+        density = config.gaussians_per_pixel
+        if config.num_gaussians is not None:
+            density = config.num_gaussians / (self.plane.pixels if inside is None else int(inside.sum()))
+        if density <= 0:
+            raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
+        self.spacing = placement.spacing(self.plane, density)
+        self.adam_steps = (
+            config.adam_steps if config.adam_steps is not None else 0 if density >= 1 else SPARSE_ADAM_STEPS
+        )
+        if config.placement == "lattice":
+            means = placement.lattice(self.plane, density, jitter=config.jitter, inside=inside, seed=config.seed)
+        else:
+            pixels = self.plane.pixels if inside is None else int(inside.sum())
+            means = placement.uniform(self.plane, round(density * pixels), inside=inside, seed=config.seed)
+        if len(means) == 0:
+            raise GainerError(
+                f"{density:g} Gaussians a pixel leave none in this picture; raise --pipeline.model.gaussians-per-pixel"
+            )
+        self.encoding = GaussianKNNEncoding(
+            replace(config.encoding, feature_dim=config.feature_dim),
+            means,
+            self.spacing,
+            unit_box=(torch.tensor([-0.5, -0.5]), 1.0),
+            seed=config.seed,
+        )
+        self.decoder = Decoder(
+            self.encoding.feature_dim,
+            hidden_layers=config.hidden_layers,
+            hidden_dim=config.hidden_dim,
+            seed=config.seed,
+        )
+        self.register_buffer("version", torch.tensor(CHECKPOINT_VERSION))
+        self._baked: BakedPicture | None = None
+        self._fit: PictureFit | None = None  # set by the training callbacks; not part of the model
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """Parameters of Adam, by what they are."""
+        groups = {"decoder": list(self.decoder.parameters())}
+        grid, table = self.encoding.hash_grid, self.encoding.features_table
+        groups["features"] = list(grid.parameters()) if grid is not None else [] if table is None else [table]
+        groups["covariances"] = [self.encoding.precision_factors]
+        return groups
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """The callbacks that run the fit inside nerfstudio's own loop."""
+        self._fit = PictureFit(self, training_callback_attributes)
+        return self._fit.callbacks()
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        """Colours of the fitted pixels (given the training camera), or of any rays.
+
+        Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
+        """
+        if isinstance(ray_bundle, Cameras):
+            assert self._fit is not None, "only a fit reads the pixels of its own picture"
+            return {"rgb": self._fit.colours()}
+        points, distance = plane_hits(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
+        hit = distance.isfinite()
+        drawn = self.baked().at(torch.where(hit, points, torch.inf))
+        return self._outputs(drawn, torch.where(hit, distance, 0.0))
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
+        """What a camera sees of the plane; where it shrinks the picture, each pixel is averaged over its area.
+
+        Args:
+            camera: One camera.
+            obb_box: Ignored: a plane is not cropped by a box.
+        """
+        camera = camera.flatten().to(self.device)
+        height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
+        samples = self._samples_per_pixel(camera)
+        rows_at_once = max(1, BLOCK_POINTS // (width * samples**2))
+        x = (torch.arange(width * samples, device=self.device) + 0.5) / samples
+        bands: list[dict[str, Tensor]] = []
+        for top in range(0, height, rows_at_once):
+            rows = torch.arange(top * samples, min(top + rows_at_once, height) * samples, device=self.device)
+            y, columns = (rows + 0.5) / samples, x
+            coordinates = torch.stack(torch.meshgrid(y, columns, indexing="ij"), dim=-1).view(-1, 2)
+            rays = camera.generate_rays(camera_indices=0, coords=coordinates)
+            points, distance = plane_hits(rays.origins, rays.directions)
+            hit = distance.isfinite()
+            drawn = self.baked().at(torch.where(hit, points, torch.inf))
+            depth = torch.where(hit, distance, 0.0).view(-1, samples, width, samples).mean(dim=(1, 3)).view(-1, 1)
+            bands.append(self._outputs(averaged(drawn, width, samples), depth))
+        return {name: torch.cat([band[name] for band in bands]).view(height, width, -1) for name in bands[0]}
+
+    def _samples_per_pixel(self, camera: Cameras) -> int:
+        """Samples along a side of a pixel that see every source pixel, judged by the camera's height over the plane."""
+        height = abs(float(camera.camera_to_worlds[0, 2, 3]))
+        footprint = height / float(camera.fx[0, 0]) / self.plane.pixel_size
+        return min(MAX_SAMPLES, max(1, math.ceil(footprint - 0.01)))
+
+    def _outputs(self, drawn: Drawn, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
+        background = drawn.rgb.new_tensor(self.config.background)
+        rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)
+        return {"rgb": rgb, "accumulation": drawn.alpha, "depth": depth}
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """Colours without the background, and alpha: [h, w, 4]."""
+        alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
+        rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
+        return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The loss of the fitted pixels; in the finish nothing depends on it but the log."""
+        rgb, target = outputs["rgb"], batch["image"].to(self.device)
+        if self.config.loss == "mse":
+            loss = torch.nn.functional.mse_loss(rgb, target)
+        elif self.config.loss == "l1":
+            loss = torch.nn.functional.l1_loss(rgb, target)
+        else:
+            loss = smooth_l1_loss(rgb, target)
+        if not bool(loss.isfinite()):
+            raise GainerError(
+                "the loss is not a number any more; lower the learning rates (--optimizers.features.optimizer.lr and "
+                "the like) and go on from the last checkpoint with --load-dir"
+            )
+        # nerfstudio calls backward() on every loss; this empty parameter lets it where nothing else has a gradient.
+        return {"rgb_loss": loss + self.device_indicator_param.sum()}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR of the fitted pixels in dB, and the number of Gaussians."""
+        error = (outputs["rgb"].detach() - batch["image"].to(self.device)).square().mean()
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-20)), "gaussians": torch.tensor(float(len(self.encoding)))}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Metrics of the rendered picture, and source and rendering side by side."""
+        from gainer_ns.evaluation.metrics import compare
+
+        target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
+        mask = batch["mask"].cpu() if "mask" in batch else None
+        metrics = compare(rgb, target, None if mask is None else mask[..., 0].numpy())
+        if mask is not None:
+            target = torch.where(mask, target, target.new_tensor(self.config.background))
+        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
+        return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
+
+    def baked(self) -> BakedPicture:
+        """The picture as it is now, without optimiser and hash grid; kept until the fit goes on."""
+        if self._baked is None:
+            self._baked = BakedPicture(
+                plane=self.plane,
+                gaussians=self.encoding.gaussian_set(),
+                decoder=self.decoder,
+                num_neighbours=self.config.encoding.num_neighbours,
+                coverage=0.75 * self.spacing if self.has_alpha else math.inf,
+                bit_depth=self.bit_depth,
+            )
+        return self._baked
+
+    def changed(self) -> None:
+        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+        self._baked = None
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Loads a checkpoint of this version; sizes follow the checkpoint."""
+        self.changed()
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        version = state_dict.get(f"{prefix}version")
+        if version is None or int(version) != CHECKPOINT_VERSION:
+            found = "none" if version is None else int(version)
+            raise GainerError(
+                f"the checkpoint is of version {found}, this program reads version {CHECKPOINT_VERSION}; "
+                "fit the picture again, or use the release that wrote it"
+            )
+        self.changed()
+        super()._load_from_state_dict(state_dict, prefix, *args)

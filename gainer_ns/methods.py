@@ -1,0 +1,77 @@
+"""The registered methods. The only place where the numbers of recipes live."""
+
+from __future__ import annotations
+
+import torch
+from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from gainer_ns.encodings.knn_encoding import KNNEncodingConfig
+from gainer_ns.fitting.schedules import CosineSchedulerConfig, StepsSchedulerConfig
+from gainer_ns.image.datamanager import PictureDataManagerConfig
+from gainer_ns.image.model import SPARSE_ADAM_STEPS, GainerModelConfig
+from gainer_ns.image.trainer import PictureTrainerConfig
+
+
+def _trainer(method_name: str, model: GainerModelConfig, optimizers: dict, **options) -> PictureTrainerConfig:
+    """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting."""
+    return PictureTrainerConfig(
+        method_name=method_name,
+        pipeline=VanillaPipelineConfig(datamanager=PictureDataManagerConfig(), model=model),
+        optimizers=optimizers,
+        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        vis="viewer+tensorboard",
+        viewer=ViewerConfig(websocket_host="127.0.0.1", quit_on_train_completion=True),
+        steps_per_eval_batch=0,
+        steps_per_eval_image=0,
+        steps_per_eval_all_images=0,
+        **options,
+    )
+
+
+def _adam(rate: float, scheduler: CosineSchedulerConfig | StepsSchedulerConfig) -> dict:
+    return {"optimizer": AdamOptimizerConfig(lr=rate, eps=1e-15), "scheduler": scheduler}
+
+
+gainer = MethodSpecification(
+    config=_trainer(
+        "gainer",
+        GainerModelConfig(),
+        {
+            "decoder": _adam(3e-3, CosineSchedulerConfig(max_steps=SPARSE_ADAM_STEPS)),
+            "features": _adam(2e-2, CosineSchedulerConfig(max_steps=SPARSE_ADAM_STEPS)),
+            "covariances": _adam(1e-2, CosineSchedulerConfig(max_steps=SPARSE_ADAM_STEPS)),
+        },
+        max_num_iterations=SPARSE_ADAM_STEPS + 100,
+        steps_per_save=500,
+        logging=LoggingConfig(steps_per_log=1),
+    ),
+    description="GaINeR on one picture: lattice means and a Gauss-Newton finish, every 8-bit value exact.",
+)
+
+PAPER_STEPS = 30_000
+
+gainer_paper = MethodSpecification(
+    config=_trainer(
+        "gainer-paper",
+        GainerModelConfig(
+            num_gaussians=500_000,
+            placement="uniform",
+            encoding=KNNEncodingConfig(
+                num_neighbours=16, features="hash-grid", covariances="diagonal", sigma=32.0, radius=80.0
+            ),
+            loss="smooth-l1",
+            adam_steps=PAPER_STEPS,
+            finish_steps=0,
+        ),
+        {
+            group: _adam(1e-3, StepsSchedulerConfig(max_steps=PAPER_STEPS))
+            for group in ("decoder", "features", "covariances")
+        },
+        max_num_iterations=PAPER_STEPS,
+        steps_per_save=2000,
+    ),
+    description="GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
+)

@@ -1,0 +1,1 @@
+"""From Gaussian sets to pictures."""

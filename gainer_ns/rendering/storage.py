@@ -1,0 +1,159 @@
+"""Baked pictures as safetensors files, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.files import whole_file
+from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.placement import lattice
+from gainer_ns.rendering.plane import BakedPicture
+
+FORMAT = "gainer-picture"
+VERSION = 1
+Bits = Literal[32, 16, 8]
+
+
+def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
+    """A baked picture as the bytes of a safetensors file.
+
+    Args:
+        picture: What to store.
+        bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
+            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`).
+    """
+    gaussians, plane, decoder = picture.gaussians, picture.plane, picture.decoder
+    small = torch.float32 if bits == 32 else torch.float16
+    tensors: dict[str, Tensor] = {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
+    tensors["covariances"] = _relative(gaussians.covariances, plane).to(small)
+    if bits == 8:
+        levels = quantised(_bands(picture), gaussians.features, decoder)
+        tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
+    else:
+        tensors["features"] = gaussians.features.to(small)
+    density = len(gaussians) / plane.pixels
+    on_lattice = _is_lattice(gaussians.means, plane, density)
+    if not on_lattice:
+        tensors["means"] = gaussians.means
+    header = {
+        "width": plane.width,
+        "height": plane.height,
+        "bit_depth": picture.bit_depth,
+        "num_neighbours": picture.num_neighbours,
+        "radius": gaussians.radius,
+        "coverage": picture.coverage if math.isfinite(picture.coverage) else None,
+        "hidden_layers": decoder.hidden_layers,
+        "hidden_dim": decoder.hidden_dim,
+        "lattice_density": density if on_lattice else None,
+        "bits": bits,
+    }
+    metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(header)}
+    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
+
+
+def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
+    """Writes a baked picture to a file, whole or not at all.
+
+    Raises:
+        GainerError: If the file cannot be written.
+    """
+    data = picture_bytes(picture, bits)
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def load_picture(path: Path) -> BakedPicture:
+    """Reads a baked picture.
+
+    Raises:
+        GainerError: If the file is missing, damaged, of another format or version, or does not fit together.
+    """
+    remedy = "write it again with 'gainer export --format safetensors'"
+    if not path.is_file():
+        raise GainerError(f"{path}: there is no such file; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise GainerError(f"{path}: not a picture of gainer; {remedy}")
+            if metadata.get("version") != str(VERSION):
+                raise GainerError(
+                    f"{path}: written in version {metadata.get('version')} of the format, this program reads "
+                    f"version {VERSION}; {remedy}"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return _assembled(json.loads(metadata["header"]), tensors)
+    except GainerError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {remedy}") from error
+
+
+def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
+    plane = ImagePlane(int(header["width"]), int(header["height"]))
+    if header["bits"] == 8:
+        features = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"]).features()
+    else:
+        features = tensors["features"].float()
+    if header["lattice_density"] is not None:
+        if not 0 < plane.pixels * float(header["lattice_density"]) <= 2 * len(features) + 1:
+            raise ValueError("the header does not fit the features")
+        means = lattice(plane, float(header["lattice_density"]))
+    else:
+        means = tensors["means"].float()
+    covariances = _relative(tensors["covariances"].float(), plane, inverse=True)
+    if not all(bool(part.isfinite().all()) for part in (means, covariances, features)):
+        raise ValueError("it holds numbers that are not finite")
+    weights = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
+    decoder = Decoder(
+        features.shape[1],
+        weights["linear.weight"].shape[0],
+        hidden_layers=int(header["hidden_layers"]),
+        hidden_dim=int(header["hidden_dim"]),
+    )
+    decoder.load_state_dict(weights)
+    coverage = math.inf if header["coverage"] is None else float(header["coverage"])
+    gaussians = GaussianSet(means, covariances, features, float(header["radius"]))
+    picture = BakedPicture(
+        plane, gaussians, decoder.eval(), int(header["num_neighbours"]), coverage, int(header["bit_depth"])
+    )
+    return picture
+
+
+def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:
+    """Covariances in square pixels, which half floats can hold, or back."""
+    square_pixel = plane.pixel_size**2
+    return covariances * square_pixel if inverse else covariances / square_pixel
+
+
+def _is_lattice(means: Float[Tensor, "n 2"], plane: ImagePlane, density: float) -> bool:
+    expected = lattice(plane, density)
+    return means.shape == expected.shape and torch.equal(means.cpu(), expected)
+
+
+def _bands(picture: BakedPicture) -> PictureBands:
+    """The pixels that the picture covers."""
+    gaussians = picture.gaussians
+    pixels = torch.arange(picture.plane.pixels, device=gaussians.means.device)
+    if math.isfinite(picture.coverage):
+        nearest = picture.index.query(picture.plane.pixel_centres(pixels), 1).squared_distances[:, 0]
+        pixels = pixels[nearest <= picture.coverage**2]
+    return PictureBands(picture.plane, gaussians, picture.num_neighbours, pixels)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
