@@ -61,6 +61,7 @@ class GaussianKNNEncoding(nn.Module):
     """
 
     means: Float[Tensor, "n d"]
+    spacing: Float[Tensor, ""]
 
     def __init__(
         self,
@@ -73,10 +74,9 @@ class GaussianKNNEncoding(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.radius = config.radius * spacing
-        self.sigma = config.sigma * spacing
         count, dimensions = means.shape
         self.register_buffer("means", means.clone())
+        self.register_buffer("spacing", torch.tensor(spacing, dtype=torch.float64))
         entries = dimensions * (dimensions + 1) // 2
         learned = config.covariances != "shared"
         # Lower triangle of the precisions' Cholesky factors, in units of 1 / sigma; the diagonal as logarithms.
@@ -97,6 +97,11 @@ class GaussianKNNEncoding(nn.Module):
         return self.means.shape[0]
 
     @property
+    def radius(self) -> float:
+        """Farthest distance at which a Gaussian is read, in the units of the means."""
+        return self.config.radius * float(self.spacing)
+
+    @property
     def features(self) -> Float[Tensor, "n f"]:
         """The Gaussians' features, from their table or from the hash grid at their means."""
         if self.hash_grid is not None:
@@ -114,7 +119,7 @@ class GaussianKNNEncoding(nn.Module):
         if self.config.covariances == "diagonal":
             factors = factors * on_diagonal
         lower = factors.new_zeros(len(factors), dimensions, dimensions)
-        lower[:, rows, columns] = factors / self.sigma
+        lower[:, rows, columns] = factors / (self.config.sigma * float(self.spacing))
         return lower @ lower.transpose(1, 2)
 
     def gaussian_set(self) -> GaussianSet:
@@ -166,7 +171,7 @@ class GaussianKNNEncoding(nn.Module):
             self._index = NeighbourIndex(self.means, self.radius)
         return self._index
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Takes the sizes of what is loaded, and bakes itself where the checkpoint is baked."""
         self._index = None
         means = state_dict.get(f"{prefix}means")
@@ -181,4 +186,4 @@ class GaussianKNNEncoding(nn.Module):
             if self.features_table is None:
                 self.features_table = nn.Parameter(table.new_empty(table.shape, device=self.means.device))
             self.features_table.data = self.features_table.new_empty(table.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

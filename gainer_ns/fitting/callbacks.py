@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from gainer_ns.fitting.memory import check_memory
 
 if TYPE_CHECKING:
     from gainer_ns.encodings.knn_encoding import PointReading
+    from gainer_ns.image.datamanager import PictureDataManager
     from gainer_ns.image.model import GainerModel
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -50,8 +51,8 @@ class PictureFit:
         assert attributes.trainer is not None and attributes.pipeline is not None
         self.model = model
         self.trainer = attributes.trainer
-        self.pixels: Tensor = attributes.pipeline.datamanager.pixels
-        self.target: Tensor = attributes.pipeline.datamanager.target
+        data = cast("PictureDataManager", attributes.pipeline.datamanager)
+        self.pixels, self.target = data.pixels, data.target
         self.adam_steps, self.finish_steps = model.adam_steps, model.config.finish_steps
         check_memory(len(self.pixels), len(model.encoding), model.encoding, self.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "finish": 0.0}

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
@@ -82,12 +81,12 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
         self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(**loaders)
         self.eval_dataloader = RandIndicesEvalDataloader(**loaders)
 
-    def next_train(self, step: int) -> tuple[Cameras, dict[str, Any]]:
+    def next_train(self, step: int) -> tuple[Any, dict[str, Any]]:
         """The camera before the picture, and the colours of all fitted pixels."""
         self.train_count += 1
         return self.camera, {"image": self.target}
 
-    def next_eval(self, step: int) -> tuple[Cameras, dict[str, Any]]:
+    def next_eval(self, step: int) -> tuple[Any, dict[str, Any]]:
         """The same: a picture has nothing else to be evaluated on."""
         self.eval_count += 1
         return self.camera, {"image": self.target}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -62,8 +62,8 @@ class GainerModelConfig(ModelConfig):
     loss: Literal["l1", "mse", "smooth-l1"] = "l1"
     """Loss of the Adam steps; the finish minimises the squared error."""
     adam_steps: int | None = None
-    """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the finish
-    alone is as good and faster, and 1000 below."""
+    """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the
+    finish alone is as good and faster, and 1000 below."""
     finish: FinishConfig = field(default_factory=FinishConfig)
     """How a Gauss-Newton step is taken."""
     finish_steps: int = 12
@@ -81,6 +81,20 @@ class GainerModelConfig(ModelConfig):
         if self.adam_steps is not None:
             return self.adam_steps
         return 0 if self.gaussians_per_pixel >= 1 and self.num_gaussians is None else SPARSE_ADAM_STEPS
+
+
+class PictureFacts(NamedTuple):
+    """What a checkpoint knows of its picture, so that it can be drawn when the file is gone."""
+
+    width: int
+    height: int
+    bit_depth: int
+    has_alpha: int
+
+    def metadata(self) -> dict[str, Any]:
+        """What :class:`GainerModel` is made from; a loaded checkpoint brings the Gaussians."""
+        inside = torch.ones(self.height, self.width, dtype=torch.bool) if self.has_alpha else None
+        return {"plane": ImagePlane(self.width, self.height), "inside": inside, "bit_depth": self.bit_depth}
 
 
 class GainerModel(Model):
@@ -102,7 +116,7 @@ class GainerModel(Model):
             density = config.num_gaussians / (self.plane.pixels if inside is None else int(inside.sum()))
         if density <= 0:
             raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
-        self.spacing = placement.spacing(self.plane, density)
+        spacing = placement.spacing(self.plane, density)
         self.adam_steps = (
             config.adam_steps if config.adam_steps is not None else 0 if density >= 1 else SPARSE_ADAM_STEPS
         )
@@ -118,7 +132,7 @@ class GainerModel(Model):
         self.encoding = GaussianKNNEncoding(
             replace(config.encoding, feature_dim=config.feature_dim),
             means,
-            self.spacing,
+            spacing,
             unit_box=(torch.tensor([-0.5, -0.5]), 1.0),
             seed=config.seed,
         )
@@ -129,6 +143,8 @@ class GainerModel(Model):
             seed=config.seed,
         )
         self.register_buffer("version", torch.tensor(CHECKPOINT_VERSION))
+        picture = PictureFacts(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
+        self.register_buffer("picture_facts", torch.tensor(picture))
         self._baked: BakedPicture | None = None
         self._fit: PictureFit | None = None  # set by the training callbacks; not part of the model
 
@@ -250,7 +266,7 @@ class GainerModel(Model):
                 gaussians=self.encoding.gaussian_set(),
                 decoder=self.decoder,
                 num_neighbours=self.config.encoding.num_neighbours,
-                coverage=0.75 * self.spacing if self.has_alpha else math.inf,
+                coverage=0.75 * float(self.encoding.spacing) if self.has_alpha else math.inf,
                 bit_depth=self.bit_depth,
             )
         return self._baked
@@ -264,7 +280,7 @@ class GainerModel(Model):
         self.changed()
         return super().load_state_dict(state_dict, strict, assign)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         version = state_dict.get(f"{prefix}version")
         if version is None or int(version) != CHECKPOINT_VERSION:
             found = "none" if version is None else int(version)
@@ -273,4 +289,4 @@ class GainerModel(Model):
                 "fit the picture again, or use the release that wrote it"
             )
         self.changed()
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

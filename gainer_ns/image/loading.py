@@ -1,0 +1,60 @@
+"""A fitted picture from what a user names: a run's config.yml, or an exported file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.engine.trainer import TrainerConfig
+
+from gainer_ns.errors import GainerError
+from gainer_ns.image.model import GainerModel, GainerModelConfig, PictureFacts
+from gainer_ns.image.trainer import newest_whole_checkpoint
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.storage import load_picture
+
+
+def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPicture:
+    """Loads a fitted picture; the source image is not needed.
+
+    Args:
+        path: A run's config.yml, or a .safetensors file of ``gainer export``.
+        device: Where to put it; None for cuda where there is one.
+
+    Raises:
+        GainerError: If there is no such file, or it is not a fitted picture.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if path.suffix == ".safetensors":
+        return load_picture(path).to(device)
+    if not path.is_file():
+        raise GainerError(f"{path}: there is no such file; give a run's config.yml or an exported .safetensors file")
+    return _from_run(path).to(device)
+
+
+def _from_run(path: Path) -> BakedPicture:
+    try:
+        # nerfstudio's own format; like ns-render, this trusts the configuration files it is given.
+        config = yaml.load(path.read_text("utf8"), Loader=yaml.Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, ImportError, TypeError) as error:
+        raise GainerError(f"{path}: not a configuration of ns-train; give a run's config.yml") from error
+    if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, GainerModelConfig):
+        raise GainerError(f"{path}: not a run of a 2D gainer method; give the config.yml of ns-train gainer")
+    folder = path.parent / config.relative_model_dir
+    step = newest_whole_checkpoint(folder, config.load_step)
+    state = torch.load(folder / f"step-{step:09d}.ckpt", map_location="cpu")["pipeline"]
+    state = {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}
+    facts = state.get("picture_facts")
+    if facts is None:
+        raise GainerError(f"{folder}: written by another version; fit the picture again")
+    model = GainerModel(
+        config.pipeline.model,
+        scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),
+        num_train_data=1,
+        metadata=PictureFacts(*facts.tolist()).metadata(),
+    )
+    model.load_state_dict(state)
+    model.eval()
+    return model.baked()
