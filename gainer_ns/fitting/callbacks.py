@@ -45,6 +45,7 @@ class PictureFit:
         seconds: Time spent so far on the graph (neighbours and weights), on Adam and on the finish.
         psnr: Of the fitted pixels after the last step that measured it, in dB.
         exact: Whether every 8-bit value was exact then.
+        history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
     """
 
     def __init__(self, model: GainerModel, attributes: TrainingCallbackAttributes) -> None:
@@ -57,6 +58,7 @@ class PictureFit:
         check_memory(len(self.pixels), len(model.encoding), model.encoding, self.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "finish": 0.0}
         self.psnr, self.exact = -math.inf, False
+        self.history: list[tuple[int, float, float]] = []
         self._reading: PointReading | None = None
         self._bands: PictureBands | None = None
         self._finished_colours: Float[Tensor, "m 3"] | None = None
@@ -135,6 +137,7 @@ class PictureFit:
         self.psnr = -10 * math.log10(max(mean_square, 1e-20))
         # An 8-bit value is exact when the error is below half a level; 16-bit sources are held to the same.
         self.exact = float(error.abs_().max()) < 0.5 / 255
+        self.history.append((step, sum(self.seconds.values()), self.psnr))
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
         return self.psnr - before
 
