@@ -85,9 +85,9 @@ def plane_hits(
     """Where rays meet the image plane.
 
     Returns:
-        Plane coordinates of the hits, and the distances along the rays in plane units: infinite where a ray runs
-        parallel to the plane or away from it (the plane coordinates are then infinite or not a number).
+        Plane coordinates of the hits, and the distances along the rays in lengths of their directions: infinite where
+        a ray runs parallel to the plane or away from it (the plane coordinates are then infinite or not a number).
     """
     distance = -origins[..., 2:] / directions[..., 2:]
-    hits = origins[..., :2] + distance * directions[..., :2]
-    return hits, torch.where(distance > 0, distance, torch.inf)
+    distance = torch.where(distance > 0, distance, torch.inf)
+    return origins[..., :2] + distance * directions[..., :2], distance

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gainer_ns.encodings.hash_grid import HashGridAtPoints, HashGridConfig
-from gainer_ns.gaussians.aggregation import AggregationMatrix, differentiable_weights, gaussian_weights
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
@@ -40,13 +40,13 @@ class PointReading(NamedTuple):
 
     Attributes:
         matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made.
-        neighbours: The neighbours behind it; None where covariances are frozen and nobody needs them again.
-        offsets: [m, k, d] from each neighbour's mean to the point; None likewise.
+        points: [m, d], the points themselves.
+        neighbours: The neighbours behind the matrix; None where covariances are frozen and nobody needs them again.
     """
 
     matrix: AggregationMatrix
+    points: Float[Tensor, "m d"]
     neighbours: Neighbours | None
-    offsets: Float[Tensor, "m k d"] | None
 
 
 class GaussianKNNEncoding(nn.Module):
@@ -146,10 +146,7 @@ class GaussianKNNEncoding(nn.Module):
             neighbours = (within or self.index).query(points, self.config.num_neighbours)
             weights = gaussian_weights(points, neighbours, self.means, self.precisions)
             matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(self))
-            if not self.precision_factors.requires_grad:
-                return PointReading(matrix, None, None)
-            offsets = points[:, None] - self.means[neighbours.indices.clamp(min=0).long()]
-            return PointReading(matrix, neighbours, offsets)
+            return PointReading(matrix, points, neighbours if self.precision_factors.requires_grad else None)
 
     def forward(self, reading: PointReading, features: Float[Tensor, "n f"] | None = None) -> Float[Tensor, "m f"]:
         """Aggregated features, differentiable in the features and in learned covariances.
@@ -159,10 +156,10 @@ class GaussianKNNEncoding(nn.Module):
             features: Features of the Gaussians, for callers that read several sets of points; None to make them.
         """
         features = self.features if features is None else features
-        if reading.neighbours is None or reading.offsets is None:
+        if reading.neighbours is None:
             return reading.matrix.aggregate(features)
-        weights = differentiable_weights(reading.offsets, reading.neighbours, self.precisions)
-        return reading.matrix.aggregate(features, weights[reading.neighbours.valid])
+        weights = learned_weights(reading.points, reading.neighbours, self.means, self.precisions, reading.matrix)
+        return reading.matrix.aggregate(features, weights)
 
     @property
     def index(self) -> NeighbourIndex:

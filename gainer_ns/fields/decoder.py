@@ -28,9 +28,9 @@ class Decoder(nn.Module):
         self, feature_dim: int, channels: int = 3, *, hidden_layers: int = 2, hidden_dim: int = 64, seed: int = 0
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(feature_dim, channels)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            self.linear = nn.Linear(feature_dim, channels)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
             nn.init.orthogonal_(self.linear.weight)
             nn.init.constant_(self.linear.bias, 0.5)
             self.mlp = None

@@ -300,3 +300,27 @@ def push_kernel(channels: int, width: int) -> wp.Kernel:
         out[i] = jacobian[i] * total + damping * colours[i]
 
     return push
+
+
+@functools.cache
+def precision_gradient_kernel() -> wp.Kernel:
+    """Gradient with respect to each Gaussian's precision, summed over the points that read it."""
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def precision_gradient(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [gaussians + 1], of the transposed aggregation matrix
+        points_of: wp.array(dtype=wp.int32),  # [entries], the point of each of its entries
+        exponent_gradient: wp.array(dtype=wp.float32),  # [entries], d loss / d (-1/2 (x-mu)^T P (x-mu))
+        points: wp.array(dtype=wp.vec3),  # [points]
+        means: wp.array(dtype=wp.vec3),  # [gaussians]
+        out: wp.array(dtype=wp.mat33),  # out [gaussians]
+    ):
+        j = first + wp.tid()
+        total = wp.mat33()
+        for p in range(offsets[j], offsets[j + 1]):
+            d = points[points_of[p]] - means[j]
+            total += (-0.5 * exponent_gradient[p]) * wp.outer(d, d)
+        out[j] = total
+
+    return precision_gradient

@@ -14,6 +14,8 @@ from gainer_ns.gaussians.kernels import Typed
 
 POINTS_PER_CELL = 1.5
 """How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
+SAMPLED_MEANS = 1 << 16
+"""How many means tell where the bulk of them is."""
 
 
 class Neighbours(NamedTuple):
@@ -98,18 +100,21 @@ def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:
 
 def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
     """Origin, cell side and number of cells along x, y and z of a grid over the bulk of the means."""
-    count, dimensions = means.shape
+    count = len(means)
     if count == 0:
         return [0.0] * 3, 1.0, [1] * 3
-    sample = means[:: max(1, count // 65536)].detach().double()
+    if count > SAMPLED_MEANS:  # at random: a stride could meet the same few columns in each row of a lattice
+        chosen = torch.randint(count, (SAMPLED_MEANS,), generator=torch.Generator().manual_seed(0))
+        means = means[chosen.to(means.device)]
+    sample = means.detach().double()
     low = torch.quantile(sample, 0.002, dim=0)
     extent = torch.quantile(sample, 0.998, dim=0) - low
     low, extent = low - 0.01 * extent, 1.02 * extent
-    longest = float(extent.max())
-    if longest <= 0:
-        return [*low.tolist(), 0.0, 0.0][:3], 1.0, [1] * 3
-    thick = extent.clamp(min=longest / count)  # a line of points is a thin box
-    cell = float((thick.prod() * POINTS_PER_CELL / count) ** (1 / dimensions))
-    cell = max(cell, longest / (4 * count))
+    # The sides that fill cells as wished where the means lie along a line, on a surface, in a volume. The largest is
+    # right: in more dimensions a thin axis would count for less than one cell, in fewer a thick one for only one.
+    volumes = extent.sort(descending=True).values.cumprod(dim=0).tolist()
+    cell = max((volume * POINTS_PER_CELL / count) ** (1 / (axes + 1)) for axes, volume in enumerate(volumes))
+    if cell <= 0:
+        return [*low.tolist(), 0.0][:3], 1.0, [1] * 3
     shape = (extent / cell).ceil().long().clamp(min=1).tolist()
     return [*low.tolist(), 0.0][:3], cell, [*shape, 1][:3]

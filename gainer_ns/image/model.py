@@ -160,17 +160,22 @@ class GainerModel(Model):
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
         """The callbacks that run the fit inside nerfstudio's own loop."""
+        plane: ImagePlane = self.kwargs["metadata"]["plane"]
+        if plane != self.plane:
+            raise GainerError(
+                f"the checkpoint is of a picture of {self.plane.width} x {self.plane.height} pixels, this one has "
+                f"{plane.width} x {plane.height}; name the same picture, or leave out --load-dir"
+            )
         self._fit = PictureFit(self, training_callback_attributes)
         return self._fit.callbacks()
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
-        """Colours of the fitted pixels (given the training camera), or of any rays.
+        """Colours of the fitted pixels (given a camera during a fit), or of any rays.
 
         Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
         """
         if isinstance(ray_bundle, Cameras):
-            assert self._fit is not None, "only a fit reads the pixels of its own picture"
-            return {"rgb": self._fit.colours()}
+            return self.get_outputs_for_camera(ray_bundle) if self._fit is None else {"rgb": self._fit.colours()}
         points, distance = plane_hits(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
         hit = distance.isfinite()
         drawn = self.baked().at(torch.where(hit, points, torch.inf))
@@ -281,6 +286,8 @@ class GainerModel(Model):
         return super().load_state_dict(state_dict, strict, assign)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not any(name.startswith(prefix) for name in state_dict):
+            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         version = state_dict.get(f"{prefix}version")
         if version is None or int(version) != CHECKPOINT_VERSION:
             found = "none" if version is None else int(version)
@@ -288,5 +295,7 @@ class GainerModel(Model):
                 f"the checkpoint is of version {found}, this program reads version {CHECKPOINT_VERSION}; "
                 "fit the picture again, or use the release that wrote it"
             )
+        width, height, self.bit_depth, has_alpha = state_dict[f"{prefix}picture_facts"].tolist()
+        self.plane, self.has_alpha = ImagePlane(width, height), bool(has_alpha)
         self.changed()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

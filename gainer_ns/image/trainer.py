@@ -1,47 +1,127 @@
-"""nerfstudio's trainer configuration, with names and checks that suit single pictures."""
+"""nerfstudio's trainer and its configuration, with names and checks that suit single pictures."""
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import shutil
+import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nerfstudio.engine.trainer import TrainerConfig
+import torch
+import yaml
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
+from gainer_ns.files import whole_file
+from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
 from gainer_ns.image.model import GainerModelConfig
+
+SPARE_BYTES = 64 << 20
+"""Room for a run beside its checkpoint: configuration and log."""
+PLANE_EXPORTS = ("ExportCameraPoses",)
+"""Subcommands of ns-export that make sense of a plane."""
 
 
 @dataclass
 class PictureTrainerConfig(TrainerConfig):
     """nerfstudio's trainer, whose runs are named after the picture and can be loaded from any folder."""
 
+    _target: type = field(default_factory=lambda: PictureTrainer)
+
+    _fits = False  # not a field: whether this configuration was set up to fit, and not only loaded
+
     def set_experiment_name(self) -> None:
         """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
-        data = self.pipeline.datamanager.data
+        data_config = self.pipeline.datamanager
+        parser = getattr(data_config, "dataparser", None)
+        if data_config.data is None and isinstance(parser, PictureDataParserConfig) and parser.data != Path():
+            data_config.data = parser.data
         self.output_dir = self.output_dir.absolute()
-        if data is None:
+        if data_config.data is None:
             return super().set_experiment_name()
-        self.pipeline.datamanager.data = data.absolute()
+        data_config.data = data_config.data.absolute()
         if self.experiment_name is None:
-            self.experiment_name = data.stem
+            self.experiment_name = data_config.data.stem
+
+    def set_timestamp(self) -> None:
+        """Names the run by the time, apart from any that started in the same second.
+
+        ns-train calls this before it prints or writes anything, so what can go wrong is looked at here.
+
+        Raises:
+            GainerError: If the picture cannot be read, the output folder cannot be written or has too little room, or
+                there is no whole checkpoint where one is to be loaded.
+        """
+        self.set_experiment_name()
+        self._check()
+        if self.timestamp != "{timestamp}":
+            return
+        super().set_timestamp()
+        second = self.timestamp
+        for number in itertools.count(2):
+            try:
+                return self.get_base_dir().mkdir(parents=True)
+            except FileExistsError:
+                self.timestamp = f"{second}-{number}"
+
+    def save_config(self) -> None:
+        """Saves the configuration to the run's folder, whole or not at all."""
+        path = self.get_base_dir() / "config.yml"
+        CONSOLE.log(f"Saving config to: {path}")
+        with whole_file(path) as file:
+            file.write(yaml.dump(self).encode("utf8"))
+
+    def get_checkpoint_dir(self) -> Path:
+        """The run's folder of checkpoints.
+
+        A loaded configuration is asked for it only by what is about to load from it, such as ns-eval, ns-render and
+        ns-viewer: then the newest checkpoint that is whole becomes the one to load.
+
+        Raises:
+            GainerError: If there is none, or if ns-export asks, which cannot export pictures.
+        """
+        folder = super().get_checkpoint_dir()
+        if not self._fits and self.timestamp != "{timestamp}":
+            _refuse_export()
+            # A resumed run was told which step to load from the folder of another run.
+            self.load_step = newest_whole_checkpoint(folder, self.load_step if self.load_dir is None else None)
+        return folder
 
     def setup(self, **kwargs: Any) -> Any:
         """Makes the trainer, after a look at what can go wrong.
 
         Raises:
-            GainerError: If the output folder cannot be written, or a checkpoint to load is not whole.
+            GainerError: As :meth:`set_timestamp` does.
         """
-        check_output(self.get_base_dir())
+        self._fits = True
+        self.set_experiment_name()
+        self._check()
+        self._plan()
+        _silence_known_noise()
+        return super().setup(**kwargs)
+
+    def _check(self) -> None:
+        data_config, model = self.pipeline.datamanager, self.pipeline.model
+        parser = getattr(data_config, "dataparser", None)
+        assert isinstance(model, GainerModelConfig)
+        assert isinstance(parser, PictureDataParserConfig)
+        if data_config.data is None:
+            raise GainerError("no picture is named; add --data PICTURE")
+        picture = read_once(data_config.data, parser.factor)
+        parser.fitted_size = picture.width, picture.height
+        gaussians = model.num_gaussians or model.gaussians_per_pixel * picture.width * picture.height
+        copies = 3 if model.planned_adam_steps else 1  # Adam keeps two numbers beside each of the model's
+        check_output(self.get_base_dir().parent, SPARE_BYTES + int(gaussians * 4 * (model.feature_dim + 2) * copies))
         if self.load_dir is not None:
             self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
         elif self.load_checkpoint is not None and not _is_whole(self.load_checkpoint):
             raise GainerError(f"{self.load_checkpoint}: not a whole checkpoint; choose another one")
-        self._plan()
-        return super().setup(**kwargs)
 
     def _plan(self) -> None:
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
@@ -53,18 +133,85 @@ class PictureTrainerConfig(TrainerConfig):
             self.optimizers = {name: {**group, "scheduler": None} for name, group in self.optimizers.items()}
 
 
-def check_output(folder: Path, needed: int = 64 << 20) -> None:
+class PictureTrainer(Trainer):
+    """nerfstudio's trainer, that writes checkpoints whole and ends in one line where it cannot go on."""
+
+    config: PictureTrainerConfig
+
+    def train(self) -> None:
+        """Trains the model; Ctrl-C ends it with exit status 130 and says how to go on."""
+        try:
+            super().train()
+        except KeyboardInterrupt:
+            CONSOLE.log(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
+            raise SystemExit(130) from None
+
+    def _after_train(self) -> None:
+        if not self.stop_training and self.step + 1 < self.config.pipeline.model.planned_steps:
+            CONSOLE.log(f"Stopped after step {self.step}, as --max-num-iterations says; {self._how_to_go_on()}")
+        super()._after_train()
+
+    def _how_to_go_on(self) -> str:
+        return f"add --load-dir {self.checkpoint_dir} to the same command to go on"
+
+    def _load_checkpoint(self) -> None:
+        try:
+            super()._load_checkpoint()
+        except GainerError:
+            raise
+        except (RuntimeError, KeyError, ValueError) as error:
+            loaded = self.config.load_dir or self.config.load_checkpoint
+            raise GainerError(
+                f"{loaded}: the checkpoint does not fit these options; give those that it was made with"
+            ) from error
+
+    @check_main_thread
+    def save_checkpoint(self, step: int) -> None:
+        """Saves model and optimizers, whole or not at all, and only then removes older checkpoints.
+
+        Args:
+            step: Number of the last step taken.
+
+        Raises:
+            GainerError: If the file cannot be written, or the model holds numbers that are not finite.
+        """
+        model = self.pipeline.state_dict()
+        if not all(bool(value.isfinite().all()) for value in model.values()):
+            raise GainerError(
+                "the fit has run into numbers that are not finite; lower the learning rates "
+                f"(--optimizers.features.optimizer.lr and the like), or {self._how_to_go_on()}"
+            )
+        state = {
+            "step": step,
+            "pipeline": model,
+            "optimizers": {name: part.state_dict() for name, part in self.optimizers.optimizers.items()},
+            "schedulers": {name: part.state_dict() for name, part in self.optimizers.schedulers.items()},
+            "scalers": self.grad_scaler.state_dict(),
+        }
+        path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
+        with whole_file(path) as file:
+            torch.save(state, file)
+        if self.config.save_only_latest_checkpoint:
+            for older in self.checkpoint_dir.glob("*.ckpt"):
+                if older != path:
+                    older.unlink()
+
+
+def check_output(folder: Path, needed: int = SPARE_BYTES) -> None:
     """Refuses an output folder that cannot be written, or that has no room.
 
     Args:
         folder: Made if it does not exist.
         needed: Bytes that must be free.
+
+    Raises:
+        GainerError: If either is so.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-test"
-        probe.touch()
-        probe.unlink()
+        with whole_file(folder / ".write-test") as file:
+            file.write(b"gainer")
+        (folder / ".write-test").unlink()
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise GainerError(f"{folder}: cannot be written ({error.strerror}); choose another --output-dir") from error
@@ -73,28 +220,3 @@ def check_output(folder: Path, needed: int = 64 << 20) -> None:
             f"{folder}: {free >> 20} MiB are free there, at least {needed >> 20} are needed; "
             "free some space or choose another --output-dir"
         )
-
-
-def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
-    """The step of the newest checkpoint in a folder that was written to its end.
-
-    Args:
-        folder: nerfstudio's folder of ``step-*.ckpt`` files.
-        step: The step that the user asked for; None for the newest.
-    """
-    if not folder.is_dir():
-        raise GainerError(f"{folder}: no such folder; --load-dir is a run's nerfstudio_models folder")
-    pattern = "step-*.ckpt" if step is None else f"step-{step:09d}.ckpt"
-    for path in sorted(folder.glob(pattern), reverse=True):
-        if _is_whole(path):
-            return int(path.stem.removeprefix("step-"))
-        CONSOLE.log(f"{path}: cut short, so the checkpoint before it is used", style="yellow")
-    raise GainerError(f"{folder}: holds no whole checkpoint {pattern}; choose another --load-dir or --load-step")
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False

@@ -6,12 +6,14 @@ The image model, the command line, the viewer and the benchmarks all draw throug
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import psutil
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -23,6 +25,12 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex
 
 BLOCK_POINTS = 1 << 17
 """How many points are drawn at once: bounds memory, and keeps a block in the processor's cache."""
+MAX_SAMPLES = 2**29
+"""The largest raster, in points at which the picture is read; no larger source is read either."""
+BYTES_PER_PIXEL = 80
+"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
+BYTES_PER_DRAWN_PIXEL = 32
+"""The part of that which a graphics card holds, where one draws."""
 
 
 class Drawn(NamedTuple):
@@ -56,6 +64,11 @@ class BakedPicture:
     num_neighbours: int
     coverage: float = math.inf
     bit_depth: int = 8
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the picture is transparent somewhere."""
+        return math.isfinite(self.coverage)
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -108,8 +121,12 @@ class BakedPicture:
         """Draws points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
         return self.at(self.plane.plane_from_pixel(pixels.double()).float())
 
+    @torch.no_grad()
     def raster(
-        self, scale: float = 1.0, crop: tuple[float, float, float, float] | None = None
+        self,
+        scale: float = 1.0,
+        crop: tuple[float, float, float, float] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
         """Draws the picture, or a part of it, on a grid of any resolution.
 
@@ -118,34 +135,118 @@ class BakedPicture:
 
         Args:
             scale: Output pixels per source pixel.
-            crop: (x0, y0, x1, y1) in source pixels; None for the whole picture.
+            crop: (x0, y0, x1, y1) in source pixels, which may reach beyond the picture; None for the whole picture.
+            progress: Called after every block of pixels with the share, 0 to 1, that is done.
 
         Returns:
-            Colours in [0, 1], not multiplied by alpha, and alpha.
+            Colours in [0, 1], not multiplied by alpha, and alpha: 0 beyond the picture.
 
         Raises:
-            GainerError: If the scale or the crop leaves no picture.
+            GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
-        x0, y0, x1, y1 = crop or (0.0, 0.0, float(self.plane.width), float(self.plane.height))
+        grid = RasterGrid.over(self.plane, scale, crop)
+        device = self.gaussians.means.device
+        check_room(grid, device)
+        rgb, alpha = torch.empty(grid.pixels, 3, device=device), torch.empty(grid.pixels, 1, device=device)
+        step = max(1, BLOCK_POINTS // grid.samples[0])
+        for begin in range(0, grid.pixels, step):
+            pixels = torch.arange(begin, min(begin + step, grid.pixels), device=device)
+            rgb[begin : begin + step], alpha[begin : begin + step] = self._raster_pixels(grid, pixels)
+            if progress is not None:
+                progress((begin + len(pixels)) / grid.pixels)
+        shape = grid.height, grid.width
+        return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
+
+    def _raster_pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> Drawn:
+        """Means over the samples of some pixels; colours weigh by alpha, so that nothing bleeds in from holes."""
+        columns, rows = grid.samples
+        total = torch.zeros(len(pixels), 4, device=pixels.device)
+        for row in range(rows):
+            rgb, alpha = self.at_pixels(grid.sample_row(pixels, row).view(-1, 2))
+            total += torch.cat([rgb * alpha, alpha], dim=1).view(-1, columns, 4).sum(dim=1)
+        weight = total[:, 3:]
+        return Drawn(total[:, :3] / weight.clamp(min=1e-6), weight / (columns * rows))
+
+
+@dataclass(frozen=True)
+class RasterGrid:
+    """Output pixels laid over a part of the source.
+
+    Attributes:
+        crop: (x0, y0, x1, y1), the part in source pixels.
+        width: Output pixels across it.
+        height: Output pixels down it.
+        samples: Points across and down an output pixel at which the picture is read.
+    """
+
+    crop: tuple[float, float, float, float]
+    width: int
+    height: int
+    samples: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        """Number of output pixels."""
+        return self.width * self.height
+
+    @classmethod
+    def over(cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None) -> RasterGrid:
+        """The grid of a crop at a scale.
+
+        Raises:
+            GainerError: If the two leave no picture, or one of absurd size.
+        """
+        x0, y0, x1, y1 = crop = crop or (0.0, 0.0, float(plane.width), float(plane.height))
+        named = " ".join(f"{side:g}" for side in crop)
         if not (math.isfinite(scale) and scale > 0):
             raise GainerError(f"scale {scale}: it must be a positive number of output pixels per source pixel")
-        if not (x0 < x1 and y0 < y1):
-            raise GainerError(f"crop {x0:g} {y0:g} {x1:g} {y1:g}: give it as X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1")
+        if not (all(map(math.isfinite, crop)) and x0 < x1 and y0 < y1):
+            raise GainerError(f"crop {named}: give it as X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1")
+        if x1 <= 0 or y1 <= 0 or x0 >= plane.width or y0 >= plane.height:
+            raise GainerError(
+                f"crop {named}: wholly outside the picture, which is {plane.width} pixels wide and {plane.height} high"
+            )
+        density = max(1.0, scale)  # samples per source pixel, nearly
+        if max(1.0, (x1 - x0) * density) * max(1.0, (y1 - y0) * density) > MAX_SAMPLES:
+            raise GainerError(
+                f"scale {scale:g} over {x1 - x0:g} x {y1 - y0:g} pixels: more than {MAX_SAMPLES // 10**6} megapixels; "
+                "lower the scale, or draw it in parts, crop by crop"
+            )
         width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-        samples = max(1, math.ceil(1.0 / scale - 1e-9))
-        rows_at_once = max(1, BLOCK_POINTS // (width * samples * samples))
-        device = self.gaussians.means.device
-        x = x0 + (torch.arange(width * samples, device=device, dtype=torch.float64) + 0.5) * (x1 - x0) / width / samples
-        bands = []
-        for top in range(0, height, rows_at_once):
-            rows = torch.arange(top * samples, min(top + rows_at_once, height) * samples, device=device)
-            y = y0 + (rows.double() + 0.5) * (y1 - y0) / height / samples
-            grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-            rgb, alpha = self.at_pixels(grid.reshape(-1, 2))
-            bands.append(averaged(Drawn(rgb, alpha), width, samples))
-        rgb = torch.cat([band.rgb for band in bands]).view(height, width, 3)
-        alpha = torch.cat([band.alpha for band in bands]).view(height, width, 1)
-        return rgb.clamp(0, 1), alpha
+        samples = 1, 1
+        if scale < 1:
+            samples = math.ceil((x1 - x0) / width - 1e-9), math.ceil((y1 - y0) / height - 1e-9)
+        return cls(crop, width, height, samples)
+
+    def sample_row(self, pixels: Int[Tensor, " m"], row: int) -> Float[Tensor, "m s 2"]:
+        """Source pixel coordinates of one row of samples of each pixel.
+
+        Args:
+            pixels: Row-major indices of output pixels.
+            row: Which row of samples, from 0 to ``samples[1]`` (exclusive).
+        """
+        x0, y0, x1, y1 = self.crop
+        columns, rows = self.samples
+        across = (torch.arange(columns, device=pixels.device, dtype=torch.float64) + 0.5) / columns
+        x = x0 + ((pixels % self.width)[:, None] + across) * ((x1 - x0) / self.width)
+        y = y0 + ((pixels // self.width)[:, None] + (row + 0.5) / rows) * ((y1 - y0) / self.height)
+        return torch.stack([x, y.double().expand_as(x)], dim=-1)
+
+
+def check_room(grid: RasterGrid, device: torch.device) -> None:
+    """Refuses a raster that this machine has no memory for.
+
+    Raises:
+        GainerError: If the estimate exceeds what is free.
+    """
+    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, psutil.virtual_memory().available
+    if device.type == "cuda":
+        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_PIXEL // BYTES_PER_DRAWN_PIXEL)
+    if needed > free:
+        raise GainerError(
+            f"{grid.width} x {grid.height} pixels take about {needed / 2**30:.1f} GiB of memory, "
+            f"{free / 2**30:.1f} GiB are free; lower the scale, or draw it in parts, crop by crop"
+        )
 
 
 def averaged(drawn: Drawn, width: int, samples: int) -> Drawn:

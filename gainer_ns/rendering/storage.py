@@ -26,6 +26,10 @@ from gainer_ns.rendering.plane import BakedPicture
 FORMAT = "gainer-picture"
 VERSION = 1
 Bits = Literal[32, 16, 8]
+MAX_NEIGHBOURS = 256
+"""Most Gaussians that a stored picture may read for a point: a kernel is compiled for that number."""
+MAX_FEATURES = 1024
+"""Likewise the longest feature."""
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
@@ -71,9 +75,8 @@ def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
     Raises:
         GainerError: If the file cannot be written.
     """
-    data = picture_bytes(picture, bits)
-    with whole_file(path) as file:
-        file.write(data)
+    with whole_file(path) as file:  # first of all, so that a path that cannot be written costs no time
+        file.write(picture_bytes(picture, bits))
 
 
 def load_picture(path: Path) -> BakedPicture:
@@ -99,12 +102,13 @@ def load_picture(path: Path) -> BakedPicture:
         return _assembled(json.loads(metadata["header"]), tensors)
     except GainerError:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {remedy}") from error
 
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
-    plane = ImagePlane(int(header["width"]), int(header["height"]))
+    """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
+    plane = ImagePlane(_whole(header["width"], 2**31), _whole(header["height"], 2**31))
     if header["bits"] == 8:
         features = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"]).features()
     else:
@@ -116,22 +120,35 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
     else:
         means = tensors["means"].float()
     covariances = _relative(tensors["covariances"].float(), plane, inverse=True)
-    if not all(bool(part.isfinite().all()) for part in (means, covariances, features)):
-        raise ValueError("it holds numbers that are not finite")
-    weights = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
-    decoder = Decoder(
-        features.shape[1],
-        weights["linear.weight"].shape[0],
-        hidden_layers=int(header["hidden_layers"]),
-        hidden_dim=int(header["hidden_dim"]),
-    )
-    decoder.load_state_dict(weights)
-    coverage = math.inf if header["coverage"] is None else float(header["coverage"])
     gaussians = GaussianSet(means, covariances, features, float(header["radius"]))
-    picture = BakedPicture(
-        plane, gaussians, decoder.eval(), int(header["num_neighbours"]), coverage, int(header["bit_depth"])
-    )
-    return picture
+    decoder = _decoder(header, tensors, features.shape[1])
+    coverage = math.inf if header["coverage"] is None else float(header["coverage"])
+    if not (gaussians.radius > 0 and coverage > 0 and header["bit_depth"] in (8, 16)):
+        raise ValueError("its radius, coverage or bit depth makes no sense")
+    parts = means, covariances, features, gaussians.precisions, *decoder.state_dict().values()
+    if not all(bool(part.isfinite().all()) for part in parts):
+        raise ValueError("it holds numbers that are not finite")
+    neighbours = _whole(header["num_neighbours"], MAX_NEIGHBOURS)
+    return BakedPicture(plane, gaussians, decoder, neighbours, coverage, int(header["bit_depth"]))
+
+
+def _decoder(header: dict[str, Any], tensors: dict[str, Tensor], feature_dim: int) -> Decoder:
+    """The decoder; nothing is allocated for it but what the file really holds."""
+    weights = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
+    hidden_layers, hidden_dim = int(header["hidden_layers"]), int(header["hidden_dim"])
+    if not (hidden_layers <= len(weights) and _whole(feature_dim, MAX_FEATURES)):
+        raise ValueError("the decoder does not fit the features")
+    with torch.device("meta"):
+        decoder = Decoder(feature_dim, hidden_layers=hidden_layers, hidden_dim=hidden_dim)
+    decoder.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+    return decoder.eval()
+
+
+def _whole(value: Any, largest: int) -> int:
+    """A whole number from 1 to the largest."""
+    if not 1 <= int(value) <= largest:
+        raise ValueError(f"{value} is not between 1 and {largest}")
+    return int(value)
 
 
 def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:

@@ -1,0 +1,44 @@
+"""``gainer render``: a fitted picture, or a part of it, at any resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass
+class Render:
+    """Draw a fitted picture at any resolution.
+
+    Enlarging samples the continuous picture; shrinking averages it over the area of each pixel.
+    """
+
+    load_config: Path
+    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    output: Path
+    """Picture to write: .png, .webp or .tif (without loss, with opacity where there is some), or .jpg."""
+    scale: float = 1.0
+    """Output pixels per source pixel: 2 doubles width and height, 0.5 halves them."""
+    crop: tuple[float, float, float, float] | None = None
+    """X0 Y0 X1 Y1 in source pixels, x right, y down, 0 0 the top-left corner; beyond the picture is transparent."""
+    bit_depth: Literal[8, 16] | None = None
+    """Bits a sample (16: PNG only); the source's when not given."""
+
+    def run(self) -> None:
+        """Draws and writes the picture."""
+        from nerfstudio.utils.rich_utils import CONSOLE, status
+
+        from gainer_ns.cli.progress import progress_bar
+
+        with status("Loading the picture"):
+            from gainer_ns.image.image_io import write_picture
+            from gainer_ns.image.loading import load_baked
+
+            picture = load_baked(self.load_config)
+        with progress_bar("Drawing") as progress:
+            rgb, alpha = picture.raster(self.scale, self.crop, progress)
+        opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
+        write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=self.bit_depth or picture.bit_depth)
+        size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"
+        CONSOLE.print(f"Wrote {self.output}: {size}", markup=False, soft_wrap=True)

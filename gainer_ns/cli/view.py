@@ -1,0 +1,74 @@
+"""``gainer view``: nerfstudio's own viewer, for this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from gainer_ns.errors import GainerError
+
+
+@dataclass
+class View:
+    """Look at a fitted picture in nerfstudio's viewer, in a browser.
+
+    The same as ns-viewer, which listens to the whole network whatever the run's own configuration says; this one
+    listens to this machine only. Stop it with Ctrl-C.
+    """
+
+    load_config: Path
+    """The config.yml of a run. Its picture must still be where it was."""
+    host: str = "127.0.0.1"
+    """Address to listen on: 127.0.0.1 is this machine alone, 0.0.0.0 all networks it is in, for anyone there to use."""
+    port: int | None = None
+    """Port to listen on; 7007, or a free one, when not given."""
+
+    def run(self) -> None:
+        """Starts the viewer, which runs until it is interrupted."""
+        from nerfstudio.utils.rich_utils import CONSOLE, status
+
+        if self.load_config.suffix == ".safetensors":
+            raise GainerError(f"{self.load_config}: the viewer shows runs only; give the config.yml of one")
+        is_local = check_address(self.host, self.port or 0)
+        with status("Loading the picture"):
+            from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
+
+            from gainer_ns.image.loading import load_baked
+
+            load_baked(self.load_config, "cpu")  # says in one line what is wrong with a run
+        if not is_local:
+            CONSOLE.print(
+                f"Listening on {self.host}: anyone who can reach this machine over the network can use the viewer.",
+                style="bold yellow",
+            )
+        # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
+        viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
+        RunViewer(load_config=self.load_config, viewer=viewer).main()
+
+
+def check_address(host: str, port: int) -> bool:
+    """Refuses an address that cannot be listened on: viser would try a thousand others.
+
+    Args:
+        host: Name or number.
+        port: 0 for any.
+
+    Returns:
+        Whether only this machine can reach it.
+
+    Raises:
+        GainerError: If the host is not this machine's, or the port is taken or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GainerError(
+            f"{host}, port {port}: cannot be listened on ({reason}); choose another --host or --port"
+        ) from error
+    return ip_address(address[0]).is_loopback
