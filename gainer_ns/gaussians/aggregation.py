@@ -223,15 +223,20 @@ class _LearnedWeights(torch.autograd.Function):
     ) -> Tensor:
         weights = gaussian_weights(points, neighbours, means, precisions)
         ctx.save_for_backward(weights, points, means)
-        ctx.valid, ctx.structure = neighbours.valid, structure
-        return weights[ctx.valid]
+        ctx.structure = structure
+        # Selecting by a mask costs as much as all the rest, and there is nothing to select where nothing is missing.
+        ctx.valid = None if len(structure.columns) == weights.numel() else neighbours.valid
+        return weights.flatten() if ctx.valid is None else weights[ctx.valid]
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
         weights, points, means = ctx.saved_tensors
-        of_weights = torch.zeros_like(weights)
-        of_weights[ctx.valid] = gradient
+        if ctx.valid is None:
+            of_weights = gradient.view_as(weights)
+        else:
+            of_weights = torch.zeros_like(weights).masked_scatter(ctx.valid, gradient)
         of_exponents = weights * (of_weights - (weights * of_weights).sum(dim=1, keepdim=True))
+        of_exponents = of_exponents.flatten() if ctx.valid is None else of_exponents[ctx.valid]
         offsets, points_of, order = ctx.structure._transposed_structure
         out = torch.empty(len(means), 3, 3, device=means.device)
         kernels.launch(
@@ -240,7 +245,7 @@ class _LearnedWeights(torch.autograd.Function):
             [
                 Typed(offsets, wp.int32),
                 Typed(points_of, wp.int32),
-                Typed(of_exponents[ctx.valid][order], wp.float32),
+                Typed(of_exponents[order], wp.float32),
                 Typed(padded(points), wp.vec3),
                 Typed(padded(means), wp.vec3),
                 Typed(out, wp.mat33),

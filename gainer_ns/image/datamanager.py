@@ -32,7 +32,7 @@ class PictureDataset(InputDataset):
                 "use --pipeline.datamanager.dataparser.downscale-factor"
             )
         parser = self.metadata["reader"]
-        return read_once(parser.data, parser.downscale_factor or 1)
+        return read_once(parser.data, parser.factor)
 
     def get_data(self, image_idx: int, image_type: str = "float32") -> dict[str, Any]:
         """The picture as nerfstudio evaluates it: colours [h, w, 3], and a mask [h, w, 1] where it has alpha."""

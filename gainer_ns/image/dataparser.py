@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
@@ -30,6 +31,20 @@ class PictureDataParserConfig(DataParserConfig):
     """The picture file."""
     downscale_factor: int | None = None
     """Reduce the picture by this factor before it is fitted; None or 1 leaves it as it is."""
+    fitted_size: tyro.conf.Suppress[tuple[int, int] | None] = None
+    """Width and height in pixels of the picture that was fitted; ns-train notes it."""
+
+    @property
+    def factor(self) -> int:
+        """The downscale factor; ``ns-render dataset`` may have put a fraction there.
+
+        Raises:
+            GainerError: If it is not a whole number.
+        """
+        factor = 1.0 if self.downscale_factor is None else float(self.downscale_factor)
+        if not (factor.is_integer() and factor >= 1):
+            raise GainerError(f"downscale factor {factor:g}: pictures are reduced by whole numbers; give 1, 2, 3 ...")
+        return int(factor)
 
 
 class PictureDataParser(DataParser):
@@ -41,17 +56,18 @@ class PictureDataParser(DataParser):
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
         if self.config.data == Path():
             raise GainerError("no picture is named; add --data PICTURE")
-        picture = read_once(self.config.data, self.config.downscale_factor or 1)
-        plane = ImagePlane(picture.width, picture.height)
+        picture = read_once(self.config.data, self.config.factor)
+        # The camera sees the fitted plane, whatever number of pixels it is shown in.
+        plane = ImagePlane(*(self.config.fitted_size or (picture.width, picture.height)))
         poses = torch.stack([plane.camera_to_world(), _side_view()])
         cameras = Cameras(
             camera_to_worlds=poses if split != "train" else poses[:1],
-            fx=plane.focal_length,
-            fy=plane.focal_length,
-            cx=plane.width / 2,
-            cy=plane.height / 2,
-            width=plane.width,
-            height=plane.height,
+            fx=plane.focal_length * picture.width / plane.width,
+            fy=plane.focal_length * picture.height / plane.height,
+            cx=picture.width / 2,
+            cy=picture.height / 2,
+            width=picture.width,
+            height=picture.height,
             camera_type=CameraType.PERSPECTIVE,
         )
         inside = None if picture.alpha is None else torch.from_numpy(picture.alpha > 0)
@@ -61,13 +77,30 @@ class PictureDataParser(DataParser):
             image_filenames=[self.config.data],
             cameras=cameras,
             scene_box=SceneBox(torch.tensor([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])),
-            metadata={"plane": plane, "inside": inside, "bit_depth": picture.bit_depth, "reader": self.config},
+            metadata={
+                "plane": ImagePlane(picture.width, picture.height),
+                "inside": inside,
+                "bit_depth": picture.bit_depth,
+                "reader": self.config,
+            },
         )
 
 
-@functools.lru_cache(maxsize=1)
 def read_once(path: Path, downscale_factor: int) -> Picture:
-    """The picture, decoded once for all splits."""
+    """The picture, decoded once for all splits, and again if the file changes.
+
+    Raises:
+        GainerError: If there is none that can be read.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        return read_picture(path)  # says what is wrong
+    return _read(path, downscale_factor, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
     return read_picture(path, downscale_factor=downscale_factor)
 
 
