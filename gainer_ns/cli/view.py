@@ -31,7 +31,7 @@ class View:
 
         if self.load_config.suffix == ".safetensors":
             raise GainerError(f"{self.load_config}: the viewer shows runs only; give the config.yml of one")
-        is_local = check_address(self.host, self.port or 0)
+        is_local = check_address(self.host, self.port)
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
@@ -48,12 +48,12 @@ class View:
         RunViewer(load_config=self.load_config, viewer=viewer).main()
 
 
-def check_address(host: str, port: int) -> bool:
+def check_address(host: str, port: int | None) -> bool:
     """Refuses an address that cannot be listened on: viser would try a thousand others.
 
     Args:
         host: Name or number.
-        port: 0 for any.
+        port: None for any.
 
     Returns:
         Whether only this machine can reach it.
@@ -61,14 +61,15 @@ def check_address(host: str, port: int) -> bool:
     Raises:
         GainerError: If the host is not this machine's, or the port is taken or not allowed.
     """
+    if port is not None and not 1 <= port <= 65535:
+        raise GainerError(f"port {port}: ports are numbered from 1 to 65535; choose another --port")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise GainerError(
-            f"{host}, port {port}: cannot be listened on ({reason}); choose another --host or --port"
-        ) from error
+        place = host if port is None else f"{host}, port {port}"
+        raise GainerError(f"{place}: cannot be listened on ({reason}); choose another --host or --port") from error
     return ip_address(address[0]).is_loopback

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
@@ -156,11 +155,7 @@ def fit_config(method: str, options: Mapping[str, Any], data: Path, output: Path
     for name in MODEL_OPTIONS:
         if name in options:
             setattr(model, name, options[name])
-    if options.get("adam_steps"):
-        for group, parts in config.optimizers.items():
-            config.optimizers[group] = parts | {"scheduler": replace(parts["scheduler"], max_steps=model.adam_steps)}
-    planned = max(config.max_num_iterations, model.planned_adam_steps + model.finish_steps)
-    config.max_num_iterations = options.get("max_num_iterations", planned)
+    config.max_num_iterations = options.get("max_num_iterations", config.max_num_iterations)
     config.machine.seed = options.get("seed", config.machine.seed)
     return config
 

@@ -19,7 +19,7 @@ class StepsSchedulerConfig(SchedulerConfig):
 
     _target: type = field(default_factory=lambda: StepsScheduler)
     max_steps: int = 30_000
-    """Length of the way in steps."""
+    """Length of the way in steps; a fit sets it to its number of Adam steps."""
     milestones: tuple[float, ...] = (0.5, 0.75, 0.9)
     """Where the rate drops, as fractions of the way."""
     factor: float = 0.33
@@ -43,7 +43,7 @@ class CosineSchedulerConfig(SchedulerConfig):
 
     _target: type = field(default_factory=lambda: CosineScheduler)
     max_steps: int = 1000
-    """Length of the way in steps; the rate stays at zero after it."""
+    """Length of the way in steps; a fit sets it to its number of Adam steps."""
     warmup_steps: int = 20
     """How many steps the rate rises for."""
 

@@ -1,8 +1,10 @@
 """The Gauss-Newton (Levenberg) finish: features from residuals, with the decoder and the graph fixed.
 
-With ``A`` the aggregation matrix and ``D`` the decoder's Jacobians, the smallest change of the features that removes
-the residual ``r`` is ``A^T D^T y`` where ``(D A A^T D^T + damping) y = r``. Conjugate gradients solve for ``y`` from
-products with ``A`` and ``A^T`` alone (Nocedal and Wright, Numerical Optimization, 2nd ed., sections 5.1 and 10.3).
+With ``A`` the aggregation matrix and ``D`` the decoder's Jacobians, a step is the change ``x`` of the features that
+minimises ``|D A x - r|^2 + damping |x|^2`` for the residual ``r`` (Nocedal and Wright, Numerical Optimization, 2nd ed.,
+section 10.3). Conjugate gradients find it from products with ``A`` and ``A^T`` alone, and lower the error from product
+to product, whether the Gaussians can reach the picture or only come near it (CGLS: Bjorck, Numerical Methods for Least
+Squares Problems, section 7.4).
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class FinishConfig:
     """Most products with the matrix in one step."""
     tolerance: float = 0.03
     """A step is solved until its linear residual is this fraction of where it began."""
+    gradient_tolerance: float = 1e-3
+    """Or, where the residual cannot vanish, until its gradient is this fraction of where it began."""
     damping: float = 1e-5
     """Levenberg damping of the first step, as a fraction of the mean squared Jacobian."""
     damping_decay: float = 0.3
@@ -78,12 +82,12 @@ def finish_step(
     colours, jacobian = decoder.decode_with_jacobian(matrix @ features)
     residual = target - colours
     before = float(residual.square().mean())
-    system = _System(matrix, jacobian[:, :, channels].contiguous(), damping)
-    del jacobian
-    y, products = conjugate_gradients(system, residual, config)
+    jacobian = jacobian[:, :, channels].contiguous()
+    damping *= float(jacobian.square().sum(dim=2).mean())
+    system = _Linearised(matrix, jacobian)
     change = torch.zeros_like(features)
-    change[:, channels] = system.transpose(y)
-    del system, y
+    change[:, channels], products = least_squares(system, residual, damping, config)
+    del system, jacobian
     scale = 1.0
     for _ in range(config.max_halvings + 1):
         candidate = features + scale * change
@@ -94,82 +98,67 @@ def finish_step(
     return FinishStep(features, before, products, improved=False)
 
 
-class _System:
-    """``y -> (D A A^T D^T + damping) y`` and its block-Jacobi preconditioner."""
+class _Linearised:
+    """``D A``: how colours answer to a change of the features, and the transpose."""
 
-    def __init__(self, matrix: AggregationMatrix, jacobian: Float[Tensor, "m c f"], damping: float) -> None:
+    def __init__(self, matrix: AggregationMatrix, jacobian: Float[Tensor, "m c f"]) -> None:
         self.matrix = matrix
         self.jacobian = jacobian
         _, self.channels, self.width = jacobian.shape
-        gram = jacobian @ jacobian.transpose(1, 2)
-        mean_diagonal = float(gram.diagonal(dim1=1, dim2=2).mean())
-        self.damping = damping * mean_diagonal
-        row_square = torch.segment_reduce(
-            matrix.values.square(), "sum", offsets=matrix.offsets.long(), initial=0.0
-        )  # the diagonal of A A^T
-        floor = max(self.damping, 1e-6 * mean_diagonal, 1e-30) * torch.eye(self.channels, device=gram.device)
-        self.preconditioner = torch.linalg.inv(gram * row_square[:, None, None] + floor)
+
+    def __call__(self, change: Float[Tensor, "n f"]) -> Float[Tensor, "m c"]:
+        """``D A change``."""
+        colours = change.new_empty(self.matrix.rows, self.channels)
+        inputs = [
+            Typed(self.matrix.offsets, wp.int32),
+            Typed(self.matrix.columns, wp.int32),
+            Typed(self.matrix.values, wp.float32),
+            Typed(change, kernels.vector(self.width)),
+            self._jacobian(),
+            Typed(colours, kernels.vector(self.channels)),
+        ]
+        kernels.launch(kernels.push_kernel(self.channels, self.width), len(colours), inputs, change.device)
+        return colours
 
     def transpose(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "n f"]:
         """``A^T D^T colours``."""
-        pulled = torch.empty(len(colours), self.width, device=colours.device)
-        kernels.launch(
-            kernels.pull_kernel(self.channels, self.width),
-            len(colours),
-            [self._jacobian(), self._colours(colours), Typed(pulled, kernels.vector(self.width))],
-            colours.device,
-        )
+        pulled = colours.new_empty(len(colours), self.width)
+        inputs = [
+            self._jacobian(),
+            Typed(colours, kernels.vector(self.channels)),
+            Typed(pulled, kernels.vector(self.width)),
+        ]
+        kernels.launch(kernels.pull_kernel(self.channels, self.width), len(colours), inputs, colours.device)
         return self.matrix.transposed @ pulled
-
-    def __call__(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "m c"]:
-        """The product with the system's matrix."""
-        out = torch.empty_like(colours)
-        kernels.launch(
-            kernels.push_kernel(self.channels, self.width),
-            len(colours),
-            [
-                Typed(self.matrix.offsets, wp.int32),
-                Typed(self.matrix.columns, wp.int32),
-                Typed(self.matrix.values, wp.float32),
-                Typed(self.transpose(colours), kernels.vector(self.width)),
-                self._jacobian(),
-                self._colours(colours),
-                self.damping,
-                self._colours(out),
-            ],
-            colours.device,
-        )
-        return out
-
-    def precondition(self, residual: Float[Tensor, "m c"]) -> Float[Tensor, "m c"]:
-        """The inverse of each pixel's own block, applied."""
-        return torch.bmm(self.preconditioner, residual[:, :, None])[:, :, 0]
 
     def _jacobian(self) -> Typed:
         return Typed(self.jacobian, kernels.matrix(self.channels, self.width))
 
-    def _colours(self, colours: Tensor) -> Typed:
-        return Typed(colours, kernels.vector(self.channels))
 
-
-def conjugate_gradients(
-    system: _System, right: Float[Tensor, "m c"], config: FinishConfig
-) -> tuple[Float[Tensor, "m c"], int]:
-    """Solves ``system(y) = right`` from 0; returns ``y`` and the number of products."""
-    y = torch.zeros_like(right)
+def least_squares(
+    system: _Linearised, right: Float[Tensor, "m c"], damping: float, config: FinishConfig
+) -> tuple[Float[Tensor, "n f"], int]:
+    """Minimises ``|system(x) - right|^2 + damping |x|^2`` from 0; returns ``x`` and the number of products."""
     residual = right.clone()
-    goal = config.tolerance * float(right.norm())
-    preconditioned = system.precondition(residual)
-    direction = preconditioned.clone()
-    alignment = torch.sum(residual * preconditioned)
+    direction = system.transpose(residual)
+    change = torch.zeros_like(direction)
+    steepness = _square(direction)
+    goal = config.tolerance**2 * _square(right)
+    gradient_goal = config.gradient_tolerance**2 * steepness
+    if not steepness > 0:  # nothing to gain, or not a number
+        return change, 0
     for product in range(1, config.max_products + 1):
         image = system(direction)
-        step = alignment / torch.sum(direction * image).clamp(min=1e-30)
-        y += step * direction
-        residual -= step * image
-        if float(residual.norm()) <= goal:
-            return y, product
-        preconditioned = system.precondition(residual)
-        previous, alignment = alignment, torch.sum(residual * preconditioned)
-        direction = preconditioned + (alignment / previous.clamp(min=1e-30)) * direction
-    return y, config.max_products
+        step = steepness / max(_square(image) + damping * _square(direction), 1e-30)
+        change.add_(direction, alpha=step)
+        residual.sub_(image, alpha=step)
+        gradient = system.transpose(residual).sub_(change, alpha=damping)
+        before, steepness = steepness, _square(gradient)
+        if _square(residual) <= goal or not steepness > gradient_goal:
+            return change, product
+        direction.mul_(steepness / before).add_(gradient)
+    return change, config.max_products
+
+
+def _square(values: Tensor) -> float:
+    return float(torch.dot(values.view(-1), values.view(-1)))

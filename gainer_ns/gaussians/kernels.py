@@ -278,7 +278,7 @@ def pull_kernel(channels: int, width: int) -> wp.Kernel:
 
 @functools.cache
 def push_kernel(channels: int, width: int) -> wp.Kernel:
-    """``out[i] = jacobian[i] (sum_p values[p] dense[columns[p]]) + damping colours[i]``: row sums, then to colours."""
+    """``out[i] = jacobian[i] (sum_p values[p] dense[columns[p]])``: row sums, then from the features to colours."""
     colour, wide, jacobian_type = vector(channels), vector(width), matrix(channels, width)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -289,15 +289,13 @@ def push_kernel(channels: int, width: int) -> wp.Kernel:
         values: wp.array(dtype=wp.float32),  # [entries]
         dense: wp.array(dtype=wide),  # [columns]
         jacobian: wp.array(dtype=jacobian_type),  # [rows]
-        colours: wp.array(dtype=colour),  # [rows]
-        damping: float,
         out: wp.array(dtype=colour),  # out [rows]
     ):
         i = first + wp.tid()
         total = wide()
         for p in range(offsets[i], offsets[i + 1]):
             total += values[p] * dense[columns[p]]
-        out[i] = jacobian[i] * total + damping * colours[i]
+        out[i] = jacobian[i] * total
 
     return push
 

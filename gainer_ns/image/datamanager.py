@@ -5,22 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
+from gainer_ns.image.dataparser import PictureDataParserConfig, looking_from, read_once
 from gainer_ns.image.image_io import Picture
+
+SPIRAL_DEGREES = 5.0
+"""How far above the middle of the picture ``ns-render spiral`` starts."""
 
 
 class PictureDataset(InputDataset):
     """The picture, at full depth; nerfstudio's own reader knows neither palettes, 16 bits, nor EXIF.
 
-    The eval split's cameras hold a second pose without a picture, for ``ns-render interpolate`` to travel to.
+    Its cameras hold a second pose without a picture, for ``ns-render interpolate`` to travel to.
     """
 
     @property
@@ -34,15 +39,35 @@ class PictureDataset(InputDataset):
         parser = self.metadata["reader"]
         return read_once(parser.data, parser.factor)
 
-    def get_data(self, image_idx: int, image_type: str = "float32") -> dict[str, Any]:
-        """The picture as nerfstudio evaluates it: colours [h, w, 3], and a mask [h, w, 1] where it has alpha."""
-        colours = torch.from_numpy(self.picture.colours())
-        if image_type == "uint8":
-            colours = (colours * 255).round().to(torch.uint8)
-        data: dict[str, Any] = {"image_idx": image_idx, "image": colours}
-        if self.metadata["inside"] is not None:
-            data["mask"] = self.metadata["inside"][..., None]
-        return data
+    def get_image_float32(self, image_idx: int) -> Float[Tensor, "h w 3"]:
+        """Colours as stored, at full depth, in [0, 1]."""
+        return torch.from_numpy(self.picture.colours())
+
+    def get_numpy_image(self, image_idx: int) -> np.ndarray:
+        """Colours as uint8 [h, w, 3]."""
+        return np.rint(self.picture.colours() * 255).astype(np.uint8)
+
+    def get_metadata(self, data: dict[str, Any]) -> dict[str, Any]:
+        """A mask [h, w, 1] of the fitted pixels, where the picture has alpha."""
+        inside = self.metadata["inside"]
+        return {} if inside is None else {"mask": inside[..., None]}
+
+
+class PictureEvalDataloader(RandIndicesEvalDataloader):
+    """Hands out the picture with the camera before it, and to ``ns-render spiral`` a camera that it can start from.
+
+    The spiral takes the direction from which its first camera looks, told in the axes of that very camera, for up. For
+    a camera that looks straight at the plane this is the direction in which it looks, and the pictures would tumble.
+    """
+
+    def __next__(self) -> tuple[Cameras, dict[str, Any]]:
+        return super().get_camera(0)
+
+    def get_camera(self, image_idx: int = 0) -> tuple[Cameras, dict[str, Any]]:
+        """A camera that looks at the middle of the picture from a little above, and the picture."""
+        camera, batch = super().get_camera(0)
+        camera.camera_to_worlds = looking_from(right=0.0, above=SPIRAL_DEGREES).to(camera.device)[None]
+        return camera, batch
 
 
 @dataclass
@@ -77,9 +102,8 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
 
     def setup_eval(self) -> None:
         """Makes the loaders that ns-eval, the viewer and ``ns-render spiral`` ask for."""
-        loaders = {"input_dataset": self.eval_dataset, "device": self.device}
-        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(**loaders)
-        self.eval_dataloader = RandIndicesEvalDataloader(**loaders)
+        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
+        self.eval_dataloader = PictureEvalDataloader(self.eval_dataset, device=self.device)
 
     def next_train(self, step: int) -> tuple[Any, dict[str, Any]]:
         """The camera before the picture, and the colours of all fitted pixels."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 import tyro
+from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
+from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
@@ -59,9 +61,9 @@ class PictureDataParser(DataParser):
         picture = read_once(self.config.data, self.config.factor)
         # The camera sees the fitted plane, whatever number of pixels it is shown in.
         plane = ImagePlane(*(self.config.fitted_size or (picture.width, picture.height)))
-        poses = torch.stack([plane.camera_to_world(), _side_view()])
+        poses = torch.stack([plane.camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)])
         cameras = Cameras(
-            camera_to_worlds=poses if split != "train" else poses[:1],
+            camera_to_worlds=poses,
             fx=plane.focal_length * picture.width / plane.width,
             fy=plane.focal_length * picture.height / plane.height,
             cx=picture.width / 2,
@@ -104,9 +106,16 @@ def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
     return read_picture(path, downscale_factor=downscale_factor)
 
 
-def _side_view() -> torch.Tensor:
-    """A camera at the usual distance that looks at the centre of the picture from the right."""
-    angle = math.radians(SIDE_VIEW_DEGREES)
-    sine, cosine = math.sin(angle), math.cos(angle)
-    rotation = torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
+    """A camera at the usual distance that looks at the middle of the picture.
+
+    Args:
+        right: How far it stands to the right, in degrees.
+        above: How far it then stands above, in degrees.
+    """
+    sine, cosine = math.sin(math.radians(right)), math.cos(math.radians(right))
+    turned = torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+    sine, cosine = math.sin(math.radians(above)), math.cos(math.radians(above))
+    raised = torch.tensor([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
+    rotation = turned @ raised
     return torch.cat([rotation, CAMERA_DISTANCE * rotation[:, 2:]], dim=1)

@@ -11,7 +11,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.model import GainerModel, GainerModelConfig, PictureFacts
-from gainer_ns.image.trainer import newest_whole_checkpoint
+from gainer_ns.image.trainer import LOAD_ERRORS, newest_whole_checkpoint
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import load_picture
 
@@ -43,18 +43,22 @@ def _from_run(path: Path) -> BakedPicture:
     if not isinstance(config, TrainerConfig) or not isinstance(config.pipeline.model, GainerModelConfig):
         raise GainerError(f"{path}: not a run of a 2D gainer method; give the config.yml of ns-train gainer")
     folder = path.parent / config.relative_model_dir
-    step = newest_whole_checkpoint(folder, config.load_step)
-    state = torch.load(folder / f"step-{step:09d}.ckpt", map_location="cpu")["pipeline"]
-    state = {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}
-    facts = state.get("picture_facts")
-    if facts is None:
-        raise GainerError(f"{folder}: written by another version; fit the picture again")
-    model = GainerModel(
-        config.pipeline.model,
-        scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),
-        num_train_data=1,
-        metadata=PictureFacts(*facts.tolist()).metadata(),
-    )
-    model.load_state_dict(state)
+    # A resumed run was told which step to load from the folder of another run.
+    step = newest_whole_checkpoint(folder, config.load_step if config.load_dir is None else None)
+    checkpoint = folder / f"step-{step:09d}.ckpt"
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["pipeline"]
+        state = {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}
+        model = GainerModel(
+            config.pipeline.model,
+            scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),
+            num_train_data=1,
+            metadata=PictureFacts(*state["picture_facts"].tolist()).metadata(),
+        )
+        model.load_state_dict(state)
+    except GainerError:
+        raise
+    except LOAD_ERRORS as error:
+        raise GainerError(f"{checkpoint}: does not fit {path.name}; fit the picture again") from error
     model.eval()
     return model.baked()

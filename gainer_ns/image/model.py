@@ -12,6 +12,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.model_components import renderers
 from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
@@ -22,16 +23,15 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.callbacks import PictureFit
 from gainer_ns.fitting.solver import FinishConfig
-from gainer_ns.frames import ImagePlane, plane_hits
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
+from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.rendering.plane import BLOCK_POINTS, BakedPicture, Drawn, averaged
 
 CHECKPOINT_VERSION = 1
 """Raised whenever older checkpoints no longer load."""
 SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
-MAX_SAMPLES = 8
-"""Most samples along a side of a pixel when a camera shrinks the picture."""
 
 
 @dataclass
@@ -54,12 +54,16 @@ class GainerModelConfig(ModelConfig):
     feature_dim: int = 8
     """Length of a Gaussian's feature (a hash grid has its own)."""
     encoding: KNNEncodingConfig = field(default_factory=KNNEncodingConfig)
-    """How points read Gaussians."""
+    """How points read Gaussians, from one Gaussian a pixel on."""
+    sparse_encoding: KNNEncodingConfig = field(
+        default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
+    )
+    """How points read Gaussians below one a pixel."""
     hidden_layers: int = 2
     """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
     hidden_dim: int = 64
     """Width of a hidden layer."""
-    loss: Literal["l1", "mse", "smooth-l1"] = "l1"
+    loss: Literal["l1", "mse", "smooth-l1"] = "mse"
     """Loss of the Adam steps; the finish minimises the squared error."""
     adam_steps: int | None = None
     """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the
@@ -75,12 +79,20 @@ class GainerModelConfig(ModelConfig):
     seed: int = 0
     """Seed of placement, features and decoder."""
 
-    @property
-    def planned_adam_steps(self) -> int:
+    def density(self, pixels: int) -> float:
+        """Gaussians a pixel in a picture of so many pixels."""
+        return self.gaussians_per_pixel if self.num_gaussians is None else self.num_gaussians / pixels
+
+    def planned_adam_steps(self, pixels: int) -> int:
         """Adam steps before the finish, by the user's word or by the density."""
         if self.adam_steps is not None:
             return self.adam_steps
-        return 0 if self.gaussians_per_pixel >= 1 and self.num_gaussians is None else SPARSE_ADAM_STEPS
+        return 0 if self.density(pixels) >= 1 else SPARSE_ADAM_STEPS
+
+    def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
+        """How points read Gaussians at this density."""
+        encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
+        return replace(encoding, feature_dim=self.feature_dim)
 
 
 class PictureFacts(NamedTuple):
@@ -111,15 +123,11 @@ class GainerModel(Model):
         self.bit_depth: int = metadata["bit_depth"]
         inside: Tensor | None = metadata["inside"]
         self.has_alpha = inside is not None
-        density = config.gaussians_per_pixel
-        if config.num_gaussians is not None:
-            density = config.num_gaussians / (self.plane.pixels if inside is None else int(inside.sum()))
+        density = config.density(self.plane.pixels)
         if density <= 0:
             raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
         spacing = placement.spacing(self.plane, density)
-        self.adam_steps = (
-            config.adam_steps if config.adam_steps is not None else 0 if density >= 1 else SPARSE_ADAM_STEPS
-        )
+        self.adam_steps = config.planned_adam_steps(self.plane.pixels)
         if config.placement == "lattice":
             means = placement.lattice(self.plane, density, jitter=config.jitter, inside=inside, seed=config.seed)
         else:
@@ -130,7 +138,7 @@ class GainerModel(Model):
                 f"{density:g} Gaussians a pixel leave none in this picture; raise --pipeline.model.gaussians-per-pixel"
             )
         self.encoding = GaussianKNNEncoding(
-            replace(config.encoding, feature_dim=config.feature_dim),
+            config.planned_encoding(self.plane.pixels),
             means,
             spacing,
             unit_box=(torch.tensor([-0.5, -0.5]), 1.0),
@@ -176,45 +184,40 @@ class GainerModel(Model):
         """
         if isinstance(ray_bundle, Cameras):
             return self.get_outputs_for_camera(ray_bundle) if self._fit is None else {"rgb": self._fit.colours()}
-        points, distance = plane_hits(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
-        hit = distance.isfinite()
-        drawn = self.baked().at(torch.where(hit, points, torch.inf))
-        return self._outputs(drawn, torch.where(hit, distance, 0.0))
+        seen = seen_along(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
+        return self._outputs(self.baked().at(seen.points), seen.distance)
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
         """What a camera sees of the plane; where it shrinks the picture, each pixel is averaged over its area.
 
+        Where it sees nothing, the depth is that of the farthest thing it does see.
+
         Args:
             camera: One camera.
-            obb_box: Ignored: a plane is not cropped by a box.
+            obb_box: Where given, what lies outside of it is transparent.
         """
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
-        samples = self._samples_per_pixel(camera)
+        samples = samples_per_pixel(camera, self.plane)
         rows_at_once = max(1, BLOCK_POINTS // (width * samples**2))
-        x = (torch.arange(width * samples, device=self.device) + 0.5) / samples
+        x = (torch.arange(width * samples, device=self.device).double() + 0.5) / samples
         bands: list[dict[str, Tensor]] = []
         for top in range(0, height, rows_at_once):
             rows = torch.arange(top * samples, min(top + rows_at_once, height) * samples, device=self.device)
-            y, columns = (rows + 0.5) / samples, x
-            coordinates = torch.stack(torch.meshgrid(y, columns, indexing="ij"), dim=-1).view(-1, 2)
-            rays = camera.generate_rays(camera_indices=0, coords=coordinates)
-            points, distance = plane_hits(rays.origins, rays.directions)
-            hit = distance.isfinite()
-            drawn = self.baked().at(torch.where(hit, points, torch.inf))
-            depth = torch.where(hit, distance, 0.0).view(-1, samples, width, samples).mean(dim=(1, 3)).view(-1, 1)
-            bands.append(self._outputs(averaged(drawn, width, samples), depth))
-        return {name: torch.cat([band[name] for band in bands]).view(height, width, -1) for name in bands[0]}
-
-    def _samples_per_pixel(self, camera: Cameras) -> int:
-        """Samples along a side of a pixel that see every source pixel, judged by the camera's height over the plane."""
-        height = abs(float(camera.camera_to_worlds[0, 2, 3]))
-        footprint = height / float(camera.fx[0, 0]) / self.plane.pixel_size
-        return min(MAX_SAMPLES, max(1, math.ceil(footprint - 0.01)))
+            y, columns = torch.meshgrid((rows.double() + 0.5) / samples, x, indexing="ij")
+            seen = seen_by(camera, columns.flatten(), y.flatten(), within=obb_box)
+            depth = seen.distance.view(-1, samples, width, samples).mean(dim=(1, 3)).view(-1, 1)
+            bands.append(self._outputs(averaged(self.baked().at(seen.points), width, samples), depth))
+        outputs = {name: torch.cat([band[name] for band in bands]).view(height, width, -1) for name in bands[0]}
+        depth, visible = outputs["depth"], outputs["accumulation"] > 0
+        if bool(visible.any()):
+            outputs["depth"] = torch.where(visible, depth, depth[visible].max())
+        return outputs
 
     def _outputs(self, drawn: Drawn, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
-        background = drawn.rgb.new_tensor(self.config.background)
+        cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
+        background = drawn.rgb.new_tensor(self.config.background) if cropped is None else cropped.to(drawn.rgb)
         rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)
         return {"rgb": rgb, "accumulation": drawn.alpha, "depth": depth}
 
@@ -270,7 +273,7 @@ class GainerModel(Model):
                 plane=self.plane,
                 gaussians=self.encoding.gaussian_set(),
                 decoder=self.decoder,
-                num_neighbours=self.config.encoding.num_neighbours,
+                num_neighbours=self.encoding.config.num_neighbours,
                 coverage=0.75 * float(self.encoding.spacing) if self.has_alpha else math.inf,
                 bit_depth=self.bit_depth,
             )

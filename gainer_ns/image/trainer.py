@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
 from gainer_ns.image.model import GainerModelConfig
 
 SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""
+THUMBNAIL_ASPECT = 100
+"""Above this ratio of sides, the viewer shows no thumbnail of a picture while it is fitted."""
 LOAD_ERRORS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 """What loading raises where a checkpoint is whole, but is none, or fits another model."""
 
@@ -42,9 +45,8 @@ class PictureTrainerConfig(TrainerConfig):
     def set_experiment_name(self) -> None:
         """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
         data_config = self.pipeline.datamanager
-        parser = getattr(data_config, "dataparser", None)
-        if data_config.data is None and isinstance(parser, PictureDataParserConfig) and parser.data != Path():
-            data_config.data = parser.data
+        if data_config.data is None and self._parser.data != Path():
+            data_config.data = self._parser.data
         self.output_dir = self.output_dir.absolute()
         if data_config.data is None:
             return super().set_experiment_name()
@@ -109,17 +111,22 @@ class PictureTrainerConfig(TrainerConfig):
         _silence_known_noise()
         return super().setup(**kwargs)
 
+    @property
+    def _parser(self) -> PictureDataParserConfig:
+        data_config = self.pipeline.datamanager
+        assert isinstance(data_config, PictureDataManagerConfig)
+        return data_config.dataparser
+
     def _check(self) -> None:
-        data_config, model = self.pipeline.datamanager, self.pipeline.model
-        parser = getattr(data_config, "dataparser", None)
+        path, model = self.pipeline.datamanager.data, self.pipeline.model
         assert isinstance(model, GainerModelConfig)
-        assert isinstance(parser, PictureDataParserConfig)
-        if data_config.data is None:
+        if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
-        picture = read_once(data_config.data, parser.factor)
-        parser.fitted_size = picture.width, picture.height
-        gaussians = model.num_gaussians or model.gaussians_per_pixel * picture.width * picture.height
-        copies = 3 if model.planned_adam_steps else 1  # Adam keeps two numbers beside each of the model's
+        picture = read_once(path, self._parser.factor)
+        self._parser.fitted_size = picture.width, picture.height
+        pixels = picture.width * picture.height
+        gaussians = model.density(pixels) * pixels
+        copies = 3 if model.planned_adam_steps(pixels) else 1  # Adam keeps two numbers beside each of the model's
         check_output(self.get_base_dir().parent, SPARE_BYTES + int(gaussians * 4 * (model.feature_dim + 2) * copies))
         if self.load_dir is not None:
             self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
@@ -130,10 +137,18 @@ class PictureTrainerConfig(TrainerConfig):
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
         model = self.pipeline.model
         assert isinstance(model, GainerModelConfig)
-        adam_steps = model.planned_adam_steps
+        width, height = self._parser.fitted_size or (1, 1)
+        adam_steps = model.planned_adam_steps(width * height)
         self.max_num_iterations = min(self.max_num_iterations, adam_steps + model.finish_steps)
-        if adam_steps == 0:  # torch warns about schedules of optimizers that never step
-            self.optimizers = {name: {**group, "scheduler": None} for name, group in self.optimizers.items()}
+        self.optimizers = {name: _scheduled(group, adam_steps) for name, group in self.optimizers.items()}
+        if max(width, height) > THUMBNAIL_ASPECT * min(width, height):
+            self.viewer.max_num_display_images = 0  # a thumbnail has 100 pixels along its shorter side
+
+
+def _scheduled(group: dict[str, Any], steps: int) -> dict[str, Any]:
+    """An optimizer whose schedule is as long as the steps that it takes, and none where it takes none."""
+    scheduler = group["scheduler"]  # torch warns about the schedules of optimizers that never step
+    return group | {"scheduler": None if scheduler is None or steps == 0 else replace(scheduler, max_steps=steps)}
 
 
 class PictureTrainer(Trainer):
@@ -264,16 +279,19 @@ def _is_whole(path: Path) -> bool:
 def _refuse_export() -> None:
     """Ends ns-export in one line: it offers no hook of its own, and stops at assertions that mean other methods."""
     for frame in inspect.stack(context=0):
-        if frame.frame.f_globals.get("__name__") == "nerfstudio.scripts.exporter":
-            command = frame.frame.f_locals.get("self")
-            if type(command).__name__ != "ExportCameraPoses":
-                raise GainerError(
-                    "ns-export makes points and meshes of volumes, and a picture is a plane; "
-                    "use gainer export --load-config CONFIG --format points, triangles or splat"
-                )
+        if type(frame.frame.f_locals.get("self")).__module__ == "nerfstudio.scripts.exporter":
+            raise GainerError(
+                "ns-export makes points and meshes of volumes, and a picture is a plane; "
+                "use gainer export --load-config CONFIG --format points, triangles or splat"
+            )
 
 
 def _silence_known_noise() -> None:
     """Warnings that nerfstudio 1.1.5 calls forth from newer versions of torch in every run, of any method."""
-    for message in ("Converting a tensor with requires_grad=True", r"`torch\.cuda\.amp\.GradScaler"):
+    messages = (
+        r"`torch\.cuda\.amp\.GradScaler",
+        "Converting a tensor with requires_grad=True",  # the loss, on its way to the log
+        r"Detected call of `lr_scheduler\.step\(\)` before",  # schedules go on where nothing is learned
+    )
+    for message in messages:
         warnings.filterwarnings("ignore", message=message, module=r"nerfstudio\.")

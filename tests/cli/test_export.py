@@ -1,0 +1,177 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gainer_ns.image.loading import load_baked
+
+Gainer = Callable[..., None]
+Refusal = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def exported(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The fitted photo, exported at each number of bits. Shared by the whole session: do not write to them."""
+    from gainer_ns.cli.main import entrypoint
+
+    folder = tmp_path_factory.mktemp("exported")
+    files = {bits: folder / f"{bits}.safetensors" for bits in (32, 16, 8)}
+    for bits, file in files.items():
+        entrypoint(["export", "--load-config", str(fitted_run), "--output", str(file), "--bits", str(bits)])
+    return files
+
+
+@pytest.mark.parametrize(("bits", "least"), [(32, 130.0), (16, 60.0), (8, 60.0)])
+def test_the_file_draws_the_picture_of_the_run(
+    bits: int, least: float, exported: dict[int, Path], fitted_run: Path
+) -> None:
+    run, file = load_baked(fitted_run), load_baked(exported[bits])
+    for scale in (1.0, 2.0):
+        error = (file.raster(scale)[0] - run.raster(scale)[0]).double().square().mean()
+        assert -10 * torch.log10(error) > least
+    assert file.bit_depth == run.bit_depth and file.coverage == run.coverage
+
+
+def test_fewer_bits_make_smaller_files(exported: dict[int, Path]) -> None:
+    sizes = [exported[bits].stat().st_size for bits in (32, 16, 8)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[2] < 0.4 * sizes[0]
+
+
+def test_it_says_what_it_wrote(
+    gainer: Gainer, fitted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new folder" / "[red]photo.safetensors"
+    gainer("export", "--load-config", fitted_run, "--format", "safetensors", "--output", output)
+    said = capsys.readouterr().out
+    assert f"Wrote {output}: {output.stat().st_size:,} bytes, 6,144 Gaussians, 32 bits a feature channel" in said
+
+
+def test_a_file_of_a_file_is_the_same(gainer: Gainer, exported: dict[int, Path], tmp_path: Path) -> None:
+    again = tmp_path / "again.safetensors"
+    gainer("export", "--load-config", exported[32], "--output", again)
+    assert again.read_bytes() == exported[32].read_bytes()
+
+
+def test_neither_source_nor_run_is_needed(
+    gainer: Gainer, fit: Callable[..., Path], photo: Path, tmp_path: Path
+) -> None:
+    source, stored = tmp_path / "source.png", tmp_path / "stored.safetensors"
+    pictures = [tmp_path / f"{number}.png" for number in range(3)]
+    shutil.copy(photo, source)
+    config = fit(source, tmp_path / "runs")
+    gainer("export", "--load-config", config, "--output", stored)
+    gainer("render", "--load-config", config, "--output", pictures[0], "--scale", 2)
+    source.unlink()
+    gainer("render", "--load-config", config, "--output", pictures[1], "--scale", 2)
+    shutil.rmtree(tmp_path / "runs")
+    gainer("render", "--load-config", stored, "--output", pictures[2], "--scale", 2)
+    assert pictures[0].read_bytes() == pictures[1].read_bytes() == pictures[2].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["photo.bin", "photo"])
+def test_the_name_tells_the_kind(name: str, refusal: Refusal, fitted_run: Path, tmp_path: Path) -> None:
+    assert ".safetensors" in refusal("export", "--load-config", fitted_run, "--output", tmp_path / name)
+
+
+def test_what_cannot_be_written_is_refused(refusal: Refusal, fitted_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "folder.safetensors", tmp_path / "file" / "photo.safetensors"):
+        message = refusal("export", "--load-config", fitted_run, "--output", output)
+        assert message.startswith(str(output))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.safetensors"]
+
+
+@pytest.mark.parametrize("kept", [0, 7, 8, 100, 0.5, 0.999])
+@pytest.mark.parametrize("bits", [32, 8])
+def test_a_cut_file_is_refused(
+    kept: float, bits: int, exported: dict[int, Path], refusal: Refusal, tmp_path: Path
+) -> None:
+    whole, cut = exported[bits].read_bytes(), tmp_path / "cut.safetensors"
+    cut.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    message = refusal("render", "--load-config", cut, "--output", tmp_path / "out.png")
+    assert message.startswith(str(cut))
+
+
+def tampered(source: Path, path: Path, header: dict[str, Any], tensors: dict[str, Tensor | None]) -> Path:
+    """A copy of an exported file with parts of its header and tensors replaced, or removed where None."""
+    with safe_open(source, framework="pt") as file:
+        metadata, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    known = json.loads(metadata["header"]) | header
+    metadata["header"] = json.dumps(known)
+    parts |= tensors  # type: ignore[arg-type]
+    save_file({name: part for name, part in parts.items() if part is not None}, path, metadata)
+    return path
+
+
+HEADERS: list[dict[str, Any]] = [
+    {"width": 0},
+    {"width": -96},
+    {"width": 10**30},
+    {"width": "wide"},
+    {"height": 65},
+    {"lattice_density": 1e12},
+    {"lattice_density": float("nan")},
+    {"num_neighbours": 0},
+    {"num_neighbours": 10**9},
+    {"num_neighbours": float("inf")},
+    {"hidden_layers": 10**9},
+    {"hidden_layers": 0},
+    {"hidden_dim": 10**9},
+    {"hidden_dim": -1},
+    {"radius": float("nan")},
+    {"radius": -1},
+    {"coverage": float("nan")},
+    {"bit_depth": 7},
+    {"bits": 8},
+    {"bits": None, "width": None},
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=str)
+def test_a_hostile_header_is_refused(
+    header: dict[str, Any], exported: dict[int, Path], refusal: Refusal, tmp_path: Path
+) -> None:
+    file = tampered(exported[32], tmp_path / "hostile.safetensors", header, {})
+    assert refusal("render", "--load-config", file, "--output", tmp_path / "out.png").startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("features", None),
+        ("features", torch.zeros(3)),
+        ("features", torch.full((6144, 8), torch.inf)),
+        ("features", torch.zeros(6144, 3000)),
+        ("features", torch.zeros(0, 8)),
+        ("covariances", torch.zeros(1, 2, 2)),
+        ("covariances", torch.ones(5, 2, 2)),
+        ("decoder.linear.weight", None),
+        ("decoder.linear.weight", torch.zeros(4, 8)),
+        ("decoder.linear.bias", torch.full((3,), torch.nan)),
+        ("decoder.more", torch.zeros(3)),
+    ],
+)
+def test_hostile_tensors_are_refused(
+    name: str, tensor: Tensor | None, exported: dict[int, Path], refusal: Refusal, tmp_path: Path
+) -> None:
+    file = tampered(exported[32], tmp_path / "hostile.safetensors", {}, {name: tensor})
+    assert refusal("render", "--load-config", file, "--output", tmp_path / "out.png").startswith(str(file))
+
+
+def test_other_files_of_that_name_are_refused(refusal: Refusal, photo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, other)
+    assert "not a picture of gainer" in refusal("render", "--load-config", other, "--output", tmp_path / "out.png")
+    shutil.copy(photo, other)
+    assert "damaged" in refusal("render", "--load-config", other, "--output", tmp_path / "out.png")
+    missing = tmp_path / "missing.safetensors"
+    assert "no such file" in refusal("render", "--load-config", missing, "--output", tmp_path / "out.png")

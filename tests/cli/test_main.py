@@ -1,0 +1,67 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gainer_ns.cli import main, render
+
+HELP_AND_IMPORTS = """
+import sys
+from gainer_ns.cli.main import entrypoint
+try:
+    entrypoint(sys.argv[1:])
+except SystemExit as stopped:
+    assert not stopped.code
+assert not {"torch", "numpy", "nerfstudio.engine"} & set(sys.modules), "too heavy"
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join)
+def test_help_answers_at_once(words: list[str]) -> None:
+    run = subprocess.run([sys.executable, "-c", HELP_AND_IMPORTS, *words], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    for name in main.COMMANDS if words == ["--help"] else ["--load-config"]:
+        assert name in run.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["frobnicate"], ["render"], ["render", "--scale", "much"]], ids=" ".join)
+def test_bad_arguments_exit_with_2(words: list[str], gainer: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        gainer(*words)
+    assert stopped.value.code == 2
+
+
+def test_a_mistake_is_one_line_and_status_1(process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    run = process("render", "--load-config", "nowhere/config.yml", "--output", "out.png")
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.startswith("nowhere/config.yml: ")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt, 130), (MemoryError, "out of memory")])
+def test_interrupts_and_full_memory_leave_no_traceback(
+    raised: type[BaseException],
+    code: int | str,
+    gainer: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def run(self: render.Render) -> None:
+        raise raised
+
+    monkeypatch.setattr(render.Render, "run", run)
+    with pytest.raises(SystemExit) as stopped:
+        gainer("render", "--load-config", tmp_path, "--output", tmp_path)
+    said = stopped.value.code
+    assert said == code if isinstance(code, int) else str(said).startswith(code)
+
+
+def test_the_script_of_the_package_is_this_entry_point() -> None:
+    from importlib.metadata import entry_points
+
+    (script,) = entry_points(group="console_scripts", name="gainer")
+    assert script.load() is main.entrypoint

@@ -1,0 +1,388 @@
+"""What goes wrong around a fit: one clear line, and nothing lost or half-written."""
+
+import dataclasses
+import errno
+import io
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from nerfstudio.configs import experiment_config
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
+from nerfstudio.scripts.eval import ComputePSNR
+from nerfstudio.scripts.render import DatasetRender
+from nerfstudio.utils.eval_utils import eval_setup
+from PIL import Image
+
+from gainer_ns.errors import GainerError
+from gainer_ns.image import trainer
+from gainer_ns.image.loading import load_baked
+from gainer_ns.rendering.plane import BakedPicture
+
+Fit = Callable[..., Path]
+
+
+@pytest.fixture
+def run(fit: Fit, photo: Path, tmp_path: Path) -> Path:
+    """The config.yml of a fit that a test may harm."""
+    return fit(photo, tmp_path)
+
+
+@pytest.fixture
+def many(fit: Fit, photo: Path, tmp_path: Path) -> Path:
+    """Likewise, of a fit that kept its checkpoints of steps 1 to 5."""
+
+    def keep_all(config: Any) -> None:
+        sparse(config)
+        config.max_num_iterations, config.steps_per_save, config.save_only_latest_checkpoint = 6, 1, False
+
+    return fit(photo, tmp_path, edit=keep_all)
+
+
+def sparse(config: Any) -> None:
+    """A recipe with steps of Adam, and quick ones."""
+    config.pipeline.model.gaussians_per_pixel = 0.3
+    config.pipeline.model.adam_steps = 12
+    config.pipeline.model.finish_steps = 2
+
+
+def checkpoints(config: Path) -> list[str]:
+    """Everything in the run's folder of checkpoints."""
+    return sorted(path.name for path in (config.parent / "nerfstudio_models").iterdir())
+
+
+def newest(config: Path) -> Path:
+    return config.parent / "nerfstudio_models" / checkpoints(config)[-1]
+
+
+def cut(path: Path) -> None:
+    """Leaves the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def resuming(config: Path, step: int | None = None, more: Callable[[Any], None] = lambda config: None) -> Any:
+    def edit(resumed: Any) -> None:
+        more(resumed)
+        resumed.load_dir, resumed.load_step = config.parent / "nerfstudio_models", step
+
+    return edit
+
+
+def assert_same(one: BakedPicture, other: BakedPicture) -> None:
+    """Equal in every bit."""
+    for field in dataclasses.fields(one.gaussians):
+        a, b = getattr(one.gaussians, field.name), getattr(other.gaussians, field.name)
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, field.name
+    for (name, a), b in zip(one.decoder.state_dict().items(), other.decoder.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def assert_one_line(caught: pytest.ExceptionInfo[GainerError]) -> None:
+    assert "\n" not in str(caught.value)
+    assert caught.value.code == str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", [sparse, lambda config: None], ids=["sparse", "exact"])
+def test_the_same_seed_gives_the_same_bits(fit: Fit, photo: Path, tmp_path: Path, recipe: Any) -> None:
+    def jittered(config: Any) -> None:
+        recipe(config)
+        config.pipeline.model.jitter = 0.25
+
+    one, other = (load_baked(fit(photo, tmp_path, edit=jittered)) for _ in range(2))
+    assert_same(one, other)
+
+
+def test_another_seed_gives_another_fit(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def seeded(config: Any) -> None:
+        sparse(config)
+        config.pipeline.model.seed = 1
+
+    one, other = load_baked(fit(photo, tmp_path, edit=sparse)), load_baked(fit(photo, tmp_path, edit=seeded))
+    assert not torch.equal(one.gaussians.features, other.gaussians.features)
+
+
+@pytest.mark.parametrize("method", ["gainer", "gainer-paper"])
+def test_a_resumed_fit_ends_as_an_uninterrupted_one(fit: Fit, photo: Path, tmp_path: Path, method: str) -> None:
+    def recipe(config: Any) -> None:
+        sparse(config)
+        config.pipeline.model.num_gaussians = 2000
+        config.pipeline.model.finish_steps = 2 if method == "gainer" else 0
+
+    def interrupted(config: Any) -> None:
+        recipe(config)
+        config.max_num_iterations = 7
+
+    whole = fit(photo, tmp_path, method, recipe)
+    half = fit(photo, tmp_path, method, interrupted)
+    assert checkpoints(half) == ["step-000000006.ckpt"]
+    resumed = fit(photo, tmp_path, method, resuming(half, more=recipe))
+    assert resumed.parent != half.parent
+    assert_same(load_baked(resumed), load_baked(whole))
+    assert checkpoints(half) == ["step-000000006.ckpt"]
+
+
+def test_a_resumed_finish_goes_on(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def one_step(config: Any) -> None:
+        config.max_num_iterations = 1
+
+    half = fit(photo, tmp_path, edit=one_step)
+    assert_same(load_baked(fit(photo, tmp_path, edit=resuming(half))), load_baked(fit(photo, tmp_path)))
+
+
+def test_a_finished_fit_can_be_resumed(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    again = fit(photo, tmp_path, edit=resuming(run))
+    ComputePSNR(again, tmp_path / "output.json").main()
+
+
+def test_a_resumed_run_loads_its_own_checkpoint(fit: Fit, photo: Path, tmp_path: Path, many: Path) -> None:
+    resumed = fit(photo, tmp_path, edit=resuming(many, 2, sparse))
+    config, _, checkpoint, _ = eval_setup(resumed)
+    assert config.load_dir == resumed.parent / "nerfstudio_models"
+    assert checkpoint == newest(resumed)
+    load_baked(resumed)
+
+
+def test_an_unknown_step(fit: Fit, photo: Path, tmp_path: Path, many: Path) -> None:
+    with pytest.raises(GainerError, match=r"no whole checkpoint of step 9; there are those of steps 1, 2") as caught:
+        fit(photo, tmp_path, edit=resuming(many, 9, sparse))
+    assert_one_line(caught)
+
+
+def test_a_folder_that_is_not_there(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def edit(config: Any) -> None:
+        config.load_dir = tmp_path / "nowhere"
+
+    with pytest.raises(GainerError, match="no such folder") as caught:
+        fit(photo, tmp_path / "out", edit=edit)
+    assert_one_line(caught)
+    assert list((tmp_path / "out").rglob("config.yml")) == []
+
+
+def test_a_cut_checkpoint_is_passed_over(
+    fit: Fit, photo: Path, tmp_path: Path, many: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut(newest(many))
+    assert eval_setup(many)[3] == 4
+    assert "step-000000005.ckpt" in "".join(capsys.readouterr().out.split())
+    load_baked(many)
+    assert "cut short" in capsys.readouterr().out
+    resumed = fit(photo, tmp_path, edit=resuming(many, more=sparse))
+    assert "cut short" in capsys.readouterr().out
+    assert eval_setup(resumed)[0].load_step is not None
+
+
+def test_nothing_but_cut_checkpoints(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    cut(newest(run))
+    for load in (
+        lambda: ComputePSNR(run, tmp_path / "output.json").main(),
+        lambda: DatasetRender(run, tmp_path / "renders").main(),
+        lambda: load_baked(run),
+        lambda: fit(photo, tmp_path, edit=resuming(run)),
+    ):
+        with pytest.raises(GainerError, match="holds no whole checkpoint") as caught:
+            load()
+        assert_one_line(caught)
+
+
+def test_a_run_without_a_checkpoint(run: Path, tmp_path: Path) -> None:
+    shutil.rmtree(run.parent / "nerfstudio_models")
+    for load in (lambda: ComputePSNR(run, tmp_path / "output.json").main(), lambda: load_baked(run)):
+        with pytest.raises(GainerError, match="no such folder") as caught:
+            load()
+        assert_one_line(caught)
+
+
+def _rewritten(config: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = newest(config)
+    state = torch.load(path)
+    change(state)
+    torch.save(state, path)
+
+
+def test_a_checkpoint_of_another_version(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    _rewritten(run, lambda state: state["pipeline"].update({"_model.version": torch.tensor(99)}))
+    for load in (
+        lambda: eval_setup(run),
+        lambda: load_baked(run),
+        lambda: fit(photo, tmp_path, edit=resuming(run)),
+    ):
+        with pytest.raises(GainerError, match="version 99, this program reads version") as caught:
+            load()
+        assert_one_line(caught)
+
+
+def test_a_checkpoint_of_another_method(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    _rewritten(run, lambda state: state.update(pipeline={"_model.field.weight": torch.zeros(3)}))
+    for load in (lambda: eval_setup(run), lambda: load_baked(run), lambda: fit(photo, tmp_path, edit=resuming(run))):
+        with pytest.raises(GainerError) as caught:
+            load()
+        assert_one_line(caught)
+
+
+def test_other_options_than_the_checkpoint(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    def wider(config: Any) -> None:
+        config.pipeline.model.hidden_dim = 32
+
+    with pytest.raises(GainerError, match="does not fit these options") as caught:
+        fit(photo, tmp_path, edit=resuming(run, more=wider))
+    assert_one_line(caught)
+
+
+def test_another_picture_than_the_checkpoint(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
+    Image.open(photo).resize((40, 30)).save(tmp_path / "other.png")
+    with pytest.raises(GainerError, match="of a picture of 96 x 64 pixels, this one has 40 x 30") as caught:
+        fit(tmp_path / "other.png", tmp_path, edit=resuming(run))
+    assert_one_line(caught)
+
+
+def test_a_fit_that_diverges_keeps_its_last_good_checkpoint(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def absurd(config: Any) -> None:
+        sparse(config)
+        config.pipeline.model.loss = "mse"
+        config.steps_per_save = 1
+        for name, rate in (("features", 1e20), ("decoder", 1e20)):
+            config.optimizers[name]["optimizer"].lr = rate
+
+    with pytest.raises(GainerError, match="lower the learning rates") as caught:
+        fit(photo, tmp_path, edit=absurd)
+    assert_one_line(caught)
+    (config,) = tmp_path.rglob("config.yml")
+    for name in checkpoints(config):
+        state = torch.load(config.parent / "nerfstudio_models" / name)
+        assert all(value.isfinite().all() for value in state["pipeline"].values())
+
+
+def test_a_picture_that_vanished(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    shutil.copy(photo, picture)
+    config = fit(picture, tmp_path)
+    picture.unlink()
+    with pytest.raises(GainerError, match=r"picture\.png: does not exist") as caught:
+        DatasetRender(config, tmp_path / "renders").main()
+    assert_one_line(caught)
+    load_baked(config)
+
+
+def test_a_picture_that_changed_is_read_again(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    Image.open(photo).save(picture)
+    fit(picture, tmp_path)
+    Image.open(photo).crop((0, 0, 20, 10)).save(picture)
+    assert load_baked(fit(picture, tmp_path)).plane.width == 20
+
+
+@pytest.mark.parametrize("name", [None, "nowhere.png", "text.png", "empty.png", "folder"])
+def test_no_picture_leaves_nothing_behind(fit: Fit, tmp_path: Path, name: str | None) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(GainerError, match="--data PICTURE" if name is None else name) as caught:
+        fit(None if name is None else tmp_path / name, tmp_path / "out")
+    assert_one_line(caught)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GainerError, match="choose another --output-dir") as caught:
+        fit(photo, tmp_path / "file")
+    assert_one_line(caught)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o500)
+    with pytest.raises(GainerError, match="choose another --output-dir") as caught:
+        fit(photo, tmp_path / "out")
+    assert_one_line(caught)
+
+
+def test_a_disk_with_too_little_room(fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda folder: SimpleNamespace(free=63 << 20))
+    with pytest.raises(GainerError, match="63 MiB are free there, at least 64 are needed") as caught:
+        fit(photo, tmp_path)
+    assert_one_line(caught)
+
+
+def test_a_disk_that_fills_up_keeps_the_checkpoint_before(
+    fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+    saved: list[int] = []
+
+    def fills_up(state: dict[str, Any], file: io.BufferedWriter) -> None:
+        if state["step"] < 4:
+            saved.append(state["step"])
+            return save(state, file)
+        file.write(b"half a checkpoint")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def often(config: Any) -> None:
+        sparse(config)
+        config.steps_per_save = 1
+
+    monkeypatch.setattr(trainer.torch, "save", fills_up)
+    with pytest.raises(GainerError, match="No space left on device") as caught:
+        fit(photo, tmp_path, edit=often)
+    assert_one_line(caught)
+    assert saved[-1] == 3
+    (config,) = tmp_path.rglob("config.yml")
+    assert checkpoints(config) == ["step-000000003.ckpt"]
+    load_baked(config)
+
+
+def test_runs_of_the_same_second(fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=lambda: datetime(2030, 1, 2, 3, 4, 5))
+    monkeypatch.setattr(experiment_config, "datetime", clock)
+    runs = [fit(photo, tmp_path) for _ in range(3)]
+    assert [run.parent.name for run in runs] == [f"2030-01-02_030405{number}" for number in ("", "-2", "-3")]
+    for run in runs:
+        assert eval_setup(run)[2].parent.parent == run.parent
+
+
+def test_fewer_steps_than_the_recipe(fit: Fit, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def short(config: Any) -> None:
+        config.max_num_iterations = 1
+
+    config = fit(photo, tmp_path, edit=short)
+    assert checkpoints(config) == ["step-000000000.ckpt"]
+    assert "Stopped by --max-num-iterations" in capsys.readouterr().out
+    ComputePSNR(config, tmp_path / "output.json").main()
+
+
+def test_evaluation_during_the_fit(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def evaluated(config: Any) -> None:
+        sparse(config)
+        config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 3
+
+    assert_same(load_baked(fit(photo, tmp_path, edit=evaluated)), load_baked(fit(photo, tmp_path, edit=sparse)))
+
+
+def test_control_c_ends_in_one_line(
+    fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = VanillaPipeline.get_train_loss_dict
+
+    def interrupted(self: VanillaPipeline, step_number: int) -> Any:
+        if step_number == 5:
+            raise KeyboardInterrupt
+        return step(self, step_number)
+
+    def often(config: Any) -> None:
+        sparse(config)
+        config.steps_per_save = 2
+
+    monkeypatch.setattr(VanillaPipeline, "get_train_loss_dict", lambda self, step: interrupted(self, step))
+    with pytest.raises(SystemExit) as caught:
+        fit(photo, tmp_path, edit=often)
+    assert caught.value.code == 130
+    printed = capsys.readouterr()
+    assert "Interrupted in step 5" in printed.out and "Traceback" not in printed.out + printed.err
+    (config,) = tmp_path.rglob("config.yml")
+    assert checkpoints(config) == ["step-000000004.ckpt"]
