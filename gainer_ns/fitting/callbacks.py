@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from jaxtyping import Float, Int
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.utils.writer import EventName
 from torch import Tensor
 
+from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
+from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.memory import check_memory
+from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.frames import ImagePlane
 
 if TYPE_CHECKING:
-    from gainer_ns.encodings.knn_encoding import PointReading
-    from gainer_ns.image.datamanager import PictureDataManager
-    from gainer_ns.image.model import GainerModel
+    from nerfstudio.engine.trainer import Trainer
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""
@@ -34,28 +38,56 @@ STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
 
+@dataclass
+class FitPlan:
+    """What is fitted, and how far."""
+
+    plane: ImagePlane
+    """The picture's plane."""
+    encoding: GaussianKNNEncoding
+    """Its Gaussians."""
+    decoder: Decoder
+    """From features to colours."""
+    adam_steps: int
+    """Steps by Adam before the finish."""
+    finish_steps: int
+    """Most Gauss-Newton steps."""
+    target_psnr: float
+    """Where the finish stops (dB), once every value is exact."""
+    bit_depth: int
+    """Bits of the source's values, 8 or 16."""
+    finish: FinishConfig
+    """How a Gauss-Newton step is taken."""
+
+
 class PictureFit:
     """Fits one picture, and keeps account of it.
 
     Args:
-        model: What is fitted.
-        attributes: nerfstudio's trainer, pipeline and optimizers.
+        plan: What is fitted, and how far.
+        pixels: Row-major indices of the fitted pixels, ascending.
+        target: Their colours.
+        trainer: Is told when the fit is done, and saves checkpoints.
+        changed: Called after every step, when parameters have changed.
 
     Attributes:
         seconds: Time spent so far on the graph (neighbours and weights), on Adam and on the finish.
         psnr: Of the fitted pixels after the last step that measured it, in dB.
-        exact: Whether every 8-bit value was exact then.
+        exact: Whether every value was exact then, rounded to the source's bits.
         history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
     """
 
-    def __init__(self, model: GainerModel, attributes: TrainingCallbackAttributes) -> None:
-        assert attributes.trainer is not None and attributes.pipeline is not None
-        self.model = model
-        self.trainer = attributes.trainer
-        data = cast("PictureDataManager", attributes.pipeline.datamanager)
-        self.pixels, self.target = data.pixels, data.target
-        self.adam_steps, self.finish_steps = model.adam_steps, model.config.finish_steps
-        check_memory(len(self.pixels), len(model.encoding), model.encoding, self.adam_steps)
+    def __init__(
+        self,
+        plan: FitPlan,
+        pixels: Int[Tensor, " m"],
+        target: Float[Tensor, "m 3"],
+        trainer: Trainer,
+        changed: Callable[[], None],
+    ) -> None:
+        self.plan, self.pixels, self.target = plan, pixels, target
+        self._trainer, self._changed = trainer, changed
+        check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "finish": 0.0}
         self.psnr, self.exact = -math.inf, False
         self.history: list[tuple[int, float, float]] = []
@@ -75,56 +107,56 @@ class PictureFit:
             return self._finished_colours
         if self._reading is None:
             started = time.monotonic()
-            self._reading = self.model.encoding.read(self.model.plane.pixel_centres(self.pixels))
+            self._reading = self.plan.encoding.read(self.plan.plane.pixel_centres(self.pixels))
             self.seconds["graph"] += time.monotonic() - started
-        return self.model.decoder(self.model.encoding(self._reading))
+        return self.plan.decoder(self.plan.encoding(self._reading))
 
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
         if step == 0:
             self._first_features()
-        if step >= self.adam_steps:
-            self._finish_step(step - self.adam_steps)
+        if step >= self.plan.adam_steps:
+            self._finish_step(step - self.plan.adam_steps)
 
     def _after_step(self, step: int) -> None:
-        self.model.changed()
-        finishing = step >= self.adam_steps
+        self._changed()
+        finishing = step >= self.plan.adam_steps
         self.seconds["finish" if finishing else "adam"] += time.monotonic() - self._started
         if finishing or step % STEPS_BETWEEN_PSNR == 0:
             gain = self._measure(step)
-            if finishing and self._is_done(step - self.adam_steps, gain):
+            if finishing and self._is_done(step - self.plan.adam_steps, gain):
                 self._stop()
-        if step + 1 == self.adam_steps and self.finish_steps == 0:
+        if step + 1 == self.plan.adam_steps and self.plan.finish_steps == 0:
             self._measure(step)
-            self.model.encoding.bake()
+            self.plan.encoding.bake()
             self._stop()
         if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
-            self.trainer.save_checkpoint(step)
+            self._trainer.save_checkpoint(step)
             self._saved = time.monotonic()
 
     def _first_features(self) -> None:
         """Features that the linear path alone decodes to the colour of the pixel under each mean."""
-        encoding, plane = self.model.encoding, self.model.plane
+        encoding, plane = self.plan.encoding, self.plan.plane
         if encoding.features_table is None:
             return
         column, row = plane.pixel_from_plane(encoding.means.double()).floor().long().unbind(-1)
         pixel = row.clamp(0, plane.height - 1) * plane.width + column.clamp(0, plane.width - 1)
         nearest = torch.searchsorted(self.pixels, pixel).clamp(max=len(self.pixels) - 1)
-        encoding.features_table.data = self.model.decoder.features_for(self.target[nearest])
+        encoding.features_table.data = self.plan.decoder.features_for(self.target[nearest])
 
     def _finish_step(self, number: int) -> None:
-        encoding, config = self.model.encoding, self.model.config.finish
+        encoding, config = self.plan.encoding, self.plan.finish
         if self._bands is None:
             self._reading = None  # Adam is done with it
             encoding.bake()
             gaussians = encoding.gaussian_set()
-            self._bands = PictureBands(self.model.plane, gaussians, encoding.config.num_neighbours, self.pixels)
+            self._bands = PictureBands(self.plan.plane, gaussians, encoding.config.num_neighbours, self.pixels)
         assert encoding.features_table is not None
-        if number < self.finish_steps:
+        if number < self.plan.finish_steps:
             damping = config.damping * config.damping_decay**number
-            features, decoder = encoding.features_table.data, self.model.decoder
+            features, decoder = encoding.features_table.data, self.plan.decoder
             self._bands.finish(features, decoder, self.target, damping, config)
-        self._finished_colours = self._bands.decode(encoding.features_table.data, self.model.decoder)
+        self._finished_colours = self._bands.decode(encoding.features_table.data, self.plan.decoder)
         self.seconds["graph"] += self._bands.seconds
         self.seconds["finish"] -= self._bands.seconds
         self._bands.seconds = 0.0
@@ -135,18 +167,17 @@ class PictureFit:
         error = self.colours() - self.target
         before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
         self.psnr = -10 * math.log10(max(mean_square, 1e-20))
-        # An 8-bit value is exact when the error is below half a level; 16-bit sources are held to the same.
-        self.exact = float(error.abs_().max()) < 0.5 / 255
+        self.exact = float(error.abs_().max()) < 0.5 / (2**self.plan.bit_depth - 1)  # half a level
         self.history.append((step, sum(self.seconds.values()), self.psnr))
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
         return self.psnr - before
 
     def _is_done(self, number: int, gain: float) -> bool:
-        reached = self.psnr >= self.model.config.target_psnr and self.exact
-        return reached or gain < LEAST_GAIN or number + 1 >= self.finish_steps
+        reached = self.psnr >= self.plan.target_psnr and self.exact
+        return reached or gain < LEAST_GAIN or number + 1 >= self.plan.finish_steps
 
     def _stop(self) -> None:
-        self.trainer.stop_training = True
+        self._trainer.stop_training = True
         took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds > 0.05)
-        exact = "every 8-bit value exact" if self.exact else "not every 8-bit value exact"
+        exact = f"{'every' if self.exact else 'not every'} {self.plan.bit_depth}-bit value exact"
         CONSOLE.log(f"Fitted to {self.psnr:.2f} dB, {exact} ({took})")

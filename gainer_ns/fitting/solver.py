@@ -22,6 +22,9 @@ from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.gaussians.kernels import Typed
 
+MAX_SCALE = 30.0
+"""How much farther than the steepest direction of a feature a flatter one may be taken at once."""
+
 
 @dataclass
 class FinishConfig:
@@ -32,7 +35,7 @@ class FinishConfig:
     tolerance: float = 0.03
     """A step is solved until its linear residual is this fraction of where it began."""
     gradient_tolerance: float = 1e-3
-    """Or, where the residual cannot vanish, until its gradient is this fraction of where it began."""
+    """Or, where the residual cannot vanish, until its (preconditioned) gradient is this fraction of where it began."""
     damping: float = 1e-5
     """Levenberg damping of the first step, as a fraction of the mean squared Jacobian."""
     damping_decay: float = 0.3
@@ -131,6 +134,19 @@ class _Linearised:
         kernels.launch(kernels.pull_kernel(self.channels, self.width), len(colours), inputs, colours.device)
         return self.matrix.transposed @ pulled
 
+    def preconditioner(self) -> Float[Tensor, "f f"]:
+        """Makes the directions in which features change colours equally steep on average.
+
+        The directions that change no colour stay as they are: a step that went far along them would leave the range in
+        which the Jacobians hold.
+        """
+        rows = self.jacobian.flatten(0, 1)
+        steepness, directions = torch.linalg.eigh((rows.T @ rows).cpu().double())
+        steepest = steepness[-1].clone()
+        steepness[: -self.channels] = steepest
+        scales = steepest / steepness.clamp(min=steepest / MAX_SCALE)
+        return ((directions * scales) @ directions.T).to(rows)
+
     def _jacobian(self) -> Typed:
         return Typed(self.jacobian, kernels.matrix(self.channels, self.width))
 
@@ -140,25 +156,28 @@ def least_squares(
 ) -> tuple[Float[Tensor, "n f"], int]:
     """Minimises ``|system(x) - right|^2 + damping |x|^2`` from 0; returns ``x`` and the number of products."""
     residual = right.clone()
-    direction = system.transpose(residual)
-    change = torch.zeros_like(direction)
-    steepness = _square(direction)
-    goal = config.tolerance**2 * _square(right)
-    gradient_goal = config.gradient_tolerance**2 * steepness
-    if not steepness > 0:  # nothing to gain, or not a number
+    gradient = system.transpose(residual)
+    change = torch.zeros_like(gradient)
+    if not _inner(gradient, gradient) > 0:  # nothing to gain, or not a number
         return change, 0
+    preconditioner = system.preconditioner()
+    direction = gradient @ preconditioner
+    steepness = _inner(gradient, direction)
+    goal = config.tolerance**2 * _inner(right, right)
+    gradient_goal = config.gradient_tolerance**2 * steepness
     for product in range(1, config.max_products + 1):
         image = system(direction)
-        step = steepness / max(_square(image) + damping * _square(direction), 1e-30)
+        step = steepness / max(_inner(image, image) + damping * _inner(direction, direction), 1e-30)
         change.add_(direction, alpha=step)
         residual.sub_(image, alpha=step)
         gradient = system.transpose(residual).sub_(change, alpha=damping)
-        before, steepness = steepness, _square(gradient)
-        if _square(residual) <= goal or not steepness > gradient_goal:
+        scaled = gradient @ preconditioner
+        before, steepness = steepness, _inner(gradient, scaled)
+        if _inner(residual, residual) <= goal or not steepness > gradient_goal:
             return change, product
-        direction.mul_(steepness / before).add_(gradient)
+        direction.mul_(steepness / before).add_(scaled)
     return change, config.max_products
 
 
-def _square(values: Tensor) -> float:
-    return float(torch.dot(values.view(-1), values.view(-1)))
+def _inner(one: Tensor, other: Tensor) -> float:
+    return float(torch.dot(one.view(-1), other.view(-1)))

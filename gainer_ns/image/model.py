@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -21,12 +21,15 @@ from torch.nn.functional import smooth_l1_loss
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.callbacks import PictureFit
+from gainer_ns.fitting.callbacks import FitPlan, PictureFit
 from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.rendering.plane import BLOCK_POINTS, BakedPicture, Drawn, averaged
+
+if TYPE_CHECKING:
+    from gainer_ns.image.datamanager import PictureDataManager
 
 CHECKPOINT_VERSION = 1
 """Raised whenever older checkpoints no longer load."""
@@ -73,7 +76,7 @@ class GainerModelConfig(ModelConfig):
     finish_steps: int = 12
     """Most Gauss-Newton steps; 0 leaves the finish out."""
     target_psnr: float = 80.0
-    """The finish stops here (dB), once every 8-bit value is exact as well."""
+    """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
     background: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Colour shown where the picture is transparent."""
     seed: int = 0
@@ -174,7 +177,20 @@ class GainerModel(Model):
                 f"the checkpoint is of a picture of {self.plane.width} x {self.plane.height} pixels, this one has "
                 f"{plane.width} x {plane.height}; name the same picture, or leave out --load-dir"
             )
-        self._fit = PictureFit(self, training_callback_attributes)
+        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        assert trainer is not None and pipeline is not None
+        data = cast("PictureDataManager", pipeline.datamanager)
+        plan = FitPlan(
+            plane=self.plane,
+            encoding=self.encoding,
+            decoder=self.decoder,
+            adam_steps=self.adam_steps,
+            finish_steps=self.config.finish_steps,
+            target_psnr=self.config.target_psnr,
+            bit_depth=self.bit_depth,
+            finish=self.config.finish,
+        )
+        self._fit = PictureFit(plan, data.pixels, data.target, trainer, self.changed)
         return self._fit.callbacks()
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:

@@ -170,7 +170,9 @@ class PictureTrainer(Trainer):
         super()._after_train()
 
     def _how_to_go_on(self) -> str:
-        return f"add --load-dir {self.checkpoint_dir} to the same command to go on"
+        if not any(self.checkpoint_dir.glob("step-*.ckpt")):
+            return "no checkpoint was saved yet"
+        return f"to go on, add --load-dir {self.checkpoint_dir} to the same command"
 
     def _load_checkpoint(self) -> None:
         try:
@@ -197,7 +199,7 @@ class PictureTrainer(Trainer):
         if not all(bool(value.isfinite().all()) for value in model.values()):
             raise GainerError(
                 "the fit has run into numbers that are not finite; lower the learning rates "
-                f"(--optimizers.features.optimizer.lr and the like), or {self._how_to_go_on()}"
+                f"(--optimizers.features.optimizer.lr and the like); {self._how_to_go_on()}"
             )
         state = {
             "step": step,

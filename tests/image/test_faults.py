@@ -1,11 +1,16 @@
 """What goes wrong around a fit: one clear line, and nothing lost or half-written."""
 
+import contextlib
 import dataclasses
 import errno
 import io
 import os
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -241,21 +246,41 @@ def test_another_picture_than_the_checkpoint(fit: Fit, photo: Path, tmp_path: Pa
     assert_one_line(caught)
 
 
-def test_a_fit_that_diverges_keeps_its_last_good_checkpoint(fit: Fit, photo: Path, tmp_path: Path) -> None:
+def test_absurd_learning_rates(fit: Fit, photo: Path, tmp_path: Path) -> None:
     def absurd(config: Any) -> None:
         sparse(config)
-        config.pipeline.model.loss = "mse"
-        config.steps_per_save = 1
-        for name, rate in (("features", 1e20), ("decoder", 1e20)):
-            config.optimizers[name]["optimizer"].lr = rate
+        for group in config.optimizers.values():
+            group["optimizer"].lr = 1e30
 
     with pytest.raises(GainerError, match="lower the learning rates") as caught:
         fit(photo, tmp_path, edit=absurd)
     assert_one_line(caught)
+
+
+@pytest.mark.parametrize("also_last", [False, True])
+def test_a_fit_that_diverges_keeps_its_last_good_checkpoint(
+    fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, also_last: bool
+) -> None:
+    def often(config: Any) -> None:
+        sparse(config)
+        config.steps_per_save = 1
+        if also_last:
+            config.max_num_iterations = 5
+
+    def diverging(self: VanillaPipeline, step: int) -> Any:
+        taken = take_step(self, step)
+        if step == 4:
+            self.model.decoder.linear.bias.data += torch.nan
+        return taken
+
+    take_step = VanillaPipeline.get_train_loss_dict
+    monkeypatch.setattr(VanillaPipeline, "get_train_loss_dict", diverging)
+    with pytest.raises(GainerError, match=r"lower the learning rates .* add --load-dir") as caught:
+        fit(photo, tmp_path, edit=often)
+    assert_one_line(caught)
     (config,) = tmp_path.rglob("config.yml")
-    for name in checkpoints(config):
-        state = torch.load(config.parent / "nerfstudio_models" / name)
-        assert all(value.isfinite().all() for value in state["pipeline"].values())
+    assert checkpoints(config) == ["step-000000003.ckpt"]
+    load_baked(config)
 
 
 def test_a_picture_that_vanished(fit: Fit, photo: Path, tmp_path: Path) -> None:
@@ -386,3 +411,127 @@ def test_control_c_ends_in_one_line(
     assert "Interrupted in step 5" in printed.out and "Traceback" not in printed.out + printed.err
     (config,) = tmp_path.rglob("config.yml")
     assert checkpoints(config) == ["step-000000004.ckpt"]
+
+
+class Program:
+    """A real ns-train in its own process, of the recipe of :func:`sparse` with more steps."""
+
+    def __init__(self, picture: Path, folder: Path, *options: str) -> None:
+        command = Path(sys.executable).with_name("ns-train")
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", "MAX_JOBS": "1"}
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [command, "gainer", "--data", picture, "--output-dir", folder, "--vis", "tensorboard", *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def saved(self) -> list[Path]:
+        return sorted(self.folder.rglob("step-*.ckpt"))
+
+    def wait_for_checkpoint(self) -> None:
+        for _ in range(600):
+            if self.saved():
+                return
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.1)
+        raise TimeoutError
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error, less what Warp says where there is no graphics card."""
+        out, error = self.process.communicate(timeout=300)
+        return (
+            self.process.returncode,
+            out,
+            "".join(line for line in error.splitlines(keepends=True) if not line.startswith("Warp CUDA warning")),
+        )
+
+
+LONG = [
+    *("--pipeline.model.gaussians-per-pixel", "0.3", "--pipeline.model.adam-steps", "400"),
+    *("--pipeline.model.finish-steps", "2", "--steps-per-save", "50"),
+]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(photo: Path, tmp_path: Path) -> None:
+    whole = Program(photo, tmp_path / "whole", *LONG)
+    assert whole.end()[0] == 0
+    killed = Program(photo, tmp_path / "killed", *LONG)
+    killed.wait_for_checkpoint()
+    killed.process.kill()
+    assert killed.end()[0] == -signal.SIGKILL
+    (checkpoint,) = killed.saved()
+    assert int(checkpoint.stem[5:]) < 400
+    resumed = Program(photo, tmp_path / "resumed", *LONG, "--load-dir", str(checkpoint.parent))
+    assert resumed.end()[0] == 0
+    configs = [next((tmp_path / name).rglob("config.yml")) for name in ("whole", "resumed")]
+    assert_same(*(load_baked(config) for config in configs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vis", ["tensorboard", "viewer+tensorboard"])
+def test_a_real_control_c(photo: Path, tmp_path: Path, vis: str) -> None:
+    program = Program(photo, tmp_path, *LONG, "--pipeline.model.adam-steps", "100000", "--vis", vis)
+    program.wait_for_checkpoint()
+    program.process.send_signal(signal.SIGINT)
+    status, out, error = program.end()
+    assert (status, error) == (130, "")
+    assert "Interrupted in step" in out and "--load-dir" in out
+    load_baked(next(tmp_path.rglob("config.yml")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--data", "/nowhere.png"], "/nowhere.png: does not exist"),
+        (["--output-dir", "/dev/null/out"], "/dev/null/out"),
+        (["--load-dir", "/nowhere"], "/nowhere: there is no such folder"),
+        (["--pipeline.model.gaussians-per-pixel", "-1"], "must be above 0"),
+    ],
+)
+def test_one_line_and_an_exit_status(photo: Path, tmp_path: Path, options: list[str], complaint: str) -> None:
+    status, _, error = Program(photo, tmp_path, *options).end()
+    assert status == 1
+    assert error.count("\n") == 1 and complaint in error
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 80 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_really_fills_up(photo: Path, small_disk: Path) -> None:
+    program = Program(photo, small_disk, *LONG, "--pipeline.model.adam-steps", "100000")
+    program.wait_for_checkpoint()
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb") as filler:
+        while True:
+            filler.write(bytes(4096))
+            filler.flush()
+    status, _, error = program.end()
+    assert status == 1
+    assert error.splitlines()[-1].endswith("free some space or choose another folder")
+    load_baked(next(small_disk.rglob("config.yml")))
+    assert [path for path in small_disk.rglob(".*.part")] == []
+
+
+@pytest.mark.slow
+def test_a_disk_mounted_read_only(photo: Path, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    status, _, error = Program(photo, small_disk / "out").end()
+    assert status == 1
+    assert error.count("\n") == 1 and "Read-only file system" in error
