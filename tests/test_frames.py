@@ -79,6 +79,7 @@ def test_pixel_centres_of_a_large_picture() -> None:
     torch.testing.assert_close(pixel, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # nerfstudio's own
 @pytest.mark.parametrize("size", [(96, 64), (64, 96), (768, 512), (1, 1), (4000, 3000)])
 def test_camera_sees_pixel_centres(size: tuple[int, int]) -> None:
     """Through nerfstudio's own camera, to less than a thousandth of a pixel."""

@@ -84,9 +84,9 @@ class GaussianKNNEncoding(nn.Module):
         self.precision_factors = nn.Parameter(factors, requires_grad=learned)
         self.hash_grid: HashGridAtPoints | None = None
         self.features_table: nn.Parameter | None = None
+        self._unit_box = unit_box
         if config.features == "hash-grid":
-            origin, side = unit_box
-            self.hash_grid = HashGridAtPoints(config.hash_grid, (means - origin) / side, seed=seed)
+            self.hash_grid = self._grid_at(means, seed)
             self.feature_dim = self.hash_grid.output_dim
         else:
             self.feature_dim = config.feature_dim
@@ -168,12 +168,18 @@ class GaussianKNNEncoding(nn.Module):
             self._index = NeighbourIndex(self.means, self.radius)
         return self._index
 
+    def _grid_at(self, means: Float[Tensor, "n d"], seed: int = 0) -> HashGridAtPoints:
+        origin, side = self._unit_box
+        return HashGridAtPoints(self.config.hash_grid, (means - origin.to(means)) / side, seed=seed)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Takes the sizes of what is loaded, and bakes itself where the checkpoint is baked."""
         self._index = None
         means = state_dict.get(f"{prefix}means")
-        if means is not None:
-            self.means = self.means.new_empty(means.shape)
+        if means is not None and not torch.equal(means.to(self.means), self.means):
+            self.means = means.to(self.means, copy=True)
+            if self.hash_grid is not None and f"{prefix}hash_grid.table" in state_dict:
+                self.hash_grid = self._grid_at(self.means)
         factors = state_dict.get(f"{prefix}precision_factors")
         if factors is not None:
             self.precision_factors.data = self.precision_factors.new_empty(factors.shape)

@@ -153,17 +153,23 @@ def nearest_kernel(k: int) -> wp.Kernel:
                             for j in range(cell_start[key], cell_start[key + 1]):
                                 d = points[j] - q
                                 d2 = wp.dot(d, d)
-                                if d2 <= limit and d2 < best[k - 1]:
-                                    slot = int(k - 1)
-                                    while slot > 0 and best[slot - 1] > d2:
-                                        best[slot] = best[slot - 1]
-                                        found[slot] = found[slot - 1]
-                                        slot -= 1
-                                    best[slot] = d2
-                                    found[slot] = order[j]
+                                if d2 <= limit and d2 <= best[k - 1]:
+                                    # Of equally near points the first in the caller's order counts as nearer: on a
+                                    # lattice there are always some, and the choice must not depend on the cells.
+                                    index = order[j]
+                                    if d2 < best[k - 1] or index < found[k - 1]:
+                                        slot = int(k - 1)
+                                        while slot > 0 and (
+                                            best[slot - 1] > d2 or (best[slot - 1] == d2 and found[slot - 1] > index)
+                                        ):
+                                            best[slot] = best[slot - 1]
+                                            found[slot] = found[slot - 1]
+                                            slot -= 1
+                                        best[slot] = d2
+                                        found[slot] = index
                         x += stride
-            reach = (float(ring) + wall) * cell  # every point nearer than this has been seen
-            if reach * reach >= wp.min(best[k - 1], limit):
+            reach = (float(ring) + wall - 1.0e-3) * cell  # every point nearer than this has been seen, despite rounding
+            if reach > 0.0 and reach * reach > wp.min(best[k - 1], limit):
                 break
             ring += 1
         indices[i] = found

@@ -16,6 +16,12 @@ def spacing(plane: ImagePlane, gaussians_per_pixel: float) -> float:
     return plane.pixel_size / math.sqrt(gaussians_per_pixel)
 
 
+def lattice_size(plane: ImagePlane, gaussians_per_pixel: float) -> tuple[int, int]:
+    """Columns and rows of the lattice."""
+    per_side = math.sqrt(gaussians_per_pixel)
+    return max(1, round(plane.width * per_side)), max(1, round(plane.height * per_side))
+
+
 def lattice(
     plane: ImagePlane,
     gaussians_per_pixel: float = 1.0,
@@ -36,8 +42,7 @@ def lattice(
     Returns:
         Means in plane units, row by row.
     """
-    columns = max(1, round(plane.width * math.sqrt(gaussians_per_pixel)))
-    rows = max(1, round(plane.height * math.sqrt(gaussians_per_pixel)))
+    columns, rows = lattice_size(plane, gaussians_per_pixel)
     x = (torch.arange(columns, dtype=torch.float64) + 0.5) * (plane.width / columns)
     y = (torch.arange(rows, dtype=torch.float64) + 0.5) * (plane.height / rows)
     pixel = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)

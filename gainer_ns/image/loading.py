@@ -10,8 +10,8 @@ from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.engine.trainer import TrainerConfig
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
 from gainer_ns.image.model import GainerModel, GainerModelConfig, PictureFacts
-from gainer_ns.image.trainer import LOAD_ERRORS, newest_whole_checkpoint
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import load_picture
 

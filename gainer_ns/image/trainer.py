@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import pickle
 import shutil
 import tempfile
 import warnings
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.image.checkpoints import LOAD_ERRORS, is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
 from gainer_ns.image.model import GainerModelConfig
@@ -30,8 +29,6 @@ SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""
 THUMBNAIL_ASPECT = 100
 """Above this ratio of sides, the viewer shows no thumbnail of a picture while it is fitted."""
-LOAD_ERRORS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
-"""What loading raises where a checkpoint is whole, but is none, or fits another model."""
 
 
 @dataclass
@@ -130,7 +127,7 @@ class PictureTrainerConfig(TrainerConfig):
         check_output(self.get_base_dir().parent, SPARE_BYTES + int(gaussians * 4 * (model.feature_dim + 2) * copies))
         if self.load_dir is not None:
             self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
-        elif self.load_checkpoint is not None and not _is_whole(self.load_checkpoint):
+        elif self.load_checkpoint is not None and not is_whole(self.load_checkpoint):
             raise GainerError(f"{self.load_checkpoint}: not a whole checkpoint; choose another one")
 
     def _plan(self) -> None:
@@ -157,12 +154,21 @@ class PictureTrainer(Trainer):
     config: PictureTrainerConfig
 
     def train(self) -> None:
-        """Trains the model; Ctrl-C ends it with exit status 130 and says how to go on."""
+        """Trains the model; Ctrl-C ends it with exit status 130 and says how to go on.
+
+        Raises:
+            GainerError: If the log cannot be written, or as :meth:`save_checkpoint` does.
+        """
         try:
             super().train()
         except KeyboardInterrupt:
+            if self.training_state == "completed":
+                return  # the viewer was left open, and is closed so
             CONSOLE.log(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
             raise SystemExit(130) from None
+        except OSError as error:  # from the log; checkpoints see to themselves
+            reason = error.strerror or error
+            raise GainerError(f"{self.base_dir}: cannot be written ({reason}); {self._how_to_go_on()}") from error
 
     def _after_train(self) -> None:
         if not self.stop_training:
@@ -239,43 +245,6 @@ def check_output(folder: Path, needed: int = SPARE_BYTES) -> None:
             f"{folder}: {free >> 20} MiB are free there, at least {needed >> 20} are needed; "
             "free some space or choose another --output-dir"
         )
-
-
-def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
-    """The step of the newest checkpoint in a folder that was written to its end.
-
-    Args:
-        folder: nerfstudio's folder of ``step-*.ckpt`` files.
-        step: The step that the user asked for; None for the newest.
-
-    Raises:
-        GainerError: If there is none.
-    """
-    if not folder.is_dir():
-        raise GainerError(
-            f"{folder}: there is no such folder; name a run's nerfstudio_models folder (and where a run was moved, "
-            "set output_dir in its config.yml)"
-        )
-    steps = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-[0-9]*.ckpt")}
-    for number, path in sorted(steps.items(), reverse=True):
-        if step not in (None, number):
-            continue
-        if _is_whole(path):
-            return number
-        CONSOLE.log(f"{path}: is cut short and passed over", style="yellow")
-    if step is None:
-        raise GainerError(f"{folder}: holds no whole checkpoint; fit the picture again")
-    others = ", ".join(str(number) for number in sorted(steps) if number != step)
-    remedy = f"there are those of steps {others}" if others else "fit the picture again"
-    raise GainerError(f"{folder}: holds no whole checkpoint of step {step}; {remedy}")
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def _refuse_export() -> None:

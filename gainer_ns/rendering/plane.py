@@ -94,7 +94,7 @@ class BakedPicture:
         Args:
             points: Plane coordinates; those that are not finite or lie outside the picture's frame are transparent.
         """
-        blocks = [self._block(block) for block in points.split(BLOCK_POINTS)]
+        blocks = [self._block(block) for block in points.float().split(BLOCK_POINTS)]
         return Drawn(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
     def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:

@@ -20,7 +20,7 @@ from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice, lattice_size
 from gainer_ns.rendering.plane import BakedPicture
 
 FORMAT = "gainer-picture"
@@ -39,21 +39,34 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         picture: What to store.
         bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
             channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`).
+
+    Raises:
+        GainerError: If half floats cannot hold it.
     """
     gaussians, plane, decoder = picture.gaussians, picture.plane, picture.decoder
-    small = torch.float32 if bits == 32 else torch.float16
     tensors: dict[str, Tensor] = {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
-    tensors["covariances"] = _relative(gaussians.covariances, plane).to(small)
+    if bits == 32:
+        tensors["covariances"] = _relative(gaussians.covariances, plane)
+        tensors["features"] = gaussians.features
+    else:
+        try:
+            tensors["covariance_factors"] = _factors(_relative(gaussians.covariances, plane)).half()
+        except ValueError as error:
+            raise GainerError(f"{error}; store it in 32 bits, or undo the edit that made it") from error
+    if bits == 16:
+        tensors["features"] = gaussians.features.half()
     if bits == 8:
         levels = quantised(_bands(picture), gaussians.features, decoder)
         tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
-    else:
-        tensors["features"] = gaussians.features.to(small)
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise GainerError(f"the picture holds numbers that {bits} bits cannot; store it in 32 bits")
     density = len(gaussians) / plane.pixels
     on_lattice = _is_lattice(gaussians.means, plane, density)
     if not on_lattice:
         tensors["means"] = gaussians.means
     header = {
+        "format": FORMAT,
+        "version": VERSION,
         "width": plane.width,
         "height": plane.height,
         "bit_depth": picture.bit_depth,
@@ -65,8 +78,8 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         "lattice_density": density if on_lattice else None,
         "bits": bits,
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(header)}
-    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
 
 
 def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
@@ -90,16 +103,16 @@ def load_picture(path: Path) -> BakedPicture:
         raise GainerError(f"{path}: there is no such file; check the path")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            header = json.loads((file.metadata() or {}).get("header", "null"))
+            if not (isinstance(header, dict) and header.get("format") == FORMAT):
                 raise GainerError(f"{path}: not a picture of gainer; {remedy}")
-            if metadata.get("version") != str(VERSION):
+            if header.get("version") != VERSION:
                 raise GainerError(
-                    f"{path}: written in version {metadata.get('version')} of the format, this program reads "
+                    f"{path}: written in version {header.get('version')!r} of the format, this program reads "
                     f"version {VERSION}; {remedy}"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return _assembled(json.loads(metadata["header"]), tensors)
+        return _assembled(header, tensors)
     except GainerError:
         raise
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
@@ -109,20 +122,23 @@ def load_picture(path: Path) -> BakedPicture:
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
     """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
     plane = ImagePlane(_whole(header["width"], 2**31), _whole(header["height"], 2**31))
-    if header["bits"] == 8:
-        features = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"]).features()
-    else:
-        features = tensors["features"].float()
+    features = _features(header["bits"], tensors)
     if header["lattice_density"] is not None:
-        if not 0 < plane.pixels * float(header["lattice_density"]) <= 2 * len(features) + 1:
+        density = float(header["lattice_density"])
+        if not (density > 0 and math.prod(lattice_size(plane, density)) == len(features)):
             raise ValueError("the header does not fit the features")
-        means = lattice(plane, float(header["lattice_density"]))
+        means = lattice(plane, density)
     else:
         means = tensors["means"].float()
-    covariances = _relative(tensors["covariances"].float(), plane, inverse=True)
+    whole = header["bits"] == 32
+    relative = tensors["covariances"].float() if whole else _from_factors(tensors["covariance_factors"])
+    _factors(relative)  # refuses what is no covariance
+    covariances = _relative(relative, plane, inverse=True)
     gaussians = GaussianSet(means, covariances, features, float(header["radius"]))
     decoder = _decoder(header, tensors, features.shape[1])
     coverage = math.inf if header["coverage"] is None else float(header["coverage"])
+    if gaussians.dimensions != 2:
+        raise ValueError("its Gaussians do not lie on a plane")
     if not (gaussians.radius > 0 and coverage > 0 and header["bit_depth"] in (8, 16)):
         raise ValueError("its radius, coverage or bit depth makes no sense")
     parts = means, covariances, features, gaussians.precisions, *decoder.state_dict().values()
@@ -130,6 +146,21 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
         raise ValueError("it holds numbers that are not finite")
     neighbours = _whole(header["num_neighbours"], MAX_NEIGHBOURS)
     return BakedPicture(plane, gaussians, decoder, neighbours, coverage, int(header["bit_depth"]))
+
+
+def _features(bits: int, tensors: dict[str, Tensor]) -> Float[Tensor, "n f"]:
+    if bits == 8:
+        stored = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"])
+        if stored.levels.dtype != torch.uint8 or not stored.levels.shape[1:] == stored.low.shape == stored.step.shape:
+            raise ValueError("its levels do not fit together")
+        features = stored.features()
+    elif bits in (16, 32):
+        features = tensors["features"].float()
+    else:
+        raise ValueError(f"{bits!r} bits are not known")
+    if features.dim() != 2:
+        raise ValueError("its features are no table")
+    return features
 
 
 def _decoder(header: dict[str, Any], tensors: dict[str, Tensor], feature_dim: int) -> Decoder:
@@ -155,6 +186,26 @@ def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse
     """Covariances in square pixels, which half floats can hold, or back."""
     square_pixel = plane.pixel_size**2
     return covariances * square_pixel if inverse else covariances / square_pixel
+
+
+def _factors(covariances: Float[Tensor, "s 2 2"]) -> Float[Tensor, "s 3"]:
+    """Cholesky factors of covariances: rounded to half floats, they still are factors of covariances.
+
+    Raises:
+        ValueError: If one is not positive definite.
+    """
+    lower, failed = torch.linalg.cholesky_ex(covariances.double())
+    if bool(failed.any()):
+        raise ValueError("a covariance of the picture is not positive definite, or not finite")
+    rows, columns = torch.tril_indices(2, 2)
+    return lower[:, rows, columns].float()
+
+
+def _from_factors(factors: Float[Tensor, "s 3"]) -> Float[Tensor, "s 2 2"]:
+    lower = torch.zeros(len(factors), 2, 2, dtype=torch.float64)
+    rows, columns = torch.tril_indices(2, 2)
+    lower[:, rows, columns] = factors.double()
+    return (lower @ lower.mT).float()
 
 
 def _is_lattice(means: Float[Tensor, "n 2"], plane: ImagePlane, density: float) -> bool:

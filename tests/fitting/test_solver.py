@@ -98,6 +98,19 @@ def test_small_pictures_are_reached(
     assert psnr(decoder.decode(matrix @ features), target) > 95
 
 
+def test_faint_colour_channels_take_no_more_products(gaussians: MakeGaussians) -> None:
+    """A decoder that answers to some directions of a feature a tenth as much as to others."""
+    plane, target = ImagePlane(24, 20), torch.rand(480, 3)
+    matrix, products = aggregation(plane, gaussians(plane), k=16), []
+    for scales in ([1.0, 1.0, 1.0], [1.0, 0.4, 0.2]):
+        decoder = Decoder(8, hidden_layers=0)
+        with torch.no_grad():
+            decoder.linear.weight.mul_(torch.tensor(scales)[:, None])
+        step = finish_step(matrix, decoder.features_for(target), decoder, target, 1e-7, FinishConfig())
+        products.append(step.products)
+    assert products[1] < 1.3 * products[0]
+
+
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), loudness=st.floats(0.1, 30.0), damping=st.sampled_from([0.0, 1e-5, 1.0, 100.0]))
 def test_never_worse(seed: int, loudness: float, damping: float) -> None:

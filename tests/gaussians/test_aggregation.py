@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.gaussians import aggregation, reference
-from gainer_ns.gaussians.aggregation import AggregationMatrix, differentiable_weights, gaussian_weights
+from gainer_ns.gaussians.aggregation import AggregationMatrix, differentiable_weights, gaussian_weights, learned_weights
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 Dimensions = Literal[2, 3]
@@ -138,6 +138,31 @@ def test_gradients_of_aggregation(dimensions: Dimensions, device: torch.device) 
     for found, wide in ((features, wide_features), (values, wide_values)):
         assert found.grad is not None and wide.grad is not None and bool(wide.grad.any())
         torch.testing.assert_close(found.grad.double(), wide.grad, rtol=1e-5, atol=1e-5)
+
+
+@both_dimensions
+@pytest.mark.parametrize("radius", [0.16, 99.0])
+def test_learned_weights(dimensions: Dimensions, radius: float, device: torch.device) -> None:
+    """Values and gradients of the kernel against plain torch in float64, with and without missing neighbours."""
+    scene = Scene(dimensions, shared=False, device=device)
+    neighbours = NeighbourIndex(scene.means, radius).query(scene.points, 4)
+    assert bool(neighbours.valid.all()) == (radius > 1)
+    weights = gaussian_weights(scene.points, neighbours, scene.means, scene.precisions)
+    matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(scene.means))
+    precisions = scene.precisions.clone().requires_grad_()
+    found = learned_weights(scene.points, neighbours, scene.means, precisions, matrix)
+    wide = scene.precisions.double().requires_grad_()
+    offsets = scene.points[:, None] - scene.means[neighbours.indices.clamp(min=0).long()]
+    expected = differentiable_weights(offsets.double(), neighbours, wide)[neighbours.valid]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    assert torch.equal(found.detach(), matrix.values)
+    upstream = torch.randn(len(found), device=device)
+    found.backward(upstream)
+    expected.backward(upstream.double())
+    assert precisions.grad is not None and wide.grad is not None and bool(wide.grad.any())
+    symmetric = (wide.grad + wide.grad.mT) / 2
+    torch.testing.assert_close(precisions.grad.double(), symmetric, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(symmetric, wide.grad, rtol=0, atol=1e-12)
 
 
 def test_gradients_through_weights_to_precisions() -> None:

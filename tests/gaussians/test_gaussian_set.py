@@ -1,4 +1,4 @@
-"""Gaussian sets, and the method's key property: what moves the Gaussians moves the picture, and changes nothing else."""
+"""Gaussian sets, and the key property: what moves the Gaussians moves the picture, and changes nothing else."""
 
 import math
 from typing import Literal

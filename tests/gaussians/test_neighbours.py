@@ -208,6 +208,18 @@ def test_threads_change_nothing() -> None:
     assert torch.equal(one.indices, two.indices) and torch.equal(one.squared_distances, two.squared_distances)
 
 
+@pytest.mark.parametrize("k", [4, 16])
+def test_ties_do_not_depend_on_the_other_means(k: int) -> None:
+    """On a lattice, the K-th nearest of a pixel's centre is always one of several; a part of it chooses the same."""
+    plane = ImagePlane(60, 80)
+    means = lattice(plane)
+    part = means[60 * 20 : 60 * 60]
+    points = means[60 * 30 : 60 * 50]
+    radius = 10 * plane.pixel_size
+    found = NeighbourIndex(part, radius).query(points, k).indices + 60 * 20
+    assert torch.equal(found, NeighbourIndex(means, radius).query(points, k).indices)
+
+
 # Coordinates in eighths: sums and products of them are exact in float32, so the answers must be exact too.
 eighths = st.integers(-40, 40)
 
@@ -230,6 +242,7 @@ def test_nothing_nearer_is_missed(dimensions: Dimensions, k: int, data: st.DataO
     found = NeighbourIndex(means, radius).query(points, k)
     expected = reference.nearest(points, means, k, radius)
     assert torch.equal(found.squared_distances, expected.squared_distances)
+    assert torch.equal(found.indices, expected.indices), "equally near ones in the order of the means"
     check(found, points, means, k, radius)
 
 
@@ -239,10 +252,11 @@ def test_nothing_nearer_is_missed(dimensions: Dimensions, k: int, data: st.DataO
 def test_motions_leave_squared_distances(dimensions: Dimensions, data: st.DataObject, radius: float, seed: int) -> None:
     means, points = data.draw(eighth_points(dimensions)), data.draw(eighth_points(dimensions))
     shift = torch.tensor(data.draw(st.lists(st.integers(-1000, 1000), min_size=dimensions, max_size=dimensions))) / 8
-    expected = NeighbourIndex(means, radius).query(points, 4).squared_distances
-    shifted = NeighbourIndex(means + shift, radius).query(points + shift, 4).squared_distances
-    assert torch.equal(shifted, expected)
+    expected = NeighbourIndex(means, radius).query(points, 4)
+    shifted = NeighbourIndex(means + shift, radius).query(points + shift, 4)
+    assert torch.equal(shifted.squared_distances, expected.squared_distances)
     normal = torch.randn(dimensions, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     rotation = torch.linalg.qr(normal).Q
+    assert torch.equal(shifted.indices, expected.indices)
     turned = NeighbourIndex((means.double() @ rotation).float(), radius).query((points.double() @ rotation).float(), 4)
-    torch.testing.assert_close(turned.squared_distances, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(turned.squared_distances, expected.squared_distances, rtol=1e-4, atol=1e-4)

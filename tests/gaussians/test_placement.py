@@ -106,7 +106,7 @@ def test_uniform_covers_the_picture_evenly() -> None:
     assert means.shape == (20_000, 2) and means.dtype == torch.float32
     pixel = in_pixels(means, plane)
     assert pixel.min() > -1e-4 and bool((pixel.amax(dim=0) < torch.tensor([40.0001, 20.0001])).all())
-    counts = torch.bincount((pixel[:, 1].div(5).long().clamp(0, 3) * 8 + pixel[:, 0].div(5).long().clamp(0, 7)))
+    counts = torch.bincount(pixel[:, 1].div(5).long().clamp(0, 3) * 8 + pixel[:, 0].div(5).long().clamp(0, 7))
     assert (counts - 625).abs().max() < 5 * 25, "5 standard deviations"
 
 

@@ -1,0 +1,54 @@
+"""Which of a run's checkpoints can be loaded."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from gainer_ns.errors import GainerError
+
+LOAD_ERRORS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
+"""What loading raises where a checkpoint is whole, but is none, or fits another model."""
+
+
+def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
+    """The step of the newest checkpoint in a folder that was written to its end.
+
+    Args:
+        folder: nerfstudio's folder of ``step-*.ckpt`` files.
+        step: The step that the user asked for; None for the newest.
+
+    Raises:
+        GainerError: If there is none.
+    """
+    if not folder.is_dir():
+        raise GainerError(
+            f"{folder}: there is no such folder; name a run's nerfstudio_models folder (and where a run was moved, "
+            "set output_dir in its config.yml)"
+        )
+    steps = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-[0-9]*.ckpt")}
+    for number, path in sorted(steps.items(), reverse=True):
+        if step not in (None, number):
+            continue
+        if is_whole(path):
+            return number
+        CONSOLE.log(f"{path}: is cut short and passed over", style="yellow")
+    if step is None:
+        inner = folder / "nerfstudio_models"
+        remedy = f"name {inner}" if inner.is_dir() else "fit the picture again"
+        raise GainerError(f"{folder}: holds no whole checkpoint; {remedy}")
+    others = ", ".join(str(number) for number in sorted(steps) if number != step)
+    remedy = f"there are those of steps {others}" if others else "fit the picture again"
+    raise GainerError(f"{folder}: holds no whole checkpoint of step {step}; {remedy}")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint was written to its end, and nothing in it has changed since."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,376 @@
+"""Baked pictures to files and back, and files that are not what they should be."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gainer_ns.errors import GainerError
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.storage import Bits, load_picture, picture_bytes, save_picture
+
+MakePicture = Callable[..., BakedPicture]
+all_bits = pytest.mark.parametrize("bits", [32, 16, 8])
+
+
+def psnr(one: BakedPicture, other: BakedPicture) -> float:
+    """Between two pictures at the pixels and between them, in dB."""
+    rgb, alpha = one.raster(1.5)
+    other_rgb, other_alpha = other.raster(1.5)
+    assert torch.equal(alpha, other_alpha)
+    return -10 * math.log10(max(float((rgb - other_rgb).double().square().mean()), 1e-30))
+
+
+def through_file(picture: BakedPicture, folder: Path, bits: Bits) -> BakedPicture:
+    save_picture(picture, folder / "picture.safetensors", bits)
+    return load_picture(folder / "picture.safetensors")
+
+
+def mask() -> Tensor:
+    inside = torch.zeros(9, 12, dtype=torch.bool)
+    inside[2:7, 3:11] = True
+    inside[4, 5:7] = False
+    return inside
+
+
+def ellipses(picture: BakedPicture, elongation: float) -> BakedPicture:
+    """The picture with long Gaussians in all directions."""
+    plane, count = picture.plane, len(picture.gaussians)
+    angle = torch.rand(count) * math.pi
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(-1, 2, 2).double()
+    axes = torch.diag_embed(torch.tensor([[elongation, 0.64]], dtype=torch.float64).expand(count, 2) * plane.pixel_size)
+    covariances = turn @ axes.square() @ turn.mT
+    return picture.with_gaussians(replace(picture.gaussians, covariances=covariances.float()))
+
+
+@all_bits
+@pytest.mark.parametrize("kind", ["lattice", "jittered", "alpha", "linear", "learned", "few neighbours"])
+def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "jittered": {"jitter": 0.3},
+        "alpha": {"inside": mask()},
+        "linear": {"hidden_layers": 0},
+        "few neighbours": {"num_neighbours": 4},
+    }
+    source = picture(**options.get(kind, {}))
+    if kind == "learned":
+        source = ellipses(source, 3.0)
+    source = replace(source, bit_depth=16 if kind == "jittered" else 8)
+    loaded = through_file(source, tmp_path, bits)
+    assert psnr(loaded, source) > {32: 120, 16: 60, 8: 50}[bits]
+    assert loaded.plane == source.plane and loaded.bit_depth == source.bit_depth
+    assert loaded.num_neighbours == source.num_neighbours and loaded.gaussians.radius == source.gaussians.radius
+    assert loaded.coverage == source.coverage and loaded.has_alpha == (kind == "alpha")
+    assert torch.equal(loaded.gaussians.means, source.gaussians.means)
+    assert not loaded.decoder.training
+    if bits == 32:
+        assert torch.equal(loaded.gaussians.features, source.gaussians.features)
+        torch.testing.assert_close(loaded.gaussians.covariances, source.gaussians.covariances, rtol=1e-6, atol=0)
+
+
+@all_bits
+@pytest.mark.parametrize("elongation", [10.0, 100.0, 1000.0])
+def test_long_gaussians(elongation: float, bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
+    """Rounded to half floats, the entries of such a covariance would be those of a line, or of nothing at all."""
+    source = ellipses(picture(12, 9), elongation)
+    before = torch.linalg.inv(source.gaussians.covariances.double())
+    assert torch.linalg.eigvalsh(source.gaussians.covariances.double()).min() > 0
+    loaded = through_file(source, tmp_path, bits).gaussians
+    assert torch.linalg.eigvalsh(loaded.covariances.double()).min() > 0
+    after = torch.linalg.inv(loaded.covariances.double())
+    error = torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before)
+    assert error.max() < (2e-2 if elongation < 1000 else 0.3)
+
+
+@all_bits
+def test_size(bits: Bits, picture: MakePicture) -> None:
+    lattice_set, moved = picture(60, 50), picture(60, 50, jitter=0.2)
+    values = 3000 * 8 * bits // 8
+    overhead = 4 * (8 * 16 + 16 * 16 + 3 * 16 + 3 * 8) + 3000
+    assert values < len(picture_bytes(lattice_set, bits)) < values + overhead, "a lattice is not stored"
+    assert 0 < len(picture_bytes(moved, bits)) - len(picture_bytes(lattice_set, bits)) - 3000 * 8 < 200
+
+
+@all_bits
+def test_large_features_are_stored_or_refused(bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
+    """Half floats end at 65504."""
+    source = picture(hidden_layers=0)
+    source.gaussians.features[3, 2] = 1e6
+    if bits == 16:
+        with pytest.raises(GainerError, match="store it in 32 bits"):
+            save_picture(source, tmp_path / "picture.safetensors", bits)
+        assert not list(tmp_path.iterdir())
+    else:
+        assert bool(through_file(source, tmp_path, bits).gaussians.features.isfinite().all())
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_flat_gaussians_are_refused_when_stored(bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
+    source = picture()
+    flat = source.with_gaussians(replace(source.gaussians, covariances=torch.tensor([[[1.0, 1.0], [1.0, 1.0]]])))
+    with pytest.raises(GainerError, match="not positive definite"):
+        save_picture(flat, tmp_path / "picture.safetensors", bits)
+
+
+@all_bits
+def test_same_bytes_for_the_same_picture(bits: Bits, picture: MakePicture) -> None:
+    source = picture()
+    assert len({picture_bytes(source, bits) for _ in range(8)}) == 1
+
+
+def test_saved_whole_or_not_at_all(picture: MakePicture, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "picture.safetensors"
+    save_picture(picture(), path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    before = path.read_bytes()
+    with pytest.raises(GainerError, match="cannot be written"):
+        save_picture(picture(), path / "below a file.safetensors")
+    assert path.read_bytes() == before
+
+
+def refused(path: Path, message: str = "") -> str:
+    with pytest.raises(GainerError, match=message) as error:
+        load_picture(path)
+    text = str(error.value)
+    assert "\n" not in text and text.startswith(str(path)) and len(text) < 600
+    return text
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    refused(tmp_path / "missing.safetensors", "no such file")
+    refused(tmp_path, "no such file")
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), bytes_=st.binary(max_size=200))
+def test_random_bytes(data: st.DataObject, bytes_: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "noise.safetensors"
+    if data.draw(st.booleans()):  # a header of the right length, with anything in it
+        bytes_ = len(bytes_).to_bytes(8, "little") + bytes_
+    path.write_bytes(bytes_)
+    refused(path)
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+def test_cut_short(bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
+    whole = picture_bytes(picture(), bits)
+    path = tmp_path / "short.safetensors"
+    for length in [0, 1, 7, 8, 9, 100, *range(200, len(whole), 211), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        refused(path)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4))
+def test_flipped_bytes(changes: list[tuple[int, int]], picture: MakePicture, tmp_path: Path) -> None:
+    """Anywhere in the file: it loads as a picture that can be drawn, or is refused in one line."""
+    torch.manual_seed(0)
+    damaged = bytearray(picture_bytes(picture(4, 3, num_neighbours=4), 16))
+    for position, value in changes:
+        damaged[position % min(len(damaged), 1500)] = value  # mostly in the header
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(damaged)
+    try:
+        loaded = load_picture(path)
+    except GainerError:
+        refused(path)
+    else:
+        assert loaded.num_neighbours <= 256 and loaded.at(torch.zeros(1, 2)).rgb.shape == (1, 3)
+
+
+class Changed:
+    """A stored picture with another header or other tensors."""
+
+    def __init__(self, picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
+        self.path = path
+        path.write_bytes(picture_bytes(picture, bits))
+        with safe_open(path, framework="pt") as file:
+            self.metadata = file.metadata()
+            self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        self.header = json.loads(self.metadata["header"])
+
+    def write(self) -> Path:
+        self.metadata["header"] = json.dumps(self.header)
+        self.path.write_bytes(save(self.tensors, self.metadata))
+        return self.path
+
+
+@pytest.fixture
+def changed(picture: MakePicture, tmp_path: Path) -> Callable[..., Changed]:
+    return lambda bits=32, **options: Changed(picture(**options), tmp_path / "changed.safetensors", bits)
+
+
+def test_unchanged_files_load(changed: Callable[..., Changed]) -> None:
+    for bits in (32, 16, 8):
+        load_picture(changed(bits).write())
+
+
+@pytest.mark.parametrize("version", [0, 2, 99, "", "1\n2", None])
+def test_other_versions(version: Any, changed: Callable[..., Changed]) -> None:
+    file = changed()
+    file.header["version"] = version
+    refused(file.write(), "version")
+
+
+def test_other_formats(changed: Callable[..., Changed], tmp_path: Path) -> None:
+    file = changed()
+    file.header["format"] = "pt"
+    refused(file.write(), "not a picture of gainer")
+    plain = tmp_path / "model.safetensors"
+    plain.write_bytes(save({"weight": torch.zeros(3)}))
+    refused(plain, "not a picture of gainer")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("width", value) for value in (0, -12, 1e400, 10**18, "wide", None, math.nan)],
+        *[("num_neighbours", value) for value in (0, -1, 10**9, 1e400, "many", None)],
+        *[("radius", value) for value in (0, -1.0, math.nan, None, "far")],
+        *[("hidden_layers", value) for value in (-1, 0, 1, 3, 10**9, None, 1e400)],
+        *[("hidden_dim", value) for value in (-1, 0, 17, 10**5, 10**12, None)],
+        *[("lattice_density", value) for value in (0, -1.0, 0.5, 2.0, 1e12, math.nan, math.inf, None, "dense")],
+        *[("coverage", value) for value in (0, -1.0, math.nan, "wide")],
+        *[("bit_depth", value) for value in (0, 12, None)],
+        *[("bits", value) for value in (8, None, 7)],
+    ],
+)
+def test_headers_that_make_no_sense(key: str, value: Any, changed: Callable[..., Changed]) -> None:
+    file = changed()
+    file.header[key] = value
+    refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize("header", [[], {}, None, "header", 3])
+def test_headers_of_another_kind(header: Any, changed: Callable[..., Changed]) -> None:
+    file = changed()
+    file.header = header
+    refused(file.write(), "not a picture of gainer")
+
+
+class Largest(TorchDispatchMode):
+    """Keeps account of the largest tensor that is made, in elements."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor) and tensor.device.type != "meta":
+                self.elements = max(self.elements, tensor.numel())
+        return out
+
+
+def test_counts_without_the_numbers(changed: Callable[..., Changed]) -> None:
+    """A header alone cannot make the program ask for memory."""
+    with Largest() as largest:
+        for width, height in ((2**31, 1), (2**30, 2**30), (2**31 - 1, 3), (1, 2**31)):
+            file = changed()
+            file.header |= {"width": width, "height": height}
+            for density in (1.0, 108 / (width * height), 1e-18, 1e18):
+                file.header["lattice_density"] = density
+                refused(file.write(), "damaged")
+        for key, value in (("hidden_dim", 10**6), ("hidden_layers", 10**7), ("num_neighbours", 10**9)):
+            file = changed()
+            file.header[key] = value
+            refused(file.write(), "damaged")
+    assert 800 < largest.elements < 10_000
+
+
+@pytest.mark.parametrize("shape", [(108,), (108, 8, 2), (107, 8), (108, 7), (108, 0), (0, 8), ()])
+def test_features_of_another_shape(shape: tuple[int, ...], changed: Callable[..., Changed]) -> None:
+    file = changed()
+    file.tensors["features"] = torch.zeros(shape)
+    refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("means", (108, 3)),
+        ("means", (107, 2)),
+        ("means", (108,)),
+        ("covariances", (2, 2)),
+        ("covariances", (107, 2, 2)),
+        ("covariances", (1, 3, 3)),
+        ("decoder.linear.weight", (4, 8)),
+        ("decoder.linear.weight", (3,)),
+        ("decoder.linear.bias", (4,)),
+        ("decoder.more", (4,)),
+    ],
+)
+def test_tensors_of_another_shape(name: str, shape: tuple[int, ...], changed: Callable[..., Changed]) -> None:
+    file = changed(jitter=0.2)
+    file.tensors[name] = torch.ones(shape)
+    refused(file.write(), "damaged")
+
+
+def test_three_dimensions(changed: Callable[..., Changed]) -> None:
+    """A picture is flat."""
+    file = changed(jitter=0.2)
+    file.tensors["means"], file.tensors["covariances"] = torch.zeros(108, 3), torch.eye(3)[None]
+    refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize("name", ["levels", "level_low", "level_step"])
+def test_levels_of_another_shape(name: str, changed: Callable[..., Changed]) -> None:
+    file = changed(8)
+    for shape in ((108, 1), (1,), (9,), (), (108, 8, 1)):
+        values = torch.zeros(shape, dtype=file.tensors[name].dtype)
+        if shape != file.tensors[name].shape:
+            file.tensors[name] = values
+            refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize("name", ["features", "means", "covariances", "decoder.linear.weight", "decoder.linear.bias"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite(name: str, value: float, changed: Callable[..., Changed]) -> None:
+    file = changed(jitter=0.2)
+    file.tensors[name].view(-1)[-1] = value
+    refused(file.write(), "not finite")
+
+
+def test_covariances_that_are_none(changed: Callable[..., Changed]) -> None:
+    for covariance in ([[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]]):
+        file = changed()
+        file.tensors["covariances"] = torch.tensor([covariance])
+        refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize("name", ["features", "covariances", "decoder.linear.weight", "decoder.mlp.layers.0.weight"])
+def test_tensors_that_are_missing(name: str, changed: Callable[..., Changed]) -> None:
+    file = changed()
+    del file.tensors[name]
+    refused(file.write(), "damaged")
+
+
+def test_unread_gaussians_keep_their_colour(picture: MakePicture, tmp_path: Path) -> None:
+    """What an edit moved out of the frame is stored in 8 bits too, though no pixel shows it."""
+    source = picture(12, 9, jitter=0.2, hidden_layers=0)
+    away = source.gaussians.means + torch.tensor([5.0, 0.0])
+    gaussians = GaussianSet(
+        torch.cat([source.gaussians.means, away]),
+        source.gaussians.covariances,
+        torch.cat([source.gaussians.features] * 2),
+        source.gaussians.radius,
+    )
+    loaded = through_file(source.with_gaussians(gaussians), tmp_path, 8)
+    back = GaussianSet(
+        loaded.gaussians.means[108:] - torch.tensor([5.0, 0.0]),
+        loaded.gaussians.covariances,
+        loaded.gaussians.features[108:],
+        loaded.gaussians.radius,
+    )
+    assert psnr(loaded.with_gaussians(back), source) > 40

@@ -1,0 +1,126 @@
+"""The registered methods: how ns-train finds them, what importing them costs, and a short fit with each."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import tyro
+from nerfstudio.configs.method_configs import AnnotatedBaseConfigUnion, all_descriptions, all_methods
+from nerfstudio.plugins.types import MethodSpecification
+from nerfstudio.scripts.eval import ComputePSNR
+
+from gainer_ns import methods
+from gainer_ns.image.trainer import PictureTrainerConfig
+
+SPECIFICATIONS = {
+    kind.config.method_name: kind for kind in vars(methods).values() if isinstance(kind, MethodSpecification)
+}
+OF_PICTURES = [name for name, kind in SPECIFICATIONS.items() if isinstance(kind.config, PictureTrainerConfig)]
+
+
+def test_nerfstudio_finds_every_method() -> None:
+    registered = {
+        entry.name: entry.load()
+        for entry in entry_points(group="nerfstudio.method_configs")
+        if entry.value.startswith("gainer_ns.")
+    }
+    assert registered == SPECIFICATIONS
+    for name, kind in SPECIFICATIONS.items():
+        assert all_methods[name] is kind.config
+        assert all_descriptions[name] == kind.description
+        assert kind.description.endswith(".") and "\n" not in kind.description
+
+
+@pytest.mark.parametrize("name", SPECIFICATIONS)
+def test_defaults_that_do_no_harm(name: str) -> None:
+    config = SPECIFICATIONS[name].config
+    assert config.vis == "viewer+tensorboard"  # nerfstudio's own default wants an account
+    assert config.viewer.websocket_host == "127.0.0.1"
+    assert config.viewer.quit_on_train_completion
+    assert config.machine.device_type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", OF_PICTURES)
+def test_a_few_steps_and_back(name: str, fit: Callable[..., Path], photo: Path, tmp_path: Path) -> None:
+    def short(config: Any) -> None:
+        config.max_num_iterations = 3
+        config.pipeline.model.num_gaussians = 2000
+
+    config = fit(photo, tmp_path, name, short)
+    ComputePSNR(config, tmp_path / "output.json").main()
+    assert json.loads((tmp_path / "output.json").read_text())["results"]["psnr"] > 5
+
+
+def test_options_on_the_command_line() -> None:
+    options = [
+        *("gainer", "--data", "picture.png", "--pipeline.datamanager.dataparser.downscale-factor", "2"),
+        *("--pipeline.model.gaussians-per-pixel", "0.5", "--pipeline.model.encoding.num-neighbours", "9"),
+        *("--pipeline.model.background", "0", "0", "1"),
+    ]
+    config: Any = tyro.cli(AnnotatedBaseConfigUnion, args=options)
+    assert config.data == Path("picture.png")
+    assert config.pipeline.datamanager.dataparser.downscale_factor == 2
+    assert config.pipeline.model.gaussians_per_pixel == 0.5
+    assert config.pipeline.model.encoding.num_neighbours == 9
+    assert config.pipeline.model.background == (0, 0, 1)
+
+
+def _python(code: str, folder: Path, sitecustomize: str) -> str:
+    (folder / "sitecustomize.py").write_text(sitecustomize)
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_importing_the_methods_costs_little(tmp_path: Path) -> None:
+    """Nothing heavy comes along, and ns-train's own imports take many times as long."""
+    hidden = (
+        "import importlib.metadata as metadata\n"
+        "real = metadata.entry_points\n"
+        "def entry_points(**wanted):\n"
+        "    found = real(**wanted)\n"
+        "    if wanted.get('group') != 'nerfstudio.method_configs': return found\n"
+        "    return metadata.EntryPoints(one for one in found if not one.value.startswith('gainer_ns'))\n"
+        "metadata.entry_points = entry_points\n"
+    )
+    code = (
+        "import json, sys, time\n"
+        "start = time.process_time(); import nerfstudio.scripts.train; theirs = time.process_time() - start\n"
+        "before = set(sys.modules)\n"
+        "assert 'gainer_ns' not in before\n"
+        "start = time.process_time(); import gainer_ns.methods; ours = time.process_time() - start\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
+        "print(json.dumps([theirs, ours, sorted(new)]))\n"
+    )
+    theirs, ours, new = json.loads(_python(code, tmp_path, hidden).splitlines()[-1])
+    assert ours < 0.3 * theirs
+    assert set(new) <= {"gainer_ns", "warp", "PIL", "psutil", "safetensors"}
+
+
+@pytest.mark.slow
+def test_help_without_the_optional_packages(tmp_path: Path) -> None:
+    blocked = (
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('tinycudann', 'segment_anything', 'transformers', 'bpy', 'ray'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+    )
+    for method in ("", *SPECIFICATIONS):
+        arguments = ["ns-train", *([method] if method else []), "--help"]
+        code = f"import sys; sys.argv = {arguments}; from nerfstudio.scripts.train import entrypoint; entrypoint()"
+        text = _python(code, tmp_path, blocked)
+        assert all(name in text for name in SPECIFICATIONS) if not method else "--pipeline.model." in text
+        assert "fitted-size" not in text
