@@ -73,8 +73,6 @@ class PictureDataParser(DataParser):
             camera_type=CameraType.PERSPECTIVE,
         )
         inside = None if picture.alpha is None else torch.from_numpy(picture.alpha > 0)
-        if inside is not None and not bool(inside.any()):
-            raise GainerError(f"{self.config.data}: every pixel is transparent; choose a picture that shows something")
         return DataparserOutputs(
             image_filenames=[self.config.data],
             cameras=cameras,
@@ -92,7 +90,7 @@ def read_once(path: Path, downscale_factor: int) -> Picture:
     """The picture, decoded once for all splits, and again if the file changes.
 
     Raises:
-        GainerError: If there is none that can be read.
+        GainerError: If there is none that can be read, or nothing to be seen in it.
     """
     try:
         facts = path.stat()
@@ -103,7 +101,10 @@ def read_once(path: Path, downscale_factor: int) -> Picture:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
-    return read_picture(path, downscale_factor=downscale_factor)
+    picture = read_picture(path, downscale_factor=downscale_factor)
+    if picture.alpha is not None and not picture.alpha.any():
+        raise GainerError(f"{path}: every pixel is transparent; choose a picture that shows something")
+    return picture
 
 
 def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 import yaml
 from nerfstudio.data.scene_box import SceneBox
-from nerfstudio.engine.trainer import TrainerConfig
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
@@ -35,6 +34,8 @@ def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPic
 
 
 def _from_run(path: Path) -> BakedPicture:
+    from nerfstudio.engine.trainer import TrainerConfig  # seconds that exported files need not pay
+
     try:
         # nerfstudio's own format; like ns-render, this trusts the configuration files it is given.
         config = yaml.load(path.read_text("utf8"), Loader=yaml.Loader)

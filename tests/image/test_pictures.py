@@ -143,3 +143,4 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(
     with pytest.raises(GainerError, match=complaint) as caught:
         fit(tmp_path / name, tmp_path / "out")
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -4,7 +4,10 @@ import dataclasses
 import gzip
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -447,3 +450,21 @@ def test_the_viewer_renders(fitted_run: Path, photo: Path, output: str) -> None:
     assert decibel((client.shown[0] - enlarged.astype(float)) / 255) > 30  # the camera is half as far as the usual one
     assert client.shown[1].shape == (341, 512, 3)
     assert config.method_name == "gainer"
+
+
+@pytest.mark.slow
+def test_the_real_programs(photo: Path, tmp_path: Path) -> None:
+    def program(*command: object) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+        line = [Path(sys.executable).with_name(str(command[0])), *map(str, command[1:])]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert program("ns-train", "gainer", "--data", photo, "--vis", "tensorboard").returncode == 0
+    config = next((tmp_path / "outputs" / "astronaut" / "gainer").rglob("config.yml"))
+    assert program("ns-eval", "--load-config", config, "--output-path", "metrics.json").returncode == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["results"]["psnr"] > 80
+    assert program("ns-render", "dataset", "--load-config", config, "--image-format", "png").returncode == 0
+    np.testing.assert_array_equal(samples(tmp_path / "renders" / "test" / "rgb.png"), samples(photo))
+    refusal = program("ns-export", "pointcloud", "--load-config", config, "--output-dir", "exports")
+    assert refusal.returncode == 1
+    assert refusal.stderr.count("\n") == 1 and "use gainer export" in refusal.stderr

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gainer_ns.errors import GainerError
+from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import Bits, load_picture, picture_bytes, save_picture
@@ -354,6 +356,20 @@ def test_tensors_that_are_missing(name: str, changed: Callable[..., Changed]) ->
     file = changed()
     del file.tensors[name]
     refused(file.write(), "damaged")
+
+
+def test_levels_are_refitted_to_the_pixels_that_show(picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a transparent pixel would decode to is nobody's business."""
+    fitted: list[Tensor] = []
+
+    def record(bands: PictureBands, *args: Any) -> QuantisedFeatures:
+        fitted.append(bands.pixels)
+        return quantised(bands, *args)
+
+    monkeypatch.setattr("gainer_ns.rendering.storage.quantised", record)
+    picture_bytes(picture(inside=mask()), 8)
+    picture_bytes(picture(), 8)
+    assert torch.equal(fitted[0], mask().flatten().nonzero()[:, 0]) and torch.equal(fitted[1], torch.arange(108))
 
 
 def test_unread_gaussians_keep_their_colour(picture: MakePicture, tmp_path: Path) -> None:
