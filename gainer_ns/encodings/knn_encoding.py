@@ -10,9 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gainer_ns.encodings.hash_grid import HashGridAtPoints, HashGridConfig
+from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
+
+MAX_NEIGHBOURS = 256
+"""Most Gaussians that a point may read: a kernel is compiled for every number."""
 
 
 @dataclass
@@ -73,6 +77,8 @@ class GaussianKNNEncoding(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 1 <= config.num_neighbours <= MAX_NEIGHBOURS:
+            raise GainerError(f"num-neighbours {config.num_neighbours}: choose from 1 to {MAX_NEIGHBOURS}")
         self.config = config
         count, dimensions = means.shape
         self.register_buffer("means", means.clone())

@@ -15,6 +15,7 @@ import torch
 import warp as wp
 from jaxtyping import Float, Int32
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
@@ -31,7 +32,7 @@ def gaussian_weights(
     """Normalised weights ``exp(-1/2 (x-mu)^T Sigma^-1 (x-mu))`` of each point's neighbours.
 
     Computed relative to the largest of each point, so that no region gives 0 / 0. Not differentiable: see
-    :func:`differentiable_weights`.
+    :func:`learned_weights`.
 
     Args:
         points: Where the features are wanted.
@@ -58,23 +59,6 @@ def gaussian_weights(
         points.device,
     )
     return result
-
-
-def differentiable_weights(
-    offsets: Float[Tensor, "m k d"], neighbours: Neighbours, precisions: Float[Tensor, "s d d"]
-) -> Float[Tensor, "m k"]:
-    """The same weights in plain torch, with gradients with respect to the precisions.
-
-    Args:
-        offsets: ``x - mu`` of every neighbour (anything finite where it is missing).
-        neighbours: The neighbours.
-        precisions: Inverse covariances, one each or one for all.
-    """
-    of_neighbour = precisions if len(precisions) == 1 else precisions[neighbours.indices.clamp(min=0).long()]
-    exponent = -0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, of_neighbour.expand(*offsets.shape, -1), offsets)
-    logits = torch.where(neighbours.valid, exponent, -torch.inf)
-    any_valid = neighbours.valid.any(dim=1, keepdim=True)
-    return torch.softmax(torch.where(any_valid, logits, 0.0), dim=1) * neighbours.valid
 
 
 @dataclass(frozen=True)
@@ -229,6 +213,7 @@ class _LearnedWeights(torch.autograd.Function):
         return weights.flatten() if ctx.valid is None else weights[ctx.valid]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
         weights, points, means = ctx.saved_tensors
         if ctx.valid is None:
@@ -267,6 +252,7 @@ class _Aggregate(torch.autograd.Function):
         return matrix @ features
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
         (features,) = ctx.saved_tensors
         gradient = gradient.contiguous()

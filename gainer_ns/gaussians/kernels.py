@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import warp as wp
 
-wp.config.log_level = wp.LOG_ERROR  # Warp greets, and reports a missing CUDA driver, on every start otherwise
+wp.config.log_level = wp.LOG_ERROR  # Warp greets on every start otherwise
 
 
 @functools.cache

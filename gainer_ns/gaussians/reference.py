@@ -33,3 +33,20 @@ def aggregate(
     weights = torch.exp(-0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, precisions, offsets)) * neighbours.valid
     total = weights.sum(dim=1, keepdim=True)
     return (weights[..., None] * features[indices]).sum(dim=1) / torch.where(total > 0, total, 1)
+
+
+def gaussian_weights(
+    offsets: Float[Tensor, "m k d"], neighbours: Neighbours, precisions: Float[Tensor, "s d d"]
+) -> Float[Tensor, "m k"]:
+    """Normalised Gaussian weights of the neighbours, with gradients of any order.
+
+    Args:
+        offsets: ``x - mu`` of every neighbour (anything finite where it is missing).
+        neighbours: The neighbours.
+        precisions: Inverse covariances, one each or one for all.
+    """
+    of_neighbour = precisions if len(precisions) == 1 else precisions[neighbours.indices.clamp(min=0).long()]
+    exponent = -0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, of_neighbour.expand(*offsets.shape, -1), offsets)
+    logits = torch.where(neighbours.valid, exponent, -torch.inf)
+    any_valid = neighbours.valid.any(dim=1, keepdim=True)
+    return torch.softmax(torch.where(any_valid, logits, 0.0), dim=1) * neighbours.valid

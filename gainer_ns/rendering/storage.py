@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
@@ -26,10 +27,8 @@ from gainer_ns.rendering.plane import BakedPicture
 FORMAT = "gainer-picture"
 VERSION = 1
 Bits = Literal[32, 16, 8]
-MAX_NEIGHBOURS = 256
-"""Most Gaussians that a stored picture may read for a point: a kernel is compiled for that number."""
 MAX_FEATURES = 1024
-"""Likewise the longest feature."""
+"""The longest feature that is read: a kernel is compiled for every length."""
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:

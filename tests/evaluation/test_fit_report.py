@@ -247,11 +247,8 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
     config = fit_config("gainer", {"adam_steps": 2000, "feature_dim": 5, "seed": 7}, Path("a.png"), tmp_path)
     model: Any = config.pipeline.model
     assert (model.adam_steps, model.feature_dim, model.seed, config.machine.seed) == (2000, 5, 7, 7)
-    assert config.max_num_iterations == 2000 + model.finish_steps
-    assert {parts["scheduler"].max_steps for parts in config.optimizers.values()} == {2000}
     untouched: Any = fit_config("gainer", {}, Path("a.png"), tmp_path)
     assert untouched.pipeline.model.adam_steps is None
-    assert {parts["scheduler"].max_steps for parts in untouched.optimizers.values()} == {1000}
     paper: Any = fit_config("gainer-paper", {"gaussians_per_pixel": 1.0}, Path("a.png"), tmp_path)
     assert paper.pipeline.model.num_gaussians is None
     with pytest.raises(GainerError, match="--feature-dim does not apply to gainer-paper"):
