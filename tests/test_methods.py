@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,25 @@ def _python(code: str, folder: Path, sitecustomize: str) -> str:
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "adam_steps"), [({}, 0), ({"gaussians_per_pixel": 0.4}, 1000), ({"adam_steps": 7}, 7)]
+)
+def test_the_loop_is_as_long_as_the_fit(options: dict[str, Any], adam_steps: int, photo: Path, tmp_path: Path) -> None:
+    config = deepcopy(methods.gainer.config)
+    assert isinstance(config, PictureTrainerConfig)
+    config.vis, config.output_dir, config.pipeline.datamanager.data = "tensorboard", tmp_path, photo
+    for name, value in options.items():
+        setattr(config.pipeline.model, name, value)
+    config.set_timestamp()
+    config.setup()
+    model: Any = config.pipeline.model
+    assert config.max_num_iterations == adam_steps + model.finish_steps
+    for group in config.optimizers.values():
+        assert (0 if group["scheduler"] is None else group["scheduler"].max_steps) == adam_steps
+    shared = methods.gainer.config.optimizers["features"]["scheduler"]
+    assert shared.max_steps == 1000, "the registered method stays as it is"
 
 
 def test_importing_the_methods_costs_little(tmp_path: Path) -> None:

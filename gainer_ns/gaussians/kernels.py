@@ -23,6 +23,22 @@ def _thread_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gainer-kernel")
 
 
+@functools.cache
+def _start_warp() -> None:
+    """Starts Warp; where there is no GPU its native part warns of the missing driver, and no setting stops that."""
+    if torch.cuda.is_available():
+        wp.init()
+        return
+    standard_error, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        wp.init()
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        os.close(nowhere)
+
+
 def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.device) -> None:
     """Runs a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
 
@@ -37,7 +53,7 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
     """
     if count == 0:
         return
-    wp.init()
+    _start_warp()
     arguments = [_as_warp(value) for value in inputs]
     if device.type == "cuda":
         stream = wp.stream_from_torch(torch.cuda.current_stream(device))
