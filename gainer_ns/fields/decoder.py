@@ -9,8 +9,8 @@ from jaxtyping import Float
 from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
 
-BLOCK_ROWS = 1 << 16
-"""How many rows are decoded at once: bounds the memory of the hidden layers."""
+BLOCK_ROWS = 1 << 14
+"""How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""
 MLP_GAIN = 0.1
 """Factor of the MLP's last weights at the start: nearly linear decoders take fewer Gauss-Newton steps."""
 
