@@ -9,11 +9,11 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fitting.bands import BAND_PIXELS
 
 BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
-"""Graph and its transpose while a band is made: measured, with K from 9 to 24."""
+"""Graph and its transpose while a band is made."""
 
 
 def fit_bytes(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, adam_steps: int) -> int:
-    """Estimated peak memory of a fit in bytes, beside the program itself.
+    """Estimated peak memory of a fit in bytes, beside the program itself: up to half more than was measured.
 
     Args:
         pixels: Number of fitted pixels.
