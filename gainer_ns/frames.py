@@ -7,6 +7,7 @@ Cameras: nerfstudio's (OpenGL: they look along their own -z).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +78,21 @@ class ImagePlane:
         pose[0, 3] = shift
         pose[2, 3] = CAMERA_DISTANCE
         return pose
+
+
+def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
+    """A camera at the usual distance that looks at the middle of the picture.
+
+    Args:
+        right: How far it stands to the right, in degrees.
+        above: How far it then stands above, in degrees.
+    """
+    sine, cosine = math.sin(math.radians(right)), math.cos(math.radians(right))
+    turned = torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+    sine, cosine = math.sin(math.radians(above)), math.cos(math.radians(above))
+    raised = torch.tensor([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
+    rotation = turned @ raised
+    return torch.cat([rotation, CAMERA_DISTANCE * rotation[:, 2:]], dim=1)
 
 
 def plane_hits(

@@ -56,10 +56,10 @@ def quantised(
         decoder: Stays as it is.
         steps_per_group: Gauss-Newton steps for each group of channels.
     """
-    target = bands.decode(features, decoder)
-    width, groups = features.shape[1], max(1, features.shape[1] // decoder.channels)
-    if groups == 1:
+    width, groups = features.shape[1], features.shape[1] // decoder.channels
+    if groups <= 1:
         return rounded(features)
+    target = bands.decode(features, decoder)
     config = FinishConfig()
     bounds = [width * group // groups for group in range(groups + 1)]
     linear = decoder.linear.weight.detach()

@@ -15,7 +15,8 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.dataparser import PictureDataParserConfig, looking_from, read_once
+from gainer_ns.frames import looking_from
+from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
 from gainer_ns.image.image_io import Picture
 
 SPIRAL_DEGREES = 5.0

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
-from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
-from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
+from gainer_ns.frames import ImagePlane, looking_from
 from gainer_ns.image.image_io import Picture, read_picture
 
 SIDE_VIEW_DEGREES = 25.0
@@ -105,18 +102,3 @@ def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
     if picture.alpha is not None and not picture.alpha.any():
         raise GainerError(f"{path}: every pixel is transparent; choose a picture that shows something")
     return picture
-
-
-def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
-    """A camera at the usual distance that looks at the middle of the picture.
-
-    Args:
-        right: How far it stands to the right, in degrees.
-        above: How far it then stands above, in degrees.
-    """
-    sine, cosine = math.sin(math.radians(right)), math.cos(math.radians(right))
-    turned = torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
-    sine, cosine = math.sin(math.radians(above)), math.cos(math.radians(above))
-    raised = torch.tensor([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
-    rotation = turned @ raised
-    return torch.cat([rotation, CAMERA_DISTANCE * rotation[:, 2:]], dim=1)
