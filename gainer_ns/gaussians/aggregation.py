@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.neighbours import Neighbours, padded
+from gainer_ns.gaussians.neighbours import Neighbours, padded, padded_matrices
 
 
 def gaussian_weights(
@@ -51,7 +51,7 @@ def gaussian_weights(
         [
             Typed(padded(points), wp.vec3),
             Typed(padded(means), wp.vec3),
-            Typed(_padded_matrices(precisions), wp.mat33),
+            Typed(padded_matrices(precisions), wp.mat33),
             int(len(precisions) == 1),
             Typed(neighbours.indices.contiguous(), kernels.vector(k, wp.int32)),
             Typed(result, kernels.vector(k)),
@@ -282,8 +282,3 @@ def transposed_by_sorting(
     new_offsets = torch.searchsorted(ascending, edges, out_int32=True)
     new_columns = torch.searchsorted(offsets, order.int(), right=True, out_int32=True) - 1
     return new_offsets, new_columns, order.int()
-
-
-def _padded_matrices(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s 3 3"]:
-    missing = 3 - matrices.shape[-1]
-    return torch.nn.functional.pad(matrices.detach().float(), (0, missing, 0, missing)).contiguous()

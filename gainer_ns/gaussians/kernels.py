@@ -121,9 +121,57 @@ def wall_distance(at: float, cells: int) -> float:
     return wp.min(inside, 1.0 - inside)
 
 
+@wp.func
+def nearest_one(
+    q: wp.vec3,
+    points: wp.array(dtype=wp.vec3),
+    cell_start: wp.array(dtype=wp.int32),
+    empty_rings: wp.array(dtype=wp.int32),
+    origin: wp.vec3,
+    cell: float,
+    shape: wp.vec3i,
+    radius: float,
+) -> int:
+    """Position, among the sorted points, of the nearest one within a radius; -1 where there is none."""
+    at = (q - origin) / cell
+    c = cell_of(q, origin, cell, shape)
+    wall = wp.min(
+        wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
+    )
+    best = radius * radius
+    found = int(-1)
+    last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
+    ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
+    while ring < last_ring:
+        for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
+            for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
+                stride = int(1)  # only the shell of the cube: inner rows have two cells of it
+                if wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring:
+                    stride = wp.max(2 * ring, 1)
+                x = c[0] - ring
+                while x <= c[0] + ring:
+                    if x >= 0 and x < shape[0]:
+                        key = (z * shape[1] + y) * shape[0] + x
+                        for j in range(cell_start[key], cell_start[key + 1]):
+                            d = points[j] - q
+                            d2 = wp.dot(d, d)
+                            if d2 < best:
+                                best = d2
+                                found = j
+                    x += stride
+        reach = (float(ring) + wall - 1.0e-3) * cell  # every point nearer than this has been seen, despite rounding
+        if reach > 0.0 and reach * reach > best:
+            break
+        ring += 1
+    return found
+
+
 @functools.cache
-def nearest_kernel(k: int) -> wp.Kernel:
-    """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left."""
+def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
+    """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left.
+
+    Where the points were ``deformed``, distances are those before the deformation, as the nearest point of all tells.
+    """
     floats = vector(k)
     ints = vector(k, wp.int32)
 
@@ -134,28 +182,41 @@ def nearest_kernel(k: int) -> wp.Kernel:
         points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
         order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
         cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
+        empty_rings: wp.array(dtype=wp.int32),  # [cells], how many rings around a cell hold nothing
         origin: wp.vec3,
         cell: float,
         shape: wp.vec3i,
-        radius: float,
+        radius: float,  # before the deformation
+        inverse_jacobians: wp.array(dtype=wp.mat33),  # [n], sorted; empty where nothing is deformed
+        stretches: wp.array(dtype=wp.float32),  # [n], sorted: the largest that each point saw; likewise
+        largest_stretch: float,
         indices: wp.array(dtype=ints),  # out [m], -1 where there is no neighbour
         squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
     ):
         i = first + wp.tid()
         q = queries[i]
-        at = (q - origin) / cell
-        c = cell_of(q, origin, cell, shape)
-        wall = wp.min(
-            wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
-        )
         best = floats()
         found = ints()
         for slot in range(k):
             best[slot] = wp.inf
             found[slot] = -1
-        limit = radius * radius  # squared distance beyond which nothing is of use
+        back = wp.mat33()
+        stretch = float(1.0)
         last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
-        ring = int(0)
+        if wp.static(deformed):
+            one = nearest_one(q, points, cell_start, empty_rings, origin, cell, shape, radius * largest_stretch)
+            if one >= 0:
+                back = inverse_jacobians[one]
+                stretch = stretches[one]
+            else:
+                last_ring = 0
+        at = (q - origin) / cell
+        c = cell_of(q, origin, cell, shape)
+        wall = wp.min(
+            wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
+        )
+        limit = radius * radius  # squared distance beyond which nothing is of use
+        ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
         while ring < last_ring:
             for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
                 for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
@@ -168,6 +229,8 @@ def nearest_kernel(k: int) -> wp.Kernel:
                             key = (z * shape[1] + y) * shape[0] + x
                             for j in range(cell_start[key], cell_start[key + 1]):
                                 d = points[j] - q
+                                if wp.static(deformed):
+                                    d = back * d
                                 d2 = wp.dot(d, d)
                                 if d2 <= limit and d2 <= best[k - 1]:
                                     # Of equally near points the first in the caller's order counts as nearer: on a
@@ -184,7 +247,8 @@ def nearest_kernel(k: int) -> wp.Kernel:
                                         best[slot] = d2
                                         found[slot] = index
                         x += stride
-            reach = (float(ring) + wall - 1.0e-3) * cell  # every point nearer than this has been seen, despite rounding
+            # Every point nearer than this, before the deformation, has been seen, despite rounding.
+            reach = (float(ring) + wall - 1.0e-3) * cell / stretch
             if reach > 0.0 and reach * reach > wp.min(best[k - 1], limit):
                 break
             ring += 1

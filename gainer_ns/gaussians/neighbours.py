@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+import scipy.ndimage
 import torch
 import warp as wp
 from jaxtyping import Bool, Float, Int32
@@ -41,12 +43,18 @@ class NeighbourIndex:
     Cells are sized by the bulk of the means; those far outside belong to the cells of the border, which keeps the grid
     small and every answer exact.
 
+    Where the means were moved by a deformation, near is what was near before it: to a point, distances are measured by
+    the inverse Jacobian of the mean that is nearest to it now. So a stretched set has as many neighbours as before.
+
     Args:
         means: [n, 2] or [n, 3], finite.
-        radius: Farthest distance of a neighbour, in the units of the means.
+        radius: Farthest distance of a neighbour, in the units of the means, before the deformation.
+        inverse_jacobians: [n, d, d] or [1, d, d], of the deformation; None where there was none.
     """
 
-    def __init__(self, means: Float[Tensor, "n d"], radius: float) -> None:
+    def __init__(
+        self, means: Float[Tensor, "n d"], radius: float, inverse_jacobians: Float[Tensor, "t d d"] | None = None
+    ) -> None:
         self.radius = radius
         self.count, self.dimensions = means.shape
         self.device = means.device
@@ -59,8 +67,18 @@ class NeighbourIndex:
         cells = self._shape[0] * self._shape[1] * self._shape[2]
         edges = torch.arange(cells + 1, dtype=keys.dtype, device=self.device)
         self._cell_start = torch.searchsorted(keys, edges, out_int32=True)
+        self._empty_rings = self._rings_of_nothing()
         self._points = points[order]
         self._order = order.int()
+        self._inverse_jacobians = points.new_zeros(0, 3, 3)
+        self._stretches = points.new_zeros(0)
+        self._largest_stretch = 1.0
+        self._deformed = inverse_jacobians is not None and self.count > 0
+        if inverse_jacobians is not None and self._deformed:
+            stretches = largest_stretches(inverse_jacobians).expand(self.count)
+            self._inverse_jacobians = padded_matrices(inverse_jacobians).expand(self.count, 3, 3)[order].contiguous()
+            self._stretches = stretches[order].contiguous()
+            self._largest_stretch = float(stretches.max())
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:
         """The ``k`` nearest means of each point within the radius, nearest first.
@@ -74,17 +92,21 @@ class NeighbourIndex:
         indices = torch.empty(len(points), k, dtype=torch.int32, device=self.device)
         squared = torch.empty(len(points), k, device=self.device)
         kernels.launch(
-            kernels.nearest_kernel(k),
+            kernels.nearest_kernel(k, self._deformed),
             len(points),
             [
                 Typed(padded(points), wp.vec3),
                 Typed(self._points, wp.vec3),
                 Typed(self._order, wp.int32),
                 Typed(self._cell_start, wp.int32),
+                Typed(self._empty_rings, wp.int32),
                 wp.vec3(*self._origin),
                 self._cell,
                 wp.vec3i(*self._shape),
                 self.radius,
+                Typed(self._inverse_jacobians, wp.mat33),
+                Typed(self._stretches, wp.float32),
+                self._largest_stretch,
                 Typed(indices, kernels.vector(k, wp.int32)),
                 Typed(squared, kernels.vector(k)),
             ],
@@ -92,10 +114,36 @@ class NeighbourIndex:
         )
         return Neighbours(indices, squared)
 
+    def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
+        """How many rings of cells around each cell hold no mean: where a search may begin."""
+        filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
+        if filled.all() or not filled.any():
+            rings = np.zeros(filled.shape, np.int32)
+        else:
+            rings = scipy.ndimage.distance_transform_cdt(~filled, metric="chessboard").astype(np.int32)
+        return torch.from_numpy(rings.reshape(-1)).to(self.device)
+
+
+def largest_stretches(inverse_jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, " t"]:
+    """By how much, at most, each deformation lengthens a step: one over the smallest singular value of its inverse."""
+    if inverse_jacobians.shape[-1] != 2:
+        return 1 / torch.linalg.matrix_norm(inverse_jacobians, ord=-2)
+    (a, b), (c, d) = (row.unbind(-1) for row in inverse_jacobians.unbind(-2))
+    sum_of_squares, determinant = a * a + b * b + c * c + d * d, a * d - b * c
+    # The singular values s1 >= s2 have s1^2 + s2^2 and s1 s2 as above.
+    largest = (0.5 * (sum_of_squares + ((sum_of_squares**2 - 4 * determinant**2).clamp(min=0)).sqrt())).sqrt()
+    return largest / determinant.abs().clamp(min=1e-12)
+
 
 def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:
     """Points as contiguous float32 in space; those of a plane lie at z = 0."""
     return torch.nn.functional.pad(points.detach().float(), (0, 3 - points.shape[-1])).contiguous()
+
+
+def padded_matrices(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s 3 3"]:
+    """Matrices as contiguous float32 in space."""
+    missing = 3 - matrices.shape[-1]
+    return torch.nn.functional.pad(matrices.detach().float(), (0, missing, 0, missing)).contiguous()
 
 
 def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:

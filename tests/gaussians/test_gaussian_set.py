@@ -1,6 +1,6 @@
 """Gaussian sets, and the key property: what moves the Gaussians moves the picture, and changes nothing else."""
 
-import math
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -26,7 +26,8 @@ def random_set(count: int, dimensions: Dimensions, *, shared: bool = False, radi
 
 def read(gaussians: GaussianSet, points: Tensor, k: int) -> Tensor:
     """Aggregated features at points."""
-    neighbours = NeighbourIndex(gaussians.means, gaussians.radius).query(points, k)
+    index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
+    neighbours = index.query(points, k)
     weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
     return AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians)) @ gaussians.features
 
@@ -45,8 +46,8 @@ def test_transformed(dimensions: Dimensions) -> None:
         jacobian = jacobians[i].double()
         expected = jacobian @ gaussians.covariances[i].double() @ jacobian.T
         torch.testing.assert_close(moved.covariances[i].double(), expected, rtol=1e-4, atol=1e-7)
-    longest = max(float(torch.linalg.svdvals(jacobian.double())[0]) for jacobian in jacobians)
-    assert math.isclose(moved.radius, 0.3 * max(1.0, longest), rel_tol=1e-5)
+        back = moved.inverse_jacobians[i].double() @ jacobian
+        torch.testing.assert_close(back, torch.eye(dimensions).double(), rtol=0, atol=1e-3)
     assert torch.equal(moved.means, means) and moved.features is gaussians.features
     assert gaussians.radius == 0.3, "what was there stays as it is"
 
@@ -58,13 +59,45 @@ def test_identity_changes_nothing(dimensions: Dimensions, shared: bool) -> None:
     for jacobians in (torch.eye(dimensions)[None], torch.eye(dimensions).expand(9, -1, -1)):
         moved = gaussians.transformed(gaussians.means, jacobians)
         assert torch.equal(moved.covariances, gaussians.covariances.expand_as(moved.covariances))
-        assert moved.radius == gaussians.radius
+        assert torch.equal(moved.inverse_jacobians, jacobians)
+    again = moved.transformed(moved.means, torch.eye(dimensions)[None])
+    assert torch.equal(again.inverse_jacobians, moved.inverse_jacobians)
 
 
-def test_radius_never_shrinks() -> None:
-    """A picture that shrinks in one place and not in another must still be read in the other."""
-    gaussians = random_set(9, 2)
-    assert gaussians.transformed(gaussians.means * 0.1, 0.1 * torch.eye(2)[None]).radius == gaussians.radius
+@both_dimensions
+def test_deformations_follow_one_another(dimensions: Dimensions) -> None:
+    gaussians = random_set(9, dimensions)
+    one, two = torch.randn(9, dimensions, dimensions), torch.randn(1, dimensions, dimensions)
+    twice = gaussians.transformed(gaussians.means, one).transformed(gaussians.means, two)
+    once = gaussians.transformed(gaussians.means, two @ one)
+    torch.testing.assert_close(twice.covariances, once.covariances, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(twice.inverse_jacobians, once.inverse_jacobians, rtol=1e-2, atol=1e-3)
+
+
+@both_dimensions
+def test_flat_jacobians_leave_numbers(dimensions: Dimensions) -> None:
+    """What a deformation flattens, to a line or to a point, can still be read."""
+    gaussians = random_set(40, dimensions)
+    line = torch.zeros(dimensions, dimensions)
+    line[0, -1] = 3.0
+    for flat in (torch.zeros(dimensions, dimensions), line, 1e-20 * torch.eye(dimensions), torch.ones_like(line)):
+        moved = gaussians.transformed(gaussians.means @ flat.T, flat[None])
+        for part in (moved.covariances, moved.precisions, moved.inverse_jacobians):
+            assert bool(part.isfinite().all())
+        assert bool(read(moved, moved.means + 0.01 * torch.rand(40, dimensions), 4).isfinite().all())
+
+
+@both_dimensions
+def test_some_of_them(dimensions: Dimensions) -> None:
+    gaussians = replace(random_set(9, dimensions), opacities=torch.rand(9))
+    chosen = torch.tensor([4, 2])
+    moved = gaussians.transformed(gaussians.means, torch.randn(9, dimensions, dimensions))
+    for name in ("means", "covariances", "features", "opacities", "inverse_jacobians"):
+        assert torch.equal(getattr(moved[chosen], name), getattr(moved, name)[chosen])
+    mask = torch.zeros(9, dtype=torch.bool).index_fill(0, chosen, True)
+    assert torch.equal(gaussians[mask].opacities, gaussians.opacities[chosen.sort().values])
+    shared = random_set(9, dimensions, shared=True)[mask]
+    assert len(shared) == 2 and len(shared.covariances) == 1 and shared.opacities is None
 
 
 @both_dimensions
@@ -96,12 +129,11 @@ def test_equivariant_under_similarities(
 
 @both_dimensions
 @settings(max_examples=40)
-@given(seed=st.integers(0, 10**6), stretch=st.floats(0.2, 1.0), shear=st.floats(-1.0, 1.0))
+@given(seed=st.integers(0, 10**6), stretch=st.floats(0.2, 3.0), shear=st.floats(-1.0, 1.0))
 def test_equivariant_under_affine_maps(dimensions: Dimensions, seed: int, stretch: float, shear: float) -> None:
-    """Any affine map, where a point reads all Gaussians, so that the map cannot change which are its nearest."""
+    """Any affine map: what was near before it is read after it, however much it stretches one axis only."""
     torch.manual_seed(seed)
-    small = random_set(4, dimensions)
-    gaussians = GaussianSet(small.means, 100 * small.covariances, small.features, 100.0)
+    gaussians = random_set(200, dimensions)
     points = torch.rand(30, dimensions)
     jacobian = rotation_matrix(dimensions, seed)
     jacobian[:, 0] *= stretch
@@ -109,7 +141,8 @@ def test_equivariant_under_affine_maps(dimensions: Dimensions, seed: int, stretc
     move = torch.randn(dimensions)
     moved = gaussians.transformed(gaussians.means @ jacobian.T + move, jacobian[None])
     found, expected = read(moved, points @ jacobian.T + move, 4), read(gaussians, points, 4)
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
+    assert float((found - expected).abs().median()) < 1e-3
+    assert float(((found - expected).abs().amax(dim=1) < 1e-2).float().mean()) > 0.9, "but for ties and thin ellipses"
 
 
 def test_covariances_that_stay_behind_would_show() -> None:

@@ -122,6 +122,22 @@ def test_equals_the_reference(
 
 
 @both_dimensions
+@pytest.mark.parametrize("largest", [1.0, 8.0])
+def test_deformed_equals_the_reference(dimensions: Dimensions, largest: float, device: torch.device) -> None:
+    """Squeezed and stretched sets, with a Jacobian for each mean, and points far from all of them."""
+    means = torch.rand(300, dimensions)
+    inverse = torch.randn(300, dimensions, dimensions) + torch.eye(dimensions) * 2
+    inverse = inverse / torch.linalg.svdvals(inverse)[:, -1, None, None] / largest
+    points = torch.cat([torch.rand(200, dimensions) * 1.4 - 0.2, means[:50] + 1e-4, 50 * torch.rand(20, dimensions)])
+    for k, radius in ((1, 0.05), (4, 0.2), (16, 0.4)):
+        index = NeighbourIndex(means.to(device), radius, inverse.to(device))
+        found = index.query(points.to(device), k)
+        expected = reference.nearest(points, means, k, radius, inverse)
+        torch.testing.assert_close(found.squared_distances.cpu(), expected.squared_distances, rtol=1e-4, atol=1e-9)
+        assert float((found.indices.cpu() == expected.indices).float().mean()) > 0.999
+
+
+@both_dimensions
 def test_queries_far_outside(dimensions: Dimensions, device: torch.device) -> None:
     means = few_outliers(dimensions)
     directions = torch.randn(60, dimensions)
