@@ -63,6 +63,11 @@ class ImagePlane:
         row = torch.div(index, self.width, rounding_mode="floor")
         return self.plane_from_pixel(torch.stack([column, row], dim=-1).to(torch.float64) + 0.5).float()
 
+    def pixel_at(self, plane: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
+        """Row-major indices of the pixels that hold points of the plane; the nearest pixel for points outside."""
+        column, row = self.pixel_from_plane(plane.double()).floor().long().unbind(-1)
+        return row.clamp(0, self.height - 1) * self.width + column.clamp(0, self.width - 1)
+
     @property
     def focal_length(self) -> float:
         """Focal length, in pixels, with which a camera at ``CAMERA_DISTANCE`` sees the picture pixel by pixel."""

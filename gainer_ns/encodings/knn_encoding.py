@@ -62,9 +62,11 @@ class GaussianKNNEncoding(nn.Module):
         spacing: Typical distance of neighbouring means, which sigma and radius are multiples of.
         unit_box: (origin [d], side) of the square or cube that holds the means; the hash grid spans it.
         seed: Seed of the initial features.
+        opacities: [n], of the Gaussians of a picture with alpha; None where all is opaque.
     """
 
     means: Float[Tensor, "n d"]
+    opacities: Float[Tensor, " n"] | None
     spacing: Float[Tensor, ""]
 
     def __init__(
@@ -75,6 +77,7 @@ class GaussianKNNEncoding(nn.Module):
         *,
         unit_box: tuple[Float[Tensor, " d"], float],
         seed: int = 0,
+        opacities: Float[Tensor, " n"] | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= config.num_neighbours <= MAX_NEIGHBOURS:
@@ -82,6 +85,7 @@ class GaussianKNNEncoding(nn.Module):
         self.config = config
         count, dimensions = means.shape
         self.register_buffer("means", means.clone())
+        self.register_buffer("opacities", None if opacities is None else opacities.clone())
         self.register_buffer("spacing", torch.tensor(spacing, dtype=torch.float64))
         entries = dimensions * (dimensions + 1) // 2
         learned = config.covariances != "shared"
@@ -132,7 +136,7 @@ class GaussianKNNEncoding(nn.Module):
         """The Gaussians as they are now, baked: plain tensors without the hash grid."""
         with torch.no_grad():
             covariances = torch.linalg.inv(self.precisions)
-            return GaussianSet(self.means, covariances, self.features.detach(), self.radius)
+            return GaussianSet(self.means, covariances, self.features.detach(), self.radius, self.opacities)
 
     @torch.no_grad()
     def bake(self) -> None:
@@ -186,6 +190,8 @@ class GaussianKNNEncoding(nn.Module):
             self.means = means.to(self.means, copy=True)
             if self.hash_grid is not None and f"{prefix}hash_grid.table" in state_dict:
                 self.hash_grid = self._grid_at(self.means)
+        opacities = state_dict.get(f"{prefix}opacities")
+        self.opacities = None if opacities is None else opacities.to(self.means, copy=True)
         factors = state_dict.get(f"{prefix}precision_factors")
         if factors is not None:
             self.precision_factors.data = self.precision_factors.new_empty(factors.shape)

@@ -24,8 +24,10 @@ from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.memory import check_memory
+from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
@@ -44,6 +46,8 @@ class FitPlan:
 
     plane: ImagePlane
     """The picture's plane."""
+    opacity: Float[Tensor, "h w"] | None
+    """The picture's own opacity; None for a picture without alpha."""
     encoding: GaussianKNNEncoding
     """Its Gaussians."""
     decoder: Decoder
@@ -71,7 +75,7 @@ class PictureFit:
         changed: Called after every step, when parameters have changed.
 
     Attributes:
-        seconds: Time spent so far on the graph (neighbours and weights), on Adam and on the finish.
+        seconds: Time spent so far on the graph (neighbours and weights), on Adam, on opacities and on the finish.
         psnr: Of the fitted pixels after the last step that measured it, in dB.
         exact: Whether every value was exact then, rounded to the source's bits.
         history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
@@ -88,7 +92,7 @@ class PictureFit:
         self.plan, self.pixels, self.target = plan, pixels, target
         self._trainer, self._changed = trainer, changed
         check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
-        self.seconds = {"graph": 0.0, "adam": 0.0, "finish": 0.0}
+        self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self.psnr, self.exact = -math.inf, False
         self.history: list[tuple[int, float, float]] = []
         self._reading: PointReading | None = None
@@ -129,6 +133,7 @@ class PictureFit:
         if step + 1 == self.plan.adam_steps and self.plan.finish_steps == 0:
             self._measure(step)
             self.plan.encoding.bake()
+            self._fit_opacities()
             self._stop()
         if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._trainer.save_checkpoint(step)
@@ -136,19 +141,34 @@ class PictureFit:
 
     def _first_features(self) -> None:
         """Features that the linear path alone decodes to the colour of the pixel under each mean."""
-        encoding, plane = self.plan.encoding, self.plan.plane
+        encoding, opacity = self.plan.encoding, self.plan.opacity
         if encoding.features_table is None:
             return
-        column, row = plane.pixel_from_plane(encoding.means.double()).floor().long().unbind(-1)
-        pixel = row.clamp(0, plane.height - 1) * plane.width + column.clamp(0, plane.width - 1)
-        nearest = torch.searchsorted(self.pixels, pixel).clamp(max=len(self.pixels) - 1)
+        pixel = self.plan.plane.pixel_at(encoding.means)
+        if opacity is not None:  # those around what shows begin with its colours, and so nothing else bleeds into it
+            pixel = nearest_shown(opacity).flatten().to(pixel.device)[pixel]
+        nearest = torch.searchsorted(self.pixels, pixel)
         encoding.features_table.data = self.plan.decoder.features_for(self.target[nearest])
+
+    def _fit_opacities(self) -> None:
+        encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
+        if opacity is None:
+            return
+        started = time.monotonic()
+        spacing = max(1.0, float(encoding.spacing) / plane.pixel_size)
+        pixels = near_what_shows(opacity, MARGIN * spacing).flatten().nonzero()[:, 0].to(self.pixels.device)
+        field = opacity_field(opacity).flatten().to(pixels.device)[pixels]
+        gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
+        encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field)
+        self.seconds["opacity"] += time.monotonic() - started
+        self._started += time.monotonic() - started  # which is not the finish's time
 
     def _finish_step(self, number: int) -> None:
         encoding, config = self.plan.encoding, self.plan.finish
         if self._bands is None:
             self._reading = None  # Adam is done with it
             encoding.bake()
+            self._fit_opacities()
             gaussians = encoding.gaussian_set()
             self._bands = PictureBands(self.plan.plane, gaussians, encoding.config.num_neighbours, self.pixels)
         assert encoding.features_table is not None

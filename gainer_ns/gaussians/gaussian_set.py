@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gainer_ns.gaussians.small_matrices import determinant, inverse, product
+
 FLAT = 1e-3
 """Jacobians of a smaller determinant, relative to their size, count as flat."""
 THICKNESS = 0.01
@@ -116,24 +118,3 @@ def unflattened(jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, "t d d"]:
     if not bool(flat.any()):
         return jacobians
     return jacobians + THICKNESS * flat[:, None, None] * torch.eye(dimensions).to(jacobians)
-
-
-def determinant(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, " s"]:
-    """Determinants of many small matrices."""
-    if matrices.shape[-1] != 2:
-        return torch.linalg.det(matrices)
-    return matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
-
-
-def product(left: Float[Tensor, "s d d"], right: Float[Tensor, "t d d"]) -> Float[Tensor, "n d d"]:
-    """Products of many small matrices, five times faster than ``left @ right``."""
-    return torch.einsum("nij,njk->nik", left, right)
-
-
-def inverse(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s d d"]:
-    """Inverses of many small matrices; in a plane by the adjugate, ten times faster than the general routine."""
-    if matrices.shape[-1] != 2:
-        return torch.linalg.inv(matrices)
-    (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
-    adjugate = torch.stack([d, -b, -c, a], dim=-1).view(-1, 2, 2)
-    return adjugate / determinant(matrices)[:, None, None]

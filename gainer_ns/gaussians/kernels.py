@@ -259,29 +259,25 @@ def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
 
 
 @functools.cache
-def weights_kernel(k: int) -> wp.Kernel:
-    """Gaussian weights of the neighbours of each point, normalised to sum 1; a missing neighbour weighs 0."""
+def weights_of(k: int) -> Any:
+    """Gaussian weights of the neighbours of a point, normalised to sum 1; a missing neighbour weighs 0."""
     floats = vector(k)
     ints = vector(k, wp.int32)
 
-    @wp.kernel(module="unique", enable_backward=False)
+    @wp.func
     def weights(
-        first: int,
-        queries: wp.array(dtype=wp.vec3),  # [m]
+        q: wp.vec3,
         means: wp.array(dtype=wp.vec3),  # [n]
         precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
-        indices: wp.array(dtype=ints),  # [m]
-        result: wp.array(dtype=floats),  # out [m]
+        ids: ints,
     ):
-        i = first + wp.tid()
-        ids = indices[i]
         exponent = floats()
         least = float(wp.inf)
         for slot in range(k):
             j = ids[slot]
             if j >= 0:
-                d = queries[i] - means[j]
+                d = q - means[j]
                 row = j
                 if shared == 1:
                     row = 0
@@ -295,9 +291,62 @@ def weights_kernel(k: int) -> wp.Kernel:
                 total += w[slot]
         if total > 0.0:
             w = w / total
-        result[i] = w
+        return w
 
     return weights
+
+
+@functools.cache
+def weights_kernel(k: int) -> wp.Kernel:
+    """The weights of the neighbours of each point."""
+    weights = weights_of(k)
+    floats = vector(k)
+    ints = vector(k, wp.int32)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def all_weights(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        means: wp.array(dtype=wp.vec3),  # [n]
+        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        indices: wp.array(dtype=ints),  # [m]
+        result: wp.array(dtype=floats),  # out [m]
+    ):
+        i = first + wp.tid()
+        result[i] = weights(queries[i], means, precisions, shared, indices[i])
+
+    return all_weights
+
+
+@functools.cache
+def mean_kernel(k: int, width: int) -> wp.Kernel:
+    """The weighted mean of the neighbours' features at each point; 0 where there is no neighbour."""
+    weights = weights_of(k)
+    ints = vector(k, wp.int32)
+    wide = vector(width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def mean(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        means: wp.array(dtype=wp.vec3),  # [n]
+        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        indices: wp.array(dtype=ints),  # [m]
+        features: wp.array(dtype=wide),  # [n]
+        result: wp.array(dtype=wide),  # out [m]
+    ):
+        i = first + wp.tid()
+        ids = indices[i]
+        w = weights(queries[i], means, precisions, shared, ids)
+        total = wide()
+        for slot in range(k):
+            if ids[slot] >= 0:
+                total += w[slot] * features[ids[slot]]
+        result[i] = total
+
+    return mean
 
 
 @functools.cache

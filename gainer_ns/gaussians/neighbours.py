@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.small_matrices import singular_range
 
 POINTS_PER_CELL = 1.5
 """How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
@@ -75,7 +76,8 @@ class NeighbourIndex:
         self._largest_stretch = 1.0
         self._deformed = inverse_jacobians is not None and self.count > 0
         if inverse_jacobians is not None and self._deformed:
-            stretches = largest_stretches(inverse_jacobians).expand(self.count)
+            smallest, _ = singular_range(inverse_jacobians)
+            stretches = (1 / smallest.clamp(min=1e-12)).expand(self.count)
             self._inverse_jacobians = padded_matrices(inverse_jacobians).expand(self.count, 3, 3)[order].contiguous()
             self._stretches = stretches[order].contiguous()
             self._largest_stretch = float(stretches.max())
@@ -120,19 +122,8 @@ class NeighbourIndex:
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)
         else:
-            rings = scipy.ndimage.distance_transform_cdt(~filled, metric="chessboard").astype(np.int32)
+            rings = np.asarray(scipy.ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
         return torch.from_numpy(rings.reshape(-1)).to(self.device)
-
-
-def largest_stretches(inverse_jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, " t"]:
-    """By how much, at most, each deformation lengthens a step: one over the smallest singular value of its inverse."""
-    if inverse_jacobians.shape[-1] != 2:
-        return 1 / torch.linalg.matrix_norm(inverse_jacobians, ord=-2)
-    (a, b), (c, d) = (row.unbind(-1) for row in inverse_jacobians.unbind(-2))
-    sum_of_squares, determinant = a * a + b * b + c * c + d * d, a * d - b * c
-    # The singular values s1 >= s2 have s1^2 + s2^2 and s1 s2 as above.
-    largest = (0.5 * (sum_of_squares + ((sum_of_squares**2 - 4 * determinant**2).clamp(min=0)).sqrt())).sqrt()
-    return largest / determinant.abs().clamp(min=1e-12)
 
 
 def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:

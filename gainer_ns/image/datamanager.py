@@ -49,9 +49,9 @@ class PictureDataset(InputDataset):
         return np.rint(self.picture.colours() * 255).astype(np.uint8)
 
     def get_metadata(self, data: dict[str, Any]) -> dict[str, Any]:
-        """A mask [h, w, 1] of the fitted pixels, where the picture has alpha."""
-        inside = self.metadata["inside"]
-        return {} if inside is None else {"mask": inside[..., None]}
+        """Where the picture has alpha: the opacity [h, w, 1], and a mask [h, w, 1] of the pixels that have any."""
+        opacity = self.metadata["opacity"]
+        return {} if opacity is None else {"opacity": opacity[..., None], "mask": opacity[..., None] > 0}
 
 
 class PictureEvalDataloader(RandIndicesEvalDataloader):
@@ -91,13 +91,13 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
 
     def setup_train(self) -> None:
         """Takes the fitted pixels out of the picture."""
-        picture, inside = self.train_dataset.picture, self.train_dataset.metadata["inside"]
+        picture, opacity = self.train_dataset.picture, self.train_dataset.metadata["opacity"]
         target = torch.from_numpy(picture.colours()).view(-1, 3)
-        if inside is None:
+        if opacity is None:
             self.pixels = torch.arange(len(target), device=self.device)
         else:
-            self.pixels = inside.flatten().nonzero()[:, 0].to(self.device)
-            target = target[inside.flatten()]
+            self.pixels = (opacity.flatten() > 0).nonzero()[:, 0].to(self.device)
+            target = target[opacity.flatten() > 0]
         self.target = target.to(self.device)
         self.camera = self.train_dataset.cameras.to(self.device)[:1]
 

@@ -69,14 +69,14 @@ class PictureDataParser(DataParser):
             height=picture.height,
             camera_type=CameraType.PERSPECTIVE,
         )
-        inside = None if picture.alpha is None else torch.from_numpy(picture.alpha > 0)
+        opacity = None if picture.alpha is None else torch.from_numpy(picture.opacity())
         return DataparserOutputs(
             image_filenames=[self.config.data],
             cameras=cameras,
             scene_box=SceneBox(torch.tensor([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])),
             metadata={
                 "plane": ImagePlane(picture.width, picture.height),
-                "inside": inside,
+                "opacity": opacity,
                 "bit_depth": picture.bit_depth,
                 "reader": self.config,
             },

@@ -150,11 +150,11 @@ def write_picture(path: Path, colours: np.ndarray, opacity: np.ndarray | None = 
         ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
     """
     path = Path(path)
-    _check_kind(path, opacity is not None, bit_depth)
-    samples = _samples(colours, opacity, bit_depth)
+    check_target(path, opacity is not None, bit_depth)
+    samples = to_samples(colours, opacity, bit_depth)
     try:
         with whole_file(path) as file:
-            _encode(file, samples, path.suffix.lower())
+            encode_samples(file, samples, path.suffix.lower())
     except GainerError:
         raise
     except ValueError as error:  # Where a kind cannot hold so many pixels a side.
@@ -294,8 +294,17 @@ def _downscaled(picture: Picture, factor: int) -> Picture:
     return replace(picture, rgb=np.stack(channels, axis=2), alpha=alpha)
 
 
-def _check_kind(path: Path, has_opacity: bool, bit_depth: int) -> None:
-    """Refuses what the kind of file cannot hold, and a target that is no file."""
+def check_target(path: Path, has_opacity: bool, bit_depth: int) -> None:
+    """Refuses what the kind of file cannot hold, and a target that is no file.
+
+    Args:
+        path: Where a picture is to be written.
+        has_opacity: Whether it has an opacity.
+        bit_depth: Bits a sample.
+
+    Raises:
+        GainerError: The suffix is unknown or holds no such picture, or the path is a folder or a device.
+    """
     suffix = path.suffix.lower()
     if suffix not in _SAVE_OPTIONS:
         raise GainerError(f"{path}: cannot write that kind; end the name in {', '.join(_SAVE_OPTIONS)}")
@@ -309,8 +318,20 @@ def _check_kind(path: Path, has_opacity: bool, bit_depth: int) -> None:
         raise GainerError(f"{path}: is a folder or a device; name a file to write")
 
 
-def _samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
-    """Colours and opacity in [0, 1] as samples, [height, width, 3] or [height, width, 4]."""
+def to_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
+    """Colours and opacity in [0, 1] as samples.
+
+    Args:
+        colours: Floats [height, width, 3]; values outside are clamped.
+        opacity: Floats [height, width], or None.
+        bit_depth: Bits a sample, 8 or 16.
+
+    Returns:
+        uint8 or uint16 [height, width, 3], or [height, width, 4] with an opacity; rounded, halves to even.
+
+    Raises:
+        ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
+    """
     if colours.ndim != 3 or colours.shape[2] != 3 or colours.size == 0:
         raise ValueError(f"colours must be [height, width, 3], not {list(colours.shape)}")
     if opacity is not None and opacity.shape != colours.shape[:2]:
@@ -322,8 +343,17 @@ def _samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) ->
     return _rounded(values * np.float32(max_value), max_value)
 
 
-def _encode(file: BinaryIO, samples: np.ndarray, suffix: str) -> None:
-    """Encodes samples, [height, width, 3] or [height, width, 4], into an open file."""
+def encode_samples(file: BinaryIO, samples: np.ndarray, suffix: str) -> None:
+    """Encodes samples into an open file.
+
+    Args:
+        file: Open for writing in binary.
+        samples: uint8 [height, width, 3 or 4], or uint16 for PNG.
+        suffix: The kind of file, in small letters with its dot.
+
+    Raises:
+        ValueError: The kind cannot hold so many pixels a side.
+    """
     if samples.dtype == np.uint8:
         Image.fromarray(samples).save(file, **_SAVE_OPTIONS[suffix])
         return

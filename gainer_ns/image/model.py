@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -25,13 +24,16 @@ from gainer_ns.fitting.callbacks import FitPlan, PictureFit
 from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
+from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
-from gainer_ns.rendering.plane import BLOCK_POINTS, BakedPicture, Drawn, averaged
+from gainer_ns.rendering.layer import Drawn, Layer
+from gainer_ns.rendering.plane import BLOCK_POINTS, BakedPicture
+from gainer_ns.rendering.raster import RasterGrid
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 """Raised whenever older checkpoints no longer load."""
 SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
@@ -108,8 +110,8 @@ class PictureFacts(NamedTuple):
 
     def metadata(self) -> dict[str, Any]:
         """What :class:`GainerModel` is made from; a loaded checkpoint brings the Gaussians."""
-        inside = torch.ones(self.height, self.width, dtype=torch.bool) if self.has_alpha else None
-        return {"plane": ImagePlane(self.width, self.height), "inside": inside, "bit_depth": self.bit_depth}
+        opacity = torch.ones(self.height, self.width) if self.has_alpha else None
+        return {"plane": ImagePlane(self.width, self.height), "opacity": opacity, "bit_depth": self.bit_depth}
 
 
 class GainerModel(Model):
@@ -124,13 +126,16 @@ class GainerModel(Model):
         config, metadata = self.config, self.kwargs["metadata"]
         self.plane: ImagePlane = metadata["plane"]
         self.bit_depth: int = metadata["bit_depth"]
-        inside: Tensor | None = metadata["inside"]
-        self.has_alpha = inside is not None
+        opacity: Tensor | None = metadata["opacity"]
+        self.has_alpha = opacity is not None
         density = config.density(self.plane.pixels)
         if density <= 0:
             raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
         spacing = placement.spacing(self.plane, density)
         self.adam_steps = config.planned_adam_steps(self.plane.pixels)
+        inside = None
+        if opacity is not None:
+            inside = near_what_shows(opacity, MARGIN * max(1.0, spacing / self.plane.pixel_size))
         if config.placement == "lattice":
             means = placement.lattice(self.plane, density, jitter=config.jitter, inside=inside, seed=config.seed)
         else:
@@ -146,6 +151,7 @@ class GainerModel(Model):
             spacing,
             unit_box=(torch.tensor([-0.5, -0.5]), 1.0),
             seed=config.seed,
+            opacities=None if opacity is None else opacity_field(opacity).flatten()[self.plane.pixel_at(means)],
         )
         self.decoder = Decoder(
             self.encoding.feature_dim,
@@ -182,6 +188,7 @@ class GainerModel(Model):
         data = cast("PictureDataManager", pipeline.datamanager)
         plan = FitPlan(
             plane=self.plane,
+            opacity=self.kwargs["metadata"]["opacity"],
             encoding=self.encoding,
             decoder=self.decoder,
             adam_steps=self.adam_steps,
@@ -216,16 +223,14 @@ class GainerModel(Model):
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
         samples = samples_per_pixel(camera, self.plane)
-        rows_at_once = max(1, BLOCK_POINTS // (width * samples**2))
-        x = (torch.arange(width * samples, device=self.device).double() + 0.5) / samples
-        bands: list[dict[str, Tensor]] = []
-        for top in range(0, height, rows_at_once):
-            rows = torch.arange(top * samples, min(top + rows_at_once, height) * samples, device=self.device)
-            y, columns = torch.meshgrid((rows.double() + 0.5) / samples, x, indexing="ij")
-            seen = seen_by(camera, columns.flatten(), y.flatten(), within=obb_box)
-            depth = seen.distance.view(-1, samples, width, samples).mean(dim=(1, 3)).view(-1, 1)
-            bands.append(self._outputs(averaged(self.baked().at(seen.points), width, samples), depth))
-        outputs = {name: torch.cat([band[name] for band in bands]).view(height, width, -1) for name in bands[0]}
+        grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
+        blocks: list[dict[str, Tensor]] = []
+        for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):
+            x, y = grid.points(pixels, range(samples)).view(-1, 2).unbind(dim=-1)
+            seen = seen_by(camera, x, y, within=obb_box)
+            depth = seen.distance.view(-1, samples**2).mean(dim=1, keepdim=True)
+            blocks.append(self._outputs(self.baked().at(seen.points).averaged(samples**2), depth))
+        outputs = {name: torch.cat([block[name] for block in blocks]).view(height, width, -1) for name in blocks[0]}
         depth, visible = outputs["depth"], outputs["accumulation"] > 0
         if bool(visible.any()):
             outputs["depth"] = torch.where(visible, depth, depth[visible].max())
@@ -276,23 +281,19 @@ class GainerModel(Model):
 
         target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
         mask = batch["mask"].cpu() if "mask" in batch else None
-        metrics = compare(rgb, target, None if mask is None else mask[..., 0].numpy())
         if mask is not None:
-            target = torch.where(mask, target, target.new_tensor(self.config.background))
+            opacity = batch["opacity"].cpu()
+            target = target * opacity + target.new_tensor(self.config.background) * (1 - opacity)
+        metrics = compare(rgb, target, None if mask is None else mask[..., 0].numpy())
         named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
         return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
 
     def baked(self) -> BakedPicture:
         """The picture as it is now, without optimiser and hash grid; kept until the fit goes on."""
         if self._baked is None:
-            self._baked = BakedPicture(
-                plane=self.plane,
-                gaussians=self.encoding.gaussian_set(),
-                decoder=self.decoder,
-                num_neighbours=self.encoding.config.num_neighbours,
-                coverage=0.75 * float(self.encoding.spacing) if self.has_alpha else math.inf,
-                bit_depth=self.bit_depth,
-            )
+            gaussians, neighbours = self.encoding.gaussian_set(), self.encoding.config.num_neighbours
+            layer = Layer(gaussians, self.decoder, neighbours, self.plane.half_extent)
+            self._baked = BakedPicture(self.plane, (layer,), self.bit_depth)
         return self._baked
 
     def changed(self) -> None:

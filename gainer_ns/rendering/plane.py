@@ -1,48 +1,26 @@
-"""A fitted picture, baked, and how it is drawn at any points of its plane.
+"""A fitted picture, baked: layers of Gaussians on a plane, drawn at any points of it.
 
 The image model, the command line, the viewer and the benchmarks all draw through :class:`BakedPicture`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
 
-import psutil
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.errors import GainerError
-from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.rendering.layer import Drawn, Layer
+from gainer_ns.rendering.raster import RasterGrid, check_room
 
 BLOCK_POINTS = 1 << 17
 """How many points are drawn at once: bounds memory, and keeps a block in the processor's cache."""
-MAX_SAMPLES = 2**29
-"""The largest raster, in points at which the picture is read; no larger source is read either."""
-BYTES_PER_PIXEL = 80
-"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
-BYTES_PER_DRAWN_PIXEL = 32
-"""The part of that which a graphics card holds, where one draws."""
-
-
-class Drawn(NamedTuple):
-    """Colours and opacities of points.
-
-    Attributes:
-        rgb: [m, 3], unclamped; 0 where nothing is.
-        alpha: [m, 1], between 0 and 1.
-    """
-
-    rgb: Float[Tensor, "m 3"]
-    alpha: Float[Tensor, "m 1"]
+OPAQUE = 1 - 1e-6
+"""From this alpha on, what lies behind does not show."""
 
 
 @dataclass(frozen=True)
@@ -51,41 +29,42 @@ class BakedPicture:
 
     Attributes:
         plane: The picture's plane.
-        gaussians: Means, covariances and features.
-        decoder: From features to colours.
-        num_neighbours: How many Gaussians a point reads.
-        coverage: A point farther than this from every mean is transparent; infinite for a picture without alpha.
+        layers: From back to front; a fitted picture has one.
         bit_depth: Bits a channel of the source: 8 or 16.
     """
 
     plane: ImagePlane
-    gaussians: GaussianSet
-    decoder: Decoder
-    num_neighbours: int
-    coverage: float = math.inf
+    layers: tuple[Layer, ...]
     bit_depth: int = 8
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the picture is transparent somewhere."""
-        return math.isfinite(self.coverage)
+        """Whether the picture may be transparent inside its frame."""
+        return all(layer.gaussians.opacities is not None for layer in self.layers)
 
-    @cached_property
-    def index(self) -> NeighbourIndex:
-        """The neighbour index over the means, built on first use."""
-        return NeighbourIndex(self.gaussians.means, self.gaussians.radius)
+    @property
+    def only_layer(self) -> Layer:
+        """The layer of a picture that has one, as fitted ones have."""
+        (layer,) = self.layers
+        return layer
 
-    @cached_property
-    def _precisions(self) -> Float[Tensor, "s d d"]:
-        return self.gaussians.precisions
+    @property
+    def gaussians(self) -> GaussianSet:
+        """The Gaussians of a picture that has one layer, as fitted ones have."""
+        return self.only_layer.gaussians
+
+    @property
+    def device(self) -> torch.device:
+        """Where the picture is."""
+        return self.layers[0].gaussians.means.device
 
     def with_gaussians(self, gaussians: GaussianSet) -> BakedPicture:
-        """The same picture with other Gaussians: what an edit returns."""
-        return replace(self, gaussians=gaussians)
+        """The same picture of one layer with other Gaussians."""
+        return replace(self, layers=(self.only_layer.with_gaussians(gaussians),))
 
     def to(self, device: torch.device | str) -> BakedPicture:
-        """The same picture on a device; the decoder moves in place."""
-        return replace(self, gaussians=self.gaussians.to(device), decoder=self.decoder.to(device))
+        """The same picture on a device; the decoders move in place."""
+        return replace(self, layers=tuple(layer.to(device) for layer in self.layers))
 
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
@@ -97,29 +76,19 @@ class BakedPicture:
         blocks = [self._block(block) for block in points.float().split(BLOCK_POINTS)]
         return Drawn(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
-    def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        half = points.new_tensor(self.plane.half_extent) * (1 + 1e-6)
-        inside = (points.abs() <= half).all(dim=1)
-        everywhere = bool(inside.all())
-        drawn = self._inside(points if everywhere else points[inside])
-        if everywhere:
-            return drawn
-        rgb, alpha = points.new_zeros(len(points), 3), points.new_zeros(len(points), 1)
-        rgb[inside], alpha[inside] = drawn
-        return Drawn(rgb, alpha)
-
-    def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        neighbours = self.index.query(points, self.num_neighbours)
-        weights = gaussian_weights(points, neighbours, self.gaussians.means, self._precisions)
-        matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(self.gaussians))
-        covered = neighbours.squared_distances[:, :1] <= self.coverage**2
-        covered &= neighbours.valid[:, :1]
-        rgb = self.decoder.decode(matrix @ self.gaussians.features)
-        return Drawn(rgb * covered, covered.to(rgb.dtype))
-
     def at_pixels(self, pixels: Float[Tensor, "m 2"]) -> Drawn:
         """Draws points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
         return self.at(self.plane.plane_from_pixel(pixels.double()).float())
+
+    def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
+        """The layers over one another, from the front on; what lies behind an opaque one is not read."""
+        front = self.layers[-1].at(points)
+        for layer in reversed(self.layers[:-1]):
+            through = (front.alpha[:, 0] < OPAQUE).nonzero()[:, 0]
+            if len(through) == 0:
+                break
+            front = _behind(front, layer.at(points[through]), through)
+        return front
 
     @torch.no_grad()
     def raster(
@@ -131,7 +100,7 @@ class BakedPicture:
         """Draws the picture, or a part of it, on a grid of any resolution.
 
         Enlarging samples the continuous picture. Shrinking averages it over the area of each output pixel, on a
-        regular grid of at least one sample a source pixel.
+        regular grid of at least one sample a source pixel; so does a place that a deformation squeezed.
 
         Args:
             scale: Output pixels per source pixel.
@@ -145,124 +114,52 @@ class BakedPicture:
             GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
         grid = RasterGrid.over(self.plane, scale, crop)
-        device = self.gaussians.means.device
-        check_room(grid, device)
-        rgb, alpha = torch.empty(grid.pixels, 3, device=device), torch.empty(grid.pixels, 1, device=device)
+        check_room(grid, self.device)
+        rgb = torch.empty(grid.pixels, 3, device=self.device)
+        alpha = torch.empty(grid.pixels, 1, device=self.device)
         step = max(1, BLOCK_POINTS // grid.samples[0])
         for begin in range(0, grid.pixels, step):
-            pixels = torch.arange(begin, min(begin + step, grid.pixels), device=device)
-            rgb[begin : begin + step], alpha[begin : begin + step] = self._raster_pixels(grid, pixels)
+            pixels = torch.arange(begin, min(begin + step, grid.pixels), device=self.device)
+            drawn = self._pixels(grid, pixels)
+            for finer, where in grid.refined(drawn.squeeze):
+                for part in where.split(max(1, BLOCK_POINTS // (finer.samples[0] * finer.samples[1]))):
+                    for whole, values in zip(drawn, self._pixels(finer, pixels[part]), strict=True):
+                        whole[part] = values
+            rgb[begin : begin + step], alpha[begin : begin + step] = drawn.rgb, drawn.alpha
             if progress is not None:
                 progress((begin + len(pixels)) / grid.pixels)
         shape = grid.height, grid.width
         return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
 
-    def _raster_pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> Drawn:
-        """Means over the samples of some pixels; colours weigh by alpha, so that nothing bleeds in from holes."""
+    def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> Drawn:
+        """Some pixels of a raster, averaged over their samples."""
         columns, rows = grid.samples
-        total = torch.zeros(len(pixels), 4, device=pixels.device)
-        for row in range(rows):
-            rgb, alpha = self.at_pixels(grid.sample_row(pixels, row).view(-1, 2))
-            total += torch.cat([rgb * alpha, alpha], dim=1).view(-1, columns, 4).sum(dim=1)
-        weight = total[:, 3:]
-        return Drawn(total[:, :3] / weight.clamp(min=1e-6), weight / (columns * rows))
+        if columns * rows == 1:
+            return self.at_pixels(grid.points(pixels, range(1))[:, 0])
+        rows_at_once = max(1, BLOCK_POINTS // (len(pixels) * columns))
+        parts = []
+        for top in range(0, rows, rows_at_once):
+            some = range(top, min(top + rows_at_once, rows))
+            drawn = self.at_pixels(grid.points(pixels, some).view(-1, 2))
+            parts.append((len(some), drawn.averaged(columns * len(some))))
+        return parts[0][1] if len(parts) == 1 else _joined(parts)
 
 
-@dataclass(frozen=True)
-class RasterGrid:
-    """Output pixels laid over a part of the source.
-
-    Attributes:
-        crop: (x0, y0, x1, y1), the part in source pixels.
-        width: Output pixels across it.
-        height: Output pixels down it.
-        samples: Points across and down an output pixel at which the picture is read.
-    """
-
-    crop: tuple[float, float, float, float]
-    width: int
-    height: int
-    samples: tuple[int, int]
-
-    @property
-    def pixels(self) -> int:
-        """Number of output pixels."""
-        return self.width * self.height
-
-    @classmethod
-    def over(cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None) -> RasterGrid:
-        """The grid of a crop at a scale.
-
-        Raises:
-            GainerError: If the two leave no picture, or one of absurd size.
-        """
-        x0, y0, x1, y1 = crop = crop or (0.0, 0.0, float(plane.width), float(plane.height))
-        named = " ".join(f"{side:g}" for side in crop)
-        if not (math.isfinite(scale) and scale > 0):
-            raise GainerError(f"scale {scale}: it must be a positive number of output pixels per source pixel")
-        if not (all(map(math.isfinite, crop)) and x0 < x1 and y0 < y1):
-            raise GainerError(f"crop {named}: give it as X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1")
-        if x1 <= 0 or y1 <= 0 or x0 >= plane.width or y0 >= plane.height:
-            raise GainerError(
-                f"crop {named}: wholly outside the picture, which is {plane.width} pixels wide and {plane.height} high"
-            )
-        density = max(1.0, scale)  # samples per source pixel, nearly
-        if max(1.0, (x1 - x0) * density) * max(1.0, (y1 - y0) * density) > MAX_SAMPLES:
-            raise GainerError(
-                f"scale {scale:g} over {x1 - x0:g} x {y1 - y0:g} pixels: more than {MAX_SAMPLES // 10**6} megapixels; "
-                "lower the scale, or draw it in parts, crop by crop"
-            )
-        width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-        samples = 1, 1
-        if scale < 1:
-            samples = math.ceil((x1 - x0) / width - 1e-9), math.ceil((y1 - y0) / height - 1e-9)
-        return cls(crop, width, height, samples)
-
-    def sample_row(self, pixels: Int[Tensor, " m"], row: int) -> Float[Tensor, "m s 2"]:
-        """Source pixel coordinates of one row of samples of each pixel.
-
-        Args:
-            pixels: Row-major indices of output pixels.
-            row: Which row of samples, from 0 to ``samples[1]`` (exclusive).
-        """
-        x0, y0, x1, y1 = self.crop
-        columns, rows = self.samples
-        across = (torch.arange(columns, device=pixels.device, dtype=torch.float64) + 0.5) / columns
-        x = x0 + ((pixels % self.width)[:, None] + across) * ((x1 - x0) / self.width)
-        y = y0 + ((pixels // self.width)[:, None] + (row + 0.5) / rows) * ((y1 - y0) / self.height)
-        return torch.stack([x, y.double().expand_as(x)], dim=-1)
+def _joined(parts: Sequence[tuple[int, Drawn]]) -> Drawn:
+    """Means over the samples of all parts, each of which is a mean over so many rows of them."""
+    total = sum(rows for rows, _ in parts)
+    alpha = sum(rows * drawn.alpha for rows, drawn in parts) / total
+    rgb = sum(rows * drawn.rgb * drawn.alpha for rows, drawn in parts) / total
+    squeeze = torch.stack([drawn.squeeze for _, drawn in parts]).amax(dim=0)
+    return Drawn(rgb / alpha.clamp(min=1e-6), alpha, squeeze)
 
 
-def check_room(grid: RasterGrid, device: torch.device) -> None:
-    """Refuses a raster that this machine has no memory for.
-
-    Raises:
-        GainerError: If the estimate exceeds what is free.
-    """
-    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, psutil.virtual_memory().available
-    if device.type == "cuda":
-        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_PIXEL // BYTES_PER_DRAWN_PIXEL)
-    if needed > free:
-        raise GainerError(
-            f"{grid.width} x {grid.height} pixels take about {needed / 2**30:.1f} GiB of memory, "
-            f"{free / 2**30:.1f} GiB are free; lower the scale, or draw it in parts, crop by crop"
-        )
-
-
-def averaged(drawn: Drawn, width: int, samples: int) -> Drawn:
-    """Means over squares of ``samples x samples`` points; colours weigh by alpha, so that nothing bleeds in from holes.
-
-    Args:
-        drawn: Points of a grid, row by row; the grid is ``width * samples`` wide.
-        width: Width of the result in pixels.
-        samples: Points along a side of each of its pixels.
-    """
-    if samples == 1:
-        return drawn
-
-    def box(values: Tensor) -> Tensor:
-        cells = values.view(-1, samples, width, samples, values.shape[-1])
-        return cells.mean(dim=(1, 3)).reshape(-1, values.shape[-1])
-
-    alpha = box(drawn.alpha)
-    return Drawn(box(drawn.rgb * drawn.alpha) / alpha.clamp(min=1e-6), alpha)
+def _behind(front: Drawn, back: Drawn, where: Int[Tensor, " b"]) -> Drawn:
+    """What is in front, over what lies behind some of its points."""
+    before, alpha = front.rgb[where], front.alpha[where]
+    shows = (1 - alpha) * back.alpha
+    total = alpha + shows
+    mixed = (before * alpha + back.rgb * shows) / total.clamp(min=1e-6)
+    squeeze = torch.where(shows > 0, torch.maximum(front.squeeze[where], back.squeeze), front.squeeze[where])
+    parts = zip(front, (mixed * (total > 0), total, squeeze), strict=True)
+    return Drawn(*(whole.index_copy(0, where, part) for whole, part in parts))

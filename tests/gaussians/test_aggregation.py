@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.gaussians import aggregation, reference
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_mean, gaussian_weights, learned_weights
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 Dimensions = Literal[2, 3]
@@ -320,3 +320,17 @@ def test_threads_change_nothing() -> None:
         torch.set_num_threads(before)
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.3])
+def test_mean_in_one_go(radius: float, device: torch.device) -> None:
+    """The same as weights and a matrix, also where neighbours are missing."""
+    means, points, features = torch.rand(60, 2), torch.rand(200, 2), torch.randn(60, 5)
+    factors = torch.randn(60, 2, 2)
+    precisions = factors @ factors.mT + torch.eye(2)
+    neighbours = NeighbourIndex(means, radius).query(points, 4)
+    expected = reference.aggregate(points, neighbours, means, precisions, features)
+    parts = (points, neighbours, means, precisions, features)
+    moved = [Neighbours(*(part.to(device) for part in x)) if isinstance(x, Neighbours) else x.to(device) for x in parts]
+    torch.testing.assert_close(gaussian_mean(*moved).cpu(), expected, rtol=1e-4, atol=1e-5)
+    assert bool((expected[~neighbours.valid.any(dim=1)] == 0).all())

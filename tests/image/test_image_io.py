@@ -529,7 +529,7 @@ class TestWriting:
         path = tmp_path / "a.png"
         write_picture(path, np.zeros((2, 2, 3)))
         before = path.read_bytes()
-        monkeypatch.setattr(*((os, "replace") if where == "replace" else (image_io, "_encode")), fail)
+        monkeypatch.setattr(*((os, "replace") if where == "replace" else (image_io, "encode_samples")), fail)
         with pytest.raises(GainerError, match="No space left") as caught:
             write_picture(path, np.ones((2, 2, 3)))
         assert str(caught.value).startswith(f"{path}: ")
@@ -540,7 +540,7 @@ class TestWriting:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(image_io, "_encode", interrupt)
+        monkeypatch.setattr(image_io, "encode_samples", interrupt)
         with pytest.raises(KeyboardInterrupt):
             write_picture(tmp_path / "a.png", np.ones((2, 2, 3)))
         assert not list(tmp_path.iterdir())

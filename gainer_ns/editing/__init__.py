@@ -1,0 +1,1 @@
+"""Editing a fitted picture: what is selected, how it moves, and what it is laid over."""

@@ -1,0 +1,319 @@
+"""Deformations: small pure functions that move points of the picture, and the Jacobians of such maps.
+
+All coordinates are pixels of the source picture: ``x`` right, ``y`` down, pixel centres at .5. Angles are in degrees,
+counter-clockwise as seen on the screen. Every function works point by point, computes in float64, returns the dtype it
+was given, and can be differentiated everywhere by forward-mode automatic differentiation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from itertools import combinations
+from typing import Concatenate, ParamSpec, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+
+Vector: TypeAlias = Sequence[float]
+"""A point or an offset, (x, y), in pixels."""
+Segment: TypeAlias = Sequence[Vector]
+"""A line from its first point to its second."""
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels."""
+Map: TypeAlias = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m 2"]]
+"""A point-wise map of the plane."""
+Parameters = ParamSpec("Parameters")
+
+BLOCK = 65_536
+"""How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
+
+CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
+"""Coefficients of 1, x, x^2 and x^3 between the second and third of four samples in a row (Keys 1981, a = -1/2)."""
+
+
+def with_jacobian(map: Map, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
+    """Where a point-wise map takes points, and its Jacobian ``J[i, j] = d map_i / d x_j`` at each of them."""
+    moved, jacobians = [], []
+    for block in points.split(BLOCK):
+        # The points do not influence one another, so one tangent along x and one along y serve all of them.
+        tangents = torch.eye(2).to(block)[:, None].expand(2, *block.shape)
+        place, columns = torch.func.vmap(partial(_derivative, map, block))(tangents)
+        moved.append(place[0])
+        jacobians.append(columns.permute(1, 2, 0))
+    return torch.cat(moved), torch.cat(jacobians)
+
+
+def _derivative(map: Map, points: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+    moved, derivative = torch.func.jvp(map, (points,), (tangents,))[:2]
+    return moved, derivative
+
+
+def _in_float64(
+    function: Callable[Concatenate[Tensor, Parameters], Tensor],
+) -> Callable[Concatenate[Tensor, Parameters], Tensor]:
+    @wraps(function)
+    def wrapper(points: Tensor, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Tensor:
+        return function(points.double(), *args, **kwargs).to(points.dtype)
+
+    return wrapper
+
+
+@_in_float64
+def move(points: Float[Tensor, "m 2"], by: Vector) -> Float[Tensor, "m 2"]:
+    """Moves everything by one offset."""
+    return points + points.new_tensor(by)
+
+
+@_in_float64
+def rotate(points: Float[Tensor, "m 2"], degrees: float, center: Vector) -> Float[Tensor, "m 2"]:
+    """Turns around a centre, counter-clockwise as seen."""
+    offset = points - points.new_tensor(center)
+    angle = math.radians(degrees)
+    return points + _turned(offset, math.cos(angle) - 1.0, math.sin(angle))
+
+
+@_in_float64
+def scale(points: Float[Tensor, "m 2"], factor: float | Vector, center: Vector) -> Float[Tensor, "m 2"]:
+    """Scales around a centre by one factor, or by one in ``x`` and one in ``y``."""
+    return points + (points.new_tensor(factor) - 1.0) * (points - points.new_tensor(center))
+
+
+@_in_float64
+def stretch(points: Float[Tensor, "m 2"], factor: float, axis: Segment) -> Float[Tensor, "m 2"]:
+    """Stretches the whole plane along a line; what lies level with the line's first point stays."""
+    start, along, _, _ = _line(points, axis)
+    distance = (points - start) @ along
+    return points + (factor - 1.0) * distance[:, None] * along
+
+
+@_in_float64
+def bend(points: Float[Tensor, "m 2"], degrees: float, axis: Segment) -> Float[Tensor, "m 2"]:
+    """Bends a line into a circular arc of the same length that turns by ``degrees`` in all, and the plane with it.
+
+    What lies behind the first point stays; what lies beyond the second goes on straight. The Jacobian's determinant
+    on the way is ``1 - curvature * distance to the left``, so what lies farther inside than the arc's radius folds.
+    """
+    start, along, left, length = _line(points, axis)
+    curvature = math.radians(degrees) / length
+    if abs(curvature) < 1e-100:  # not zero only: a denormal number keeps too few digits to divide by
+        return points.clone()
+    offset = points - start
+    forward, aside = offset @ along, offset @ left
+    on_arc = forward.clamp(0.0, length)
+    beyond = forward - on_arc
+    angle = curvature * on_arc
+    sine, cosine = angle.sin(), angle.cos()
+    forward = sine / curvature - aside * sine + beyond * cosine
+    aside = 2.0 * (0.5 * angle).sin() ** 2 / curvature + aside * cosine + beyond * sine  # (1 - cosine) without its loss
+    return start + forward[:, None] * along + aside[:, None] * left
+
+
+@_in_float64
+def twirl(points: Float[Tensor, "m 2"], degrees: float, center: Vector, radius: float) -> Float[Tensor, "m 2"]:
+    """Turns the centre by ``degrees``, its surroundings less and less, and what lies beyond the radius not at all."""
+    offset = points - points.new_tensor(center)
+    fading = (1.0 - (offset / radius).square().sum(dim=-1)).clamp(min=0.0).square()
+    angle = math.radians(degrees) * fading
+    return points + _turned(offset, -2.0 * (0.5 * angle).sin().square(), angle.sin())
+
+
+@_in_float64
+def wave(
+    points: Float[Tensor, "m 2"], amplitude: float, period: float, direction: float = 0.0, phase: float = 0.0
+) -> Float[Tensor, "m 2"]:
+    """Moves points to and fro across the direction in which a sine wave runs.
+
+    The wave is 0 at the picture's top-left corner and rises to the left of its direction; ``phase`` degrees advance it.
+    """
+    angle = math.radians(direction)
+    along = points.new_tensor((math.cos(angle), -math.sin(angle)))
+    height = amplitude * (2.0 * math.pi / period * (points @ along) + math.radians(phase)).sin()
+    return points + height[:, None] * _turned(along, 0.0, 1.0)
+
+
+@_in_float64
+def perspective(points: Float[Tensor, "m 2"], box: Box, corners: Sequence[Vector]) -> Float[Tensor, "m 2"]:
+    """The homography that takes a box to a quadrilateral (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3).
+
+    Points that would lie near or behind the horizon, which none in the box does, go far away instead of to infinity.
+
+    Args:
+        points: Points to move.
+        box: Left, top, right and bottom.
+        corners: Where the box's top-left, top-right, bottom-right and bottom-left corners go.
+
+    Raises:
+        GainerError: If the corners do not make a convex quadrilateral in this order.
+    """
+    check_corners(corners)
+    low, size = _extent(points, box)
+    # In closed form, because cv2.getPerspectiveTransform rounds the corners to float32.
+    p0, p1, p2, p3 = points.new_tensor(corners)
+    g, h = torch.linalg.solve(torch.stack([p1 - p2, p3 - p2], dim=1), p0 - p1 + p2 - p3)
+    unit = (points - low) / size
+    nearest = 0.01 * torch.stack([torch.ones_like(g), 1 + g, 1 + h, 1 + g + h]).min()
+    depth = (1.0 + unit @ torch.stack([g, h])).clamp(min=nearest)
+    columns = torch.stack([p1 - p0 + g * p1, p3 - p0 + h * p3])
+    return (unit @ columns + p0) / depth[:, None]
+
+
+def check_corners(corners: Sequence[Vector]) -> None:
+    """Refuses four corners that a box seen in perspective cannot have.
+
+    Raises:
+        GainerError: If they do not make a convex quadrilateral, clockwise as seen from the top-left corner.
+    """
+    edges = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)]
+    least = 1e-9 * max(x * x + y * y for x, y in edges)
+    turns = [ax * by - ay * bx for (ax, ay), (bx, by) in zip(edges, [*edges[1:], edges[0]], strict=True)]
+    if not all(turn > least for turn in turns):
+        listed = ", ".join(f"[{x:g}, {y:g}]" for x, y in corners)
+        raise GainerError(
+            f"corners {listed}: not a convex quadrilateral; give where the top-left, top-right, bottom-right and "
+            "bottom-left corners go, in this order, without folding or flattening the shape"
+        )
+
+
+@_in_float64
+def cut(points: Float[Tensor, "m 2"], line: Segment, gap: float) -> Float[Tensor, "m 2"]:
+    """Moves what lies to the two sides of a line apart, half the gap each; ``left_of`` tells the sides."""
+    _, _, left, _ = _line(points, line)
+    return points + 0.5 * gap * torch.where((left_of(points, line) >= 0)[:, None], left, -left)
+
+
+def left_of(points: Float[Tensor, "m 2"], line: Segment) -> Float[Tensor, " m"]:
+    """How far points are to the left of a line, in pixels, as one sees it going from its first point to its second."""
+    start, _, left, _ = _line(points, line)
+    return (points - start) @ left
+
+
+@_in_float64
+def drag(
+    points: Float[Tensor, "m 2"],
+    handles_from: Sequence[Vector],
+    handles_to: Sequence[Vector],
+    fixed: Sequence[Vector] = (),
+) -> Float[Tensor, "m 2"]:
+    """Drags handles to new places, and their surroundings as rigidly as they can follow.
+
+    Moving least squares with rigid motions (Schaefer, McPhail and Warren 2006, section 2.3, alpha = 1). The sums are
+    taken relative to the nearest handle and without its infinite weight, so that nothing is divided by 0 at a handle.
+
+    Args:
+        points: Points to move.
+        handles_from: Where the handles are, all different.
+        handles_to: Where they go.
+        fixed: Handles that stay where they are.
+
+    Raises:
+        GainerError: If two handles, moving or fixed, lie at the same place.
+    """
+    check_handles([*handles_from, *fixed])
+    before = points.new_tensor([*handles_from, *fixed])
+    after = points.new_tensor([*handles_to, *fixed])
+    p, q = before - before.mean(dim=0), after - after.mean(dim=0)
+    # Handles first, points second: sums over the few handles are quicker down the columns.
+    squared = (points[:, 0] - before[:, :1]).square() + (points[:, 1] - before[:, 1:]).square()
+    closeness, nearest = squared.min(dim=0)
+    weights = squared.scatter(0, nearest[None], torch.inf).reciprocal()
+    moments = (torch.cat([torch.ones_like(p[:, :1]), p, q, _over(p, q)], dim=1).T @ weights).T
+    total, sum_p, sum_q, turn = moments.split([1, 2, 2, 2], dim=1)
+    near_p, near_q = p[nearest], q[nearest]
+    about_p, about_q = sum_p - total * near_p, sum_q - total * near_q
+    share = (closeness / (1.0 + closeness * total[:, 0]))[:, None]
+    turn = turn - _over(near_p, sum_q) - _over(about_p, near_q) - share * _over(about_p, about_q)
+    # Where the handles ask for no particular turn (one handle only, or pulls that cancel), there is none.
+    lengths = turn.square().sum(dim=1, keepdim=True)
+    turns = lengths > 1e-24 * (total.square() * (p.square().sum() * q.square().sum()))
+    turn = torch.where(turns, turn / torch.where(turns, lengths, 1.0).sqrt(), points.new_tensor((1.0, 0.0)))
+    offset = points - (before[nearest] + share * about_p)
+    return after[nearest] + share * about_q + _turned(offset, turn[:, 0], turn[:, 1])
+
+
+def check_handles(places: Sequence[Vector]) -> None:
+    """Refuses handles that lie at the same place, or none at all.
+
+    Raises:
+        GainerError: If there are none, or two of them are the same point.
+    """
+    if not places:
+        raise GainerError("handles: there are none; give at least one")
+    for a, b in combinations(places, 2):
+        if math.dist(a, b) < 1e-6:
+            raise GainerError(f"handles: two of them, moving or fixed, lie at [{a[0]:g}, {a[1]:g}]; keep one")
+
+
+@_in_float64
+def lattice(points: Float[Tensor, "m 2"], box: Box, offsets: Sequence[Sequence[Vector]]) -> Float[Tensor, "m 2"]:
+    """Moves a grid of control points that spans a box, and smoothly what lies between them.
+
+    Cubic convolution (Keys 1981; Catmull-Rom splines) of the offsets. Points beyond the box move as the nearest point
+    of its border does.
+
+    Args:
+        points: Points to move.
+        box: Left, top, right and bottom.
+        offsets: Rows, from the top, of the offsets of control points, from the left. At least 2 x 2.
+    """
+    low, size = _extent(points, box)
+    control = points.new_tensor(offsets)
+    rows, columns, _ = control.shape
+    # The grid goes on straight beyond its border, so that what is linear stays so.
+    control = torch.cat([2 * control[:1] - control[1:2], control, 2 * control[-1:] - control[-2:-1]])
+    control = torch.cat([2 * control[:, :1] - control[:, 1:2], control, 2 * control[:, -1:] - control[:, -2:-1]], dim=1)
+    windows = control.unfold(0, 4, 1).unfold(1, 4, 1)
+    basis = points.new_tensor(CATMULL_ROM)
+    patches = torch.einsum("ai,bj,rcdij->rcabd", basis, basis, windows).flatten(0, 1)
+    across, down = (((points - low) / size).clamp(0.0, 1.0) * points.new_tensor((columns - 1, rows - 1))).unbind(dim=1)
+    column, row = across.floor().clamp(max=columns - 2), down.floor().clamp(max=rows - 2)
+    patch = patches[(row * (columns - 1) + column).long()]
+    return points + _polynomial(_polynomial(patch, (down - row)[:, None, None]), (across - column)[:, None])
+
+
+def check_line(line: Segment) -> None:
+    """Refuses a line without a direction.
+
+    Raises:
+        GainerError: If its two points are the same.
+    """
+    if math.dist(*line) < 1e-6:
+        raise GainerError(f"line: both its ends are [{line[0][0]:g}, {line[0][1]:g}]; give two different points")
+
+
+def _line(points: Tensor, line: Segment) -> tuple[Tensor, Tensor, Tensor, float]:
+    """A line's first point, its unit direction, the unit direction to its left as seen, and its length."""
+    check_line(line)
+    start, end = points.new_tensor(line)
+    length = math.dist(*line)
+    along = (end - start) / length
+    return start, along, _turned(along, 0.0, 1.0), length
+
+
+def _extent(points: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+    """A box's top-left corner and its size."""
+    left, top, right, bottom = box
+    if not (left < right and top < bottom):
+        raise GainerError(f"box {list(box)}: empty; give left, top, right and bottom of a larger one")
+    return points.new_tensor((left, top)), points.new_tensor((right - left, bottom - top))
+
+
+def _turned(offset: Tensor, cosine: Tensor | float, sine: Tensor | float) -> Tensor:
+    """Offsets turned counter-clockwise as seen, with ``y`` down."""
+    x, y = offset.unbind(-1)
+    return torch.stack([cosine * x + sine * y, cosine * y - sine * x], dim=-1)
+
+
+def _over(p: Tensor, q: Tensor) -> Tensor:
+    """Cosine and sine of the turn from ``p`` to ``q`` as seen, times the lengths of both."""
+    return torch.stack([(p * q).sum(-1), p[..., 1] * q[..., 0] - p[..., 0] * q[..., 1]], dim=-1)
+
+
+def _polynomial(coefficients: Tensor, x: Tensor) -> Tensor:
+    """A cubic polynomial of ``x``, its coefficients along dimension 1, the constant one first."""
+    c0, c1, c2, c3 = coefficients.unbind(dim=1)
+    return c0 + x * (c1 + x * (c2 + x * c3))

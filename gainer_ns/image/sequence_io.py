@@ -1,0 +1,258 @@
+"""Write frames as a folder of pictures or as a moving picture: one at a time, and whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from jaxtyping import Float, UInt8
+
+from gainer_ns.errors import GainerError
+from gainer_ns.files import whole_file
+from gainer_ns.image.image_io import check_target, encode_samples, to_samples
+from gainer_ns.image.movie_io import MOVIES, MovieEncoder, check_movie
+
+Colour = tuple[float, float, float]
+
+WHITE: Colour = (1.0, 1.0, 1.0)
+
+_FRAME_NAME = re.compile(r"frame_\d+\.png")
+
+_Put = Callable[[np.ndarray, "np.ndarray | None"], None]
+
+
+class SequenceWriter:
+    """Takes the frames of an open sequence, in order. ``open_sequence`` makes it."""
+
+    def __init__(self, path: Path, frames: int, put: _Put) -> None:
+        self._path = path
+        self._frames = frames
+        self._put = put
+        self._size: tuple[int, ...] | None = None
+        self._written = 0
+
+    def write(self, colours: Float[np.ndarray, "h w 3"], opacity: Float[np.ndarray, "h w"] | None = None) -> None:
+        """Adds the next frame.
+
+        Args:
+            colours: [h, w, 3] in [0, 1], not multiplied by the opacity; values outside are clamped.
+            opacity: [h, w] in [0, 1]; None means opaque.
+
+        Raises:
+            GainerError: The frame has another size than the first or holds NaN, or it cannot be written or encoded.
+            ValueError: The arrays are no picture, or there are more frames than were announced.
+        """
+        if self._written == self._frames:
+            raise ValueError(f"{self._frames} frames were announced, and more are written")
+        self._size = self._size or colours.shape[:2]
+        if colours.shape[:2] != self._size:
+            shapes = [f"{shape[1]} x {shape[0]}" for shape in (colours.shape, self._size)]
+            raise GainerError(
+                f"{self._path}: frame {self._written} has {shapes[0]} pixels and the first {shapes[1]}; "
+                "draw all frames with one scale and crop"
+            )
+        if not (np.isfinite(colours).all() and (opacity is None or np.isfinite(opacity).all())):
+            raise GainerError(
+                f"{self._path}: frame {self._written} has values that are no numbers; "
+                "look for an edit that stretches without bound"
+            )
+        self._put(colours, opacity)
+        self._written += 1
+
+    def check_complete(self) -> None:
+        """Refuses a sequence with fewer frames than announced.
+
+        Raises:
+            ValueError: Frames are missing.
+        """
+        if self._written < self._frames:
+            raise ValueError(f"{self._frames} frames were announced, and {self._written} written")
+
+
+@contextmanager
+def open_sequence(
+    path: Path, *, frames: int, fps: float = 24.0, bit_depth: int = 8, background: Colour = WHITE
+) -> Iterator[SequenceWriter]:
+    """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
+
+    - No suffix, or a folder that exists: frame_00000.png and so on, with opacity. Frames that are there already are
+      replaced at the very end, files of other names are left alone.
+    - ``.mp4``: H.264 of high quality (4:2:0, BT.709, within 2/255 of flat colours), without opacity. Where width or
+      height is odd, the last column or row is repeated once, since H.264 of this kind holds even sizes only.
+    - ``.webp``: without loss, with opacity.
+    - ``.gif``: 255 colours a frame, dithered; opacity is all or nothing. Delays are multiples of 1/100 s, chosen so
+      that the frames stay in time.
+    - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
+
+    Memory does not grow with the number of frames, but for WebP, whose encoder keeps the compressed frames.
+    Nothing shows under the name before all frames are written, and nothing is left behind if they never are.
+
+    Args:
+        path: Where to. Missing folders are made.
+        frames: How many frames will be written.
+        fps: Frames a second, of a moving picture.
+        bit_depth: Bits a sample, 8 or 16, of PNG; moving pictures have 8.
+        background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
+
+    Yields:
+        What takes the frames.
+
+    Raises:
+        GainerError: The kind is unknown or cannot hold the frames, or the place cannot be written; all of that before
+            the first frame, except for a full disk and a size that the encoder refuses.
+        ValueError: Fewer frames were written than announced.
+    """
+    path = Path(path)
+    with _opened(path, frames, fps, bit_depth, background) as put:
+        writer = SequenceWriter(path, frames, put)
+        yield writer
+        writer.check_complete()
+
+
+def _opened(path: Path, frames: int, fps: float, bit_depth: int, background: Colour) -> AbstractContextManager[_Put]:
+    """Chooses the kind, and refuses what it cannot hold."""
+    suffix = path.suffix.lower()
+    if frames < 1:
+        raise GainerError(f"{path}: a sequence of {frames} frames has nothing to show; ask for at least one")
+    if path.is_dir() or not suffix:
+        if path.exists() and not path.is_dir():
+            raise GainerError(f"{path}: is a file, and frames go to a folder; choose another name, or one in .mp4")
+        check_target(path / "frame.png", True, bit_depth)
+        return _folder(path, bit_depth)
+    if suffix in MOVIES and (frames > 1 or suffix != ".webp"):
+        check_movie(path, fps)
+        return _movie(path, fps, background)
+    if frames > 1:
+        kinds = ", ".join(MOVIES)
+        raise GainerError(
+            f"{path}: cannot hold {frames} frames; name a folder (without a suffix), or end the name in {kinds}"
+        )
+    check_target(path, False, bit_depth)
+    return _still(path, bit_depth, background)
+
+
+@contextmanager
+def _complaint(path: Path) -> Iterator[None]:
+    """Says in one line why something could not be written."""
+    try:
+        yield
+    except (OSError, FFmpegError) as error:
+        reason = error.strerror or error
+        raise GainerError(
+            f"{path}: cannot be written ({reason}); free some space, draw smaller or choose another folder"
+        ) from error
+    except ValueError as error:  # Where a kind of picture cannot hold so many pixels a side.
+        if isinstance(error, GainerError):
+            raise
+        raise GainerError(f"{path}: cannot be written ({error}); choose a .png name") from error
+
+
+@contextmanager
+def _still(path: Path, bit_depth: int, background: Colour) -> Iterator[_Put]:
+    """A picture, complete after one frame."""
+    suffix = path.suffix.lower()
+    with whole_file(path) as file:
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            if suffix in (".jpg", ".jpeg"):
+                colours, opacity = _flattened(colours, opacity, background), None
+            samples = to_samples(colours, opacity, bit_depth)
+            with _complaint(path):
+                encode_samples(file, samples, suffix)
+
+        yield put
+
+
+@contextmanager
+def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
+    """A folder of frames. They are collected in a hidden one: beside it, or inside it where it exists already.
+
+    (What lies beside an existing folder may be another disk, or closed to the user.)
+    """
+    exists = path.is_dir()
+    collected = (path if exists else path.parent) / f".{uuid.uuid4().hex}.part"
+    count = 0
+
+    def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+        nonlocal count
+        samples = to_samples(colours, opacity, bit_depth)
+        with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
+            encode_samples(file, samples, ".png")
+        count += 1
+
+    try:
+        with _complaint(path):
+            collected.mkdir(parents=True)
+        yield put
+        with _complaint(path):
+            _replace_frames(path, collected) if exists else os.rename(collected, path)
+    finally:
+        shutil.rmtree(collected, ignore_errors=True)
+
+
+def _replace_frames(folder: Path, collected: Path) -> None:
+    """Moves the collected frames into a folder, in place of those that are there; undone if that fails midway."""
+    outgoing = collected / "outgoing"
+    new = [(frame, folder / frame.name) for frame in sorted(collected.iterdir())]
+    old = [(frame, outgoing / frame.name) for frame in sorted(folder.iterdir()) if _FRAME_NAME.fullmatch(frame.name)]
+    outgoing.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in old + new:
+            os.rename(source, target)
+            moved.append((source, target))
+    except BaseException:
+        for source, target in reversed(moved):
+            os.rename(target, source)
+        raise
+
+
+@contextmanager
+def _movie(path: Path, fps: float, background: Colour) -> Iterator[_Put]:
+    """A moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
+    with whole_file(path) as file, contextlib.ExitStack() as stack:
+        encoding: MovieEncoder | None = None
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            nonlocal encoding
+            samples = _movie_samples(colours, opacity, path.suffix.lower(), background)
+            with _complaint(path):
+                if encoding is None:
+                    encoding = MovieEncoder(os.path.abspath(file.name), path.suffix.lower(), fps, samples.shape)
+                    stack.callback(encoding.abandon)
+                encoding.add(samples)
+
+        yield put
+        with _complaint(path):
+            if encoding is not None:
+                encoding.finish()
+
+
+def _movie_samples(
+    colours: np.ndarray, opacity: np.ndarray | None, suffix: str, background: Colour
+) -> UInt8[np.ndarray, "h w c"]:
+    """A frame as 8-bit samples of what the kind holds: even sizes without opacity, or RGBA."""
+    if suffix == ".mp4":
+        flat = to_samples(_flattened(colours, opacity, background), None, 8)
+        height, width = flat.shape[:2]
+        return np.pad(flat, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
+    if suffix == ".gif":
+        opacity = (opacity >= 0.5).astype(np.float32)
+    return to_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
+
+
+def _flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:
+    """Colours [h, w, 3] in front of a uniform background."""
+    if opacity is None:
+        return colours
+    share = np.clip(opacity, 0.0, 1.0)[..., None]
+    return (np.clip(colours, 0.0, 1.0) * share + np.asarray(background) * (1.0 - share)).astype(np.float32)

@@ -1,0 +1,135 @@
+"""One layer of a picture: Gaussians with their decoder, read at any points of the plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.gaussians.aggregation import gaussian_mean
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.small_matrices import singular_range
+
+
+class Drawn(NamedTuple):
+    """Colours and opacities of points.
+
+    Attributes:
+        rgb: [m, 3], unclamped and not multiplied by alpha; 0 where nothing is.
+        alpha: [m, 1], between 0 and 1.
+        squeeze: [m, 1], how many lengths of the source lie within one length here, along the most squeezed direction:
+            1 where nothing was deformed.
+    """
+
+    rgb: Float[Tensor, "m 3"]
+    alpha: Float[Tensor, "m 1"]
+    squeeze: Float[Tensor, "m 1"]
+
+    @classmethod
+    def nothing(cls, like: Float[Tensor, "m 2"]) -> Drawn:
+        """What is seen where nothing is."""
+        rgb = like.new_zeros(len(like), 3)
+        return cls(rgb, rgb[:, :1].clone(), torch.ones_like(rgb[:, :1]))
+
+    def averaged(self, samples: int) -> Drawn:
+        """Means over runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
+        if samples == 1:
+            return self
+        rgb, alpha, squeeze = (values.view(-1, samples, values.shape[-1]) for values in self)
+        mean_alpha = alpha.mean(dim=1)
+        return Drawn((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha, squeeze.amax(dim=1))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Gaussians, and how points read them. Points never read the Gaussians of two layers.
+
+    Attributes:
+        gaussians: Means, covariances, features and opacities.
+        decoder: From features to colours.
+        num_neighbours: How many Gaussians a point reads.
+        half_extent: Half the width and height, in plane units, of the frame beyond which nothing is shown; None where
+            the opacities alone say where the layer ends.
+    """
+
+    gaussians: GaussianSet
+    decoder: Decoder
+    num_neighbours: int
+    half_extent: tuple[float, float] | None = None
+
+    @cached_property
+    def index(self) -> NeighbourIndex:
+        """The neighbour index over the means, built on first use."""
+        gaussians = self.gaussians
+        return NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
+
+    @cached_property
+    def _precisions(self) -> Float[Tensor, "s d d"]:
+        return self.gaussians.precisions
+
+    @cached_property
+    def _columns(self) -> Float[Tensor, "n c"]:
+        """What is averaged: features, and opacities as a last column where there are some."""
+        gaussians = self.gaussians
+        if gaussians.opacities is None:
+            return gaussians.features
+        return torch.cat([gaussians.features, gaussians.opacities[:, None]], dim=1)
+
+    @cached_property
+    def _squeezes(self) -> Float[Tensor, " s"] | None:
+        """How much each Gaussian was squeezed; None where none was deformed."""
+        inverses = self.gaussians.inverse_jacobians
+        return None if inverses is None else singular_range(inverses)[1]
+
+    @cached_property
+    def bounds(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+        """Lowest and highest coordinates, in plane units, at which there can be anything."""
+        if self.half_extent is not None:
+            half = self.gaussians.means.new_tensor(self.half_extent) * (1 + 1e-6)
+            return -half, half
+        means = self.gaussians.means
+        if len(means) == 0:
+            return means.new_full((2,), torch.inf), means.new_full((2,), -torch.inf)
+        margin = 0.0 if self.gaussians.opacities is not None else self.gaussians.radius
+        return means.amin(dim=0) - margin, means.amax(dim=0) + margin
+
+    def with_gaussians(self, gaussians: GaussianSet) -> Layer:
+        """The same layer with other Gaussians."""
+        return replace(self, gaussians=gaussians)
+
+    def to(self, device: torch.device | str) -> Layer:
+        """The same layer on a device; the decoder moves in place."""
+        return replace(self, gaussians=self.gaussians.to(device), decoder=self.decoder.to(device))
+
+    @torch.no_grad()
+    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
+        """Draws any points of the plane; those that are not finite are transparent."""
+        low, high = self.bounds
+        inside = ((points >= low) & (points <= high)).all(dim=1)
+        if len(self.gaussians) > 0 and bool(inside.all()):
+            return self._inside(points)
+        drawn = Drawn.nothing(points)
+        if len(self.gaussians) > 0 and bool(inside.any()):
+            for whole, part in zip(drawn, self._inside(points[inside]), strict=True):
+                whole[inside] = part
+        return drawn
+
+    def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
+        gaussians = self.gaussians
+        neighbours = self.index.query(points, self.num_neighbours)
+        read = gaussian_mean(points, neighbours, gaussians.means, self._precisions, self._columns)
+        nearest, seen = neighbours.indices[:, :1], neighbours.valid[:, :1]
+        alpha = seen.to(gaussians.features.dtype)
+        if gaussians.opacities is not None:
+            alpha = alpha * read[:, -1:].clamp(0, 1)
+        rgb = self.decoder.decode(read[:, : gaussians.features.shape[1]])
+        squeeze = torch.ones_like(alpha)
+        if self._squeezes is not None:
+            squeeze = torch.where(seen, self._squeezes.expand(len(gaussians))[nearest.clamp(min=0)], squeeze)
+        return Drawn(rgb * (alpha > 0), alpha, squeeze)

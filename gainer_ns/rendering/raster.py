@@ -1,0 +1,127 @@
+"""Pixels of an output picture, and the points at which they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import psutil
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.frames import ImagePlane
+
+MAX_SAMPLES = 2**29
+"""The largest raster, in points at which the picture is read; no larger source is read either."""
+BYTES_PER_PIXEL = 80
+"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
+BYTES_PER_DRAWN_PIXEL = 32
+"""The part of that which a graphics card holds, where one draws."""
+MAX_REFINEMENT = 8
+"""Most samples along a side of an output pixel for what a deformation squeezed into it."""
+
+
+@dataclass(frozen=True)
+class RasterGrid:
+    """Output pixels laid over a part of the source.
+
+    Attributes:
+        crop: (x0, y0, x1, y1), the part in source pixels.
+        width: Output pixels across it.
+        height: Output pixels down it.
+        samples: Points across and down an output pixel at which the picture is read.
+    """
+
+    crop: tuple[float, float, float, float]
+    width: int
+    height: int
+    samples: tuple[int, int]
+
+    @property
+    def pixels(self) -> int:
+        """Number of output pixels."""
+        return self.width * self.height
+
+    @classmethod
+    def over(cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None) -> RasterGrid:
+        """The grid of a crop at a scale.
+
+        Raises:
+            GainerError: If the two leave no picture, or one of absurd size.
+        """
+        x0, y0, x1, y1 = crop = crop or (0.0, 0.0, float(plane.width), float(plane.height))
+        named = " ".join(f"{side:g}" for side in crop)
+        if not (math.isfinite(scale) and scale > 0):
+            raise GainerError(f"scale {scale}: it must be a positive number of output pixels per source pixel")
+        if not (all(map(math.isfinite, crop)) and x0 < x1 and y0 < y1):
+            raise GainerError(f"crop {named}: give it as X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1")
+        if x1 <= 0 or y1 <= 0 or x0 >= plane.width or y0 >= plane.height:
+            raise GainerError(
+                f"crop {named}: wholly outside the picture, which is {plane.width} pixels wide and {plane.height} high"
+            )
+        density = max(1.0, scale)  # samples per source pixel, nearly
+        if max(1.0, (x1 - x0) * density) * max(1.0, (y1 - y0) * density) > MAX_SAMPLES:
+            raise GainerError(
+                f"scale {scale:g} over {x1 - x0:g} x {y1 - y0:g} pixels: more than {MAX_SAMPLES // 10**6} megapixels; "
+                "lower the scale, or draw it in parts, crop by crop"
+            )
+        width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+        samples = 1, 1
+        if scale < 1:
+            samples = math.ceil((x1 - x0) / width - 1e-9), math.ceil((y1 - y0) / height - 1e-9)
+        return cls(crop, width, height, samples)
+
+    def points(self, pixels: Int[Tensor, " m"], some_rows: range) -> Float[Tensor, "m s 2"]:
+        """Source pixel coordinates of the samples of each pixel.
+
+        Args:
+            pixels: Row-major indices of output pixels.
+            some_rows: Which rows of samples, of the ``samples[1]`` that a pixel has.
+        """
+        x0, y0, x1, y1 = self.crop
+        columns, rows = self.samples
+        across = (torch.arange(columns, device=pixels.device, dtype=torch.float64) + 0.5) / columns
+        down = (torch.tensor(some_rows, device=pixels.device, dtype=torch.float64) + 0.5) / rows
+        x = x0 + ((pixels % self.width)[:, None] + across) * ((x1 - x0) / self.width)
+        y = y0 + ((pixels // self.width)[:, None] + down) * ((y1 - y0) / self.height)
+        shape = len(pixels), len(some_rows), columns
+        return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1).view(len(pixels), -1, 2)
+
+    def refined(self, squeeze: Float[Tensor, "m 1"]) -> Iterator[tuple[RasterGrid, Int[Tensor, " p"]]]:
+        """Finer grids for the pixels that need them: those into which a deformation squeezed much of the source.
+
+        Args:
+            squeeze: Of some pixels: how many lengths of the source lie within one length.
+
+        Yields:
+            A grid of more samples, and the positions among these pixels of those that are to be read on it.
+        """
+        x0, y0, x1, y1 = self.crop
+        columns, rows = self.samples
+        spacing = max((x1 - x0) / self.width / columns, (y1 - y0) / self.height / rows)
+        finer = (squeeze[:, 0] * spacing).round().clamp(1, MAX_REFINEMENT).int()
+        if int(finer.max()) == 1:
+            return
+        for factor in range(2, MAX_REFINEMENT + 1):
+            where = (finer == factor).nonzero()[:, 0]
+            if len(where):
+                yield replace(self, samples=(columns * factor, rows * factor)), where
+
+
+def check_room(grid: RasterGrid, device: torch.device) -> None:
+    """Refuses a raster that this machine has no memory for.
+
+    Raises:
+        GainerError: If the estimate exceeds what is free.
+    """
+    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, psutil.virtual_memory().available
+    if device.type == "cuda":
+        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_PIXEL // BYTES_PER_DRAWN_PIXEL)
+    if needed > free:
+        raise GainerError(
+            f"{grid.width} x {grid.height} pixels take about {needed / 2**30:.1f} GiB of memory, "
+            f"{free / 2**30:.1f} GiB are free; lower the scale, or draw it in parts, crop by crop"
+        )
