@@ -11,40 +11,84 @@ from gainer_ns.errors import GainerError
 if TYPE_CHECKING:
     from gainer_ns.rendering.plane import BakedPicture
 
+SUFFIXES = {"safetensors": ".safetensors", "points": ".ply", "triangles": ".ply", "cage": ".obj", "splat": ".ply"}
+BITS, CELLS = 32, 24
+
 
 @dataclass
 class Export:
-    """Write a fitted picture to one file that holds all that drawing it needs."""
+    """Write a fitted picture to one file, for keeping or for other programs.
+
+    safetensors holds all that drawing needs. points and triangles hold each Gaussian with its number, and cage a coarse
+    mesh over the picture: move them in another program, and gainer bind moves the picture along. splat is for viewers
+    of 3D Gaussian splats.
+    """
 
     load_config: Path
     """The config.yml of a run, or a .safetensors file of an earlier export."""
     output: Path
-    """File to write, named as its kind: picture.safetensors."""
-    format: Literal["safetensors"] = "safetensors"
+    """File to write, named as its kind: picture.safetensors, points.ply, triangles.ply, cage.obj, splat.ply."""
+    format: Literal["safetensors", "points", "triangles", "cage", "splat"] = "safetensors"
     """Kind of file. A safetensors file stands in for a run's config.yml in other subcommands."""
-    bits: Literal[32, 16, 8] = 32
+    bits: Literal[32, 16, 8] = BITS
     """Bits of each feature channel (safetensors): 32 is exact, 16 and 8 make smaller files; 8 takes some time."""
+    cells: int = CELLS
+    """Cells of the mesh along the picture's longer side (cage)."""
 
     def run(self) -> None:
         """Loads the picture and writes it."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
-        if self.output.suffix != f".{self.format}":
-            raise GainerError(f"{self.output}: end the name in .{self.format}, by which the file is known later")
+        suffix = SUFFIXES[self.format]
+        if self.output.suffix != suffix:
+            raise GainerError(f"{self.output}: end the name in {suffix}, by which the file is known later")
+        for option, given, usual, kind in (
+            ("bits", self.bits, BITS, "safetensors"),
+            ("cells", self.cells, CELLS, "cage"),
+        ):
+            if given != usual and self.format != kind:
+                raise GainerError(f"--{option} {given}: only {kind} files have them; leave it out for {self.format}")
         with status("Loading the picture"):
             from gainer_ns.image.loading import load_baked
 
             picture = load_baked(self.load_config)
-        write = {"safetensors": self._safetensors}[self.format]
         with status("Writing"):
-            note = write(picture)
+            note = getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
-        CONSOLE.print(
-            f"Wrote {self.output}: {size}, {len(picture.gaussians):,} Gaussians, {note}", markup=False, soft_wrap=True
-        )
+        count = sum(len(layer.gaussians) for layer in picture.layers)
+        CONSOLE.print(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}", markup=False, soft_wrap=True)
 
     def _safetensors(self, picture: BakedPicture) -> str:
         from gainer_ns.rendering.storage import save_picture
 
         save_picture(picture, self.output, self.bits)
         return f"{self.bits} bits a feature channel"
+
+    def _points(self, picture: BakedPicture) -> str:
+        from gainer_ns.exporting.gaussians import plain_gaussians, write_points
+
+        write_points(self.output, plain_gaussians(picture))
+        return "a point each"
+
+    def _triangles(self, picture: BakedPicture) -> str:
+        from gainer_ns.exporting.gaussians import plain_gaussians, write_triangles
+
+        write_triangles(self.output, plain_gaussians(picture))
+        return "a triangle each"
+
+    def _cage(self, picture: BakedPicture) -> str:
+        import torch
+
+        from gainer_ns.exporting.cage import cage_over, write_cage
+
+        means = torch.cat([layer.gaussians.means for layer in picture.layers])
+        cage = cage_over(picture.plane, means, self.cells)
+        write_cage(self.output, cage)
+        return f"under {len(cage.faces):,} triangles"
+
+    def _splat(self, picture: BakedPicture) -> str:
+        from gainer_ns.exporting.gaussians import plain_gaussians
+        from gainer_ns.exporting.splat import write_splat
+
+        growth = write_splat(self.output, plain_gaussians(picture))
+        return f"sized by {growth:.2f} for viewers"

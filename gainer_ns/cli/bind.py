@@ -1,0 +1,66 @@
+"""``gainer bind``: a fitted picture that follows meshes or points which Blender, or any other program, moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Bind:
+    """Let a fitted picture follow a mesh or points that another program moved, frame by frame.
+
+    Export a cage, triangles or points with `gainer export`, move them elsewhere, and save each frame. docs/blender.md
+    shows the way through Blender.
+    """
+
+    load_config: Path
+    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    reference: Path
+    """The unmoved mesh or points, as exported (.obj or .ply)."""
+    frames: Path
+    """Folder of the moved ones, frame_00000.obj (or .ply) and so on: the same vertices in the same order."""
+    output: Path
+    """Folder for the frames (no suffix), film (.mp4, .webp, .gif), or for a single frame a picture."""
+    fps: float = 24.0
+    """Frames a second, of a film."""
+    scale: float = 1.0
+    """Output pixels per source pixel."""
+    canvas: tuple[float, float, float, float] | None = None
+    """X0 Y0 X1 Y1, the part of the plane that is drawn, in source pixels, perhaps beyond the picture."""
+    background_color: tuple[float, float, float] | None = None
+    """Red, green and blue, 0 to 255, of what lies behind; transparent when not given."""
+    background_image: Path | None = None
+    """Picture that lies behind, scaled to cover the fitted one."""
+
+    def run(self) -> None:
+        """Reads the frames one by one, draws and writes them."""
+        from nerfstudio.utils.rich_utils import CONSOLE, status
+
+        from gainer_ns.cli.progress import progress_bar
+
+        with status("Loading the picture"):
+            from gainer_ns.editing.bound_picture import BoundPicture
+            from gainer_ns.editing.film import Behind, Camera, write_film
+            from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
+            from gainer_ns.image.loading import load_baked
+
+            picture = load_baked(self.load_config)
+            reference = read_mesh(self.reference)
+            files = frame_files(self.frames)
+            check_frames(files, reference)
+            bound = BoundPicture(picture, reference)
+            behind = Behind.colour_or_image(self.background_color, self.background_image, picture)
+            camera = Camera(behind, self.scale, self.canvas)
+        with progress_bar("Drawing") as progress:
+            width, height = write_film(
+                self.output,
+                (bound.at(frame.vertices) for frame in read_frames(files, reference)),
+                camera,
+                frames=len(files),
+                fps=self.fps,
+                bit_depth=picture.bit_depth if self.output.suffix in ("", ".png") else 8,
+                progress=progress,
+            )
+        frames = "" if len(files) == 1 else f"{len(files)} frames of "
+        CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)

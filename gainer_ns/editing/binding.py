@@ -1,0 +1,274 @@
+"""Binds points to a mesh or a point set, and moves them along with it.
+
+A point bound to a mesh keeps its place in one triangle: moving the triangle's corners is an affine map, which moves the
+point and whose matrix is the Jacobian there. Meshes are looked at from above: ``x`` and ``y`` count, ``z`` does not.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from gainer_ns.editing.mesh_files import MeshFile
+from gainer_ns.errors import GainerError
+from gainer_ns.gaussians.small_matrices import determinant, inverse
+
+SLIVER = 1e-9
+"""A reference triangle of a smaller area, relative to the square of its longest side, holds no points."""
+PAIRS = 1 << 21
+"""How many points and triangles are compared at once: bounds memory."""
+NEIGHBOURS = 10
+"""How many reference points tell how the neighbourhood of a point is deformed."""
+
+
+class MeshBinding:
+    """Points, each bound to the reference triangle that holds it, or else to the nearest one.
+
+    Where the reference is a soup with a triangle for each point, as ``gainer export --format triangles`` writes it,
+    each point belongs to its own triangle.
+
+    Args:
+        reference: The unmoved mesh.
+        points: [n, 2], in plane units; results have their dtype and device.
+        smooth: Whether Jacobians run continuously across triangles: means at the corners, weighted by area, with linear
+            interpolation between. Positions are those of the triangles' affine maps in any case.
+
+    Raises:
+        GainerError: If the reference holds none of the points, has no area as seen from above, or is a soup of another
+            picture.
+    """
+
+    def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> None:
+        self._points, self._faces = points, reference.faces
+        self._vertex_count = len(reference.vertices)
+        self._smooth = smooth
+        corners = reference.vertices[:, :2].double()[reference.faces]
+        areas = _areas(corners)
+        sound = areas > SLIVER * _longest_sides(corners).square()
+        if not bool(sound.any()):
+            raise GainerError(
+                f"{reference.path}: has no area as seen from above; export it with forward axis Y and up axis Z"
+            )
+        precise = points.detach().cpu().double()
+        own = _own_triangles(reference, len(points))
+        if own is None:
+            kept = sound.nonzero()[:, 0]
+            owners, distances = nearest_triangles(precise, corners[kept])
+            owners = kept[owners]
+            if not bool((distances == 0).any()):
+                raise GainerError(
+                    f"{reference.path}: lies beside the picture, whose centre is at (0, 0) and whose longer side is 1; "
+                    "export it where the cage was"
+                )
+        else:
+            owners = own
+            self._check_soup(reference, corners[owners], precise, sound[owners])
+            self._smooth = False  # the triangles of a soup share no corners
+        self._owners = owners
+        self._inverses = inverse(_sides(torch.where(sound[:, None, None], corners, _unit_corners(corners))))
+        self._origins = corners[:, 0]
+        self._offsets = precise - self._origins[owners]
+        self._areas = torch.where(sound, areas, 0.0)
+        inner = torch.einsum("nij,nj->ni", self._inverses[owners], self._offsets)
+        weights = torch.cat([1 - inner.sum(dim=1, keepdim=True), inner], dim=1).clamp(min=0)
+        self._weights = weights / weights.sum(dim=1, keepdim=True)  # a point outside reads the nearer corners
+
+    @staticmethod
+    def _check_soup(
+        reference: MeshFile, corners: Float[Tensor, "n 3 2"], points: Float[Tensor, "n 2"], sound: Bool[Tensor, " n"]
+    ) -> None:
+        apart = (corners[:, 0] - points).norm(dim=1)
+        if not bool(sound.all()) or bool((apart > _longest_sides(corners)).any()):
+            raise GainerError(
+                f"{reference.path}: its triangles are not the Gaussians of this picture; export them from this run "
+                "and give the unmoved file as the reference"
+            )
+
+    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
+        """Where the points are when the mesh has moved, and the Jacobians there.
+
+        Triangles that have become flat give Jacobians without full rank.
+
+        Args:
+            vertices: [v, 2 or 3], in the order of the reference; ``z`` is ignored.
+
+        Raises:
+            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
+        """
+        _check_vertices(vertices, self._vertex_count)
+        corners = vertices[:, :2].detach().cpu().double()[self._faces]
+        per_face = _sides(corners) @ self._inverses
+        jacobians = per_face[self._owners]
+        places = corners[:, 0][self._owners] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
+        if self._smooth:
+            jacobians = self._smoothed(per_face)
+        return places.to(self._points), jacobians.to(self._points)
+
+    def _smoothed(self, per_face: Float[Tensor, "f 2 2"]) -> Float[Tensor, "n 2 2"]:
+        """Jacobians at the corners, means over the triangles around, interpolated inside the triangles."""
+        totals = torch.zeros(self._vertex_count, 5, dtype=per_face.dtype)
+        weighted = torch.cat([per_face.reshape(-1, 4), torch.ones(len(per_face), 1)], dim=1) * self._areas[:, None]
+        for corner in self._faces.T:
+            totals.index_add_(0, corner, weighted)
+        per_vertex = totals[:, :4] / totals[:, 4:].clamp(min=1e-300)
+        mixed = torch.einsum("nc,nce->ne", self._weights, per_vertex[self._faces[self._owners]])
+        return mixed.view(-1, 2, 2)
+
+
+class PointBinding:
+    """Points bound to a point set by number.
+
+    A reference point with the number i carries point i. The Jacobian is that of the affine map that fits how its
+    nearest reference points move, closer ones weighing more. Points that the reference leaves out follow the same fit,
+    so a part of a picture's Gaussians can carry the rest.
+
+    Args:
+        reference: The unmoved points, with numbers.
+        points: [n, 2], in plane units; results have their dtype and device.
+        neighbours: How many reference points are read.
+
+    Raises:
+        GainerError: If numbers are missing, repeat, or do not exist, or the points are not where theirs are.
+    """
+
+    def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, neighbours: int = NEIGHBOURS) -> None:
+        ids, count = reference.ids, len(points)
+        if ids is None:
+            raise GainerError(f"{reference.path}: its points have no gaussian_id; keep those of gainer export")
+        if bool((ids < 0).any()) or bool((ids >= count).any()):
+            raise GainerError(f"{reference.path}: a gaussian_id is not of this picture; export it from this run")
+        if len(ids.unique()) != len(ids):
+            raise GainerError(f"{reference.path}: holds a gaussian_id twice; keep each point once")
+        if len(ids) < 3:
+            raise GainerError(f"{reference.path}: {len(ids)} points carry no picture; keep at least three")
+        self._points, self._count = points, len(ids)
+        precise = points.detach().cpu().double()
+        self._reference = reference.vertices[:, :2].double()
+        k = min(neighbours, len(ids))
+        distances, indices = (torch.from_numpy(found) for found in KDTree(self._reference.numpy()).query(precise, k=k))
+        spacing = float(distances[:, -1].median()) + 1e-12
+        if bool(((self._reference - precise[ids]).norm(dim=1) > 2 * spacing).any()):
+            raise GainerError(
+                f"{reference.path}: its points are not the Gaussians of this picture; export them from this run and "
+                "give the unmoved file as the reference"
+            )
+        self._ids, self._indices = ids, indices
+        self._weights = torch.exp(-2 * (distances / distances[:, -1:].clamp(min=1e-12)).square())
+        self._weights /= self._weights.sum(dim=1, keepdim=True)
+        self._offsets = precise - self._mean(self._reference)
+        centred = self._reference[indices] - self._mean(self._reference)[:, None]
+        spread = torch.einsum("nk,nki,nkj->nij", self._weights, centred, centred)
+        # Where the neighbours lie on a line, what happens across it is unknown: nothing, then.
+        ridge = 1e-10 * (spread[:, 0, 0] + spread[:, 1, 1]).clamp(min=1e-300)
+        precision = inverse(spread + ridge[:, None, None] * torch.eye(2, dtype=torch.float64))
+        self._slopes = torch.einsum("nk,nkj,nji->nki", self._weights, centred, precision)
+
+    def _mean(self, values: Float[Tensor, "r 2"]) -> Float[Tensor, "n 2"]:
+        """Weighted means over each point's neighbours."""
+        return torch.einsum("nk,nkd->nd", self._weights, values[self._indices])
+
+    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
+        """Where the points are when the reference has moved, and the Jacobians there.
+
+        Args:
+            vertices: [v, 2 or 3], in the order of the reference; ``z`` is ignored.
+
+        Raises:
+            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
+        """
+        _check_vertices(vertices, self._count)
+        displacements = vertices[:, :2].detach().cpu().double() - self._reference
+        gradients = torch.einsum("nkd,nki->ndi", displacements[self._indices], self._slopes)
+        moved = self._mean(displacements) + torch.einsum("ndi,ni->nd", gradients, self._offsets)
+        moved[self._ids] = displacements
+        places = self._points.detach().cpu().double() + moved
+        return places.to(self._points), (gradients + torch.eye(2, dtype=torch.float64)).to(self._points)
+
+
+def bind(reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> MeshBinding | PointBinding:
+    """Binds points to a mesh if the reference has faces, or else to its points by number.
+
+    Raises:
+        GainerError: If the reference does not fit the points.
+    """
+    if len(reference.faces):
+        return MeshBinding(reference, points, smooth=smooth)
+    return PointBinding(reference, points)
+
+
+def nearest_triangles(
+    points: Float[Tensor, "n 2"], corners: Float[Tensor, "t 3 2"]
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
+    """The triangle that holds each point, or else the nearest one, and the distance to it: 0 inside.
+
+    Exact. Triangles are tried by the distance of their centres, four times as many each time, until no other can be
+    nearer.
+    """
+    centres = corners.mean(dim=1)
+    reach = float((corners - centres[:, None]).norm(dim=-1).max())
+    tree = KDTree(centres.numpy())
+    owners = torch.zeros(len(points), dtype=torch.int64)
+    distances = torch.full((len(points),), torch.inf, dtype=torch.float64)
+    open_points, k = torch.arange(len(points)), min(4, len(corners))
+    while len(open_points):
+        unsettled = []
+        for block in open_points.split(max(1, PAIRS // k)):
+            near, candidates = (torch.from_numpy(found).view(len(block), k) for found in tree.query(points[block], k=k))
+            best, which = _distances(points[block], corners[candidates]).min(dim=1)
+            owners[block] = candidates.gather(1, which[:, None])[:, 0]
+            distances[block] = best
+            unsettled.append(block[(best > 0) & (near[:, -1] - reach < best)])
+        open_points = torch.cat(unsettled) if k < len(corners) else open_points[:0]
+        k = min(4 * k, len(corners))
+    return owners, distances
+
+
+def _distances(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) -> Float[Tensor, "m k"]:
+    """Distances of points to triangles: 0 inside and on the border."""
+    offsets = points[:, None, None] - corners
+    sides = corners.roll(-1, dims=2) - corners
+    turns = sides[..., 0] * offsets[..., 1] - sides[..., 1] * offsets[..., 0]
+    inside = (turns >= 0).all(dim=-1) | (turns <= 0).all(dim=-1)
+    along = ((offsets * sides).sum(dim=-1) / sides.square().sum(dim=-1).clamp(min=1e-300)).clamp(0, 1)
+    gaps = (offsets - along[..., None] * sides).norm(dim=-1).amin(dim=-1)
+    return torch.where(inside, 0.0, gaps)
+
+
+def _own_triangles(reference: MeshFile, count: int) -> Int64[Tensor, " n"] | None:
+    """The triangle of each Gaussian, in a soup that has one for each; None for other meshes."""
+    faces = reference.faces
+    if len(faces) != count or len(reference.vertices) != 3 * count or len(faces.unique()) != 3 * count:
+        return None
+    # The mean is the first vertex of its three, wherever a program let the face begin.
+    numbers = faces.amin(dim=1) // 3 if reference.ids is None else reference.ids[faces[:, 0]]
+    ranks, order = numbers.sort()
+    if not torch.equal(ranks, torch.arange(count)):
+        raise GainerError(f"{reference.path}: a gaussian_id is missing or there twice; export the triangles again")
+    return order
+
+
+def _check_vertices(vertices: Tensor, count: int) -> None:
+    if vertices.ndim != 2 or len(vertices) != count:
+        raise GainerError(f"{len(vertices):,} vertices, and the reference has {count:,}; move them, keeping all")
+    if not bool(vertices[:, :2].isfinite().all()):
+        raise GainerError("the moved mesh holds coordinates that are no numbers; mend it and export it again")
+
+
+def _sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, "f 2 2"]:
+    """Both sides from the first corner, as columns."""
+    return (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
+
+
+def _areas(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:
+    return 0.5 * determinant(_sides(corners)).abs()
+
+
+def _longest_sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:
+    return (corners - corners.roll(-1, dims=1)).norm(dim=-1).amax(dim=1)
+
+
+def _unit_corners(like: Float[Tensor, "f 3 2"]) -> Float[Tensor, "1 3 2"]:
+    """A triangle in the place of those that hold no points."""
+    return like.new_tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])

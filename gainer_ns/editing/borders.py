@@ -1,0 +1,93 @@
+"""A picture's own border as opacities of its Gaussians, so that it moves with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.rendering.layer import Layer
+
+SLOPE = 1.02
+"""Change of opacity, in 1 / pixel, across a border: a little over 1, so that border pixels are opaque for certain."""
+
+ITERATIONS = 12
+"""How often what averaging rounds off is added again."""
+
+
+def with_border(layer: Layer, plane: ImagePlane) -> Layer:
+    """The same layer, ending where the frame of its picture ends by its opacities instead of by the frame.
+
+    Beyond the frame it goes on for some pixels as its mirror image, with falling opacity.
+
+    Args:
+        layer: A layer of a picture that was fitted; returned as it is if it has no frame.
+        plane: The plane that it was fitted on.
+    """
+    if layer.half_extent is None:
+        return layer
+    gaussians, margin = layer.gaussians, (MARGIN + 1) * plane.pixel_size
+    for axis, half in enumerate(layer.half_extent):
+        for side in (-half, half):
+            near = (side - gaussians.means[:, axis]).abs() < margin
+            gaussians = joined(gaussians, _mirrored(gaussians[near], axis, side))
+    half_extent = gaussians.means.new_tensor(layer.half_extent)
+    inside = (half_extent - gaussians.means.abs()).amin(dim=1) / plane.pixel_size
+    field = 0.5 + SLOPE * inside
+    field = averaging_to(field, gaussians, layer.num_neighbours)
+    opacities = field if gaussians.opacities is None else torch.minimum(gaussians.opacities, field)
+    return replace(layer, gaussians=replace(gaussians, opacities=opacities), half_extent=None)
+
+
+def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbours: int) -> Float[Tensor, " n"]:
+    """Opacities that are read at the means as a given field, where it passes from 0 to 1.
+
+    Averages round off its corners. What they take is added again, a few times (van Cittert, 1931).
+
+    Args:
+        field: At the means, what should be read there.
+        gaussians: Where they were fitted.
+        num_neighbours: How many Gaussians a point reads.
+    """
+    near = ((field > -MARGIN) & (field < 1 + MARGIN)).nonzero()[:, 0]
+    points = gaussians.means[near]
+    neighbours = NeighbourIndex(gaussians.means, gaussians.radius).query(points, num_neighbours)
+    weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
+    matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians))
+    values = field.clone()
+    for _ in range(ITERATIONS):
+        values[near] += field[near] - (matrix @ values[:, None])[:, 0]
+    return values
+
+
+def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
+    """Two sets of the same kind as one, the first one's Gaussians before the other's."""
+    shared = len(one.covariances) == 1 and len(one) > 1
+    covariances = one.covariances if shared else torch.cat([one.covariances, other.covariances])
+    opacities = None
+    if one.opacities is not None and other.opacities is not None:
+        opacities = torch.cat([one.opacities, other.opacities])
+    return replace(
+        one,
+        means=torch.cat([one.means, other.means]),
+        covariances=covariances,
+        features=torch.cat([one.features, other.features]),
+        opacities=opacities,
+    )
+
+
+def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:
+    """Gaussians mirrored at a side of the frame: where the plane's coordinate ``axis`` is ``side``."""
+    flip = torch.ones(gaussians.dimensions).to(gaussians.means)
+    flip[axis] = -1
+    offset: Float[Tensor, " d"] = torch.zeros_like(flip)
+    offset[axis] = 2 * side
+    covariances = gaussians.covariances * flip[:, None] * flip[None, :]
+    return replace(gaussians, means=gaussians.means * flip + offset, covariances=covariances)

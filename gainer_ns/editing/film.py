@@ -1,0 +1,163 @@
+"""From posed pictures to frames in a file: drawn, laid over what is behind, written one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from gainer_ns.editing.compositing import (
+    Backdrop,
+    Crop,
+    Raster,
+    RasterBackdrop,
+    UniformBackdrop,
+    clean_plate,
+    image_backdrop,
+    nothing,
+    over,
+)
+from gainer_ns.editing.inpainting import Inpainter, inpainter_for
+from gainer_ns.editing.script import Background
+from gainer_ns.errors import GainerError
+from gainer_ns.image.sequence_io import open_sequence
+from gainer_ns.rendering.plane import BakedPicture
+
+COVERED = 0.999
+"""From this opacity on a pixel needs no filling."""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What lies behind the layers of all frames.
+
+    Attributes:
+        backdrop: What does not move.
+        filler: What fills what is then left open, frame by frame; None to leave it open.
+    """
+
+    backdrop: Backdrop
+    filler: Inpainter | None = None
+
+    @classmethod
+    def of(cls, background: Background, picture: BakedPicture, hole: Bool[Tensor, "h w"]) -> Behind:
+        """What a script puts behind a picture.
+
+        Args:
+            background: The script's.
+            picture: The main picture as it was fitted.
+            hole: [h, w], the pixels out of which something was cut.
+
+        Raises:
+            GainerError: If the background's picture or model cannot be read, or nothing is left to paint from.
+        """
+        if background.inpaint is None:
+            return cls.colour_or_image(background.color, background.image, picture)
+        inpainter = inpainter_for(background.inpaint.spec, device=picture.device)
+        filler = None if picture.has_alpha else inpainter
+        if not bool(hole.any()):
+            return cls(nothing(picture.device), filler)
+        rgb, alpha = picture.raster()
+        return cls(RasterBackdrop(clean_plate(rgb, alpha[..., 0], hole, inpainter)), filler)
+
+    @classmethod
+    def colour_or_image(
+        cls, colour: tuple[float, float, float] | None, image: Path | None, picture: BakedPicture
+    ) -> Behind:
+        """A colour or an image behind a picture, or nothing.
+
+        Args:
+            colour: Red, green and blue, 0 to 255.
+            image: A picture file, scaled to cover the fitted picture.
+            picture: The fitted picture.
+
+        Raises:
+            GainerError: If both are given, the colour is none, or the image cannot be read.
+        """
+        if colour is not None and image is not None:
+            raise GainerError("background: only one can lie behind, a colour or an image; leave one out")
+        if image is not None:
+            return cls(image_backdrop(image, picture.plane.width, picture.plane.height, device=picture.device))
+        if colour is None:
+            return cls(nothing(picture.device))
+        if not all(0 <= part <= 255 for part in colour):
+            raise GainerError(f"background colour {colour}: red, green and blue are numbers from 0 to 255")
+        return cls(UniformBackdrop(torch.tensor(colour, device=picture.device) / 255))
+
+
+@dataclass
+class Camera:
+    """Draws frames of one size.
+
+    Attributes:
+        behind: What lies behind the layers.
+        scale: Output pixels per source pixel.
+        crop: The part that is drawn, in source pixels; None for the whole picture.
+    """
+
+    behind: Behind
+    scale: float = 1.0
+    crop: Crop | None = None
+    _back: Raster | None = field(default=None, repr=False)
+
+    def draw(self, picture: BakedPicture) -> Raster:
+        """One frame: the picture as it is in it, over what lies behind.
+
+        Raises:
+            GainerError: If scale and crop leave no picture, or there is no memory for so many pixels.
+        """
+        crop = self.crop or (0.0, 0.0, float(picture.plane.width), float(picture.plane.height))
+        rgb, alpha = picture.raster(self.scale, crop)
+        if self._back is None:  # it stands still, so one serves all frames
+            self._back = self.behind.backdrop.on(crop, alpha.shape[1], alpha.shape[0])
+        frame = over(Raster(rgb, alpha[..., 0]), self._back)
+        if self.behind.filler is None:
+            return frame
+        open_pixels = frame.opacity < COVERED
+        if not bool(open_pixels.any()) or bool(open_pixels.all()):
+            return frame
+        filled = self.behind.filler(frame.colours, open_pixels)
+        return over(frame, Raster(filled, torch.ones_like(frame.opacity)))
+
+
+def write_film(
+    path: Path,
+    pictures: Iterable[BakedPicture],
+    camera: Camera,
+    *,
+    frames: int,
+    fps: float = 24.0,
+    bit_depth: int = 8,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[int, int]:
+    """Draws pictures and writes them, as a picture, a folder of pictures or a film by the name of the file.
+
+    Args:
+        path: Where to; see :func:`gainer_ns.image.sequence_io.open_sequence`.
+        pictures: The picture as it is in each frame; may be made as they are asked for.
+        camera: Draws them.
+        frames: How many pictures there are.
+        fps: Frames a second.
+        bit_depth: Bits a sample of PNG files.
+        progress: Called after every frame with the share, 0 to 1, that is done.
+
+    Returns:
+        Width and height of a frame in pixels.
+
+    Raises:
+        GainerError: If a frame cannot be drawn or written; nothing is left behind then.
+    """
+    size = 0, 0
+    with open_sequence(path, frames=frames, fps=fps, bit_depth=bit_depth) as sequence:
+        for number, picture in enumerate(pictures, start=1):
+            frame = camera.draw(picture)
+            opaque = bool((frame.opacity >= COVERED).all())
+            sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
+            size = frame.opacity.shape[1], frame.opacity.shape[0]
+            if progress is not None:
+                progress(number / frames)
+    return size

@@ -1,0 +1,231 @@
+"""Meshes and point sets that other programs wrote, one by one or as the frames of an animation.
+
+Files are PLY or OBJ in plane units: ``x`` right, ``y`` up, the picture's longer side is 1. The picture is looked at
+from above, so ``z`` is read but plays no part.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+
+SUFFIXES = (".ply", ".obj")
+FARTHEST = 1e6
+"""Coordinates beyond this, in plane units, belong to no picture."""
+_NUMBER = re.compile(r"(\d+)$")
+_CORNER_EXTRAS = re.compile(rb"(?<=\d)/[-/\d]*")
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """A mesh, or a point set, in the order of its file.
+
+    Attributes:
+        path: The file.
+        vertices: [v, 3], plane units, finite.
+        faces: [f, 3], triangles; empty for a point set. Quads are divided in a way that depends on their order alone.
+        ids: [v], which Gaussian each vertex belongs to; None where the file does not say.
+    """
+
+    path: Path
+    vertices: Float[Tensor, "v 3"]
+    faces: Int64[Tensor, "f 3"]
+    ids: Int64[Tensor, " v"] | None = None
+
+
+def read_mesh(path: Path) -> MeshFile:
+    """Reads a PLY or OBJ file, keeping the order of vertices and faces, and merging nothing.
+
+    Raises:
+        GainerError: If the file is missing, unreadable, empty, or holds numbers that are not finite.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise GainerError(f"{path}: meshes are read from .ply and .obj files; export it as one of these")
+    try:
+        with warnings.catch_warnings():
+            # Where numpy stops at a word it only warns, and what follows would be lost.
+            warnings.filterwarnings("error", message="string or file could not be read")
+            vertices, faces, ids = _parsed(path)
+    except OSError as error:
+        raise GainerError(f"{path}: cannot be read ({error.strerror or error}); name a .ply or .obj file") from error
+    except Exception as error:  # trimesh reports damage by whatever exception it runs into
+        raise GainerError(f"{path}: not a readable {suffix[1:].upper()} file; export it again, as triangles") from error
+    if len(vertices) == 0:
+        raise GainerError(f"{path}: holds no vertices; export a mesh (Blender writes none for points without faces)")
+    if not (np.abs(vertices) < FARTHEST).all():  # nor where one is not a number
+        raise GainerError(f"{path}: holds coordinates that are no numbers, or huge; mend the mesh and export it again")
+    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        raise GainerError(f"{path}: its faces name vertices that it does not hold; export it again")
+    if ids is not None and not (np.abs(ids) < 2**31).all():
+        raise GainerError(f"{path}: holds a gaussian_id that is no number; export it again")
+    numbers = None if ids is None else torch.from_numpy(np.rint(ids).astype(np.int64))
+    return MeshFile(path, torch.from_numpy(vertices), torch.from_numpy(faces), numbers)
+
+
+def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Vertices, triangles and numbers, from trimesh readers, since its front end drops what it finds superfluous."""
+    from trimesh.exchange.obj import load_obj
+    from trimesh.exchange.ply import load_ply
+
+    ids = None
+    if path.suffix.lower() == ".ply":
+        with path.open("rb") as file:
+            parts = load_ply(file, fix_texture=False, skip_materials=True)
+        ids = _gaussian_ids(parts["metadata"]["_ply_raw"]["vertex"]["data"])
+    else:
+        parts = load_obj(io.BytesIO(_bare_obj(path.read_bytes())), skip_materials=True, maintain_order=True)
+        parts = next(iter(parts["geometry"].values())) if "geometry" in parts else parts
+    faces = parts.get("faces")
+    faces = np.empty((0, 3)) if faces is None else np.asarray(faces)
+    return np.asarray(parts["vertices"], dtype=np.float64).reshape(-1, 3), faces.astype(np.int64).reshape(-1, 3), ids
+
+
+def _gaussian_ids(vertices: dict[str, np.ndarray] | np.ndarray) -> Float[np.ndarray, " v"] | None:
+    """The property gaussian_id, which some programs write as a fraction."""
+    names = vertices if isinstance(vertices, dict) else vertices.dtype.names or ()
+    return np.asarray(vertices["gaussian_id"], dtype=np.float64).reshape(-1) if "gaussian_id" in names else None
+
+
+def _bare_obj(text: bytes) -> bytes:
+    """An OBJ file's vertices and faces alone.
+
+    Normals change with the frame, and readers divide vertices by them; materials and objects would divide the mesh.
+    """
+    lines = (line.split(b"#", 1)[0].strip() for line in text.replace(b"\\\n", b" ").splitlines())
+    vertices, faces = [], []
+    for line in lines:
+        if line.startswith((b"v ", b"v\t")):
+            vertices.append(b" ".join(line.split()[:4]))
+        elif line.startswith((b"f ", b"f\t")):
+            faces.append(_CORNER_EXTRAS.sub(b"", line))
+    return b"\n".join([*vertices, *faces])
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The numbered PLY or OBJ files of a folder, by number; other files there are left alone.
+
+    Raises:
+        GainerError: If there are none, a number is missing or there twice, or two kinds are mixed.
+    """
+    if not folder.is_dir():
+        raise GainerError(f"{folder}: there is no such folder; give the one that holds the exported frames")
+    files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    numbered = sorted((int(match[1]), path) for path in files if (match := _NUMBER.search(path.stem)))
+    if not numbered:
+        raise GainerError(f"{folder}: holds no frames; name them frame_00000.ply or .obj, and so on")
+    if len({path.suffix.lower() for _, path in numbered}) > 1:
+        raise GainerError(f"{folder}: holds frames in both .ply and .obj; leave one kind there")
+    for (number, path), (following, other) in itertools.pairwise(numbered):
+        if following == number:
+            raise GainerError(f"{folder}: {path.name} and {other.name} are both frame {number}; leave one of them")
+        if following > number + 1:
+            raise GainerError(
+                f"{folder}: frame {number + 1} is missing between {path.name} and {other.name}; export all frames"
+            )
+    return [path for _, path in numbered]
+
+
+def count_vertices(path: Path) -> int | None:
+    """How many vertices a file announces, without reading it all into a mesh; None if it does not say.
+
+    Raises:
+        GainerError: If the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            if path.suffix.lower() == ".obj":
+                return sum(line.lstrip().startswith((b"v ", b"v\t")) for line in file)
+            for line in itertools.islice(file, 100):
+                words = line.split()
+                if words[:2] == [b"element", b"vertex"] and len(words) == 3 and words[2].isdigit():
+                    return int(words[2])
+                if words[:1] == [b"end_header"]:
+                    break
+    except OSError as error:
+        raise GainerError(f"{path}: cannot be read ({error.strerror or error}); export it again") from error
+    return None
+
+
+def check_frames(files: Iterable[Path], reference: MeshFile) -> None:
+    """Compares what frames announce with the reference, so that a long animation is refused before any of it is drawn.
+
+    Raises:
+        GainerError: If a frame has another number of vertices than the reference.
+    """
+    for path in files:
+        count = count_vertices(path)
+        if count is not None and count != len(reference.vertices):
+            _refuse_count(path, count, reference)
+
+
+def read_frames(files: Iterable[Path], reference: MeshFile) -> Iterator[MeshFile]:
+    """Reads frames one after another, each checked against the reference.
+
+    Vertices of point sets with numbers come in the order of the reference.
+
+    Raises:
+        GainerError: If a frame cannot be read, or its vertices, faces or numbers are not those of the reference.
+    """
+    for number, path in enumerate(files):
+        frame = read_mesh(path)
+        if len(frame.vertices) != len(reference.vertices):
+            _refuse_count(path, len(frame.vertices), reference)
+        if not torch.equal(frame.faces, reference.faces):
+            raise GainerError(
+                f"{path}: its faces are not those of {reference.path.name}; export the unmoved mesh with the "
+                "settings of the frames, and give that as the reference"
+            )
+        if len(frame.faces) == 0:
+            frame = _in_order(frame, reference)
+        if number == 0:
+            _check_axes(frame, reference)
+        yield frame
+
+
+def _refuse_count(path: Path, count: int, reference: MeshFile) -> None:
+    raise GainerError(
+        f"{path}: {count:,} vertices, and {reference.path.name} has {len(reference.vertices):,}; frames must be the "
+        "reference itself, moved, with none added, removed or merged"
+    )
+
+
+def _in_order(frame: MeshFile, reference: MeshFile) -> MeshFile:
+    """The points of a frame in the order of the reference."""
+    if frame.ids is None or reference.ids is None:
+        nameless = frame.path if frame.ids is None else reference.path
+        raise GainerError(f"{nameless}: points need a property gaussian_id; keep that of gainer export --format points")
+    if torch.equal(frame.ids, reference.ids):
+        return frame
+    values, order = frame.ids.sort()
+    expected, places = reference.ids.sort()
+    if not torch.equal(values, expected):
+        raise GainerError(
+            f"{frame.path}: its gaussian_id are not those of {reference.path.name}; keep each point's number, once"
+        )
+    vertices = torch.empty_like(frame.vertices)
+    vertices[places] = frame.vertices[order]
+    return MeshFile(frame.path, vertices, frame.faces, reference.ids)
+
+
+def _check_axes(frame: MeshFile, reference: MeshFile) -> None:
+    """Refuses a first frame that stands upright where the reference lies flat."""
+    lying, standing = (float(axis.max() - axis.min()) for axis in (frame.vertices[:, 1], frame.vertices[:, 2]))
+    height = float(reference.vertices[:, 1].max() - reference.vertices[:, 1].min())
+    if lying < 1e-3 * height and standing > 0.1 * height:
+        raise GainerError(
+            f"{frame.path}: the mesh stands upright, and is looked at from above; export with the axes of the import "
+            "(forward Y, up Z)"
+        )

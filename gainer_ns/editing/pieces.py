@@ -1,0 +1,261 @@
+"""Pieces of pictures: which Gaussians move together, and where they are at a time.
+
+Selecting takes a picture apart, posing moves the pieces. Each piece becomes a layer, so points never average the
+Gaussians of two pieces. Coordinates are pixels of the canvas, which is the main picture; a piece remembers in the
+pixels of its own picture where its Gaussians were fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.editing.borders import averaging_to
+from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.selection import Selection
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import product
+from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.rendering.layer import Layer
+
+SEAM = 1.5
+"""How far, in pixels, pieces that were one have moved apart when the seam between them no longer needs hiding."""
+UNDERLAP = 1.0
+"""How much farther than its edge, in units of its opacity, the lower of two pieces reaches where neither has moved."""
+
+Amounts = Sequence[float]
+"""How much of each edit of a script there is."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where points are, and how a small step at their origin shows there.
+
+    Attributes:
+        points: [m, 2], pixels of the canvas.
+        jacobians: [m, 2, 2], by pixels of the piece's own picture.
+    """
+
+    points: Float[Tensor, "m 2"]
+    jacobians: Float[Tensor, "m 2 2"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one edit does to one piece.
+
+    Attributes:
+        edit: Number of the edit.
+        operations: What it does, in this order.
+        box: Left, top, right and bottom of what it selected, in pixels of the canvas.
+        selection: How much each point follows, by where it was fitted; None for a piece that follows as a whole.
+    """
+
+    edit: int
+    operations: tuple[Operation, ...]
+    box: tuple[float, float, float, float]
+    selection: Selection | None = None
+
+    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
+        """Points after so much of the edit."""
+        points, jacobians = placed.points, placed.jacobians
+        for operation in self.operations:
+            points, own = operation.moved(points, amount=amount, box=self.box)
+            jacobians = product(own.to(jacobians), jacobians)
+        if weights is None:
+            return Placed(points, jacobians)
+        away = points - placed.points
+        followed = placed.jacobians + weights.values[:, None, None] * (jacobians - placed.jacobians)
+        followed = followed + away[:, :, None] * weights.gradients[:, None, :]
+        return Placed(placed.points + weights.values[:, None] * away, followed)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much points follow a selection.
+
+    Attributes:
+        values: [m], from 0 to 1.
+        gradients: [m, 2], 1 / pixel.
+    """
+
+    values: Float[Tensor, " m"]
+    gradients: Float[Tensor, "m 2"]
+
+    @classmethod
+    def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
+        """Of points in pixels of the picture that is selected from."""
+        gradients = torch.zeros_like(points)
+        if not selection.is_soft:
+            return cls(selection.weights(points), gradients)
+        for axis in range(2):
+            step = torch.zeros_like(points)
+            step[:, axis] = 1
+            gradients[:, axis] = torch.func.jvp(selection.weights, (points,), (step,))[1]
+        return cls(selection.weights(points), gradients)
+
+
+@dataclass(eq=False)
+class Piece:
+    """Gaussians that move together.
+
+    Attributes:
+        picture: Name of the picture that they are from; None for the main one.
+        layer: The Gaussians as they were fitted.
+        plane: The plane that they were fitted on.
+        canvas: The main picture's plane.
+        place: Where the top-left corner of their picture goes on the canvas.
+        scale: Pixels of the canvas that each of its pixels covers.
+        steps: What moves them, in this order.
+        seams: Where they were parted from a piece that covers them.
+        selection: What cut them out of their picture.
+        parts: What they were cut into later, in place of this piece.
+    """
+
+    picture: str | None
+    layer: Layer
+    plane: ImagePlane
+    canvas: ImagePlane
+    place: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    steps: tuple[Step, ...] = ()
+    seams: tuple[Seam, ...] = ()
+    selection: Selection | None = None
+    parts: tuple[Piece, ...] = ()
+    _posed: tuple[list[float], Layer] | None = field(default=None, repr=False)
+
+    @cached_property
+    def origins(self) -> Float[Tensor, "n 2"]:
+        """Where the Gaussians were fitted, in pixels of their own picture."""
+        return self.plane.pixel_from_plane(self.layer.gaussians.means.double()).float()
+
+    @cached_property
+    def _weights(self) -> dict[int, Weights]:
+        """How much its Gaussians follow the selections of edits."""
+        return {}
+
+    @property
+    def remains(self) -> Iterator[Piece]:
+        """The piece itself, or what it was cut into."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.remains
+
+    def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"] | None = None) -> Placed:
+        """Where points are after so much of each edit: those of the Gaussians, or others of the same picture.
+
+        Args:
+            amounts: Of each edit of the script.
+            origins: Points in pixels of the piece's own picture; None for where its Gaussians were fitted.
+        """
+        points = self.origins if origins is None else origins
+        start = points * self.scale + points.new_tensor(self.place)
+        placed = Placed(start, (self.scale * torch.eye(2).to(points)).expand(len(points), 2, 2))
+        for step in self.steps:
+            if amounts[step.edit] != 0:
+                weights = None
+                if step.selection is not None:
+                    weights = Weights.of(step.selection, points) if origins is not None else self._weights_of(step)
+                placed = step.moved(placed, amounts[step.edit], weights)
+        return placed
+
+    def posed(self, amounts: Amounts) -> Layer:
+        """The piece as a layer of the canvas, after so much of each edit."""
+        relevant = [amounts[edit] for edit in sorted(self.edits)]
+        if self._posed is None or self._posed[0] != relevant:
+            self._posed = relevant, self._pose(amounts)
+        return self._posed[1]
+
+    @property
+    def edits(self) -> set[int]:
+        """The edits that change how the piece looks."""
+        own = {step.edit for step in self.steps}
+        upper = {step.edit for seam in self.seams for piece in seam.upper.remains for step in piece.steps}
+        return own | upper
+
+    def _pose(self, amounts: Amounts) -> Layer:
+        gaussians = self.layer.gaussians
+        for seam in self.seams:
+            assert gaussians.opacities is not None
+            opacities = torch.minimum(gaussians.opacities, seam.opacities(self, amounts))
+            gaussians = replace(gaussians, opacities=opacities)
+        moves = self.place != (0.0, 0.0) or self.scale != 1.0 or self.canvas != self.plane
+        if moves or any(amounts[step.edit] != 0 for step in self.steps):
+            placed = self.placed(amounts)
+            means = self.canvas.plane_from_pixel(placed.points.double()).float()
+            # From pixels, whose y points down, to the planes' units.
+            flip = placed.jacobians.new_tensor([[1.0, -1.0], [-1.0, 1.0]])
+            jacobians = placed.jacobians * flip * (self.canvas.pixel_size / self.plane.pixel_size)
+            gaussians = gaussians.transformed(means, jacobians)
+        return self.layer.with_gaussians(gaussians)
+
+    def _weights_of(self, step: Step) -> Weights:
+        if step.edit not in self._weights:
+            assert step.selection is not None
+            self._weights[step.edit] = Weights.of(step.selection, self.origins)
+        return self._weights[step.edit]
+
+    def part(self, chosen: Int[Tensor, " m"], limit: Float[Tensor, " n"] | None) -> Piece:
+        """A part of the piece.
+
+        Args:
+            chosen: Its Gaussians.
+            limit: What their opacities, of all the piece's Gaussians, are limited by; None for no limit.
+        """
+        gaussians = self.layer.gaussians
+        assert gaussians.opacities is not None
+        if limit is not None:
+            gaussians = replace(gaussians, opacities=torch.minimum(gaussians.opacities, limit))
+        seams = tuple(replace(seam, limit=seam.limit[chosen]) for seam in self.seams)
+        return replace(self, layer=self.layer.with_gaussians(gaussians[chosen]), seams=seams, _posed=None)
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Where a piece was parted from one that covers it.
+
+    Attributes:
+        upper: The piece that covers.
+        limit: [n], what the lower one's opacities end with, of each of its Gaussians.
+        width: Of the soft border between them, in pixels.
+    """
+
+    upper: Piece
+    limit: Float[Tensor, " n"]
+    width: float
+
+    def opacities(self, lower: Piece, amounts: Amounts) -> Float[Tensor, " n"]:
+        """The limit after so much of each edit: as long as the pieces lie as they did, the lower one fills the seam."""
+        near = ((self.limit < 1) & (self.limit > -MARGIN)).nonzero()[:, 0]
+        origins = lower.origins[near]
+        place = lower.placed(amounts, origins).points
+        apart = [(piece.placed(amounts, origins).points - place).norm(dim=1) for piece in self.upper.remains]
+        together = 1 - (torch.stack(apart).amin(dim=0) / max(SEAM, self.width)).clamp(0, 1)
+        return self.limit.index_add(0, near, (UNDERLAP * together).to(self.limit))
+
+
+def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: float = 0.0) -> tuple[Piece, Piece]:
+    """A piece in two: what a selection leaves, and what it takes.
+
+    Both keep Gaussians beyond the cut, so that each is read up to its edge as if there were none.
+
+    Args:
+        piece: What is cut; it knows its parts afterwards.
+        inside: How far each of its Gaussians is inside the selection (see ``Selection.field``).
+        upper: Whether what is taken covers what is left, or the other way round.
+        width: Of the selection's soft border, in pixels.
+    """
+    inside = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
+    limits = 1 - inside, inside
+    chosen = [(limit > -MARGIN).nonzero()[:, 0] for limit in limits]
+    over = piece.part(chosen[upper], limits[upper])
+    under = piece.part(chosen[not upper], None)
+    under.seams = (*under.seams, Seam(over, limits[not upper][chosen[not upper]], width))
+    piece.parts = (under, over) if upper else (over, under)
+    return piece.parts[0], piece.parts[1]

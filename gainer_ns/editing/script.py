@@ -1,0 +1,297 @@
+"""What an edit script may say, checked on reading: edits, background, further pictures, and the film's length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from gainer_ns.editing.operations import OPERATIONS, Operation
+from gainer_ns.editing.places import PlacedError, Places
+from gainer_ns.editing.selection import Box, Point, Selection
+from gainer_ns.editing.timing import Timed, frame_times
+from gainer_ns.editing.yaml_file import ExistingFile, read_yaml, to_yaml
+from gainer_ns.image.image_io import MAX_PIXELS
+
+Order = Literal["front", "back"]
+"""Whether something lies before or behind the main picture."""
+
+Channel = Annotated[float, Field(strict=True, ge=0, le=255, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Inpaint(_Model):
+    """What fills the holes that moved parts leave: exactly one of the first three.
+
+    Attributes:
+        method: One of OpenCV's own; in YAML just the word.
+        lama: A TorchScript file of LaMa.
+        diffusers: The id or the folder of an inpainting model for diffusers.
+        prompt: What that model should paint.
+    """
+
+    method: Literal["telea", "navier-stokes"] | None = None
+    lama: ExistingFile | None = None
+    diffusers: Annotated[str, Field(min_length=1)] | None = None
+    prompt: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_word(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            if data not in ("telea", "navier-stokes"):
+                raise ValueError(
+                    f"must be telea, navier-stokes, or a mapping with lama or diffusers, not {data[:40]!r}"
+                )
+            return {"method": data}
+        return data
+
+    @field_validator("diffusers")
+    @classmethod
+    def _folder(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """A folder beside the script, if there is one of that name; else an id."""
+        if name is not None and isinstance(info.context, Mapping) and "folder" in info.context:
+            folder = Path(info.context["folder"]) / name
+            return str(folder) if os.path.isdir(folder) else name
+        return name
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Inpaint:
+        if sum(each is not None for each in (self.method, self.lama, self.diffusers)) != 1:
+            raise ValueError("needs exactly one of telea, navier-stokes, lama, diffusers")
+        if self.prompt and self.diffusers is None:
+            raise ValueError("only diffusers reads a prompt; leave prompt out")
+        return self
+
+    @property
+    def spec(self) -> str | dict[str, Any]:
+        """What :func:`gainer_ns.editing.inpainting.inpainter_for` understands."""
+        if self.method is not None:
+            return self.method
+        return {"lama": self.lama} if self.lama is not None else {"diffusers": self.diffusers, "prompt": self.prompt}
+
+    @model_serializer(mode="wrap")
+    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
+        return write(self) if self.method is None else self.method
+
+
+class Background(_Model):
+    """What shows through holes and beyond the picture: exactly one of these.
+
+    Attributes:
+        transparent: Nothing; in YAML just the word ``transparent``.
+        color: Red, green and blue, 0 to 255.
+        image: A picture, scaled to cover what is drawn.
+        inpaint: The picture itself, with holes painted over.
+    """
+
+    transparent: bool = False
+    color: tuple[Channel, Channel, Channel] | None = None
+    image: ExistingFile | None = None
+    inpaint: Inpaint | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_word(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            if data != "transparent":
+                raise ValueError(f"must be transparent, or a mapping with color, image or inpaint, not {data[:40]!r}")
+            return {"transparent": True}
+        return data
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Background:
+        if self.transparent + sum(each is not None for each in (self.color, self.image, self.inpaint)) != 1:
+            raise ValueError("needs exactly one of transparent, color, image, inpaint")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
+        return "transparent" if self.transparent else write(self)
+
+
+def _fitted(path: Path) -> Path:
+    """Refuses what is no fitted picture, by its name."""
+    if path.suffix.lower() not in (".yml", ".yaml", ".safetensors"):
+        raise ValueError(f"{path} is no fitted picture; name the config.yml of a run, or an exported .safetensors")
+    return path
+
+
+class Layer(_Model):
+    """A further fitted picture, laid over or under the main one.
+
+    Attributes:
+        picture: The config.yml of a run, or a .safetensors file of ``gainer export``.
+        place: Where its top-left corner goes, in pixels of the main picture.
+        scale: Pixels of the main picture that each of its pixels covers.
+        order: Over the main picture (front) or under it (back).
+    """
+
+    picture: Annotated[ExistingFile, AfterValidator(_fitted)]
+    place: Point = (0.0, 0.0)
+    scale: Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)] = 1.0
+    order: Order = "front"
+
+
+_FIELDS: dict[str, Any] = {word: (operation | None, None) for word, operation in OPERATIONS.items()}
+_Words = create_model("_Words", __base__=Timed, **_FIELDS)
+
+
+class Edit(_Words):
+    """One edit: what it takes, what it does to that, and when. Its operations' words are fields of their own.
+
+    Attributes:
+        select: What moves.
+        layer: The layer of the script that it changes; the main picture if None.
+        order: Whether what moves passes before or behind the rest of its picture.
+        seam: What happens around the selection. ``blend``: what surrounds a soft selection follows it in part. ``cut``:
+            the selection leaves a hole. ``auto``: blend where the selection is soft, and that neither folds nor tears.
+    """
+
+    select: Selection = Selection(all=True)
+    layer: str | None = None
+    order: Order = "front"
+    seam: Literal["auto", "blend", "cut"] = "auto"
+
+    _written: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Edit]) -> Edit:
+        edit = read(data)
+        if isinstance(data, Mapping):
+            edit._written = tuple(word for word in data if word in OPERATIONS)
+        if not edit.operations:
+            raise ValueError(f"does nothing; write one or more of {', '.join(OPERATIONS)}")
+        return edit
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the operations, in the order in which they are applied: the order written."""
+        words = dict.fromkeys((*self._written, *OPERATIONS))
+        return tuple(word for word in words if getattr(self, word) is not None)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What it does, in the order in which that is applied: the order written."""
+        return tuple(getattr(self, word) for word in self.words)
+
+    @model_serializer(mode="wrap")
+    def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = write(self)
+        order = ("select", "layer", *self.words, "order", "seam", "keyframes", "easing")
+        return {word: values[word] for word in order if word in values}
+
+
+def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Refuses more pixels than a picture may have."""
+    pixels = (canvas[2] - canvas[0]) * (canvas[3] - canvas[1])
+    if pixels > MAX_PIXELS:
+        raise ValueError(f"has {pixels:.3g} pixels, but at most {MAX_PIXELS // 10**6} megapixels can be drawn")
+    return canvas
+
+
+class Script(_Model):
+    """An edit script.
+
+    Attributes:
+        edits: What is done, in this order.
+        layers: Further pictures, by the names that edits use for them.
+        background: What shows through holes and beyond the picture.
+        canvas: Left, top, right and bottom of what is drawn, in pixels of the main picture, and perhaps beyond it; the
+            whole picture if None.
+        frames: How many pictures a film has; None makes a single picture, of its end.
+        fps: Frames a second.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    layers: dict[Annotated[str, Field(min_length=1)], Layer] = {}
+    background: Background = Background(transparent=True)
+    canvas: Annotated[Box, AfterValidator(_drawable)] | None = None
+    frames: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    fps: Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)] = 24.0
+
+    _places: Places = PrivateAttr(Places())
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Script:
+        if not self.edits and not self.layers:
+            raise ValueError("has neither edits nor layers; write at least one")
+        for i, edit in enumerate(self.edits):
+            if edit.layer is not None and edit.layer not in self.layers:
+                known = f"layers are {', '.join(self.layers)}" if self.layers else "the script has no layers"
+                raise PlacedError(("edits", i, "layer"), f"there is no layer {edit.layer[:40]!r}; {known}")
+        return self
+
+    @property
+    def times(self) -> list[float]:
+        """Times of the frames, from 0 to 1; just 1 for a single picture."""
+        return frame_times(self.frames)
+
+    def where(self, *loc: int | str) -> str:
+        """A place in words, with the script's file and line if it was read from one."""
+        return self._places.where(loc)
+
+    def check_selections(self, layer: str | None, width: int, height: int) -> None:
+        """Checks the selections of all edits of one picture against its size.
+
+        Args:
+            layer: Name of a layer, or None for the main picture.
+            width: Its width in pixels.
+            height: Its height in pixels.
+
+        Raises:
+            GainerError: A selection does not fit the picture; see ``Selection.check``.
+        """
+        for i, edit in enumerate(self.edits):
+            if edit.layer == layer:
+                try:
+                    edit.select.check(width, height)
+                except PlacedError as error:
+                    raise self._places.error(("edits", i, "select", *error.loc), error.problem) from None
+
+    def to_yaml(self, folder: Path | None = None) -> str:
+        """The script as YAML text that ``read_script`` reads back, without what has its default value.
+
+        Args:
+            folder: Where the text will be stored: paths inside it are written relative to it.
+        """
+        return to_yaml(self, folder)
+
+
+def read_script(path: Path, width: int, height: int) -> Script:
+    """Reads and checks an edit script.
+
+    Selections in further layers are left to ``Script.check_selections``, once the size of those pictures is known.
+
+    Args:
+        path: The YAML file. Paths in it start at its folder.
+        width: Width of the main picture in pixels.
+        height: Height of the main picture in pixels.
+
+    Raises:
+        GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
+    """
+    script, places = read_yaml(path, Script)
+    script._places = places
+    script.check_selections(None, width, height)
+    return script

@@ -1,0 +1,285 @@
+"""Which part of a picture an edit takes: boxes, polygons, discs, masks, and what is made of them.
+
+Everything is in pixels of the source picture: x right, y down, (0, 0) the top-left corner of the top-left pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property, reduce
+from typing import Annotated, Any
+
+import torch
+from jaxtyping import Float
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from torch import Tensor
+
+from gainer_ns.editing.places import PlacedError
+from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
+from gainer_ns.editing.yaml_file import ExistingFile
+from gainer_ns.errors import GainerError
+
+FAR = 1e6
+"""The largest coordinate, in pixels; also how deep inside everything is in ``all``."""
+
+Pixels = Annotated[float, Field(strict=True, ge=-FAR, le=FAR, allow_inf_nan=False)]
+Point = tuple[Pixels, Pixels]
+
+
+def _not_empty(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Refuses corners in the wrong order."""
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError("is empty; write [left, top, right, bottom], with left < right and top < bottom")
+    return box
+
+
+def _with_area(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Refuses polygons whose points lie on a line."""
+    if len(polygon) < 3:
+        raise ValueError(f"needs at least 3 points, not {len(polygon)}")
+    x0, y0 = polygon[0]
+    x1, y1 = max(polygon, key=lambda point: math.dist(point, polygon[0]))
+    length = math.dist((x0, y0), (x1, y1))
+    if length == 0 or all(abs((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) < 1e-6 * length for x, y in polygon):
+        raise ValueError("has no area, its points lie on a line; move one of them off it")
+    return polygon
+
+
+Box = Annotated[tuple[Pixels, Pixels, Pixels, Pixels], AfterValidator(_not_empty)]
+"""Field type: left, top, right and bottom, in pixels."""
+
+
+class Disc(BaseModel):
+    """A disc, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    center: Point
+    radius: Annotated[float, Field(strict=True, gt=0, le=FAR, allow_inf_nan=False)]
+
+
+class Selection(BaseModel):
+    """A part of a picture: exactly one of the kinds below.
+
+    Attributes:
+        all: The whole plane; in YAML just the word ``all``.
+        box: Left, top, right and bottom.
+        polygon: Its corners. Where it crosses itself, what lies inside an even number of times is outside.
+        mask: A picture of the same size: what is white, or opaque where it has transparency, is selected, gray in part.
+        disc: Its center and radius.
+        union: What is in any of these.
+        minus: What is in the first but in none of the others.
+        intersect: What is in all of these.
+        feather: Width of the soft border, in pixels, half of it inside; 0 is a hard edge. Parts of a union, minus or
+            intersect that do not say take that of the whole. A mask's own grays count where the feather is 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    all: bool = False
+    box: Box | None = None
+    polygon: Annotated[tuple[Point, ...], AfterValidator(_with_area)] | None = None
+    mask: ExistingFile | None = None
+    disc: Disc | None = None
+    union: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
+    minus: Annotated[tuple[Selection, ...], Field(min_length=2)] | None = None
+    intersect: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
+    feather: Annotated[float, Field(strict=True, ge=0, le=FAR, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_word(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            if data != "all":
+                raise ValueError(f"must be all, or a mapping with one of {_KINDS}, not {data[:40]!r}")
+            return {"all": True}
+        return data
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Selection:
+        given = [kind for kind in _KINDS.split(", ") if getattr(self, kind) not in (None, False)]
+        if not given:
+            raise ValueError(f"selects nothing; write all, or one of {_KINDS}")
+        if len(given) > 1:
+            raise ValueError(f"has both {given[0]} and {given[1]}; join them by union, minus or intersect")
+        if self.all and self.feather:
+            raise ValueError("all has no edge to feather; leave feather out")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
+        return "all" if self.all else write(self)
+
+    def field(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """How far inside points are: 0.5 on the edge, growing inwards by 1 over the feather, or over 1 pixel at least.
+
+        Clamped to [0, 1] it is the coverage with an antialiased edge. Parts are joined by maximum and minimum, so away
+        from the edge a union's field is a bound. It can be differentiated, forwards too.
+
+        Args:
+            points: In pixels; any device and float type, which the result has too.
+        """
+        return self._joined(lambda shape, feather: shape._shape_field(points, feather), 0.0)
+
+    def weights(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """How much points follow the selection, in [0, 1].
+
+        A smoothstep across a soft border, so that nothing has a kink at its ends; 0 or 1 where the edge is hard; a
+        mask's own values where it has grays and no feather.
+        """
+
+        def shape_weights(shape: Selection, feather: float) -> Tensor:
+            field = shape._shape_field(points, feather)
+            coverage = field.clamp(0, 1)
+            if feather > 0:
+                return coverage * coverage * (3 - 2 * coverage)
+            if shape.mask is not None and shape._mask.has_grays:
+                return coverage
+            return (field > 0.5).to(field.dtype)
+
+        return self._joined(shape_weights, 0.0)
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether some border is wider than an antialiased edge: feathered, or a mask with broad grays."""
+        return any(
+            feather > 0 or (shape.mask is not None and shape._mask.is_soft) for shape, feather in self._shapes(0.0)
+        )
+
+    @property
+    def softness(self) -> float:
+        """Width of the widest soft border, in pixels."""
+        return max(feather for _, feather in self._shapes(0.0))
+
+    def bounds(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is selected, in pixels, without the soft border.
+
+        Args:
+            width: Width of the picture, in pixels: ``all`` means all of that. Other shapes may reach beyond it.
+            height: Height of the picture.
+        """
+        if self.box is not None:
+            return self.box
+        if self.polygon is not None:
+            x, y = zip(*self.polygon, strict=True)
+            return min(x), min(y), max(x), max(y)
+        if self.disc is not None:
+            (x, y), radius = self.disc.center, self.disc.radius
+            return x - radius, y - radius, x + radius, y + radius
+        if self.mask is not None:
+            return self._mask.bounds
+        if self.minus is not None:
+            return self.minus[0].bounds(width, height)
+        if not self._parts:
+            return 0.0, 0.0, float(width), float(height)
+        left, top, right, bottom = zip(*(part.bounds(width, height) for part in self._parts), strict=True)
+        if self.union is not None:
+            return min(left), min(top), max(right), max(bottom)
+        return max(left), max(top), min(right), min(bottom)
+
+    def check(self, width: int, height: int) -> None:
+        """Checks the selection against the picture that it is meant for.
+
+        Args:
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+
+        Raises:
+            PlacedError: Part of it lies outside the picture or selects no pixel, or a mask is no picture or has another
+                size. The location is relative to the selection.
+        """
+        kind = next(kind for kind in _KINDS.split(", ") if getattr(self, kind) not in (None, False))
+        for i, part in enumerate(self._parts):
+            try:
+                part.check(width, height)
+            except PlacedError as error:
+                raise error.below(kind, i) from None
+        picture = f"the picture, which is {width} x {height} pixels"
+        if self.mask is not None:
+            try:
+                mask = self._mask
+            except GainerError as error:
+                raise PlacedError((kind,), str(error)) from None
+            if mask.size != (width, height):
+                size = f"{mask.size[0]} x {mask.size[1]} pixels, the picture {width} x {height}"
+                raise PlacedError((kind,), f"{self.mask} is {size}; save the mask at the picture's size")
+            if not mask.has_any:
+                raise PlacedError((kind,), f"{self.mask} is black all over; paint what it selects white")
+            return
+        left, top, right, bottom = self.bounds(width, height)
+        if not self._parts and not (left < width and right > 0 and top < height and bottom > 0):
+            raise PlacedError((kind,), f"lies outside {picture}; x points right and y down, from its top-left corner")
+        if not self._selects_a_pixel(width, height):
+            remedy = "make its parts overlap less" if self.minus is not None else "make it larger"
+            remedy = "make its parts overlap" if self.intersect is not None else remedy
+            raise PlacedError((kind,), f"selects no pixel of {picture}; {remedy}")
+
+    @property
+    def _parts(self) -> tuple[Selection, ...]:
+        """What a union, minus or intersect is made of; nothing for a shape."""
+        return self.union or self.minus or self.intersect or ()
+
+    def _shapes(self, feather: float) -> Iterator[tuple[Selection, float]]:
+        """The shapes that it is made of, with the feather of each, given that of the whole."""
+        feather = feather if self.feather is None else self.feather
+        if not self._parts:
+            yield self, feather
+        for part in self._parts:
+            yield from part._shapes(feather)
+
+    def _joined(self, read: Callable[[Selection, float], Tensor], feather: float) -> Tensor:
+        """What is read from the shapes, with their feathers, joined by maximum and minimum."""
+        feather = feather if self.feather is None else self.feather
+        if not self._parts:
+            return read(self, feather)
+        values = [part._joined(read, feather) for part in self._parts]
+        if self.minus is not None:
+            values[1:] = [1 - value for value in values[1:]]
+        return reduce(torch.maximum if self.union is not None else torch.minimum, values)
+
+    def _shape_field(self, points: Tensor, feather: float) -> Tensor:
+        """``field`` of a shape."""
+        if self.all:
+            return torch.full_like(points[..., 0], FAR)
+        if self.mask is not None:
+            return self._mask.field(points, feather)
+        if self.box is not None:
+            depth = depth_in_box(points, self.box)
+        elif self.disc is not None:
+            depth = self.disc.radius - torch.linalg.vector_norm(points - points.new_tensor(self.disc.center), dim=-1)
+        else:
+            assert self.polygon is not None
+            depth = depth_in_polygon(points, points.new_tensor(self.polygon))
+        return 0.5 + depth / max(feather, 1.0)
+
+    def _selects_a_pixel(self, width: int, height: int) -> bool:
+        """Whether the centre of any pixel is inside: first on a coarse lattice, which nearly always finds one."""
+        left, top, right, bottom = self.bounds(width, height)
+        left, top = max(0, math.floor(left)), max(0, math.floor(top))
+        right, bottom = min(width, math.ceil(right)), min(height, math.ceil(bottom))
+        for step in (max(1, (right - left) // 64, (bottom - top) // 64), 1):
+            x = torch.arange(left, max(left, right), step) + 0.5
+            y = torch.arange(top, max(top, bottom), step) + 0.5
+            for rows in y.split(max(1, 2**18 // max(1, len(x)))):
+                points = torch.stack(torch.meshgrid(x, rows, indexing="xy"), dim=-1).reshape(-1, 2)
+                if bool((self.field(points) > 0.5).any()):
+                    return True
+        return False
+
+    @cached_property
+    def _mask(self) -> MaskField:
+        """The mask's picture, read once."""
+        assert self.mask is not None
+        return MaskField.read(self.mask)
+
+
+_KINDS = "all, box, polygon, mask, disc, union, minus, intersect"

@@ -1,0 +1,160 @@
+"""An edit script made ready: pictures taken apart into pieces, and put together again at any time of the film."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from gainer_ns.editing.borders import with_border
+from gainer_ns.editing.operations import Cut, Operation
+from gainer_ns.editing.pieces import Piece, Step, Weights, parted
+from gainer_ns.editing.script import Edit, Script
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
+from gainer_ns.rendering.plane import BakedPicture
+
+MOST_STRETCH = 4.0
+"""How many times more than the edit itself the border of a soft selection may be stretched or squeezed."""
+STILL = 0.02
+"""A movement, in pixels, that nobody sees."""
+
+
+class Stage:
+    """Pieces of pictures, from back to front, and what a script does to them.
+
+    Args:
+        script: What is done.
+        picture: The main picture.
+        layers: The further pictures that the script names.
+
+    Raises:
+        GainerError: A selection does not fit its picture.
+    """
+
+    def __init__(self, script: Script, picture: BakedPicture, layers: Mapping[str, BakedPicture] | None = None) -> None:
+        self.script, self.picture = script, picture
+        self.pieces = _pieces(None, picture, picture.plane)
+        for name, laid in script.layers.items():
+            other = (layers or {})[name]
+            script.check_selections(name, other.plane.width, other.plane.height)
+            pieces = [
+                replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)
+            ]
+            self.pieces = [*self.pieces, *pieces] if laid.order == "front" else [*pieces, *self.pieces]
+        for number in range(len(script.edits)):
+            self._take(number)
+
+    def at(self, t: float) -> BakedPicture:
+        """The picture at a time from 0 to 1."""
+        amounts = [edit.amount(t) for edit in self.script.edits]
+        return replace(self.picture, layers=tuple(piece.posed(amounts) for piece in self.pieces))
+
+    def hole(self) -> Bool[Tensor, "h w"]:
+        """The pixels of the main picture out of which a piece was cut."""
+        plane, device = self.picture.plane, self.picture.device
+        hole = torch.zeros(plane.pixels, dtype=torch.bool, device=device)
+        pixels = plane.pixel_from_plane(plane.pixel_centres(torch.arange(plane.pixels, device=device)))
+        for piece in self.pieces:
+            if piece.picture is None and piece.selection is not None:
+                hole |= piece.selection.field(pixels) > 0
+        return hole.view(plane.height, plane.width)
+
+    def _take(self, number: int) -> None:
+        """Makes ready for one edit: cuts pieces where it must, and says how each moves."""
+        edit = self.script.edits[number]
+        stack: list[Piece] = []
+        loose: list[Piece] = []
+        for piece in self.pieces:
+            share = self._share(piece, edit) if piece.picture == edit.layer else "none"
+            if share == "none":
+                stack.append(piece)
+            elif share == "all":
+                stack.extend(self._moved(piece, edit, number))
+            elif self._blends(piece, edit, number):
+                piece.steps = (*piece.steps, Step(number, edit.operations, _box(edit, piece), edit.select))
+                stack.append(piece)
+            else:
+                inside = edit.select.field(piece.origins)
+                left, taken = parted(piece, inside, upper=edit.order == "front", width=edit.select.softness)
+                taken.selection = edit.select
+                stack.append(left)
+                loose.extend(self._moved(taken, edit, number))
+        self.pieces = [*stack, *loose] if edit.order == "front" else [*loose, *stack]
+
+    def _share(self, piece: Piece, edit: Edit) -> str:
+        """How much of what a piece shows an edit selects: all, some or none."""
+        if edit.select.all or edit.select == piece.selection:
+            return "all"
+        opacities = piece.layer.gaussians.opacities
+        assert opacities is not None
+        weights = edit.select.weights(piece.origins[opacities > 0])
+        if not bool((weights > 0).any()):
+            return "none"
+        return "all" if bool((weights >= 1).all()) else "some"
+
+    def _blends(self, piece: Piece, edit: Edit, number: int) -> bool:
+        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
+        if edit.seam != "auto" or any(isinstance(operation, Cut) for operation in edit.operations):
+            return edit.seam == "blend" and not any(isinstance(operation, Cut) for operation in edit.operations)
+        step = Step(number, edit.operations, _box(edit, piece), edit.select)
+        before = [edit.amount(1.0) for edit in self.script.edits[:number]]
+        peak = max(_peaks(edit), key=abs)
+        weights = Weights.of(edit.select, piece.origins)
+        border = (weights.values > 0) & (weights.values < 1)
+        if not edit.select.is_soft:
+            border = (edit.select.field(piece.origins) - 0.5).abs() <= 1
+        border = border.nonzero()[:, 0]
+        start = piece.placed(before, piece.origins[border])
+        whole = step.moved(start, peak, None)
+        if not edit.select.is_soft:
+            return bool(((whole.points - start.points).norm(dim=1) < STILL).all())
+        followed = step.moved(start, peak, Weights(weights.values[border], weights.gradients[border]))
+        back = inverse(start.jacobians)
+        least, most = singular_range(product(whole.jacobians, back))
+        jacobians = product(followed.jacobians, back)
+        smallest, largest = singular_range(jacobians)
+        folds = determinant(jacobians) * determinant(product(whole.jacobians, back)) <= 0
+        tears = (largest > MOST_STRETCH * most.clamp(min=1)) | (smallest * MOST_STRETCH < least.clamp(max=1))
+        return not bool((folds | tears).any())
+
+    def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
+        """The parts into which an edit's operations take a piece, each with what the edit does to it."""
+        parts: list[tuple[Piece, tuple[Operation, ...]]] = [(piece, ())]
+        for operation in edit.operations:
+            if not isinstance(operation, Cut):
+                parts = [(part, (*before, operation)) for part, before in parts]
+                continue
+            box = _box(edit, piece)
+            halves: list[tuple[Piece, tuple[Operation, ...]]] = []
+            for part, before in parts:
+                amounts = [edit.amount(1.0) for edit in self.script.edits]
+                done = replace(part, steps=(*part.steps, Step(number, before, box)), seams=(), _posed=None)
+                left_of = operation.left_of(done.placed(amounts).points)
+                right, left = parted(part, 0.5 + left_of, upper=True)
+                for half, move in zip((left, right), operation.halves, strict=True):
+                    halves.append((half, (*before, move)))
+            parts = halves
+        for part, operations in parts:
+            part.steps = (*part.steps, Step(number, operations, _box(edit, part)))
+        return [part for part, _ in parts]
+
+
+def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list[Piece]:
+    """A picture's layers as pieces."""
+    return [Piece(name, with_border(layer, picture.plane), picture.plane, canvas) for layer in picture.layers]
+
+
+def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:
+    """The box of an edit's selection on the canvas."""
+    box = edit.select.bounds(piece.plane.width, piece.plane.height)
+    left, top, right, bottom = (piece.place[side % 2] + piece.scale * box[side] for side in range(4))
+    return left, top, right, bottom
+
+
+def _peaks(edit: Edit) -> list[float]:
+    """Amounts of an edit at which it moves farthest."""
+    return [1.0] if edit.keyframes is None else list(edit.keyframes.values())
