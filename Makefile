@@ -16,7 +16,7 @@ TESTS ?=  # what `make test` selects, for example TESTS="tests/image -k palette"
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## build or update the environment in .venv (about 9 GB, some minutes the first time)
+venv: $(STAMP) ## build or update the environment in .venv (about 10 GB, some minutes the first time)
 
 demo: $(STAMP) ## fit a small picture, edit it and write the results to demo/
 	@$(BIN)/python -m gainer_ns.evaluation.demo --output demo
@@ -63,8 +63,10 @@ $(STAMP): pyproject.toml constraints.txt
 		$$found -m venv --clear $(VENV) || { \
 			echo "error: this Python cannot make virtual environments; on Debian and Ubuntu install python3-venv" >&2; exit 1; }; \
 	fi; \
-	echo "Installing into $(VENV): some minutes and about 9 GB the first time"; \
+	echo "Installing into $(VENV): some minutes and about 10 GB the first time"; \
 	touch $(UNFINISHED); \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"; \
+	install="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e"; \
+	$$install ".[dev]"; \
+	$$install ".[blender]" || echo "note: Blender's Python module is not to be had here: its tests will skip" >&2; \
 	rm $(UNFINISHED); \
 	touch $(STAMP)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
@@ -18,8 +18,32 @@ from gainer_ns.rendering.layer import Layer
 SLOPE = 1.02
 """Change of opacity, in 1 / pixel, across a border: a little over 1, so that border pixels are opaque for certain."""
 
-ITERATIONS = 12
+ITERATIONS = 24
 """How often what averaging rounds off is added again."""
+
+
+@dataclass(frozen=True)
+class Border:
+    """Where a picture ends, at each of its Gaussians.
+
+    Attributes:
+        half_extent: Half its width and height, in plane units.
+        opacities: [n], what ends it where it has moved.
+        is_beyond: [n], whether a Gaussian is of the mirror image beyond the frame.
+    """
+
+    half_extent: tuple[float, float]
+    opacities: Float[Tensor, " n"]
+    is_beyond: Bool[Tensor, " n"]
+
+    @property
+    def near(self) -> Int[Tensor, " m"]:
+        """Which Gaussians say where the picture ends."""
+        return (self.opacities < 1 + MARGIN).nonzero()[:, 0]
+
+    def __getitem__(self, chosen: Int[Tensor, " m"]) -> Border:
+        """Of some of the Gaussians."""
+        return replace(self, opacities=self.opacities[chosen], is_beyond=self.is_beyond[chosen])
 
 
 def with_border(layer: Layer, plane: ImagePlane) -> Layer:
@@ -31,8 +55,23 @@ def with_border(layer: Layer, plane: ImagePlane) -> Layer:
         layer: A layer of a picture that was fitted; returned as it is if it has no frame.
         plane: The plane that it was fitted on.
     """
+    layer, border = unframed(layer, plane)
+    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.opacities))
+
+
+def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
+    """The same layer, going on beyond the frame of its picture for some pixels as its mirror image.
+
+    Args:
+        layer: A layer of a picture that was fitted; returned as it is if it has no frame.
+        plane: The plane that it was fitted on.
+
+    Returns:
+        The layer, and where it is to end; None if it had no frame.
+    """
     if layer.half_extent is None:
-        return layer
+        return layer, None
+    count = len(layer.gaussians)
     gaussians, margin = layer.gaussians, (MARGIN + 1) * plane.pixel_size
     for axis, half in enumerate(layer.half_extent):
         for side in (-half, half):
@@ -42,8 +81,14 @@ def with_border(layer: Layer, plane: ImagePlane) -> Layer:
     inside = (half_extent - gaussians.means.abs()).amin(dim=1) / plane.pixel_size
     field = 0.5 + SLOPE * inside
     field = averaging_to(field, gaussians, layer.num_neighbours)
-    opacities = field if gaussians.opacities is None else torch.minimum(gaussians.opacities, field)
-    return replace(layer, gaussians=replace(gaussians, opacities=opacities), half_extent=None)
+    is_beyond = torch.arange(len(gaussians), device=field.device) >= count
+    return replace(layer, gaussians=gaussians, half_extent=None), Border(layer.half_extent, field, is_beyond)
+
+
+def limited(gaussians: GaussianSet, limit: Float[Tensor, " n"]) -> GaussianSet:
+    """The same Gaussians, of no more than a limit's opacity."""
+    opacities = limit if gaussians.opacities is None else torch.minimum(gaussians.opacities, limit)
+    return replace(gaussians, opacities=opacities)
 
 
 def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbours: int) -> Float[Tensor, " n"]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.editing.borders import averaging_to
+from gainer_ns.editing.borders import Border, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
@@ -25,8 +25,11 @@ from gainer_ns.rendering.layer import Layer
 
 SEAM = 1.5
 """How far, in pixels, pieces that were one have moved apart when the seam between them no longer needs hiding."""
-UNDERLAP = 1.0
+UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces reaches where neither has moved."""
+
+STILL = 1e-3
+"""A movement, in pixels, that counts as none: rounding moves by less."""
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
@@ -106,14 +109,16 @@ class Piece:
 
     Attributes:
         picture: Name of the picture that they are from; None for the main one.
-        layer: The Gaussians as they were fitted.
+        layer: The Gaussians as they were fitted, and their mirror image beyond the picture's frame.
+        border: Where the frame is; None for a layer without.
         plane: The plane that they were fitted on.
         canvas: The main picture's plane.
         place: Where the top-left corner of their picture goes on the canvas.
         scale: Pixels of the canvas that each of its pixels covers.
         steps: What moves them, in this order.
         seams: Where they were parted from a piece that covers them.
-        selection: What cut them out of their picture.
+        inside: What cut them out of their picture.
+        outside: What was cut out of them.
         parts: What they were cut into later, in place of this piece.
     """
 
@@ -121,11 +126,13 @@ class Piece:
     layer: Layer
     plane: ImagePlane
     canvas: ImagePlane
+    border: Border | None = None
     place: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     steps: tuple[Step, ...] = ()
     seams: tuple[Seam, ...] = ()
-    selection: Selection | None = None
+    inside: tuple[Selection, ...] = ()
+    outside: tuple[Selection, ...] = ()
     parts: tuple[Piece, ...] = ()
     _posed: tuple[list[float], Layer] | None = field(default=None, repr=False)
 
@@ -182,18 +189,34 @@ class Piece:
     def _pose(self, amounts: Amounts) -> Layer:
         gaussians = self.layer.gaussians
         for seam in self.seams:
-            assert gaussians.opacities is not None
-            opacities = torch.minimum(gaussians.opacities, seam.opacities(self, amounts))
-            gaussians = replace(gaussians, opacities=opacities)
-        moves = self.place != (0.0, 0.0) or self.scale != 1.0 or self.canvas != self.plane
-        if moves or any(amounts[step.edit] != 0 for step in self.steps):
-            placed = self.placed(amounts)
+            gaussians = limited(gaussians, seam.opacities(self, amounts))
+        placed, layer = self.placed(amounts), self.layer
+        if not self._are_still(placed, self.origins):
             means = self.canvas.plane_from_pixel(placed.points.double()).float()
             # From pixels, whose y points down, to the planes' units.
             flip = placed.jacobians.new_tensor([[1.0, -1.0], [-1.0, 1.0]])
             jacobians = placed.jacobians * flip * (self.canvas.pixel_size / self.plane.pixel_size)
             gaussians = gaussians.transformed(means, jacobians)
-        return self.layer.with_gaussians(gaussians)
+        if self.border is not None:
+            near = self.border.near
+            if len(near) and self._are_still(Placed(placed.points[near], placed.jacobians[near]), self.origins[near]):
+                layer = replace(layer, half_extent=self.border.half_extent)
+                gaussians = gaussians[(~self.border.is_beyond).nonzero()[:, 0]]
+            else:
+                gaussians = limited(gaussians, self.border.opacities)
+        return layer.with_gaussians(gaussians)
+
+    def is_still(self, amounts: Amounts) -> bool:
+        """Whether the piece lies where it was fitted, after so much of each edit."""
+        some = self.origins[:: max(1, len(self.origins) // 64)]  # which tell at once that most pieces are not
+        return all(self._are_still(self.placed(amounts, origins), origins) for origins in (some, self.origins))
+
+    def _are_still(self, placed: Placed, origins: Float[Tensor, "m 2"]) -> bool:
+        """Whether points lie where they were fitted."""
+        if self.canvas != self.plane:
+            return False
+        moved, turned = placed.points - origins, placed.jacobians - torch.eye(2).to(placed.jacobians)
+        return all(bool((change.abs() < STILL).all()) for change in (moved, turned))
 
     def _weights_of(self, step: Step) -> Weights:
         if step.edit not in self._weights:
@@ -209,11 +232,14 @@ class Piece:
             limit: What their opacities, of all the piece's Gaussians, are limited by; None for no limit.
         """
         gaussians = self.layer.gaussians
-        assert gaussians.opacities is not None
         if limit is not None:
-            gaussians = replace(gaussians, opacities=torch.minimum(gaussians.opacities, limit))
+            gaussians = limited(gaussians, limit)
+        border = None if self.border is None else self.border[chosen]
         seams = tuple(replace(seam, limit=seam.limit[chosen]) for seam in self.seams)
-        return replace(self, layer=self.layer.with_gaussians(gaussians[chosen]), seams=seams, _posed=None)
+        seams = tuple(seam for seam in seams if bool((seam.limit < 2).any()))  # the others are elsewhere
+        return replace(
+            self, layer=self.layer.with_gaussians(gaussians[chosen]), border=border, seams=seams, _posed=None
+        )
 
 
 @dataclass(frozen=True)
@@ -252,7 +278,8 @@ def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: flo
         width: Of the selection's soft border, in pixels.
     """
     inside = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
-    limits = 1 - inside, inside
+    # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
+    limits = tuple(limit + (limit - 1).clamp(min=0) * max(width - 1, 0) for limit in (1 - inside, inside))
     chosen = [(limit > -MARGIN).nonzero()[:, 0] for limit in limits]
     over = piece.part(chosen[upper], limits[upper])
     under = piece.part(chosen[not upper], None)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gainer_ns.editing.borders import with_border
+from gainer_ns.editing.borders import limited, unframed
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, Step, Weights, parted
 from gainer_ns.editing.script import Edit, Script
@@ -37,7 +37,7 @@ class Stage:
 
     def __init__(self, script: Script, picture: BakedPicture, layers: Mapping[str, BakedPicture] | None = None) -> None:
         self.script, self.picture = script, picture
-        self.pieces = _pieces(None, picture, picture.plane)
+        self.pieces = self._wholes = _pieces(None, picture, picture.plane)
         for name, laid in script.layers.items():
             other = (layers or {})[name]
             script.check_selections(name, other.plane.width, other.plane.height)
@@ -51,7 +51,15 @@ class Stage:
     def at(self, t: float) -> BakedPicture:
         """The picture at a time from 0 to 1."""
         amounts = [edit.amount(t) for edit in self.script.edits]
-        return replace(self.picture, layers=tuple(piece.posed(amounts) for piece in self.pieces))
+        # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
+        instead: dict[int, Piece | None] = {}
+        for whole in self._wholes:
+            remains = {id(piece) for piece in whole.remains}
+            if whole.parts and all(piece.is_still(amounts) for piece in (whole, *whole.remains)):
+                lowest = next(id(piece) for piece in self.pieces if id(piece) in remains)
+                instead.update({piece: whole if piece == lowest else None for piece in remains})
+        drawn = [instead.get(id(piece), piece) for piece in self.pieces]
+        return replace(self.picture, layers=tuple(piece.posed(amounts) for piece in drawn if piece is not None))
 
     def hole(self) -> Bool[Tensor, "h w"]:
         """The pixels of the main picture out of which a piece was cut."""
@@ -59,8 +67,8 @@ class Stage:
         hole = torch.zeros(plane.pixels, dtype=torch.bool, device=device)
         pixels = plane.pixel_from_plane(plane.pixel_centres(torch.arange(plane.pixels, device=device)))
         for piece in self.pieces:
-            if piece.picture is None and piece.selection is not None:
-                hole |= piece.selection.field(pixels) > 0
+            if piece.picture is None and piece.inside:
+                hole |= torch.stack([selection.field(pixels) > 0 for selection in piece.inside]).all(dim=0)
         return hole.view(plane.height, plane.width)
 
     def _take(self, number: int) -> None:
@@ -80,18 +88,22 @@ class Stage:
             else:
                 inside = edit.select.field(piece.origins)
                 left, taken = parted(piece, inside, upper=edit.order == "front", width=edit.select.softness)
-                taken.selection = edit.select
+                left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
                 stack.append(left)
                 loose.extend(self._moved(taken, edit, number))
         self.pieces = [*stack, *loose] if edit.order == "front" else [*loose, *stack]
 
     def _share(self, piece: Piece, edit: Edit) -> str:
         """How much of what a piece shows an edit selects: all, some or none."""
-        if edit.select.all or edit.select == piece.selection:
+        if edit.select.all or edit.select in piece.inside:
             return "all"
-        opacities = piece.layer.gaussians.opacities
-        assert opacities is not None
-        weights = edit.select.weights(piece.origins[opacities > 0])
+        if edit.select in piece.outside:
+            return "none"
+        gaussians = (
+            piece.layer.gaussians if piece.border is None else limited(piece.layer.gaussians, piece.border.opacities)
+        )
+        shown = slice(None) if gaussians.opacities is None else gaussians.opacities > 0
+        weights = edit.select.weights(piece.origins[shown])
         if not bool((weights > 0).any()):
             return "none"
         return "all" if bool((weights >= 1).all()) else "some"
@@ -106,7 +118,7 @@ class Stage:
         weights = Weights.of(edit.select, piece.origins)
         border = (weights.values > 0) & (weights.values < 1)
         if not edit.select.is_soft:
-            border = (edit.select.field(piece.origins) - 0.5).abs() <= 1
+            border = edit.select.field(piece.origins).abs() <= 0.5  # what lies just outside
         border = border.nonzero()[:, 0]
         start = piece.placed(before, piece.origins[border])
         whole = step.moved(start, peak, None)
@@ -145,7 +157,8 @@ class Stage:
 
 def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list[Piece]:
     """A picture's layers as pieces."""
-    return [Piece(name, with_border(layer, picture.plane), picture.plane, canvas) for layer in picture.layers]
+    unbounded = [unframed(layer, picture.plane) for layer in picture.layers]
+    return [Piece(name, layer, picture.plane, canvas, border) for layer, border in unbounded]
 
 
 def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:

@@ -184,6 +184,8 @@ class GaussianKNNEncoding(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Takes the sizes of what is loaded, and bakes itself where the checkpoint is baked."""
+        if not any(name.startswith(prefix) for name in state_dict):
+            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         self._index = None
         means = state_dict.get(f"{prefix}means")
         if means is not None and not torch.equal(means.to(self.means), self.means):

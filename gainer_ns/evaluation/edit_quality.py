@@ -1,164 +1,215 @@
-"""How well a fitted picture can be read off the pixel grid.
+"""How well a fitted picture can be edited: ``python -m gainer_ns.evaluation.edit_quality --load-config CONFIG...``.
 
-At one Gaussian a pixel, PSNR on the pixels says little: what an edit shows is the picture *between* them. So the fitted
-picture is read at moved coordinates and compared with cubic-spline interpolation of the source at the same ones.
+At one Gaussian a pixel, PSNR on the pixels says little: what an edit shows is the picture *between* them. So a picture
+is really edited, its Gaussians moved, by edits whose inverse is known (:mod:`gainer_ns.evaluation.known_edits`), and
+compared with a cubic spline of its source, read where the inverse leads back to.
 
-Coordinates are in source pixels, x right, y down, (0, 0) the top-left corner of the top-left pixel: centres are at .5.
-A probe says for each output pixel where in the source it is read: the *inverse* of what happens to the picture.
+:mod:`gainer_ns.evaluation.off_grid` does the same without an edit, in a fraction of the time.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import tyro
 from jaxtyping import Float
+from nerfstudio.utils.rich_utils import CONSOLE
 from scipy import ndimage
 
+from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
 from gainer_ns.evaluation.metrics import psnr
+from gainer_ns.evaluation.off_grid import BORDER, pixel_centres, spline_reference
+from gainer_ns.evaluation.off_grid import off_grid_psnr as off_grid_psnr  # fit reports import it from here
+from gainer_ns.files import whole_file
+from gainer_ns.rendering.plane import BakedPicture
 
-Probe = Callable[[int, int], np.ndarray]
-"""Width and height in px -> the source coordinates [h, w, 2] of each output pixel."""
-
-_BOUNDARY = "mirror"  # for this mode, unlike "nearest", scipy's prefilter is exact
-
-
-def pixel_centres(w: int, h: int) -> Float[np.ndarray, "h w 2"]:
-    """The centres (x, y) in px of a picture's pixels, [h, w, 2]."""
-    x, y = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
-    return np.stack([x, y], axis=-1)
+EXACT = 200.0
+"""From this PSNR on, in dB, there is no error but that of float64."""
 
 
-def half_pixel_shift(w: int, h: int) -> Float[np.ndarray, "h w 2"]:
-    """Moves the picture half a pixel right and down: every read lands on a corner of four pixels, the hardest place."""
-    return pixel_centres(w, h) - 0.5
+class EditScore(NamedTuple):
+    """How well a picture was edited."""
+
+    psnr: float
+    """Of the edited picture, in dB against the cubic spline of the source; inf when equal."""
+    psnr_bilinear: float
+    """Of bilinear interpolation of the source, in dB against the same."""
+    pixels: int
+    """How many output pixels were compared."""
 
 
-def rotation(w: int, h: int, degrees: float = 15.0) -> Float[np.ndarray, "h w 2"]:
-    """Turns the picture counter-clockwise, as seen, about its centre by an angle in degrees."""
-    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    centre = np.array([w / 2, h / 2])
-    back = np.array([[cosine, -sine], [sine, cosine]])  # y is down: this undoes a counter-clockwise turn
-    return (pixel_centres(w, h) - centre) @ back.T + centre
+class EditedPixels(NamedTuple):
+    """An edited picture beside what it should be, on one grid of pixels as large as what the edit made of the picture.
 
-
-def zoom(w: int, h: int, factor: float = 1.5) -> Float[np.ndarray, "h w 2"]:
-    """Enlarges the picture about its centre by a factor.
-
-    Raises:
-        GainerError: The factor is not positive.
+    Attributes:
+        edited: [h, w, 3], multiplied by alpha, so that holes are black.
+        reference: The spline of the source.
+        bilinear: Bilinear interpolation of the source.
+        counted: [h, w], where all of this means something.
     """
-    if factor <= 0:
-        raise GainerError(f"A zoom factor is positive, not {factor}")
-    centre = np.array([w / 2, h / 2])
-    return (pixel_centres(w, h) - centre) / factor + centre
+
+    edited: Float[np.ndarray, "h w 3"]
+    reference: Float[np.ndarray, "h w 3"]
+    bilinear: Float[np.ndarray, "h w 3"]
+    counted: np.ndarray
 
 
-def warp(w: int, h: int, amplitude: float = 3.0, period: float = 48.0) -> Float[np.ndarray, "h w 2"]:
-    """Bends the picture by smooth waves: x moves with the sine of y, y with the cosine of x.
-
-    Args:
-        w: Width in px.
-        h: Height in px.
-        amplitude: Largest displacement along each axis in px. Below period / (2 pi) nothing folds over.
-        period: Length of a wave in px.
-
-    Returns:
-        Source coordinates in px, [h, w, 2].
-    """
-    centres = pixel_centres(w, h)
-    phase = 2 * np.pi * centres / period
-    return centres + amplitude * np.stack([np.sin(phase[..., 1]), np.cos(phase[..., 0])], axis=-1)
-
-
-PROBES: Mapping[str, Probe] = {
-    "half_pixel_shift": half_pixel_shift,
-    "rotation": rotation,
-    "zoom": zoom,
-    "warp": warp,
-}
-"""The edits that every fit is asked for, by the names that tables use."""
-
-
-def spline_reference(
-    colours: Float[np.ndarray, "h w c"], coordinates: Float[np.ndarray, "*points 2"]
-) -> Float[np.ndarray, "*points c"]:
-    """Cubic-spline interpolation of a picture, per channel in float64.
-
-    The spline goes through every pixel centre exactly; beyond the border pixels' centres the picture is mirrored.
-
-    Args:
-        colours: Colours [h, w, c].
-        coordinates: Where to read, (x, y) in px, [..., 2].
-
-    Returns:
-        Colours [..., c], not clamped: a spline overshoots at sharp edges.
-
-    Source:
-        Unser, Aldroubi and Eden, "B-spline signal processing", 1993; computed by scipy.ndimage.
-    """
-    return _read_spline(_spline_coefficients(colours), coordinates)
-
-
-def off_grid_psnr(
-    sample: Callable[[np.ndarray], np.ndarray],
-    colours: Float[np.ndarray, "h w c"],
+def edit_quality(
+    picture: BakedPicture,
+    colours: Float[np.ndarray, "h w 3"],
+    opacity: Float[np.ndarray, "h w"] | None = None,
     *,
-    border: int = 6,
-    probes: Mapping[str, Probe] = PROBES,
-) -> dict[str, float]:
-    """PSNR between a fitted picture and the spline of its source, read at each probe's coordinates.
+    border: int = BORDER,
+    edits: Mapping[str, KnownEdit] | None = None,
+) -> dict[str, EditScore]:
+    """PSNR of an edited picture against its source, resampled by a cubic spline through the inverse of each edit.
 
-    Reading at moved coordinates is what an affine edit of the Gaussians does (means and covariances moved alike, design
-    section 1.7), without its cost. Both sides are clamped to [0, 1] before they are compared, as on a screen.
+    Both sides are clamped to [0, 1]. Pixels count that come from at least so far inside the source's opaque part.
 
     Args:
-        sample: The fitted picture as a function: coordinates in source px [m, 2], float64 -> colours [m, c].
-        colours: The source's colours [h, w, c].
-        border: Output pixels that are read nearer than this to the source's edge, in px, or outside it, are left out:
-            there a spline is only a guess.
-        probes: Name -> function of (width, height) that gives the source coordinates [h, w, 2].
+        picture: The fitted picture.
+        colours: The source's colours.
+        opacity: The source's opacity; None where it is opaque.
+        border: How far inside, in source px.
+        edits: What is done, by name; None for all of :func:`gainer_ns.evaluation.known_edits.known_edits`.
 
     Returns:
-        Name of the probe -> dB; inf when equal.
+        Name of the edit -> its score.
 
     Raises:
-        GainerError: A probe reads nothing inside the border, or ``sample`` returns another shape than [m, c].
+        GainerError: If the source is not the one that was fitted, by its size, or nothing of it lies inside the border.
     """
-    height, width, channels = colours.shape
-    coefficients = _spline_coefficients(colours)
-    decibels = {}
-    for name, probe in probes.items():
-        points = _inside(probe(width, height), width, height, border)
-        if len(points) == 0:
+    scores = {}
+    for name, edit in (edits or known_edits(picture.plane.width, picture.plane.height)).items():
+        found = edited_pixels(picture, colours, opacity, edit, border=border)
+        count = int(found.counted.sum())
+        if count == 0:
             raise GainerError(
-                f"{name} reads no pixel of {width} x {height} at least {border} px from the edge: lower the border"
+                f"{name}: nothing lies {border} px inside what is opaque of {picture.plane.width} x "
+                f"{picture.plane.height} pixels; lower the border, or take a larger picture"
             )
-        fitted = np.asarray(sample(points), dtype=np.float64)
-        if fitted.shape != (len(points), channels):
-            raise GainerError(f"{name}: sampling gave {list(fitted.shape)}, not {[len(points), channels]}")
-        reference = _read_spline(coefficients, points)
-        decibels[name] = psnr(np.clip(fitted, 0, 1), np.clip(reference, 0, 1))
-    return decibels
+        reference = found.reference[found.counted]
+        scores[name] = EditScore(
+            psnr(found.edited[found.counted], reference), psnr(found.bilinear[found.counted], reference), count
+        )
+    return scores
 
 
-def _inside(coordinates: np.ndarray, width: int, height: int, border: float) -> Float[np.ndarray, "m 2"]:
-    """The coordinates, [m, 2], that lie at least ``border`` px inside the picture."""
-    points = coordinates.reshape(-1, 2)
-    keep = (points >= border) & (points <= np.array([width, height]) - border)
-    return points[keep.all(axis=-1)]
+def edited_pixels(
+    picture: BakedPicture,
+    colours: Float[np.ndarray, "h w 3"],
+    opacity: Float[np.ndarray, "h w"] | None,
+    edit: KnownEdit,
+    *,
+    border: int = BORDER,
+) -> EditedPixels:
+    """Edits a picture, and its source beside it; see :func:`edit_quality`."""
+    plane = picture.plane
+    if colours.shape[:2] != (plane.height, plane.width):
+        raise GainerError(
+            f"the source has {colours.shape[1]} x {colours.shape[0]} pixels, the fitted picture {plane.width} x "
+            f"{plane.height}; name the picture that was fitted"
+        )
+    crop = edit.extent(plane.width, plane.height)
+    rgb, alpha = Stage(edit.script(), picture).at(1.0).raster(crop=crop)
+    points = edit.back(pixel_centres(alpha.shape[1], alpha.shape[0]) + np.array(crop[:2]))
+    counted = ((points >= border) & (points <= np.array([plane.width, plane.height]) - border)).all(axis=-1)
+    if opacity is not None:
+        deep = ndimage.distance_transform_edt(opacity >= 1) > border
+        column, row = np.moveaxis(np.clip(np.floor(points), 0, [plane.width - 1, plane.height - 1]).astype(int), -1, 0)
+        counted &= np.asarray(deep)[row, column]
+    place = np.moveaxis(points[..., ::-1], -1, 0) - 0.5
+    bilinear = [ndimage.map_coordinates(channel, place, order=1, mode="nearest") for channel in _channels(colours)]
+    return EditedPixels(
+        (rgb * alpha).cpu().double().numpy(),
+        np.clip(spline_reference(colours, points), 0, 1),
+        np.clip(np.stack(bilinear, axis=-1), 0, 1),
+        counted,
+    )
 
 
-def _spline_coefficients(colours: np.ndarray) -> Float[np.ndarray, "c h w"]:
-    """B-spline coefficients [c, h, w] of each channel."""
-    channels = np.moveaxis(np.asarray(colours, dtype=np.float64), -1, 0)
-    return np.stack([ndimage.spline_filter(channel, order=3, mode=_BOUNDARY) for channel in channels])
+def _channels(colours: np.ndarray) -> Float[np.ndarray, "c h w"]:
+    return np.moveaxis(np.asarray(colours, dtype=np.float64), -1, 0)
 
 
-def _read_spline(coefficients: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-    """Colours [..., c] of the spline at coordinates [..., 2] in px."""
-    row_column = np.moveaxis(coordinates[..., ::-1], -1, 0) - 0.5  # scipy counts from the first pixel's centre
-    read = [
-        ndimage.map_coordinates(channel, row_column, order=3, mode=_BOUNDARY, prefilter=False)
-        for channel in coefficients
-    ]
-    return np.stack(read, axis=-1)
+@dataclass
+class EditQuality:
+    """Edits fitted pictures in known ways and says how far they are from what they should be.
+
+    Of pictures with alpha, only the opaque part counts.
+    """
+
+    load_config: tuple[Path, ...]
+    """The config.yml of one or more runs, or .safetensors files of `gainer export`."""
+    source: Path | None = None
+    """The picture that was fitted, for one --load-config; None for the one that the run names."""
+    output: Path | None = None
+    """Folder for edit_quality.md and edit_quality.jsonl, a line a picture; None to only show the table."""
+
+    def run(self) -> None:
+        """Measures all pictures and shows the table."""
+        from gainer_ns.evaluation.sources import fitted_source
+        from gainer_ns.image.loading import load_baked
+
+        if not self.load_config:
+            raise GainerError("no run is named; give one or more config.yml after --load-config")
+        if self.source is not None and len(self.load_config) > 1:
+            raise GainerError(f"{self.source}: one source for {len(self.load_config)} runs; measure them one by one")
+        scores: dict[str, dict[str, EditScore]] = {}
+        for config in self.load_config:
+            picture, source = load_baked(config), fitted_source(config, self.source)
+            opacity = None if source.alpha is None else source.opacity()
+            scores[str(config)] = edit_quality(picture, source.colours(), opacity)
+            CONSOLE.log(f"{source.path.name} ({config})", markup=False)
+        table = quality_table(list(scores.values()))
+        if self.output is not None:
+            lines = (
+                {"config": config, "edits": {name: _plain(score) for name, score in edits.items()}}
+                for config, edits in scores.items()
+            )
+            with whole_file(self.output / "edit_quality.jsonl") as file:
+                file.write("".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode())
+            with whole_file(self.output / "edit_quality.md") as file:
+                file.write(table.encode())
+        CONSOLE.print(table, markup=False, highlight=False, soft_wrap=True)
+
+
+def quality_table(scores: Sequence[Mapping[str, EditScore]]) -> str:
+    """Scores of one or more pictures as a Markdown table: a row an edit, with mean and worst of several pictures."""
+    columns: dict[str, Callable[[list[float]], float]] = {"dB": min}
+    if len(scores) > 1:
+        columns = {"mean dB": lambda values: sum(values) / len(values), "worst dB": min}
+    titles = ["edit", *columns, *(f"bilinear, {title}" for title in columns)]
+    rows = [titles, ["---", *["--:"] * (len(titles) - 1)]]
+    for name in scores[0]:
+        each = [picture[name] for picture in scores]
+        values = [score.psnr for score in each], [score.psnr_bilinear for score in each]
+        rows.append([name, *(_shown(summary(of)) for of in values for summary in columns.values())])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _shown(decibels: float) -> str:
+    return f"{decibels:.2f}" if decibels < EXACT else "exact"
+
+
+def _plain(score: EditScore) -> dict[str, float | str]:
+    """A score as standard JSON can hold it, which has no infinity."""
+    return {name: value if math.isfinite(value) else str(value) for name, value in score._asdict().items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    tyro.cli(EditQuality, prog="python -m gainer_ns.evaluation.edit_quality", args=arguments).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -241,7 +241,7 @@ def _stored(picture: BakedPicture, source: Picture, bits: Bits) -> dict[str, flo
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.safetensors"
         path.write_bytes(data)
-        loaded = load_picture(path).to(picture.gaussians.means.device)
+        loaded = load_picture(path).to(picture.device)
     rgb, target, mask = loaded.raster()[0].cpu(), source.colours(), _mask(source)
     quality = {"psnr": psnr(rgb, target, mask=mask), "exact_share": exact_share(rgb, target, mask=mask)}
     return {"bytes": len(data), **quality}
@@ -257,7 +257,7 @@ def _off_grid(picture: BakedPicture, colours: Float[np.ndarray, "h w 3"]) -> dic
 
     if min(colours.shape[:2]) <= 2 * BORDER:
         return {}
-    device = picture.gaussians.means.device
+    device = picture.device
 
     def fit(points: np.ndarray) -> np.ndarray:
         return picture.at_pixels(torch.from_numpy(points).to(device)).rgb.cpu().numpy()

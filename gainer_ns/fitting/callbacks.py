@@ -159,7 +159,7 @@ class PictureFit:
         pixels = near_what_shows(opacity, MARGIN * spacing).flatten().nonzero()[:, 0].to(self.pixels.device)
         field = opacity_field(opacity).flatten().to(pixels.device)[pixels]
         gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
-        encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field)
+        encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field, bit_depth=self.plan.bit_depth)
         self.seconds["opacity"] += time.monotonic() - started
         self._started += time.monotonic() - started  # which is not the finish's time
 

@@ -11,11 +11,12 @@ from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.opacity import SLACK
 
 STEPS = 6
-"""Most steps; two or three are enough for 8 bits."""
-TOLERANCE = 1 / 2048
-"""Largest error at which the fit ends: an eighth of a level of 8 bits."""
+"""Most steps; two or three are enough for 8 bits, four or five for 16."""
+TOLERANCE = 0.125
+"""Largest error at which the fit ends, in levels."""
 
 
 @torch.no_grad()
@@ -25,6 +26,7 @@ def fit_opacities(
     num_neighbours: int,
     pixels: Int[Tensor, " m"],
     field: Float[Tensor, " m"],
+    bit_depth: int = 16,
 ) -> Float[Tensor, " n"]:
     """Opacities of Gaussians whose averages are a given field.
 
@@ -34,6 +36,7 @@ def fit_opacities(
         num_neighbours: How many Gaussians a pixel reads.
         pixels: Row-major indices of the pixels that are fitted, ascending.
         field: What they should have: opacity continued beyond 0 and 1, of which only the clamped part shows.
+        bit_depth: Bits of the opacity, whose levels are to be met.
     """
     assert gaussians.opacities is not None
     identity = Decoder(1, 1, hidden_layers=0).to(field.device)
@@ -41,9 +44,10 @@ def fit_opacities(
     identity.linear.bias.data.zero_()
     bands = PictureBands(plane, gaussians, num_neighbours, pixels)
     opacities, target, config = gaussians.opacities[:, None].clone(), field[:, None], FinishConfig()
+    tolerance, ends = TOLERANCE / (2**bit_depth - 1), (-SLACK, 1 + SLACK)
     for step in range(STEPS):
         bands.finish(opacities, identity, target, config.damping * config.damping_decay**step, config)
-        shown = bands.decode(opacities, identity).clamp(0, 1)
-        if float((shown - target.clamp(0, 1)).abs().max()) < TOLERANCE:
+        error = bands.decode(opacities, identity).clamp(*ends) - target.clamp(*ends)
+        if float(error.abs().max()) < tolerance:
             break
     return opacities[:, 0]

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.neighbours import Neighbours, padded, padded_matrices
+from gainer_ns.gaussians.neighbours import Neighbours, padded
 
 
 def gaussian_weights(
@@ -46,7 +46,7 @@ def gaussian_weights(
     k = neighbours.indices.shape[1]
     result = torch.empty_like(neighbours.squared_distances)
     kernels.launch(
-        kernels.weights_kernel(k),
+        kernels.weights_kernel(k, means.shape[1]),
         len(points),
         [
             *_points_and_gaussians(points, means, precisions),
@@ -80,7 +80,7 @@ def gaussian_mean(
     k, width = neighbours.indices.shape[1], features.shape[1]
     result = torch.empty(len(points), width, device=points.device)
     kernels.launch(
-        kernels.mean_kernel(k, width),
+        kernels.mean_kernel(k, means.shape[1], width),
         len(points),
         [
             *_points_and_gaussians(points, means, precisions),
@@ -96,9 +96,9 @@ def gaussian_mean(
 def _points_and_gaussians(points: Tensor, means: Tensor, precisions: Tensor) -> list[Typed | int]:
     """What every kernel that weighs neighbours begins with."""
     return [
-        Typed(padded(points), wp.vec3),
-        Typed(padded(means), wp.vec3),
-        Typed(padded_matrices(precisions), wp.mat33),
+        Typed(points.detach().float().contiguous(), kernels.vector(means.shape[1])),
+        Typed(means.detach().float().contiguous(), kernels.vector(means.shape[1])),
+        Typed(precisions.detach().float().contiguous(), kernels.matrix(means.shape[1], means.shape[1])),
         int(len(precisions) == 1),
     ]
 

@@ -121,28 +121,28 @@ def wall_distance(at: float, cells: int) -> float:
     return wp.min(inside, 1.0 - inside)
 
 
-@wp.func
-def nearest_one(
-    q: wp.vec3,
-    points: wp.array(dtype=wp.vec3),
-    cell_start: wp.array(dtype=wp.int32),
-    empty_rings: wp.array(dtype=wp.int32),
-    origin: wp.vec3,
-    cell: float,
-    shape: wp.vec3i,
-    radius: float,
-) -> int:
-    """Position, among the sorted points, of the nearest one within a radius; -1 where there is none."""
-    at = (q - origin) / cell
-    c = cell_of(q, origin, cell, shape)
-    wall = wp.min(
-        wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
-    )
-    best = radius * radius
-    found = int(-1)
-    last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
-    ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
-    while ring < last_ring:
+@functools.cache
+def anchor_kernel() -> wp.Kernel:
+    """For each query a point near it: the nearest of those in the first ring of cells that holds any."""
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def anchor(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
+        cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
+        empty_rings: wp.array(dtype=wp.int32),  # [cells]
+        origin: wp.vec3,
+        cell: float,
+        shape: wp.vec3i,
+        anchors: wp.array(dtype=wp.int32),  # out [m], positions among the sorted points
+    ):
+        i = first + wp.tid()
+        q = queries[i]
+        c = cell_of(q, origin, cell, shape)
+        ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
+        best = float(wp.inf)
+        found = int(0)
         for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
             for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
                 stride = int(1)  # only the shell of the cube: inner rows have two cells of it
@@ -159,18 +159,17 @@ def nearest_one(
                                 best = d2
                                 found = j
                     x += stride
-        reach = (float(ring) + wall - 1.0e-3) * cell  # every point nearer than this has been seen, despite rounding
-        if reach > 0.0 and reach * reach > best:
-            break
-        ring += 1
-    return found
+        anchors[i] = found
+
+    return anchor
 
 
 @functools.cache
-def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
+def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
     """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left.
 
-    Where the points were ``deformed``, distances are those before the deformation, as the nearest point of all tells.
+    Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query tells.
+    Where they are ``flat``, they lie in the plane z = 0.
     """
     floats = vector(k)
     ints = vector(k, wp.int32)
@@ -187,9 +186,9 @@ def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
         cell: float,
         shape: wp.vec3i,
         radius: float,  # before the deformation
-        inverse_jacobians: wp.array(dtype=wp.mat33),  # [n], sorted; empty where nothing is deformed
+        anchors: wp.array(dtype=wp.int32),  # [m], sorted points near the queries; empty where nothing is deformed
+        inverse_jacobians: wp.array(dtype=wp.mat33),  # [n], sorted; likewise
         stretches: wp.array(dtype=wp.float32),  # [n], sorted: the largest that each point saw; likewise
-        largest_stretch: float,
         indices: wp.array(dtype=ints),  # out [m], -1 where there is no neighbour
         squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
     ):
@@ -202,20 +201,16 @@ def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
             found[slot] = -1
         back = wp.mat33()
         stretch = float(1.0)
-        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
         if wp.static(deformed):
-            one = nearest_one(q, points, cell_start, empty_rings, origin, cell, shape, radius * largest_stretch)
-            if one >= 0:
-                back = inverse_jacobians[one]
-                stretch = stretches[one]
-            else:
-                last_ring = 0
+            back = inverse_jacobians[anchors[i]]
+            stretch = stretches[anchors[i]]
         at = (q - origin) / cell
         c = cell_of(q, origin, cell, shape)
         wall = wp.min(
             wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
         )
         limit = radius * radius  # squared distance beyond which nothing is of use
+        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
         ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
         while ring < last_ring:
             for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
@@ -229,9 +224,17 @@ def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
                             key = (z * shape[1] + y) * shape[0] + x
                             for j in range(cell_start[key], cell_start[key + 1]):
                                 d = points[j] - q
-                                if wp.static(deformed):
-                                    d = back * d
-                                d2 = wp.dot(d, d)
+                                d2 = float(0.0)
+                                if wp.static(flat and deformed):
+                                    u = back[0, 0] * d[0] + back[0, 1] * d[1]
+                                    v = back[1, 0] * d[0] + back[1, 1] * d[1]
+                                    d2 = u * u + v * v
+                                elif wp.static(flat):
+                                    d2 = d[0] * d[0] + d[1] * d[1]
+                                else:
+                                    if wp.static(deformed):
+                                        d = back * d
+                                    d2 = wp.dot(d, d)
                                 if d2 <= limit and d2 <= best[k - 1]:
                                     # Of equally near points the first in the caller's order counts as nearer: on a
                                     # lattice there are always some, and the choice must not depend on the cells.
@@ -259,16 +262,16 @@ def nearest_kernel(k: int, deformed: bool) -> wp.Kernel:
 
 
 @functools.cache
-def weights_of(k: int) -> Any:
+def weights_of(k: int, dimensions: int) -> Any:
     """Gaussian weights of the neighbours of a point, normalised to sum 1; a missing neighbour weighs 0."""
-    floats = vector(k)
-    ints = vector(k, wp.int32)
+    floats, ints = vector(k), vector(k, wp.int32)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
 
     @wp.func
     def weights(
-        q: wp.vec3,
-        means: wp.array(dtype=wp.vec3),  # [n]
-        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        q: place,
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
         ids: ints,
     ):
@@ -297,18 +300,17 @@ def weights_of(k: int) -> Any:
 
 
 @functools.cache
-def weights_kernel(k: int) -> wp.Kernel:
+def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
     """The weights of the neighbours of each point."""
-    weights = weights_of(k)
-    floats = vector(k)
-    ints = vector(k, wp.int32)
+    weights, floats, ints = weights_of(k, dimensions), vector(k), vector(k, wp.int32)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
     def all_weights(
         first: int,
-        queries: wp.array(dtype=wp.vec3),  # [m]
-        means: wp.array(dtype=wp.vec3),  # [n]
-        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        queries: wp.array(dtype=place),  # [m]
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
         indices: wp.array(dtype=ints),  # [m]
         result: wp.array(dtype=floats),  # out [m]
@@ -320,18 +322,17 @@ def weights_kernel(k: int) -> wp.Kernel:
 
 
 @functools.cache
-def mean_kernel(k: int, width: int) -> wp.Kernel:
+def mean_kernel(k: int, dimensions: int, width: int) -> wp.Kernel:
     """The weighted mean of the neighbours' features at each point; 0 where there is no neighbour."""
-    weights = weights_of(k)
-    ints = vector(k, wp.int32)
-    wide = vector(width)
+    weights, ints, wide = weights_of(k, dimensions), vector(k, wp.int32), vector(width)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
     def mean(
         first: int,
-        queries: wp.array(dtype=wp.vec3),  # [m]
-        means: wp.array(dtype=wp.vec3),  # [n]
-        precisions: wp.array(dtype=wp.mat33),  # [n], or [1] when all share one
+        queries: wp.array(dtype=place),  # [m]
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
         indices: wp.array(dtype=ints),  # [m]
         features: wp.array(dtype=wide),  # [n]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.ndimage
 import torch
 import warp as wp
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
 from gainer_ns.gaussians import kernels
@@ -19,6 +18,10 @@ POINTS_PER_CELL = 1.5
 """How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
 SAMPLED_MEANS = 1 << 16
 """How many means tell where the bulk of them is."""
+LARGEST_COUNT = 1 << 12
+"""How many parts of their box are looked at, at most, to see which of them hold means."""
+LEAST_SHARE = 0.2
+"""Boxes that are emptier than this count as so full, which bounds the number of cells."""
 
 
 class Neighbours(NamedTuple):
@@ -44,8 +47,8 @@ class NeighbourIndex:
     Cells are sized by the bulk of the means; those far outside belong to the cells of the border, which keeps the grid
     small and every answer exact.
 
-    Where the means were moved by a deformation, near is what was near before it: to a point, distances are measured by
-    the inverse Jacobian of the mean that is nearest to it now. So a stretched set has as many neighbours as before.
+    Where the means were moved by a deformation, near is what was near before it: from a point, distances are measured
+    by the inverse Jacobian of a mean close to it, its anchor. So a stretched set has as many neighbours as before.
 
     Args:
         means: [n, 2] or [n, 3], finite.
@@ -73,14 +76,12 @@ class NeighbourIndex:
         self._order = order.int()
         self._inverse_jacobians = points.new_zeros(0, 3, 3)
         self._stretches = points.new_zeros(0)
-        self._largest_stretch = 1.0
         self._deformed = inverse_jacobians is not None and self.count > 0
         if inverse_jacobians is not None and self._deformed:
             smallest, _ = singular_range(inverse_jacobians)
             stretches = (1 / smallest.clamp(min=1e-12)).expand(self.count)
             self._inverse_jacobians = padded_matrices(inverse_jacobians).expand(self.count, 3, 3)[order].contiguous()
             self._stretches = stretches[order].contiguous()
-            self._largest_stretch = float(stretches.max())
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:
         """The ``k`` nearest means of each point within the radius, nearest first.
@@ -93,22 +94,19 @@ class NeighbourIndex:
             raise ValueError(f"points in {points.shape[-1]}D, means in {self.dimensions}D")
         indices = torch.empty(len(points), k, dtype=torch.int32, device=self.device)
         squared = torch.empty(len(points), k, device=self.device)
+        queries = padded(points)
         kernels.launch(
-            kernels.nearest_kernel(k, self._deformed),
+            kernels.nearest_kernel(k, self._deformed, self.dimensions == 2),
             len(points),
             [
-                Typed(padded(points), wp.vec3),
+                Typed(queries, wp.vec3),
                 Typed(self._points, wp.vec3),
                 Typed(self._order, wp.int32),
-                Typed(self._cell_start, wp.int32),
-                Typed(self._empty_rings, wp.int32),
-                wp.vec3(*self._origin),
-                self._cell,
-                wp.vec3i(*self._shape),
+                *self._cells(),
                 self.radius,
+                Typed(self._anchors(queries), wp.int32),
                 Typed(self._inverse_jacobians, wp.mat33),
                 Typed(self._stretches, wp.float32),
-                self._largest_stretch,
                 Typed(indices, kernels.vector(k, wp.int32)),
                 Typed(squared, kernels.vector(k)),
             ],
@@ -116,13 +114,33 @@ class NeighbourIndex:
         )
         return Neighbours(indices, squared)
 
+    def anchors(self, points: Float[Tensor, "m d"]) -> Int64[Tensor, " m"]:
+        """The mean near each point whose inverse Jacobian tells what is near; of an index over deformed means."""
+        return self._order[self._anchors(padded(points)).long()].long()
+
+    def _anchors(self, queries: Float[Tensor, "m 3"]) -> Int32[Tensor, " m"]:
+        """The same, as positions among the sorted means; empty where nothing is deformed."""
+        if not self._deformed:
+            return queries.new_empty(0, dtype=torch.int32)
+        found = torch.empty(len(queries), dtype=torch.int32, device=self.device)
+        inputs = [Typed(queries, wp.vec3), Typed(self._points, wp.vec3), *self._cells(), Typed(found, wp.int32)]
+        kernels.launch(kernels.anchor_kernel(), len(queries), inputs, self.device)
+        return found
+
+    def _cells(self) -> list[Any]:
+        """The cell grid, as kernels take it."""
+        rings = [Typed(self._cell_start, wp.int32), Typed(self._empty_rings, wp.int32)]
+        return [*rings, wp.vec3(*self._origin), self._cell, wp.vec3i(*self._shape)]
+
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
         """How many rings of cells around each cell hold no mean: where a search may begin."""
+        from scipy import ndimage  # here, so that importing this module stays light
+
         filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)
         else:
-            rings = np.asarray(scipy.ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
+            rings = np.asarray(ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
         return torch.from_numpy(rings.reshape(-1)).to(self.device)
 
 
@@ -151,9 +169,21 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
     low, extent = low - 0.01 * extent, 1.02 * extent
     # The sides that fill cells as wished where the means lie along a line, on a surface, in a volume. The largest is
     # right: in more dimensions a thin axis would count for less than one cell, in fewer a thick one for only one.
-    volumes = extent.sort(descending=True).values.cumprod(dim=0).tolist()
-    cell = max((volume * POINTS_PER_CELL / count) ** (1 / (axes + 1)) for axes, volume in enumerate(volumes))
+    volumes = extent.sort(descending=True).values.cumprod(dim=0) * _filled_share(sample, low, extent)
+    cell = max((volume * POINTS_PER_CELL / count) ** (1 / (axes + 1)) for axes, volume in enumerate(volumes.tolist()))
     if cell <= 0:
         return [*low.tolist(), 0.0][:3], 1.0, [1] * 3
     shape = (extent / cell).ceil().long().clamp(min=1).tolist()
     return [*low.tolist(), 0.0][:3], cell, [*shape, 1][:3]
+
+
+def _filled_share(sample: Float[Tensor, "n d"], low: Float[Tensor, " d"], extent: Float[Tensor, " d"]) -> float:
+    """Which share of a box the means are spread over: little of it where they were turned or bent."""
+    dimensions = sample.shape[1]
+    bins = int(min(len(sample) / 16, LARGEST_COUNT) ** (1 / dimensions))  # so many that none is empty by chance
+    if bins < 2:
+        return 1.0
+    place = ((sample - low) / extent.clamp(min=1e-300) * bins).long()
+    place = place[((place >= 0) & (place < bins)).all(dim=1)]
+    key = (place * torch.tensor([bins**axis for axis in range(dimensions)], device=place.device)).sum(dim=1)
+    return max(len(key.unique()) / bins**dimensions, LEAST_SHARE)

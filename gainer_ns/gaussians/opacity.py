@@ -7,13 +7,14 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from torch import Tensor
 
 MARGIN = 3.0
 """How far around what shows, in pixels, there are Gaussians: the first of them are read at its edge."""
 MAX_DISTANCE = 3.0
 """From how many pixels beyond an edge on the continued opacity changes no further."""
+SLACK = 1 / 256
+"""How far below 0 what is clear lies at least, and above 1 what is solid: nearly met, they still are exactly that."""
 FALL = 0.25
 """How fast, beyond what it continues, it falls outside: where no Gaussian is, the outermost ones are read."""
 
@@ -29,7 +30,7 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     outside, inside = _beyond(alpha), _beyond(1 - alpha)
     distance = _distance(alpha <= 0) if (alpha > 0).any() else np.full_like(alpha, MAX_DISTANCE)
     fall = FALL * (np.clip(distance, 1, MAX_DISTANCE) - 1) ** 2
-    field = np.where(alpha <= 0, -outside - fall, np.where(alpha >= 1, 1 + inside, alpha))
+    field = np.where(alpha <= 0, -SLACK - outside - fall, np.where(alpha >= 1, 1 + SLACK + inside, alpha))
     return torch.from_numpy(field).to(opacity)
 
 
@@ -39,6 +40,8 @@ def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         return np.full_like(alpha, MAX_DISTANCE)
     distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
     size = 2 * math.ceil(MAX_DISTANCE) + 1
+    from scipy import ndimage  # here and below, so that importing this module stays light
+
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
     return steepness * (np.clip(distance, 1, MAX_DISTANCE) - 1)
 
@@ -58,10 +61,14 @@ def nearest_shown(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Of each pixel of a mask from the nearest pixel outside of it; 0 outside."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.distance_transform_edt(mask))
 
 
 def _nearest(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "2 h w"]:
     """Row and column of the pixel outside of a mask that is nearest to each pixel."""
+    from scipy import ndimage
+
     found = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     return np.asarray(found, np.int64)

@@ -14,17 +14,16 @@ def nearest(
     means: Float[Tensor, "n d"],
     k: int,
     radius: float,
-    inverse_jacobians: Float[Tensor, "n d d"] | None = None,
+    inverse_jacobians: Float[Tensor, "m d d"] | None = None,
 ) -> Neighbours:
     """The ``k`` nearest means of each point within the radius, by looking at all of them.
 
-    Where they were deformed, distances are those before it, by the inverse Jacobian of the mean that is nearest now.
+    Where they were deformed, distances are those before it, by an inverse Jacobian for each point.
     """
     offsets = points[:, None] - means[None]
     squared = offsets.square().sum(dim=-1)
     if inverse_jacobians is not None:
-        back = inverse_jacobians[squared.argmin(dim=1)]
-        squared = torch.einsum("mij,mnj->mni", back, offsets).square().sum(dim=-1)
+        squared = torch.einsum("mij,mnj->mni", inverse_jacobians, offsets).square().sum(dim=-1)
     squared = torch.nn.functional.pad(squared, (0, max(0, k - len(means))), value=torch.inf)
     squared, indices = squared.sort(dim=1, stable=True)
     squared, indices = squared[:, :k], indices[:, :k]

@@ -148,10 +148,10 @@ class BakedPicture:
 def _joined(parts: Sequence[tuple[int, Drawn]]) -> Drawn:
     """Means over the samples of all parts, each of which is a mean over so many rows of them."""
     total = sum(rows for rows, _ in parts)
-    alpha = sum(rows * drawn.alpha for rows, drawn in parts) / total
-    rgb = sum(rows * drawn.rgb * drawn.alpha for rows, drawn in parts) / total
+    alpha = torch.stack([rows * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
+    rgb = torch.stack([rows * drawn.rgb * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
     squeeze = torch.stack([drawn.squeeze for _, drawn in parts]).amax(dim=0)
-    return Drawn(rgb / alpha.clamp(min=1e-6), alpha, squeeze)
+    return Drawn(rgb / alpha.clamp(min=1e-20), alpha, squeeze)
 
 
 def _behind(front: Drawn, back: Drawn, where: Int[Tensor, " b"]) -> Drawn:
@@ -159,7 +159,7 @@ def _behind(front: Drawn, back: Drawn, where: Int[Tensor, " b"]) -> Drawn:
     before, alpha = front.rgb[where], front.alpha[where]
     shows = (1 - alpha) * back.alpha
     total = alpha + shows
-    mixed = (before * alpha + back.rgb * shows) / total.clamp(min=1e-6)
+    mixed = (before * alpha + back.rgb * shows) / total.clamp(min=1e-20)
     squeeze = torch.where(shows > 0, torch.maximum(front.squeeze[where], back.squeeze), front.squeeze[where])
     parts = zip(front, (mixed * (total > 0), total, squeeze), strict=True)
     return Drawn(*(whole.index_copy(0, where, part) for whole, part in parts))

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
-from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.placement import lattice, lattice_size
+from gainer_ns.rendering.layer_storage import Bits, layer_from, layer_tensors, whole_number
 from gainer_ns.rendering.plane import BakedPicture
 
 FORMAT = "gainer-picture"
-VERSION = 1
-Bits = Literal[32, 16, 8]
+VERSION = 2
 MAX_FEATURES = 1024
 """The longest feature that is read: a kernel is compiled for every length."""
 
@@ -34,48 +28,38 @@ MAX_FEATURES = 1024
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     """A baked picture as the bytes of a safetensors file.
 
+    Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
+    share is stored once: ``decoder.0.linear.weight``.
+
     Args:
         picture: What to store.
         bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
-            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`).
+            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`). Layers that
+            were deformed have 16 where 8 are wanted.
 
     Raises:
-        GainerError: If half floats cannot hold it.
+        GainerError: If so many bits cannot hold it.
     """
-    gaussians, plane, decoder = picture.gaussians, picture.plane, picture.decoder
-    tensors: dict[str, Tensor] = {f"decoder.{name}": value for name, value in decoder.state_dict().items()}
-    if bits == 32:
-        tensors["covariances"] = _relative(gaussians.covariances, plane)
-        tensors["features"] = gaussians.features
-    else:
-        try:
-            tensors["covariance_factors"] = _factors(_relative(gaussians.covariances, plane)).half()
-        except ValueError as error:
-            raise GainerError(f"{error}; store it in 32 bits, or undo the edit that made it") from error
-    if bits == 16:
-        tensors["features"] = gaussians.features.half()
-    if bits == 8:
-        levels = quantised(_bands(picture), gaussians.features, decoder)
-        tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
+    decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
+    tensors: dict[str, Tensor] = {}
+    for number, decoder in enumerate(decoders):
+        tensors |= _prefixed(f"decoder.{number}.", decoder.state_dict())
+    layers = []
+    for number, layer in enumerate(picture.layers):
+        header, parts = layer_tensors(layer, picture, bits)
+        layers.append(header | {"decoder": next(i for i, one in enumerate(decoders) if one is layer.decoder)})
+        tensors |= _prefixed(f"{number}.", parts)
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise GainerError(f"the picture holds numbers that {bits} bits cannot; store it in 32 bits")
-    density = len(gaussians) / plane.pixels
-    on_lattice = _is_lattice(gaussians.means, plane, density)
-    if not on_lattice:
-        tensors["means"] = gaussians.means
+        remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
+        raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "width": plane.width,
-        "height": plane.height,
+        "width": picture.plane.width,
+        "height": picture.plane.height,
         "bit_depth": picture.bit_depth,
-        "num_neighbours": picture.num_neighbours,
-        "radius": gaussians.radius,
-        "coverage": picture.coverage if math.isfinite(picture.coverage) else None,
-        "hidden_layers": decoder.hidden_layers,
-        "hidden_dim": decoder.hidden_dim,
-        "lattice_density": density if on_lattice else None,
-        "bits": bits,
+        "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
+        "layers": layers,
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
@@ -120,106 +104,38 @@ def load_picture(path: Path) -> BakedPicture:
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
     """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
-    plane = ImagePlane(_whole(header["width"], 2**31), _whole(header["height"], 2**31))
-    features = _features(header["bits"], tensors)
-    if header["lattice_density"] is not None:
-        density = float(header["lattice_density"])
-        if not (density > 0 and math.prod(lattice_size(plane, density)) == len(features)):
-            raise ValueError("the header does not fit the features")
-        means = lattice(plane, density)
-    else:
-        means = tensors["means"].float()
-    whole = header["bits"] == 32
-    relative = tensors["covariances"].float() if whole else _from_factors(tensors["covariance_factors"])
-    _factors(relative)  # refuses what is no covariance
-    covariances = _relative(relative, plane, inverse=True)
-    gaussians = GaussianSet(means, covariances, features, float(header["radius"]))
-    decoder = _decoder(header, tensors, features.shape[1])
-    coverage = math.inf if header["coverage"] is None else float(header["coverage"])
-    if gaussians.dimensions != 2:
-        raise ValueError("its Gaussians do not lie on a plane")
-    if not (gaussians.radius > 0 and coverage > 0 and header["bit_depth"] in (8, 16)):
-        raise ValueError("its radius, coverage or bit depth makes no sense")
-    parts = means, covariances, features, gaussians.precisions, *decoder.state_dict().values()
-    if not all(bool(part.isfinite().all()) for part in parts):
-        raise ValueError("it holds numbers that are not finite")
-    neighbours = _whole(header["num_neighbours"], MAX_NEIGHBOURS)
-    return BakedPicture(plane, gaussians, decoder, neighbours, coverage, int(header["bit_depth"]))
+    plane = ImagePlane(whole_number(header["width"], 2**31), whole_number(header["height"], 2**31))
+    if header["bit_depth"] not in (8, 16):
+        raise ValueError("its bit depth makes no sense")
+    if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
+        raise ValueError("it has no layers")
+    decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
+    layers = (
+        layer_from(one, _below(f"{number}.", tensors), decoders, plane) for number, one in enumerate(header["layers"])
+    )
+    return BakedPicture(plane, tuple(layers), header["bit_depth"])
 
 
-def _features(bits: int, tensors: dict[str, Tensor]) -> Float[Tensor, "n f"]:
-    if bits == 8:
-        stored = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"])
-        if stored.levels.dtype != torch.uint8 or not stored.levels.shape[1:] == stored.low.shape == stored.step.shape:
-            raise ValueError("its levels do not fit together")
-        features = stored.features()
-    elif bits in (16, 32):
-        features = tensors["features"].float()
-    else:
-        raise ValueError(f"{bits!r} bits are not known")
-    if features.dim() != 2:
-        raise ValueError("its features are no table")
-    return features
-
-
-def _decoder(header: dict[str, Any], tensors: dict[str, Tensor], feature_dim: int) -> Decoder:
-    """The decoder; nothing is allocated for it but what the file really holds."""
-    weights = {name.removeprefix("decoder."): value for name, value in tensors.items() if name.startswith("decoder.")}
+def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:
+    """A decoder; nothing is allocated for it but what the file really holds."""
     hidden_layers, hidden_dim = int(header["hidden_layers"]), int(header["hidden_dim"])
-    if not (hidden_layers <= len(weights) and _whole(feature_dim, MAX_FEATURES)):
-        raise ValueError("the decoder does not fit the features")
+    feature_dim = whole_number(weights["linear.weight"].shape[-1], MAX_FEATURES)
+    if hidden_layers > len(weights):
+        raise ValueError("a decoder does not fit its layers")
     with torch.device("meta"):
         decoder = Decoder(feature_dim, hidden_layers=hidden_layers, hidden_dim=hidden_dim)
     decoder.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+    if not all(bool(value.isfinite().all()) for value in decoder.state_dict().values()):
+        raise ValueError("it holds numbers that are not finite")
     return decoder.eval()
 
 
-def _whole(value: Any, largest: int) -> int:
-    """A whole number from 1 to the largest."""
-    if not 1 <= int(value) <= largest:
-        raise ValueError(f"{value} is not between 1 and {largest}")
-    return int(value)
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in tensors.items()}
 
 
-def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:
-    """Covariances in square pixels, which half floats can hold, or back."""
-    square_pixel = plane.pixel_size**2
-    return covariances * square_pixel if inverse else covariances / square_pixel
-
-
-def _factors(covariances: Float[Tensor, "s 2 2"]) -> Float[Tensor, "s 3"]:
-    """Cholesky factors of covariances: rounded to half floats, they still are factors of covariances.
-
-    Raises:
-        ValueError: If one is not positive definite.
-    """
-    lower, failed = torch.linalg.cholesky_ex(covariances.double())
-    if bool(failed.any()):
-        raise ValueError("a covariance of the picture is not positive definite, or not finite")
-    rows, columns = torch.tril_indices(2, 2)
-    return lower[:, rows, columns].float()
-
-
-def _from_factors(factors: Float[Tensor, "s 3"]) -> Float[Tensor, "s 2 2"]:
-    lower = torch.zeros(len(factors), 2, 2, dtype=torch.float64)
-    rows, columns = torch.tril_indices(2, 2)
-    lower[:, rows, columns] = factors.double()
-    return (lower @ lower.mT).float()
-
-
-def _is_lattice(means: Float[Tensor, "n 2"], plane: ImagePlane, density: float) -> bool:
-    expected = lattice(plane, density)
-    return means.shape == expected.shape and torch.equal(means.cpu(), expected)
-
-
-def _bands(picture: BakedPicture) -> PictureBands:
-    """The pixels that the picture covers."""
-    gaussians = picture.gaussians
-    pixels = torch.arange(picture.plane.pixels, device=gaussians.means.device)
-    if math.isfinite(picture.coverage):
-        nearest = picture.index.query(picture.plane.pixel_centres(pixels), 1).squared_distances[:, 0]
-        pixels = pixels[nearest <= picture.coverage**2]
-    return PictureBands(picture.plane, gaussians, picture.num_neighbours, pixels)
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _first_line(error: Exception) -> str:

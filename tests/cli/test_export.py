@@ -36,7 +36,7 @@ def test_the_file_draws_the_picture_of_the_run(
     for scale in (1.0, 2.0):
         error = (file.raster(scale)[0] - run.raster(scale)[0]).double().square().mean()
         assert -10 * torch.log10(error) > least
-    assert file.bit_depth == run.bit_depth and file.coverage == run.coverage
+    assert file.bit_depth == run.bit_depth and file.only_layer.half_extent == run.only_layer.half_extent
 
 
 def test_fewer_bits_make_smaller_files(exported: dict[int, Path]) -> None:
@@ -105,7 +105,10 @@ def tampered(source: Path, path: Path, header: dict[str, Any], tensors: dict[str
     """A copy of an exported file with parts of its header and tensors replaced, or removed where None."""
     with safe_open(source, framework="pt") as file:
         metadata, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    known = json.loads(metadata["header"]) | header
+    known = json.loads(metadata["header"])
+    for key, value in header.items():
+        (place,) = [place for place in (known, *known["layers"], *known["decoders"]) if key in place]
+        place[key] = value
     metadata["header"] = json.dumps(known)
     parts |= tensors  # type: ignore[arg-type]
     save_file({name: part for name, part in parts.items() if part is not None}, path, metadata)
@@ -118,8 +121,12 @@ HEADERS: list[dict[str, Any]] = [
     {"width": 10**30},
     {"width": "wide"},
     {"height": 65},
-    {"lattice_density": 1e12},
-    {"lattice_density": float("nan")},
+    {"lattice": [1e12, 1e12]},
+    {"lattice": [96, float("nan")]},
+    {"layers": []},
+    {"layers": [{}]},
+    {"decoders": []},
+    {"decoder": 1},
     {"num_neighbours": 0},
     {"num_neighbours": 10**9},
     {"num_neighbours": float("inf")},
@@ -129,7 +136,7 @@ HEADERS: list[dict[str, Any]] = [
     {"hidden_dim": -1},
     {"radius": float("nan")},
     {"radius": -1},
-    {"coverage": float("nan")},
+    {"half_extent": [float("nan"), 0.5]},
     {"bit_depth": 7},
     {"bits": 8},
     {"bits": None, "width": None},
@@ -147,17 +154,17 @@ def test_a_hostile_header_is_refused(
 @pytest.mark.parametrize(
     ("name", "tensor"),
     [
-        ("features", None),
-        ("features", torch.zeros(3)),
-        ("features", torch.full((6144, 8), torch.inf)),
-        ("features", torch.zeros(6144, 3000)),
-        ("features", torch.zeros(0, 8)),
-        ("covariances", torch.zeros(1, 2, 2)),
-        ("covariances", torch.ones(5, 2, 2)),
-        ("decoder.linear.weight", None),
-        ("decoder.linear.weight", torch.zeros(4, 8)),
-        ("decoder.linear.bias", torch.full((3,), torch.nan)),
-        ("decoder.more", torch.zeros(3)),
+        ("0.features", None),
+        ("0.features", torch.zeros(3)),
+        ("0.features", torch.full((6144, 8), torch.inf)),
+        ("0.features", torch.zeros(6144, 3000)),
+        ("0.features", torch.zeros(0, 8)),
+        ("0.covariances", torch.zeros(1, 2, 2)),
+        ("0.covariances", torch.ones(5, 2, 2)),
+        ("decoder.0.linear.weight", None),
+        ("decoder.0.linear.weight", torch.zeros(4, 8)),
+        ("decoder.0.linear.bias", torch.full((3,), torch.nan)),
+        ("decoder.0.more", torch.zeros(3)),
     ],
 )
 def test_hostile_tensors_are_refused(

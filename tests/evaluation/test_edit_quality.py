@@ -1,185 +1,112 @@
-"""Reading off the grid: the probes' directions, the spline, and what other interpolations reach against it."""
+"""Edited pictures against the spline of their source, on a real fit: known answers, what counts, and the command."""
 
+import json
 import math
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import ndimage
 
 from gainer_ns.errors import GainerError
-from gainer_ns.evaluation.edit_quality import (
-    PROBES,
-    Probe,
-    half_pixel_shift,
-    off_grid_psnr,
-    pixel_centres,
-    rotation,
-    spline_reference,
-    warp,
-    zoom,
-)
+from gainer_ns.evaluation.edit_quality import EditScore, edit_quality, edited_pixels, main, quality_table
+from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
+from gainer_ns.evaluation.sources import fitted_source
+from gainer_ns.image.image_io import Picture, read_picture
+from gainer_ns.image.loading import load_baked
+from gainer_ns.rendering.plane import BakedPicture
 
-LADDER = [
-    [27.43, 32.30, 31.68, 32.78],  # nearest pixel
-    [38.13, 40.55, 40.24, 41.19],  # bilinear
-    [50.73, 51.33, 51.04, 51.96],  # bicubic convolution
-    [50.75, 53.88, 54.21, 54.63],  # quintic spline
-]
-"""dB against the cubic spline on the photo for each of PROBES, from the worst interpolation to the best."""
+WHOLE_PIXEL = KnownEdit({"move": {"by": [1.0, 0.0]}}, lambda points: points - np.array([1.0, 0.0]))
+NOTHING = KnownEdit({"move": {"by": [0.0, 0.0]}}, lambda points: points)
 
 
 @pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    """A 96 x 128 crop of a face and a space suit."""
-    from skimage.data import astronaut
-
-    return astronaut()[60:156, 160:288] / 255
+def baked(fitted_run: Path) -> BakedPicture:
+    return load_baked(fitted_run, "cpu")
 
 
-def ramp(width: int, height: int) -> np.ndarray:
-    """Red is x, green is y, blue is constant, in px / 100."""
-    centres = pixel_centres(width, height)
-    return np.concatenate([centres, np.full_like(centres[..., :1], 50.0)], axis=-1) / 100
+@pytest.fixture(scope="module")
+def source(photo: Path) -> Picture:
+    return read_picture(photo)
 
 
-def test_centres_are_at_half() -> None:
-    assert pixel_centres(3, 2).tolist() == [[[0.5, 0.5], [1.5, 0.5], [2.5, 0.5]], [[0.5, 1.5], [1.5, 1.5], [2.5, 1.5]]]
+def test_every_edit_is_better_than_bilinear_by_far(baked: BakedPicture, source: Picture) -> None:
+    scores = edit_quality(baked, source.colours())
+    assert list(scores) == list(known_edits(96, 64))
+    for name, score in scores.items():
+        assert score.psnr > 55, name
+        if name != "rotate 90":  # which takes pixels to pixels
+            assert score.psnr > score.psnr_bilinear + 15, name
 
 
-@pytest.mark.parametrize("probe", [*PROBES.values(), lambda w, h: pixel_centres(w, h) + [0.25, -0.4]])
-def test_a_ramp_is_read_where_it_is_asked_for(probe: Probe) -> None:
-    coordinates = probe(80, 70)
-    inside = ((coordinates > 22) & (coordinates < np.array([80, 70]) - 22)).all(-1)  # the mirrored edge fades as .27^px
-    read = spline_reference(ramp(80, 70), coordinates)[inside]
-    assert inside.sum() > 500
-    assert np.abs(read[:, :2] - coordinates[inside] / 100).max() < 1e-12
-    assert np.abs(read[:, 2] - 0.5).max() < 1e-12
+def test_whole_pixels_are_exact_for_bilinear_and_good_for_the_fit(baked: BakedPicture, source: Picture) -> None:
+    scores = edit_quality(baked, source.colours(), edits={"nothing": NOTHING, "pixel": WHOLE_PIXEL})
+    for score in scores.values():
+        assert score.psnr > 80 and score.psnr_bilinear > 200
+        assert score.pixels == (96 - 12) * (64 - 12)
 
 
-def test_a_shift_moves_the_picture_right_and_down() -> None:
-    picture = np.zeros((8, 8, 1))
-    picture[2, 5] = 1.0
-    moved = spline_reference(picture, half_pixel_shift(8, 8) - 0.5)  # a whole pixel
-    assert np.argwhere(moved[..., 0] > 0.5).tolist() == [[3, 6]]
-    assert np.array_equal(half_pixel_shift(4, 3)[1, 2], [2.0, 1.0])
+def test_an_edit_the_wrong_way_is_found_out(baked: BakedPicture, source: Picture) -> None:
+    wrong = {
+        "move": KnownEdit({"move": {"by": [1.0, 0.0]}}, lambda points: points + np.array([1.0, 0.0])),
+        "turn": KnownEdit({"rotate": {"degrees": -15.0}}, known_edits(96, 64)["rotate 15"].back),
+    }
+    assert all(score.psnr < 30 for score in edit_quality(baked, source.colours(), edits=wrong).values())
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(2, 12), st.integers(-4, 5), st.integers(0, 2**31))
-def test_quarter_turns_are_those_of_numpy(side: int, turns: int, seed: int) -> None:
-    picture = np.random.default_rng(seed).random((side, side, 3))
-    turned = spline_reference(picture, rotation(side, side, degrees=90 * turns))
-    assert np.abs(turned - np.rot90(picture, turns)).max() < 1e-10
+def test_holes_are_errors(baked: BakedPicture, source: Picture) -> None:
+    cut = KnownEdit({"cut": {"line": [[48.0, -10.0], [48.0, 80.0]], "gap": 4.0}}, lambda points: points)
+    found = edited_pixels(baked, source.colours(), None, cut)
+    assert found.edited[32, 46:50].max() == 0 < found.reference[32, 46:50].min()
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(2, 12), st.integers(2, 12), st.integers(0, 2**31))
-def test_a_spline_goes_through_every_pixel(width: int, height: int, seed: int) -> None:
-    picture = np.random.default_rng(seed).random((height, width, 3))
-    half_turn = spline_reference(picture, rotation(width, height, degrees=180))
-    assert np.abs(spline_reference(picture, zoom(width, height, factor=1.0)) - picture).max() < 1e-10
-    assert np.abs(half_turn - picture[::-1, ::-1]).max() < 1e-10
+def test_only_what_is_opaque_counts(baked: BakedPicture, source: Picture) -> None:
+    opacity = np.ones((64, 96), np.float32)
+    opacity[:, 48:] = 0.999
+    counted = edited_pixels(baked, source.colours(), opacity, NOTHING).counted
+    assert counted[:, 42:].sum() == 0 and counted[6:-6, 6:42].all()
+    with pytest.raises(GainerError, match="nothing: nothing lies 6 px inside"):
+        edit_quality(baked, source.colours(), 0 * opacity, edits={"nothing": NOTHING})
 
 
-def test_a_spline_is_the_same_for_a_list_of_points() -> None:
-    picture = np.random.default_rng(0).random((9, 7, 3)).astype(np.float32)
-    points = warp(7, 9, amplitude=1.0)
-    read = spline_reference(picture, points)
-    assert read.shape == (9, 7, 3) and read.dtype == np.float64
-    assert np.array_equal(spline_reference(picture, points.reshape(-1, 2)), read.reshape(-1, 3))
+def test_another_source_is_refused(baked: BakedPicture, source: Picture) -> None:
+    with pytest.raises(GainerError, match="95 x 64 pixels, the fitted picture 96 x 64"):
+        edit_quality(baked, source.colours()[:, 1:])
 
 
-def test_zoom_enlarges_about_the_centre() -> None:
-    assert np.allclose(zoom(6, 4, factor=2.0)[0, 0], [1.75, 1.25])
-    assert np.allclose(zoom(7, 5)[2, 3], [3.5, 2.5])
-    with pytest.raises(GainerError, match="positive"):
-        zoom(4, 4, factor=0.0)
+def test_a_table_of_several_pictures_has_mean_and_worst() -> None:
+    one, two = {"turn": EditScore(50.0, 30.0, 9)}, {"turn": EditScore(60.0, 36.0, 9)}
+    assert quality_table([one]).splitlines()[-1] == "| turn | 50.00 | 30.00 |"
+    assert quality_table([one, two]).splitlines()[-1] == "| turn | 55.00 | 50.00 | 33.00 | 30.00 |"
+    assert "exact" in quality_table([{"turn": EditScore(math.inf, 30.0, 9)}])
 
 
-def test_rotation_keeps_distances_and_turns_counter_clockwise() -> None:
-    moved = rotation(101, 51, degrees=15)
-    offset = np.linalg.norm(pixel_centres(101, 51) - [50.5, 25.5], axis=-1)
-    assert np.allclose(np.linalg.norm(moved - [50.5, 25.5], axis=-1), offset)
-    # What is seen 10 px right of the centre comes from 15 degrees clockwise of there, which is below it: y is down.
-    assert np.allclose(moved[25, 60] - [50.5, 25.5], [10 * math.cos(math.pi / 12), 10 * math.sin(math.pi / 12)])
+def test_the_command_measures_runs(fitted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--load-config", str(fitted_run), str(fitted_run), "--output", str(tmp_path / "new")])
+    table = (tmp_path / "new/edit_quality.md").read_text("utf8")
+    assert table in capsys.readouterr().out
+    assert [row.split(" | ")[0] for row in table.splitlines()[2:]] == [f"| {name}" for name in known_edits(9, 9)]
+    lines = [json.loads(line) for line in (tmp_path / "new/edit_quality.jsonl").read_text("utf8").splitlines()]
+    assert lines[0] == {"config": str(fitted_run), "edits": lines[0]["edits"]} and len(lines) == 1
+    assert set(lines[0]["edits"]["bend 40"]) == set(EditScore._fields)
 
 
-def test_warp_is_smooth_and_does_not_fold() -> None:
-    moved = warp(120, 90)
-    assert np.abs(moved - pixel_centres(120, 90)).max() == pytest.approx(3.0, abs=0.02)
-    along_x, along_y = np.diff(moved, axis=1)[:-1], np.diff(moved, axis=0)[:, :-1]
-    area = along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]
-    assert 0.8 < area.min() < area.max() < 1.2
+def test_what_the_command_cannot_do_it_says(fitted_run: Path, photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(GainerError, match="one source for 2 runs"):
+        main(["--load-config", str(fitted_run), str(fitted_run), "--source", str(photo)])
+    with pytest.raises(GainerError, match=r"none.yml: there is no such file"):
+        main(["--load-config", str(tmp_path / "none.yml"), "--output", str(tmp_path / "new")])
+    assert not (tmp_path / "new").exists()
 
 
-def test_the_spline_itself_is_perfect(photo: np.ndarray) -> None:
-    found = off_grid_psnr(lambda points: spline_reference(photo, points), photo)
-    assert list(found) == ["half_pixel_shift", "rotation", "zoom", "warp"]
-    assert all(decibels > 250 for decibels in found.values())
-
-
-def interpolated(photo: np.ndarray, order: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Another interpolation of the photo by scipy: 0 nearest, 1 bilinear, 5 quintic spline."""
-
-    def sample(points: np.ndarray) -> np.ndarray:
-        place = points[:, ::-1].T - 0.5
-        return np.stack([ndimage.map_coordinates(photo[..., c], place, order=order) for c in range(3)], axis=-1)
-
-    return sample
-
-
-def bicubic(photo: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Torch's bicubic interpolation, whose corners (not centres) are at -1 and 1."""
-    image = torch.from_numpy(photo).permute(2, 0, 1)[None]
-    size = np.array([photo.shape[1], photo.shape[0]])
-
-    def sample(points: np.ndarray) -> np.ndarray:
-        grid = torch.from_numpy(points / size * 2 - 1)[None, None]
-        read = torch.nn.functional.grid_sample(image, grid, mode="bicubic", align_corners=False)
-        return read[0, :, 0].T.numpy()
-
-    return sample
-
-
-def test_better_interpolations_are_nearer(photo: np.ndarray) -> None:
-    samples = [interpolated(photo, 0), interpolated(photo, 1), bicubic(photo), interpolated(photo, 5)]
-    for sample, expected in zip(samples, LADDER, strict=True):
-        assert list(off_grid_psnr(sample, photo).values()) == pytest.approx(expected, abs=0.05)
-
-
-def test_noise_of_known_size_is_measured(photo: np.ndarray) -> None:
-    grey = 0.4 + 0.2 * photo
-    found = off_grid_psnr(lambda points: spline_reference(grey, points) + 0.01, grey)
-    assert found == pytest.approx(dict.fromkeys(PROBES, 40.0), abs=1e-6)
-
-
-def test_both_sides_are_clamped() -> None:
-    white = np.ones((32, 32, 3))
-    assert min(off_grid_psnr(lambda points: np.full((len(points), 3), 1.5), white).values()) > 250
-
-
-def test_only_the_inside_is_read() -> None:
-    seen = []
-
-    def sample(points: np.ndarray) -> np.ndarray:
-        seen.append(points)
-        return np.zeros((len(points), 3))
-
-    off_grid_psnr(sample, np.ones((30, 40, 3)), border=7)
-    points = np.concatenate(seen)
-    assert len(seen) == 4
-    assert points[:, 0].min() >= 7 and points[:, 0].max() <= 33
-    assert points[:, 1].min() >= 7 and points[:, 1].max() <= 23
-    off_grid_psnr(sample, np.ones((30, 40, 3)), border=0, probes={"grid": pixel_centres})
-    assert len(seen[-1]) == 1200
-
-
-def test_what_cannot_be_measured_is_said() -> None:
-    with pytest.raises(GainerError, match="lower the border"):
-        off_grid_psnr(lambda points: points, np.ones((12, 11, 3)))
-    with pytest.raises(GainerError, match="half_pixel_shift"):
-        off_grid_psnr(lambda points: points, np.ones((32, 32, 3)))
+def test_the_source_is_found(fitted_run: Path, photo: Path, tmp_path: Path) -> None:
+    assert fitted_source(fitted_run).path == photo
+    moved = tmp_path / "config.yml"
+    text = fitted_run.read_text("utf8")
+    assert text.count(photo.name) >= 1
+    moved.write_text(text.replace(photo.name, "gone.png"), "utf8")
+    with pytest.raises(GainerError, match=r"gone.png, is not there; name the picture that was fitted by --source"):
+        fitted_source(moved)
+    assert fitted_source(moved, photo).path == photo
+    with pytest.raises(GainerError, match="does not say what it was fitted to"):
+        fitted_source(tmp_path / "picture.safetensors")
+    assert fitted_source(tmp_path / "picture.safetensors", photo).width == 96

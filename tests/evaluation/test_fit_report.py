@@ -285,7 +285,8 @@ def test_transparent_pixels_do_not_count(photo: Path, tmp_path: Path) -> None:
     Image.fromarray(samples).save(tmp_path / "half.png")
     assert main([str(tmp_path / "half.png"), "--output", str(tmp_path)]) == 0
     line = lines(tmp_path)[0]
-    assert line["gaussians"] == 800 and line["exact_share"] == 1 and line["psnr"] > 70
+    assert line["gaussians"] == (20 + 3) * 40, "there are Gaussians in a margin around what shows too"
+    assert line["exact_share"] == 1 and line["psnr"] > 70
     assert "off_grid" not in line and line["stored"]["32"]["exact_share"] == 1
 
 

@@ -132,9 +132,20 @@ def test_deformed_equals_the_reference(dimensions: Dimensions, largest: float, d
     for k, radius in ((1, 0.05), (4, 0.2), (16, 0.4)):
         index = NeighbourIndex(means.to(device), radius, inverse.to(device))
         found = index.query(points.to(device), k)
-        expected = reference.nearest(points, means, k, radius, inverse)
+        anchors = index.anchors(points.to(device)).cpu()
+        expected = reference.nearest(points, means, k, radius, inverse[anchors])
         torch.testing.assert_close(found.squared_distances.cpu(), expected.squared_distances, rtol=1e-4, atol=1e-9)
         assert float((found.indices.cpu() == expected.indices).float().mean()) > 0.999
+
+
+@both_dimensions
+def test_anchors_are_close(dimensions: Dimensions) -> None:
+    means, points = torch.rand(3000, dimensions), torch.rand(400, dimensions)
+    index = NeighbourIndex(means, 0.1, torch.eye(dimensions)[None])
+    found = (means[index.anchors(points)] - points).norm(dim=1)
+    nearest = torch.cdist(points, means).amin(dim=1)
+    assert bool((found <= nearest + 3 * index._cell).all())
+    assert float((found <= nearest + 1e-6).float().mean()) > 0.5
 
 
 @both_dimensions

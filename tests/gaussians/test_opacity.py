@@ -84,7 +84,7 @@ def test_one_pixel() -> None:
     assert torch.equal(field.clamp(0, 1), opacity)
     assert bool((field[4, 4:].diff() < 0).all() | (field[4, 7:] <= field[4, 6]).all())
     hole = opacity_field(1 - opacity)
-    assert float(hole[4, 4]) == 0 and torch.equal(hole.clamp(0, 1), 1 - opacity)
+    assert float(hole[4, 4]) < 0 and torch.equal(hole.clamp(0, 1), 1 - opacity)
 
 
 def test_a_soft_gradient_is_continued_softly() -> None:

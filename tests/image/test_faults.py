@@ -85,7 +85,8 @@ def assert_same(one: BakedPicture, other: BakedPicture) -> None:
     for field in dataclasses.fields(one.gaussians):
         a, b = getattr(one.gaussians, field.name), getattr(other.gaussians, field.name)
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, field.name
-    for (name, a), b in zip(one.decoder.state_dict().items(), other.decoder.state_dict().values(), strict=True):
+    decoders = [picture.only_layer.decoder.state_dict() for picture in (one, other)]
+    for (name, a), b in zip(decoders[0].items(), decoders[1].values(), strict=True):
         assert torch.equal(a, b), name
 
 

@@ -1,0 +1,132 @@
+"""Edits whose inverse is known in closed form: what an edited picture should be is then known too.
+
+The inverses are written here on their own, in float64 and without a word of :mod:`gainer_ns.editing.deformations`, so
+that an edit that goes the wrong way is found out. Coordinates are pixels: x right, y down, pixel centres at .5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from gainer_ns.editing.script import Edit, Script
+
+Points = Float[np.ndarray, "*points 2"]
+
+BEND_INSIDE = 0.4
+"""Share of the shorter side that lies inside the bend, where it is squeezed. At a half, a square would be squeezed more
+than 1.5 times, which is drawn as an average, unlike the reference."""
+
+
+@dataclass(frozen=True)
+class KnownEdit:
+    """An edit of a whole picture, and its inverse.
+
+    Attributes:
+        words: The edit, as in a script.
+        back: Where what an edited picture shows at points, [..., 2], was before.
+    """
+
+    words: Mapping[str, Any]
+    back: Callable[[Points], Points]
+
+    def script(self) -> Script:
+        """The script that does it."""
+        return Script.model_validate({"edits": [dict(self.words)]})
+
+    def forward(self, points: Points, box: tuple[float, float, float, float]) -> Points:
+        """Where the edit takes points, by the script's own operations.
+
+        Args:
+            points: [..., 2].
+            box: The whole picture: left, top, right and bottom.
+        """
+        moved = torch.from_numpy(np.array(points, np.float64)).reshape(-1, 2)
+        for operation in Edit.model_validate(dict(self.words)).operations:
+            moved = operation.map(moved, amount=1.0, box=box)
+        return moved.numpy().reshape(points.shape)
+
+    def extent(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, whole numbers, of what a picture of this size becomes."""
+        across, down = np.linspace(0, width, 4 * width + 1), np.linspace(0, height, 4 * height + 1)
+        sides = [np.stack([across, np.full_like(across, y)], -1) for y in (0.0, float(height))]
+        sides += [np.stack([np.full_like(down, x), down], -1) for x in (0.0, float(width))]
+        moved = self.forward(np.concatenate(sides), (0.0, 0.0, float(width), float(height)))
+        low, high = np.floor(moved.min(axis=0) + 1e-6), np.ceil(moved.max(axis=0) - 1e-6)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def known_edits(width: int, height: int) -> dict[str, KnownEdit]:
+    """The edits that the quality of editing is measured by, for a picture of a size in pixels."""
+    return {
+        "half-pixel shift": KnownEdit({"move": {"by": [0.5, 0.5]}}, lambda points: points - 0.5),
+        "rotate 15": rotation(width, height, 15.0),
+        "rotate 90": rotation(width, height, 90.0),
+        "zoom 1.5": scaling(width, height, 1.5),
+        "shrink 0.7": scaling(width, height, 0.7),
+        "wave 2.5 px": wave(2.5, 56.0, 30.0),  # along neither rows nor columns; shears by up to 2 pi 2.5 / 56 = 0.28
+        "stretch 2": stretch(width, height, 2.0),
+        "bend 40": bend(width, height, 40.0),
+    }
+
+
+def rotation(width: int, height: int, degrees: float) -> KnownEdit:
+    """A turn about the picture's centre, counter-clockwise as seen."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    back = np.array([[cosine, -sine], [sine, cosine]])  # y is down: this undoes a counter-clockwise turn
+    centre = np.array([width / 2, height / 2])
+    return KnownEdit({"rotate": {"degrees": degrees}}, lambda points: (points - centre) @ back.T + centre)
+
+
+def scaling(width: int, height: int, factor: float) -> KnownEdit:
+    """An enlargement about the picture's centre."""
+    centre = np.array([width / 2, height / 2])
+    return KnownEdit({"scale": {"factor": factor}}, lambda points: (points - centre) / factor + centre)
+
+
+def stretch(width: int, height: int, factor: float) -> KnownEdit:
+    """A stretch to the left and the right of the picture's centre."""
+    centre = np.array([width / 2, height / 2])
+    axis = [[width / 2, height / 2], [float(width), height / 2]]
+    factors = np.array([factor, 1.0])
+    return KnownEdit({"stretch": {"factor": factor, "axis": axis}}, lambda points: (points - centre) / factors + centre)
+
+
+def wave(amplitude: float, period: float, direction: float) -> KnownEdit:
+    """A sine wave, in pixels, that runs in a direction, in degrees from the right."""
+    angle = math.radians(direction)
+    along, left = np.array([math.cos(angle), -math.sin(angle)]), np.array([-math.sin(angle), -math.cos(angle)])
+
+    def back(points: Points) -> Points:  # points moved across the direction, so their place along it is what it was
+        return points - amplitude * np.sin(2 * math.pi / period * (points @ along))[..., None] * left
+
+    return KnownEdit({"wave": {"amplitude": amplitude, "period": period, "direction": direction}}, back)
+
+
+def bend(width: int, height: int, degrees: float) -> KnownEdit:
+    """A bend of the whole longer side to its left, by more than 0 degrees."""
+    if width >= height:
+        start, forward, length = np.array([0.0, height * BEND_INSIDE]), np.array([1.0, 0.0]), float(width)
+    else:  # downwards: what one sees on the left of this line is at larger x
+        start, forward, length = np.array([width * (1 - BEND_INSIDE), 0.0]), np.array([0.0, 1.0]), float(height)
+    left = np.array([forward[1], -forward[0]])
+    total = math.radians(degrees)
+    radius = length / total
+
+    def back(points: Points) -> Points:  # around the circle's centre, the angle tells the place along the line
+        offset = points - (start + radius * left)
+        ahead, outward = offset @ forward, -(offset @ left)
+        angle = np.clip(np.arctan2(ahead, outward), 0.0, total)
+        # Before and beyond the arc the line is straight: steps along and across its tangent.
+        beyond = ahead * np.cos(angle) - outward * np.sin(angle)
+        aside = radius - (ahead * np.sin(angle) + outward * np.cos(angle))
+        return start + (radius * angle + beyond)[..., None] * forward + aside[..., None] * left
+
+    axis = [start.tolist(), (start + length * forward).tolist()]
+    return KnownEdit({"bend": {"degrees": degrees, "axis": axis}}, back)

@@ -1,0 +1,1 @@
+"""Fitted pictures as files of other programs: meshes, points and splats."""

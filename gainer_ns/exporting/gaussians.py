@@ -1,0 +1,113 @@
+"""Gaussians as points and as triangles, each known by its number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.exporting.ply import write_ply
+from gainer_ns.rendering.plane import BakedPicture
+
+SLIMMEST = 1e-3
+"""The least height of a triangle over its first side, relative to that side, so that none is degenerate."""
+
+
+class PlainGaussians(NamedTuple):
+    """Gaussians as other programs know them, in the order of the picture.
+
+    Attributes:
+        means: [n, 2], in plane units.
+        covariances: [n, 2, 2].
+        colours: [n, 3], decoded at the means, in [0, 1].
+        alphas: [n], as drawn at the means, in [0, 1].
+    """
+
+    means: Float[Tensor, "n 2"]
+    covariances: Float[Tensor, "n 2 2"]
+    colours: Float[Tensor, "n 3"]
+    alphas: Float[Tensor, " n"]
+
+
+def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
+    """All Gaussians of a picture of one layer, those of the transparent margin too, on the CPU.
+
+    Raises:
+        GainerError: If the picture has several layers.
+    """
+    if len(picture.layers) != 1:
+        raise GainerError(f"the picture has {len(picture.layers)} layers, and the file holds one; export each alone")
+    layer = replace(picture.only_layer, half_extent=None)  # Gaussians beyond the frame have colours too
+    gaussians = layer.gaussians
+    drawn = layer.at(gaussians.means)
+    covariances = gaussians.covariances.expand(len(gaussians), 2, 2)
+    parts = gaussians.means, covariances, drawn.rgb.clamp(0, 1), drawn.alpha[:, 0]
+    return PlainGaussians(*(part.detach().cpu() for part in parts))
+
+
+def triangle_corners(means: Float[Tensor, "n 2"], covariances: Float[Tensor, "n 2 2"]) -> Float[Tensor, "n 3 2"]:
+    """Triangles that stand for Gaussians: ``mu``, ``mu + a`` and ``mu + b``, where ``[a b] [a b]^T = Sigma``.
+
+    ``[a b]`` is the lower Cholesky factor, so the corners run counter-clockwise. :func:`gaussians_of_triangles` leads
+    back, also after an affine map. (The idea of flat Gaussians as triangle soups is that of GaMeS, arXiv:2402.01459.)
+    """
+    means, covariances = means.double(), covariances.double()
+    a_x = covariances[:, 0, 0].clamp(min=1e-24).sqrt()
+    a_y = covariances[:, 1, 0] / a_x
+    b_y = (covariances[:, 1, 1] - a_y.square()).clamp(min=0).sqrt()
+    b_y = torch.maximum(b_y, SLIMMEST * torch.hypot(a_x, a_y))
+    a, b = torch.stack([a_x, a_y], dim=-1), torch.stack([torch.zeros_like(b_y), b_y], dim=-1)
+    return torch.stack([means, means + a, means + b], dim=1)
+
+
+def gaussians_of_triangles(
+    corners: Float[Tensor, "n 3 2"],
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
+    """Means and covariances that triangles stand for: the inverse of :func:`triangle_corners`."""
+    sides = (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
+    return corners[:, 0], sides @ sides.transpose(1, 2)
+
+
+def write_points(path: Path, gaussians: PlainGaussians) -> None:
+    """Writes the means as a point cloud with numbers and colours (PLY).
+
+    Raises:
+        GainerError: If the file cannot be written.
+    """
+    write_ply(path, _vertices(gaussians, gaussians.means[:, None]))
+
+
+def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
+    """Writes a triangle for each Gaussian, three vertices each, in their order (PLY): see :func:`triangle_corners`.
+
+    Raises:
+        GainerError: If the file cannot be written.
+    """
+    corners = triangle_corners(gaussians.means, gaussians.covariances)
+    faces = np.arange(3 * len(corners)).reshape(-1, 3)
+    write_ply(path, _vertices(gaussians, corners), faces)
+
+
+def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c 2"]) -> dict[str, np.ndarray]:
+    """The properties of ``c`` vertices for each Gaussian."""
+    count, corners, _ = places.shape
+    x, y = places.reshape(-1, 2).float().numpy().T
+    colours = torch.cat([gaussians.colours, gaussians.alphas[:, None]], dim=1)
+    levels = (colours * 255).round().to(torch.uint8).repeat_interleave(corners, dim=0).numpy()
+    red, green, blue, alpha = levels.T
+    return {
+        "x": x,
+        "y": y,
+        "z": np.zeros_like(x),
+        "red": red,
+        "green": green,
+        "blue": blue,
+        "alpha": alpha,
+        "gaussian_id": np.repeat(np.arange(count, dtype=np.int32), corners),
+    }

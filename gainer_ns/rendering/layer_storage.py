@@ -1,0 +1,257 @@
+"""One layer of a picture as tensors in few bits, and back."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.small_matrices import singular_range
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.plane import BakedPicture
+
+Bits = Literal[32, 16, 8]
+LARGEST_ROUNDED = 50.0
+"""Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
+FLATTEST = 1e-6
+"""Smallest singular value of an inverse Jacobian that is read: a stretch by a million."""
+
+_log = logging.getLogger(__name__)
+
+
+def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file holds of a layer besides its decoder: numbers for the header, and tensors.
+
+    Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted to the
+    pixels that the layer shows, which only undeformed Gaussians can be: others keep 16.
+
+    Raises:
+        GainerError: If so many bits cannot hold it.
+    """
+    gaussians, plane = layer.gaussians, picture.plane
+    tensors: dict[str, Tensor] = {}
+    if bits == 8:
+        bands = None if gaussians.inverse_jacobians is not None else _bands(layer, picture)
+        if bands is None:
+            _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
+            bits = 16
+        else:
+            levels = quantised(bands, gaussians.features, layer.decoder)
+            tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
+    whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
+    if bits != 8:
+        tensors["features"] = gaussians.features.to(round_to)
+    try:
+        factors = _factors(_relative(gaussians.covariances, plane))
+        if gaussians.inverse_jacobians is not None:
+            tensors["inverse_jacobians"] = _inverse_jacobians(gaussians.inverse_jacobians, exactly=whole)
+    except ValueError as error:
+        raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
+    if whole:
+        tensors["covariances"] = _relative(gaussians.covariances, plane)
+    else:
+        tensors["covariance_factors"] = factors.half()
+    if gaussians.opacities is not None:
+        tensors["opacities"] = gaussians.opacities.to(round_to)
+    nodes = _lattice_nodes(gaussians.means, plane)
+    if nodes is None:
+        tensors["means"] = gaussians.means
+    elif len(gaussians) < math.prod(nodes[0]):
+        chosen = np.zeros(math.prod(nodes[0]), bool)
+        chosen[nodes[1].numpy()] = True
+        tensors["lattice_mask"] = torch.from_numpy(np.packbits(chosen))
+    header = {
+        "num_neighbours": layer.num_neighbours,
+        "radius": gaussians.radius,
+        "half_extent": layer.half_extent,
+        "lattice": None if nodes is None else nodes[0],
+        "bits": bits,
+    }
+    return header, tensors
+
+
+def layer_from(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], decoders: Sequence[Decoder], plane: ImagePlane
+) -> Layer:
+    """The layer that a file describes; anything raised here means that its parts do not fit together."""
+    bits = header["bits"]
+    features = _features(bits, tensors)
+    means = tensors["means"].float() if header["lattice"] is None else _lattice_means(header, tensors, plane, features)
+    relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
+    _factors(relative)  # refuses what is no covariance
+    opacities, inverses = (tensors.get(name) for name in ("opacities", "inverse_jacobians"))
+    gaussians = GaussianSet(
+        means,
+        _relative(relative, plane, inverse=True),
+        features,
+        float(header["radius"]),
+        None if opacities is None else opacities.float(),
+        None if inverses is None else _inverse_jacobians(inverses, exactly=True),
+    )
+    half = header["half_extent"]
+    if half is not None:
+        half = float(half[0]), float(half[1])
+    if gaussians.dimensions != 2:
+        raise ValueError("its Gaussians do not lie on a plane")
+    if not all(math.isfinite(length) and length > 0 for length in (gaussians.radius, *(half or ()))):
+        raise ValueError("its radius or frame makes no sense")
+    decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
+    if decoder.feature_dim != features.shape[1]:
+        raise ValueError("the decoder does not fit the features")
+    parts = means, gaussians.covariances, features, gaussians.precisions, opacities
+    if not all(bool(part.isfinite().all()) for part in parts if part is not None):
+        raise ValueError("it holds numbers that are not finite")
+    return Layer(gaussians, decoder, whole_number(header["num_neighbours"], MAX_NEIGHBOURS), half)
+
+
+def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
+    """A number of a header as a whole number within bounds.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not least <= int(value) <= largest:
+        raise ValueError(f"{value} is not between {least} and {largest}")
+    return int(value)
+
+
+def _features(bits: int, tensors: Mapping[str, Tensor]) -> Float[Tensor, "n f"]:
+    if bits == 8:
+        stored = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"])
+        if stored.levels.dtype != torch.uint8 or not stored.levels.shape[1:] == stored.low.shape == stored.step.shape:
+            raise ValueError("its levels do not fit together")
+        features = stored.features()
+    elif bits in (16, 32):
+        features = tensors["features"].float()
+    else:
+        raise ValueError(f"{bits!r} bits are not known")
+    if features.dim() != 2:
+        raise ValueError("its features are no table")
+    return features
+
+
+def _bands(layer: Layer, picture: BakedPicture) -> PictureBands | None:
+    """The pixels that a layer shows something in; None if there are none."""
+    gaussians, plane = layer.gaussians, picture.plane
+    pixels = torch.arange(plane.pixels, device=gaussians.means.device)
+    alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
+    shown = torch.cat([alone.at(plane.pixel_centres(some)).alpha[:, 0] > least for some in pixels.split(1 << 20)])
+    if not bool(shown.any()):
+        return None
+    return PictureBands(plane, gaussians, layer.num_neighbours, pixels[shown])
+
+
+def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:
+    """Covariances in square pixels, which half floats can hold, or back."""
+    square_pixel = plane.pixel_size**2
+    return covariances * square_pixel if inverse else covariances / square_pixel
+
+
+def _factors(covariances: Float[Tensor, "s 2 2"]) -> Float[Tensor, "s 3"]:
+    """Cholesky factors of covariances: rounded to half floats, they still are factors of covariances.
+
+    Raises:
+        ValueError: If one is not positive definite.
+    """
+    lower, failed = torch.linalg.cholesky_ex(covariances.double())
+    if bool(failed.any()):
+        raise ValueError("a covariance of the picture is not positive definite, or not finite")
+    rows, columns = torch.tril_indices(2, 2)
+    return lower[:, rows, columns].float()
+
+
+def _from_factors(factors: Float[Tensor, "s 3"]) -> Float[Tensor, "s 2 2"]:
+    lower = torch.zeros(len(factors), 2, 2, dtype=torch.float64)
+    rows, columns = torch.tril_indices(2, 2)
+    lower[:, rows, columns] = factors.double()
+    return (lower @ lower.mT).float()
+
+
+def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Float[Tensor, "t 2 2"]:
+    """As half floats where these take less room and change little of how points find their neighbours.
+
+    Raises:
+        ValueError: If one is not finite, or flat.
+    """
+    smallest, largest = singular_range(matrices.float())
+    if not bool(matrices.isfinite().all() & (smallest > FLATTEST).all()):
+        raise ValueError("a deformation of the picture is flat, or not finite")
+    if exactly or len(matrices) == 1 or bool((torch.maximum(1 / smallest, largest) > LARGEST_ROUNDED).any()):
+        return matrices.float()
+    return matrices.half()
+
+
+def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tuple[int, int], Int[Tensor, " n"]] | None:
+    """Columns and rows of the lattice on which the means lie row by row, and the node of each; None if on none."""
+    means = means.cpu()
+    if len(means) == 0:
+        return None
+    columns, rows = size = _lattice_size(plane.pixel_from_plane(means.double()), plane)
+    if columns * rows / 8 > means.nbytes or not _is_square(size, plane):  # the mask would be larger than the means
+        return None
+    steps = means.new_tensor([columns / plane.width, rows / plane.height], dtype=torch.float64)
+    column, row = (plane.pixel_from_plane(means.double()) * steps).floor().long().unbind(-1)
+    if bool(((column < 0) | (column >= columns) | (row < 0) | (row >= rows)).any()):
+        return None
+    nodes = row * columns + column
+    exact = torch.equal(_node_means(nodes, size, plane), means)
+    return (size, nodes) if exact and bool((nodes.diff() > 0).all()) else None
+
+
+def _lattice_size(pixels: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[int, int]:
+    """Columns and rows of the lattice that points, in pixel coordinates, seem to lie on."""
+    steps = []
+    for coordinates in pixels.unbind(-1):
+        gaps = torch.unique(coordinates).diff()
+        steps.append(float(gaps[gaps < 1.5 * gaps.min()].mean()) if len(gaps) else math.inf)
+    common = min(steps) if math.isfinite(min(steps)) else 1.0  # of points in one row, or in one column
+    across, down = (step if math.isfinite(step) else common for step in steps)
+    return max(1, round(plane.width / across)), max(1, round(plane.height / down))
+
+
+def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
+    """Whether some density has a square lattice of so many columns and rows."""
+    (left, right), (top, bottom) = (
+        ((count - 0.5) / length if count > 1 else 0.0, (count + 0.5) / length)
+        for count, length in zip(size, (plane.width, plane.height), strict=True)
+    )
+    return max(left, top) <= min(right, bottom)
+
+
+def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
+    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice` does."""
+    columns, rows = size
+    x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
+    y = ((nodes // columns).double() + 0.5) * (plane.height / rows)
+    return plane.plane_from_pixel(torch.stack([x, y], dim=-1)).float()
+
+
+def _lattice_means(
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], plane: ImagePlane, features: Float[Tensor, "n f"]
+) -> Float[Tensor, "n 2"]:
+    """Means on a lattice; nothing is allocated for nodes that the file says nothing of."""
+    columns, rows = (whole_number(count, 2**31) for count in header["lattice"])
+    mask, count = tensors.get("lattice_mask"), len(features)
+    if mask is None and columns * rows == count:
+        nodes = torch.arange(count)
+    elif mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):
+        nodes = torch.from_numpy(np.unpackbits(mask.numpy(), count=columns * rows)).nonzero()[:, 0]
+    else:
+        nodes = None
+    if nodes is None or len(nodes) != count or not _is_square((columns, rows), plane):
+        raise ValueError("its lattice does not fit the features")
+    return _node_means(nodes, (columns, rows), plane)

@@ -1,0 +1,341 @@
+"""Pictures taken apart by a script and put together again."""
+
+import gc
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gainer_ns.editing.stage import Stage
+from gainer_ns.errors import GainerError
+from gainer_ns.rendering.plane import BakedPicture
+
+Draw = Callable[..., Any]
+Compare = Callable[[Any, Any], float]
+
+SELECTIONS: dict[str, Any] = {
+    "all": "all",
+    "a box between pixels": {"box": [10, 8, 40, 30]},
+    "a box through pixel centres": {"box": [10.5, 8.5, 40.5, 30.5]},
+    "a feathered box": {"box": [12, 10, 40, 34], "feather": 8},
+    "a polygon": {"polygon": [[10.5, 10.5], [46.5, 12.5], [30.5, 40.5]]},
+    "a disc": {"disc": {"center": [24.5, 24.5], "radius": 10}},
+    "a feathered disc": {"disc": {"center": [26, 24], "radius": 11}, "feather": 5},
+}
+NOTHING: dict[str, list[dict[str, Any]]] = {
+    "move": [{"move": {"by": [0, 0]}}],
+    "rotate": [{"rotate": {"degrees": 360}}],
+    "scale": [{"scale": {"factor": 1}}],
+    "cut": [{"cut": {"line": [[0, 20.5], [64, 20.5]], "gap": 0}}],
+    "slanting cut": [{"cut": {"line": [[0, 5], [64, 40]], "gap": 0}}],
+}
+
+
+@pytest.fixture
+def stripes() -> Tensor:
+    """Columns of black and white in turns: what shrinking must average."""
+    return (torch.arange(60) % 2).float().expand(48, 60)[..., None].expand(48, 60, 3) * 0.8 + 0.1
+
+
+@pytest.fixture(scope="session")
+def halves(fitted: Callable[..., BakedPicture], smooth: Callable[..., Tensor]) -> BakedPicture:
+    """A textured dark half on the left, and a light one on the right, 64 x 48."""
+    left, right = 0.5 * smooth(64, 48, seed=1, grain=3), 0.5 + 0.5 * smooth(64, 48, seed=2, grain=3)
+    return fitted(torch.where(torch.arange(64)[None, :, None] < 32, left, right))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("kind", ["landscape", "cutout"])
+def test_edits_that_change_nothing_show_nothing(
+    kind: str, name: str, scale: int, request: pytest.FixtureRequest, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    picture = request.getfixturevalue(kind)
+    before = seen(picture, scale)
+    for (word, edits), (order, seam) in product(NOTHING.items(), (("front", "cut"), ("back", "auto"))):
+        edits = [{"select": SELECTIONS[name], "order": order, "seam": seam, **edit} for edit in edits]
+        assert psnr(edited(picture, *edits, scale=scale), before) > 60, (word, order, seam)
+
+
+@pytest.mark.parametrize("name", [name for name in SELECTIONS if "feathered" not in name])
+@pytest.mark.parametrize("kind", ["landscape", "cutout"])
+def test_turning_there_and_back_is_nothing(
+    kind: str, name: str, request: pytest.FixtureRequest, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    picture = request.getfixturevalue(kind)
+    for order in ("front", "back"):
+        there, back = ({"select": SELECTIONS[name], "order": order, "rotate": {"degrees": d}} for d in (15, -15))
+        assert psnr(edited(picture, there, back), seen(picture)) > 60, order
+
+
+def test_a_mask_selects_as_its_shape_does(landscape: BakedPicture, edited: Draw, psnr: Compare, tmp_path: Path) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[8:30, 10:40] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    by_mask, by_box = (
+        edited(landscape, {"select": select, "move": {"by": [14, 9]}})
+        for select in ({"mask": str(tmp_path / "mask.png")}, {"box": [10, 8, 40, 30]})
+    )
+    assert psnr(by_mask, by_box) > 40  # corners are rounded differently
+
+
+@pytest.mark.parametrize("by", [(7, 4), (-9, 0)])
+def test_moving_by_whole_pixels_moves_pixels(
+    by: tuple[int, int], landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    before, after = seen(landscape), edited(landscape, {"move": {"by": list(by)}})
+    inner = slice(12, 36), slice(12, 52)
+    there = slice(12 + by[1], 36 + by[1]), slice(12 + by[0], 52 + by[0])
+    assert psnr(after[there], before[inner]) > 80
+    columns = slice(0, by[0]) if by[0] > 0 else slice(64 + by[0], 64)
+    assert after.alpha[:, columns].max() < 0.02, "what is left behind is a hole"
+    shown = slice(by[0], 64) if by[0] > 0 else slice(0, 64 + by[0])
+    np.testing.assert_allclose(after.alpha[by[1] :, shown], 1, atol=0.02)
+
+
+def test_turning_is_counter_clockwise(landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare) -> None:
+    before, after = seen(landscape), edited(landscape, {"rotate": {"degrees": 90}})
+    square = slice(2, 46), slice(10, 54)  # around the centre; the picture is 48 high
+    turned = type(before)(np.rot90(before[square].rgb), np.rot90(before[square].alpha))
+    assert psnr(after[square], turned) > 60
+
+
+def test_what_moves_hides_what_it_covers(halves: BakedPicture, edited: Draw, seen: Draw, psnr: Compare) -> None:
+    before = seen(halves)
+    after = edited(halves, {"select": {"box": [0, 0, 32, 48]}, "move": {"by": [20, 0]}})
+    covered = slice(0, 48), slice(20, 49)  # the part that moved, up to 3 pixels from its edge
+    assert psnr(after[covered], before[slice(0, 48), slice(0, 29)]) > 45
+    assert after.rgb[covered].max() < 0.5, "only the dark half shows"
+    assert psnr(after[slice(0, 48), slice(55, 64)], before[slice(0, 48), slice(55, 64)]) > 60
+    assert not after.alpha[:, :19].any(), "it leaves a hole"
+
+
+def test_what_moves_behind_is_hidden(halves: BakedPicture, edited: Draw, seen: Draw, psnr: Compare) -> None:
+    before = seen(halves)
+    after = edited(halves, {"select": {"box": [0, 0, 32, 48]}, "order": "back", "move": {"by": [20, 0]}})
+    right, still_seen = (slice(0, 48), slice(33, 64)), (slice(0, 48), slice(23, 31))
+    assert psnr(after[right], before[right]) > 60
+    assert psnr(after[still_seen], before[slice(0, 48), slice(3, 11)]) > 45
+    assert not after.alpha[:, :19].any()
+
+
+@pytest.mark.parametrize("order", ["front", "back"])
+def test_a_small_movement_opens_no_crack(order: str, landscape: BakedPicture, edited: Draw) -> None:
+    for by in (0.05, 0.3, 0.6):
+        after = edited(
+            landscape, {"select": {"box": [0, 0, 30.5, 48]}, "order": order, "seam": "cut", "move": {"by": [-by, 0]}}
+        )
+        assert after.alpha[3:-3, 3:-3].min() > 0.95, by
+
+
+def test_a_small_pull_on_a_soft_selection_stretches_its_surroundings(
+    landscape: BakedPicture, staged: Callable[..., Stage], seen: Draw, psnr: Compare
+) -> None:
+    edit = {"select": {"disc": {"center": [32, 24], "radius": 12}, "feather": 12}, "move": {"by": [2, 0]}}
+    stage = staged(landscape, edit)
+    assert len(stage.pieces) == 1
+    before, after = seen(landscape), seen(stage.at(1.0))
+    assert after.alpha.min() > 0.999
+    middle = slice(22, 26), slice(30, 35)
+    assert psnr(after[slice(22, 26), slice(32, 37)], before[middle]) > 60
+    assert psnr(after[slice(0, 5), slice(0, 64)], before[slice(0, 5), slice(0, 64)]) > 60
+    assert np.abs(np.diff(after.rgb, axis=1)).max() < 2 * np.abs(np.diff(before.rgb, axis=1)).max(), "nothing is torn"
+
+
+def test_a_long_pull_cuts(landscape: BakedPicture, staged: Callable[..., Stage], seen: Draw) -> None:
+    select = {"disc": {"center": [20, 24], "radius": 10}, "feather": 6}
+    stage = staged(landscape, {"select": select, "move": {"by": [25, 0]}})
+    assert len(stage.pieces) == 2
+    after = seen(stage.at(1.0))
+    assert after.alpha[20:28, 16:24].max() < 0.01, "the hole"
+    assert after.alpha[20:28, 41:49].min() > 0.99
+
+
+@pytest.mark.parametrize(("seam", "pieces"), [("blend", 1), ("cut", 2)])
+def test_the_seam_is_as_the_script_says(
+    seam: str, pieces: int, landscape: BakedPicture, staged: Callable[..., Stage]
+) -> None:
+    select = {"disc": {"center": [20, 24], "radius": 10}, "feather": 6}
+    for by in (1, 25):
+        assert len(staged(landscape, {"select": select, "seam": seam, "move": {"by": [by, 0]}}).pieces) == pieces
+
+
+def test_a_twirl_within_its_selection_cuts_nothing(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    for select in ({"disc": {"center": [30, 24], "radius": 16}}, {"box": [10, 8, 50, 40]}):
+        assert len(staged(landscape, {"select": select, "twirl": {"degrees": 90}}).pieces) == 1
+
+
+def test_edits_of_one_selection_move_one_piece(
+    landscape: BakedPicture, staged: Callable[..., Stage], seen: Draw, psnr: Compare
+) -> None:
+    box = {"box": [10, 10, 30, 30]}
+    steps = staged(landscape, *({"select": box, "move": {"by": by}} for by in ([20, 0], [-5, 8])))
+    once = staged(landscape, {"select": box, "move": {"by": [15, 8]}})
+    assert len(steps.pieces) == len(once.pieces) == 2
+    assert psnr(seen(steps.at(1.0)), seen(once.at(1.0))) > 60
+
+
+def test_a_part_of_what_moved_moves_on_with_it(
+    landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    """A selection says what was there in the picture as it was fitted, wherever that has gone."""
+    whole, part = {"box": [8, 8, 32, 40]}, {"box": [12, 12, 20, 20]}
+    edits = [{"select": whole, "move": {"by": [24, 0]}}, {"select": part, "move": {"by": [0, 18]}}]
+    after, before = edited(landscape, *edits), seen(landscape)
+    assert psnr(after[slice(31, 37), slice(37, 43)], before[slice(13, 19), slice(13, 19)]) > 45
+    left_behind = slice(14, 18), slice(38, 42)
+    assert psnr(after[left_behind], before[left_behind]) > 60, "through the hole, what lies under the moved part shows"
+
+
+def test_a_cut_leaves_a_gap_and_no_smear(landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare) -> None:
+    after, before = edited(landscape, {"cut": {"line": [[0, 24], [64, 24]], "gap": 10}}), seen(landscape)
+    assert not after.alpha[20:28].any()
+    wide = slice(2, 62)
+    assert psnr(after[slice(0, 18), wide], before[slice(5, 23), wide]) > 60
+    assert psnr(after[slice(30, 48), wide], before[slice(25, 43), wide]) > 60
+
+
+def test_a_gap_in_a_part_of_the_picture(landscape: BakedPicture, edited: Draw) -> None:
+    box = {"box": [10, 10, 50, 38]}
+    after = edited(landscape, {"select": box, "cut": {"line": [[30, 0], [30, 48]], "gap": 6}})
+    assert after.alpha[14:34, 28:32].max() < 0.01
+    np.testing.assert_allclose(after.alpha[:6], 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [3, [3, 1]])
+def test_stretching_leaves_no_hole(
+    factor: Any, landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    after = edited(landscape, {"scale": {"factor": factor}})
+    np.testing.assert_allclose(after.alpha, 1, atol=1e-4)
+    if factor == 3:
+        assert psnr(after, seen(landscape, 3, (64 / 3, 16, 128 / 3, 32))) > 40
+
+
+def test_shrinking_averages(fitted: Callable[..., BakedPicture], stripes: Tensor, edited: Draw) -> None:
+    after = edited(fitted(stripes), {"scale": {"factor": [1 / 3, 1]}})
+    shown = after.rgb[4:-4, 22:38]
+    assert np.abs(shown - 0.5).max() < 0.16, "three columns a pixel: a third more of one than of the other, at most"
+    even = edited(fitted(stripes), {"scale": {"factor": [1 / 4, 1]}}).rgb[4:-4, 24:36]
+    np.testing.assert_allclose(even, 0.5, atol=0.03)
+
+
+def test_soft_edges_stay_soft_and_solid_parts_solid(
+    cutout: BakedPicture, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    before = seen(cutout)
+    y, x = np.mgrid[:48, :48] + 0.5
+    distance = np.hypot(x - 24, y - 24)
+    for edit in ({"rotate": {"degrees": 30}}, {"scale": {"factor": 1.5}}):
+        after = edited(cutout, edit)
+        radius = 15 * edit.get("scale", {"factor": 1})["factor"]
+        assert after.alpha[distance < radius - 3].min() > 0.98
+        assert after.alpha[distance > radius + 3].max(initial=0) < 0.02
+        assert ((after.alpha > 0.2) & (after.alpha < 0.8)).sum() > 20
+    assert psnr(before[12:36, 12:36], before[12:36, 12:36]) > 60
+    moved = edited(cutout, {"move": {"by": [5, 3]}})
+    np.testing.assert_allclose(moved.alpha[3:, 5:], before.alpha[:-3, :-5], atol=2 / 255)
+
+
+def test_a_black_object_stays_visible(fitted: Callable[..., BakedPicture], edited: Draw) -> None:
+    opacity = torch.zeros(32, 40)
+    opacity[8:24, 6:22] = 1
+    after = edited(fitted(torch.zeros(32, 40, 3), opacity), {"move": {"by": [10, 2]}})
+    assert after.alpha[11:25, 17:31].min() > 0.999
+    assert after.rgb[11:25, 17:31].max() < 1 / 255
+    assert not after.alpha[:, :14].any()
+
+
+def test_further_pictures_lie_where_they_are_placed(
+    landscape: BakedPicture, cutout: BakedPicture, staged: Callable[..., Stage], seen: Draw, psnr: Compare
+) -> None:
+    def with_layer(*edits: dict[str, Any], **words: Any) -> Any:
+        layer = {"picture": "disc.safetensors", "place": [10, -4], "scale": 1, **words}
+        stage = staged(landscape, *edits, pictures={"disc": cutout}, layers={"disc": layer})
+        return seen(stage.at(1.0))
+
+    before, disc = seen(landscape), seen(cutout)
+    front = with_layer()
+    middle = slice(12, 28), slice(26, 42)
+    assert psnr(front[middle], disc[slice(16, 32), slice(16, 32)]) > 60
+    assert psnr(front[slice(0, 48), slice(0, 14)], before[slice(0, 48), slice(0, 14)]) > 60
+    assert psnr(with_layer(order="back"), before) > 60, "the main picture hides it"
+    double = with_layer(scale=2, place=[-16, -24])
+    assert psnr(double[slice(14, 34), slice(22, 42)], seen(cutout, 2)[slice(38, 58), slice(38, 58)]) > 60
+    moved = with_layer({"layer": "disc", "move": {"by": [8, 0]}})
+    assert psnr(moved[slice(12, 28), slice(34, 50)], disc[slice(16, 32), slice(16, 32)]) > 60
+    away = with_layer({"select": {"box": [0, 0, 64, 48]}, "move": {"by": [200, 0]}})
+    assert psnr(away[middle], front[middle]) > 60, "edits of the main picture leave layers alone"
+
+
+def test_a_selection_is_checked_against_the_layer_it_is_in(
+    landscape: BakedPicture, cutout: BakedPicture, staged: Callable[..., Stage]
+) -> None:
+    edit = {"layer": "disc", "select": {"box": [50, 0, 60, 10]}, "move": {"by": [1, 0]}}  # the layer is 48 wide
+    with pytest.raises(GainerError, match="48"):
+        staged(landscape, edit, pictures={"disc": cutout}, layers={"disc": {"picture": "disc.safetensors"}})
+
+
+def test_in_the_course_of_a_film(
+    landscape: BakedPicture, staged: Callable[..., Stage], seen: Draw, psnr: Compare
+) -> None:
+    select = {"box": [10, 10, 30, 30]}
+    keyframes = {0: 0.0, 0.5: 1.0, 1: 0.0}
+    stage = staged(landscape, {"select": select, "move": {"by": [20, 0]}, "keyframes": keyframes, "easing": "linear"})
+    still = staged(landscape, {"select": select, "move": {"by": [10, 0]}})
+    before = seen(landscape)
+    assert psnr(seen(stage.at(0.0)), before) > 60
+    assert psnr(seen(stage.at(1.0)), before) > 60
+    assert psnr(seen(stage.at(0.25)), seen(still.at(1.0))) > 60
+    assert psnr(seen(stage.at(0.5)), before) < 30
+
+
+def test_what_does_not_change_is_not_posed_again(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    first, second = {"box": [4, 4, 20, 20]}, {"box": [36, 24, 56, 44]}
+    stage = staged(
+        landscape,
+        {"select": first, "move": {"by": [10, 0]}, "keyframes": {0: 0.0, 0.5: 1.0}},
+        {"select": second, "move": {"by": [0, -10]}, "keyframes": {0: 1.0}},
+    )
+    start, middle, end, later = (stage.at(t) for t in (0.1, 0.4, 0.6, 1.0))
+    assert all(one is other for one, other in zip(end.layers, later.layers, strict=True))
+    same = [one is other for one, other in zip(start.layers, middle.layers, strict=True)]
+    assert same.count(True) == 1, "what the second edit holds still; the two others change: one moves, one is uncovered"
+
+
+def test_the_hole_is_what_was_cut_out(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    edit = {"select": {"box": [10, 12, 30, 32]}, "move": {"by": [25, 0]}}
+    hole = staged(landscape, edit).hole()
+    assert bool(hole[12:32, 10:30].all()) and 400 <= int(hole.sum()) < 500
+    assert not bool(staged(landscape, {"rotate": {"degrees": 20}}).hole().any())
+
+
+def test_the_canvas_may_reach_beyond_the_picture(
+    landscape: BakedPicture, edited: Draw, seen: Draw, psnr: Compare
+) -> None:
+    after = edited(landscape, {"move": {"by": [-10, -6]}}, crop=(-20, -12, 64, 48))
+    assert after.alpha.shape == (60, 84)
+    assert psnr(after[slice(7, 53), slice(11, 73)], seen(landscape)[slice(1, 47), slice(1, 63)]) > 60
+    assert not after.alpha[:5].any() and not after.alpha[:, 75:].any()
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    edits = [
+        {"select": {"disc": {"center": [20, 24], "radius": 10}, "feather": 6}, "move": {"by": [25, 0]}},
+        {"select": {"box": [30, 10, 60, 40]}, "rotate": {"degrees": 50}},
+        {"bend": {"degrees": 40, "axis": [[0, 24], [64, 24]]}},
+    ]
+    stage, process, used = staged(landscape, *edits), psutil.Process(), []
+    for number in range(120):
+        stage.at(number / 119).raster()
+        gc.collect()
+        used.append(process.memory_info().rss)
+    assert max(used[60:]) - max(used[20:60]) < 4 << 20

@@ -1,0 +1,86 @@
+"""The round trip through a real Blender: its Python module if installed, or else its program."""
+
+import importlib.util
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from gainer_ns.editing.binding import bind
+from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
+from gainer_ns.exporting.cage import cage_over, write_cage
+from gainer_ns.exporting.gaussians import PlainGaussians, write_triangles
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.placement import lattice
+
+SCRIPT = Path(__file__).parents[1] / "data_scripts" / "blender_bend.py"
+PLANE = ImagePlane(48, 32)
+DEGREES, FRAMES = 40.0, 3
+
+Bend = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def bend(tmp_path_factory: pytest.TempPathFactory) -> Bend:
+    """Bends a mesh in a Blender process and returns the folder of the frames."""
+    if importlib.util.find_spec("bpy") is not None:
+        start = [sys.executable, str(SCRIPT)]
+    elif program := shutil.which("blender"):
+        start = [program, "--background", "--python-exit-code", "1", "--python", str(SCRIPT), "--"]
+    else:
+        pytest.skip("no Blender: neither the module bpy (extra blender, Python 3.11) nor the program blender")
+
+    def run(mesh: Path) -> Path:
+        folder = tmp_path_factory.mktemp("frames") / "new"
+        options = ["--degrees", str(DEGREES), "--frames", str(FRAMES)]
+        subprocess.run([*start, str(mesh), str(folder), *options], check=True, timeout=120, capture_output=True)
+        return folder
+
+    return run
+
+
+def arc(points: torch.Tensor, length: float) -> torch.Tensor:
+    """Where a bend takes points: the line y = 0 becomes an arc of the same length that touches it in the middle."""
+    radius = length / math.radians(DEGREES)
+    turn, away = points[:, 0] / radius, radius - points[:, 1]
+    return torch.stack([away * turn.sin(), radius - away * turn.cos()], dim=1)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply"])
+def test_blender_moves_the_picture_along_an_arc(bend: Bend, suffix: str, tmp_path: Path) -> None:
+    means = lattice(PLANE, jitter=0.3).double()
+    if suffix == ".obj":
+        write_cage(tmp_path / "mesh.obj", cage_over(PLANE, means, 12))
+        tolerance = 0.003  # between the vertices of the cage the arc is a chord
+    else:
+        sizes = (0.64 * PLANE.pixel_size) ** 2 * torch.eye(2).expand(len(means), 2, 2)
+        nothing = torch.zeros(len(means), 3)
+        write_triangles(tmp_path / "mesh.ply", PlainGaussians(means, sizes, nothing, nothing[:, 0]))
+        tolerance = 1e-5
+    reference = read_mesh(tmp_path / f"mesh{suffix}")
+    files = frame_files(bend(reference.path))
+    assert [file.name for file in files] == [f"frame_{n:05d}{suffix}" for n in range(FRAMES)]
+    check_frames(files, reference)
+    binding = bind(reference, means)
+    frames = [binding.at(frame.vertices) for frame in read_frames(files, reference)]
+
+    unmoved, jacobians = frames[0]
+    torch.testing.assert_close(unmoved, means, rtol=0, atol=2e-6)  # Blender's OBJ files have six digits
+    torch.testing.assert_close(jacobians, torch.eye(2).double().expand_as(jacobians), rtol=0, atol=1e-3)
+
+    length = float(reference.vertices[:, 0].max() - reference.vertices[:, 0].min())
+    bent, jacobians = frames[-1]
+    torch.testing.assert_close(bent, arc(means, length), rtol=0, atol=tolerance)
+    exact = torch.func.vmap(torch.func.jacfwd(lambda point: arc(point[None], length)[0]))(means)
+    torch.testing.assert_close(jacobians, exact, rtol=0, atol=0.03)
+
+
+def test_the_package_never_imports_blender() -> None:
+    package = SCRIPT.parents[1] / "gainer_ns"
+    words = ("import bpy", "from bpy", "blender_bend")
+    assert not [path for path in package.rglob("*.py") if any(word in path.read_text("utf8") for word in words)]
