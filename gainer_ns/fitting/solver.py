@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.solver_kernels import pull_kernel, push_kernel
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.gaussians.kernels import Typed
@@ -120,7 +121,7 @@ class _Linearised:
             self._jacobian(),
             Typed(colours, kernels.vector(self.channels)),
         ]
-        kernels.launch(kernels.push_kernel(self.channels, self.width), len(colours), inputs, change.device)
+        kernels.launch(push_kernel(self.channels, self.width), len(colours), inputs, change.device)
         return colours
 
     def transpose(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "n f"]:
@@ -131,7 +132,7 @@ class _Linearised:
             Typed(colours, kernels.vector(self.channels)),
             Typed(pulled, kernels.vector(self.width)),
         ]
-        kernels.launch(kernels.pull_kernel(self.channels, self.width), len(colours), inputs, colours.device)
+        kernels.launch(pull_kernel(self.channels, self.width), len(colours), inputs, colours.device)
         return self.matrix.transposed @ pulled
 
     def preconditioner(self) -> Float[Tensor, "f f"]:

@@ -19,6 +19,13 @@ from torch.autograd.function import once_differentiable
 
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.aggregation_kernels import (
+    mean_kernel,
+    precision_gradient_kernel,
+    row_products_kernel,
+    row_sums_kernel,
+    weights_kernel,
+)
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.neighbours import Neighbours, padded
 
@@ -46,7 +53,7 @@ def gaussian_weights(
     k = neighbours.indices.shape[1]
     result = torch.empty_like(neighbours.squared_distances)
     kernels.launch(
-        kernels.weights_kernel(k, means.shape[1]),
+        weights_kernel(k, means.shape[1]),
         len(points),
         [
             *_points_and_gaussians(points, means, precisions),
@@ -80,7 +87,7 @@ def gaussian_mean(
     k, width = neighbours.indices.shape[1], features.shape[1]
     result = torch.empty(len(points), width, device=points.device)
     kernels.launch(
-        kernels.mean_kernel(k, means.shape[1], width),
+        mean_kernel(k, means.shape[1], width),
         len(points),
         [
             *_points_and_gaussians(points, means, precisions),
@@ -154,7 +161,7 @@ class AggregationMatrix:
         out = torch.empty(self.rows, dense.shape[1], device=dense.device)
         wide = kernels.vector(dense.shape[1])
         kernels.launch(
-            kernels.row_sums_kernel(dense.shape[1]),
+            row_sums_kernel(dense.shape[1]),
             self.rows,
             [*self._typed(), Typed(self.values, wp.float32), Typed(dense, wide), Typed(out, wide)],
             dense.device,
@@ -168,7 +175,7 @@ class AggregationMatrix:
         wide = kernels.vector(left.shape[1])
         out = torch.empty_like(self.values)
         kernels.launch(
-            kernels.row_products_kernel(left.shape[1]),
+            row_products_kernel(left.shape[1]),
             self.rows,
             [
                 *self._typed(),
@@ -267,7 +274,7 @@ class _LearnedWeights(torch.autograd.Function):
         offsets, points_of, order = ctx.structure._transposed_structure
         out = torch.empty(len(means), 3, 3, device=means.device)
         kernels.launch(
-            kernels.precision_gradient_kernel(),
+            precision_gradient_kernel(),
             len(means),
             [
                 Typed(offsets, wp.int32),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.neighbour_kernels import anchor_kernel, nearest_kernel
 from gainer_ns.gaussians.small_matrices import singular_range
 
 POINTS_PER_CELL = 1.5
@@ -61,6 +62,7 @@ class NeighbourIndex:
     ) -> None:
         self.radius = radius
         self.count, self.dimensions = means.shape
+        self._square = self.dimensions, self.dimensions
         self.device = means.device
         points = padded(means)
         self._origin, self._cell, self._shape = _grid(means)
@@ -69,18 +71,19 @@ class NeighbourIndex:
         x, y, z = torch.minimum(at.clamp_(min=0), limits.to(at.dtype)).int().unbind(-1)
         keys, order = torch.sort((z * self._shape[1] + y) * self._shape[0] + x, stable=True)
         cells = self._shape[0] * self._shape[1] * self._shape[2]
-        edges = torch.arange(cells + 1, dtype=keys.dtype, device=self.device)
-        self._cell_start = torch.searchsorted(keys, edges, out_int32=True)
+        self._cell_start = torch.zeros(cells + 1, dtype=torch.int32, device=self.device)
+        torch.cumsum(torch.bincount(keys, minlength=cells), dim=0, dtype=torch.int32, out=self._cell_start[1:])
         self._empty_rings = self._rings_of_nothing()
         self._points = points[order]
         self._order = order.int()
-        self._inverse_jacobians = points.new_zeros(0, 3, 3)
+        self._inverse_jacobians = points.new_zeros(0, *self._square)
         self._stretches = points.new_zeros(0)
         self._deformed = inverse_jacobians is not None and self.count > 0
         if inverse_jacobians is not None and self._deformed:
             smallest, _ = singular_range(inverse_jacobians)
             stretches = (1 / smallest.clamp(min=1e-12)).expand(self.count)
-            self._inverse_jacobians = padded_matrices(inverse_jacobians).expand(self.count, 3, 3)[order].contiguous()
+            each = inverse_jacobians.detach().float().expand(self.count, *self._square)
+            self._inverse_jacobians = each[order].contiguous()
             self._stretches = stretches[order].contiguous()
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:
@@ -96,7 +99,7 @@ class NeighbourIndex:
         squared = torch.empty(len(points), k, device=self.device)
         queries = padded(points)
         kernels.launch(
-            kernels.nearest_kernel(k, self._deformed, self.dimensions == 2),
+            nearest_kernel(k, self._deformed, self.dimensions == 2),
             len(points),
             [
                 Typed(queries, wp.vec3),
@@ -105,7 +108,7 @@ class NeighbourIndex:
                 *self._cells(),
                 self.radius,
                 Typed(self._anchors(queries), wp.int32),
-                Typed(self._inverse_jacobians, wp.mat33),
+                Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
                 Typed(self._stretches, wp.float32),
                 Typed(indices, kernels.vector(k, wp.int32)),
                 Typed(squared, kernels.vector(k)),
@@ -124,7 +127,7 @@ class NeighbourIndex:
             return queries.new_empty(0, dtype=torch.int32)
         found = torch.empty(len(queries), dtype=torch.int32, device=self.device)
         inputs = [Typed(queries, wp.vec3), Typed(self._points, wp.vec3), *self._cells(), Typed(found, wp.int32)]
-        kernels.launch(kernels.anchor_kernel(), len(queries), inputs, self.device)
+        kernels.launch(anchor_kernel(), len(queries), inputs, self.device)
         return found
 
     def _cells(self) -> list[Any]:
@@ -147,12 +150,6 @@ class NeighbourIndex:
 def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:
     """Points as contiguous float32 in space; those of a plane lie at z = 0."""
     return torch.nn.functional.pad(points.detach().float(), (0, 3 - points.shape[-1])).contiguous()
-
-
-def padded_matrices(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s 3 3"]:
-    """Matrices as contiguous float32 in space."""
-    missing = 3 - matrices.shape[-1]
-    return torch.nn.functional.pad(matrices.detach().float(), (0, missing, 0, missing)).contiguous()
 
 
 def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:

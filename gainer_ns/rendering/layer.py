@@ -124,7 +124,8 @@ class Layer:
         gaussians = self.gaussians
         neighbours = self.index.query(points, self.num_neighbours)
         read = gaussian_mean(points, neighbours, gaussians.means, self._precisions, self._columns)
-        nearest, seen = neighbours.indices[:, :1], neighbours.valid[:, :1]
+        nearest = neighbours.indices[:, :1]
+        seen = nearest >= 0
         alpha = seen.to(gaussians.features.dtype)
         if gaussians.opacities is not None:
             alpha = alpha * read[:, -1:].clamp(0, 1)

@@ -1,0 +1,165 @@
+"""The Warp kernels of weights and aggregation."""
+
+import functools
+from typing import Any
+
+import warp as wp
+
+from gainer_ns.gaussians.kernels import matrix, vector
+
+
+@functools.cache
+def weights_of(k: int, dimensions: int) -> Any:
+    """Gaussian weights of the neighbours of a point, normalised to sum 1; a missing neighbour weighs 0."""
+    floats, ints = vector(k), vector(k, wp.int32)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
+
+    @wp.func
+    def weights(
+        q: place,
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        ids: ints,
+    ):
+        exponent = floats()
+        least = float(wp.inf)
+        for slot in range(k):
+            j = ids[slot]
+            if j >= 0:
+                d = q - means[j]
+                row = j
+                if shared == 1:
+                    row = 0
+                exponent[slot] = wp.dot(d, precisions[row] * d)
+                least = wp.min(least, exponent[slot])
+        w = floats()
+        total = float(0.0)
+        for slot in range(k):
+            if ids[slot] >= 0:  # relative to the largest, so that no region gives 0 / 0
+                w[slot] = wp.exp(-0.5 * (exponent[slot] - least))
+                total += w[slot]
+        if total > 0.0:
+            w = w / total
+        return w
+
+    return weights
+
+
+@functools.cache
+def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
+    """The weights of the neighbours of each point."""
+    weights, floats, ints = weights_of(k, dimensions), vector(k), vector(k, wp.int32)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def all_weights(
+        first: int,
+        queries: wp.array(dtype=place),  # [m]
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        indices: wp.array(dtype=ints),  # [m]
+        result: wp.array(dtype=floats),  # out [m]
+    ):
+        i = first + wp.tid()
+        result[i] = weights(queries[i], means, precisions, shared, indices[i])
+
+    return all_weights
+
+
+@functools.cache
+def mean_kernel(k: int, dimensions: int, width: int) -> wp.Kernel:
+    """The weighted mean of the neighbours' features at each point; 0 where there is no neighbour."""
+    weights, ints, wide = weights_of(k, dimensions), vector(k, wp.int32), vector(width)
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def mean(
+        first: int,
+        queries: wp.array(dtype=place),  # [m]
+        means: wp.array(dtype=place),  # [n]
+        precisions: wp.array(dtype=square),  # [n], or [1] when all share one
+        shared: int,  # 1 when all share one precision
+        indices: wp.array(dtype=ints),  # [m]
+        features: wp.array(dtype=wide),  # [n]
+        result: wp.array(dtype=wide),  # out [m]
+    ):
+        i = first + wp.tid()
+        ids = indices[i]
+        w = weights(queries[i], means, precisions, shared, ids)
+        total = wide()
+        for slot in range(k):
+            if ids[slot] >= 0:
+                total += w[slot] * features[ids[slot]]
+        result[i] = total
+
+    return mean
+
+
+@functools.cache
+def row_sums_kernel(width: int) -> wp.Kernel:
+    """Sparse rows times a dense matrix: ``out[i] = sum_p values[p] * dense[columns[p]]`` over the entries of row i."""
+    wide = vector(width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def row_sums(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [rows + 1]
+        columns: wp.array(dtype=wp.int32),  # [entries]
+        values: wp.array(dtype=wp.float32),  # [entries]
+        dense: wp.array(dtype=wide),  # [columns]
+        out: wp.array(dtype=wide),  # out [rows]
+    ):
+        i = first + wp.tid()
+        total = wide()
+        for p in range(offsets[i], offsets[i + 1]):
+            total += values[p] * dense[columns[p]]
+        out[i] = total
+
+    return row_sums
+
+
+@functools.cache
+def row_products_kernel(width: int) -> wp.Kernel:
+    """Gradient of the row sums with respect to the values: ``out[p] = dot(left[i], right[columns[p]])``."""
+    wide = vector(width)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def row_products(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [rows + 1]
+        columns: wp.array(dtype=wp.int32),  # [entries]
+        left: wp.array(dtype=wide),  # [rows]
+        right: wp.array(dtype=wide),  # [columns]
+        out: wp.array(dtype=wp.float32),  # out [entries]
+    ):
+        i = first + wp.tid()
+        for p in range(offsets[i], offsets[i + 1]):
+            out[p] = wp.dot(left[i], right[columns[p]])
+
+    return row_products
+
+
+@functools.cache
+def precision_gradient_kernel() -> wp.Kernel:
+    """Gradient with respect to each Gaussian's precision, summed over the points that read it."""
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def precision_gradient(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [gaussians + 1], of the transposed aggregation matrix
+        points_of: wp.array(dtype=wp.int32),  # [entries], the point of each of its entries
+        exponent_gradient: wp.array(dtype=wp.float32),  # [entries], d loss / d (-1/2 (x-mu)^T P (x-mu))
+        points: wp.array(dtype=wp.vec3),  # [points]
+        means: wp.array(dtype=wp.vec3),  # [gaussians]
+        out: wp.array(dtype=wp.mat33),  # out [gaussians]
+    ):
+        j = first + wp.tid()
+        total = wp.mat33()
+        for p in range(offsets[j], offsets[j + 1]):
+            d = points[points_of[p]] - means[j]
+            total += (-0.5 * exponent_gradient[p]) * wp.outer(d, d)
+        out[j] = total
+
+    return precision_gradient
