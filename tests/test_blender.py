@@ -8,15 +8,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.binding import bind
 from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
 from gainer_ns.exporting.cage import cage_over, write_cage
 from gainer_ns.exporting.gaussians import PlainGaussians, write_triangles
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice
+from gainer_ns.image.loading import load_baked
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "blender_bend.py"
 PLANE = ImagePlane(48, 32)
@@ -42,6 +47,14 @@ def bend(tmp_path_factory: pytest.TempPathFactory) -> Bend:
         return folder
 
     return run
+
+
+def gainer(*words: object) -> None:
+    entrypoint([str(word) for word in words])
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.square(a - b).mean()))
 
 
 def arc(points: torch.Tensor, length: float) -> torch.Tensor:
@@ -78,6 +91,44 @@ def test_blender_moves_the_picture_along_an_arc(bend: Bend, suffix: str, tmp_pat
     torch.testing.assert_close(bent, arc(means, length), rtol=0, atol=tolerance)
     exact = torch.func.vmap(torch.func.jacfwd(lambda point: arc(point[None], length)[0]))(means)
     torch.testing.assert_close(jacobians, exact, rtol=0, atol=0.03)
+
+
+def bent_back(points: torch.Tensor, length: float) -> torch.Tensor:
+    """From where a bend took points: the inverse of ``arc``."""
+    radius = length / math.radians(DEGREES)
+    turn = torch.atan2(points[:, 0], radius - points[:, 1])
+    return torch.stack([radius * turn, radius - torch.hypot(points[:, 0], radius - points[:, 1])], dim=1)
+
+
+def test_a_photo_follows_the_cage_through_blender(bend: Bend, fitted_run: Path, tmp_path: Path) -> None:
+    """The whole way by the commands of docs/blender.md: export, bend, bind."""
+    cage, canvas = tmp_path / "cage.obj", (-10, -30, 106, 74)
+    gainer("export", "--load-config", fitted_run, "--format", "cage", "--cells", 32, "--output", cage)
+    words = ["--load-config", fitted_run, "--reference", cage, "--frames", bend(cage), "--canvas", *canvas]
+    gainer("bind", *words, "--output", tmp_path / "frames")
+    gainer("bind", *words, "--output", tmp_path / "film.mp4")
+
+    frames = [np.asarray(Image.open(path).convert("RGBA")) / 255 for path in sorted((tmp_path / "frames").iterdir())]
+    assert len(frames) == FRAMES and frames[0].shape == (104, 116, 4)
+    picture = load_baked(fitted_run, "cpu")
+    unmoved = [part.numpy() for part in picture.raster(1, tuple(map(float, canvas)))]
+    np.testing.assert_allclose(frames[0], np.concatenate(unmoved, axis=2), atol=1.5 / 255)
+
+    vertices = read_mesh(cage).vertices
+    y, x = torch.meshgrid(torch.arange(104) - 29.5, torch.arange(116) - 9.5, indexing="ij")
+    places = picture.plane.plane_from_pixel(torch.stack([x, y], dim=-1).view(-1, 2).double())
+    source = bent_back(places, float(vertices[:, 0].max() - vertices[:, 0].min()))
+    inside = (torch.tensor(picture.plane.half_extent) - source.abs()).amin(dim=1) / picture.plane.pixel_size
+    inside, last = inside.view(104, 116).numpy(), frames[-1]
+    assert (last[inside < -1.5, 3] == 0).all() and (last[inside > 1.5, 3] == 1).all()
+    expected = picture.at(source.float()).rgb.view(104, 116, 3).clamp(0, 1).numpy()
+    assert psnr(last[inside > 2, :3], expected[inside > 2]) > 38
+    assert psnr(last[inside > 2, :3], frames[0][inside > 2, :3]) < 20
+
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        shown = [frame.to_ndarray(format="rgb24") / 255 for frame in film.decode(video=0)]
+    assert len(shown) == FRAMES
+    assert psnr(shown[-1], last[..., :3] * last[..., 3:] + 1 - last[..., 3:]) > 30, "on white"
 
 
 def test_the_package_never_imports_blender() -> None:

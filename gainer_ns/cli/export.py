@@ -52,6 +52,11 @@ class Export:
             from gainer_ns.image.loading import load_baked
 
             picture = load_baked(self.load_config)
+        if self.format != "safetensors" and len(picture.layers) != 1:
+            raise GainerError(
+                f"{self.load_config}: was edited into {len(picture.layers)} layers, and a {self.format} file holds "
+                "one; choose --format safetensors, or export the picture as it was fitted"
+            )
         with status("Writing"):
             note = getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
@@ -77,12 +82,9 @@ class Export:
         return "a triangle each"
 
     def _cage(self, picture: BakedPicture) -> str:
-        import torch
-
         from gainer_ns.exporting.cage import cage_over, write_cage
 
-        means = torch.cat([layer.gaussians.means for layer in picture.layers])
-        cage = cage_over(picture.plane, means, self.cells)
+        cage = cage_over(picture.plane, picture.gaussians.means, self.cells)
         write_cage(self.output, cage)
         return f"under {len(cage.faces):,} triangles"
 

@@ -162,7 +162,10 @@ def shown_part(picture: BakedPicture, crop: Crop) -> Crop:
         return crop
     x, y = alpha.any(dim=0).nonzero()[:, 0], alpha.any(dim=1).nonzero()[:, 0]
     left, right, top, bottom = (float(side) for side in (x.min(), x.max() + 1, y.min(), y.max() + 1))
-    return crop[0] + left - MARGIN, crop[1] + top - MARGIN, crop[0] + right + MARGIN, crop[1] + bottom + MARGIN
+    left, right, top, bottom = crop[0] + left, crop[0] + right, crop[1] + top, crop[1] + bottom
+    if right <= 0 or bottom <= 0 or left >= picture.plane.width or top >= picture.plane.height:
+        return crop  # of a picture, only what overlaps its own frame can be drawn
+    return left - MARGIN, top - MARGIN, right + MARGIN, bottom + MARGIN
 
 
 def tile(

@@ -124,9 +124,9 @@ def edited_pixels(
     points = edit.back(pixel_centres(alpha.shape[1], alpha.shape[0]) + np.array(crop[:2]))
     counted = ((points >= border) & (points <= np.array([plane.width, plane.height]) - border)).all(axis=-1)
     if opacity is not None:
-        deep = ndimage.distance_transform_edt(opacity >= 1) > border
+        deep = np.asarray(ndimage.distance_transform_edt(opacity >= 1)) > border
         column, row = np.moveaxis(np.clip(np.floor(points), 0, [plane.width - 1, plane.height - 1]).astype(int), -1, 0)
-        counted &= np.asarray(deep)[row, column]
+        counted &= deep[row, column]
     place = np.moveaxis(points[..., ::-1], -1, 0) - 0.5
     bilinear = [ndimage.map_coordinates(channel, place, order=1, mode="nearest") for channel in _channels(colours)]
     return EditedPixels(

@@ -113,7 +113,8 @@ class BakedPicture:
         Raises:
             GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
-        grid = RasterGrid.over(self.plane, scale, crop)
+        framed = all(layer.half_extent is not None for layer in self.layers)
+        grid = RasterGrid.over(self.plane, scale, crop, framed=framed)
         check_room(grid, self.device)
         rgb = torch.empty(grid.pixels, 3, device=self.device)
         alpha = torch.empty(grid.pixels, 1, device=self.device)

@@ -46,8 +46,16 @@ class RasterGrid:
         return self.width * self.height
 
     @classmethod
-    def over(cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None) -> RasterGrid:
+    def over(
+        cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None, *, framed: bool = True
+    ) -> RasterGrid:
         """The grid of a crop at a scale.
+
+        Args:
+            plane: The picture's plane.
+            scale: Output pixels per source pixel.
+            crop: (x0, y0, x1, y1) in source pixels; None for the whole picture.
+            framed: Whether there is nothing beyond the picture's frame, so that nobody can want to see it.
 
         Raises:
             GainerError: If the two leave no picture, or one of absurd size.
@@ -58,7 +66,7 @@ class RasterGrid:
             raise GainerError(f"scale {scale}: it must be a positive number of output pixels per source pixel")
         if not (all(map(math.isfinite, crop)) and x0 < x1 and y0 < y1):
             raise GainerError(f"crop {named}: give it as X0 Y0 X1 Y1 with X0 < X1 and Y0 < Y1")
-        if x1 <= 0 or y1 <= 0 or x0 >= plane.width or y0 >= plane.height:
+        if framed and (x1 <= 0 or y1 <= 0 or x0 >= plane.width or y0 >= plane.height):
             raise GainerError(
                 f"crop {named}: wholly outside the picture, which is {plane.width} pixels wide and {plane.height} high"
             )

@@ -40,8 +40,10 @@ def test_every_edit_is_better_than_bilinear_by_far(baked: BakedPicture, source: 
 
 def test_whole_pixels_are_exact_for_bilinear_and_good_for_the_fit(baked: BakedPicture, source: Picture) -> None:
     scores = edit_quality(baked, source.colours(), edits={"nothing": NOTHING, "pixel": WHOLE_PIXEL})
+    assert scores["nothing"].psnr > 85
+    assert scores["pixel"].psnr > 65  # rounding decides otherwise which of equally near Gaussians are read
     for score in scores.values():
-        assert score.psnr > 80 and score.psnr_bilinear > 200
+        assert score.psnr_bilinear > 200
         assert score.pixels == (96 - 12) * (64 - 12)
 
 
@@ -56,7 +58,9 @@ def test_an_edit_the_wrong_way_is_found_out(baked: BakedPicture, source: Picture
 def test_holes_are_errors(baked: BakedPicture, source: Picture) -> None:
     cut = KnownEdit({"cut": {"line": [[48.0, -10.0], [48.0, 80.0]], "gap": 4.0}}, lambda points: points)
     found = edited_pixels(baked, source.colours(), None, cut)
-    assert found.edited[32, 46:50].max() == 0 < found.reference[32, 46:50].min()
+    left = round(-cut.extent(96, 64)[0])
+    assert found.edited[32, left + 47 : left + 49].max() == 0 < found.reference[32, left + 47 : left + 49].min()
+    assert edit_quality(baked, source.colours(), edits={"cut": cut})["cut"].psnr < 40
 
 
 def test_only_what_is_opaque_counts(baked: BakedPicture, source: Picture) -> None:

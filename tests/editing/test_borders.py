@@ -1,0 +1,93 @@
+"""A picture's own border, which moves with it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gainer_ns.editing.borders import averaging_to, joined, limited, unframed, with_border
+from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.rendering.plane import BakedPicture
+
+WIDE = (-6.0, -6.0, 70.0, 54.0)
+
+
+def test_a_border_ends_the_picture_where_the_frame_did(landscape: BakedPicture, seen: Callable[..., Any]) -> None:
+    layer = with_border(landscape.only_layer, landscape.plane)
+    assert layer.half_extent is None
+    after = seen(replace(landscape, layers=(layer,)), 1, WIDE)
+    assert after.alpha[6:-6, 6:-6].min() > 0.99, "border pixels are opaque"
+    outside = torch.ones(60, 76, dtype=torch.bool)
+    outside[6:-6, 6:-6] = False
+    assert after.alpha[outside.numpy()].max() < 0.02
+    fine = seen(replace(landscape, layers=(layer,)), 8, (-1.0, 20.0, 1.0, 21.0)).alpha[4]
+    assert (fine[1:] >= fine[:-1] - 1e-6).all() and abs(fine[7:9].mean() - 0.5) < 0.05, "half on the frame itself"
+
+
+def test_colours_go_on_beyond_the_frame_as_in_a_mirror(
+    landscape: BakedPicture, seen: Callable[..., Any], psnr: Callable[..., float]
+) -> None:
+    layer, border = unframed(landscape.only_layer, landscape.plane)
+    assert border is not None and int((~border.is_beyond).sum()) == 64 * 48
+    picture = replace(landscape, layers=(layer,))
+    inside, beyond = (seen(picture, 1, (-2, 10, 2, 40))[:, columns] for columns in (slice(2, 4), slice(0, 2)))
+    assert psnr(type(inside)(inside.rgb[:, ::-1], inside.alpha[:, ::-1]), beyond) > 45
+    assert psnr(seen(picture, 1, (0, 0, 64, 48)), seen(landscape)) > 45
+
+
+def test_a_layer_without_a_frame_stays_as_it_is(landscape: BakedPicture) -> None:
+    layer = replace(landscape.only_layer, half_extent=None)
+    assert with_border(layer, landscape.plane) is layer
+    assert unframed(layer, landscape.plane) == (layer, None)
+
+
+def test_the_border_of_some_gaussians(landscape: BakedPicture) -> None:
+    _, border = unframed(landscape.only_layer, landscape.plane)
+    assert border is not None
+    chosen = torch.tensor([0, 24 * 64 + 32, len(border.opacities) - 1])
+    some = border[chosen]
+    assert some.is_beyond.tolist() == [False, False, True]
+    assert torch.equal(some.opacities, border.opacities[chosen])
+    assert some.near.tolist() == [0, 2], "the one in the middle does not say where the picture ends"
+
+
+def test_averages_are_the_field(landscape: BakedPicture) -> None:
+    """A field with a corner, which plain averages round off."""
+    layer = landscape.only_layer
+    pixels = landscape.plane.pixel_from_plane(layer.gaussians.means)
+    field = 0.5 + torch.minimum(pixels[:, 0] - 20.3, pixels[:, 1] - 14.6)
+
+    def read(values: Tensor) -> Tensor:
+        gaussians = replace(layer.gaussians, opacities=values)
+        return layer.with_gaussians(gaussians).at(gaussians.means).alpha[:, 0]
+
+    wanted = field.clamp(0, 1)
+    assert (read(averaging_to(field, layer.gaussians, layer.num_neighbours)) - wanted).abs().max() < 0.01
+    assert (read(field) - wanted).abs().max() > 0.03
+
+
+def test_far_from_the_edge_a_field_stays_as_it_is(landscape: BakedPicture) -> None:
+    layer = landscape.only_layer
+    field = landscape.plane.pixel_from_plane(layer.gaussians.means)[:, 0] - 30.0
+    values, far = averaging_to(field, layer.gaussians, layer.num_neighbours), (field < -MARGIN) | (field > 1 + MARGIN)
+    assert torch.equal(values[far], field[far])
+
+
+def test_limits_only_lower_opacities(landscape: BakedPicture) -> None:
+    gaussians = landscape.gaussians
+    limit = torch.linspace(-1, 2, len(gaussians))
+    once = limited(gaussians, limit)
+    assert once.opacities is not None and torch.equal(once.opacities, limit)
+    twice = limited(once, 1 - limit)
+    assert twice.opacities is not None and torch.equal(twice.opacities, torch.minimum(limit, 1 - limit))
+
+
+def test_two_sets_as_one(landscape: BakedPicture) -> None:
+    gaussians = landscape.gaussians
+    chosen = torch.arange(10)
+    both = joined(gaussians, gaussians[chosen])
+    assert len(both) == len(gaussians) + 10 and len(both.covariances) == 1
+    own = replace(gaussians, covariances=gaussians.covariances.expand(len(gaussians), 2, 2))
+    assert joined(own, own[chosen]).covariances.shape == (len(gaussians) + 10, 2, 2)

@@ -1,0 +1,139 @@
+"""Frames: drawn, laid over what is behind, and written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gainer_ns.editing.compositing import Crop, Raster, UniformBackdrop
+from gainer_ns.editing.film import Behind, Camera, write_film
+from gainer_ns.editing.script import Background
+from gainer_ns.editing.stage import Stage
+from gainer_ns.errors import GainerError
+from gainer_ns.rendering.plane import BakedPicture
+
+BOX = {"box": [10, 10, 30, 30]}
+MOVE = {"select": BOX, "move": {"by": [25, 0]}}
+
+
+@dataclass
+class CountingBackdrop:
+    """A red backdrop that counts how often it was drawn."""
+
+    drawn: list[Crop] = field(default_factory=list)
+
+    def on(self, crop: Crop, width: int, height: int) -> Raster:
+        self.drawn.append(crop)
+        return UniformBackdrop(torch.tensor([1.0, 0.0, 0.0])).on(crop, width, height)
+
+
+@pytest.fixture
+def moved(landscape: BakedPicture, staged: Callable[..., Stage]) -> Stage:
+    """The landscape with a box moved away."""
+    return staged(landscape, MOVE)
+
+
+def behind(stage: Stage, **words: Any) -> Behind:
+    return Behind.of(Background.model_validate(words), stage.picture, stage.hole())
+
+
+def test_what_is_clear_shows_what_lies_behind(moved: Stage) -> None:
+    frame = Camera(behind(moved, color=[255, 0, 128])).draw(moved.at(1.0))
+    torch.testing.assert_close(frame.colours[12:28, 12:28], torch.tensor([1, 0, 128 / 255]).expand(16, 16, 3))
+    assert bool((frame.opacity == 1).all())
+    frame = Camera(behind(moved, transparent=True)).draw(moved.at(1.0))
+    assert not bool(frame.opacity[12:28, 12:28].any()) and not bool(frame.colours[12:28, 12:28].any())
+
+
+def test_a_picture_behind_covers_all(moved: Stage, tmp_path: Path) -> None:
+    Image.new("RGB", (7, 9), (0, 200, 0)).save(tmp_path / "green.png")
+    frame = Camera(behind(moved, image=tmp_path / "green.png")).draw(moved.at(1.0))
+    assert bool((frame.opacity == 1).all())
+    assert (frame.colours[12:28, 12:28] - torch.tensor([0, 200 / 255, 0])).abs().max() < 2 / 255
+
+
+def test_what_stands_still_is_drawn_once(moved: Stage) -> None:
+    backdrop = CountingBackdrop()
+    camera = Camera(Behind(backdrop), 2.0, (-4.0, 0.0, 60.0, 48.0))
+    for t in (0.0, 0.5, 1.0):
+        frame = camera.draw(moved.at(t))
+        assert frame.opacity.shape == (96, 128)
+    assert backdrop.drawn == [(-4.0, 0.0, 60.0, 48.0)]
+
+
+def test_a_hole_is_painted_from_around_it(moved: Stage, landscape: BakedPicture) -> None:
+    """What was cut out does not shine through, and what is nobody's is filled as well."""
+    rgb, _ = landscape.raster()
+    frame = Camera(behind(moved, inpaint="telea")).draw(moved.at(1.0))
+    assert float(frame.opacity.min()) > 0.999
+    torch.testing.assert_close(frame.colours[:6], rgb[:6], rtol=0, atol=1e-3)
+    around = rgb[4:36, 4:36].reshape(-1, 3)
+    hole = frame.colours[12:28, 12:28]
+    assert bool((hole >= around.amin(dim=0) - 0.01).all() and (hole <= around.amax(dim=0) + 0.01).all())
+
+
+def test_beyond_the_picture_is_painted_too(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    stage = staged(landscape, {"move": {"by": [16, 0]}})
+    frame = Camera(behind(stage, inpaint="telea")).draw(stage.at(1.0))
+    assert float(frame.opacity.min()) > 0.999 and bool(frame.colours[:, :14].any())
+
+
+def test_a_cut_out_is_not_painted_around(cutout: BakedPicture, staged: Callable[..., Stage]) -> None:
+    stage = staged(cutout, {"select": {"box": [18, 18, 26, 26]}, "move": {"by": [0, 25]}})
+    frame = Camera(behind(stage, inpaint="telea")).draw(stage.at(1.0))
+    assert not bool(frame.opacity[:5].any()), "its surroundings stay clear"
+    assert float(frame.opacity[19:25, 19:25].min()) > 0.99, "its hole is filled"
+
+
+def test_where_nothing_is_left_nothing_can_be_painted(landscape: BakedPicture) -> None:
+    with pytest.raises(GainerError, match="nothing is left"):
+        Behind.of(Background.model_validate({"inpaint": "telea"}), landscape, torch.ones(48, 64, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(("colour", "image"), [((300.0, 0.0, 0.0), None), ((0.0, 0.0, 0.0), Path("sea.png"))])
+def test_what_cannot_lie_behind_is_refused(
+    colour: tuple[float, float, float], image: Path | None, landscape: BakedPicture
+) -> None:
+    with pytest.raises(GainerError, match="background"):
+        Behind.colour_or_image(colour, image, landscape)
+
+
+def test_frames_are_written_with_what_they_need(moved: Stage, landscape: BakedPicture, tmp_path: Path) -> None:
+    said: list[float] = []
+    camera = Camera(behind(moved, transparent=True))
+    pictures = (moved.at(t) for t in (0.0, 1.0))
+    size = write_film(tmp_path / "frames", pictures, camera, frames=2, progress=said.append)
+    assert size == (64, 48) and said == [0.5, 1.0]
+    modes = [Image.open(path).mode for path in sorted((tmp_path / "frames").iterdir())]
+    assert modes[1] == "RGBA"
+    first = np.asarray(Image.open(tmp_path / "frames" / "frame_00000.png").convert("RGB"))
+    np.testing.assert_allclose(first, 255 * landscape.raster()[0].numpy(), atol=1)
+
+
+def test_nothing_is_left_where_a_frame_fails(moved: Stage, tmp_path: Path) -> None:
+    def pictures() -> Any:
+        yield moved.at(0.0)
+        raise GainerError("corners: they fold")
+
+    with pytest.raises(GainerError, match="fold"):
+        write_film(tmp_path / "film.mp4", pictures(), Camera(behind(moved, color=[0, 0, 0])), frames=5)
+    camera = replace(Camera(behind(moved, transparent=True)), crop=(100.0, 0.0, 120.0, 10.0))
+    with pytest.raises(GainerError, match="outside"):
+        write_film(tmp_path / "out.png", [moved.at(1.0)], camera, frames=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_colours_are_not_darkened_along_soft_edges(
+    fitted: Callable[..., BakedPicture], staged: Callable[..., Stage]
+) -> None:
+    """White over white stays white, wherever an edge runs."""
+    white: Tensor = torch.ones(48, 64, 3)
+    stage = staged(fitted(white), {"select": BOX, "rotate": {"degrees": 33}})
+    frame = Camera(behind(stage, color=[255, 255, 255])).draw(stage.at(1.0))
+    assert float(frame.colours.min()) > 1 - 1 / 255

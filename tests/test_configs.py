@@ -1,0 +1,78 @@
+"""The scripts in configs/edits are read and drawn as they are."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gainer_ns.editing.film import Behind, Camera
+from gainer_ns.editing.operations import OPERATIONS
+from gainer_ns.editing.script import Script, read_script
+from gainer_ns.editing.stage import Stage
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
+from gainer_ns.gaussians.placement import lattice
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.storage import save_picture
+
+FOLDER = Path(__file__).parents[1] / "configs" / "edits"
+NAMES = sorted(path.name for path in FOLDER.glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def coarse() -> Callable[[int, int], BakedPicture]:
+    """Makes a random picture of any size of few Gaussians."""
+
+    def make(width: int, height: int) -> BakedPicture:
+        plane = ImagePlane(width, height)
+        means = lattice(plane, 1 / 64)
+        pixel = plane.pixel_size
+        gaussians = GaussianSet(means, isotropic(8 * 0.64 * pixel, 2), torch.randn(len(means), 8), 80 * pixel)
+        return BakedPicture(plane, (Layer(gaussians, Decoder(8).eval(), 16, plane.half_extent),))
+
+    return make
+
+
+@pytest.fixture
+def scripts(coarse: Callable[[int, int], BakedPicture], tmp_path: Path) -> Path:
+    """The folder of scripts with the picture that one of them names."""
+    folder = tmp_path / "edits"
+    shutil.copytree(FOLDER, folder)
+    save_picture(coarse(64, 64), folder / "sticker.safetensors")
+    return folder
+
+
+def test_every_operation_has_a_script_of_its_name() -> None:
+    assert {f"{word}.yaml" for word in OPERATIONS} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_says_what_it_does(name: str) -> None:
+    text = (FOLDER / name).read_text("utf8")
+    assert text.startswith("# ")
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("size", [(768, 512), (512, 768), (512, 512)])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_fits_usual_pictures(name: str, size: tuple[int, int], scripts: Path) -> None:
+    script = read_script(scripts / name, *size)
+    word = name.removesuffix(".yaml")
+    assert word not in OPERATIONS or [word] == [done for edit in script.edits for done in edit.words]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_can_be_drawn(name: str, coarse: Callable[[int, int], BakedPicture], scripts: Path) -> None:
+    picture = coarse(512, 512)
+    script: Script = read_script(scripts / name, 512, 512)
+    stage = Stage(script, picture, {layer: coarse(64, 64) for layer in script.layers})
+    camera = Camera(Behind.of(script.background, picture, stage.hole()), 0.125, script.canvas)
+    before, after = (camera.draw(shown) for shown in (replace(picture), stage.at(script.times[len(script.times) // 2])))
+    assert bool(after.colours.isfinite().all()) and bool(after.opacity.isfinite().all())
+    assert float(after.opacity.mean()) > 0.3
+    assert float((before.colours - after.colours).abs().max()) > 0.05, "something changes"
