@@ -16,7 +16,8 @@ class Edit:
     script: Path
     """The YAML file that says what to do; configs/edits has one for each kind of edit."""
     output: Path
-    """Picture to write (.png, .webp, .tif, .jpg), folder for the frames (no suffix), or film (.mp4, .webp, .gif)."""
+    """Picture to write (.png, .webp, .tif, .jpg), folder for the frames (no suffix), film (.mp4, .webp, .gif), or
+    .safetensors: the edited picture at the end, without background, for `gainer render` at any scale."""
     scale: float = 1.0
     """Output pixels per source pixel."""
     bit_depth: Literal[8, 16] | None = None
@@ -33,12 +34,17 @@ class Edit:
             from gainer_ns.editing.script import read_script
             from gainer_ns.editing.stage import Stage
             from gainer_ns.image.loading import load_baked
+            from gainer_ns.rendering.storage import save_picture
 
             picture = load_baked(self.load_config)
             script = read_script(self.script, picture.plane.width, picture.plane.height)
             layers = {name: load_baked(layer.picture) for name, layer in script.layers.items()}
         with status("Taking it apart"):
             stage = Stage(script, picture, layers)
+            if self.output.suffix == ".safetensors":
+                save_picture(stage.at(1.0), self.output)
+                CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
+                return
             camera = Camera(Behind.of(script.background, picture, stage.hole()), self.scale, script.canvas)
         times = script.times
         with progress_bar("Drawing") as progress:

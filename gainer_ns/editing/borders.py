@@ -103,7 +103,8 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
     """
     near = ((field > -MARGIN) & (field < 1 + MARGIN)).nonzero()[:, 0]
     points = gaussians.means[near]
-    neighbours = NeighbourIndex(gaussians.means, gaussians.radius).query(points, num_neighbours)
+    index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
+    neighbours = index.query(points, num_neighbours)
     weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
     matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians))
     values = field.clone()
@@ -119,12 +120,17 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
     opacities = None
     if one.opacities is not None and other.opacities is not None:
         opacities = torch.cat([one.opacities, other.opacities])
+    inverses = None
+    if one.inverse_jacobians is not None and other.inverse_jacobians is not None:
+        mine, theirs = one.inverse_jacobians, other.inverse_jacobians
+        inverses = torch.cat([mine.expand(len(one), -1, -1), theirs.expand(len(other), -1, -1)])
     return replace(
         one,
         means=torch.cat([one.means, other.means]),
         covariances=covariances,
         features=torch.cat([one.features, other.features]),
         opacities=opacities,
+        inverse_jacobians=inverses,
     )
 
 
@@ -134,5 +140,7 @@ def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:
     flip[axis] = -1
     offset: Float[Tensor, " d"] = torch.zeros_like(flip)
     offset[axis] = 2 * side
-    covariances = gaussians.covariances * flip[:, None] * flip[None, :]
-    return replace(gaussians, means=gaussians.means * flip + offset, covariances=covariances)
+    flips = flip[:, None] * flip[None, :]
+    inverses = None if gaussians.inverse_jacobians is None else gaussians.inverse_jacobians * flips
+    means, covariances = gaussians.means * flip + offset, gaussians.covariances * flips
+    return replace(gaussians, means=means, covariances=covariances, inverse_jacobians=inverses)

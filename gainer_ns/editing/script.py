@@ -100,7 +100,7 @@ class Background(_Model):
     Attributes:
         transparent: Nothing; in YAML just the word ``transparent``.
         color: Red, green and blue, 0 to 255.
-        image: A picture, scaled to cover what is drawn.
+        image: A picture, scaled to cover the main one.
         inpaint: The picture itself, with holes painted over.
     """
 
@@ -162,7 +162,7 @@ class Edit(_Words):
     Attributes:
         select: What moves.
         layer: The layer of the script that it changes; the main picture if None.
-        order: Whether what moves passes before or behind the rest of its picture.
+        order: Whether what is cut out passes before everything else, or behind it.
         seam: What happens around the selection. ``blend``: what surrounds a soft selection follows it in part. ``cut``:
             the selection leaves a hole. ``auto``: blend where the selection is soft, and that neither folds nor tears.
     """

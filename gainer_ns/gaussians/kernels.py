@@ -17,10 +17,13 @@ import warp as wp
 wp.config.log_level = wp.LOG_ERROR  # Warp greets on every start otherwise
 wp.config.max_unroll = 32  # loops over more neighbours than Warp's 16 take half as long again if they stay loops
 
+PARTS = 4
+"""Into how many parts a range is divided for each CPU thread: some take longer than others."""
+
 
 @functools.cache
-def _thread_pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="gainer-kernel")
+def _thread_pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gainer-kernel")
 
 
 @functools.cache
@@ -59,14 +62,15 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
         stream = wp.stream_from_torch(torch.cuda.current_stream(device))
         wp.launch(kernel, count, [0, *arguments], stream=stream)
         return
-    parts = max(1, min(torch.get_num_threads(), count // 4096))
+    threads = torch.get_num_threads()
+    parts = 1 if threads == 1 else max(1, min(PARTS * threads, count // 4096))
     if parts == 1:
         wp.launch(kernel, count, [0, *arguments], device="cpu")
         return
     bounds = [count * part // parts for part in range(parts + 1)]
     kernel.module.load("cpu", block_dim=1)  # once, before the threads ask for it
     jobs = [
-        _thread_pool().submit(wp.launch, kernel, end - start, [start, *arguments], device="cpu")
+        _thread_pool(threads).submit(wp.launch, kernel, end - start, [start, *arguments], device="cpu")
         for start, end in itertools.pairwise(bounds)
     ]
     for job in jobs:

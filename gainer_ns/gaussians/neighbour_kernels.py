@@ -32,6 +32,30 @@ def wall_distance(at: float, cells: int) -> float:
     return wp.min(inside, 1.0 - inside)
 
 
+@wp.func
+def runs_of(inner: bool) -> int:
+    """How many runs of neighbouring cells a ring has in a row: an inner row has a cell of it at either end."""
+    if inner:
+        return 2
+    return 1
+
+
+@wp.func
+def cells_of(centre: int, ring: int, run: int, runs: int, width: int) -> wp.vec2i:
+    """The first cell of a run of a ring, and the one after its last: their points lie side by side in memory."""
+    first = centre - ring
+    last = centre + ring
+    if runs == 2 and run == 0:
+        last = first
+    if run == 1:
+        first = last
+    first = wp.max(first, 0)
+    last = wp.min(last, width - 1)
+    if first > last:
+        return wp.vec2i(0, 0)
+    return wp.vec2i(first, last + 1)
+
+
 @functools.cache
 def anchor_kernel() -> wp.Kernel:
     """For each query a point near it: the nearest of those in the first ring of cells that holds any."""
@@ -46,6 +70,7 @@ def anchor_kernel() -> wp.Kernel:
         origin: wp.vec3,
         cell: float,
         shape: wp.vec3i,
+        farthest: float,  # beyond which any point will do
         anchors: wp.array(dtype=wp.int32),  # out [m], positions among the sorted points
     ):
         i = first + wp.tid()
@@ -54,22 +79,20 @@ def anchor_kernel() -> wp.Kernel:
         ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
         best = float(wp.inf)
         found = int(0)
+        if float(ring - 1) * cell > farthest:
+            ring = -1
         for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
             for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
-                stride = int(1)  # only the shell of the cube: inner rows have two cells of it
-                if wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring:
-                    stride = wp.max(2 * ring, 1)
-                x = c[0] - ring
-                while x <= c[0] + ring:
-                    if x >= 0 and x < shape[0]:
-                        key = (z * shape[1] + y) * shape[0] + x
-                        for j in range(cell_start[key], cell_start[key + 1]):
-                            d = points[j] - q
-                            d2 = wp.dot(d, d)
-                            if d2 < best:
-                                best = d2
-                                found = j
-                    x += stride
+                runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
+                for run in range(runs):
+                    cells = cells_of(c[0], ring, run, runs, shape[0])
+                    row = (z * shape[1] + y) * shape[0]
+                    for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
+                        d = points[j] - q
+                        d2 = wp.dot(d, d)
+                        if d2 < best:
+                            best = d2
+                            found = j
         anchors[i] = found
 
     return anchor
@@ -79,12 +102,26 @@ def anchor_kernel() -> wp.Kernel:
 def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
     """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left.
 
+    They are kept in no order: only the farthest is known, which the next nearer one replaces. The nearest comes first.
+
     Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query tells.
     Where they are ``flat``, they lie in the plane z = 0.
     """
     floats = vector(k)
     ints = vector(k, wp.int32)
     square = matrix(2, 2) if flat else matrix(3, 3)
+
+    @wp.func
+    def worst_of(best: floats, found: ints) -> int:
+        """The slot of the farthest; of equally far ones, that of the last in the caller's order."""
+        slot = int(0)
+        distance, index = best[0], found[0]
+        for other in range(1, k):  # without branches, which nobody could predict
+            farther = best[other] > distance or (best[other] == distance and found[other] > index)
+            slot = wp.where(farther, other, slot)
+            distance = wp.where(farther, best[other], distance)
+            index = wp.where(farther, found[other], index)
+        return slot
 
     @wp.kernel(module="unique", enable_backward=False)
     def nearest(
@@ -111,6 +148,8 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         for slot in range(k):
             best[slot] = wp.inf
             found[slot] = -1
+        have = int(0)
+        worst = int(0)
         back = square()
         stretch = float(1.0)
         if wp.static(deformed):
@@ -124,49 +163,58 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         limit = radius * radius  # squared distance beyond which nothing is of use
         last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
         ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
+        if float(ring - 1) * cell / stretch > radius:
+            last_ring = 0
         while ring < last_ring:
             for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
                 for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
-                    stride = int(1)  # only the shell of the cube: inner rows have two cells of it
-                    if wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring:
-                        stride = wp.max(2 * ring, 1)
-                    x = c[0] - ring
-                    while x <= c[0] + ring:
-                        if x >= 0 and x < shape[0]:
-                            key = (z * shape[1] + y) * shape[0] + x
-                            for j in range(cell_start[key], cell_start[key + 1]):
-                                d = points[j] - q
-                                d2 = float(0.0)
-                                if wp.static(flat and deformed):
-                                    u = back[0, 0] * d[0] + back[0, 1] * d[1]
-                                    v = back[1, 0] * d[0] + back[1, 1] * d[1]
-                                    d2 = u * u + v * v
-                                elif wp.static(flat):
-                                    d2 = d[0] * d[0] + d[1] * d[1]
-                                else:
-                                    if wp.static(deformed):
-                                        d = back * d
-                                    d2 = wp.dot(d, d)
-                                if d2 <= limit and d2 <= best[k - 1]:
-                                    # Of equally near points the first in the caller's order counts as nearer: on a
-                                    # lattice there are always some, and the choice must not depend on the cells.
-                                    index = order[j]
-                                    if d2 < best[k - 1] or index < found[k - 1]:
-                                        slot = int(k - 1)
-                                        while slot > 0 and (
-                                            best[slot - 1] > d2 or (best[slot - 1] == d2 and found[slot - 1] > index)
-                                        ):
-                                            best[slot] = best[slot - 1]
-                                            found[slot] = found[slot - 1]
-                                            slot -= 1
-                                        best[slot] = d2
-                                        found[slot] = index
-                        x += stride
+                    runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
+                    for run in range(runs):
+                        cells = cells_of(c[0], ring, run, runs, shape[0])
+                        row = (z * shape[1] + y) * shape[0]
+                        for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
+                            d = points[j] - q
+                            d2 = float(0.0)
+                            if wp.static(flat and deformed):
+                                u = back[0, 0] * d[0] + back[0, 1] * d[1]
+                                v = back[1, 0] * d[0] + back[1, 1] * d[1]
+                                d2 = u * u + v * v
+                            elif wp.static(flat):
+                                d2 = d[0] * d[0] + d[1] * d[1]
+                            else:
+                                if wp.static(deformed):
+                                    d = back * d
+                                d2 = wp.dot(d, d)
+                            if d2 <= limit and d2 <= best[worst]:
+                                # Of equally near points the first in the caller's order counts as nearer: on a
+                                # lattice there are always some, and the choice must not depend on the cells.
+                                index = order[j]
+                                if have < k:
+                                    best[have] = d2
+                                    found[have] = index
+                                    have += 1
+                                    worst = have  # still empty, and so infinitely far
+                                    if have == k:
+                                        worst = worst_of(best, found)
+                                elif d2 < best[worst] or index < found[worst]:
+                                    best[worst] = d2
+                                    found[worst] = index
+                                    worst = worst_of(best, found)
             # Every point nearer than this, before the deformation, has been seen, despite rounding.
             reach = (float(ring) + wall - 1.0e-3) * cell / stretch
-            if reach > 0.0 and reach * reach > wp.min(best[k - 1], limit):
+            if reach > 0.0 and reach * reach > wp.min(best[worst], limit):
                 break
             ring += 1
+        first_slot = int(0)
+        for slot in range(1, k):
+            tied = best[slot] == best[first_slot] and found[slot] >= 0 and found[slot] < found[first_slot]
+            if best[slot] < best[first_slot] or tied:
+                first_slot = slot
+        nearest_squared, nearest_index = best[first_slot], found[first_slot]
+        best[first_slot] = best[0]
+        found[first_slot] = found[0]
+        best[0] = nearest_squared
+        found[0] = nearest_index
         indices[i] = found
         squared[i] = best
 

@@ -26,7 +26,7 @@ LEAST_SHARE = 0.2
 
 
 class Neighbours(NamedTuple):
-    """The neighbours of ``m`` points, nearest first.
+    """The neighbours of ``m`` points: the nearest first, the others in no order, missing ones last.
 
     Attributes:
         indices: [m, k], -1 where there is no neighbour.
@@ -78,6 +78,7 @@ class NeighbourIndex:
         self._order = order.int()
         self._inverse_jacobians = points.new_zeros(0, *self._square)
         self._stretches = points.new_zeros(0)
+        self._farthest = radius
         self._deformed = inverse_jacobians is not None and self.count > 0
         if inverse_jacobians is not None and self._deformed:
             smallest, _ = singular_range(inverse_jacobians)
@@ -85,9 +86,10 @@ class NeighbourIndex:
             each = inverse_jacobians.detach().float().expand(self.count, *self._square)
             self._inverse_jacobians = each[order].contiguous()
             self._stretches = stretches[order].contiguous()
+            self._farthest = radius * float(stretches.max())
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:
-        """The ``k`` nearest means of each point within the radius, nearest first.
+        """The ``k`` nearest means of each point within the radius.
 
         Args:
             points: [m, d], finite, on the device of the means.
@@ -107,7 +109,7 @@ class NeighbourIndex:
                 Typed(self._order, wp.int32),
                 *self._cells(),
                 self.radius,
-                Typed(self._anchors(queries), wp.int32),
+                Typed(self._anchors(queries) if self._deformed else self._order[:0], wp.int32),
                 Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
                 Typed(self._stretches, wp.float32),
                 Typed(indices, kernels.vector(k, wp.int32)),
@@ -118,15 +120,20 @@ class NeighbourIndex:
         return Neighbours(indices, squared)
 
     def anchors(self, points: Float[Tensor, "m d"]) -> Int64[Tensor, " m"]:
-        """The mean near each point whose inverse Jacobian tells what is near; of an index over deformed means."""
+        """A mean close to each point: the nearest of those in the first cells around it that hold any.
+
+        Any mean, for a point too far from all of them to have neighbours.
+
+        Args:
+            points: [m, d], finite, on the device of the means, of which there is at least one.
+        """
         return self._order[self._anchors(padded(points)).long()].long()
 
     def _anchors(self, queries: Float[Tensor, "m 3"]) -> Int32[Tensor, " m"]:
-        """The same, as positions among the sorted means; empty where nothing is deformed."""
-        if not self._deformed:
-            return queries.new_empty(0, dtype=torch.int32)
+        """The same, as positions among the sorted means."""
         found = torch.empty(len(queries), dtype=torch.int32, device=self.device)
-        inputs = [Typed(queries, wp.vec3), Typed(self._points, wp.vec3), *self._cells(), Typed(found, wp.int32)]
+        inputs = [Typed(queries, wp.vec3), Typed(self._points, wp.vec3), *self._cells(), self._farthest]
+        inputs.append(Typed(found, wp.int32))
         kernels.launch(anchor_kernel(), len(queries), inputs, self.device)
         return found
 

@@ -16,6 +16,9 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import singular_range
 
+LEAST_SQUEEZE = 1.25
+"""Less than this is not told: where sampling answers to it, it rounds to 1."""
+
 
 class Drawn(NamedTuple):
     """Colours and opacities of points.
@@ -83,9 +86,12 @@ class Layer:
 
     @cached_property
     def _squeezes(self) -> Float[Tensor, " s"] | None:
-        """How much each Gaussian was squeezed; None where none was deformed."""
+        """How much each Gaussian was squeezed; None where none was squeezed so much that it matters."""
         inverses = self.gaussians.inverse_jacobians
-        return None if inverses is None else singular_range(inverses)[1]
+        if inverses is None or len(inverses) == 0:
+            return None
+        squeezes = singular_range(inverses)[1]
+        return squeezes if float(squeezes.max()) > LEAST_SQUEEZE else None
 
     @cached_property
     def bounds(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
@@ -129,8 +135,13 @@ class Layer:
         alpha = seen.to(gaussians.features.dtype)
         if gaussians.opacities is not None:
             alpha = alpha * read[:, -1:].clamp(0, 1)
-        rgb = self.decoder.decode(read[:, : gaussians.features.shape[1]])
+        features, shown = read[:, : gaussians.features.shape[1]], (alpha[:, 0] > 0).nonzero()[:, 0]
+        if len(shown) == len(points):
+            rgb = self.decoder.decode(features)
+        else:
+            rgb = points.new_zeros(len(points), self.decoder.channels)
+            rgb[shown] = self.decoder.decode(features[shown])
         squeeze = torch.ones_like(alpha)
         if self._squeezes is not None:
             squeeze = torch.where(seen, self._squeezes.expand(len(gaussians))[nearest.clamp(min=0)], squeeze)
-        return Drawn(rgb * (alpha > 0), alpha, squeeze)
+        return Drawn(rgb, alpha, squeeze)

@@ -196,7 +196,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no such background": ({"edits": [MOVE], "background": {"image": "no.jpg"}}, ("line", "no.jpg")),
     "no frames": ({"edits": [MOVE], "frames": 0}, ("line", "frames")),
     "a keyframe too late": ({"edits": [{**MOVE, "keyframes": {2: 1.0}}]}, ("line", "keyframes")),
-    "a canvas beside the picture": ({"edits": [MOVE], "canvas": [200, 0, 300, 64]}, ("outside",)),
+    "a canvas without width": ({"edits": [MOVE], "canvas": [200, 0, 200, 64]}, ("line", "canvas")),
 }
 
 

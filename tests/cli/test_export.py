@@ -10,7 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gainer_ns.editing.script import Script
+from gainer_ns.editing.stage import Stage
 from gainer_ns.image.loading import load_baked
+from gainer_ns.rendering.storage import save_picture
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]
@@ -182,3 +185,38 @@ def test_other_files_of_that_name_are_refused(refusal: Refusal, photo: Path, tmp
     assert "damaged" in refusal("render", "--load-config", other, "--output", tmp_path / "out.png")
     missing = tmp_path / "missing.safetensors"
     assert "no such file" in refusal("render", "--load-config", missing, "--output", tmp_path / "out.png")
+
+
+@pytest.fixture(scope="session")
+def edited(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fitted photo with a part moved over the rest, as a file. Shared by the whole session: do not write to it."""
+    edits = [{"select": {"box": [10, 10, 50, 40]}, "move": {"by": [30, 5.5]}}, {"wave": {"amplitude": 2, "period": 40}}]
+    picture = Stage(Script.model_validate({"edits": edits}), load_baked(exported[32])).at(1.0)
+    assert len(picture.layers) == 2
+    path = tmp_path_factory.mktemp("edited") / "edited.safetensors"
+    save_picture(picture, path)
+    return path
+
+
+@pytest.mark.parametrize(("bits", "least"), [(32, 130.0), (16, 50.0), (8, 50.0)])
+def test_a_picture_of_several_layers_is_exported_and_drawn(
+    bits: int, least: float, edited: Path, gainer: Gainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "again.safetensors"
+    gainer("export", "--load-config", edited, "--output", output, "--bits", bits)
+    before, after = load_baked(edited), load_baked(output)
+    count = sum(len(layer.gaussians) for layer in before.layers)
+    assert f"{count:,} Gaussians, {bits} bits" in capsys.readouterr().out
+    for scale in (1.0, 2.0):
+        for was, now in zip(before.raster(scale), after.raster(scale), strict=True):
+            assert -10 * torch.log10((was - now).double().square().mean()) > least
+    gainer("render", "--load-config", output, "--output", tmp_path / "out.png")
+    assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["points", "triangles", "cage", "splat"])
+def test_other_kinds_hold_one_layer(kind: str, edited: Path, refusal: Refusal, tmp_path: Path) -> None:
+    output = tmp_path / ("cage.obj" if kind == "cage" else f"{kind}.ply")
+    message = refusal("export", "--load-config", edited, "--format", kind, "--output", output)
+    assert message.startswith(str(edited)) and f"2 layers, and a {kind} file holds one" in message
+    assert not list(tmp_path.iterdir())

@@ -26,9 +26,11 @@ def check(found: Neighbours, points: Tensor, means: Tensor, k: int, radius: floa
     expected = reference.nearest(points, means, k, radius)
     assert found.indices.dtype == torch.int32 and found.squared_distances.dtype == torch.float32
     assert found.indices.shape == found.squared_distances.shape == (len(points), k)
-    torch.testing.assert_close(found.squared_distances, expected.squared_distances, rtol=1e-5, atol=1e-12)
+    ordered = in_order(found).squared_distances
+    torch.testing.assert_close(ordered, expected.squared_distances, rtol=1e-5, atol=1e-12)
     assert torch.equal(found.valid, found.squared_distances.isfinite())
-    assert bool((found.squared_distances.diff(dim=1).nan_to_num(0) >= 0).all()), "nearest first"
+    assert torch.equal(found.squared_distances[:, 0], ordered[:, 0]), "the nearest comes first"
+    assert not bool((found.valid[:, 1:] & ~found.valid[:, :-1]).any()), "missing ones come last"
     if len(means) == 0 or len(points) == 0:
         return
     offsets = points[:, None] - means[found.indices.clamp(min=0).long()]
@@ -36,6 +38,14 @@ def check(found: Neighbours, points: Tensor, means: Tensor, k: int, radius: floa
     torch.testing.assert_close(squared, found.squared_distances, rtol=1e-5, atol=1e-12)
     ordered = found.indices.sort(dim=1).values
     assert not bool(((ordered.diff(dim=1) == 0) & (ordered[:, 1:] >= 0)).any()), "no neighbour twice"
+
+
+def in_order(found: Neighbours) -> Neighbours:
+    """The same neighbours, the nearest first, and equally near ones in the order of the means."""
+    by_index = torch.where(found.valid, found.indices, torch.iinfo(torch.int32).max).argsort(dim=1, stable=True)
+    indices, squared = (part.gather(1, by_index) for part in found)
+    by_distance = squared.argsort(dim=1, stable=True)
+    return Neighbours(indices.gather(1, by_distance), squared.gather(1, by_distance))
 
 
 def uniform(dimensions: Dimensions) -> Tensor:
@@ -131,7 +141,7 @@ def test_deformed_equals_the_reference(dimensions: Dimensions, largest: float, d
     points = torch.cat([torch.rand(200, dimensions) * 1.4 - 0.2, means[:50] + 1e-4, 50 * torch.rand(20, dimensions)])
     for k, radius in ((1, 0.05), (4, 0.2), (16, 0.4)):
         index = NeighbourIndex(means.to(device), radius, inverse.to(device))
-        found = index.query(points.to(device), k)
+        found = in_order(index.query(points.to(device), k))
         anchors = index.anchors(points.to(device)).cpu()
         expected = reference.nearest(points, means, k, radius, inverse[anchors])
         torch.testing.assert_close(found.squared_distances.cpu(), expected.squared_distances, rtol=1e-4, atol=1e-9)
@@ -243,8 +253,8 @@ def test_ties_do_not_depend_on_the_other_means(k: int) -> None:
     part = means[60 * 20 : 60 * 60]
     points = means[60 * 30 : 60 * 50]
     radius = 10 * plane.pixel_size
-    found = NeighbourIndex(part, radius).query(points, k).indices + 60 * 20
-    assert torch.equal(found, NeighbourIndex(means, radius).query(points, k).indices)
+    found = in_order(NeighbourIndex(part, radius).query(points, k)).indices + 60 * 20
+    assert torch.equal(found, in_order(NeighbourIndex(means, radius).query(points, k)).indices)
 
 
 # Coordinates in eighths: sums and products of them are exact in float32, so the answers must be exact too.
@@ -266,7 +276,7 @@ radii = st.integers(0, 5000).map(lambda square: math.sqrt(square + 0.5) / 8)  # 
 @given(data=st.data(), radius=radii)
 def test_nothing_nearer_is_missed(dimensions: Dimensions, k: int, data: st.DataObject, radius: float) -> None:
     means, points = data.draw(eighth_points(dimensions)), data.draw(eighth_points(dimensions))
-    found = NeighbourIndex(means, radius).query(points, k)
+    found = in_order(NeighbourIndex(means, radius).query(points, k))
     expected = reference.nearest(points, means, k, radius)
     assert torch.equal(found.squared_distances, expected.squared_distances)
     assert torch.equal(found.indices, expected.indices), "equally near ones in the order of the means"
@@ -279,11 +289,12 @@ def test_nothing_nearer_is_missed(dimensions: Dimensions, k: int, data: st.DataO
 def test_motions_leave_squared_distances(dimensions: Dimensions, data: st.DataObject, radius: float, seed: int) -> None:
     means, points = data.draw(eighth_points(dimensions)), data.draw(eighth_points(dimensions))
     shift = torch.tensor(data.draw(st.lists(st.integers(-1000, 1000), min_size=dimensions, max_size=dimensions))) / 8
-    expected = NeighbourIndex(means, radius).query(points, 4)
-    shifted = NeighbourIndex(means + shift, radius).query(points + shift, 4)
+    expected = in_order(NeighbourIndex(means, radius).query(points, 4))
+    shifted = in_order(NeighbourIndex(means + shift, radius).query(points + shift, 4))
     assert torch.equal(shifted.squared_distances, expected.squared_distances)
     normal = torch.randn(dimensions, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     rotation = torch.linalg.qr(normal).Q
     assert torch.equal(shifted.indices, expected.indices)
-    turned = NeighbourIndex((means.double() @ rotation).float(), radius).query((points.double() @ rotation).float(), 4)
+    index = NeighbourIndex((means.double() @ rotation).float(), radius)
+    turned = in_order(index.query((points.double() @ rotation).float(), 4))
     torch.testing.assert_close(turned.squared_distances, expected.squared_distances, rtol=1e-4, atol=1e-4)
