@@ -20,14 +20,14 @@ from torch.autograd.function import once_differentiable
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation_kernels import (
-    mean_kernel,
     precision_gradient_kernel,
+    read_kernel,
     row_products_kernel,
     row_sums_kernel,
     weights_kernel,
 )
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.neighbours import Neighbours, padded
+from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours, padded
 
 
 def gaussian_weights(
@@ -56,7 +56,8 @@ def gaussian_weights(
         weights_kernel(k, means.shape[1]),
         len(points),
         [
-            *_points_and_gaussians(points, means, precisions),
+            Typed(points.detach().float().contiguous(), kernels.vector(means.shape[1])),
+            *_gaussians(means, precisions),
             Typed(neighbours.indices.contiguous(), kernels.vector(k, wp.int32)),
             Typed(result, kernels.vector(k)),
         ],
@@ -65,45 +66,49 @@ def gaussian_weights(
     return result
 
 
-def gaussian_mean(
+def read_once(
+    index: NeighbourIndex,
     points: Float[Tensor, "m d"],
-    neighbours: Neighbours,
+    k: int,
     means: Float[Tensor, "n d"],
     precisions: Float[Tensor, "s d d"],
     features: Float[Tensor, "n f"],
-) -> Float[Tensor, "m f"]:
-    """Features averaged by :func:`gaussian_weights` in one go, for points that are read once. Not differentiable.
+) -> tuple[Float[Tensor, "m f"], Int32[Tensor, " m"]]:
+    """Neighbours, :func:`gaussian_weights` and averages in one go, for points that are read once. Not differentiable.
 
     Args:
+        index: Over the means.
         points: Where the features are wanted.
-        neighbours: Their neighbours among the means.
+        k: How many Gaussians a point reads.
         means: Means of all Gaussians.
         precisions: Inverse covariances, one each or one for all.
         features: Features of all Gaussians.
 
     Returns:
-        Averages; 0 where a point has no neighbour.
+        Averages, 0 where a point has no neighbour; and the nearest neighbour, -1 where there is none.
     """
-    k, width = neighbours.indices.shape[1], features.shape[1]
+    width = features.shape[1]
     result = torch.empty(len(points), width, device=points.device)
+    nearest = torch.empty(len(points), dtype=torch.int32, device=points.device)
     kernels.launch(
-        mean_kernel(k, means.shape[1], width),
+        read_kernel(k, *index.kind, width),
         len(points),
         [
-            *_points_and_gaussians(points, means, precisions),
-            Typed(neighbours.indices.contiguous(), kernels.vector(k, wp.int32)),
+            Typed(padded(points), wp.vec3),
+            *index.inputs(),
+            *_gaussians(means, precisions),
             Typed(features.detach().float().contiguous(), kernels.vector(width)),
             Typed(result, kernels.vector(width)),
+            Typed(nearest, wp.int32),
         ],
         points.device,
     )
-    return result
+    return result, nearest
 
 
-def _points_and_gaussians(points: Tensor, means: Tensor, precisions: Tensor) -> list[Typed | int]:
-    """What every kernel that weighs neighbours begins with."""
+def _gaussians(means: Tensor, precisions: Tensor) -> list[Typed | int]:
+    """Gaussians, as every kernel that weighs neighbours takes them."""
     return [
-        Typed(points.detach().float().contiguous(), kernels.vector(means.shape[1])),
         Typed(means.detach().float().contiguous(), kernels.vector(means.shape[1])),
         Typed(precisions.detach().float().contiguous(), kernels.matrix(means.shape[1], means.shape[1])),
         int(len(precisions) == 1),

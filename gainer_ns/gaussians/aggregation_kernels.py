@@ -6,6 +6,7 @@ from typing import Any
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
+from gainer_ns.gaussians.neighbour_kernels import search_of
 
 
 @functools.cache
@@ -69,32 +70,52 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 
 
 @functools.cache
-def mean_kernel(k: int, dimensions: int, width: int) -> wp.Kernel:
-    """The weighted mean of the neighbours' features at each point; 0 where there is no neighbour."""
-    weights, ints, wide = weights_of(k, dimensions), vector(k, wp.int32), vector(width)
-    place, square = vector(dimensions), matrix(dimensions, dimensions)
+def read_kernel(k: int, deformed: bool, flat: bool, width: int) -> wp.Kernel:
+    """Neighbours and the weighted mean of their features in one, for queries that are read once."""
+    search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
+    wide = vector(width)
+    place, square = (vector(2), matrix(2, 2)) if flat else (vector(3), matrix(3, 3))
 
     @wp.kernel(module="unique", enable_backward=False)
-    def mean(
+    def read(
         first: int,
-        queries: wp.array(dtype=place),  # [m]
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        points: wp.array(dtype=wp.vec3),
+        cell_start: wp.array(dtype=wp.int32),
+        empty_rings: wp.array(dtype=wp.int32),
+        origin: wp.vec3,
+        cell: float,
+        shape: wp.vec3i,
+        farthest: float,
+        order: wp.array(dtype=wp.int32),
+        radius: float,
+        inverse_jacobians: wp.array(dtype=square),
+        stretches: wp.array(dtype=wp.float32),
         means: wp.array(dtype=place),  # [n]
         precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
-        indices: wp.array(dtype=ints),  # [m]
         features: wp.array(dtype=wide),  # [n]
-        result: wp.array(dtype=wide),  # out [m]
+        result: wp.array(dtype=wide),  # out [m], 0 where there is no neighbour
+        nearest: wp.array(dtype=wp.int32),  # out [m], -1 where there is no neighbour
     ):
         i = first + wp.tid()
-        ids = indices[i]
-        w = weights(queries[i], means, precisions, shared, ids)
+        q = queries[i]
+        found, _ = search(
+            q, points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
+            inverse_jacobians, stretches,
+        )  # fmt: skip
+        at = place()
+        for axis in range(wp.static(2 if flat else 3)):
+            at[axis] = q[axis]
+        w = weights(at, means, precisions, shared, found)
         total = wide()
         for slot in range(k):
-            if ids[slot] >= 0:
-                total += w[slot] * features[ids[slot]]
+            if found[slot] >= 0:
+                total += w[slot] * features[found[slot]]
         result[i] = total
+        nearest[i] = found[0]
 
-    return mean
+    return read
 
 
 @functools.cache

@@ -4,6 +4,7 @@ A plane is space with one layer of cells, so every point is a ``vec3`` here: cal
 """
 
 import functools
+from typing import Any
 
 import warp as wp
 
@@ -56,9 +57,42 @@ def cells_of(centre: int, ring: int, run: int, runs: int, width: int) -> wp.vec2
     return wp.vec2i(first, last + 1)
 
 
+@wp.func
+def anchor_of(
+    q: wp.vec3,
+    points: wp.array(dtype=wp.vec3),
+    cell_start: wp.array(dtype=wp.int32),
+    empty_rings: wp.array(dtype=wp.int32),
+    origin: wp.vec3,
+    cell: float,
+    shape: wp.vec3i,
+    farthest: float,
+) -> int:
+    """A point near q: the nearest of those in the first ring of cells that holds any; any point beyond the farthest."""
+    c = cell_of(q, origin, cell, shape)
+    ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
+    best = float(wp.inf)
+    found = int(0)
+    if float(ring - 1) * cell > farthest:
+        ring = -1
+    for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
+        for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
+            runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
+            for run in range(runs):
+                cells = cells_of(c[0], ring, run, runs, shape[0])
+                row = (z * shape[1] + y) * shape[0]
+                for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
+                    d = points[j] - q
+                    d2 = wp.dot(d, d)
+                    if d2 < best:
+                        best = d2
+                        found = j
+    return found
+
+
 @functools.cache
 def anchor_kernel() -> wp.Kernel:
-    """For each query a point near it: the nearest of those in the first ring of cells that holds any."""
+    """``anchor_of`` each query."""
 
     @wp.kernel(module="unique", enable_backward=False)
     def anchor(
@@ -70,36 +104,17 @@ def anchor_kernel() -> wp.Kernel:
         origin: wp.vec3,
         cell: float,
         shape: wp.vec3i,
-        farthest: float,  # beyond which any point will do
+        farthest: float,
         anchors: wp.array(dtype=wp.int32),  # out [m], positions among the sorted points
     ):
         i = first + wp.tid()
-        q = queries[i]
-        c = cell_of(q, origin, cell, shape)
-        ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
-        best = float(wp.inf)
-        found = int(0)
-        if float(ring - 1) * cell > farthest:
-            ring = -1
-        for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
-            for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
-                runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
-                for run in range(runs):
-                    cells = cells_of(c[0], ring, run, runs, shape[0])
-                    row = (z * shape[1] + y) * shape[0]
-                    for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
-                        d = points[j] - q
-                        d2 = wp.dot(d, d)
-                        if d2 < best:
-                            best = d2
-                            found = j
-        anchors[i] = found
+        anchors[i] = anchor_of(queries[i], points, cell_start, empty_rings, origin, cell, shape, farthest)
 
     return anchor
 
 
 @functools.cache
-def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
+def search_of(k: int, deformed: bool, flat: bool) -> Any:
     """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left.
 
     They are kept in no order: only the farthest is known, which the next nearer one replaces. The nearest comes first.
@@ -107,8 +122,7 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
     Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query tells.
     Where they are ``flat``, they lie in the plane z = 0.
     """
-    floats = vector(k)
-    ints = vector(k, wp.int32)
+    floats, ints = vector(k), vector(k, wp.int32)
     square = matrix(2, 2) if flat else matrix(3, 3)
 
     @wp.func
@@ -123,26 +137,21 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
             index = wp.where(farther, found[other], index)
         return slot
 
-    @wp.kernel(module="unique", enable_backward=False)
-    def nearest(
-        first: int,
-        queries: wp.array(dtype=wp.vec3),  # [m]
+    @wp.func
+    def search(
+        q: wp.vec3,
         points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
-        order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
         cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
         empty_rings: wp.array(dtype=wp.int32),  # [cells], how many rings around a cell hold nothing
         origin: wp.vec3,
         cell: float,
         shape: wp.vec3i,
+        farthest: float,  # how far a neighbour can be after the deformation
+        order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
         radius: float,  # before the deformation
-        anchors: wp.array(dtype=wp.int32),  # [m], sorted points near the queries; empty where nothing is deformed
-        inverse_jacobians: wp.array(dtype=square),  # [n], sorted; likewise
+        inverse_jacobians: wp.array(dtype=square),  # [n], sorted; empty where nothing is deformed
         stretches: wp.array(dtype=wp.float32),  # [n], sorted: the largest that each point saw; likewise
-        indices: wp.array(dtype=ints),  # out [m], -1 where there is no neighbour
-        squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
     ):
-        i = first + wp.tid()
-        q = queries[i]
         best = floats()
         found = ints()
         for slot in range(k):
@@ -153,8 +162,9 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         back = square()
         stretch = float(1.0)
         if wp.static(deformed):
-            back = inverse_jacobians[anchors[i]]
-            stretch = stretches[anchors[i]]
+            near = anchor_of(q, points, cell_start, empty_rings, origin, cell, shape, farthest)
+            back = inverse_jacobians[near]
+            stretch = stretches[near]
         at = (q - origin) / cell
         c = cell_of(q, origin, cell, shape)
         wall = wp.min(
@@ -215,6 +225,40 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         found[first_slot] = found[0]
         best[0] = nearest_squared
         found[0] = nearest_index
+        return found, best
+
+    return search
+
+
+@functools.cache
+def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
+    """The neighbours of each query, as ``search_of`` finds them."""
+    search, floats, ints = search_of(k, deformed, flat), vector(k), vector(k, wp.int32)
+    square = matrix(2, 2) if flat else matrix(3, 3)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def nearest(
+        first: int,
+        queries: wp.array(dtype=wp.vec3),  # [m]
+        points: wp.array(dtype=wp.vec3),
+        cell_start: wp.array(dtype=wp.int32),
+        empty_rings: wp.array(dtype=wp.int32),
+        origin: wp.vec3,
+        cell: float,
+        shape: wp.vec3i,
+        farthest: float,
+        order: wp.array(dtype=wp.int32),
+        radius: float,
+        inverse_jacobians: wp.array(dtype=square),
+        stretches: wp.array(dtype=wp.float32),
+        indices: wp.array(dtype=ints),  # out [m], -1 where there is no neighbour
+        squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
+    ):
+        i = first + wp.tid()
+        found, best = search(
+            queries[i], points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
+            inverse_jacobians, stretches,
+        )  # fmt: skip
         indices[i] = found
         squared[i] = best
 

@@ -99,25 +99,33 @@ class NeighbourIndex:
             raise ValueError(f"points in {points.shape[-1]}D, means in {self.dimensions}D")
         indices = torch.empty(len(points), k, dtype=torch.int32, device=self.device)
         squared = torch.empty(len(points), k, device=self.device)
-        queries = padded(points)
         kernels.launch(
-            nearest_kernel(k, self._deformed, self.dimensions == 2),
+            nearest_kernel(k, *self.kind),
             len(points),
             [
-                Typed(queries, wp.vec3),
-                Typed(self._points, wp.vec3),
-                Typed(self._order, wp.int32),
-                *self._cells(),
-                self.radius,
-                Typed(self._anchors(queries) if self._deformed else self._order[:0], wp.int32),
-                Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
-                Typed(self._stretches, wp.float32),
+                Typed(padded(points), wp.vec3),
+                *self.inputs(),
                 Typed(indices, kernels.vector(k, wp.int32)),
                 Typed(squared, kernels.vector(k)),
             ],
             self.device,
         )
         return Neighbours(indices, squared)
+
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """Whether the means were deformed, and whether they lie in a plane: kernels are made for each kind."""
+        return self._deformed, self.dimensions == 2
+
+    def inputs(self) -> list[Any]:
+        """What kernels that search take after their queries."""
+        return [
+            *self._cells(),
+            Typed(self._order, wp.int32),
+            self.radius,
+            Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
+            Typed(self._stretches, wp.float32),
+        ]
 
     def anchors(self, points: Float[Tensor, "m d"]) -> Int64[Tensor, " m"]:
         """A mean close to each point: the nearest of those in the first cells around it that hold any.
@@ -127,20 +135,16 @@ class NeighbourIndex:
         Args:
             points: [m, d], finite, on the device of the means, of which there is at least one.
         """
-        return self._order[self._anchors(padded(points)).long()].long()
-
-    def _anchors(self, queries: Float[Tensor, "m 3"]) -> Int32[Tensor, " m"]:
-        """The same, as positions among the sorted means."""
-        found = torch.empty(len(queries), dtype=torch.int32, device=self.device)
-        inputs = [Typed(queries, wp.vec3), Typed(self._points, wp.vec3), *self._cells(), self._farthest]
-        inputs.append(Typed(found, wp.int32))
-        kernels.launch(anchor_kernel(), len(queries), inputs, self.device)
-        return found
+        found = torch.empty(len(points), dtype=torch.int32, device=self.device)
+        inputs = [Typed(padded(points), wp.vec3), *self._cells(), Typed(found, wp.int32)]
+        kernels.launch(anchor_kernel(), len(points), inputs, self.device)
+        return self._order[found.long()].long()
 
     def _cells(self) -> list[Any]:
         """The cell grid, as kernels take it."""
         rings = [Typed(self._cell_start, wp.int32), Typed(self._empty_rings, wp.int32)]
-        return [*rings, wp.vec3(*self._origin), self._cell, wp.vec3i(*self._shape)]
+        grid = [wp.vec3(*self._origin), self._cell, wp.vec3i(*self._shape)]
+        return [Typed(self._points, wp.vec3), *rings, *grid, self._farthest]
 
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
         """How many rings of cells around each cell hold no mean: where a search may begin."""

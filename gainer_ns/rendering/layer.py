@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.gaussians.aggregation import gaussian_mean
+from gainer_ns.gaussians.aggregation import read_once
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import singular_range
@@ -128,9 +128,10 @@ class Layer:
 
     def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
         gaussians = self.gaussians
-        neighbours = self.index.query(points, self.num_neighbours)
-        read = gaussian_mean(points, neighbours, gaussians.means, self._precisions, self._columns)
-        nearest = neighbours.indices[:, :1]
+        read, nearest = read_once(
+            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
+        )
+        nearest = nearest[:, None]
         seen = nearest >= 0
         alpha = seen.to(gaussians.features.dtype)
         if gaussians.opacities is not None:

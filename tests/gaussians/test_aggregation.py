@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.gaussians import aggregation, reference
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_mean, gaussian_weights, learned_weights
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights, read_once
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 Dimensions = Literal[2, 3]
@@ -322,15 +322,20 @@ def test_threads_change_nothing() -> None:
         assert torch.equal(one, two)
 
 
+@both_dimensions
+@pytest.mark.parametrize("deformed", [False, True])
 @pytest.mark.parametrize("radius", [0.05, 0.3])
-def test_mean_in_one_go(radius: float, device: torch.device) -> None:
-    """The same as weights and a matrix, also where neighbours are missing."""
-    means, points, features = torch.rand(60, 2), torch.rand(200, 2), torch.randn(60, 5)
-    factors = torch.randn(60, 2, 2)
-    precisions = factors @ factors.mT + torch.eye(2)
-    neighbours = NeighbourIndex(means, radius).query(points, 4)
+def test_read_in_one_go(dimensions: Dimensions, deformed: bool, radius: float, device: torch.device) -> None:
+    """The same as neighbours, weights and averages one after the other, also where neighbours are missing."""
+    means, points, features = torch.rand(60, dimensions), torch.rand(200, dimensions), torch.randn(60, 5)
+    precisions = random_precisions(60, dimensions)
+    inverse = torch.eye(dimensions)[None] * torch.rand(60, 1, 1).add(0.5) if deformed else None
+    moved = None if inverse is None else inverse.to(device)
+    index = NeighbourIndex(means.to(device), radius, moved)
+    neighbours = Neighbours(*(part.cpu() for part in index.query(points.to(device), 4)))
     expected = reference.aggregate(points, neighbours, means, precisions, features)
-    parts = (points, neighbours, means, precisions, features)
-    moved = [Neighbours(*(part.to(device) for part in x)) if isinstance(x, Neighbours) else x.to(device) for x in parts]
-    torch.testing.assert_close(gaussian_mean(*moved).cpu(), expected, rtol=1e-4, atol=1e-5)
-    assert bool((expected[~neighbours.valid.any(dim=1)] == 0).all())
+    parts = (part.to(device) for part in (means, precisions, features))
+    found, nearest = read_once(index, points.to(device), 4, *parts)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(nearest.cpu(), neighbours.indices[:, 0])
+    assert bool((found.cpu()[~neighbours.valid.any(dim=1)] == 0).all())
