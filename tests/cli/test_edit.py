@@ -65,6 +65,20 @@ def samples(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
+def test_an_edited_picture_can_be_kept(edit: Gainer, gainer: Gainer, script: Callable[..., Path], output: Path) -> None:
+    """As a file of Gaussians, which is drawn like any fitted picture, and edited further."""
+    turn = {"rotate": {"degrees": 10}}
+    edit(script(MOVE), output / "edited.safetensors")
+    edit(script(MOVE), output / "direct.png", "--scale", 2)
+    gainer("render", "--load-config", output / "edited.safetensors", "--output", output / "kept.png", "--scale", 2)
+    assert np.abs(samples(output / "kept.png").astype(int) - samples(output / "direct.png")).max() <= 1
+    edit(script(MOVE, turn), output / "both.png")
+    later = script(turn)
+    gainer("edit", "--load-config", output / "edited.safetensors", "--script", later, "--output", output / "later.png")
+    both, one_by_one = (samples(output / name).astype(float) for name in ("both.png", "later.png"))
+    assert np.abs(both - one_by_one)[8:-8, 8:-8].mean() < 0.5
+
+
 def test_a_picture_keeps_its_transparency(
     edit: Gainer, script: Callable[..., Path], output: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
