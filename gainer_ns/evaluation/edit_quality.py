@@ -28,7 +28,6 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.evaluation.off_grid import BORDER, pixel_centres, spline_reference
-from gainer_ns.evaluation.off_grid import off_grid_psnr as off_grid_psnr  # fit reports import it from here
 from gainer_ns.files import whole_file
 from gainer_ns.rendering.plane import BakedPicture
 

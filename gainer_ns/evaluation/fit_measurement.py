@@ -253,7 +253,7 @@ def _mask(source: Picture) -> np.ndarray | None:
 
 def _off_grid(picture: BakedPicture, colours: Float[np.ndarray, "h w 3"]) -> dict[str, dict[str, float]]:
     """PSNR of edits against the spline of the source: of the fit, and of plain interpolation of the source."""
-    from gainer_ns.evaluation.edit_quality import off_grid_psnr
+    from gainer_ns.evaluation.off_grid import off_grid_psnr
 
     if min(colours.shape[:2]) <= 2 * BORDER:
         return {}
