@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +21,9 @@ SLOPE = 1.02
 
 ITERATIONS = 24
 """How often what averaging rounds off is added again."""
+
+COUNTED = 8
+"""How many Gaussians around one tell how far apart they are."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
     if layer.half_extent is None:
         return layer, None
     count = len(layer.gaussians)
-    gaussians, margin = layer.gaussians, (MARGIN + 1) * plane.pixel_size
+    gaussians, margin = layer.gaussians, (MARGIN * spacing(layer.gaussians, plane) + 1) * plane.pixel_size
     for axis, half in enumerate(layer.half_extent):
         for side in (-half, half):
             near = (side - gaussians.means[:, axis]).abs() < margin
@@ -101,6 +105,8 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
         gaussians: Where they were fitted.
         num_neighbours: How many Gaussians a point reads.
     """
+    if len(gaussians.covariances) > 1:  # each Gaussian weighs as it was learned, and adding again may not settle
+        return field
     near = ((field > -MARGIN) & (field < 1 + MARGIN)).nonzero()[:, 0]
     points = gaussians.means[near]
     index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
@@ -111,6 +117,21 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
     for _ in range(ITERATIONS):
         values[near] += field[near] - (matrix @ values[:, None])[:, 0]
     return values
+
+
+def spacing(gaussians: GaussianSet, plane: ImagePlane) -> float:
+    """How far apart Gaussians typically are, in pixels of the picture they were fitted to; at least 1.
+
+    Args:
+        gaussians: As they were fitted.
+        plane: The plane that they were fitted on.
+    """
+    if len(gaussians) <= COUNTED:
+        return 1.0
+    some = gaussians.means[:: max(1, len(gaussians) // 4096)]
+    index = NeighbourIndex(gaussians.means, float("inf"), gaussians.inverse_jacobians)
+    reach = index.query(some, COUNTED + 1).squared_distances.amax(dim=1).sqrt().median()  # one is the point itself
+    return max(1.0, math.sqrt(math.pi / COUNTED) * float(reach) / plane.pixel_size)
 
 
 def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.editing.borders import Border, averaging_to, limited
+from gainer_ns.editing.borders import Border, averaging_to, limited, spacing
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
@@ -280,7 +280,8 @@ def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: flo
     inside = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
     # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
     limits = tuple(limit + (limit - 1).clamp(min=0) * max(width - 1, 0) for limit in (1 - inside, inside))
-    chosen = [(limit > -MARGIN).nonzero()[:, 0] for limit in limits]
+    margin = MARGIN * spacing(piece.layer.gaussians, piece.plane)
+    chosen = [(limit > -margin).nonzero()[:, 0] for limit in limits]
     over = piece.part(chosen[upper], limits[upper])
     under = piece.part(chosen[not upper], None)
     under.seams = (*under.seams, Seam(over, limits[not upper][chosen[not upper]], width))

@@ -1,14 +1,21 @@
 """A picture's own border, which moves with it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.editing.borders import averaging_to, joined, limited, unframed, with_border
+from gainer_ns.editing.borders import averaging_to, joined, limited, spacing, unframed, with_border
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.gaussians.placement import lattice
+from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
 WIDE = (-6.0, -6.0, 70.0, 54.0)
@@ -91,3 +98,30 @@ def test_two_sets_as_one(landscape: BakedPicture) -> None:
     assert len(both) == len(gaussians) + 10 and len(both.covariances) == 1
     own = replace(gaussians, covariances=gaussians.covariances.expand(len(gaussians), 2, 2))
     assert joined(own, own[chosen]).covariances.shape == (len(gaussians) + 10, 2, 2)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.25])
+def test_spacing(density: float) -> None:
+    plane = ImagePlane(60, 44)
+    means = lattice(plane, density)
+    gaussians = GaussianSet(means, torch.eye(2)[None] * 1e-4, torch.zeros(len(means), 3), 1.0)
+    assert math.isclose(spacing(gaussians, plane), density**-0.5, rel_tol=0.15)
+
+
+def test_few_long_gaussians_do_not_reach_beyond_the_border() -> None:
+    """Below one Gaussian a pixel the margin is as many Gaussians wide, and learned ellipses stay inside."""
+    plane = ImagePlane(64, 48)
+    means = lattice(plane, 0.2, jitter=0.3)
+    lower = torch.randn(len(means), 2, 2).tril() * plane.pixel_size
+    lower.diagonal(dim1=1, dim2=2).abs_().add_(plane.pixel_size)
+    gaussians = GaussianSet(means, lower @ lower.mT, torch.zeros(len(means), 8), 20 * plane.pixel_size)
+    layer = with_border(Layer(gaussians, Decoder(8, hidden_layers=0), 9, plane.half_extent), plane)
+    turned = layer.with_gaussians(layer.gaussians.transformed(layer.gaussians.means, torch.eye(2)[None]))
+    picture = BakedPicture(plane, (turned,))
+    _, alpha = picture.raster(crop=(-20.0, -20.0, 84.0, 68.0))
+    inside = torch.zeros(88, 104, dtype=torch.bool)
+    inside[20:68, 20:84] = True
+    beyond = torch.ones(88, 104, dtype=torch.bool)
+    beyond[16:72, 16:88] = False
+    assert float(alpha[beyond].max()) == 0
+    assert float((alpha[..., 0][inside] > 0.98).float().mean()) > 0.93
