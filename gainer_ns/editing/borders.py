@@ -19,6 +19,9 @@ from gainer_ns.rendering.layer import Layer
 SLOPE = 1.02
 """Change of opacity, in 1 / pixel, across a border: a little over 1, so that border pixels are opaque for certain."""
 
+UNSEEN = 0.02
+"""A movement, in pixels, that nobody sees: the digits of an OBJ file move by less."""
+
 ITERATIONS = 24
 """How often what averaging rounds off is added again."""
 

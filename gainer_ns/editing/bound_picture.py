@@ -10,13 +10,10 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.borders import limited, unframed
+from gainer_ns.editing.borders import UNSEEN, limited, unframed
 from gainer_ns.editing.mesh_files import MeshFile
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
-
-STILL = 0.02
-"""A movement, in pixels, that nobody sees: the digits of an OBJ file move by less."""
 
 
 class BoundPicture:
@@ -72,7 +69,7 @@ class BoundPicture:
         near = near[near < self._count]
         moved = (means[near] - self._layer.gaussians.means[near]) / self._picture.plane.pixel_size
         turned = jacobians[near] - torch.eye(2).to(jacobians)
-        return len(near) > 0 and all(bool((change.abs() < STILL).all()) for change in (moved, turned))
+        return len(near) > 0 and all(bool((change.abs() < UNSEEN).all()) for change in (moved, turned))
 
 
 def _check_numbers(reference: MeshFile, means: Float[Tensor, "n 2"]) -> None:

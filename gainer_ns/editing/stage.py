@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gainer_ns.editing.borders import limited, unframed
+from gainer_ns.editing.borders import UNSEEN, limited, unframed
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, Step, Weights, parted
 from gainer_ns.editing.script import Edit, Script
@@ -19,8 +19,6 @@ from gainer_ns.rendering.plane import BakedPicture
 
 MOST_STRETCH = 4.0
 """How many times more than the edit itself the border of a soft selection may be stretched or squeezed."""
-STILL = 0.02
-"""A movement, in pixels, that nobody sees."""
 
 
 class Stage:
@@ -110,8 +108,10 @@ class Stage:
 
     def _blends(self, piece: Piece, edit: Edit, number: int) -> bool:
         """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
-        if edit.seam != "auto" or any(isinstance(operation, Cut) for operation in edit.operations):
-            return edit.seam == "blend" and not any(isinstance(operation, Cut) for operation in edit.operations)
+        if any(isinstance(operation, Cut) for operation in edit.operations):
+            return False
+        if edit.seam != "auto":
+            return edit.seam == "blend"
         step = Step(number, edit.operations, _box(edit, piece), edit.select)
         before = [edit.amount(1.0) for edit in self.script.edits[:number]]
         peak = max(_peaks(edit), key=abs)
@@ -123,13 +123,12 @@ class Stage:
         start = piece.placed(before, piece.origins[border])
         whole = step.moved(start, peak, None)
         if not edit.select.is_soft:
-            return bool(((whole.points - start.points).norm(dim=1) < STILL).all())
+            return bool(((whole.points - start.points).norm(dim=1) < UNSEEN).all())
         followed = step.moved(start, peak, Weights(weights.values[border], weights.gradients[border]))
         back = inverse(start.jacobians)
-        least, most = singular_range(product(whole.jacobians, back))
-        jacobians = product(followed.jacobians, back)
-        smallest, largest = singular_range(jacobians)
-        folds = determinant(jacobians) * determinant(product(whole.jacobians, back)) <= 0
+        of_whole, of_border = product(whole.jacobians, back), product(followed.jacobians, back)
+        (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
+        folds = determinant(of_border) * determinant(of_whole) <= 0
         tears = (largest > MOST_STRETCH * most.clamp(min=1)) | (smallest * MOST_STRETCH < least.clamp(max=1))
         return not bool((folds | tears).any())
 
