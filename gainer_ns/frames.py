@@ -85,6 +85,65 @@ class ImagePlane:
         return pose
 
 
+@dataclass(frozen=True)
+class PinholeCamera:
+    """The camera that took a photo: from its pixels into space, in its own axes.
+
+    It stands at the origin and looks along -z, with x to the right and y up. Depths are distances along that axis.
+
+    Args:
+        width: Width of its pictures in pixels.
+        height: Height in pixels.
+        focal_length: Focal lengths along x and y, in pixels.
+        centre: Where the axis meets the picture, in pixel coordinates; the middle of the picture is usual.
+    """
+
+    width: int
+    height: int
+    focal_length: tuple[float, float]
+    centre: tuple[float, float]
+
+    @classmethod
+    def centred(cls, width: int, height: int, focal_length: float) -> PinholeCamera:
+        """A camera with square pixels that looks along the middle of its pictures."""
+        return cls(width, height, (focal_length, focal_length), (width / 2, height / 2))
+
+    def rays(self, pixel: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3"]:
+        """Where pixel coordinates are seen, at depth 1."""
+        x, y = ((pixel - pixel.new_tensor(self.centre)) / pixel.new_tensor(self.focal_length)).unbind(-1)
+        return torch.stack([x, -y, -torch.ones_like(x)], dim=-1)
+
+    def unproject(
+        self, pixel: Float[Tensor, "*batch 2"], inverse_depth: Float[Tensor, " *batch"]
+    ) -> Float[Tensor, "*batch 3"]:
+        """Points in space that pixel coordinates show, at depths given by their inverse."""
+        return self.rays(pixel) / inverse_depth[..., None]
+
+    def unprojection_jacobian(
+        self,
+        pixel: Float[Tensor, "*batch 2"],
+        inverse_depth: Float[Tensor, " *batch"],
+        gradient: Float[Tensor, "*batch 2"],
+    ) -> Float[Tensor, "*batch 3 2"]:
+        """How points in space move with pixel coordinates: the tangents of a surface.
+
+        Args:
+            pixel: Pixel coordinates.
+            inverse_depth: Of the surface there.
+            gradient: Of the surface's inverse depth, per pixel along x and y.
+        """
+        rays = self.rays(pixel)
+        sideways = rays.new_tensor([[1 / self.focal_length[0], 0], [0, -1 / self.focal_length[1]], [0, 0]])
+        deeper = rays[..., :, None] * gradient[..., None, :] / inverse_depth[..., None, None]
+        return (sideways - deeper) / inverse_depth[..., None, None]
+
+    def project(self, points: Float[Tensor, "*batch 3"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, " *batch"]]:
+        """Pixel coordinates and depths of points; depths are not positive behind the camera."""
+        depth = -points[..., 2]
+        flat = points[..., :2] / depth[..., None] * points.new_tensor([1.0, -1.0])
+        return flat * points.new_tensor(self.focal_length) + points.new_tensor(self.centre), depth
+
+
 def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
     """A camera at the usual distance that looks at the middle of the picture.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
@@ -9,17 +11,26 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
 from gainer_ns.encodings.knn_encoding import KNNEncodingConfig
+from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.fitting.schedules import CosineSchedulerConfig, StepsSchedulerConfig
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
+from gainer_ns.lifting.datamanager import LiftDataManagerConfig
+from gainer_ns.lifting.model import LiftModelConfig
 
 
-def _trainer(method_name: str, model: GainerModelConfig, optimizers: dict, **options) -> PictureTrainerConfig:
+def _trainer(
+    method_name: str,
+    model: RecipeConfig,
+    optimizers: dict,
+    datamanager: PictureDataManagerConfig | None = None,
+    **options: Any,
+) -> PictureTrainerConfig:
     """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting."""
     return PictureTrainerConfig(
         method_name=method_name,
-        pipeline=VanillaPipelineConfig(datamanager=PictureDataManagerConfig(), model=model),
+        pipeline=VanillaPipelineConfig(datamanager=datamanager or PictureDataManagerConfig(), model=model),
         optimizers=optimizers,
         machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
         vis="viewer+tensorboard",
@@ -70,4 +81,16 @@ gainer_paper = MethodSpecification(
         steps_per_save=2000,
     ),
     description="GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
+)
+
+gainer_lift = MethodSpecification(
+    config=_trainer(
+        "gainer-lift",
+        LiftModelConfig(),
+        {group: _adam(1e-3, CosineSchedulerConfig()) for group in ("decoder", "features")},
+        LiftDataManagerConfig(),
+        steps_per_save=500,
+        logging=LoggingConfig(steps_per_log=1),
+    ),
+    description="GaINeR in space: one photo, lifted by its depth, rendered by nerfstudio's volumetric pipeline.",
 )

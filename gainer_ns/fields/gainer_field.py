@@ -2,55 +2,100 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RaySamples
-from nerfstudio.field_components.activations import trunc_exp
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields.base_field import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.gaussians.aggregation import read_once
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex
+
+SHELL = 4.0
+"""How thick the shell is in which a surface has density, in thicknesses of a disc: a pixel of the photo."""
+CLEAR = 1e-5
+"""Share of the light that passes through a solid shell."""
+CHANNELS = 4
+"""What the decoder makes of a feature: red, green, blue and opacity."""
+
+
+class SurfaceReading(NamedTuple):
+    """What points read of the discs near them.
+
+    Attributes:
+        features: [m, f], averaged.
+        normals: [m, 3], across the surface that the discs lie on, as long as one over a disc's thickness.
+        offsets: [m], of the points from that surface, in thicknesses.
+        seen: [m], whether there is a disc near at all.
+    """
+
+    features: Float[Tensor, "m f"]
+    normals: Float[Tensor, "m 3"]
+    offsets: Float[Tensor, " m"]
+    seen: Bool[Tensor, " m"]
 
 
 class GainerField(Field):
-    """Gaussian KNN encoding, a colour head and a density head.
+    """Colour and density from the Gaussians near a point, both decoded from one averaged feature.
 
-    No absolute position reaches the heads, so moving the Gaussians moves what is seen. Where a point has no neighbour
-    there is nothing: its density is exactly 0.
+    No absolute position reaches the decoder, so moving the Gaussians moves what is seen. The discs' planes, averaged by
+    the same weights as the features, are the surface that density lies on: a shell of a pixel's thickness (an implicit
+    moving-least-squares surface: Kolluri, Provably Good Moving Least Squares, 2008). Beyond it density is exactly 0.
 
     Args:
-        encoding: Gaussians in space.
-        decoder: The colour head.
-        density_bias: Added to the density before its exponential; negative starts with a thin fog.
+        gaussians: Flat discs in space, with their inverse Jacobians.
+        decoder: From features to red, green, blue and opacity.
+        num_neighbours: How many Gaussians a point reads.
     """
 
-    def __init__(self, encoding: GaussianKNNEncoding, decoder: Decoder, *, density_bias: float = 0.0) -> None:
+    def __init__(self, gaussians: GaussianSet, decoder: Decoder, num_neighbours: int) -> None:
         super().__init__()
-        self.encoding = encoding
-        self.decoder = decoder
-        self.density_head = nn.Linear(encoding.feature_dim, 1)
-        nn.init.constant_(self.density_head.bias, density_bias)
+        assert gaussians.inverse_jacobians is not None, "lifted Gaussians know how they lie in space"
+        self.gaussians, self.decoder, self.num_neighbours = gaussians, decoder, num_neighbours
+        self._index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
+        self._precisions = gaussians.precisions
+        normals = gaussians.inverse_jacobians[:, 2].expand(len(gaussians), 3)
+        # Single precision would lose the offsets of surfaces far from the origin.
+        heights = (normals.double() * gaussians.means.double()).sum(dim=1, keepdim=True).to(normals)
+        self._columns = torch.cat([gaussians.features, normals, heights], dim=1)
 
-    def get_density(self, ray_samples: RaySamples) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch f"]]:
-        """Densities (per world unit) of ray samples, and the features that :meth:`get_outputs` decodes."""
+    @torch.no_grad()
+    def read(self, points: Float[Tensor, "m 3"]) -> SurfaceReading:
+        """What points read of the discs near them."""
+        gaussians = self.gaussians
+        read, nearest = read_once(
+            self._index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
+        )
+        features, normals, heights = read.split([gaussians.features.shape[1], 3, 1], dim=1)
+        return SurfaceReading(features, normals, (normals * points).sum(dim=1) - heights[:, 0], nearest >= 0)
+
+    def get_density(self, ray_samples: RaySamples) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch c"]]:
+        """Densities (per world unit) of ray samples, and the colours decoded with them."""
         positions = ray_samples.frustums.get_positions()
-        reading = self.encoding.read(positions.reshape(-1, 3))
-        features = self.encoding(reading).view(*positions.shape[:-1], -1)
-        occupied = (torch.diff(reading.matrix.offsets) > 0).view(*positions.shape[:-1], 1)
-        return trunc_exp(self.density_head(features)) * occupied, features
+        reading = self.read(positions.reshape(-1, 3))
+        decoded = self.decoder.decode(reading.features)
+        rgb, opacity = decoded.split([CHANNELS - 1, 1], dim=-1)
+        inside = reading.seen & (reading.offsets.abs() <= SHELL / 2)
+        through = -torch.log1p(-(1 - CLEAR) * opacity.clamp(0, 1))
+        density = through * (reading.normals.norm(dim=1) / SHELL * inside)[:, None]
+        shape = positions.shape[:-1]
+        return density.view(*shape, 1), rgb.reshape(*shape, CHANNELS - 1)
 
     def get_outputs(
         self, ray_samples: RaySamples, density_embedding: Tensor | None = None
     ) -> dict[FieldHeadNames, Tensor]:
-        """Colours in [0, 1] of features; nerfstudio asks for them with the densities, see ``forward``."""
-        assert density_embedding is not None, "colours are decoded from the features that came with the densities"
-        return {FieldHeadNames.RGB: self.decoder(density_embedding).clamp(0, 1)}
+        """Colours in [0, 1]; nerfstudio asks for them with the densities, see ``forward``."""
+        assert density_embedding is not None, "colours are decoded together with the densities"
+        return {FieldHeadNames.RGB: density_embedding.clamp(0, 1)}
 
     def forward(self, ray_samples: RaySamples, compute_normals: bool = False) -> dict[FieldHeadNames, Tensor]:
         """Colours and densities of ray samples."""
         if compute_normals:
             raise NotImplementedError("this field has no normals")
-        density, features = self.get_density(ray_samples)
-        return {**self.get_outputs(ray_samples, features), FieldHeadNames.DENSITY: density}
+        density, rgb = self.get_density(ray_samples)
+        return {**self.get_outputs(ray_samples, rgb), FieldHeadNames.DENSITY: density}

@@ -6,7 +6,6 @@ both, so progress, logging, checkpoints, ``--max-num-iterations`` and resume wor
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,15 +13,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
-from nerfstudio.utils import writer
-from nerfstudio.utils.rich_utils import CONSOLE
-from nerfstudio.utils.writer import EventName
 from torch import Tensor
 
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.fitting.solver import FinishConfig
@@ -32,10 +28,6 @@ from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
 
-SECONDS_BETWEEN_CHECKPOINTS = 30.0
-"""How much of a fit an interruption can lose."""
-LEAST_GAIN = 0.05
-"""The finish gives up when a step improves the picture by less (dB)."""
 STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
@@ -64,8 +56,8 @@ class FitPlan:
     """How a Gauss-Newton step is taken."""
 
 
-class PictureFit:
-    """Fits one picture, and keeps account of it.
+class PictureFit(FitLoop):
+    """Fits one picture.
 
     Args:
         plan: What is fitted, and how far.
@@ -74,11 +66,7 @@ class PictureFit:
         trainer: Is told when the fit is done, and saves checkpoints.
         changed: Called after every step, when parameters have changed.
 
-    Attributes:
-        seconds: Time spent so far on the graph (neighbours and weights), on Adam, on opacities and on the finish.
-        psnr: Of the fitted pixels after the last step that measured it, in dB.
-        exact: Whether every value was exact then, rounded to the source's bits.
-        history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
+    Time goes to the graph (neighbours and weights), to Adam, to opacities and to the finish.
     """
 
     def __init__(
@@ -89,21 +77,13 @@ class PictureFit:
         trainer: Trainer,
         changed: Callable[[], None],
     ) -> None:
+        super().__init__(plan.bit_depth, plan.target_psnr, plan.finish_steps, trainer, changed)
         self.plan, self.pixels, self.target = plan, pixels, target
-        self._trainer, self._changed = trainer, changed
         check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
-        self.psnr, self.exact = -math.inf, False
-        self.history: list[tuple[int, float, float]] = []
         self._reading: PointReading | None = None
         self._bands: PictureBands | None = None
         self._finished_colours: Float[Tensor, "m 3"] | None = None
-        self._saved = self._started = time.monotonic()
-
-    def callbacks(self) -> list[TrainingCallback]:
-        """What nerfstudio calls around each step."""
-        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
-        return [TrainingCallback([before], self._before_step), TrainingCallback([after], self._after_step)]
 
     def colours(self) -> Float[Tensor, "m 3"]:
         """Colours of the fitted pixels as this step leaves them; differentiable while Adam is at work."""
@@ -112,7 +92,7 @@ class PictureFit:
         if self._reading is None:
             started = time.monotonic()
             self._reading = self.plan.encoding.read(self.plan.plane.pixel_centres(self.pixels))
-            self.seconds["graph"] += time.monotonic() - started
+            self._spent("graph", started)
         return self.plan.decoder(self.plan.encoding(self._reading))
 
     def _before_step(self, step: int) -> None:
@@ -125,7 +105,7 @@ class PictureFit:
     def _after_step(self, step: int) -> None:
         self._changed()
         finishing = step >= self.plan.adam_steps
-        self.seconds["finish" if finishing else "adam"] += time.monotonic() - self._started
+        self._spent("finish" if finishing else "adam", self._started)
         if finishing or step % STEPS_BETWEEN_PSNR == 0:
             gain = self._measure(step)
             if finishing and self._is_done(step - self.plan.adam_steps, gain):
@@ -135,9 +115,7 @@ class PictureFit:
             self.plan.encoding.bake()
             self._fit_opacities()
             self._stop()
-        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
-            self._trainer.save_checkpoint(step)
-            self._saved = time.monotonic()
+        self._save_now_and_then(step)
 
     def _first_features(self) -> None:
         """Features that the linear path alone decodes to the colour of the pixel under each mean."""
@@ -160,7 +138,7 @@ class PictureFit:
         field = opacity_field(opacity).flatten().to(pixels.device)[pixels]
         gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
         encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field, bit_depth=self.plan.bit_depth)
-        self.seconds["opacity"] += time.monotonic() - started
+        self._spent("opacity", started)
         self._started += time.monotonic() - started  # which is not the finish's time
 
     def _finish_step(self, number: int) -> None:
@@ -181,23 +159,5 @@ class PictureFit:
         self.seconds["finish"] -= self._bands.seconds
         self._bands.seconds = 0.0
 
-    @torch.no_grad()
-    def _measure(self, step: int) -> float:
-        """Updates PSNR and exactness, shows the PSNR in nerfstudio's table, and returns the gain in dB."""
-        error = self.colours() - self.target
-        before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
-        self.psnr = -10 * math.log10(max(mean_square, 1e-20))
-        self.exact = float(error.abs_().max()) < 0.5 / (2**self.plan.bit_depth - 1)  # half a level
-        self.history.append((step, sum(self.seconds.values()), self.psnr))
-        writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
-        return self.psnr - before
-
-    def _is_done(self, number: int, gain: float) -> bool:
-        reached = self.psnr >= self.plan.target_psnr and self.exact
-        return reached or gain < LEAST_GAIN or number + 1 >= self.plan.finish_steps
-
-    def _stop(self) -> None:
-        self._trainer.stop_training = True
-        took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds > 0.05)
-        exact = f"{'every' if self.exact else 'not every'} {self.plan.bit_depth}-bit value exact"
-        CONSOLE.log(f"Fitted to {self.psnr:.2f} dB, {exact} ({took})")
+    def _errors(self) -> Float[Tensor, "m 3"]:
+        return self.colours() - self.target

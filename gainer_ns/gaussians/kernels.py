@@ -27,7 +27,7 @@ def _thread_pool(threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _start_warp() -> None:
+def start() -> None:
     """Starts Warp; where there is no GPU its native part warns of the missing driver, and no setting stops that."""
     if torch.cuda.is_available():
         wp.init()
@@ -56,7 +56,7 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
     """
     if count == 0:
         return
-    _start_warp()
+    start()
     arguments = [_as_warp(value) for value in inputs]
     if device.type == "cuda":
         stream = wp.stream_from_torch(torch.cuda.current_stream(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,7 @@ class PictureDataset(InputDataset):
                 "--pipeline.datamanager.camera-res-scale-factor does not apply to a picture; "
                 "use --pipeline.datamanager.dataparser.downscale-factor"
             )
-        parser = self.metadata["reader"]
-        return read_once(parser.data, parser.factor)
+        return read_once(self.image_filenames[0], self.metadata["reader"].factor)
 
     def get_image_float32(self, image_idx: int) -> Float[Tensor, "h w 3"]:
         """Colours as stored, at full depth, in [0, 1]."""
@@ -78,6 +78,23 @@ class PictureDataManagerConfig(VanillaDataManagerConfig):
     _target: type = field(default_factory=lambda: PictureDataManager)
     dataparser: PictureDataParserConfig = field(default_factory=PictureDataParserConfig)
     """How the picture is read."""
+
+    def check(self) -> tuple[int, int]:
+        """Looks at everything that can be wrong with the data, and notes the picture's size.
+
+        Returns:
+            Width and height in pixels of the picture to fit.
+
+        Raises:
+            GainerError: If the picture cannot be read.
+        """
+        assert self.data is not None
+        picture = read_once(self.data, self.dataparser.factor)
+        self.dataparser.fitted_size = picture.width, picture.height
+        return self.dataparser.fitted_size
+
+    def write_beside(self, config: Path) -> None:
+        """Writes what else belongs into the folder of a run, once its config.yml is there: nothing, for a picture."""
 
 
 class PictureDataManager(VanillaDataManager[PictureDataset]):

@@ -45,6 +45,15 @@ class PictureDataParserConfig(DataParserConfig):
             raise GainerError(f"downscale factor {factor:g}: pictures are reduced by whole numbers; give 1, 2, 3 ...")
         return int(factor)
 
+    def check_named(self) -> None:
+        """Refuses to go on without a picture.
+
+        Raises:
+            GainerError: If none is named.
+        """
+        if self.data == Path():
+            raise GainerError("no picture is named; add --data PICTURE")
+
 
 class PictureDataParser(DataParser):
     """Reads the picture and places a camera before it; train, val and test are the same picture."""
@@ -53,8 +62,7 @@ class PictureDataParser(DataParser):
     downscale_factor: int | None = None
 
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
-        if self.config.data == Path():
-            raise GainerError("no picture is named; add --data PICTURE")
+        self.config.check_named()
         picture = read_once(self.config.data, self.config.factor)
         # The camera sees the fitted plane, whatever number of pixels it is shown in.
         plane = ImagePlane(*(self.config.fitted_size or (picture.width, picture.height)))

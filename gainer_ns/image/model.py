@@ -12,7 +12,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.model_components import renderers
-from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import smooth_l1_loss
@@ -21,7 +21,7 @@ from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingCon
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.callbacks import FitPlan, PictureFit
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
@@ -40,12 +40,10 @@ SPARSE_ADAM_STEPS = 1000
 
 
 @dataclass
-class GainerModelConfig(ModelConfig):
+class GainerModelConfig(RecipeConfig):
     """The 2D model and how it is fitted."""
 
     _target: type = field(default_factory=lambda: GainerModel)
-    enable_collider: bool = False
-    """Rays meet a plane; there is nothing to collide with."""
     eval_num_rays_per_chunk: int = BLOCK_POINTS
     """Rays drawn at once where nerfstudio cuts them into chunks."""
     gaussians_per_pixel: float = 1.0
@@ -64,25 +62,11 @@ class GainerModelConfig(ModelConfig):
         default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
     )
     """How points read Gaussians below one a pixel."""
-    hidden_layers: int = 2
-    """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
-    hidden_dim: int = 64
-    """Width of a hidden layer."""
     loss: Literal["l1", "mse", "smooth-l1"] = "mse"
     """Loss of the Adam steps; the finish minimises the squared error."""
     adam_steps: int | None = None
     """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the
     finish alone is as good and faster, and 1000 below."""
-    finish: FinishConfig = field(default_factory=FinishConfig)
-    """How a Gauss-Newton step is taken."""
-    finish_steps: int = 12
-    """Most Gauss-Newton steps; 0 leaves the finish out."""
-    target_psnr: float = 80.0
-    """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Colour shown where the picture is transparent."""
-    seed: int = 0
-    """Seed of placement, features and decoder."""
 
     def density(self, pixels: int) -> float:
         """Gaussians a pixel in a picture of so many pixels."""
@@ -93,6 +77,11 @@ class GainerModelConfig(ModelConfig):
         if self.adam_steps is not None:
             return self.adam_steps
         return 0 if self.density(pixels) >= 1 else SPARSE_ADAM_STEPS
+
+    def model_bytes(self, pixels: int) -> int:
+        """About how large a checkpoint's Gaussians are."""
+        copies = 3 if self.planned_adam_steps(pixels) else 1  # Adam keeps two numbers beside each of the model's
+        return int(self.density(pixels) * pixels * 4 * (self.feature_dim + 2) * copies)
 
     def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
         """How points read Gaussians at this density."""

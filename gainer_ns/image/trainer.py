@@ -20,10 +20,9 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.image.checkpoints import LOAD_ERRORS, is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
-from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
-from gainer_ns.image.model import GainerModelConfig
 
 SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""
@@ -41,9 +40,9 @@ class PictureTrainerConfig(TrainerConfig):
 
     def set_experiment_name(self) -> None:
         """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
-        data_config = self.pipeline.datamanager
-        if data_config.data is None and self._parser.data != Path():
-            data_config.data = self._parser.data
+        data_config = self._data
+        if data_config.data is None and data_config.dataparser.data != Path():
+            data_config.data = data_config.dataparser.data
         self.output_dir = self.output_dir.absolute()
         if data_config.data is None:
             return super().set_experiment_name()
@@ -73,11 +72,12 @@ class PictureTrainerConfig(TrainerConfig):
             self.timestamp = f"{second}-{number}"
 
     def save_config(self) -> None:
-        """Saves the configuration to the run's folder, whole or not at all."""
+        """Saves the configuration to the run's folder, whole or not at all, and what its data have to add."""
         path = self.get_base_dir() / "config.yml"
         CONSOLE.log(f"Saving config to: {path}")
         with whole_file(path) as file:
             file.write(yaml.dump(self).encode("utf8"))
+        self._data.write_beside(path)
 
     def get_checkpoint_dir(self) -> Path:
         """The run's folder of checkpoints.
@@ -109,22 +109,18 @@ class PictureTrainerConfig(TrainerConfig):
         return super().setup(**kwargs)
 
     @property
-    def _parser(self) -> PictureDataParserConfig:
+    def _data(self) -> PictureDataManagerConfig:
         data_config = self.pipeline.datamanager
         assert isinstance(data_config, PictureDataManagerConfig)
-        return data_config.dataparser
+        return data_config
 
     def _check(self) -> None:
         path, model = self.pipeline.datamanager.data, self.pipeline.model
-        assert isinstance(model, GainerModelConfig)
+        assert isinstance(model, RecipeConfig)
         if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
-        picture = read_once(path, self._parser.factor)
-        self._parser.fitted_size = picture.width, picture.height
-        pixels = picture.width * picture.height
-        gaussians = model.density(pixels) * pixels
-        copies = 3 if model.planned_adam_steps(pixels) else 1  # Adam keeps two numbers beside each of the model's
-        check_output(self.get_base_dir().parent, SPARE_BYTES + int(gaussians * 4 * (model.feature_dim + 2) * copies))
+        width, height = self._data.check()
+        check_output(self.get_base_dir().parent, SPARE_BYTES + model.model_bytes(width * height))
         if self.load_dir is not None:
             self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
         elif self.load_checkpoint is not None and not is_whole(self.load_checkpoint):
@@ -133,8 +129,8 @@ class PictureTrainerConfig(TrainerConfig):
     def _plan(self) -> None:
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
         model = self.pipeline.model
-        assert isinstance(model, GainerModelConfig)
-        width, height = self._parser.fitted_size or (1, 1)
+        assert isinstance(model, RecipeConfig)
+        width, height = self._data.dataparser.fitted_size or (1, 1)
         adam_steps = model.planned_adam_steps(width * height)
         self.max_num_iterations = min(self.max_num_iterations, adam_steps + model.finish_steps)
         self.optimizers = {name: _scheduled(group, adam_steps) for name, group in self.optimizers.items()}

@@ -1,0 +1,119 @@
+"""The photo, its mask and its depth as nerfstudio's pipeline wants them: rays of the one view that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
+from gainer_ns.lifting.camera_paths import write_camera_paths
+from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources
+from gainer_ns.lifting.preparation import PreparationConfig
+from gainer_ns.lifting.sheets import Background
+
+
+class LiftDataset(PictureDataset):
+    """The photo, with what is known of its depth."""
+
+    def get_metadata(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Opacity and distance along the ray [h, w, 1], and a mask [h, w, 1] of the pixels that were lifted."""
+        opacity, distance = self.metadata["opacity"][..., None], self.metadata["distance"][..., None]
+        return {"opacity": opacity, "distance": distance, "mask": opacity > 0}
+
+
+@dataclass
+class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
+    """Data of the 3D method."""
+
+    _target: type = field(default_factory=lambda: LiftDataManager)
+    dataparser: LiftDataParserConfig = field(default_factory=LiftDataParserConfig)
+    """How the photo is read."""
+    principal_point: tuple[float, float] | None = None
+    """Where the camera's axis meets the photo, in pixels of it as stored; its middle when not given."""
+    background: Background = "none"
+    """With a mask: none lifts the object alone, inpaint also what is behind it, made up where the object hides it."""
+    inpaint: str = "telea"
+    """What makes up those colours: telea, navier-stokes, a LaMa network's .pt file, or an inpainting model of diffusers
+    (a folder or an id)."""
+    train_num_rays_per_batch: int = 4096
+    """Rays of the training view on which each step is measured."""
+
+    def noted(self) -> LiftDataParserConfig:
+        """The parser's configuration, with these options noted there."""
+        preparation = PreparationConfig(**{each.name: getattr(self, each.name) for each in fields(PreparationConfig)})
+        self.dataparser.sources = LiftSources(preparation, self.principal_point, self.background, self.inpaint)
+        if self.data is not None:
+            self.dataparser.data = self.data
+        return self.dataparser
+
+    def check(self) -> tuple[int, int]:
+        """Prepares the photo, which shows everything that can be wrong with the data, and notes its size.
+
+        Returns:
+            Width and height in pixels of the photo to lift.
+
+        Raises:
+            GainerError: Something that it takes is missing, or does not fit.
+        """
+        camera = self.noted().lifted().facts.camera
+        self.dataparser.fitted_size = camera.width, camera.height
+        return self.dataparser.fitted_size
+
+    def write_beside(self, config: Path) -> None:
+        """Writes camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
+        write_camera_paths(config.parent, self.noted().lifted().facts.camera)
+        CONSOLE.log(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
+
+
+class LiftDataManager(PictureDataManager):
+    """Hands out random rays of the photo, which see what they should."""
+
+    config: LiftDataManagerConfig
+    train_dataset: LiftDataset
+    dataset_type = LiftDataset  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, config: LiftDataManagerConfig, *args: Any, **kwargs: Any) -> None:
+        config.noted()
+        super().__init__(config, *args, **kwargs)
+
+    def setup_train(self) -> None:
+        """Lines up the pixels that were lifted, and what is known of each."""
+        data = self.train_dataset.get_metadata({})
+        self.pixels = data["mask"].flatten().nonzero()[:, 0].to(self.device)
+        colours = torch.from_numpy(self.train_dataset.picture.colours()).view(-1, 3)
+        self.target = colours.to(self.device)
+        self._known = {name: data[name].view(-1, 1).to(self.device) for name in ("opacity", "distance")}
+        self.camera = self.train_dataset.cameras.to(self.device)[:1]
+
+    def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Rays through random pixels that were lifted, and what they should see."""
+        self.train_count += 1
+        return self._rays(step)
+
+    def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        """The same: there is no other view to be evaluated on."""
+        self.eval_count += 1
+        return self._rays(step)
+
+    def _rays(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        count = min(len(self.pixels), self.config.train_num_rays_per_batch)
+        chosen = torch.randint(len(self.pixels), (count,), generator=torch.Generator().manual_seed(step))
+        pixels = self.pixels[chosen.to(self.device)]
+        width = int(self.camera.width[0, 0])
+        coords = torch.stack([pixels // width, pixels % width], dim=-1) + 0.5
+        rays = self.camera.generate_rays(camera_indices=0, coords=coords)
+        return rays, {"image": self.target[pixels], **{name: of[pixels] for name, of in self._known.items()}}
+
+    def get_train_rays_per_batch(self) -> int:
+        """Number of rays of a step."""
+        return min(len(self.pixels), self.config.train_num_rays_per_batch)
+
+    def get_eval_rays_per_batch(self) -> int:
+        """Number of rays of a step."""
+        return self.get_train_rays_per_batch()

@@ -1,0 +1,165 @@
+"""A photo with depth as a nerfstudio scene: the camera that took it stands before what it saw."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.data.scene_box import SceneBox
+from torch import Tensor
+
+from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
+from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
+from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.preparation import PreparationConfig, prepare
+from gainer_ns.lifting.prepared import resolve_source
+from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
+
+SIDE_VIEW_DEGREES = 12.0
+"""How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
+
+
+@dataclass
+class LiftSources:
+    """What is lifted, and where what it takes comes from; the data manager's options."""
+
+    preparation: PreparationConfig = field(default_factory=PreparationConfig)
+    """Mask, depth and focal length."""
+    principal_point: tuple[float, float] | None = None
+    """Where the camera's axis meets the photo, in pixels of it as stored."""
+    background: Background = "none"
+    """Whether what is behind the mask is lifted too."""
+    inpaint: str = "telea"
+    """What makes up the colours that the object hides."""
+
+
+@dataclass
+class LiftDataParserConfig(PictureDataParserConfig):
+    """How a photo is read and lifted."""
+
+    _target: type = field(default_factory=lambda: LiftDataParser)
+    sources: tyro.conf.Suppress[LiftSources] = field(default_factory=LiftSources)
+    """The data manager's options, which it notes here."""
+
+    def lifted(self) -> Lifted:
+        """Prepares the photo; once for all splits, as long as nothing changes.
+
+        Raises:
+            GainerError: Something that it takes is missing, or does not fit.
+        """
+        path, folder = resolve_source(self.data)
+        wanted = pickle.dumps((path, folder, self.factor, self.sources))
+        return _lifted(wanted, _changes(path, self.sources))
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """A photo, ready to be lifted.
+
+    Attributes:
+        path: Its file.
+        facts: Its camera and units.
+        sheets: What is lifted.
+    """
+
+    path: Path
+    facts: LiftFacts
+    sheets: tuple[Sheet, ...]
+
+    @property
+    def opacity(self) -> Float[Tensor, "h w"]:
+        """How much of each of the photo's pixels was lifted."""
+        shown = torch.zeros_like(self.sheets[0].depth)
+        for sheet in self.sheets:
+            known = (sheet.seen & (sheet.depth > 0)).to(shown)
+            shown = torch.maximum(shown, known if sheet.opacity is None else known * sheet.opacity)
+        return shown
+
+    @property
+    def distance(self) -> Float[Tensor, "h w"]:
+        """Of what each pixel shows from the camera, in world units; 0 where nothing is."""
+        depth = torch.zeros_like(self.sheets[0].depth)
+        for sheet in reversed(self.sheets):
+            depth = torch.where(sheet.seen & (sheet.depth > 0), sheet.depth, depth)
+        camera = self.facts.camera
+        index = torch.arange(camera.width * camera.height)
+        pixel = torch.stack([index % camera.width, index // camera.width], dim=-1) + 0.5
+        return depth / self.facts.unit * camera.rays(pixel).norm(dim=-1).view_as(depth)
+
+
+class LiftDataParser(PictureDataParser):
+    """Places the camera that took the photo; train, val and test are the same photo."""
+
+    config: LiftDataParserConfig
+
+    def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
+        self.config.check_named()
+        lifted = self.config.lifted()
+        camera, unit = lifted.facts.camera, lifted.facts.unit
+        poses = [ImagePlane(1, 1).camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)]
+        cameras = Cameras(
+            camera_to_worlds=torch.stack(poses),
+            fx=camera.focal_length[0],
+            fy=camera.focal_length[1],
+            cx=camera.centre[0],
+            cy=camera.centre[1],
+            width=camera.width,
+            height=camera.height,
+            camera_type=CameraType.PERSPECTIVE,
+        )
+        return DataparserOutputs(
+            image_filenames=[lifted.path],
+            cameras=cameras,
+            scene_box=SceneBox(_bounds(lifted)),
+            dataparser_scale=1 / unit,
+            dataparser_transform=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, CAMERA_DISTANCE * unit]]),
+            metadata={
+                "facts": lifted.facts,
+                "sheets": lifted.sheets,
+                "opacity": lifted.opacity,
+                "distance": lifted.distance,
+                "reader": self.config,
+            },
+        )
+
+
+def _bounds(lifted: Lifted) -> Float[Tensor, "2 3"]:
+    """A box around everything that is lifted."""
+    camera, deepest = lifted.facts.camera, max(float(sheet.depth.max()) for sheet in lifted.sheets)
+    deepest = deepest / lifted.facts.unit
+    corners = torch.tensor([[0.0, 0], [camera.width, 0], [0, camera.height], [camera.width, camera.height]])
+    far = camera.rays(corners)[:, :2] * deepest
+    side = float(far.abs().max())
+    return torch.tensor([[-side, -side, CAMERA_DISTANCE - deepest], [side, side, CAMERA_DISTANCE]])
+
+
+def _changes(path: Path, sources: LiftSources) -> tuple[int, ...]:
+    """What differs once a file that is read has changed."""
+    named = (path, sources.preparation.depth_path, sources.preparation.mask_path)
+    return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
+
+
+@functools.lru_cache(maxsize=1)
+def _lifted(wanted: bytes, _changes: tuple[int, ...]) -> Lifted:
+    """Options are no keys of a dictionary, so they come packed."""
+    path, folder, factor, sources = pickle.loads(wanted)
+    picture = read_once(path, factor)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
+    centre = sources.principal_point
+    camera = PinholeCamera.centred(picture.width, picture.height, prepared.focal_length)
+    if centre is not None:
+        camera = replace(camera, centre=(centre[0] / factor, centre[1] / factor))
+    colours = torch.from_numpy(picture.colours())
+    sheets = sheets_of(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
+    front = sheets[0].depth
+    unit = float(front[front > 0].median())
+    return Lifted(path, LiftFacts(camera, unit, prepared.units == "metres", picture.bit_depth), sheets)

@@ -1,0 +1,74 @@
+"""A surface as Gaussians: a flat disc on every pixel, and transparent or hidden ones where the surface ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.frames import PinholeCamera
+from gainer_ns.lifting.surface import Rim, Surface, edge_distance, rim_of
+
+THICKNESS = 0.25
+"""Thickness of a disc, in widths of a pixel at its depth, where its radius is 1."""
+COVERED = 1.0
+"""How far, in pixels, a surface stays opaque behind what hides it, so that no seam shows between the two."""
+
+
+@dataclass(frozen=True)
+class Discs:
+    """Where the Gaussians of a surface lie in space, and what they stand for.
+
+    Attributes:
+        means: [n, 3], in the units of the depth, in the axes of the camera that took the photo.
+        jacobians: [n, 3, 3]: how space moves with a step of one pixel along x, along y, and of one disc's thickness
+            towards the camera.
+        pixel: [n], row-major indices of the pixels whose colours they have.
+        opacity: [n], what they should decode to: 1 or more where the surface is solid, 0 or less where there is none.
+    """
+
+    means: Float[Tensor, "n 3"]
+    jacobians: Float[Tensor, "n 3 3"]
+    pixel: Int[Tensor, " n"]
+    opacity: Float[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+def discs_on(surface: Surface, camera: PinholeCamera, opacity: Float[Tensor, "h w"] | None = None) -> Discs:
+    """Discs on every pixel of a surface and on its rim.
+
+    Opacity falls from 1 at the last pixel of a surface to 0 one pixel beyond it, as steeply as a pixel's own area fades
+    out, and a surface goes on solid for a pixel behind whatever hides it.
+
+    Args:
+        surface: Over the camera's pixels.
+        camera: The one that took the photo.
+        opacity: Of its pixels; None where all are opaque.
+    """
+    rim = rim_of(surface)
+    own = surface.known.flatten().nonzero()[:, 0]
+    pixel = torch.cat([own, rim.pixel])
+    source = torch.cat([own, rim.source])
+    inverse_depth = torch.cat([surface.inverse_depth.flatten()[own], rim.inverse_depth])
+    gradient = torch.cat([surface.gradient.view(-1, 2)[own], rim.gradient])
+    solid = torch.cat([edge_distance(surface).flatten()[own], _rim_opacity(rim)])
+    if opacity is not None:
+        seen = opacity.double().flatten()[source]
+        solid = torch.where(seen < 1, torch.minimum(solid, seen), solid)
+    place = torch.stack([pixel % camera.width, pixel // camera.width], dim=-1).double() + 0.5
+    means = camera.unproject(place, inverse_depth)
+    tangents = camera.unprojection_jacobian(place, inverse_depth, gradient)
+    normals = torch.linalg.cross(tangents[..., 0], tangents[..., 1])
+    normals = torch.nn.functional.normalize(normals, dim=-1)
+    normals = normals * torch.where((normals * means).sum(dim=-1, keepdim=True) > 0, -1.0, 1.0)
+    width = 1 / (inverse_depth * sum(camera.focal_length) / 2)
+    jacobians = torch.cat([tangents, (THICKNESS * width[:, None] * normals)[..., None]], dim=-1)
+    return Discs(means.float(), jacobians.float(), source, solid.float())
+
+
+def _rim_opacity(rim: Rim) -> Float[Tensor, " r"]:
+    return torch.where(rim.hidden, 1 + COVERED, 1.0) - rim.distance

@@ -1,0 +1,40 @@
+"""What a run knows of its photo without the file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.frames import PinholeCamera
+
+
+class LiftFacts(NamedTuple):
+    """What a checkpoint keeps of its photo, so that it can be rendered when the file is gone.
+
+    Attributes:
+        camera: The one that took it.
+        unit: Length of a world unit in the units of the depth: how far away the middle of what was lifted is.
+        metric: Whether the depth is in metres.
+        bit_depth: Bits of the photo's values, 8 or 16.
+    """
+
+    camera: PinholeCamera
+    unit: float
+    metric: bool
+    bit_depth: int
+
+    def to_tensor(self) -> Float[Tensor, " facts"]:
+        """As a checkpoint keeps them."""
+        camera = self.camera
+        numbers = [camera.width, camera.height, *camera.focal_length, *camera.centre]
+        return torch.tensor([*numbers, self.unit, self.metric, self.bit_depth], dtype=torch.float64)
+
+    @classmethod
+    def from_tensor(cls, facts: Float[Tensor, " facts"]) -> LiftFacts:
+        """From a checkpoint."""
+        width, height, fx, fy, cx, cy, unit, metric, bit_depth = facts.tolist()
+        camera = PinholeCamera(int(width), int(height), (fx, fy), (cx, cy))
+        return cls(camera, unit, bool(metric), int(bit_depth))

@@ -1,0 +1,96 @@
+"""The fit of a lifted photo inside nerfstudio's own training loop: the same finish as in 2D, on neighbours in space."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gainer_ns.encodings.disc_encoding import DiscEncoding
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.loop import FitLoop
+from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.solver import finish_step
+from gainer_ns.gaussians.aggregation import AggregationMatrix
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
+
+@dataclass
+class LayerPlan:
+    """What the discs of one layer are to show."""
+
+    encoding: DiscEncoding
+    """The discs."""
+    decoder: Decoder
+    """From features to red, green, blue and opacity."""
+    target: Float[Tensor, "n 4"]
+    """What features at the discs' means should decode to."""
+    counts: Bool[Tensor, " n"]
+    """Which of them are pixels that the photo shows: those whose PSNR is told."""
+
+
+class LiftFit(FitLoop):
+    """Fits the features of every layer to colours and opacities on the surface, and beyond its edges.
+
+    On the surface a ray of the training view has the colour and the opacity of its pixel; beyond an edge, where such a
+    ray meets only free space, opacity falls below 0. All are values at the discs' own means, whose neighbours in space
+    stand still, so Gauss-Newton steps on one sparse matrix a layer meet them.
+
+    Args:
+        layers: What is fitted.
+        recipe: How far.
+        bit_depth: Bits of the photo's values, 8 or 16.
+        trainer: Is told when the fit is done, and saves checkpoints.
+        changed: Called after every step, when parameters have changed.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[LayerPlan],
+        recipe: RecipeConfig,
+        bit_depth: int,
+        trainer: Trainer,
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__(bit_depth, recipe.target_psnr, recipe.finish_steps, trainer, changed)
+        self._layers, self._config = layers, recipe.finish
+        self._matrices: list[AggregationMatrix] = []
+
+    def _before_step(self, step: int) -> None:
+        started = time.monotonic()
+        if not self._matrices:
+            self._matrices = [layer.encoding.read(layer.encoding.means) for layer in self._layers]
+            if step == 0:
+                for layer in self._layers:
+                    layer.encoding.features_table.data = layer.decoder.features_for(layer.target)
+            self._spent("graph", started)
+            started = time.monotonic()
+        damping = self._config.damping * self._config.damping_decay**step
+        for layer, matrix in zip(self._layers, self._matrices, strict=True):
+            table = layer.encoding.features_table
+            if step < self._finish_steps:
+                table.data = finish_step(
+                    matrix, table.data, layer.decoder, layer.target, damping, self._config
+                ).features
+        self._spent("finish", started)
+        self._changed()
+
+    def _after_step(self, step: int) -> None:
+        if self._is_done(step, self._measure(step)):
+            self._stop()
+        self._save_now_and_then(step)
+
+    @torch.no_grad()
+    def _errors(self) -> Float[Tensor, "m 3"]:
+        errors = [
+            (layer.decoder.decode(matrix @ layer.encoding.features_table) - layer.target)[layer.counts, :3]
+            for layer, matrix in zip(self._layers, self._matrices, strict=True)
+        ]
+        return torch.cat(errors)

@@ -1,0 +1,221 @@
+"""The 3D method: the discs of a lifted photo, fitted, and rendered by nerfstudio's volumetric pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.models.base_model import Model
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from gainer_ns.encodings.disc_encoding import DiscEncoding, DiscEncodingConfig
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.frames import CAMERA_DISTANCE
+from gainer_ns.gaussians.small_matrices import inverse
+from gainer_ns.lifting.discs import Discs, discs_on
+from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.fit import LayerPlan, LiftFit
+from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.sheets import Sheet
+from gainer_ns.lifting.surface import surface_of
+
+CHECKPOINT_VERSION = 1
+"""Raised whenever older checkpoints no longer load."""
+
+
+@dataclass
+class LiftModelConfig(RecipeConfig):
+    """The 3D model and how it is fitted."""
+
+    _target: type = field(default_factory=lambda: LiftModel)
+    eval_num_rays_per_chunk: int = 1 << 16
+    """Rays rendered at once."""
+    finish_steps: int = 4
+    """Most Gauss-Newton steps."""
+    encoding: DiscEncodingConfig = field(default_factory=DiscEncodingConfig)
+    """How points in space read discs."""
+
+    def planned_adam_steps(self, pixels: int) -> int:
+        """None: the finish alone is as good and faster."""
+        return 0
+
+    def model_bytes(self, pixels: int) -> int:
+        """About how large a checkpoint's Gaussians are: one a pixel, and some more around the edges."""
+        return int(1.5 * pixels * 4 * (self.encoding.feature_dim + 12))
+
+
+class LiftModel(Model):
+    """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftFacts` and the sheets that are lifted."""
+
+    config: LiftModelConfig
+    version: Tensor
+    lift_facts: Tensor
+
+    def populate_modules(self) -> None:
+        """Lifts the discs and builds encodings and decoders."""
+        super().populate_modules()
+        metadata = self.kwargs["metadata"]
+        self.facts: LiftFacts = metadata["facts"]
+        sheets: tuple[Sheet, ...] = metadata["sheets"]
+        self._plans: list[tuple[Discs, Sheet]] = []
+        self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
+        for sheet in sheets:
+            surface = surface_of(sheet.depth / self.facts.unit, sum(self.facts.camera.focal_length) / 2)
+            discs = discs_on(surface, self.facts.camera, sheet.opacity)
+            means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
+            self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
+            self._plans.append((discs, sheet))
+        self.register_buffer("version", torch.tensor(CHECKPOINT_VERSION))
+        self.register_buffer("lift_facts", self.facts.to_tensor())
+        self._scene: LiftedScene | None = None
+
+    def _add_layer(
+        self, means: Float[Tensor, "n 3"], inverse_jacobians: Float[Tensor, "n 3 3"], pixels: Int[Tensor, " n"]
+    ) -> None:
+        config = self.config
+        self.encodings.append(DiscEncoding(config.encoding, means, inverse_jacobians, pixels))
+        decoder = Decoder(
+            config.encoding.feature_dim,
+            CHANNELS,
+            hidden_layers=config.hidden_layers,
+            hidden_dim=config.hidden_dim,
+            seed=config.seed,
+        )
+        self.decoders.append(decoder)
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """Parameters by what they are; the finish needs no optimiser for them."""
+        return {"decoder": list(self.decoders.parameters()), "features": list(self.encodings.parameters())}
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """The callbacks that run the fit inside nerfstudio's own loop."""
+        trainer = training_callback_attributes.trainer
+        assert trainer is not None
+        plans = []
+        for encoding, decoder, (discs, sheet) in zip(self.encodings, self.decoders, self._plans, strict=True):
+            assert isinstance(encoding, DiscEncoding) and isinstance(decoder, Decoder)
+            if len(discs) != len(encoding):
+                raise GainerError(
+                    "the checkpoint is of another photo, mask or depth than this one; name the same, or leave out "
+                    "--load-dir"
+                )
+            colours = sheet.colours.view(-1, 3)[discs.pixel]
+            target = torch.cat([colours, discs.opacity[:, None]], dim=1).to(self.device)
+            own = sheet.depth.flatten() > 0
+            counts = sheet.seen.flatten()[discs.pixel]
+            counts[int(own.sum()) :] = False  # the rest is the rim
+            plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
+        fit = LiftFit(plans, self.config, self.facts.bit_depth, trainer, self.changed)
+        return fit.callbacks()
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
+        assert isinstance(ray_bundle, RayBundle)
+        background = torch.tensor(self.config.background, device=self.device)
+        return self.scene().outputs(ray_bundle, background)
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """Colours without the background, and alpha: [h, w, 4]."""
+        alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
+        rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
+        return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """How far rays of the training view are from what they should see; nothing depends on it but the log."""
+        opacity = batch["opacity"].to(self.device)
+        seen = self._composited(batch["image"].to(self.device), opacity)
+        losses = {
+            "rgb_loss": (outputs["rgb"] - seen).square().mean(),
+            "accumulation_loss": (outputs["accumulation"] - opacity).abs().mean(),
+            "depth_loss": self._depth_errors(outputs, batch).mean(),
+        }
+        # nerfstudio calls backward() on every loss; this empty parameter lets it where nothing else has a gradient.
+        return {name: loss + self.device_indicator_param.sum() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR of rays of the training view in dB, and the number of Gaussians."""
+        target = self._composited(batch["image"].to(self.device), batch["opacity"].to(self.device))
+        error = (outputs["rgb"] - target).square().mean()
+        count = sum(len(encoding) for encoding in self.encodings)  # pyright: ignore[reportArgumentType]
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-20)), "gaussians": torch.tensor(float(count))}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Metrics of the rendered training view, and photo and rendering side by side.
+
+        Only pixels that were lifted count. ``depth_error`` is the median of how far the rendered depth is from the
+        photo's, as a share of it.
+        """
+        from gainer_ns.evaluation.metrics import compare
+
+        opacity, rgb = batch["opacity"].cpu(), outputs["rgb"].cpu()
+        target = self._composited(batch["image"].cpu(), opacity)
+        mask = (opacity > 0)[..., 0]
+        metrics = compare(rgb, target, None if bool(mask.all()) else mask.numpy())
+        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
+        named["depth_error"] = float(self._depth_errors(outputs, batch).median())
+        images = {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
+        return named, images
+
+    def _composited(self, colours: Float[Tensor, "*b 3"], opacity: Float[Tensor, "*b 1"]) -> Float[Tensor, "*b 3"]:
+        return colours * opacity + colours.new_tensor(self.config.background) * (1 - opacity)
+
+    @staticmethod
+    def _depth_errors(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Float[Tensor, " m"]:
+        """Relative errors of rendered distances where the photo's are known."""
+        distance = batch["distance"].to(outputs["depth"])
+        known = (distance > 0) & (batch["opacity"].to(distance) > 0.5)
+        return (outputs["depth"][known] / distance[known] - 1).abs()
+
+    def scene(self) -> LiftedScene:
+        """The photo in space as it is now; kept until the fit goes on."""
+        if self._scene is None:
+            layers = tuple(
+                LiftedLayer(encoding.gaussian_set(), decoder, encoding.config.num_neighbours, encoding.pixels)  # pyright: ignore
+                for encoding, decoder in zip(self.encodings, self.decoders, strict=True)
+            )
+            self._scene = LiftedScene(self.facts.camera, layers, self.facts.unit, self.facts.metric)
+        return self._scene
+
+    def changed(self) -> None:
+        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+        self._scene = None
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not any(name.startswith(prefix) for name in state_dict):
+            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
+        version = state_dict.get(f"{prefix}version")
+        if version is None or int(version) != CHECKPOINT_VERSION:
+            found = "none" if version is None else int(version)
+            raise GainerError(
+                f"the checkpoint is of version {found}, this program reads version {CHECKPOINT_VERSION}; "
+                "lift the photo again, or use the release that wrote it"
+            )
+        self.facts = LiftFacts.from_tensor(state_dict[f"{prefix}lift_facts"])
+        self.changed()
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Loads a checkpoint of this version; sizes and layers follow the checkpoint."""
+        self.changed()
+        count = sum(name.endswith("features_table") for name in state_dict)
+        if count != len(self.encodings):
+            self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
+            for _ in range(count):
+                self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, dtype=torch.int32))
+        return super().load_state_dict(state_dict, strict, assign)

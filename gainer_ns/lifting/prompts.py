@@ -1,0 +1,66 @@
+"""Where a person points at what a mask is to hold: clicks and a box."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gainer_ns.errors import GainerError
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What to segment, in pixels of the picture: x right, y down, (0, 0) its top-left corner, pixel centres at .5.
+
+    Attributes:
+        clicks: (x, y) of points on the object.
+        negative_clicks: (x, y) of points that are not on the object.
+        box: (x0, y0, x1, y1) around the object, x0 < x1 and y0 < y1; None for no box.
+    """
+
+    clicks: Points = ()
+    negative_clicks: Points = ()
+    box: tuple[float, float, float, float] | None = None
+
+    def check(self, width: int, height: int) -> None:
+        """Refuses what points at nothing.
+
+        Args:
+            width: Of the picture, in pixels.
+            height: Of the picture, in pixels.
+
+        Raises:
+            GainerError: There is no click and no box, only negative clicks, one lies outside of the picture, one is
+                asked for and excluded at once, or the box has no area.
+        """
+        size = f"the picture of {width}x{height}"
+        if not self.clicks and self.box is None:
+            said = (
+                "only negative clicks say what the object is not" if self.negative_clicks else "nothing says what it is"
+            )
+            raise GainerError(f"mask: {said}; add --click X Y on the object, or --box X0 Y0 X1 Y1 around it")
+        for name, points in (("click", self.clicks), ("negative click", self.negative_clicks)):
+            for x, y in points:
+                if not (0 <= x <= width and 0 <= y <= height):
+                    raise GainerError(
+                        f"{name} {x:g} {y:g}: lies outside of {size}; x is from 0 to {width}, y from 0 to {height}"
+                    )
+        both = set(self.clicks) & set(self.negative_clicks)
+        if both:
+            x, y = min(both)
+            raise GainerError(f"click {x:g} {y:g}: is asked for and excluded at once; leave out one of the two")
+        if self.box is not None:
+            self._check_box(width, height)
+
+    def _check_box(self, width: int, height: int) -> None:
+        """Refuses a box that is none, or not in the picture."""
+        x0, y0, x1, y1 = self.box or (0, 0, 0, 0)
+        name = f"box {x0:g} {y0:g} {x1:g} {y1:g}"
+        if not all(math.isfinite(value) for value in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
+            raise GainerError(f"{name}: has no area; give X0 Y0 X1 Y1, the top-left corner before the bottom-right one")
+        if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
+            raise GainerError(
+                f"{name}: reaches out of the picture of {width}x{height}; keep x in 0 to {width}, y in 0 to {height}"
+            )

@@ -1,0 +1,149 @@
+"""Masks by transformers' SAM family: SAM, SAM 2, SAM-HQ, from a folder or, when told to, from the hub."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from gainer_ns.errors import GainerError
+from gainer_ns.lifting.prompts import Prompt
+from gainer_ns.lifting.sam import announce, as_pixel_indices, best, one_line, to_samples
+
+_OPTIONS = "--pipeline.datamanager.segmentation"
+
+_WITHOUT = "give --pipeline.datamanager.mask-path FILE"
+
+
+class TransformersSegmenter:
+    """Segments with a model that transformers knows as one for mask generation; see ``Segmenter``.
+
+    A picture is encoded once, however often it is prompted.
+
+    Args:
+        name: A folder, or a model's id on the hub.
+        download: Whether the hub may be asked for what is not on this machine.
+        device: Where it runs.
+
+    Raises:
+        GainerError: transformers or the model is missing, or it makes no masks.
+    """
+
+    def __init__(self, name: str, *, download: bool = False, device: torch.device | str = "cpu") -> None:
+        transformers = _transformers()
+        self._name, self._device = name, torch.device(device)
+        with _loading(name, download) as source:
+            kind = transformers.AutoConfig.from_pretrained(name, **source).model_type
+            _check_kind(name, kind)
+            self._processor = transformers.AutoProcessor.from_pretrained(name, **source)
+            network, report = transformers.AutoModelForMaskGeneration.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True, **source
+            )
+            # transformers fills what is missing with random numbers. Released models may lack a tensor that is unused.
+            if 50 * len(report["missing_keys"]) > len(network.state_dict()):
+                raise GainerError(f"{name}: lacks {len(report['missing_keys'])} of its weights; fetch it again")
+        with one_line(name):
+            self._network = network.to(self._device).eval()
+        self._seen: UInt8[np.ndarray, "h w 3"] | None = None
+        self._encoded: dict[str, Any] = {}
+
+    @torch.inference_mode()
+    def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
+        """Makes a mask, of those that the model offers that of the highest predicted IoU; see ``Segmenter``."""
+        prompt.check(colours.shape[1], colours.shape[0])
+        samples = to_samples(colours)
+        with one_line(self._name):
+            inputs = self._inputs(samples, prompt)
+            pixels = inputs.pop("pixel_values")
+            if self._seen is None or not np.array_equal(samples, self._seen):
+                self._seen = None
+                announce(self._name, self._device)
+                self._encoded = self._encode(pixels)
+                self._seen = samples
+            sizes = {name: inputs.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in inputs}
+            outputs = self._network(**inputs, **self._encoded, multimask_output=True)
+            masks = self._processor.post_process_masks(outputs.pred_masks.cpu(), **sizes)[0]
+        chosen = best(outputs.iou_scores.reshape(-1).float().cpu().numpy())
+        return masks.reshape(-1, *colours.shape[:2])[chosen].numpy().astype(np.float32)
+
+    def _inputs(self, samples: UInt8[np.ndarray, "h w 3"], prompt: Prompt) -> dict[str, Any]:
+        """What the model takes, with the sizes that its answer is undone by."""
+        from PIL import Image
+
+        points, labels, box = as_pixel_indices(prompt)
+        said: dict[str, Any] = {}
+        if len(points):
+            said["input_points"], said["input_labels"] = [[points.tolist()]], [[labels.tolist()]]
+        if box is not None:
+            said["input_boxes"] = [[box.tolist()]]
+        inputs = dict(self._processor(images=Image.fromarray(samples), return_tensors="pt", **said))
+        for name in ("pixel_values", "input_points", "input_boxes"):
+            if name in inputs:
+                inputs[name] = inputs[name].to(self._device, torch.float32)
+        if "input_labels" in inputs:
+            inputs["input_labels"] = inputs["input_labels"].to(self._device)
+        sizes = ("original_sizes", "reshaped_input_sizes")
+        known = inspect.signature(self._network.forward).parameters
+        return {name: value for name, value in inputs.items() if name in sizes or name in known}
+
+    def _encode(self, pixels: torch.Tensor) -> dict[str, Any]:
+        """What the model knows of a picture before it is prompted, by the names of its arguments."""
+        encoded = self._network.get_image_embeddings(pixels)
+        if isinstance(encoded, tuple):  # SAM-HQ reads its first layers too.
+            return {"image_embeddings": encoded[0], "intermediate_embeddings": encoded[1]}
+        return {"image_embeddings": encoded}
+
+
+def _transformers() -> Any:
+    """The transformers package."""
+    try:
+        import transformers  # pyright: ignore[reportMissingImports]
+
+        _ = transformers.AutoModelForMaskGeneration
+    except (ImportError, AttributeError) as error:
+        raise GainerError(
+            f'mask: transformers is missing or too old; run `pip install "gainer-ns[hf]"`, or {_WITHOUT}'
+        ) from error
+    return transformers
+
+
+def _check_kind(name: str, kind: str) -> None:
+    """Refuses what is no model that makes masks of prompts."""
+    from transformers.models.auto import modeling_auto  # pyright: ignore[reportMissingImports]
+
+    if kind not in modeling_auto.MODEL_FOR_MASK_GENERATION_MAPPING_NAMES:
+        raise GainerError(f"{name}: is a model of kind {kind}, which makes no masks; name a SAM model")
+
+
+@contextmanager
+def _loading(name: str, download: bool) -> Iterator[dict[str, Any]]:
+    """Yields what transformers' loaders must know about a model's source, and turns what they raise into one line."""
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise GainerError(f"{name}: holds no config.json; name a folder that transformers' save_pretrained made")
+    is_id = not folder.is_dir()
+    if is_id and (folder.exists() or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name)):
+        raise GainerError(f"{name}: is no folder of a model; check the spelling, or name a model of the hub")
+    try:
+        yield {"local_files_only": not (is_id and download), "trust_remote_code": False}
+    except GainerError:
+        raise
+    except Exception as error:  # Missing files, no network, damage, foreign formats: each raises its own.
+        reason = " ".join(str(error).split())[:200]
+        if not (is_id and isinstance(error, OSError)):
+            raise GainerError(f"{name}: cannot be loaded as a SAM model ({reason}); fetch it again") from error
+        if download:
+            line = f"{name}: could not be fetched ({reason}); check its name and the network, or {_WITHOUT}"
+        else:
+            line = (
+                f"segmentation model {name} is not on this machine: {_WITHOUT}, or add {_OPTIONS}.download True to"
+                f" fetch it, or name a folder with {_OPTIONS}.model"
+            )
+        raise GainerError(line) from error

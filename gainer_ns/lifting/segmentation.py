@@ -1,0 +1,123 @@
+"""What of a photo is lifted: masks from clicks or a box, by SAM or GrabCut, and masks from files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from gainer_ns.errors import GainerError
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.lifting.prompts import Prompt
+
+__all__ = ["Prompt", "SegmentationConfig", "Segmenter", "check_mask", "read_mask"]
+
+
+class Segmenter(Protocol):
+    """Makes masks of what a person points at."""
+
+    def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
+        """Makes a mask.
+
+        Args:
+            colours: A picture in [0, 1], not linear light: as stored.
+            prompt: What to segment, in the picture's pixels.
+
+        Returns:
+            Float32 in [0, 1]: 1 on the object, 0 elsewhere. It may be empty or everything; see ``check_mask``.
+
+        Raises:
+            GainerError: The prompt points at nothing, or no mask comes out.
+        """
+        ...
+
+
+@dataclass
+class SegmentationConfig:
+    """What makes a mask of clicks or a box."""
+
+    model: str | None = None
+    """Segment Anything model: a .pth checkpoint of Meta's segment-anything (ViT-B, -L, -H), or a folder or hub id of
+    transformers' SAM, SAM 2 or SAM-HQ. None: OpenCV's GrabCut, which needs no model, and tells things by colour."""
+    download: bool = False
+    """Whether a model that is named by its hub id may be fetched when it is not on this machine."""
+
+    def segmenter(self, device: torch.device | str = "cpu") -> Segmenter:
+        """Loads what makes masks.
+
+        Args:
+            device: Where a network runs.
+
+        Returns:
+            The segmenter, which holds its model, and what it knows of the last picture that it saw.
+
+        Raises:
+            GainerError: The model or its package is missing, or it is none that makes masks.
+        """
+        if self.model is None:
+            from gainer_ns.lifting.grabcut import GrabCutSegmenter
+
+            return GrabCutSegmenter()
+        path = Path(self.model)
+        if path.suffix.lower() == ".pth":
+            from gainer_ns.lifting.sam import SamSegmenter
+
+            return SamSegmenter(path, device=device)
+        if path.is_file():
+            raise GainerError(f"{path}: is no SAM model; give a .pth checkpoint, or the folder of a transformers model")
+        from gainer_ns.lifting.sam_transformers import TransformersSegmenter
+
+        return TransformersSegmenter(self.model, download=self.download, device=device)
+
+
+def read_mask(path: Path, width: int, height: int) -> Float[np.ndarray, "h w"]:
+    """Reads a mask from a picture file of any kind, 8 or 16 bits a sample.
+
+    Its alpha is the mask if it has one that is not the same everywhere, otherwise its brightness (the luma of ITU-R
+    BT.601), white inside.
+
+    Args:
+        path: The file.
+        width: That it must have, in pixels.
+        height: That it must have, in pixels.
+
+    Returns:
+        Float32 in [0, 1].
+
+    Raises:
+        GainerError: The file is no picture, or of another size.
+    """
+    picture = read_picture(path)
+    if (picture.width, picture.height) != (width, height):
+        raise GainerError(
+            f"{path}: is {picture.width}x{picture.height}, the picture {width}x{height}; save the mask in that size"
+        )
+    if picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
+        return picture.opacity()
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return (picture.colours() @ weights).clip(0.0, 1.0)
+
+
+def check_mask(mask: Float[np.ndarray, "h w"], source: str) -> None:
+    """Refuses a mask that chooses nothing, or everything. From 0.5 on a pixel is inside.
+
+    Args:
+        mask: In [0, 1].
+        source: What complaints name: the file of the mask, or the picture that it was made for.
+
+    Raises:
+        GainerError: Nothing is inside, or nothing outside.
+    """
+    inside = mask >= 0.5
+    if not inside.any():
+        raise GainerError(
+            f"{source}: its mask is empty; give other clicks, a box, or a mask file that is white on the object"
+        )
+    if inside.all():
+        raise GainerError(
+            f"{source}: its mask is the whole picture; give other clicks or a box, or no mask at all to lift everything"
+        )

@@ -1,0 +1,131 @@
+"""What of a photo is lifted: one sheet of coloured depth, or the object before a background that goes on behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gainer_ns.editing.inpainting import inpainter_for
+from gainer_ns.lifting.prepared import Prepared
+
+Background = Literal["none", "inpaint"]
+
+HOLE_MARGIN = 4
+"""How far around the object, in pixels, the background is made up: its shadow and its blurred edge are not seen."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pixels with colours and depth, all of one layer.
+
+    Attributes:
+        colours: [h, w, 3] in [0, 1].
+        depth: [h, w], along the camera's axis; 0 where nothing is lifted.
+        opacity: [h, w] in [0, 1]; None where everything that is lifted is opaque.
+        seen: [h, w], which pixels the photo itself shows; the others were made up.
+    """
+
+    colours: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    opacity: Float[Tensor, "h w"] | None
+    seen: Bool[Tensor, "h w"]
+
+
+def sheets_of(
+    colours: Float[Tensor, "h w 3"],
+    prepared: Prepared,
+    *,
+    background: Background = "none",
+    inpaint: str = "telea",
+    device: torch.device | str = "cpu",
+) -> tuple[Sheet, ...]:
+    """What is lifted, the object first.
+
+    Args:
+        colours: Of the photo, in [0, 1].
+        prepared: Its depth and mask.
+        background: Whether the background is lifted too, made up where the object hides it; without a mask there is
+            but one sheet.
+        inpaint: What makes up its colours, as in edit scripts: telea, navier-stokes, or a network.
+        device: Where that network runs.
+    """
+    depth = torch.from_numpy(prepared.depth)
+    if prepared.mask is None:
+        return (Sheet(colours, depth, None, depth > 0),)
+    mask = torch.from_numpy(prepared.mask).float()
+    inside = mask > 0
+    of_object = torch.where(inside, depth, 0.0)
+    # Where only a trace of the object is left, the depth is already that of what is behind it.
+    of_object = _continued_inwards(of_object, mask)
+    front = Sheet(colours, of_object, mask, of_object > 0)
+    if background == "none" or bool(inside.all()):
+        return (front,)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * HOLE_MARGIN + 1,) * 2)
+    hole = torch.from_numpy(cv2.dilate(inside.numpy().astype(np.uint8), kernel) > 0)
+    outside = ~hole & (depth > 0)
+    if not bool(outside.any()):
+        return (front,)
+    fill = inpainter_for(inpaint, device=device)
+    behind = Sheet(fill(colours, hole), _filled(depth, hole, outside), None, ~hole & (depth > 0))
+    return front, behind
+
+
+def _continued_inwards(depth: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """The depth of what is solid, continued to the soft edge around it."""
+    solid = (mask >= 0.5) & (depth > 0)
+    soft = (mask > 0) & ~solid
+    if not bool(soft.any()) or not bool(solid.any()):
+        return depth
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(~solid.numpy(), return_distances=False, return_indices=True)
+    row, column = torch.from_numpy(np.asarray(nearest, np.int64))
+    return torch.where(soft, depth[row, column], depth)
+
+
+def _filled(
+    depth: Float[Tensor, "h w"], hole: Bool[Tensor, "h w"], outside: Bool[Tensor, "h w"]
+) -> Float[Tensor, "h w"]:
+    """Depth continued into a hole as smoothly as can be: its inverse is harmonic, which keeps planes planar.
+
+    Unknown depths outside of the hole stay unknown.
+    """
+    import scipy.sparse
+    import scipy.sparse.linalg
+
+    inverse = torch.where(outside, 1 / depth.double().clamp(min=1e-30), 0.0).numpy()
+    height, width = inverse.shape
+    unknown = hole.numpy()
+    number = np.full(unknown.shape, -1)
+    number[unknown] = np.arange(unknown.sum())
+    rows, columns, right = [], [], np.zeros(unknown.sum())
+    degree = np.zeros(unknown.sum())
+    for row, column in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        y, x = np.nonzero(unknown)
+        inside = (y + row >= 0) & (y + row < height) & (x + column >= 0) & (x + column < width)
+        y, x = y[inside], x[inside]
+        there = number[y + row, x + column]
+        counts = (there >= 0) | outside.numpy()[y + row, x + column]
+        here = number[y, x]
+        np.add.at(degree, here[counts], 1)
+        free = there >= 0
+        rows.append(here[free])
+        columns.append(there[free])
+        fixed = counts & ~free
+        np.add.at(right, here[fixed], inverse[y[fixed] + row, x[fixed] + column])
+    row_index, column_index = np.concatenate(rows), np.concatenate(columns)
+    laplacian = scipy.sparse.csr_matrix((-np.ones(len(row_index)), (row_index, column_index)), (len(degree),) * 2)
+    # A pixel in a part of the hole that touches no known depth gets that of the rest's average.
+    slack = 1e-9
+    average = inverse[outside.numpy()].mean()
+    system = laplacian + scipy.sparse.diags(degree + slack)
+    solution = scipy.sparse.linalg.spsolve(system.tocsc(), right + slack * average)
+    result = depth.clone()
+    result[hole] = torch.from_numpy(1 / solution).to(depth)
+    return result

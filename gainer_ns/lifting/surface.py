@@ -1,0 +1,219 @@
+"""The surface that a depth map shows: smooth where depth is, and cut where it jumps.
+
+All of it is told in inverse depth, in which a plane of the world is a plane over the picture too. So a floor that runs
+away from the camera is smooth to its end, and what deviates from the plane through its neighbours is an edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+STEEPEST = 8.0
+"""Slopes beyond this, in pixel widths of depth a pixel, count as this steep: the surface is then seen at 83 degrees."""
+EDGE = 0.02
+"""A depth edge is where two neighbouring pixels miss each other's tangent plane by this share of their depth."""
+FINEST_NOISE = 1.0
+"""Neighbours within this many pixel widths of each other's tangent plane are always smoothed together."""
+TYPICAL = 0.8
+"""The quantile of deviations that counts as typical: above it are the edges."""
+FIT_REACH = 3
+"""Pixels to each side of a pixel that its tangent plane is fitted to."""
+RIM = 3
+"""How far beyond its edges, in pixels, a surface is continued."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A surface over the pixels of a picture.
+
+    Attributes:
+        inverse_depth: [h, w], float64; 0 where no surface is known.
+        gradient: [h, w, 2], its change per pixel along x and y.
+        focal_length: Of the camera in pixels: at depth z a pixel is z / focal_length wide.
+    """
+
+    inverse_depth: Float[Tensor, "h w"]
+    gradient: Float[Tensor, "h w 2"]
+    focal_length: float
+
+    @property
+    def known(self) -> Bool[Tensor, "h w"]:
+        """Where there is a surface."""
+        return self.inverse_depth > 0
+
+
+@dataclass(frozen=True)
+class Rim:
+    """Where a surface is continued beyond its edges, by the planes of its last pixels.
+
+    Attributes:
+        pixel: [r], row-major indices of the pixels in which the rim is seen (or would be, if nothing hid it).
+        inverse_depth: [r].
+        gradient: [r, 2].
+        source: [r], row-major indices of the nearest pixels of the surface that is continued.
+        distance: [r], from those, in pixels.
+        hidden: [r], whether the rim lies behind what the pixel shows.
+    """
+
+    pixel: Int[Tensor, " r"]
+    inverse_depth: Float[Tensor, " r"]
+    gradient: Float[Tensor, "r 2"]
+    source: Int[Tensor, " r"]
+    distance: Float[Tensor, " r"]
+    hidden: Bool[Tensor, " r"]
+
+
+def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
+    """The surface of a depth map, without the steps and the noise that a plane through its neighbours smooths out.
+
+    Args:
+        depth: Distances along the camera's axis; 0 where unknown.
+        focal_length: Of the camera, in pixels.
+    """
+    known = depth > 0
+    measured = torch.where(known, 1 / depth.double().clamp(min=1e-30), 0.0)
+    steepest = STEEPEST * measured / focal_length
+    gradient = torch.stack([_one_sided(measured, known, axis) for axis in (1, 0)], dim=-1)
+    inverse_depth = measured
+    noise = min(max(_noise(measured, known), FINEST_NOISE / focal_length), EDGE / 2)
+    tolerance = (noise * measured).clamp(min=1e-30)
+    for _ in range(2):  # the first planes tell which neighbours belong to the second
+        gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
+        inverse_depth, gradient = _planes(measured, known, gradient, tolerance)
+    gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
+    # A plane through almost nothing but one far neighbour could leave the measured depth behind.
+    inverse_depth = torch.minimum(torch.maximum(inverse_depth, measured - tolerance), measured + tolerance)
+    return Surface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length)
+
+
+def edge_distance(surface: Surface) -> Float[Tensor, "h w"]:
+    """Of each pixel from the nearest pixel that its surface does not reach, in pixels; at most ``RIM``.
+
+    1 right at a depth edge; the picture's own frame is none.
+    """
+    nearest = torch.full_like(surface.inverse_depth, float(RIM))
+    for row, column in _offsets(RIM - 1):
+        other, gradient = _shifted(surface.inverse_depth, row, column), _shifted(surface.gradient, row, column)
+        inside = _shifted(torch.ones_like(surface.known), row, column)
+        cut = inside & ~_joined(surface, other, gradient, row, column)
+        nearest = torch.where(cut, nearest.clamp(max=math.hypot(row, column)), nearest)
+    return torch.where(surface.known, nearest, 0.0)
+
+
+def rim_of(surface: Surface) -> Rim:
+    """Continues a surface beyond its edges: over what is behind it, and a little behind what is before it."""
+    rims = [_rim(surface, hidden) for hidden in (False, True)]
+    return Rim(*(torch.cat([getattr(rim, name) for rim in rims]) for name in Rim.__dataclass_fields__))
+
+
+def _rim(surface: Surface, hidden: bool) -> Rim:
+    """The part of the rim that lies before what is seen (or where nothing is), or the part that is hidden by it."""
+    here = surface.inverse_depth
+    found = torch.zeros_like(here)
+    total, weight = torch.zeros_like(here), torch.zeros_like(here)
+    slope = torch.zeros_like(surface.gradient)
+    source = torch.zeros_like(here, dtype=torch.long)
+    distance = torch.zeros_like(here)
+    index = torch.arange(here.numel()).view_as(here)
+    for row, column in _offsets(RIM):  # nearest first
+        other, gradient = _shifted(here, row, column), _shifted(surface.gradient, row, column)
+        continued = other - gradient[..., 0] * column - gradient[..., 1] * row
+        beyond = (other > 0) & (continued > 0.5 * other) & ~_joined(surface, other, gradient, row, column)
+        beyond &= (here > 0) & (continued < here) if hidden else (here <= 0) | (continued > here)
+        first = beyond & (weight <= 0)
+        found = torch.where(first, continued, found)
+        source = torch.where(first, _shifted(index, row, column), source)
+        away = math.hypot(row, column)
+        distance = torch.where(first, away, distance)
+        agrees = beyond & ((continued - found).abs() < EDGE * found)
+        share = agrees * away**-4
+        total, weight = total + share * continued, weight + share
+        slope = slope + share[..., None] * gradient
+    pixel = (weight > 0).flatten().nonzero()[:, 0]
+    weight = weight.flatten()[pixel]
+    return Rim(
+        pixel=pixel,
+        inverse_depth=total.flatten()[pixel] / weight,
+        gradient=slope.view(-1, 2)[pixel] / weight[:, None],
+        source=source.flatten()[pixel],
+        distance=distance.flatten()[pixel],
+        hidden=torch.full_like(pixel, hidden, dtype=torch.bool),
+    )
+
+
+def _joined(
+    surface: Surface, other: Float[Tensor, "h w"], gradient: Float[Tensor, "h w 2"], row: int, column: int
+) -> Bool[Tensor, "h w"]:
+    """Whether each pixel and the one at an offset lie on one surface: both known, and near each other's plane."""
+    theirs = other - gradient[..., 0] * column - gradient[..., 1] * row - surface.inverse_depth
+    own = surface.inverse_depth + surface.gradient[..., 0] * column + surface.gradient[..., 1] * row - other
+    miss = torch.minimum(theirs.abs(), own.abs()) / max(1.0, math.hypot(row, column))
+    return surface.known & (other > 0) & (miss < EDGE * surface.inverse_depth)
+
+
+def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
+    """Twice the typical deviation of a pixel from the line through its neighbours, as a share of its depth."""
+    whole = known & _shifted(known, 0, 1) & _shifted(known, 0, -1)
+    deviation = measured - 0.5 * (_shifted(measured, 0, 1) + _shifted(measured, 0, -1))
+    relative = (deviation.abs() / measured.clamp(min=1e-30))[whole]
+    return 2 * float(relative[:: max(1, len(relative) // 10**6)].quantile(TYPICAL)) if len(relative) > 0 else 0.0
+
+
+def _one_sided(values: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int) -> Float[Tensor, "h w"]:
+    """The smaller of the differences with the neighbours before and behind: the one that crosses no edge."""
+    row, column = (1, 0) if axis == 0 else (0, 1)
+    steps = []
+    for sign in (1, -1):
+        there = _shifted(known, sign * row, sign * column)
+        steps.append(
+            torch.where(known & there, sign * (_shifted(values, sign * row, sign * column) - values), torch.inf)
+        )
+    smaller = torch.where(steps[0].abs() < steps[1].abs(), steps[0], steps[1])
+    return torch.where(smaller.isfinite(), smaller, 0.0)
+
+
+def _planes(
+    measured: Float[Tensor, "h w"],
+    known: Bool[Tensor, "h w"],
+    gradient: Float[Tensor, "h w 2"],
+    tolerance: Float[Tensor, "h w"],
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w 2"]]:
+    """Planes fitted to those neighbours of each pixel that lie near its present one: heights and gradients."""
+    moments = measured.new_zeros(*measured.shape, 6)  # of 1, x, y with each other: 1, x, y, xx, xy, yy
+    right = measured.new_zeros(*measured.shape, 3)
+    for row in range(-FIT_REACH, FIT_REACH + 1):
+        for column in range(-FIT_REACH, FIT_REACH + 1):
+            difference = _shifted(measured, row, column) - measured
+            miss = (difference - gradient[..., 0] * column - gradient[..., 1] * row) / tolerance
+            near = math.exp(-2 * (row**2 + column**2) / FIT_REACH**2)
+            weight = near * torch.exp(-0.5 * miss.square()) * (_shifted(known, row, column) & known)
+            powers = measured.new_tensor([1.0, column, row, column**2, column * row, row**2])
+            moments += weight[..., None] * powers
+            right += (weight * difference)[..., None] * powers[:3]
+    one, x, y, xx, xy, yy = moments.unbind(-1)
+    # A pixel without neighbours keeps its slope of 0.
+    matrix = torch.stack([one + 1e-12, x, y, x, xx + 1e-6, xy, y, xy, yy + 1e-6], dim=-1).view(*measured.shape, 3, 3)
+    height, *slope = torch.linalg.solve(matrix, right[..., None])[..., 0].unbind(-1)
+    return measured + height, torch.stack(slope, dim=-1)
+
+
+def _offsets(reach: int) -> Iterator[tuple[int, int]]:
+    """Rows and columns of all offsets within a distance, the nearest first, without 0."""
+    square = [(row, column) for row in range(-reach, reach + 1) for column in range(-reach, reach + 1)]
+    yield from sorted((o for o in square if 0 < math.hypot(*o) <= reach), key=lambda o: math.hypot(*o))
+
+
+def _shifted(values: Tensor, row: int, column: int) -> Tensor:
+    """The values at an offset from each pixel: 0, or False, beyond the frame."""
+    height, width = values.shape[:2]
+    result = torch.zeros_like(values)
+    to = slice(max(0, -row), height - max(0, row)), slice(max(0, -column), width - max(0, column))
+    of = slice(max(0, row), height - max(0, -row)), slice(max(0, column), width - max(0, -column))
+    result[to] = values[of]
+    return result

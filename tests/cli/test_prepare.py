@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Gainer = Callable[..., None]
+Refusal = Callable[..., str]
+WIDTH, HEIGHT = 96, 64
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """A red ball on a striped ground, and its depth in a file of millimetres beside it."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    ball = np.hypot(x - 40, y - 30) < 18
+    ground = np.stack([x * 0, 90 + 60 * (x // 8 % 2), 120 + y], axis=2)
+    Image.fromarray(np.where(ball[..., None], (200, 30, 20), ground).astype(np.uint8)).save(tmp_path / "ball.png")
+    Image.fromarray(np.where(ball, 1000, 3000).astype(np.uint16)).save(tmp_path / "millimetres.png")
+    Image.fromarray((ball * 255).astype(np.uint8)).save(tmp_path / "mask.png")
+    return tmp_path / "ball.png"
+
+
+def test_box_and_depth_become_a_folder(gainer: Gainer, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gainer("prepare", scene, "--box", 18, 8, 62, 52, "--depth-path", scene.with_name("millimetres.png"))
+    folder = scene.with_name("ball_lift")
+    assert sorted(path.name for path in folder.iterdir()) == ["camera.json", "depth.npy", "mask.png", "preview.jpg"]
+    mask, ball = (np.asarray(Image.open(path)) > 127 for path in (folder / "mask.png", scene.with_name("mask.png")))
+    assert (mask & ball).sum() / (mask | ball).sum() > 0.9
+    np.testing.assert_allclose(np.load(folder / "depth.npy")[ball], 1, rtol=1e-6)
+    notes = json.loads((folder / "camera.json").read_text())
+    assert notes["focal_length_px"] == pytest.approx(1.2 * WIDTH) and "assumed" in notes["focal_length_by"]
+    said = capsys.readouterr().out
+    assert f"Wrote {folder}" in said and f"ns-train gainer-lift --data {scene}" in said
+    assert "metres" in said and "115.2 pixels" in said
+
+
+def test_clicks_and_exclusions_are_pairs(gainer: Gainer, scene: Path, tmp_path: Path) -> None:
+    depth = scene.with_name("millimetres.png")
+    folder = tmp_path / "deep" / "here"
+    options = ["--click", 40, 30, 35, 25, "--exclude", 80, 10, 5, 60, "--focal-length", 90, "--output", folder]
+    gainer("prepare", scene, "--depth-path", depth, *options)
+    notes = json.loads((folder / "camera.json").read_text())
+    assert notes["focal_length_px"] == 90
+    prompt = notes["requests"]["prompt"]
+    assert (prompt["click"], prompt["exclude"], prompt["box"]) == ([[40, 30], [35, 25]], [[80, 10], [5, 60]], None)
+    mask, ball = (np.asarray(Image.open(path)) > 127 for path in (folder / "mask.png", scene.with_name("mask.png")))
+    assert (mask & ball).sum() / (mask | ball).sum() > 0.8
+    assert not scene.with_name("ball_lift").exists()
+
+
+def test_again_is_anew(gainer: Gainer, scene: Path) -> None:
+    depth = scene.with_name("millimetres.png")
+    gainer("prepare", scene, "--depth-path", depth, "--mask", scene.with_name("mask.png"))
+    gainer("prepare", scene, "--depth-path", depth, "--depth-scale", 0.002)
+    folder = scene.with_name("ball_lift")
+    assert not (folder / "mask.png").exists()
+    assert np.load(folder / "depth.npy").max() == pytest.approx(6)
+
+
+def test_a_mask_alone_names_the_next_command(gainer: Gainer, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gainer("prepare", scene, "--box", 18, 8, 62, 52, "--no-depth")
+    folder = scene.with_name("ball_lift")
+    assert sorted(path.name for path in folder.iterdir()) == ["mask.png", "preview.jpg"]
+    said = capsys.readouterr().out
+    assert f"--data {scene} --pipeline.datamanager.mask-path {folder / 'mask.png'}" in said
+
+
+def test_without_a_model_it_says_how(refusal: Refusal, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(scene.parent / "cache"))
+    said = refusal("prepare", scene, "--depth.model", "nobody/nothing")
+    assert "nobody/nothing is not on this machine" in said
+    assert "--depth-path FILE" in said and "--depth.download True" in said and "pipeline" not in said
+    assert not scene.with_name("ball_lift").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--box", 1, 1, 500, 50], "box"),
+        (["--click", 500, 5], "click"),
+        (["--exclude", 5, 5], "--click"),
+        (["--focal-length", 0], "positive number of pixels"),
+        (["--depth-scale", 0], "0"),
+        (["--mask", "nowhere.png"], "nowhere.png"),
+        (["--no-depth"], "--no-depth"),
+        (["--device", "toaster"], "toaster"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_line(refusal: Refusal, scene: Path, options: list[object], says: str) -> None:
+    assert says in refusal("prepare", scene, "--depth-path", scene.with_name("millimetres.png"), *options)
+    assert not scene.with_name("ball_lift").exists()
+
+
+def test_a_mask_alone_of_nothing_is_one_line(refusal: Refusal, scene: Path) -> None:
+    assert "--click X Y" in refusal("prepare", scene, "--no-depth")
+
+
+def test_no_picture_is_one_line(refusal: Refusal, tmp_path: Path) -> None:
+    assert "does not exist" in refusal("prepare", tmp_path / "gone.png")
