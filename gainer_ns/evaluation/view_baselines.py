@@ -22,6 +22,8 @@ IN_FRONT = 0.01
 """Relative difference in depth from which on something hides what is behind it."""
 LAYER = 0.02
 """Relative difference in depth up to which splats are blended; of others the nearer one is seen."""
+NUDGE = 0.002
+"""In px: so far beside a pixel's centre its ray is cast, to four sides. Exactly through an edge it may slip between."""
 LARGEST_FOOTPRINT = 4.0
 """Width in px to which splats grow at most where a surface is seen larger, or less slanted, than in the source."""
 
@@ -80,9 +82,15 @@ def surface_hits(
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
     scene.add_triangles(vertices.astype(np.float32), triangles.astype(np.uint32))
     back = np.linalg.inv(T_camera_from_source)
-    directions = K.rays(width, height) @ back[:3, :3].T
-    rays = np.concatenate([np.broadcast_to(back[:3, 3], directions.shape), directions], axis=-1).astype(np.float32)
-    answer = {name: values.numpy() for name, values in scene.cast_rays(rays).items()}
+    answer: dict[str, np.ndarray] = {}
+    for right, down in itertools.product((-NUDGE, NUDGE), repeat=2):
+        directions = K._replace(cx=K.cx - right, cy=K.cy - down).rays(width, height) @ back[:3, :3].T
+        rays = np.concatenate([np.broadcast_to(back[:3, 3], directions.shape), directions], axis=-1)
+        found = {name: values.numpy() for name, values in scene.cast_rays(rays.astype(np.float32)).items()}
+        answer = answer or found
+        nearer = found["t_hit"] < answer["t_hit"]
+        for name in ("t_hit", "primitive_ids", "primitive_uvs"):
+            answer[name] = np.where(nearer if found[name].ndim == 2 else nearer[..., None], found[name], answer[name])
     met = np.isfinite(answer["t_hit"])
     corners = vertices[triangles[answer["primitive_ids"][met]]]
     u, v = answer["primitive_uvs"][met].astype(np.float64).T[..., None]
@@ -180,7 +188,7 @@ class MeshedView:
         hits = surface_hits(pair.source_depth, pair.K_source, K, T_camera_from_source, width, height)
         place = np.moveaxis(hits.place[..., ::-1], -1, 0) - 0.5
         samples = [
-            ndimage.map_coordinates(channel, place, order=self.order, mode="nearest")
+            ndimage.map_coordinates(channel, place, order=self.order, mode="mirror")
             for channel in np.moveaxis(_premultiplied(pair), -1, 0)
         ]
         return _rendered(np.stack(samples, axis=-1), np.isfinite(hits.depth), hits.depth)

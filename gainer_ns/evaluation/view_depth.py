@@ -23,8 +23,8 @@ WINDOW = 7
 """Width in px of the window over which a plane sweep averages its costs."""
 WORST = 0.15
 """Mean colour difference at which a plane sweep's cost stops to grow: what is hidden must not outvote what is seen."""
-PLANE_STEP = 2.0
-"""How far, in px, two neighbouring planes of a sweep are apart in the view where it is most."""
+PLANE_STEP = 0.5
+"""How far, in px, two neighbouring planes of a sweep are apart at most, in the other view where that is least."""
 MEDIAN = 5
 """Width in px of the median filter over swept depth."""
 
@@ -100,8 +100,8 @@ def plane_sweep_depth(
     own = composite(colours, alpha, 1.0).astype(np.float32)
     pictures = [np.dstack([composite(one.colours, one.alpha, 1.0), one.alpha]).astype(np.float32) for one in others]
     ends = [[one.K.project(moved(rays * depth, one.T))[shown] for depth in (near, far)] for one in others]
-    longest = max(float(np.linalg.norm(a - b, axis=-1).max()) for a, b in ends)
-    inverse = np.linspace(1 / far, 1 / near, max(int(np.ceil(longest / PLANE_STEP)), 2) + 1)
+    farthest_apart = min(float(np.linalg.norm(a - b, axis=-1).max()) for a, b in ends)
+    inverse = np.linspace(1 / far, 1 / near, max(int(np.ceil(farthest_apart / PLANE_STEP)), 2) + 1)
     support = np.maximum(_box(shown.astype(np.float32)), 1e-6)
     costs = np.empty((len(inverse), *alpha.shape), np.float32)
     for cost, one in zip(costs, inverse, strict=True):
