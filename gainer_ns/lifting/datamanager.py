@@ -34,6 +34,8 @@ class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
     _target: type = field(default_factory=lambda: LiftDataManager)
     dataparser: LiftDataParserConfig = field(default_factory=LiftDataParserConfig)
     """How the photo is read."""
+    focal_length_y: float | None = None
+    """Focal length along y in pixels of the photo as stored, where its pixels are not square."""
     principal_point: tuple[float, float] | None = None
     """Where the camera's axis meets the photo, in pixels of it as stored; its middle when not given."""
     background: Background = "none"
@@ -47,7 +49,9 @@ class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
     def noted(self) -> LiftDataParserConfig:
         """The parser's configuration, with these options noted there."""
         preparation = PreparationConfig(**{each.name: getattr(self, each.name) for each in fields(PreparationConfig)})
-        self.dataparser.sources = LiftSources(preparation, self.principal_point, self.background, self.inpaint)
+        self.dataparser.sources = LiftSources(
+            preparation, self.focal_length_y, self.principal_point, self.background, self.inpaint
+        )
         if self.data is not None:
             self.dataparser.data = self.data
         return self.dataparser

@@ -19,6 +19,7 @@ from torch import Tensor
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
 from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.focal_length import check_focal_length
 from gainer_ns.lifting.preparation import PreparationConfig, prepare
 from gainer_ns.lifting.prepared import resolve_source
 from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
@@ -33,6 +34,8 @@ class LiftSources:
 
     preparation: PreparationConfig = field(default_factory=PreparationConfig)
     """Mask, depth and focal length."""
+    focal_length_y: float | None = None
+    """Focal length along y, where pixels are not square."""
     principal_point: tuple[float, float] | None = None
     """Where the camera's axis meets the photo, in pixels of it as stored."""
     background: Background = "none"
@@ -156,6 +159,9 @@ def _lifted(wanted: bytes, _changes: tuple[int, ...]) -> Lifted:
     prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
     centre = sources.principal_point
     camera = PinholeCamera.centred(picture.width, picture.height, prepared.focal_length)
+    if sources.focal_length_y is not None:
+        check_focal_length(sources.focal_length_y, "focal length along y")
+        camera = replace(camera, focal_length=(prepared.focal_length, sources.focal_length_y / factor))
     if centre is not None:
         camera = replace(camera, centre=(centre[0] / factor, centre[1] / factor))
     colours = torch.from_numpy(picture.colours())

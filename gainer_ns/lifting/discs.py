@@ -9,11 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.surface import Rim, Surface, edge_distance, rim_of
+from gainer_ns.lifting.matting import matte
+from gainer_ns.lifting.surface import Surface, edge_distance, rim_of
 
 THICKNESS = 0.25
 """Thickness of a disc, in widths of a pixel at its depth, where its radius is 1."""
-COVERED = 1.0
+SOLID = 0.98
+"""From this coverage on a pixel at an edge counts as all of one surface."""
+COVERED = 1.5
 """How far, in pixels, a surface stays opaque behind what hides it, so that no seam shows between the two."""
 
 
@@ -25,20 +28,28 @@ class Discs:
         means: [n, 3], in the units of the depth, in the axes of the camera that took the photo.
         jacobians: [n, 3, 3]: how space moves with a step of one pixel along x, along y, and of one disc's thickness
             towards the camera.
-        pixel: [n], row-major indices of the pixels whose colours they have.
-        opacity: [n], what they should decode to: 1 or more where the surface is solid, 0 or less where there is none.
+        pixel: [n], row-major indices of the photo's pixels that they belong to: those of a rim belong to the pixel whose
+            surface they continue.
+        colours: [n, 3], what they should decode to.
+        opacity: [n], likewise: 1 or more where the surface is solid, 0 or less where there is none.
     """
 
     means: Float[Tensor, "n 3"]
     jacobians: Float[Tensor, "n 3 3"]
     pixel: Int[Tensor, " n"]
+    colours: Float[Tensor, "n 3"]
     opacity: Float[Tensor, " n"]
 
     def __len__(self) -> int:
         return len(self.means)
 
 
-def discs_on(surface: Surface, camera: PinholeCamera, opacity: Float[Tensor, "h w"] | None = None) -> Discs:
+def discs_on(
+    surface: Surface,
+    camera: PinholeCamera,
+    colours: Float[Tensor, "h w 3"],
+    opacity: Float[Tensor, "h w"] | None = None,
+) -> Discs:
     """Discs on every pixel of a surface and on its rim.
 
     Opacity falls from 1 at the last pixel of a surface to 0 one pixel beyond it, as steeply as a pixel's own area fades
@@ -47,6 +58,7 @@ def discs_on(surface: Surface, camera: PinholeCamera, opacity: Float[Tensor, "h 
     Args:
         surface: Over the camera's pixels.
         camera: The one that took the photo.
+        colours: Of its pixels.
         opacity: Of its pixels; None where all are opaque.
     """
     rim = rim_of(surface)
@@ -55,7 +67,12 @@ def discs_on(surface: Surface, camera: PinholeCamera, opacity: Float[Tensor, "h 
     source = torch.cat([own, rim.source])
     inverse_depth = torch.cat([surface.inverse_depth.flatten()[own], rim.inverse_depth])
     gradient = torch.cat([surface.gradient.view(-1, 2)[own], rim.gradient])
-    solid = torch.cat([edge_distance(surface).flatten()[own], _rim_opacity(rim)])
+    edges = matte(colours.double(), surface, rim)
+    inside, covered = edge_distance(surface).flatten()[own], edges.coverage.flatten()[own]
+    inside = torch.where(covered < SOLID, covered, inside)
+    outside = torch.where(rim.hidden, 1 + COVERED, 1.0) - rim.distance
+    outside = torch.where(edges.rim_coverage > 1 - SOLID, edges.rim_coverage, outside)
+    solid = torch.cat([inside, outside])
     if opacity is not None:
         seen = opacity.double().flatten()[source]
         solid = torch.where(seen < 1, torch.minimum(solid, seen), solid)
@@ -67,8 +84,5 @@ def discs_on(surface: Surface, camera: PinholeCamera, opacity: Float[Tensor, "h 
     normals = normals * torch.where((normals * means).sum(dim=-1, keepdim=True) > 0, -1.0, 1.0)
     width = 1 / (inverse_depth * sum(camera.focal_length) / 2)
     jacobians = torch.cat([tangents, (THICKNESS * width[:, None] * normals)[..., None]], dim=-1)
-    return Discs(means.float(), jacobians.float(), source, solid.float())
-
-
-def _rim_opacity(rim: Rim) -> Float[Tensor, " r"]:
-    return torch.where(rim.hidden, 1 + COVERED, 1.0) - rim.distance
+    shown = torch.cat([edges.colours.view(-1, 3)[own], edges.rim_colours])
+    return Discs(means.float(), jacobians.float(), source, shown.float(), solid.float())

@@ -70,7 +70,7 @@ class LiftModel(Model):
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
         for sheet in sheets:
             surface = surface_of(sheet.depth / self.facts.unit, sum(self.facts.camera.focal_length) / 2)
-            discs = discs_on(surface, self.facts.camera, sheet.opacity)
+            discs = discs_on(surface, self.facts.camera, sheet.colours, sheet.opacity)
             means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
             self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
             self._plans.append((discs, sheet))
@@ -110,8 +110,7 @@ class LiftModel(Model):
                     "the checkpoint is of another photo, mask or depth than this one; name the same, or leave out "
                     "--load-dir"
                 )
-            colours = sheet.colours.view(-1, 3)[discs.pixel]
-            target = torch.cat([colours, discs.opacity[:, None]], dim=1).to(self.device)
+            target = torch.cat([discs.colours, discs.opacity[:, None]], dim=1).to(self.device)
             own = sheet.depth.flatten() > 0
             counts = sheet.seen.flatten()[discs.pixel]
             counts[int(own.sum()) :] = False  # the rest is the rim
@@ -189,7 +188,9 @@ class LiftModel(Model):
                 LiftedLayer(encoding.gaussian_set(), decoder, encoding.config.num_neighbours, encoding.pixels)  # pyright: ignore
                 for encoding, decoder in zip(self.encodings, self.decoders, strict=True)
             )
-            self._scene = LiftedScene(self.facts.camera, layers, self.facts.unit, self.facts.metric)
+            self._scene = LiftedScene(
+                self.facts.camera, layers, self.facts.unit, self.facts.metric, self.facts.bit_depth
+            )
         return self._scene
 
     def changed(self) -> None:

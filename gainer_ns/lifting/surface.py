@@ -47,6 +47,14 @@ class Surface:
         """Where there is a surface."""
         return self.inverse_depth > 0
 
+    def joined(self, row: int, column: int) -> Bool[Tensor, "h w"]:
+        """Whether each pixel and the one at an offset lie on one surface: both known, and near each other's plane."""
+        other, gradient = shifted(self.inverse_depth, row, column), shifted(self.gradient, row, column)
+        theirs = other - gradient[..., 0] * column - gradient[..., 1] * row - self.inverse_depth
+        own = self.inverse_depth + self.gradient[..., 0] * column + self.gradient[..., 1] * row - other
+        miss = torch.minimum(theirs.abs(), own.abs()) / max(1.0, math.hypot(row, column))
+        return self.known & (other > 0) & (miss < EDGE * self.inverse_depth)
+
 
 @dataclass(frozen=True)
 class Rim:
@@ -98,10 +106,9 @@ def edge_distance(surface: Surface) -> Float[Tensor, "h w"]:
     1 right at a depth edge; the picture's own frame is none.
     """
     nearest = torch.full_like(surface.inverse_depth, float(RIM))
-    for row, column in _offsets(RIM - 1):
-        other, gradient = _shifted(surface.inverse_depth, row, column), _shifted(surface.gradient, row, column)
-        inside = _shifted(torch.ones_like(surface.known), row, column)
-        cut = inside & ~_joined(surface, other, gradient, row, column)
+    for row, column in offsets(RIM - 1):
+        inside = shifted(torch.ones_like(surface.known), row, column)
+        cut = inside & ~surface.joined(row, column)
         nearest = torch.where(cut, nearest.clamp(max=math.hypot(row, column)), nearest)
     return torch.where(surface.known, nearest, 0.0)
 
@@ -121,14 +128,14 @@ def _rim(surface: Surface, hidden: bool) -> Rim:
     source = torch.zeros_like(here, dtype=torch.long)
     distance = torch.zeros_like(here)
     index = torch.arange(here.numel()).view_as(here)
-    for row, column in _offsets(RIM):  # nearest first
-        other, gradient = _shifted(here, row, column), _shifted(surface.gradient, row, column)
+    for row, column in offsets(RIM):  # nearest first
+        other, gradient = shifted(here, row, column), shifted(surface.gradient, row, column)
         continued = other - gradient[..., 0] * column - gradient[..., 1] * row
-        beyond = (other > 0) & (continued > 0.5 * other) & ~_joined(surface, other, gradient, row, column)
+        beyond = (other > 0) & (continued > 0.5 * other) & ~surface.joined(row, column)
         beyond &= (here > 0) & (continued < here) if hidden else (here <= 0) | (continued > here)
         first = beyond & (weight <= 0)
         found = torch.where(first, continued, found)
-        source = torch.where(first, _shifted(index, row, column), source)
+        source = torch.where(first, shifted(index, row, column), source)
         away = math.hypot(row, column)
         distance = torch.where(first, away, distance)
         agrees = beyond & ((continued - found).abs() < EDGE * found)
@@ -147,20 +154,10 @@ def _rim(surface: Surface, hidden: bool) -> Rim:
     )
 
 
-def _joined(
-    surface: Surface, other: Float[Tensor, "h w"], gradient: Float[Tensor, "h w 2"], row: int, column: int
-) -> Bool[Tensor, "h w"]:
-    """Whether each pixel and the one at an offset lie on one surface: both known, and near each other's plane."""
-    theirs = other - gradient[..., 0] * column - gradient[..., 1] * row - surface.inverse_depth
-    own = surface.inverse_depth + surface.gradient[..., 0] * column + surface.gradient[..., 1] * row - other
-    miss = torch.minimum(theirs.abs(), own.abs()) / max(1.0, math.hypot(row, column))
-    return surface.known & (other > 0) & (miss < EDGE * surface.inverse_depth)
-
-
 def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
     """Twice the typical deviation of a pixel from the line through its neighbours, as a share of its depth."""
-    whole = known & _shifted(known, 0, 1) & _shifted(known, 0, -1)
-    deviation = measured - 0.5 * (_shifted(measured, 0, 1) + _shifted(measured, 0, -1))
+    whole = known & shifted(known, 0, 1) & shifted(known, 0, -1)
+    deviation = measured - 0.5 * (shifted(measured, 0, 1) + shifted(measured, 0, -1))
     relative = (deviation.abs() / measured.clamp(min=1e-30))[whole]
     return 2 * float(relative[:: max(1, len(relative) // 10**6)].quantile(TYPICAL)) if len(relative) > 0 else 0.0
 
@@ -170,9 +167,9 @@ def _one_sided(values: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: i
     row, column = (1, 0) if axis == 0 else (0, 1)
     steps = []
     for sign in (1, -1):
-        there = _shifted(known, sign * row, sign * column)
+        there = shifted(known, sign * row, sign * column)
         steps.append(
-            torch.where(known & there, sign * (_shifted(values, sign * row, sign * column) - values), torch.inf)
+            torch.where(known & there, sign * (shifted(values, sign * row, sign * column) - values), torch.inf)
         )
     smaller = torch.where(steps[0].abs() < steps[1].abs(), steps[0], steps[1])
     return torch.where(smaller.isfinite(), smaller, 0.0)
@@ -189,10 +186,10 @@ def _planes(
     right = measured.new_zeros(*measured.shape, 3)
     for row in range(-FIT_REACH, FIT_REACH + 1):
         for column in range(-FIT_REACH, FIT_REACH + 1):
-            difference = _shifted(measured, row, column) - measured
+            difference = shifted(measured, row, column) - measured
             miss = (difference - gradient[..., 0] * column - gradient[..., 1] * row) / tolerance
             near = math.exp(-2 * (row**2 + column**2) / FIT_REACH**2)
-            weight = near * torch.exp(-0.5 * miss.square()) * (_shifted(known, row, column) & known)
+            weight = near * torch.exp(-0.5 * miss.square()) * (shifted(known, row, column) & known)
             powers = measured.new_tensor([1.0, column, row, column**2, column * row, row**2])
             moments += weight[..., None] * powers
             right += (weight * difference)[..., None] * powers[:3]
@@ -203,13 +200,13 @@ def _planes(
     return measured + height, torch.stack(slope, dim=-1)
 
 
-def _offsets(reach: int) -> Iterator[tuple[int, int]]:
+def offsets(reach: int) -> Iterator[tuple[int, int]]:
     """Rows and columns of all offsets within a distance, the nearest first, without 0."""
     square = [(row, column) for row in range(-reach, reach + 1) for column in range(-reach, reach + 1)]
     yield from sorted((o for o in square if 0 < math.hypot(*o) <= reach), key=lambda o: math.hypot(*o))
 
 
-def _shifted(values: Tensor, row: int, column: int) -> Tensor:
+def shifted(values: Tensor, row: int, column: int) -> Tensor:
     """The values at an offset from each pixel: 0, or False, beyond the frame."""
     height, width = values.shape[:2]
     result = torch.zeros_like(values)
