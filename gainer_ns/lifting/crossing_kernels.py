@@ -28,7 +28,7 @@ def crossings_kernel(most: int, candidates: int) -> wp.Kernel:
         means: wp.array(dtype=wp.vec3),  # [n]
         inverse_jacobians: wp.array(dtype=wp.mat33),  # [n]
         reach: float,  # half the side of a disc
-        gap: float,  # discs whose crossings are farther apart lie on different surfaces, in thicknesses
+        gap: float,  # crossings that are farther apart along the ray are of different surfaces, in thicknesses
         result: wp.array(dtype=found),  # out [m], ascending, infinite where there is none
     ):
         i = first + wp.tid()
@@ -36,7 +36,7 @@ def crossings_kernel(most: int, candidates: int) -> wp.Kernel:
         direction = directions[i]
         distances = listed()
         centrality = listed()
-        steepness = listed()
+        fineness = listed()
         for slot in range(candidates):
             distances[slot] = wp.inf
         query = wp.bvh_query_ray(tree, origin, direction)
@@ -50,29 +50,30 @@ def crossings_kernel(most: int, candidates: int) -> wp.Kernel:
                 if t > nears[i] and t < fars[i] and u <= reach and t < distances[candidates - 1]:
                     insert_t = t
                     insert_u = u
-                    insert_s = wp.abs(step[2])
+                    insert_f = wp.length(inverse_jacobians[j][2])  # thicknesses in a unit of length
                     for slot in range(candidates):  # into a list that is sorted by distance
                         if insert_t < distances[slot]:
                             next_t = distances[slot]
                             next_u = centrality[slot]
-                            next_s = steepness[slot]
+                            next_f = fineness[slot]
                             distances[slot] = insert_t
                             centrality[slot] = insert_u
-                            steepness[slot] = insert_s
+                            fineness[slot] = insert_f
                             insert_t = next_t
                             insert_u = next_u
-                            insert_s = next_s
+                            insert_f = next_f
         places = found()
         for slot in range(most):
             places[slot] = wp.inf
         count = int(0)
         best = float(0.0)
         last = float(0.0)
-        slope = float(0.0)
+        finest = float(0.0)
+        full = int(0)  # whether what follows lies behind all that is kept
         for slot in range(candidates):
             t = distances[slot]
-            if t < wp.inf:
-                if count > 0 and (t - last) * wp.max(slope, steepness[slot]) <= gap:
+            if t < wp.inf and full == 0:
+                if count > 0 and (t - last) * wp.max(finest, fineness[slot]) <= gap:
                     if centrality[slot] < best:  # the disc that is met nearest to its middle is the most exact
                         best = centrality[slot]
                         places[count - 1] = t
@@ -81,9 +82,9 @@ def crossings_kernel(most: int, candidates: int) -> wp.Kernel:
                     places[count] = t
                     count += 1
                 else:
-                    distances[slot] = wp.inf
+                    full = 1
                 last = t
-                slope = steepness[slot]
+                finest = fineness[slot]
         result[i] = places
 
     return crossings

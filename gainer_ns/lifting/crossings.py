@@ -15,8 +15,9 @@ from gainer_ns.lifting.crossing_kernels import crossings_kernel
 
 REACH = 0.75
 """Half the side of a disc, in pixels: discs of neighbouring pixels overlap by half of one."""
-GAP = 8.0
-"""Crossings farther apart than this, in thicknesses of a disc, are of different surfaces."""
+GAP = 12.0
+"""Crossings farther apart along the ray than this, in thicknesses of a disc, are of different surfaces: the planes of
+neighbouring discs meet a ray at almost the same place, however slanted they are."""
 CANDIDATES = 12
 """How many discs along a ray are looked at, at most."""
 

@@ -15,7 +15,8 @@ from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.depth_files import DepthMap, known_depth, read_depth, write_depth
-from gainer_ns.lifting.depth_model import DEPTH_PRO, OPTIONS, WITHOUT, Dtype, load_depth_model, one_line
+from gainer_ns.lifting.depth_model import Dtype, load_depth_model
+from gainer_ns.lifting.networks import DEPTH, DEPTH_PRO
 
 __all__ = ["DepthConfig", "DepthEstimator", "DepthMap", "inverse_to_depth", "read_depth", "write_depth"]
 
@@ -134,16 +135,18 @@ class _TransformersDepth:
         slowly = " (this may take minutes)" if self._device.type == "cpu" else ""
         CONSOLE.log(f"Estimating depth with {name} on {self._device}{slowly}", markup=False)
         image = Image.fromarray(np.rint(np.nan_to_num(colours).clip(0, 1) * 255).astype(np.uint8))
-        with one_line(name):
+        with DEPTH.one_line(name):
             predicted, focal_length = self._predict(image, focal_length)
         if not np.isfinite(predicted).any():
-            raise GainerError(f"{name}: answered with no finite depth; set {OPTIONS}.dtype float32, or {WITHOUT}")
+            raise GainerError(
+                f"{name}: answered with no finite depth; set {DEPTH.option}.dtype float32, or {DEPTH.without}"
+            )
         if self._output == "inverse":
             depth, units = inverse_to_depth(predicted, self._config.far), "relative"
         else:
             depth, units = known_depth(predicted), "metres"
         if not depth.any():
-            raise GainerError(f"{name}: answered with no depth above 0; choose another model, or {WITHOUT}")
+            raise GainerError(f"{name}: answered with no depth above 0; choose another model, or {DEPTH.without}")
         return DepthMap(depth, units, focal_length, made_by=f"{name} ({self._kind})")
 
     @torch.inference_mode()
@@ -200,7 +203,7 @@ def _output(config: DepthConfig, settings: Any) -> Output:
     if config.output != "auto" and kind != "depth_pro":
         return config.output
     if kind not in _OUTPUTS:
-        raise GainerError(f"{config.model}: {kind} is not known here; say {OPTIONS}.output depth or inverse")
+        raise GainerError(f"{config.model}: {kind} is not known here; say {DEPTH.option}.output depth or inverse")
     # DINOv2's depth heads come as DPT with a projection, and were trained on metres.
     metric = getattr(settings, "depth_estimation_type", None) == "metric" or getattr(settings, "add_projection", False)
     return "depth" if metric else _OUTPUTS[kind]

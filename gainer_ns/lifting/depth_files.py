@@ -146,10 +146,10 @@ def _check_shape(path: Path, shape: tuple[int, ...], width: int, height: int) ->
     if len(shape) != 2:
         raise GainerError(f"{path}: holds an array of shape {list(shape)}; give one of [height, width]")
     if shape != (height, width):
-        raise GainerError(
-            f"{path}: is {shape[1]}x{shape[0]}, but the picture is {width}x{height};"
-            " give depth of the picture's own size, or resize one of the two"
-        )
+        remedy = "give depth of the picture's own size, or resize one of the two"
+        if shape == (width, height):  # As the camera stored it, with a note in the photo to turn it.
+            remedy = "turn it upright, as the picture is shown"
+        raise GainerError(f"{path}: is {shape[1]}x{shape[0]}, but the picture is {width}x{height}; {remedy}")
 
 
 def _read_npy(path: Path, width: int, height: int) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.image_io import strict_pillow
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,13 @@ def find_focal_length(
     if noted is not None:
         return noted
     assumed = DEFAULT_RATIO * max(width, height)
+    _warn_once(picture, assumed)
+    return FocalLength(assumed, f"assumed: {DEFAULT_RATIO:g} times the longer side")
+
+
+@functools.cache
+def _warn_once(picture: Path, assumed: float) -> None:
+    """Says that a focal length is assumed; once in a process, however often the picture is read."""
     logger.warning(
         "%s: its focal length is not known; %.0f pixels are assumed, %g times the longer side (--focal-length, or "
         "--pipeline.datamanager.focal-length, sets it)",
@@ -100,7 +108,6 @@ def find_focal_length(
         assumed,
         DEFAULT_RATIO,
     )
-    return FocalLength(assumed, f"assumed: {DEFAULT_RATIO:g} times the longer side")
 
 
 def focal_length_from_exif(picture: Path, width: int, height: int) -> FocalLength | None:
@@ -120,10 +127,8 @@ def focal_length_from_exif(picture: Path, width: int, height: int) -> FocalLengt
         None if the file notes nothing, or only nonsense such as 0.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage: what can be read is checked below
-            with Image.open(picture) as image:
-                notes = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        with strict_pillow(), Image.open(picture) as image:
+            notes = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except Exception:  # Damaged notes make Pillow raise almost anything, and are as good as none.
         return None
     film = _positive(notes.get(ExifTags.Base.FocalLengthIn35mmFilm))

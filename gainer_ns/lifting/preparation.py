@@ -12,18 +12,18 @@ import torch
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import Picture, read_picture, write_picture
+from gainer_ns.image.image_io import Picture, read_picture, strict_pillow, write_picture
 from gainer_ns.lifting.depth import DepthConfig, DepthMap
 from gainer_ns.lifting.depth_files import read_depth
 from gainer_ns.lifting.focal_length import FocalLength, check_focal_length, find_focal_length
 from gainer_ns.lifting.prepared import Prepared, load, save, write_mask
 from gainer_ns.lifting.prepared_folder import CAMERA, MASK, PREVIEW, digest, folder_for, read_camera, writable
 from gainer_ns.lifting.preview import preview
+from gainer_ns.lifting.prompts import Points
 from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_mask
 
 logger = logging.getLogger(__name__)
 
-Points = tuple[tuple[float, float], ...]
 Mask = tuple[np.ndarray, str]
 """A mask, float32 [h, w] in [0, 1], and who made it."""
 
@@ -64,7 +64,10 @@ class PreparationConfig:
             "exclude": [[float(value) for value in point] for point in self.exclude],
             "box": None if self.box is None else [float(value) for value in self.box],
         }
-        return {"depth_model": self.depth.model, "prompt": prompt if self.has_prompt else None}
+        return {
+            "depth_model": self.depth.model if self.depth_path is None else None,
+            "prompt": prompt if self.has_prompt and self.mask_path is None else None,
+        }
 
 
 def prepare(
@@ -172,7 +175,7 @@ class _Task:
             return self._together()
         with writable(self.folder, self.path):
             made = self._together()
-            save(made, self.folder, self.path, self.picture.colours(), self.config.requests())
+            save(made, self.folder, self.path, self.picture.colours(), self._requests())
         return made
 
     def mask(self) -> Mask | None:
@@ -227,9 +230,18 @@ class _Task:
         """What the folder holds, unless another network is asked for by name than the one that was."""
         if self.kept is None:
             return None
-        asked = self.config.requests()["depth_model"]
+        asked = self.config.depth.model
         usual = asked == DepthConfig.model or asked == self.kept.requests.get("depth_model")
         return self.kept.prepared if usual else None
+
+    def _requests(self) -> dict[str, Any]:
+        """What was asked for now, or, of what the folder held already, when that was made."""
+        requests, earlier = self.config.requests(), {} if self.kept is None else self.kept.requests
+        if self.config.depth_path is None and self._kept_depth() is not None:
+            requests["depth_model"] = earlier.get("depth_model")
+        if self.kept is not None and self.config.mask_path is None and not self._segments():
+            requests["prompt"] = earlier.get("prompt")
+        return requests
 
     def _segments(self) -> bool:
         """Whether clicks or a box are to be made into a mask, and the folder does not hold that mask already."""
@@ -260,7 +272,7 @@ def _checked_device(device: torch.device | str) -> torch.device:
 
 def _as_stored(path: Path, picture: Picture) -> Picture:
     """The photo at the size at which it is stored: the file says, which may be turned."""
-    with Image.open(path) as image:
+    with strict_pillow(), Image.open(path) as image:
         stored = image.size
     return picture if sorted(stored) == sorted((picture.width, picture.height)) else read_picture(path)
 

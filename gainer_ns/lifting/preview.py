@@ -53,7 +53,7 @@ def _inverse_depth(depth: np.ndarray) -> np.ndarray:
     from matplotlib import colormaps
 
     known = depth > 0
-    inverse = np.divide(1.0, depth, out=np.zeros_like(depth), where=known)
+    inverse = np.divide(1.0, depth, out=np.zeros(depth.shape), where=known, dtype=np.float64)
     low, high = np.percentile(inverse[known], (2, 98)) if known.any() else (0.0, 1.0)
     shown = colormaps["inferno"]((inverse - low) / max(high - low, 1e-12))[..., :3].astype(np.float32)
     shown[~known] = UNKNOWN

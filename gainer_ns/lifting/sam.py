@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.lifting.networks import SEGMENTATION
 from gainer_ns.lifting.prompts import Prompt
-
-_WITHOUT = "give --pipeline.datamanager.mask-path FILE"
-"""How to do without a model."""
 
 
 class SamSegmenter:
@@ -38,11 +35,12 @@ class SamSegmenter:
             from segment_anything import SamPredictor  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise GainerError(
-                f'mask: segment-anything is not installed; run `pip install "gainer-ns[sam]"`, or {_WITHOUT}'
+                'mask: segment-anything is not installed; run `pip install "gainer-ns[sam]"`,'
+                f" or {SEGMENTATION.without}"
             ) from error
         self._path = path
         weights = _read_weights(path)
-        with one_line(str(path)):
+        with SEGMENTATION.one_line(str(path)):
             self._predictor: Any = SamPredictor(_build(path, weights).to(device))
         self._seen: UInt8[np.ndarray, "h w 3"] | None = None
 
@@ -51,7 +49,7 @@ class SamSegmenter:
         prompt.check(colours.shape[1], colours.shape[0])
         samples = to_samples(colours)
         points, labels, box = as_pixel_indices(prompt)
-        with one_line(str(self._path)):
+        with SEGMENTATION.one_line(str(self._path)):
             if self._seen is None or not np.array_equal(samples, self._seen):
                 self._seen = None
                 announce(str(self._path), self._predictor.device)
@@ -68,7 +66,9 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # Other files, cut ones, and pickled code: each raises its own.
-        raise GainerError(f"{path}: is no SAM checkpoint, or damaged; fetch it again, or {_WITHOUT}") from error
+        raise GainerError(
+            f"{path}: is no SAM checkpoint, or damaged; fetch it again, or {SEGMENTATION.without}"
+        ) from error
     is_named = isinstance(weights, Mapping) and all(isinstance(value, Tensor) for value in weights.values())
     if not is_named or "image_encoder.pos_embed" not in weights:
         raise GainerError(
@@ -132,17 +132,3 @@ def announce(name: str, device: torch.device) -> None:
 
     slowly = " (this may take a minute)" if device.type == "cpu" else ""
     CONSOLE.log(f"Looking at the picture with {name} on {device}{slowly}", markup=False)
-
-
-@contextmanager
-def one_line(name: str) -> Iterator[None]:
-    """Turns what a network raises on its way to a device or at work into one line."""
-    try:
-        yield
-    except GainerError:
-        raise
-    except Exception as error:  # Parts that a device lacks, no memory left, other inputs than expected.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        if isinstance(error, MemoryError) or "memory" in reason.lower():
-            raise GainerError(f"{name}: memory ran out; choose a smaller model, or {_WITHOUT}") from error
-        raise GainerError(f"{name}: cannot make the mask ({reason}); choose another model, or {_WITHOUT}") from error

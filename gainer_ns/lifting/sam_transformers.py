@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from gainer_ns.errors import GainerError
+from gainer_ns.lifting.networks import SEGMENTATION, load_network
 from gainer_ns.lifting.prompts import Prompt
-from gainer_ns.lifting.sam import announce, as_pixel_indices, best, one_line, to_samples
-
-_OPTIONS = "--pipeline.datamanager.segmentation"
-
-_WITHOUT = "give --pipeline.datamanager.mask-path FILE"
+from gainer_ns.lifting.sam import announce, as_pixel_indices, best, to_samples
 
 
 class TransformersSegmenter:
@@ -37,20 +29,10 @@ class TransformersSegmenter:
     """
 
     def __init__(self, name: str, *, download: bool = False, device: torch.device | str = "cpu") -> None:
-        transformers = _transformers()
         self._name, self._device = name, torch.device(device)
-        with _loading(name, download) as source:
-            kind = transformers.AutoConfig.from_pretrained(name, **source).model_type
-            _check_kind(name, kind)
-            self._processor = transformers.AutoProcessor.from_pretrained(name, **source)
-            network, report = transformers.AutoModelForMaskGeneration.from_pretrained(
-                name, dtype=torch.float32, output_loading_info=True, **source
-            )
-            # transformers fills what is missing with random numbers. Released models may lack a tensor that is unused.
-            if 50 * len(report["missing_keys"]) > len(network.state_dict()):
-                raise GainerError(f"{name}: lacks {len(report['missing_keys'])} of its weights; fetch it again")
-        with one_line(name):
-            self._network = network.to(self._device).eval()
+        _, self._processor, network = load_network(SEGMENTATION, name, download=download, dtype=torch.float32)
+        with SEGMENTATION.one_line(name):
+            self._network: Any = network.to(self._device).eval()
         self._seen: UInt8[np.ndarray, "h w 3"] | None = None
         self._encoded: dict[str, Any] = {}
 
@@ -59,7 +41,7 @@ class TransformersSegmenter:
         """Makes a mask, of those that the model offers that of the highest predicted IoU; see ``Segmenter``."""
         prompt.check(colours.shape[1], colours.shape[0])
         samples = to_samples(colours)
-        with one_line(self._name):
+        with SEGMENTATION.one_line(self._name):
             inputs = self._inputs(samples, prompt)
             pixels = inputs.pop("pixel_values")
             if self._seen is None or not np.array_equal(samples, self._seen):
@@ -99,51 +81,3 @@ class TransformersSegmenter:
         if isinstance(encoded, tuple):  # SAM-HQ reads its first layers too.
             return {"image_embeddings": encoded[0], "intermediate_embeddings": encoded[1]}
         return {"image_embeddings": encoded}
-
-
-def _transformers() -> Any:
-    """The transformers package."""
-    try:
-        import transformers  # pyright: ignore[reportMissingImports]
-
-        _ = transformers.AutoModelForMaskGeneration
-    except (ImportError, AttributeError) as error:
-        raise GainerError(
-            f'mask: transformers is missing or too old; run `pip install "gainer-ns[hf]"`, or {_WITHOUT}'
-        ) from error
-    return transformers
-
-
-def _check_kind(name: str, kind: str) -> None:
-    """Refuses what is no model that makes masks of prompts."""
-    from transformers.models.auto import modeling_auto  # pyright: ignore[reportMissingImports]
-
-    if kind not in modeling_auto.MODEL_FOR_MASK_GENERATION_MAPPING_NAMES:
-        raise GainerError(f"{name}: is a model of kind {kind}, which makes no masks; name a SAM model")
-
-
-@contextmanager
-def _loading(name: str, download: bool) -> Iterator[dict[str, Any]]:
-    """Yields what transformers' loaders must know about a model's source, and turns what they raise into one line."""
-    folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise GainerError(f"{name}: holds no config.json; name a folder that transformers' save_pretrained made")
-    is_id = not folder.is_dir()
-    if is_id and (folder.exists() or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name)):
-        raise GainerError(f"{name}: is no folder of a model; check the spelling, or name a model of the hub")
-    try:
-        yield {"local_files_only": not (is_id and download), "trust_remote_code": False}
-    except GainerError:
-        raise
-    except Exception as error:  # Missing files, no network, damage, foreign formats: each raises its own.
-        reason = " ".join(str(error).split())[:200]
-        if not (is_id and isinstance(error, OSError)):
-            raise GainerError(f"{name}: cannot be loaded as a SAM model ({reason}); fetch it again") from error
-        if download:
-            line = f"{name}: could not be fetched ({reason}); check its name and the network, or {_WITHOUT}"
-        else:
-            line = (
-                f"segmentation model {name} is not on this machine: {_WITHOUT}, or add {_OPTIONS}.download True to"
-                f" fetch it, or name a folder with {_OPTIONS}.model"
-            )
-        raise GainerError(line) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,11 +14,12 @@ from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRen
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.gainer_field import CHANNELS, GainerField
-from gainer_ns.frames import PinholeCamera
+from gainer_ns.fields.gainer_field import CHANNELS, CLEAR, GainerField
+from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.lifting.crossings import DiscTree
 from gainer_ns.lifting.sampler import LAYER, SurfaceSampler
+from gainer_ns.lifting.views import View
 
 FAINTEST = -0.75
 """Discs of lower opacity show nothing within their reach: opacity rises by 1 from pixel to pixel at most."""
@@ -50,7 +52,8 @@ class LiftedLayer:
     @cached_property
     def opacities(self) -> Float[Tensor, " n"]:
         """Opacities at the means, not clamped: below 0 where a surface has ended."""
-        return self.decoder.decode(self.field.read(self.gaussians.means).features)[:, CHANNELS - 1]
+        opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, CHANNELS - 1]
+        return opacities if self.gaussians.opacities is None else torch.minimum(opacities, self.gaussians.opacities)
 
     @cached_property
     def tree(self) -> DiscTree:
@@ -60,6 +63,12 @@ class LiftedLayer:
     def with_gaussians(self, gaussians: GaussianSet) -> LiftedLayer:
         """The same layer with other Gaussians."""
         return replace(self, gaussians=gaussians)
+
+    def moved(self, gaussians: GaussianSet) -> LiftedLayer:
+        """The same layer with its Gaussians elsewhere: each still shows what it showed."""
+        layer = replace(self, gaussians=gaussians)
+        vars(layer)["opacities"] = self.opacities  # what the property would find again
+        return layer
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,29 @@ class LiftedScene:
         layers: What was lifted, each a surface of its own.
         unit: Length of a world unit in the units of the depth: the distance of the scene's middle.
         metric: Whether the depth was in metres.
+        bit_depth: Bits a channel of the photo: 8 or 16.
     """
 
     camera: PinholeCamera
     layers: tuple[LiftedLayer, ...]
     unit: float
     metric: bool
+    bit_depth: int = 8
+
+    @property
+    def plane(self) -> ImagePlane:
+        """The photo's pixels."""
+        return ImagePlane(self.camera.width, self.camera.height)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scene is."""
+        return self.layers[0].gaussians.means.device
+
+    @cached_property
+    def has_alpha(self) -> bool:
+        """Whether some pixels of the photo were not lifted."""
+        return len(torch.cat([layer.pixels for layer in self.layers]).unique()) < self.plane.pixels
 
     @torch.no_grad()
     def outputs(self, rays: RayBundle, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
@@ -110,3 +136,31 @@ class LiftedScene:
             "depth": depth,
             "median_depth": torch.where(accumulation > 0.5, median, depth),
         }
+
+    def raster(
+        self,
+        scale: float = 1.0,
+        crop: tuple[float, float, float, float] | None = None,
+        progress: Callable[[float], None] | None = None,
+        *,
+        view: View | None = None,
+    ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
+        """Draws what a camera sees: see :meth:`gainer_ns.lifting.views.View.raster`.
+
+        Args:
+            scale: Output pixels per pixel of the camera.
+            crop: (x0, y0, x1, y1) in its pixels; None for the whole picture.
+            progress: Called now and then with the share, 0 to 1, that is done.
+            view: The camera; None for the one that took the photo, where it stood.
+
+        Returns:
+            Colours in [0, 1], not multiplied by alpha, and alpha.
+        """
+        background = torch.zeros(3, device=self.device)
+
+        def look(rays: RayBundle) -> tuple[Tensor, Tensor]:
+            seen = self.outputs(rays, background)
+            rgb, alpha = seen["rgb"] / (1 - CLEAR), seen["accumulation"] / (1 - CLEAR)
+            return rgb, torch.where(alpha > 1 - CLEAR, 1.0, alpha)
+
+        return (view or View(self.camera)).raster(look, scale, crop, self.device, progress)

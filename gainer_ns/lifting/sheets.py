@@ -79,7 +79,7 @@ def sheets_of(
 def _continued_inwards(depth: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """The depth of what is solid, continued to the soft edge around it."""
     solid = (mask >= 0.5) & (depth > 0)
-    soft = (mask > 0) & ~solid
+    soft = (mask > 0) & (mask < 0.5)
     if not bool(soft.any()) or not bool(solid.any()):
         return depth
     from scipy import ndimage

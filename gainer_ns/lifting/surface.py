@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-STEEPEST = 8.0
-"""Slopes beyond this, in pixel widths of depth a pixel, count as this steep: the surface is then seen at 83 degrees."""
+STEEPEST = 12.0
+"""Slopes beyond this, in pixel widths of depth a pixel, count as this steep: the surface is then seen at 85 degrees."""
 EDGE = 0.02
 """A depth edge is where two neighbouring pixels miss each other's tangent plane by this share of their depth."""
 FINEST_NOISE = 1.0
