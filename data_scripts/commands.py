@@ -39,7 +39,7 @@ class Options:
         if self.archive is not None:
             if not self.archive.is_file():
                 raise GainerError(f"{self.archive}: is no file; name the archive that was downloaded")
-            return self.archive
+            return None if self.dry_run else self.archive
         if self.url is not None:
             archive = replace(archive, urls=(self.url,))
         archive.announce(self.output)

@@ -144,6 +144,43 @@ class PinholeCamera:
         return flat * points.new_tensor(self.focal_length) + points.new_tensor(self.centre), depth
 
 
+@dataclass(frozen=True)
+class PixelSpace:
+    """The space before a camera in pixels, as large as they are at one depth: x right, y down, z towards the camera.
+
+    Where z is 0, x and y are pixel coordinates of the picture (if its pixels are square), and all lengths and angles of
+    the world are kept.
+
+    Args:
+        camera: It stands at ``CAMERA_DISTANCE`` from the world's origin.
+        depth: In world units, from the camera along its axis.
+    """
+
+    camera: PinholeCamera
+    depth: float
+
+    @property
+    def pixel_size(self) -> float:
+        """Side of a pixel in world units."""
+        return 2 * self.depth / sum(self.camera.focal_length)
+
+    def jacobian(self) -> Float[Tensor, "1 3 3"]:
+        """How world coordinates move with those of this space."""
+        return self.pixel_size * torch.diag(torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64))[None]
+
+    def to_world(self, places: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+        """World coordinates of places in this space."""
+        x, y = self.camera.centre
+        offset = (places - places.new_tensor([x, y, 0.0])) * self.pixel_size
+        return offset * offset.new_tensor([1.0, -1.0, 1.0]) + offset.new_tensor([0, 0, CAMERA_DISTANCE - self.depth])
+
+    def from_world(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+        """Places in this space of world coordinates."""
+        x, y = self.camera.centre
+        offset = points - points.new_tensor([0, 0, CAMERA_DISTANCE - self.depth])
+        return offset * offset.new_tensor([1.0, -1.0, 1.0]) / self.pixel_size + offset.new_tensor([x, y, 0.0])
+
+
 def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
     """A camera at the usual distance that looks at the middle of the picture.
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from gainer_ns.editing.film import Behind, Camera
+from gainer_ns.editing.lifted_script import read_lifted_script
+from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.operations import OPERATIONS
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
@@ -16,12 +18,15 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.placement import lattice
+from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import save_picture
 
 FOLDER = Path(__file__).parents[1] / "configs" / "edits"
-NAMES = sorted(path.name for path in FOLDER.glob("*.yaml"))
+EVERY = sorted(path.name for path in FOLDER.glob("*.yaml"))
+LIFTED = [name for name in EVERY if name.startswith("lifted_")]
+NAMES = [name for name in EVERY if name not in LIFTED]
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +56,7 @@ def test_every_operation_has_a_script_of_its_name() -> None:
     assert {f"{word}.yaml" for word in OPERATIONS} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_script_says_what_it_does(name: str) -> None:
     text = (FOLDER / name).read_text("utf8")
     assert text.startswith("# ")
@@ -76,3 +81,16 @@ def test_a_script_can_be_drawn(name: str, coarse: Callable[[int, int], BakedPict
     assert bool(after.colours.isfinite().all()) and bool(after.opacity.isfinite().all())
     assert float(after.opacity.mean()) > 0.3
     assert float((before.colours - after.colours).abs().max()) > 0.05, "something changes"
+
+
+@pytest.mark.parametrize("name", LIFTED)
+def test_a_script_for_lifted_photos_can_be_drawn(name: str, lifted_scene: Callable[..., LiftedScene]) -> None:
+    for width, height in ((768, 512), (512, 768), (512, 512)):
+        read_lifted_script(FOLDER / name, width, height, 1)
+    scene = lifted_scene((1.0,), size=(512, 512), spacing=16)
+    script = read_lifted_script(FOLDER / name, 512, 512, 1)
+    stage = LiftedStage(script, scene)
+    edited = stage.at(0.4 if script.frames else 1.0)
+    (before, _), (after, alpha) = scene.raster(0.125), edited.raster(0.125)
+    assert bool(after.isfinite().all()) and float(alpha.mean()) > 0.3
+    assert float((before - after).abs().max()) > 0.05, "something changes"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
-from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, plane_hits
+from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from, plane_hits
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 near = st.floats(-10_000, 10_000)
@@ -148,3 +148,87 @@ def test_hits_of_any_batch_shape() -> None:
     ends = origins + distance * directions
     torch.testing.assert_close(ends[..., :2], hits)
     torch.testing.assert_close(ends[..., 2], torch.zeros(2, 3, 4), rtol=0, atol=1e-5)
+
+
+off_centre = PinholeCamera(640, 480, (500.0, 520.0), (301.5, 250.25))
+pixels_of_photo = st.tuples(st.floats(-100, 800), st.floats(-100, 600))
+
+
+@given(pixel=pixels_of_photo, depth=st.floats(1e-3, 1e4))
+def test_unprojected_points_are_seen_where_they_came_from(pixel: tuple[float, float], depth: float) -> None:
+    at = torch.tensor([pixel], dtype=torch.float64)
+    points = off_centre.unproject(at, torch.tensor([1 / depth], dtype=torch.float64))
+    back, again = off_centre.project(points)
+    torch.testing.assert_close(back, at, rtol=0, atol=1e-8)
+    assert math.isclose(float(again), depth, rel_tol=1e-12) and math.isclose(-float(points[0, 2]), depth, rel_tol=1e-12)
+
+
+def test_a_photo_in_space() -> None:
+    """x goes right and y down in the photo, x right and y up in space, and the camera looks along -z."""
+    camera = PinholeCamera.centred(8, 6, 4.0)
+    pixel = torch.tensor([[4.0, 3.0], [8.0, 3.0], [4.0, 0.0], [0.0, 6.0]])
+    expected = torch.tensor([[0.0, 0.0, -2.0], [2.0, 0.0, -2.0], [0.0, 1.5, -2.0], [-2.0, -1.5, -2.0]])
+    torch.testing.assert_close(camera.unproject(pixel, torch.full((4,), 0.5)), expected)
+    assert (camera.width, camera.height, camera.focal_length, camera.centre) == (8, 6, (4.0, 4.0), (4.0, 3.0))
+
+
+def test_behind_the_camera_depth_is_not_positive() -> None:
+    _, depth = off_centre.project(torch.tensor([[0.1, 0.2, 1.0], [0.1, 0.2, 0.0], [0.1, 0.2, -1.0]]))
+    assert depth.tolist() == [-1.0, 0.0, 1.0]
+
+
+@given(pixel=pixels_of_photo, depth=st.floats(0.1, 100), lean=st.tuples(st.floats(-0.01, 0.01), st.floats(-0.01, 0.01)))
+def test_tangents_are_finite_differences(pixel: tuple[float, float], depth: float, lean: tuple[float, float]) -> None:
+    at, inverse = torch.tensor([pixel], dtype=torch.float64), torch.tensor([1 / depth], dtype=torch.float64)
+    gradient = torch.tensor([lean], dtype=torch.float64) / depth
+    tangents = off_centre.unprojection_jacobian(at, inverse, gradient)
+    for axis in (0, 1):
+        move = torch.zeros(1, 2, dtype=torch.float64)
+        move[0, axis] = 1e-3
+        ends = [off_centre.unproject(at + s * move, inverse + s * (gradient * move).sum(dim=-1)) for s in (1, -1)]
+        difference = (ends[0] - ends[1]) / 2e-3
+        torch.testing.assert_close(tangents[..., axis], difference, rtol=1e-6, atol=1e-9 * depth)
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # nerfstudio's own
+def test_a_pinhole_camera_is_nerfstudios() -> None:
+    camera = Cameras(
+        camera_to_worlds=torch.eye(4)[None, :3],
+        fx=off_centre.focal_length[0],
+        fy=off_centre.focal_length[1],
+        cx=off_centre.centre[0],
+        cy=off_centre.centre[1],
+        width=off_centre.width,
+        height=off_centre.height,
+        camera_type=CameraType.PERSPECTIVE,
+    )
+    grid = torch.cartesian_prod(torch.arange(0, 480, 37), torch.arange(0, 640, 41)) + 0.5
+    theirs = camera.generate_rays(camera_indices=0, coords=grid).directions
+    ours = torch.nn.functional.normalize(off_centre.rays(grid.flip(-1)), dim=-1)
+    torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-6)
+
+
+def test_pinhole_shapes_are_kept() -> None:
+    for shape in ((), (3,), (4, 5), (0,)):
+        assert off_centre.unproject(torch.rand(*shape, 2), torch.ones(shape)).shape == (*shape, 3)
+        assert off_centre.unprojection_jacobian(
+            torch.rand(*shape, 2), torch.ones(shape), torch.zeros(*shape, 2)
+        ).shape == (*shape, 3, 2)
+        pixel, depth = off_centre.project(torch.rand(*shape, 3))
+        assert pixel.shape == (*shape, 2) and depth.shape == shape
+
+
+@pytest.mark.parametrize(("right", "above"), [(0.0, 0.0), (12.0, 0.0), (0.0, 30.0), (-50.0, 20.0), (180.0, 5.0)])
+def test_cameras_that_look_at_the_middle(right: float, above: float) -> None:
+    pose = looking_from(right=right, above=above)
+    torch.testing.assert_close(pose[:, :3] @ pose[:, :3].T, torch.eye(3), rtol=0, atol=1e-6)
+    assert float(torch.linalg.det(pose[:, :3])) == pytest.approx(1)
+    torch.testing.assert_close(pose[:, 3], CAMERA_DISTANCE * pose[:, 2])  # it looks along its own -z
+    assert float(pose[1, 1]) > 0 and float(pose[1, 0]) == pytest.approx(0)  # upright
+    radians = math.radians(right), math.radians(above)
+    expected = [
+        math.sin(radians[0]) * math.cos(radians[1]),
+        math.sin(radians[1]),
+        math.cos(radians[0]) * math.cos(radians[1]),
+    ]
+    assert (pose[:, 3] / CAMERA_DISTANCE).tolist() == pytest.approx(expected, abs=1e-6)

@@ -18,12 +18,14 @@ from nerfstudio.plugins.types import MethodSpecification
 from nerfstudio.scripts.eval import ComputePSNR
 
 from gainer_ns import methods
+from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
 
 SPECIFICATIONS = {
     kind.config.method_name: kind for kind in vars(methods).values() if isinstance(kind, MethodSpecification)
 }
-OF_PICTURES = [name for name, kind in SPECIFICATIONS.items() if isinstance(kind.config, PictureTrainerConfig)]
+IN_2D = [name for name, kind in SPECIFICATIONS.items() if isinstance(kind.config.pipeline.model, GainerModelConfig)]
+"""Those that need nothing but a picture; see tests/lifting/test_lift_training.py for the other."""
 
 
 def test_nerfstudio_finds_every_method() -> None:
@@ -33,6 +35,7 @@ def test_nerfstudio_finds_every_method() -> None:
         if entry.value.startswith("gainer_ns.")
     }
     assert registered == SPECIFICATIONS
+    assert {"gainer", "gainer-paper", "gainer-lift"} <= set(registered)
     for name, kind in SPECIFICATIONS.items():
         assert all_methods[name] is kind.config
         assert all_descriptions[name] == kind.description
@@ -48,7 +51,7 @@ def test_defaults_that_do_no_harm(name: str) -> None:
     assert config.machine.device_type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("name", OF_PICTURES)
+@pytest.mark.parametrize("name", IN_2D)
 def test_a_few_steps_and_back(name: str, fit: Callable[..., Path], photo: Path, tmp_path: Path) -> None:
     def short(config: Any) -> None:
         config.max_num_iterations = 3
@@ -71,6 +74,22 @@ def test_options_on_the_command_line() -> None:
     assert config.pipeline.model.gaussians_per_pixel == 0.5
     assert config.pipeline.model.encoding.num_neighbours == 9
     assert config.pipeline.model.background == (0, 0, 1)
+
+
+def test_options_of_lifting_on_the_command_line() -> None:
+    options = [
+        *("gainer-lift", "--data", "photo.jpg", "--pipeline.datamanager.depth-path", "depth.npy"),
+        *("--pipeline.datamanager.mask-path", "mask.png", "--pipeline.datamanager.focal-length", "994.978"),
+        *("--pipeline.datamanager.principal-point", "311.7", "255.4", "--pipeline.datamanager.background", "inpaint"),
+        *("--pipeline.datamanager.click", "10", "20", "30", "40", "--pipeline.datamanager.depth.model", "some/model"),
+        *("--pipeline.datamanager.dataparser.downscale-factor", "2", "--pipeline.model.encoding.sigma", "0.7"),
+    ]
+    config: Any = tyro.cli(AnnotatedBaseConfigUnion, args=options)
+    data = config.pipeline.datamanager
+    assert (data.depth_path, data.mask_path) == (Path("depth.npy"), Path("mask.png"))
+    assert (data.focal_length, data.principal_point, data.background) == (994.978, (311.7, 255.4), "inpaint")
+    assert data.click == ((10, 20), (30, 40)) and data.depth.model == "some/model"
+    assert data.dataparser.downscale_factor == 2 and config.pipeline.model.encoding.sigma == 0.7
 
 
 def _python(code: str, folder: Path, sitecustomize: str) -> str:
@@ -121,11 +140,14 @@ def test_importing_the_methods_costs_little(tmp_path: Path) -> None:
         "assert 'gainer_ns' not in before\n"
         "start = time.process_time(); import gainer_ns.methods; ours = time.process_time() - start\n"
         "new = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
-        "print(json.dumps([theirs, ours, sorted(new)]))\n"
+        "optional = {'transformers', 'segment_anything', 'matplotlib.pyplot'}\n"
+        "late = sorted(optional & (set(sys.modules) - before))\n"
+        "print(json.dumps([theirs, ours, sorted(new), late]))\n"
     )
-    theirs, ours, new = json.loads(_python(code, tmp_path, hidden).splitlines()[-1])
+    theirs, ours, new, late = json.loads(_python(code, tmp_path, hidden).splitlines()[-1])
+    assert late == []
     assert ours < 0.3 * theirs
-    assert set(new) <= {"gainer_ns", "warp", "PIL", "psutil", "safetensors"}
+    assert set(new) <= {"gainer_ns", "nerfstudio", "warp", "PIL", "psutil", "safetensors"}
 
 
 @pytest.mark.slow

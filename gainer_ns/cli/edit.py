@@ -1,15 +1,36 @@
-"""``gainer edit``: a fitted picture, edited by a script, as a picture or a film."""
+"""``gainer edit``: a fitted picture or a lifted photo, edited by a script, as a picture or a film."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from gainer_ns.errors import GainerError
+
+if TYPE_CHECKING:
+    from gainer_ns.editing.film import Camera, Drawn
+    from gainer_ns.editing.stage import Stage
+    from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.rendering.plane import BakedPicture
+
+
+class Film(NamedTuple):
+    """What is drawn, from what is edited."""
+
+    pictures: Iterable[Drawn]
+    camera: Camera
+    frames: int
+    fps: float
 
 
 @dataclass
 class Edit:
-    """Edit a fitted picture by a script: bend, stretch, drag or cut parts of it, for one picture or a film."""
+    """Edit a fitted picture by a script: bend, stretch, drag or cut parts of it, for one picture or a film.
+
+    Photos lifted by gainer-lift are edited in space, and filmed by a camera that may move.
+    """
 
     load_config: Path
     """The config.yml of a run, or a .safetensors file of `gainer export`."""
@@ -22,6 +43,9 @@ class Edit:
     """Output pixels per source pixel."""
     bit_depth: Literal[8, 16] | None = None
     """Bits a sample (16: PNG only); the source's for PNG when not given."""
+    camera_path: Path | None = None
+    """Of a lifted photo: the camera path (.json) that films it, such as orbit.json beside config.yml; the script's, or
+    else the photo's own camera, when not given."""
 
     def run(self) -> None:
         """Reads the script, draws and writes."""
@@ -30,32 +54,62 @@ class Edit:
         from gainer_ns.cli.progress import progress_bar
 
         with status("Loading the picture"):
-            from gainer_ns.editing.film import Behind, Camera, write_film
-            from gainer_ns.editing.script import read_script
-            from gainer_ns.editing.stage import Stage
-            from gainer_ns.image.loading import load_baked
+            from gainer_ns.cli.loading import load_run
+            from gainer_ns.editing.film import write_film
+            from gainer_ns.lifting.scene import LiftedScene
             from gainer_ns.rendering.storage import save_picture
 
-            picture = load_baked(self.load_config)
-            script = read_script(self.script, picture.plane.width, picture.plane.height)
-            layers = {name: load_baked(layer.picture) for name, layer in script.layers.items()}
+            picture = load_run(self.load_config)
         with status("Taking it apart"):
-            stage = Stage(script, picture, layers)
-            if self.output.suffix == ".safetensors":
-                save_picture(stage.at(1.0), self.output)
-                CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
-                return
-            camera = Camera(Behind.of(script.background, picture, stage.hole()), self.scale, script.canvas)
-        times = script.times
+            if isinstance(picture, LiftedScene):
+                film = self._lifted(picture)
+            else:
+                stage = self._stage(picture)
+                if self.output.suffix == ".safetensors":
+                    save_picture(stage.at(1.0), self.output)
+                    CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
+                    return
+                film = self._flat(stage)
         with progress_bar("Drawing") as progress:
             width, height = write_film(
                 self.output,
-                (stage.at(t) for t in times),
-                camera,
-                frames=len(times),
-                fps=script.fps,
+                film.pictures,
+                film.camera,
+                frames=film.frames,
+                fps=film.fps,
                 bit_depth=self.bit_depth or picture.bit_depth if self.output.suffix in ("", ".png") else 8,
                 progress=progress,
             )
-        frames = "" if len(times) == 1 else f"{len(times)} frames of "
+        frames = "" if film.frames == 1 else f"{film.frames} frames of "
         CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)
+
+    def _stage(self, picture: BakedPicture) -> Stage:
+        from gainer_ns.editing.script import read_script
+        from gainer_ns.editing.stage import Stage
+        from gainer_ns.image.loading import load_baked
+
+        if self.camera_path is not None:
+            raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
+        script = read_script(self.script, picture.plane.width, picture.plane.height)
+        return Stage(script, picture, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
+
+    def _flat(self, stage: Stage) -> Film:
+        from gainer_ns.editing.film import Behind, Camera
+
+        script, times = stage.script, stage.script.times
+        behind = Behind.of(script.background, stage.picture, stage.hole())
+        return Film((stage.at(t) for t in times), Camera(behind, self.scale, script.canvas), len(times), script.fps)
+
+    def _lifted(self, scene: LiftedScene) -> Film:
+        from gainer_ns.editing.film import Behind, Camera
+        from gainer_ns.editing.lifted_film import LiftedFilm
+        from gainer_ns.editing.lifted_script import read_lifted_script
+        from gainer_ns.lifting.views import read_camera_path
+
+        if self.output.suffix == ".safetensors":
+            raise GainerError(f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png")
+        script = read_lifted_script(self.script, scene.plane.width, scene.plane.height, len(scene.layers))
+        path = self.camera_path or script.camera
+        film = LiftedFilm(script, scene, None if path is None else read_camera_path(path))
+        behind = Behind.colour_or_image(script.background.color, script.background.image, film.first)
+        return Film(film.shots(), Camera(behind, self.scale), film.frames, film.fps)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from gainer_ns.errors import GainerError
 
 if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
 SUFFIXES = {"safetensors": ".safetensors", "points": ".ply", "triangles": ".ply", "cage": ".obj", "splat": ".ply"}
+LIFTED = ("points", "splat")
+"""What lifted photos are written as."""
 BITS, CELLS = 32, 24
 
 
@@ -21,7 +24,7 @@ class Export:
 
     safetensors holds all that drawing needs. points and triangles hold each Gaussian with its number, and cage a coarse
     mesh over the picture: move them in another program, and gainer bind moves the picture along. splat is for viewers
-    of 3D Gaussian splats.
+    of 3D Gaussian splats. Photos lifted by gainer-lift are written as points or as a splat, in space.
     """
 
     load_config: Path
@@ -49,19 +52,38 @@ class Export:
             if given != usual and self.format != kind:
                 raise GainerError(f"--{option} {given}: only {kind} files have them; leave it out for {self.format}")
         with status("Loading the picture"):
-            from gainer_ns.image.loading import load_baked
+            from gainer_ns.cli.loading import load_run
+            from gainer_ns.lifting.scene import LiftedScene
 
-            picture = load_baked(self.load_config)
-        if self.format != "safetensors" and len(picture.layers) != 1:
+            picture = load_run(self.load_config)
+        lifted = isinstance(picture, LiftedScene)
+        if lifted and self.format not in LIFTED:
+            raise GainerError(
+                f"{self.load_config}: is a lifted photo, and {self.format} files are flat; choose --format "
+                f"{' or '.join(LIFTED)}"
+            )
+        if not lifted and self.format != "safetensors" and len(picture.layers) != 1:
             raise GainerError(
                 f"{self.load_config}: was edited into {len(picture.layers)} layers, and a {self.format} file holds "
                 "one; choose --format safetensors, or export the picture as it was fitted"
             )
         with status("Writing"):
-            note = getattr(self, f"_{self.format}")(picture)
+            note = self._lifted(picture) if lifted else getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
         count = sum(len(layer.gaussians) for layer in picture.layers)
         CONSOLE.print(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}", markup=False, soft_wrap=True)
+
+    def _lifted(self, scene: LiftedScene) -> str:
+        from gainer_ns.exporting.gaussians import write_points
+        from gainer_ns.exporting.lifted import comments_on, lifted_gaussians
+        from gainer_ns.exporting.splat import write_splat
+
+        gaussians, comments = lifted_gaussians(scene), comments_on(scene)
+        if self.format == "points":
+            write_points(self.output, gaussians, comments)
+            return f"{len(gaussians.means):,} of them seen"
+        growth = write_splat(self.output, gaussians, comments)
+        return f"{len(gaussians.means):,} of them seen, sized by {growth:.2f} for viewers"
 
     def _safetensors(self, picture: BakedPicture) -> str:
         from gainer_ns.rendering.storage import save_picture

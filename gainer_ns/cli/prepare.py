@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -89,7 +90,7 @@ class Prepare:
                 with status("Making the mask"):
                     prepare_mask(self.image, picture, config, folder=folder, device=device)
                 CONSOLE.print(f"Wrote {folder / 'mask.png'}", markup=False, soft_wrap=True)
-                source, where = self.image, f" --pipeline.datamanager.mask-path {folder / 'mask.png'}"
+                source, where = self.image, f" --pipeline.datamanager.mask-path {quote(str(folder / 'mask.png'))}"
             else:
                 with status("Preparing (minutes, where a network runs without a GPU)"):
                     prepared = prepare(self.image, picture, config, folder=folder, device=device, fresh=True)
@@ -101,7 +102,7 @@ class Prepare:
                 source, where = (self.image if self.output is None else folder), ""
         except GainerError as error:  # What training calls its options is named shorter here.
             raise GainerError(str(error).replace("--pipeline.datamanager.", "--")) from error
-        CONSOLE.print(f"Next: ns-train gainer-lift --data {source}{where}", markup=False, soft_wrap=True)
+        CONSOLE.print(f"Next: ns-train gainer-lift --data {quote(str(source))}{where}", markup=False, soft_wrap=True)
 
     def _config(self) -> PreparationConfig:
         from gainer_ns.lifting.depth import DepthConfig

@@ -11,7 +11,8 @@ from typing import Literal
 class Render:
     """Draw a fitted picture at any resolution.
 
-    Enlarging samples the continuous picture; shrinking averages it over the area of each pixel.
+    Enlarging samples the continuous picture; shrinking averages it over the area of each pixel. Photos lifted by
+    gainer-lift are seen from where they were taken; ns-render shows them from elsewhere.
     """
 
     load_config: Path
@@ -32,10 +33,10 @@ class Render:
         from gainer_ns.cli.progress import progress_bar
 
         with status("Loading the picture"):
+            from gainer_ns.cli.loading import load_run
             from gainer_ns.image.image_io import write_picture
-            from gainer_ns.image.loading import load_baked
 
-            picture = load_baked(self.load_config)
+            picture = load_run(self.load_config)
         with progress_bar("Drawing") as progress:
             rgb, alpha = picture.raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None

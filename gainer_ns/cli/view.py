@@ -35,9 +35,9 @@ class View:
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-            from gainer_ns.image.loading import load_baked
+            from gainer_ns.cli.loading import load_run
 
-            load_baked(self.load_config, "cpu")  # says in one line what is wrong with a run
+            load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
         if not is_local:
             CONSOLE.print(
                 f"Listening on {self.host}: anyone who can reach this machine over the network can use the viewer.",

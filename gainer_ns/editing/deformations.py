@@ -36,12 +36,14 @@ CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.
 """Coefficients of 1, x, x^2 and x^3 between the second and third of four samples in a row (Keys 1981, a = -1/2)."""
 
 
-def with_jacobian(map: Map, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
+def with_jacobian(
+    map: Callable[[Float[Tensor, "m d"]], Float[Tensor, "m d"]], points: Float[Tensor, "m d"]
+) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d d"]]:
     """Where a point-wise map takes points, and its Jacobian ``J[i, j] = d map_i / d x_j`` at each of them."""
-    moved, jacobians = [], []
+    moved, jacobians, dimensions = [], [], points.shape[1]
     for block in points.split(BLOCK):
-        # The points do not influence one another, so one tangent along x and one along y serve all of them.
-        tangents = torch.eye(2).to(block)[:, None].expand(2, *block.shape)
+        # The points do not influence one another, so one tangent along each axis serves all of them.
+        tangents = torch.eye(dimensions).to(block)[:, None].expand(dimensions, *block.shape)
         place, columns = torch.func.vmap(partial(_derivative, map, block))(tangents)
         moved.append(place[0])
         jacobians.append(columns.permute(1, 2, 0))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import (
     Backdrop,
     Crop,
@@ -22,13 +24,33 @@ from gainer_ns.editing.compositing import (
     over,
 )
 from gainer_ns.editing.inpainting import Inpainter, inpainter_for
-from gainer_ns.editing.script import Background
 from gainer_ns.errors import GainerError
+from gainer_ns.frames import ImagePlane
 from gainer_ns.image.sequence_io import open_sequence
 from gainer_ns.rendering.plane import BakedPicture
 
 COVERED = 0.999
 """From this opacity on a pixel needs no filling."""
+
+
+class Drawn(Protocol):
+    """What frames are drawn from: a picture, or a lifted photo as a camera sees it."""
+
+    @property
+    def plane(self) -> ImagePlane:
+        """Its pixels."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is drawn."""
+        ...
+
+    def raster(
+        self, scale: float = 1.0, crop: Crop | None = None
+    ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
+        """Colours, not multiplied by alpha, and alpha."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,9 +87,7 @@ class Behind:
         return cls(RasterBackdrop(clean_plate(rgb, alpha[..., 0], hole, inpainter)), filler)
 
     @classmethod
-    def colour_or_image(
-        cls, colour: tuple[float, float, float] | None, image: Path | None, picture: BakedPicture
-    ) -> Behind:
+    def colour_or_image(cls, colour: tuple[float, float, float] | None, image: Path | None, picture: Drawn) -> Behind:
         """A colour or an image behind a picture, or nothing.
 
         Args:
@@ -104,7 +124,7 @@ class Camera:
     crop: Crop | None = None
     _back: Raster | None = field(default=None, repr=False)
 
-    def draw(self, picture: BakedPicture) -> Raster:
+    def draw(self, picture: Drawn) -> Raster:
         """One frame: the picture as it is in it, over what lies behind.
 
         Raises:
@@ -126,7 +146,7 @@ class Camera:
 
 def write_film(
     path: Path,
-    pictures: Iterable[BakedPicture],
+    pictures: Iterable[Drawn],
     camera: Camera,
     *,
     frames: int,

@@ -42,11 +42,11 @@ class Operation(_Model):
     All coordinates are pixels of the source picture, and all angles degrees, counter-clockwise as seen.
     """
 
-    def map(self, points: Float[Tensor, "m 2"], *, amount: float, box: Box) -> Float[Tensor, "m 2"]:
+    def map(self, points: Float[Tensor, "m d"], *, amount: float, box: Box) -> Float[Tensor, "m d"]:
         """Where the operation takes points.
 
         Args:
-            points: Points in pixels.
+            points: Points in pixels; on the plane, or for lifted photos in space.
             amount: 0 is exactly nothing, 1 is all; what lies between or a little beyond is natural for the operation.
             box: Left, top, right and bottom of the selection.
 
@@ -59,11 +59,11 @@ class Operation(_Model):
         raise NotImplementedError
 
     def moved(
-        self, points: Float[Tensor, "m 2"], *, amount: float, box: Box
-    ) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
+        self, points: Float[Tensor, "m d"], *, amount: float, box: Box
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d d"]]:
         """Where the operation takes points, and the Jacobian of the map at each of them. See ``map``."""
         if amount == 0:
-            return points, torch.eye(2).to(points).repeat(len(points), 1, 1)
+            return points, torch.eye(points.shape[1]).to(points).repeat(len(points), 1, 1)
         return deformations.with_jacobian(lambda block: self.map(block, amount=amount, box=box), points)
 
 

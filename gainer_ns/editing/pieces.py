@@ -19,14 +19,17 @@ from gainer_ns.editing.borders import Border, averaging_to, limited, spacing
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.gaussian_set import product
 from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 from gainer_ns.rendering.layer import Layer
 
 SEAM = 1.5
 """How far, in pixels, pieces that were one have moved apart when the seam between them no longer needs hiding."""
 UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces reaches where neither has moved."""
+
+MOST_STRETCH = 4.0
+"""How many times more than the edit itself the border of a soft selection may be stretched or squeezed."""
 
 STILL = 1e-3
 """A movement, in pixels, that counts as none: rounding moves by less."""
@@ -40,12 +43,12 @@ class Placed:
     """Where points are, and how a small step at their origin shows there.
 
     Attributes:
-        points: [m, 2], pixels of the canvas.
-        jacobians: [m, 2, 2], by pixels of the piece's own picture.
+        points: [m, 2], pixels of the canvas; of a lifted photo [m, 3], in space.
+        jacobians: [m, 2, 2], by pixels of the piece's own picture; or [m, 3, 3], by the world's units.
     """
 
-    points: Float[Tensor, "m 2"]
-    jacobians: Float[Tensor, "m 2 2"]
+    points: Float[Tensor, "m d"]
+    jacobians: Float[Tensor, "m d d"]
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,11 @@ class Weights:
 
     Attributes:
         values: [m], from 0 to 1.
-        gradients: [m, 2], 1 / pixel.
+        gradients: [m, 2], 1 / pixel; or [m, 3], by the world's units.
     """
 
     values: Float[Tensor, " m"]
-    gradients: Float[Tensor, "m 2"]
+    gradients: Float[Tensor, "m d"]
 
     @classmethod
     def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
@@ -101,6 +104,22 @@ class Weights:
             step[:, axis] = 1
             gradients[:, axis] = torch.func.jvp(selection.weights, (points,), (step,))[1]
         return cls(selection.weights(points), gradients)
+
+
+def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
+    """Whether the soft border of a selection neither folds over nor is stretched or squeezed much.
+
+    Args:
+        start: Where points of the border are.
+        whole: Where they would go if they followed wholly.
+        followed: Where they go.
+    """
+    back = inverse(start.jacobians)
+    of_whole, of_border = product(whole.jacobians, back), product(followed.jacobians, back)
+    (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
+    folds = determinant(of_border) * determinant(of_whole) <= 0
+    tears = (largest > MOST_STRETCH * most.clamp(min=1)) | (smallest * MOST_STRETCH < least.clamp(max=1))
+    return not bool((folds | tears).any())
 
 
 @dataclass(eq=False)

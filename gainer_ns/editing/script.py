@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,118 +14,32 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
-    ValidationInfo,
     create_model,
-    field_validator,
     model_serializer,
     model_validator,
 )
 
+from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.operations import OPERATIONS, Operation
 from gainer_ns.editing.places import PlacedError, Places
 from gainer_ns.editing.selection import Box, Point, Selection
 from gainer_ns.editing.timing import Timed, frame_times
 from gainer_ns.editing.yaml_file import ExistingFile, read_yaml, to_yaml
+from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import MAX_PIXELS
 
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""
 
-Channel = Annotated[float, Field(strict=True, ge=0, le=255, allow_inf_nan=False)]
+Seam = Literal["auto", "blend", "cut"]
+"""What happens around a selection."""
+
+FrameCount = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+FrameRate = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Inpaint(_Model):
-    """What fills the holes that moved parts leave: exactly one of the first three.
-
-    Attributes:
-        method: One of OpenCV's own; in YAML just the word.
-        lama: A TorchScript file of LaMa.
-        diffusers: The id or the folder of an inpainting model for diffusers.
-        prompt: What that model should paint.
-    """
-
-    method: Literal["telea", "navier-stokes"] | None = None
-    lama: ExistingFile | None = None
-    diffusers: Annotated[str, Field(min_length=1)] | None = None
-    prompt: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_word(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            if data not in ("telea", "navier-stokes"):
-                raise ValueError(
-                    f"must be telea, navier-stokes, or a mapping with lama or diffusers, not {data[:40]!r}"
-                )
-            return {"method": data}
-        return data
-
-    @field_validator("diffusers")
-    @classmethod
-    def _folder(cls, name: str | None, info: ValidationInfo) -> str | None:
-        """A folder beside the script, if there is one of that name; else an id."""
-        if name is not None and isinstance(info.context, Mapping) and "folder" in info.context:
-            folder = Path(info.context["folder"]) / name
-            return str(folder) if os.path.isdir(folder) else name
-        return name
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Inpaint:
-        if sum(each is not None for each in (self.method, self.lama, self.diffusers)) != 1:
-            raise ValueError("needs exactly one of telea, navier-stokes, lama, diffusers")
-        if self.prompt and self.diffusers is None:
-            raise ValueError("only diffusers reads a prompt; leave prompt out")
-        return self
-
-    @property
-    def spec(self) -> str | dict[str, Any]:
-        """What :func:`gainer_ns.editing.inpainting.inpainter_for` understands."""
-        if self.method is not None:
-            return self.method
-        return {"lama": self.lama} if self.lama is not None else {"diffusers": self.diffusers, "prompt": self.prompt}
-
-    @model_serializer(mode="wrap")
-    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
-        return write(self) if self.method is None else self.method
-
-
-class Background(_Model):
-    """What shows through holes and beyond the picture: exactly one of these.
-
-    Attributes:
-        transparent: Nothing; in YAML just the word ``transparent``.
-        color: Red, green and blue, 0 to 255.
-        image: A picture, scaled to cover the main one.
-        inpaint: The picture itself, with holes painted over.
-    """
-
-    transparent: bool = False
-    color: tuple[Channel, Channel, Channel] | None = None
-    image: ExistingFile | None = None
-    inpaint: Inpaint | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_word(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            if data != "transparent":
-                raise ValueError(f"must be transparent, or a mapping with color, image or inpaint, not {data[:40]!r}")
-            return {"transparent": True}
-        return data
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Background:
-        if self.transparent + sum(each is not None for each in (self.color, self.image, self.inpaint)) != 1:
-            raise ValueError("needs exactly one of transparent, color, image, inpaint")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
-        return "transparent" if self.transparent else write(self)
 
 
 def _fitted(path: Path) -> Path:
@@ -152,8 +65,54 @@ class Layer(_Model):
     order: Order = "front"
 
 
-_FIELDS: dict[str, Any] = {word: (operation | None, None) for word, operation in OPERATIONS.items()}
-_Words = create_model("_Words", __base__=Timed, **_FIELDS)
+class TimedOperations(Timed):
+    """Operations, each a field by its word, in the order written. Subclasses say which words there are.
+
+    Attributes:
+        vocabulary: The operations by their words.
+    """
+
+    vocabulary: ClassVar[Mapping[str, type[Operation]]]
+
+    _written: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Any]) -> Any:
+        edit = read(data)
+        if isinstance(data, Mapping):
+            edit._written = tuple(word for word in data if word in cls.vocabulary)
+        if not edit.operations:
+            raise ValueError(f"does nothing; write one or more of {', '.join(cls.vocabulary)}")
+        return edit
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the operations, in the order in which they are applied: the order written."""
+        words = dict.fromkeys((*self._written, *self.vocabulary))
+        return tuple(word for word in words if getattr(self, word) is not None)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What it does, in the order in which that is applied: the order written."""
+        return tuple(getattr(self, word) for word in self.words)
+
+    @model_serializer(mode="wrap")
+    def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = write(self)
+        order = ("select", "layer", *self.words, "order", "seam", "keyframes", "easing")
+        return {word: values[word] for word in order if word in values}
+
+
+def with_words(name: str, vocabulary: Mapping[str, type[Operation]]) -> type[TimedOperations]:
+    """A model of edits that know these words."""
+    fields: dict[str, Any] = {word: (operation | None, None) for word, operation in vocabulary.items()}
+    made = create_model(name, __base__=TimedOperations, **fields)
+    made.vocabulary = vocabulary
+    return made
+
+
+_Words = with_words("_Words", OPERATIONS)
 
 
 class Edit(_Words):
@@ -170,36 +129,7 @@ class Edit(_Words):
     select: Selection = Selection(all=True)
     layer: str | None = None
     order: Order = "front"
-    seam: Literal["auto", "blend", "cut"] = "auto"
-
-    _written: tuple[str, ...] = PrivateAttr(())
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Edit]) -> Edit:
-        edit = read(data)
-        if isinstance(data, Mapping):
-            edit._written = tuple(word for word in data if word in OPERATIONS)
-        if not edit.operations:
-            raise ValueError(f"does nothing; write one or more of {', '.join(OPERATIONS)}")
-        return edit
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words of the operations, in the order in which they are applied: the order written."""
-        words = dict.fromkeys((*self._written, *OPERATIONS))
-        return tuple(word for word in words if getattr(self, word) is not None)
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """What it does, in the order in which that is applied: the order written."""
-        return tuple(getattr(self, word) for word in self.words)
-
-    @model_serializer(mode="wrap")
-    def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values = write(self)
-        order = ("select", "layer", *self.words, "order", "seam", "keyframes", "easing")
-        return {word: values[word] for word in order if word in values}
+    seam: Seam = "auto"
 
 
 def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -210,7 +140,47 @@ def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, 
     return canvas
 
 
-class Script(_Model):
+class PlacedScript(_Model):
+    """A script that remembers where in a file it stands."""
+
+    _places: Places = PrivateAttr(Places())
+
+    def where(self, *loc: int | str) -> str:
+        """A place in words, with the script's file and line if it was read from one."""
+        return self._places.where(loc)
+
+    def check_selection(self, number: int, selection: Selection, width: int, height: int) -> None:
+        """Checks the selection of an edit against the size of its picture.
+
+        Args:
+            number: Of the edit.
+            selection: Of the edit.
+            width: Of the picture, in pixels.
+            height: Of the picture, in pixels.
+
+        Raises:
+            GainerError: The selection does not fit the picture; see ``Selection.check``.
+        """
+        try:
+            selection.check(width, height)
+        except PlacedError as error:
+            raise self.mistake(number, error.below("select")) from None
+
+    def mistake(self, number: int, error: PlacedError) -> GainerError:
+        """A mistake in an edit as the one line that the user sees."""
+        error = error.below("edits", number)
+        return self._places.error(error.loc, error.problem)
+
+    def to_yaml(self, folder: Path | None = None) -> str:
+        """The script as YAML text that reads back, without what has its default value.
+
+        Args:
+            folder: Where the text will be stored: paths inside it are written relative to it.
+        """
+        return to_yaml(self, folder)
+
+
+class Script(PlacedScript):
     """An edit script.
 
     Attributes:
@@ -227,10 +197,8 @@ class Script(_Model):
     layers: dict[Annotated[str, Field(min_length=1)], Layer] = {}
     background: Background = Background(transparent=True)
     canvas: Annotated[Box, AfterValidator(_drawable)] | None = None
-    frames: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
-    fps: Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)] = 24.0
-
-    _places: Places = PrivateAttr(Places())
+    frames: FrameCount | None = None
+    fps: FrameRate = 24.0
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Script:
@@ -247,10 +215,6 @@ class Script(_Model):
         """Times of the frames, from 0 to 1; just 1 for a single picture."""
         return frame_times(self.frames)
 
-    def where(self, *loc: int | str) -> str:
-        """A place in words, with the script's file and line if it was read from one."""
-        return self._places.where(loc)
-
     def check_selections(self, layer: str | None, width: int, height: int) -> None:
         """Checks the selections of all edits of one picture against its size.
 
@@ -264,18 +228,7 @@ class Script(_Model):
         """
         for i, edit in enumerate(self.edits):
             if edit.layer == layer:
-                try:
-                    edit.select.check(width, height)
-                except PlacedError as error:
-                    raise self._places.error(("edits", i, "select", *error.loc), error.problem) from None
-
-    def to_yaml(self, folder: Path | None = None) -> str:
-        """The script as YAML text that ``read_script`` reads back, without what has its default value.
-
-        Args:
-            folder: Where the text will be stored: paths inside it are written relative to it.
-        """
-        return to_yaml(self, folder)
+                self.check_selection(i, edit.select, width, height)
 
 
 def read_script(path: Path, width: int, height: int) -> Script:

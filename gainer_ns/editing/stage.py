@@ -11,14 +11,10 @@ from torch import Tensor
 
 from gainer_ns.editing.borders import UNSEEN, limited, unframed
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import Piece, Step, Weights, parted
+from gainer_ns.editing.pieces import Piece, Step, Weights, border_holds, parted
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 from gainer_ns.rendering.plane import BakedPicture
-
-MOST_STRETCH = 4.0
-"""How many times more than the edit itself the border of a soft selection may be stretched or squeezed."""
 
 
 class Stage:
@@ -114,7 +110,7 @@ class Stage:
             return edit.seam == "blend"
         step = Step(number, edit.operations, _box(edit, piece), edit.select)
         before = [edit.amount(1.0) for edit in self.script.edits[:number]]
-        peak = max(_peaks(edit), key=abs)
+        peak = edit.peak
         weights = Weights.of(edit.select, piece.origins)
         border = (weights.values > 0) & (weights.values < 1)
         if not edit.select.is_soft:
@@ -125,12 +121,7 @@ class Stage:
         if not edit.select.is_soft:
             return bool(((whole.points - start.points).norm(dim=1) < UNSEEN).all())
         followed = step.moved(start, peak, Weights(weights.values[border], weights.gradients[border]))
-        back = inverse(start.jacobians)
-        of_whole, of_border = product(whole.jacobians, back), product(followed.jacobians, back)
-        (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
-        folds = determinant(of_border) * determinant(of_whole) <= 0
-        tears = (largest > MOST_STRETCH * most.clamp(min=1)) | (smallest * MOST_STRETCH < least.clamp(max=1))
-        return not bool((folds | tears).any())
+        return border_holds(start, whole, followed)
 
     def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
         """The parts into which an edit's operations take a piece, each with what the edit does to it."""
@@ -165,8 +156,3 @@ def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:
     box = edit.select.bounds(piece.plane.width, piece.plane.height)
     left, top, right, bottom = (piece.place[side % 2] + piece.scale * box[side] for side in range(4))
     return left, top, right, bottom
-
-
-def _peaks(edit: Edit) -> list[float]:
-    """Amounts of an edit at which it moves farthest."""
-    return [1.0] if edit.keyframes is None else list(edit.keyframes.values())

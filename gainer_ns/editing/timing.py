@@ -86,3 +86,8 @@ class Timed(BaseModel):
         start, end = times[after - 1], times[after]
         share = eased((t - start) / (end - start), self.easing)
         return keyframes[start] + share * (keyframes[end] - keyframes[start])
+
+    @property
+    def peak(self) -> float:
+        """The amount at which it does most."""
+        return 1.0 if self.keyframes is None else max(self.keyframes.values(), key=abs)

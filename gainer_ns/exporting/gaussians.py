@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -23,16 +24,20 @@ class PlainGaussians(NamedTuple):
     """Gaussians as other programs know them, in the order of the picture.
 
     Attributes:
-        means: [n, 2], in plane units.
-        covariances: [n, 2, 2].
+        means: [n, 2], in plane units; of a lifted photo [n, 3], in world units.
+        covariances: [n, 2, 2] or [n, 3, 3].
         colours: [n, 3], decoded at the means, in [0, 1].
         alphas: [n], as drawn at the means, in [0, 1].
+        normals: [n, 3], towards the camera that took a lifted photo; None of a picture, which faces z.
+        numbers: [n], by which Gaussians are known; None where all are there, in order.
     """
 
-    means: Float[Tensor, "n 2"]
-    covariances: Float[Tensor, "n 2 2"]
+    means: Float[Tensor, "n d"]
+    covariances: Float[Tensor, "n d d"]
     colours: Float[Tensor, "n 3"]
     alphas: Float[Tensor, " n"]
+    normals: Float[Tensor, "n 3"] | None = None
+    numbers: Int[Tensor, " n"] | None = None
 
 
 def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
@@ -74,13 +79,18 @@ def gaussians_of_triangles(
     return corners[:, 0], sides @ sides.transpose(1, 2)
 
 
-def write_points(path: Path, gaussians: PlainGaussians) -> None:
-    """Writes the means as a point cloud with numbers and colours (PLY).
+def write_points(path: Path, gaussians: PlainGaussians, comments: Sequence[str] = ()) -> None:
+    """Writes the means as a point cloud with numbers, colours and, where there are some, normals (PLY).
+
+    Args:
+        path: File to write.
+        gaussians: What to write.
+        comments: What the file says of itself.
 
     Raises:
         GainerError: If the file cannot be written.
     """
-    write_ply(path, _vertices(gaussians, gaussians.means[:, None]))
+    write_ply(path, _vertices(gaussians, gaussians.means[:, None]), comments=comments)
 
 
 def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
@@ -94,20 +104,26 @@ def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
     write_ply(path, _vertices(gaussians, corners), faces)
 
 
-def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c 2"]) -> dict[str, np.ndarray]:
+def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c d"]) -> dict[str, np.ndarray]:
     """The properties of ``c`` vertices for each Gaussian."""
-    count, corners, _ = places.shape
-    x, y = places.reshape(-1, 2).float().numpy().T
+    count, corners, dimensions = places.shape
+    x, y, z = torch.nn.functional.pad(places.reshape(-1, dimensions).float(), (0, 3 - dimensions)).numpy().T
+    normals = {}
+    if gaussians.normals is not None:
+        of_vertices = gaussians.normals.float().repeat_interleave(corners, dim=0).numpy().T
+        normals = dict(zip(("nx", "ny", "nz"), of_vertices, strict=True))
+    numbers = np.arange(count) if gaussians.numbers is None else gaussians.numbers.numpy()
     colours = torch.cat([gaussians.colours, gaussians.alphas[:, None]], dim=1)
     levels = (colours * 255).round().to(torch.uint8).repeat_interleave(corners, dim=0).numpy()
     red, green, blue, alpha = levels.T
     return {
         "x": x,
         "y": y,
-        "z": np.zeros_like(x),
+        "z": z,
+        **normals,
         "red": red,
         "green": green,
         "blue": blue,
         "alpha": alpha,
-        "gaussian_id": np.repeat(np.arange(count, dtype=np.int32), corners),
+        "gaussian_id": np.repeat(numbers.astype(np.int32), corners),
     }

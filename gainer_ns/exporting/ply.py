@@ -6,7 +6,7 @@ integers nor faces; trimesh writes no vertex properties of a point cloud.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,10 @@ PLY_TYPES = {"f4": "float", "f8": "double", "i4": "int", "u1": "uchar"}
 
 
 def write_ply(
-    path: Path, properties: Mapping[str, Shaped[np.ndarray, " v"]], faces: Int[np.ndarray, "f 3"] | None = None
+    path: Path,
+    properties: Mapping[str, Shaped[np.ndarray, " v"]],
+    faces: Int[np.ndarray, "f 3"] | None = None,
+    comments: Sequence[str] = (),
 ) -> None:
     """Writes a binary, little-endian PLY file (http://paulbourke.net/dataformats/ply).
 
@@ -27,6 +30,7 @@ def write_ply(
         path: File to write.
         properties: One value for each vertex, by name, in the order of the file; of a type in ``PLY_TYPES``.
         faces: Triangles, as indices of vertices.
+        comments: Lines of ASCII text for the header.
 
     Raises:
         GainerError: If the file cannot be written.
@@ -38,6 +42,7 @@ def write_ply(
         triangles["count"], triangles["vertex_indices"] = 3, faces
         tables.append(("face", triangles, ["list uchar int vertex_indices"]))
     header = ["ply", "format binary_little_endian 1.0", "comment Written by gainer_ns"]
+    header += [f"comment {comment}" for comment in comments]
     for name, table, kinds in tables:
         header += [f"element {name} {len(table)}", *(f"property {kind}" for kind in kinds)]
     with whole_file(path) as file:

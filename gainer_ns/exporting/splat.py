@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -25,10 +27,14 @@ MOST_ALPHA = 0.99
 CLOSED = 0.95
 """The opacity that the picture has in a viewer at nearly all places where it is opaque."""
 NEARLY_ALL = 0.995
+MOST_IN_SPACE = 0.95
+"""The same of a lifted photo, where no size closes what lies between discs that are turned away from each other."""
 THICKNESS = 0.02
 """Thickness of a splat, relative to its shorter axis."""
 GROWTHS = [0.5 * 1.05**step for step in range(40)]
 NEIGHBOURS = 16
+REACH = 6.0
+"""How far, in standard deviations, neighbours of lifted Gaussians are looked for."""
 PROBES = 50_000
 
 
@@ -37,15 +43,14 @@ def splat_growth(gaussians: PlainGaussians) -> float:
 
     Here a point's colour is a mean over Gaussians, normalised by their weights, so any size gives one. A viewer lays
     them over one another, ``1 - prod(1 - alpha_i w_i)``, and sees through what they leave. The factor is the smallest
-    of ``GROWTHS`` by which ``NEARLY_ALL`` of some points between opaque Gaussians become ``CLOSED``.
+    of ``GROWTHS`` by which ``NEARLY_ALL`` of some points between opaque Gaussians become ``CLOSED``, or of a lifted
+    photo ``MOST_IN_SPACE``.
     """
     means, alphas = gaussians.means.float(), gaussians.alphas.clamp(max=MOST_ALPHA)
     solid = (gaussians.alphas > MOST_ALPHA).nonzero()[:, 0]
     if len(solid) < NEIGHBOURS:
         return 1.0
-    precisions = inverse(gaussians.covariances.float())
-    spread = float((gaussians.covariances[:, 0, 0] + gaussians.covariances[:, 1, 1]).max().sqrt())
-    index = NeighbourIndex(means, 8 * spread)
+    precisions, index = _flat_precisions(gaussians.covariances), _index(gaussians)
     solid = solid[:: max(1, len(solid) // PROBES)]
     nearest = index.query(means[solid], 6)
     # Between a Gaussian and its fifth neighbour, where that is opaque too: in a lattice, the middle of a cell.
@@ -59,15 +64,16 @@ def splat_growth(gaussians: PlainGaussians) -> float:
     offsets = points[:, None] - means[chosen]
     exponents = 0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, precisions[chosen], offsets)
     opacities = alphas[chosen] * neighbours.valid
+    enough = NEARLY_ALL if means.shape[1] == 2 else MOST_IN_SPACE
     for growth in GROWTHS:
         seen = 1 - (1 - opacities * torch.exp(-exponents / growth**2)).prod(dim=1)
-        if float((seen >= CLOSED).float().mean()) >= NEARLY_ALL:
+        if float((seen >= CLOSED).float().mean()) >= enough:
             return growth
     return GROWTHS[-1]
 
 
 def splat_properties(gaussians: PlainGaussians, growth: float) -> dict[str, np.ndarray]:
-    """What a splat file says of each Gaussian: flat discs at z = 0, with colours of degree 0.
+    """What a splat file says of each Gaussian: flat discs with colours of degree 0; those of a picture lie at z = 0.
 
     Args:
         gaussians: What to write; the fainter ones than ``LEAST_ALPHA`` are left out.
@@ -79,18 +85,25 @@ def splat_properties(gaussians: PlainGaussians, growth: float) -> dict[str, np.n
     kept = gaussians.alphas >= LEAST_ALPHA
     if not bool(kept.any()):
         raise GainerError("the picture is transparent everywhere, and splats would show nothing; fit another one")
-    means, covariances, colours, alphas = (part[kept].double() for part in gaussians)
-    angles, deviations = principal_axes(covariances)
-    scales = torch.cat([deviations, THICKNESS * deviations[:, 1:]], dim=1) * growth
+    means, covariances, colours, alphas = (part[kept].double() for part in gaussians[:4] if part is not None)
+    if means.shape[1] == 2:
+        angles, deviations = principal_axes(covariances)
+        zero = torch.zeros_like(angles)
+        scales = torch.cat([deviations, THICKNESS * deviations[:, 1:]], dim=1) * growth
+        quaternions = [(angles / 2).cos(), zero, zero, (angles / 2).sin()]
+    else:
+        axes, scales = principal_frames(covariances)
+        scales = scales * scales.new_tensor([growth, growth, 1.0])  # only along the disc: it is to stay thin
+        x, y, z, w = torch.from_numpy(Rotation.from_matrix(axes.numpy()).as_quat()).unbind(dim=1)
+        quaternions = [w, x, y, z]
     opacities = torch.logit(alphas.clamp(LEAST_ALPHA, MOST_ALPHA))
-    zero = torch.zeros_like(angles)
     columns = {
-        **dict(zip("xyz", [*means.T, zero], strict=True)),
-        **{name: zero for name in ("nx", "ny", "nz")},
+        **dict(zip("xyz", torch.nn.functional.pad(means, (0, 3 - means.shape[1])).T, strict=True)),
+        **{name: torch.zeros_like(opacities) for name in ("nx", "ny", "nz")},
         **{f"f_dc_{i}": column for i, column in enumerate(((colours - 0.5) / SH_DEGREE_0).T)},
         "opacity": opacities,
         **{f"scale_{i}": column for i, column in enumerate(scales.log().T)},
-        **dict(zip((f"rot_{i}" for i in range(4)), [(angles / 2).cos(), zero, zero, (angles / 2).sin()], strict=True)),
+        **{f"rot_{i}": column for i, column in enumerate(quaternions)},
     }
     return {name: column.float().numpy() for name, column in columns.items()}
 
@@ -106,8 +119,42 @@ def principal_axes(
     return 0.5 * torch.atan2(2 * b, a - c), torch.maximum(variances, smallest).sqrt()
 
 
-def write_splat(path: Path, gaussians: PlainGaussians) -> float:
+def principal_frames(
+    covariances: Float[Tensor, "n 3 3"],
+) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 3"]]:
+    """Right-handed principal axes of covariances in space, as columns, and standard deviations, the longest first."""
+    variances, axes = torch.linalg.eigh(covariances)
+    variances, axes = variances.flip(1), axes.flip(2)
+    axes = axes * torch.linalg.det(axes)[:, None, None].sign()
+    smallest = math.ulp(1.0) * variances[:, :1]
+    return axes, torch.maximum(variances, smallest).sqrt()
+
+
+def _flat_precisions(covariances: Float[Tensor, "n d d"]) -> Float[Tensor, "n d d"]:
+    """Inverse covariances along discs; across those of a lifted photo nothing counts, since viewers look at them."""
+    if covariances.shape[1] == 2:
+        return inverse(covariances.float())
+    axes, deviations = principal_frames(covariances.double())
+    along = axes[:, :, :2] / deviations[:, None, :2]
+    return (along @ along.mT).float()
+
+
+def _index(gaussians: PlainGaussians) -> NeighbourIndex:
+    """Finds the Gaussians near to points, in space by lengths of their own axes."""
+    means, covariances = gaussians.means.float(), gaussians.covariances
+    if means.shape[1] == 2:
+        return NeighbourIndex(means, 8 * float((covariances[:, 0, 0] + covariances[:, 1, 1]).max().sqrt()))
+    axes, deviations = principal_frames(covariances.double())
+    return NeighbourIndex(means, REACH, (axes / deviations[:, None, :]).mT.float())
+
+
+def write_splat(path: Path, gaussians: PlainGaussians, comments: Sequence[str] = ()) -> float:
     """Writes the Gaussians as splats (PLY).
+
+    Args:
+        path: File to write.
+        gaussians: What to write.
+        comments: What the file says of itself.
 
     Returns:
         By what factor their sizes were multiplied.
@@ -116,5 +163,5 @@ def write_splat(path: Path, gaussians: PlainGaussians) -> float:
         GainerError: If there is nothing to write, or the file cannot be written.
     """
     growth = splat_growth(gaussians)
-    write_ply(path, splat_properties(gaussians, growth))
+    write_ply(path, splat_properties(gaussians, growth), comments=comments)
     return growth

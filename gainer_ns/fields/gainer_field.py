@@ -31,12 +31,14 @@ class SurfaceReading(NamedTuple):
         features: [m, f], averaged.
         normals: [m, 3], across the surface that the discs lie on, as long as one over a disc's thickness.
         offsets: [m], of the points from that surface, in thicknesses.
+        limits: [m], most opacity that there is, not clamped; infinite where the Gaussians have no opacities.
         seen: [m], whether there is a disc near at all.
     """
 
     features: Float[Tensor, "m f"]
     normals: Float[Tensor, "m 3"]
     offsets: Float[Tensor, " m"]
+    limits: Float[Tensor, " m"]
     seen: Bool[Tensor, " m"]
 
 
@@ -48,7 +50,8 @@ class GainerField(Field):
     moving-least-squares surface: Kolluri, Provably Good Moving Least Squares, 2008). Beyond it density is exactly 0.
 
     Args:
-        gaussians: Flat discs in space, with their inverse Jacobians.
+        gaussians: Flat discs in space, with their inverse Jacobians. Their opacities, where they have some, end a
+            surface that an edit cut.
         decoder: From features to red, green, blue and opacity.
         num_neighbours: How many Gaussians a point reads.
     """
@@ -62,7 +65,8 @@ class GainerField(Field):
         normals = gaussians.inverse_jacobians[:, 2].expand(len(gaussians), 3)
         # Single precision would lose the offsets of surfaces far from the origin.
         heights = (normals.double() * gaussians.means.double()).sum(dim=1, keepdim=True).to(normals)
-        self._columns = torch.cat([gaussians.features, normals, heights], dim=1)
+        limits = [] if gaussians.opacities is None else [gaussians.opacities[:, None]]
+        self._columns = torch.cat([gaussians.features, normals, heights, *limits], dim=1)
 
     @torch.no_grad()
     def read(self, points: Float[Tensor, "m 3"]) -> SurfaceReading:
@@ -71,8 +75,11 @@ class GainerField(Field):
         read, nearest = read_once(
             self._index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
         )
-        features, normals, heights = read.split([gaussians.features.shape[1], 3, 1], dim=1)
-        return SurfaceReading(features, normals, (normals * points).sum(dim=1) - heights[:, 0], nearest >= 0)
+        width = gaussians.features.shape[1]
+        features, normals, heights = read[:, : width + 4].split([width, 3, 1], dim=1)
+        limits = torch.full_like(heights, torch.inf) if gaussians.opacities is None else read[:, width + 4 :]
+        offsets = (normals * points).sum(dim=1) - heights[:, 0]
+        return SurfaceReading(features, normals, offsets, limits[:, 0], nearest >= 0)
 
     def get_density(self, ray_samples: RaySamples) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch c"]]:
         """Densities (per world unit) of ray samples, and the colours decoded with them."""
@@ -80,6 +87,7 @@ class GainerField(Field):
         reading = self.read(positions.reshape(-1, 3))
         decoded = self.decoder.decode(reading.features)
         rgb, opacity = decoded.split([CHANNELS - 1, 1], dim=-1)
+        opacity = torch.minimum(opacity, reading.limits[:, None])
         inside = reading.seen & (reading.offsets.abs() <= SHELL / 2)
         through = -torch.log1p(-(1 - CLEAR) * opacity.clamp(0, 1))
         density = through * (reading.normals.norm(dim=1) / SHELL * inside)[:, None]

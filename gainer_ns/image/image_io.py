@@ -118,7 +118,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     _check_file(path)
     try:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
-        with _strict_pillow(), path.open("rb") as file, Image.open(file) as image:
+        with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
             rgb, alpha = _decode(image, path)
     except GainerError:
         raise
@@ -174,7 +174,7 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _strict_pillow() -> Iterator[None]:
+def strict_pillow() -> Iterator[None]:
     """Pillow with room for large pictures and no mercy for cut ones; its global switches are put back afterwards."""
     with _PILLOW_SWITCHES, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # On large pictures and on broken metadata: neither harms the samples.

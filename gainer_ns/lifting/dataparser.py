@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
@@ -18,12 +19,15 @@ from torch import Tensor
 
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
+from gainer_ns.image.image_io import Picture
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.focal_length import check_focal_length
 from gainer_ns.lifting.preparation import PreparationConfig, prepare
-from gainer_ns.lifting.prepared import resolve_source
+from gainer_ns.lifting.prepared import Prepared, folder_for, resolve_source
 from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
 
+FARTHEST = 100.0
+"""Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""
 SIDE_VIEW_DEGREES = 12.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
 
@@ -60,7 +64,7 @@ class LiftDataParserConfig(PictureDataParserConfig):
         """
         path, folder = resolve_source(self.data)
         wanted = pickle.dumps((path, folder, self.factor, self.sources))
-        return _lifted(wanted, _changes(path, self.sources))
+        return _lifted(wanted, _changes(path, folder or folder_for(path), self.sources))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +148,9 @@ def _bounds(lifted: Lifted) -> Float[Tensor, "2 3"]:
     return torch.tensor([[-side, -side, CAMERA_DISTANCE - deepest], [side, side, CAMERA_DISTANCE]])
 
 
-def _changes(path: Path, sources: LiftSources) -> tuple[int, ...]:
+def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
     """What differs once a file that is read has changed."""
-    named = (path, sources.preparation.depth_path, sources.preparation.mask_path)
+    named = (path, sources.preparation.depth_path, sources.preparation.mask_path, *sorted(folder.glob("*")))
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
 
@@ -157,15 +161,31 @@ def _lifted(wanted: bytes, _changes: tuple[int, ...]) -> Lifted:
     picture = read_once(path, factor)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
-    centre = sources.principal_point
-    camera = PinholeCamera.centred(picture.width, picture.height, prepared.focal_length)
-    if sources.focal_length_y is not None:
-        check_focal_length(sources.focal_length_y, "focal length along y")
-        camera = replace(camera, focal_length=(prepared.focal_length, sources.focal_length_y / factor))
-    if centre is not None:
-        camera = replace(camera, centre=(centre[0] / factor, centre[1] / factor))
+    camera = _camera(path, picture, prepared.focal_length, sources)
+    unit = _middle(prepared)
+    prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(FARTHEST * unit)))
     colours = torch.from_numpy(picture.colours())
     sheets = sheets_of(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
-    front = sheets[0].depth
-    unit = float(front[front > 0].median())
     return Lifted(path, LiftFacts(camera, unit, prepared.units == "metres", picture.bit_depth), sheets)
+
+
+def _camera(path: Path, picture: Picture, focal_length: float, sources: LiftSources) -> PinholeCamera:
+    """The camera of a photo that may have been reduced; what the user says of it is in pixels of the file."""
+    camera = PinholeCamera.centred(picture.width, picture.height, focal_length)
+    if sources.focal_length_y is None and sources.principal_point is None:
+        return camera
+    stored = read_once(path, 1)
+    across, down = picture.width / stored.width, picture.height / stored.height
+    if sources.focal_length_y is not None:
+        check_focal_length(sources.focal_length_y, "focal length along y")
+        camera = replace(camera, focal_length=(focal_length, sources.focal_length_y * down))
+    if sources.principal_point is not None:
+        x, y = sources.principal_point
+        camera = replace(camera, centre=(x * across, y * down))
+    return camera
+
+
+def _middle(prepared: Prepared) -> float:
+    """How far away the middle of what is lifted is: the harmonic mean, on which a sky has little influence."""
+    lifted = prepared.depth > 0 if prepared.mask is None else (prepared.depth > 0) & (prepared.mask > 0)
+    return float(1 / (1 / prepared.depth[lifted].astype(np.float64)).mean())

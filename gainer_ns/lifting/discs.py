@@ -28,8 +28,8 @@ class Discs:
         means: [n, 3], in the units of the depth, in the axes of the camera that took the photo.
         jacobians: [n, 3, 3]: how space moves with a step of one pixel along x, along y, and of one disc's thickness
             towards the camera.
-        pixel: [n], row-major indices of the photo's pixels that they belong to: those of a rim belong to the pixel whose
-            surface they continue.
+        pixel: [n], row-major indices of the photo's pixels that they belong to: those of a rim belong to the pixel
+            whose surface they continue.
         colours: [n, 3], what they should decode to.
         opacity: [n], likewise: 1 or more where the surface is solid, 0 or less where there is none.
     """

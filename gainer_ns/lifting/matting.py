@@ -55,6 +55,9 @@ def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
     rim_colours, rim_coverage = flat[rim.source].clone(), torch.zeros(len(rim.pixel), dtype=colours.dtype)
     result, coverage = flat.clone(), torch.ones(len(flat), dtype=colours.dtype)
     mixed = found & (rim.distance <= WIDTH) & surface.known.flatten()[rim.pixel]
+    divided = torch.zeros(len(flat), dtype=torch.bool)
+    divided[rim.pixel[mixed & rim.hidden]] = True
+    mixed &= rim.hidden | ~divided[rim.pixel]  # three surfaces in one pixel are more than colours can tell
     pixel, hidden = rim.pixel[mixed], rim.hidden[mixed]
     shown, own, other = flat[pixel], own_flat[pixel], rim_pure[mixed]
     front, back = torch.where(hidden[:, None], own, other), torch.where(hidden[:, None], other, own)

@@ -178,7 +178,7 @@ class LiftModel(Model):
     def _depth_errors(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Float[Tensor, " m"]:
         """Relative errors of rendered distances where the photo's are known."""
         distance = batch["distance"].to(outputs["depth"])
-        known = (distance > 0) & (batch["opacity"].to(distance) > 0.5)
+        known = (distance > 0) & (batch["opacity"].to(distance) >= 0.5)
         return (outputs["depth"][known] / distance[known] - 1).abs()
 
     def scene(self) -> LiftedScene:
@@ -219,4 +219,5 @@ class LiftModel(Model):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
             for _ in range(count):
                 self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, dtype=torch.int32))
+            self.to(self.device)
         return super().load_state_dict(state_dict, strict, assign)

@@ -17,7 +17,8 @@ from gainer_ns.lifting.prepared import Prepared
 Background = Literal["none", "inpaint"]
 
 HOLE_MARGIN = 4
-"""How far around the object, in pixels, the background is made up: its shadow and its blurred edge are not seen."""
+"""How far around the object, in pixels, neither colour nor depth are continued behind it: its shadow and its blurred
+edge are there."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def sheets_of(
     if not bool(outside.any()):
         return (front,)
     fill = inpainter_for(inpaint, device=device)
-    behind = Sheet(fill(colours, hole), _filled(depth, hole, outside), None, ~hole & (depth > 0))
+    # Around the object the photo still shows the background, but is no guide to what goes on behind it.
+    shown = torch.where(inside[..., None], fill(colours, hole), colours)
+    behind = Sheet(shown, _filled(depth, hole, outside), None, ~inside & (depth > 0))
     return front, behind
 
 

@@ -210,6 +210,8 @@ def shifted(values: Tensor, row: int, column: int) -> Tensor:
     """The values at an offset from each pixel: 0, or False, beyond the frame."""
     height, width = values.shape[:2]
     result = torch.zeros_like(values)
+    if abs(row) >= height or abs(column) >= width:
+        return result
     to = slice(max(0, -row), height - max(0, row)), slice(max(0, -column), width - max(0, column))
     of = slice(max(0, row), height - max(0, -row)), slice(max(0, column), width - max(0, -column))
     result[to] = values[of]

@@ -68,6 +68,12 @@ def test_a_mask_alone_names_the_next_command(gainer: Gainer, scene: Path, capsys
     assert f"--data {scene} --pipeline.datamanager.mask-path {folder / 'mask.png'}" in said
 
 
+def test_the_next_command_can_be_pasted(gainer: Gainer, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = scene.rename(scene.with_name("my ball.png"))
+    gainer("prepare", named, "--depth-path", named.with_name("millimetres.png"))
+    assert f"--data '{named}'" in capsys.readouterr().out
+
+
 def test_without_a_model_it_says_how(refusal: Refusal, scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(scene.parent / "cache"))
     said = refusal("prepare", scene, "--depth.model", "nobody/nothing")

@@ -193,6 +193,8 @@ def test_it_says_what_it_would_download(
     archive = importlib.import_module(name).ARCHIVE
     said = capsys.readouterr().out
     assert archive.urls[0] in said and archive.terms in said and archive.checksum in said
+    (tmp_path / "by_hand.zip").touch()
+    script(name, "--output", tmp_path / "out", "--dry-run", "--archive", tmp_path / "by_hand.zip")
     assert not (tmp_path / "out").exists()
 
 

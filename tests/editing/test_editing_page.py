@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_ns.editing.operations import OPERATIONS, Handle
-from gainer_ns.editing.script import Background, Edit, Inpaint, Layer, Order, Script, read_script
+from gainer_ns.editing.backgrounds import Background, Inpaint
+from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
+from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript, read_lifted_script
+from gainer_ns.editing.operations import OPERATIONS, Handle, Operation
+from gainer_ns.editing.script import Edit, Layer, Order, Script, read_script
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.editing.timing import Easing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "editing.md").read_text("utf8")
-SCRIPTS = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+FLAT, LIFTED = PAGE.split("## Output")[0].split("## Lifted photos")
+BLOCK = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
+SCRIPTS = BLOCK.findall(FLAT)
+WORDS = [(FLAT, word, model) for word, model in OPERATIONS.items()]
+WORDS += [(LIFTED, word, model) for word, model in LIFTED_OPERATIONS.items()]
 
 
-@pytest.mark.parametrize("word", OPERATIONS)
-def test_each_operation_has_its_row(word: str) -> None:
+@pytest.mark.parametrize(("page", "word", "model"), WORDS, ids=[model.__module__ + word for _, word, model in WORDS])
+def test_each_operation_has_its_row(page: str, word: str, model: type[Operation]) -> None:
     """The table says what the models say of themselves and of each field."""
-    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{word}` |")]
-    model = OPERATIONS[word]
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{word}` |")]
     assert (model.__doc__ or "").splitlines()[0] in row
     for name, field in model.model_fields.items():
         said = " ".join((field.description or "").split()).rstrip(".")
@@ -52,3 +58,12 @@ def test_each_script_is_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "script.yaml").write_text(text, "utf8")
     assert read_script(tmp_path / "script.yaml", 768, 512).edits
     assert len(SCRIPTS) >= 3
+
+
+def test_the_words_of_lifted_photos_are_there(tmp_path: Path) -> None:
+    words = {*LiftedEdit.model_fields, *LiftedScript.model_fields} - {"edits", "background"}
+    for word in (*words, *(f"layer: {name}" for name in LAYERS)):
+        assert re.search(rf"`[^`]*\b{word}\b[^`]*`", LIFTED) or f"{word}:" in LIFTED, word
+    (text,) = BLOCK.findall(LIFTED)
+    (tmp_path / "script.yaml").write_text(text, "utf8")
+    assert read_lifted_script(tmp_path / "script.yaml", 741, 500, 1).edits

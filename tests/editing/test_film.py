@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import Crop, Raster, UniformBackdrop
 from gainer_ns.editing.film import Behind, Camera, write_film
-from gainer_ns.editing.script import Background
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture

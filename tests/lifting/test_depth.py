@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import socket
 import subprocess
@@ -437,7 +438,7 @@ class TestDamaged:
 
     def test_weights_of_another_model(self, copy: Path, depth_anything: Path) -> None:
         shutil.copy(depth_anything / "model.safetensors", copy)
-        assert "lacks many of its weights" in complaint(copy)
+        assert re.search(r"lacks \d+ of its weights", complaint(copy))
 
     def test_a_model_of_another_kind(self, tmp_path: Path) -> None:
         settings = transformers.BertConfig(

@@ -105,6 +105,7 @@ class TestFloats:
     def test_of_another_size_are_refused(self, path: Path) -> None:
         message = complaint(path, width=8)
         assert "7x5" in message and "8x5" in message and "resize" in message
+        assert "turn it upright" in complaint(path, width=HEIGHT, height=WIDTH)
 
     @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
     def test_cut_short_are_refused(self, path: Path) -> None:

@@ -104,6 +104,14 @@ def test_the_best_that_is_known_counts(tmp_path: Path, caplog: pytest.LogCapture
     plain = photo_with(tmp_path / "plain.png", {}, (400, 600))
     assert find_focal_length(plain, 400, 600).pixels == pytest.approx(720)
     assert "--focal-length" in caplog.text and "720" in caplog.text and "plain.png" in caplog.text
+    assert find_focal_length(plain, 400, 600).pixels == pytest.approx(720)
+    assert len(caplog.records) == 1, "said once"
+
+
+def test_photos_that_pillow_thinks_too_large_have_notes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = photo_with(tmp_path / "photo.jpg", {FILM: 50})
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1] // 4)
+    assert focal_length_from_exif(path, *SIZE) is not None
 
 
 @pytest.mark.parametrize("given", [0, -5, math.nan, math.inf, -math.inf])

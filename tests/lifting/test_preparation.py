@@ -130,6 +130,35 @@ def test_another_network_by_name_estimates_anew(picture_path: Path, estimates: l
     assert made.depth_by == "third/model (pretended)"
 
 
+def test_what_is_kept_stays_what_was_asked_for(picture_path: Path, masks: list[Any], estimates: list[Any]) -> None:
+    click, other = ((30.0, 30.0),), DepthConfig(model="other/model")
+    run(picture_path, depth=other)
+    run(picture_path, click=click)
+    run(picture_path, click=click, depth=other)
+    assert [len(masks), len(estimates)] == [1, 1], "a new mask leaves the depth that network's"
+    run(picture_path, depth=DepthConfig(model="third/model"))
+    run(picture_path, click=click)
+    assert [len(masks), len(estimates)] == [1, 2], "new depth leaves the mask that of those clicks"
+
+
+def test_named_files_are_not_taken_for_what_was_asked_for_beside_them(
+    picture_path: Path, depth_file: Path, mask_file: Path, masks: list[Any], estimates: list[Any]
+) -> None:
+    click, other = ((30.0, 30.0),), DepthConfig(model="other/model")
+    run(picture_path, depth_path=depth_file, depth=other, click=click)
+    assert run(picture_path, depth=other, click=click).depth_by == "other/model (pretended)"
+    run(picture_path, mask_path=mask_file, click=click, fresh=True)
+    assert run(picture_path, click=click).mask_by == "GrabCut"
+    assert len(masks) == 2
+
+
+def test_photos_that_pillow_thinks_too_large(
+    picture_path: Path, estimates: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT // 4)
+    assert run(picture_path, factor=2).depth.shape == (HEIGHT // 2, WIDTH // 2)
+
+
 def test_a_mask_of_clicks_is_kept_until_others_are_made(
     picture_path: Path, depth_file: Path, masks: list[Any], estimates: list[Any]
 ) -> None:

@@ -13,6 +13,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.lifting.prepared import Prepared, folder_for, load, resolve_source, save
 from gainer_ns.lifting.prepared_folder import CAMERA, DEPTH, MASK, PREVIEW
+from gainer_ns.lifting.preview import preview
 from gainer_ns.lifting.reduction import reduced_depth, reduction_factor
 
 WIDTH, HEIGHT = 96, 64
@@ -96,6 +97,12 @@ def test_the_preview_shows_mask_and_depth(prepared: Prepared, folder: Path, phot
     depth = shown[:, WIDTH + 8 :].mean(axis=2)
     assert depth[30, 40] > depth[60, 5] + 50, "near is brighter than far"
     np.testing.assert_allclose(shown[2, WIDTH + 8 + 88], 64, atol=6)  # unknown is grey
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_preview_bears_any_depth() -> None:
+    depth = np.array([[1e-40, 1e38], [1.0, 0.0]], np.float32)
+    assert np.isfinite(preview(np.zeros((2, 2, 3), np.float32), None, depth)).all()
 
 
 def test_a_folder_that_broke_off_halfway_is_none(

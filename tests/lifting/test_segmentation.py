@@ -283,7 +283,7 @@ def test_folders_without_a_sam_model_are_refused(folder, tmp_path):
     with pytest.raises(GainerError, match=r"lacks \d+ of its weights"):
         SegmentationConfig(model=str(tmp_path)).segmenter()
     (tmp_path / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(GainerError, match="cannot be loaded as a SAM model") as caught:
+    with pytest.raises(GainerError, match="cannot be loaded as a segmentation model") as caught:
         SegmentationConfig(model=str(tmp_path)).segmenter()
     assert "\n" not in str(caught.value)
 

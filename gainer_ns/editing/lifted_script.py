@@ -1,0 +1,124 @@
+"""What an edit script for a lifted photo may say: as for flat pictures, with edits in space and a moving camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from gainer_ns.editing.backgrounds import Background, PlainBackground
+from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
+from gainer_ns.editing.places import PlacedError
+from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, Seam, with_words
+from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.yaml_file import ExistingFile, read_yaml
+
+LayerName = Literal["object", "background"]
+"""What a photo was lifted into: what its mask shows, and what is behind that."""
+LAYERS: tuple[LayerName, ...] = ("object", "background")
+
+_Words = with_words("_Words", LIFTED_OPERATIONS)
+
+
+def _without_flat_words(data: Any, flat: type, lifted: type) -> Any:
+    """Refuses words that only scripts for flat pictures know."""
+    if isinstance(data, Mapping):
+        allowed = list(lifted.model_fields)  # pyright: ignore[reportAttributeAccessIssue]
+        for word in data:
+            if word in flat.model_fields and word not in allowed:  # pyright: ignore[reportAttributeAccessIssue]
+                raise PlacedError((word,), f"is for flat pictures; on a lifted photo write {', '.join(allowed)}")
+    return data
+
+
+class LiftedEdit(_Words):
+    """One edit of a lifted photo.
+
+    Attributes:
+        select: What moves, by the pixels of the photo; with what the object hides of it, where that was lifted too.
+        layer: Moves the object or the background alone, and of the background also what the object hides; what the
+            photo shows there if None.
+        seam: What happens around the selection, as in flat pictures.
+    """
+
+    select: Selection = Selection(all=True)
+    layer: LayerName | None = None
+    seam: Seam = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_space(cls, data: Any) -> Any:
+        return _without_flat_words(data, Edit, cls)
+
+
+class LiftedScript(PlacedScript):
+    """An edit script for a lifted photo.
+
+    Attributes:
+        edits: What is done, in this order.
+        background: What shows where nothing was lifted.
+        camera: A camera path of nerfstudio that films it; the photo's own camera if None.
+        frames: How many pictures a film has; None for as many as the camera path has, or else one, of the end.
+        fps: Frames a second; None for those of the camera path, or else 24.
+    """
+
+    edits: tuple[LiftedEdit, ...] = ()
+    background: PlainBackground = PlainBackground(transparent=True)
+    camera: ExistingFile | None = None
+    frames: FrameCount | None = None
+    fps: FrameRate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_space(cls, data: Any) -> Any:
+        return _without_flat_words(data, Script, cls)
+
+    @field_validator("background", mode="before")
+    @classmethod
+    def _no_painting(cls, data: Any) -> Any:
+        return _without_flat_words(data, Background, PlainBackground)
+
+    @model_validator(mode="after")
+    def _does_something(self) -> LiftedScript:
+        if not self.edits and self.camera is None:
+            raise ValueError("has neither edits nor a camera; write at least one")
+        return self
+
+    def check(self, width: int, height: int, layers: int) -> None:
+        """Checks the edits against the photo.
+
+        Args:
+            width: Width of the photo in pixels.
+            height: Its height.
+            layers: Into how many layers it was lifted.
+
+        Raises:
+            GainerError: A selection does not fit the photo, or there is no layer of that name.
+        """
+        for number, edit in enumerate(self.edits):
+            if edit.layer is not None and LAYERS.index(edit.layer) >= layers:
+                problem = (
+                    "the photo was lifted without its background; leave layer out, or lift it with a mask and "
+                    "--pipeline.datamanager.background inpaint"
+                )
+                raise self.mistake(number, PlacedError(("layer",), problem))
+            self.check_selection(number, edit.select, width, height)
+
+
+def read_lifted_script(path: Path, width: int, height: int, layers: int) -> LiftedScript:
+    """Reads and checks an edit script for a lifted photo.
+
+    Args:
+        path: The YAML file. Paths in it start at its folder.
+        width: Width of the photo in pixels.
+        height: Its height.
+        layers: Into how many layers it was lifted.
+
+    Raises:
+        GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
+    """
+    script, places = read_yaml(path, LiftedScript)
+    script._places = places
+    script.check(width, height, layers)
+    return script

@@ -1,0 +1,272 @@
+"""A lifted photo taken apart by an edit script, and put together again at any time of the film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gainer_ns.editing.borders import limited
+from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
+from gainer_ns.editing.pieces import STILL, Amounts, Placed, Step, Weights, border_holds
+from gainer_ns.editing.places import PlacedError
+from gainer_ns.editing.selection import Selection
+from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
+from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.small_matrices import inverse, product
+from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.surface import RIM
+
+UNDERLAP = 1.0
+"""How much farther than its edge, in pixels, what is left of a surface reaches under what was taken."""
+SOLID = 0.5
+"""From this opacity on a Gaussian shows the pixel that it belongs to."""
+
+
+@dataclass(frozen=True)
+class SpaceStep:
+    """What one edit does to one piece, in the space of pixels at the depth of what it selected.
+
+    Attributes:
+        step: In that space.
+        space: The space.
+        weights: How much each Gaussian follows; None for a piece that follows as a whole.
+    """
+
+    step: Step
+    space: PixelSpace
+    weights: Weights | None = None
+
+    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
+        """Points of the world after so much of the edit; see ``Step.moved``."""
+        out = self.space.jacobian().to(placed.jacobians)
+        inside = Placed(self.space.from_world(placed.points), product(inverse(out), placed.jacobians))
+        moved = self.step.moved(inside, amount, weights)
+        return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
+
+
+@dataclass(eq=False)
+class LiftedPiece:
+    """Discs that move together.
+
+    Attributes:
+        number: Of the scene's layer that they are from.
+        layer: They, as they were fitted.
+        shown: [n], which of them show what the photo shows at their pixel.
+        steps: What moves them, in this order.
+        inside: What cut them out of their layer.
+        outside: What was cut out of them.
+    """
+
+    number: int
+    layer: LiftedLayer
+    shown: Bool[Tensor, " n"]
+    steps: tuple[SpaceStep, ...] = ()
+    inside: tuple[Selection, ...] = ()
+    outside: tuple[Selection, ...] = ()
+    _posed: tuple[list[float], LiftedLayer] | None = field(default=None, repr=False)
+
+    def placed(self, amounts: Amounts) -> Placed:
+        """Where the discs are after so much of each edit, in the world."""
+        means = self.layer.gaussians.means.double()
+        placed = Placed(means, torch.eye(3).to(means).expand(len(means), 3, 3))
+        for step in self.steps:
+            if amounts[step.step.edit] != 0:
+                placed = step.moved(placed, amounts[step.step.edit], step.weights)
+        return placed
+
+    def is_still(self, amounts: Amounts) -> bool:
+        """Whether the discs lie where they were fitted."""
+        return self.posed(amounts) is self.layer
+
+    def posed(self, amounts: Amounts) -> LiftedLayer:
+        """The piece after so much of each edit."""
+        relevant = [amounts[step.step.edit] for step in self.steps]
+        if self._posed is None or self._posed[0] != relevant:
+            self._posed = relevant, self._pose(amounts) if any(relevant) else self.layer
+        return self._posed[1]
+
+    def _pose(self, amounts: Amounts) -> LiftedLayer:
+        gaussians, placed = self.layer.gaussians, self.placed(amounts)
+        away = (placed.points - gaussians.means.double()).abs()
+        turned = (placed.jacobians - torch.eye(3).to(placed.jacobians)).abs()
+        pixel = min(step.space.pixel_size for step in self.steps)
+        if bool((away < STILL * pixel).all()) and bool((turned < STILL).all()):
+            return self.layer
+        return self.layer.moved(gaussians.transformed(placed.points.float(), placed.jacobians.float()))
+
+    def part(self, chosen: Bool[Tensor, " n"], limit: Float[Tensor, " n"]) -> LiftedPiece:
+        """Some of its discs, their opacity limited."""
+        gaussians = limited(self.layer.gaussians, limit)[chosen]
+        layer = replace(self.layer, gaussians=gaussians, pixels=self.layer.pixels[chosen])
+        steps = tuple(
+            step
+            if step.weights is None
+            else replace(step, weights=Weights(step.weights.values[chosen], step.weights.gradients[chosen]))
+            for step in self.steps
+        )
+        return replace(self, layer=layer, shown=self.shown[chosen], steps=steps, _posed=None)
+
+
+class LiftedStage:
+    """Pieces of a lifted photo, and what a script does to them.
+
+    Args:
+        script: What is done.
+        scene: The photo.
+
+    Raises:
+        GainerError: A selection takes nothing that was lifted.
+    """
+
+    def __init__(self, script: LiftedScript, scene: LiftedScene) -> None:
+        self.script, self.scene = script, scene
+        self.pieces = [LiftedPiece(i, *each) for i, each in enumerate(zip(scene.layers, _shown(scene), strict=True))]
+        for number in range(len(script.edits)):
+            self._take(number)
+
+    def at(self, t: float) -> LiftedScene:
+        """The scene at a time from 0 to 1."""
+        amounts = [edit.amount(t) for edit in self.script.edits]
+        layers: list[LiftedLayer] = []
+        for number, whole in enumerate(self.scene.layers):
+            pieces = [piece for piece in self.pieces if piece.number == number]
+            # What lies as it did is drawn in one, as if it had never been cut.
+            still = all(piece.is_still(amounts) for piece in pieces)
+            layers.extend([whole] if still else [piece.posed(amounts) for piece in pieces])
+        return replace(self.scene, layers=tuple(layers))
+
+    def _take(self, number: int) -> None:
+        """Makes ready for one edit: cuts pieces where it must, and says how each moves."""
+        edit = self.script.edits[number]
+        shares = [self._share(piece, edit) for piece in self.pieces]
+        step = Step(number, edit.operations, edit.select.bounds(self.scene.plane.width, self.scene.plane.height))
+        space = self._space(edit, number)
+        pieces: list[LiftedPiece] = []
+        for piece, share in zip(self.pieces, shares, strict=True):
+            if share == "all":
+                piece.steps = (*piece.steps, SpaceStep(step, space))
+            elif share == "some":
+                soft = SpaceStep(step, space, self._weights(piece, edit))
+                if self._blends(piece, edit, soft):
+                    piece.steps = (*piece.steps, soft)
+                else:
+                    left, taken = self._parted(piece, edit)
+                    taken.steps = (*taken.steps, SpaceStep(step, space))
+                    pieces.append(left)
+                    piece = taken
+            pieces.append(piece)
+        self.pieces = pieces
+
+    def _owned(self, piece: LiftedPiece, edit: LiftedEdit) -> Bool[Tensor, " n"]:
+        """Which Gaussians of a piece an edit may select."""
+        if edit.layer is not None:
+            return torch.full_like(piece.shown, LAYERS[piece.number] == edit.layer)
+        return torch.ones_like(piece.shown) if edit.select.all else piece.shown
+
+    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> str:
+        """How much of a piece an edit selects: all, some or none."""
+        if edit.select in piece.outside:
+            return "none"
+        if edit.select in piece.inside:
+            return "all"
+        chosen = (edit.select.weights(self._centres(piece)) > 0) & self._owned(piece, edit)
+        visible = piece.layer.opacities > 0
+        if not bool((chosen & visible).any()):
+            return "none"
+        whole = (edit.select.weights(self._centres(piece)) >= 1) & self._owned(piece, edit)
+        return "all" if bool(whole[visible].all()) else "some"
+
+    def _space(self, edit: LiftedEdit, number: int) -> PixelSpace:
+        """Pixels at the depth of what an edit selects: that of half of its pixels is less."""
+        depths = []
+        for piece in self.pieces:
+            solid = (edit.select.weights(self._centres(piece)) >= 0.5) & self._owned(piece, edit)
+            if edit.layer is None:
+                solid &= piece.shown
+            solid &= piece.layer.opacities > SOLID
+            depths.append(CAMERA_DISTANCE - piece.layer.gaussians.means[solid, 2])
+        selected = torch.cat(depths)
+        if len(selected) == 0:
+            problem = "selects nothing that was lifted; select some of what `gainer render` shows of this run"
+            raise self.script.mistake(number, PlacedError(("select",), problem))
+        return PixelSpace(self.scene.camera, float(selected.median()))
+
+    def _centres(self, piece: LiftedPiece) -> Float[Tensor, "n 2"]:
+        """The centres of the pixels that a piece's Gaussians belong to."""
+        pixels, width = piece.layer.pixels.long(), self.scene.camera.width
+        return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
+
+    def _weights(self, piece: LiftedPiece, edit: LiftedEdit) -> Weights:
+        """How much Gaussians follow a soft selection.
+
+        Around a pixel, weights grow as they do there, so that a rim goes on straight where its surface ends.
+        """
+        centres, gaussians = self._centres(piece), piece.layer.gaussians
+        assert gaussians.inverse_jacobians is not None
+        owned = self._owned(piece, edit)
+        of_pixels = Weights.of(edit.select, centres)
+        gradients = torch.where(owned[:, None], of_pixels.gradients, 0.0)
+        place, _ = self.scene.camera.project(gaussians.means - gaussians.means.new_tensor([0, 0, CAMERA_DISTANCE]))
+        values = torch.where(owned, of_pixels.values, 0.0) + (gradients * (place - centres)).sum(dim=1)
+        in_world = torch.einsum("ni,nij->nj", gradients, gaussians.inverse_jacobians[:, :2])
+        return Weights(values.double(), in_world.double())
+
+    def _blends(self, piece: LiftedPiece, edit: LiftedEdit, soft: SpaceStep) -> bool:
+        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
+        if edit.seam != "auto":
+            return edit.seam == "blend"
+        if not edit.select.is_soft:
+            return False
+        assert soft.weights is not None
+        border = (soft.weights.values > 0) & (soft.weights.values < 1) & (piece.layer.opacities > 0)
+        before = [one.amount(1.0) for one in self.script.edits]
+        start = piece.placed(before)
+        start = Placed(start.points[border], start.jacobians[border])
+        weights = Weights(soft.weights.values[border], soft.weights.gradients[border])
+        whole, followed = (soft.moved(start, edit.peak, each) for each in (None, weights))
+        return border_holds(start, whole, followed)
+
+    def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
+        """What an edit leaves of a piece, and what it takes.
+
+        The opacity of each ends where the cut is, and what is left goes on for a little under what was taken, as
+        surfaces do behind what hides them. Nothing goes on where a surface ends anyway.
+        """
+        width = max(1.0, edit.select.softness)
+        inside = edit.select.field(self._centres(piece)).clamp(-RIM, 1 + RIM)
+        inside = torch.where(self._owned(piece, edit), inside, -float(RIM))
+        limits = 1 - inside + UNDERLAP / width, inside
+        own = inside <= 0.5, inside > 0.5
+        parts = []
+        for limit, mine in zip(limits, own, strict=True):
+            more = ~mine & (limit > -RIM / width)
+            if not edit.select.is_soft:
+                more = more & _beside(piece.layer, more, mine & (limit < 1 + RIM))
+            parts.append(piece.part(mine | more, limit))
+        left, taken = parts
+        left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
+        return left, taken
+
+
+def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
+    """Which Gaussians of each layer show the photo, and not something made up behind what it shows."""
+    hidden = torch.zeros(scene.plane.pixels, dtype=torch.bool, device=scene.device)
+    shown = []
+    for layer in scene.layers:
+        pixels = layer.pixels.long()
+        shown.append(~hidden[pixels])
+        hidden[pixels[layer.opacities > SOLID]] = True
+    return shown
+
+
+def _beside(layer: LiftedLayer, these: Bool[Tensor, " n"], those: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Which of these Gaussians lie on the same surface as one of those, and near to it."""
+    result, gaussians = torch.zeros_like(these), layer.gaussians[those & (layer.opacities > 0)]
+    if len(gaussians) and bool(these.any()):
+        index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
+        result[these] = index.query(layer.gaussians.means[these], 1).valid[:, 0]
+    return result

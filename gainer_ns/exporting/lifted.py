@@ -1,0 +1,50 @@
+"""A lifted photo as plain Gaussians in space, for viewers of points and of splats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from gainer_ns.exporting.gaussians import PlainGaussians
+from gainer_ns.exporting.splat import LEAST_ALPHA
+from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.frames import CAMERA_DISTANCE
+from gainer_ns.lifting.scene import LiftedScene
+
+
+def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
+    """What is seen of all layers of a lifted photo, on the CPU.
+
+    Colours are read at the means, as a ray would: a Gaussian's own feature alone is no colour. Discs that are
+    transparent, beyond the edges of a surface, are left out.
+    """
+    parts: list[PlainGaussians] = []
+    first = 0
+    for layer in scene.layers:
+        gaussians = layer.gaussians
+        assert gaussians.inverse_jacobians is not None
+        decoded = layer.decoder.decode(layer.field.read(gaussians.means).features)
+        alphas = layer.opacities.clamp(0, 1)
+        seen = alphas >= LEAST_ALPHA
+        normals = gaussians.inverse_jacobians[:, 2].expand(len(gaussians), 3)
+        plain = PlainGaussians(
+            gaussians.means,
+            gaussians.covariances,
+            decoded[:, : CHANNELS - 1].clamp(0, 1),
+            alphas,
+            torch.nn.functional.normalize(normals, dim=1),
+            torch.arange(first, first + len(gaussians), device=seen.device),
+        )
+        parts.append(PlainGaussians(*(part[seen].detach().cpu() for part in plain if part is not None)))
+        first += len(gaussians)
+    return PlainGaussians(*(torch.cat(columns) for columns in zip(*parts, strict=True)))  # pyright: ignore
+
+
+def comments_on(scene: LiftedScene) -> Sequence[str]:
+    """What a file should say of its space."""
+    unit = f"{scene.unit:.9g} metres" if scene.metric else "the depth of the middle; true lengths are not known"
+    return (
+        f"The photo was taken from 0 0 {CAMERA_DISTANCE:g}, looking along -z, with y up",
+        f"A unit is {unit}",
+    )

@@ -1,0 +1,126 @@
+"""``gainer render``, ``edit``, ``export`` and ``bind`` of a lifted photo, as a user calls them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+Gainer = Callable[..., None]
+Refusal = Callable[..., str]
+MOVE = {"select": {"box": [5, 5, 15, 15]}, "move": {"by": [12, 6, 1]}}
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a photo of 40 x 30 pixels of a slope, and its depth, which is not known in the last column."""
+    folder = tmp_path_factory.mktemp("lifted")
+    y, x = np.mgrid[:30, :40]
+    colours = np.stack([100 + 2 * x, 60 + 4 * y, 200 - 3 * x + y], axis=2).astype(np.uint8)
+    Image.fromarray(colours).save(folder / "photo.png")
+    depth = (2 + 0.01 * x + 0.02 * y).astype(np.float32)
+    depth[:, -1] = 0
+    np.save(folder / "depth.npy", depth)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lifted_run(fit: Callable[..., Path], source: Path) -> Path:
+    """The config.yml of the lifted photo."""
+
+    def edit(config: Any) -> None:
+        config.pipeline.datamanager.depth_path = source / "depth.npy"
+        config.pipeline.datamanager.focal_length = 50.0
+
+    return fit(source / "photo.png", source / "runs", "gainer-lift", edit)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a script of these edits and further words."""
+
+    def write(*edits: dict[str, Any], **words: Any) -> Path:
+        (tmp_path / "edit.yaml").write_text(yaml.safe_dump({"edits": list(edits), **words}))
+        return tmp_path / "edit.yaml"
+
+    return write
+
+
+def samples(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_the_photos_own_view_is_the_photo(gainer: Gainer, lifted_run: Path, source: Path, tmp_path: Path) -> None:
+    gainer("render", "--load-config", lifted_run, "--output", tmp_path / "own.png")
+    own, photo = samples(tmp_path / "own.png"), samples(source / "photo.png")
+    assert own.shape == (30, 40, 4)
+    assert np.abs(own[:, :38, :3] - photo[:, :38]).max() <= 2
+    assert own[:, :38, 3].min() == 255 and own[:, 39, 3].max() < 128
+    options = ("--scale", 2, "--crop", 4, 5, 14, 10)
+    gainer("render", "--load-config", lifted_run, "--output", tmp_path / "crop.png", *options)
+    crop = samples(tmp_path / "crop.png")[..., :3]
+    assert crop.shape == (10, 20, 3)
+    assert np.abs(crop.reshape(5, 2, 10, 2, 3).mean(axis=(1, 3)) - photo[5:10, 4:14]).max() < 4
+
+
+def test_an_edit_moves_in_space(
+    gainer: Gainer, lifted_run: Path, source: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = script(MOVE, background={"color": [255, 0, 0]})
+    gainer("edit", "--load-config", lifted_run, "--script", path, "--output", tmp_path / "moved.png")
+    moved, photo = samples(tmp_path / "moved.png"), samples(source / "photo.png")
+    assert np.abs(moved[13:19, 19:25] - photo[7:13, 7:13]).max() < 12
+    assert (moved[8:10, 8:12] == [255, 0, 0]).all()
+
+
+def test_an_edit_of_nothing_is_the_rendered_picture(
+    gainer: Gainer, lifted_run: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = script({"select": {"box": [5, 5, 15, 15]}, "rotate": {"degrees": 0, "axis": "x"}})
+    gainer("edit", "--load-config", lifted_run, "--script", path, "--output", tmp_path / "edited.png", "--scale", 2)
+    gainer("render", "--load-config", lifted_run, "--output", tmp_path / "drawn.png", "--scale", 2)
+    assert np.array_equal(samples(tmp_path / "edited.png"), samples(tmp_path / "drawn.png"))
+
+
+def test_a_moving_camera_films_it(
+    gainer: Gainer, lifted_run: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    options = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "film")
+    gainer("edit", "--load-config", lifted_run, "--script", script(MOVE, frames=3), *options)
+    frames = [samples(file) for file in sorted((tmp_path / "film").iterdir())]
+    assert len(frames) == 3 and np.abs(frames[0] - frames[1]).max() > 10
+
+
+@pytest.mark.parametrize("kind", ["points", "splat"])
+def test_it_is_exported_in_space(kind: str, gainer: Gainer, lifted_run: Path, tmp_path: Path) -> None:
+    import trimesh
+
+    output = tmp_path / f"{kind}.ply"
+    gainer("export", "--load-config", lifted_run, "--format", kind, "--output", output)
+    data = trimesh.load(output, process=False).metadata["_ply_raw"]["vertex"]["data"]
+    depth = 1 - np.asarray(data["z"])
+    assert 39 * 30 * 0.9 < len(depth) < 42 * 32 and depth.max() > 1.2 * depth.min() > 0.5
+    assert b"comment A unit is" in output.read_bytes()
+
+
+def test_what_is_flat_is_refused_in_one_line(
+    refusal: Refusal, lifted_run: Path, fitted_run: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    export = ("export", "--load-config", lifted_run, "--format")
+    for kind, name in (("cage", "a.obj"), ("safetensors", "a.safetensors"), ("triangles", "a.ply")):
+        assert "points or splat" in refusal(*export, kind, "--output", tmp_path / name)
+    edit = ("edit", "--load-config", lifted_run, "--script")
+    assert ".png" in refusal(*edit, script(MOVE), "--output", tmp_path / "a.safetensors")
+    twirl = script({"twirl": {"degrees": 5}})
+    assert "move, rotate, scale, bend" in refusal(*edit, twirl, "--output", tmp_path / "a.png")
+    nothing = script({"select": {"box": [39, 0, 40, 30]}, "move": {"by": [1, 1]}})
+    assert "nothing that was lifted" in refusal(*edit, nothing, "--output", tmp_path / "a.png")
+    frames = ("--reference", tmp_path / "a.ply", "--frames", tmp_path, "--output", tmp_path / "a.png")
+    assert "not a run of a 2D gainer method" in refusal("bind", "--load-config", lifted_run, *frames)
+    flat = ("edit", "--load-config", fitted_run, "--script", script({"rotate": {"degrees": 5}}))
+    path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
+    assert "--camera-path" in refusal(*flat, *path)
+    assert [each.name for each in tmp_path.iterdir()] == ["edit.yaml"]

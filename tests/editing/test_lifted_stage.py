@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gainer_ns.editing.lifted_script import LiftedScript
+from gainer_ns.editing.lifted_stage import LiftedStage
+from gainer_ns.errors import GainerError
+from gainer_ns.lifting.scene import LiftedScene
+
+Make = Callable[..., LiftedScene]
+BOX = {"box": [16, 12, 32, 24]}
+
+
+def staged(scene: LiftedScene, *edits: dict[str, Any]) -> LiftedStage:
+    return LiftedStage(LiftedScript.model_validate({"edits": list(edits)}), scene)
+
+
+def drawn(scene: LiftedScene, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    rgb, alpha = scene.raster(scale)
+    return rgb, alpha[..., 0]
+
+
+def edited(scene: LiftedScene, *edits: dict[str, Any], t: float = 1.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    return drawn(staged(scene, *edits).at(t), scale)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"select": BOX, "move": {"by": [0, 0]}},
+        {"select": BOX, "rotate": {"degrees": 360, "axis": "y"}},
+        {"select": {**BOX, "feather": 6}, "scale": {"factor": 1}},
+        {"bend": {"degrees": 0, "axis": [[0, 18], [48, 18]], "about": "y"}},
+        {"select": BOX, "move": {"by": [9, 9, 9]}, "keyframes": {"0": 0, "1": 0}},
+    ],
+)
+def test_an_edit_that_does_nothing_changes_no_bit(edit: dict[str, Any], lifted_scene: Make) -> None:
+    scene = lifted_scene((0.8, 1.2), (16, 12, 32, 24))
+    edit = {**edit, "keyframes": {float(t): a for t, a in edit["keyframes"].items()}} if "keyframes" in edit else edit
+    for before, after in zip(drawn(scene), edited(scene, edit), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_a_piece_moves_by_pixels_and_leaves_a_hole(lifted_scene: Make) -> None:
+    scene = lifted_scene()
+    before, _ = drawn(scene)
+    after, alpha = edited(scene, {"select": BOX, "move": {"by": [10, -5, 0.01]}})
+    torch.testing.assert_close(after[9:17, 28:40], before[14:22, 18:30], atol=2e-3, rtol=0)
+    hole = alpha[18:22, 18:25]
+    assert float(hole.max()) < 1e-3 and float(alpha[:6].min()) > 0.999
+    torch.testing.assert_close(after[28:, :], before[28:, :], atol=1e-6, rtol=0)
+
+
+def test_what_comes_nearer_looks_larger(lifted_scene: Make) -> None:
+    scene = lifted_scene((1.0,), (16, 12, 32, 24))
+    _, before = drawn(scene)
+    _, after = edited(scene, {"move": {"by": [0, 0, 30]}})  # half of the 60 pixels that it is away
+    assert float(after.sum()) == pytest.approx(4 * float(before.sum()), rel=0.12)
+
+
+def test_an_edge_that_was_cut_is_a_pixel_wide(lifted_scene: Make) -> None:
+    scene = lifted_scene()
+    moved = staged(scene, {"select": {"disc": {"center": [24, 18], "radius": 9}}, "move": {"by": [0, 0, -0.01]}}).at(
+        1.0
+    )
+    assert float(drawn(moved)[1].min()) > 0.99, "no seam where nothing has moved away"
+    (piece,) = (layer for layer in moved.layers if len(layer.gaussians) < 1000)
+    _, alpha = drawn(LiftedScene(scene.camera, (piece,), 1.0, True), 8.0)
+    assert float(alpha.mean() * 48 * 36) == pytest.approx(3.1416 * 81, rel=0.02)
+    y, x = torch.meshgrid((torch.arange(36 * 8) + 0.5) / 8, (torch.arange(48 * 8) + 0.5) / 8, indexing="ij")
+    inside = 9 - torch.hypot(x - 24, y - 18)
+    assert float(alpha[inside > 1].min()) > 0.99 and float(alpha[inside < -1].max()) < 0.01
+
+
+def test_colours_right_beside_a_cut_are_the_photos(lifted_scene: Make) -> None:
+    scene = lifted_scene()
+    before, _ = drawn(scene)
+    after, alpha = edited(scene, {"select": BOX, "move": {"by": [0, 0, 0.05]}})
+    torch.testing.assert_close(after, before, atol=0.02, rtol=0)
+    assert float(alpha.min()) > 0.99
+
+
+def test_an_object_moves_with_its_rim_and_the_background_stays(lifted_scene: Make) -> None:
+    scene = lifted_scene((0.8, 1.2), (16, 12, 32, 24))
+    (before, _), (after, alpha) = drawn(scene), edited(scene, {"select": BOX, "move": {"by": [10, 0]}})
+    torch.testing.assert_close(after[14:22, 28:40], before[14:22, 18:30], atol=2e-3, rtol=0)
+    assert float(alpha.min()) > 0.999, "behind the object is the background"
+    behind, _ = drawn(LiftedScene(scene.camera, scene.layers[1:], 1.0, True))
+    torch.testing.assert_close(after[13:23, 17:25], behind[13:23, 17:25], atol=1e-4, rtol=0)
+
+
+def test_the_background_moves_alone_with_what_is_hidden(lifted_scene: Make) -> None:
+    scene = lifted_scene((0.8, 1.2), (16, 12, 32, 24))
+    before, _ = drawn(scene)
+    after, _ = edited(scene, {"layer": "background", "move": {"by": [12, 0]}})
+    torch.testing.assert_close(after[14:22, 18:30], before[14:22, 18:30], atol=2e-3, rtol=0)
+    torch.testing.assert_close(after[2:10, 14:40], before[2:10, 2:28], atol=2e-3, rtol=0)
+    shown, _ = edited(scene, {"select": {"minus": ["all", BOX]}, "move": {"by": [12, 0]}})
+    assert float((shown[2:10, 14:40] - after[2:10, 14:40]).abs().max()) < 2e-3, "what the photo shows moves alike"
+
+
+def test_a_soft_selection_blends(lifted_scene: Make) -> None:
+    scene = lifted_scene()
+    (before, _), (after, alpha) = drawn(scene), edited(scene, {"select": {**BOX, "feather": 8}, "move": {"by": [3, 0]}})
+    assert float(alpha[:, 1:].min()) > 0.99, "nothing tears"
+    torch.testing.assert_close(after[:5], before[:5], atol=1e-4, rtol=0)
+    torch.testing.assert_close(after[17:19, 26:28], before[17:19, 23:25], atol=5e-3, rtol=0)
+    cut = edited(scene, {"select": {**BOX, "feather": 8}, "move": {"by": [14, 0]}})[1]
+    assert float(cut.min()) < 0.1, "but what would tear is cut"
+
+
+def test_edits_of_the_same_selection_move_the_same_piece(lifted_scene: Make) -> None:
+    scene = lifted_scene()
+    twice = staged(scene, {"select": BOX, "move": {"by": [4, 0]}}, {"select": BOX, "move": {"by": [4, 0]}})
+    assert len(twice.pieces) == 2
+    for one, other in zip(drawn(twice.at(1.0)), edited(scene, {"select": BOX, "move": {"by": [8, 0]}}), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+def test_a_turned_piece_shows_its_side(lifted_scene: Make) -> None:
+    scene = lifted_scene((1.0,), (16, 12, 32, 24))
+    alphas = [edited(scene, {"rotate": {"degrees": degrees, "axis": "y"}})[1] for degrees in (0, 60, -60)]
+    widths = [float(alpha[18].sum()) for alpha in alphas]
+    assert widths[1] == pytest.approx(widths[0] / 2, abs=1.5)
+    sides = [float(alpha[:, 24:].sum() - alpha[:, :24].sum()) for alpha in alphas]
+    assert sides[1] > 5 > -5 > sides[2], "the right side comes nearer, or goes farther away"
+
+
+def test_what_was_not_lifted_cannot_be_selected(lifted_scene: Make) -> None:
+    scene = lifted_scene((1.0,), (16, 12, 32, 24))
+    with pytest.raises(GainerError, match=r"edits\[0\].select: selects nothing that was lifted"):
+        staged(scene, {"select": {"box": [0, 0, 10, 10]}, "move": {"by": [1, 1]}})
