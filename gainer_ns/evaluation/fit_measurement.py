@@ -139,9 +139,13 @@ def fit_config(method: str, options: Mapping[str, Any], data: Path, output: Path
         GainerError: If the method is not known, or an option does not apply to it.
     """
     found = [spec.config for spec in vars(methods).values() if isinstance(spec, MethodSpecification)]
-    recipes = {str(recipe.method_name): recipe for recipe in found if isinstance(recipe, PictureTrainerConfig)}
+    recipes = {
+        str(recipe.method_name): recipe
+        for recipe in found
+        if isinstance(recipe, PictureTrainerConfig) and isinstance(recipe.pipeline.model, GainerModelConfig)
+    }
     if method not in recipes:
-        raise GainerError(f"--method {method}: there is no such method; choose one of {', '.join(sorted(recipes))}")
+        raise GainerError(f"--method {method}: there is no such 2D method; choose one of {', '.join(sorted(recipes))}")
     config = deepcopy(recipes[method])
     config.data = config.pipeline.datamanager.data = data
     config.output_dir = output / "outputs"
