@@ -12,7 +12,6 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.model_components import renderers
-from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import smooth_l1_loss
@@ -21,6 +20,7 @@ from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingCon
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.callbacks import FitPlan, PictureFit
+from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
@@ -33,8 +33,6 @@ from gainer_ns.rendering.raster import RasterGrid
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
 
-CHECKPOINT_VERSION = 2
-"""Raised whenever older checkpoints no longer load."""
 SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
@@ -103,11 +101,11 @@ class PictureFacts(NamedTuple):
         return {"plane": ImagePlane(self.width, self.height), "opacity": opacity, "bit_depth": self.bit_depth}
 
 
-class GainerModel(Model):
+class GainerModel(FittedModel):
     """GaINeR on a plane (paper, sections 3.2 to 3.4)."""
 
     config: GainerModelConfig
-    version: Tensor
+    checkpoint_version = 2
 
     def populate_modules(self) -> None:
         """Places the Gaussians and builds encoding and decoder."""
@@ -148,7 +146,6 @@ class GainerModel(Model):
             hidden_dim=config.hidden_dim,
             seed=config.seed,
         )
-        self.register_buffer("version", torch.tensor(CHECKPOINT_VERSION))
         picture = PictureFacts(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
         self.register_buffer("picture_facts", torch.tensor(picture))
         self._baked: BakedPicture | None = None
@@ -231,12 +228,6 @@ class GainerModel(Model):
         rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)
         return {"rgb": rgb, "accumulation": drawn.alpha, "depth": depth}
 
-    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
-        """Colours without the background, and alpha: [h, w, 4]."""
-        alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
-        rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
-        return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
-
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
@@ -289,22 +280,6 @@ class GainerModel(Model):
         """To be called whenever a parameter was changed, so that the next rendering sees it."""
         self._baked = None
 
-    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Loads a checkpoint of this version; sizes follow the checkpoint."""
-        self.changed()
-        return super().load_state_dict(state_dict, strict, assign)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        if not any(name.startswith(prefix) for name in state_dict):
-            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
-        version = state_dict.get(f"{prefix}version")
-        if version is None or int(version) != CHECKPOINT_VERSION:
-            found = "none" if version is None else int(version)
-            raise GainerError(
-                f"the checkpoint is of version {found}, this program reads version {CHECKPOINT_VERSION}; "
-                "fit the picture again, or use the release that wrote it"
-            )
+    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
         width, height, self.bit_depth, has_alpha = state_dict[f"{prefix}picture_facts"].tolist()
         self.plane, self.has_alpha = ImagePlane(width, height), bool(has_alpha)
-        self.changed()
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
-from nerfstudio.models.base_model import Model
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -18,6 +17,7 @@ from gainer_ns.encodings.disc_encoding import DiscEncoding, DiscEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.gaussians.small_matrices import inverse
@@ -27,9 +27,6 @@ from gainer_ns.lifting.fit import LayerPlan, LiftFit
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
-
-CHECKPOINT_VERSION = 1
-"""Raised whenever older checkpoints no longer load."""
 
 
 @dataclass
@@ -53,11 +50,11 @@ class LiftModelConfig(RecipeConfig):
         return int(1.5 * pixels * 4 * (self.encoding.feature_dim + 12))
 
 
-class LiftModel(Model):
+class LiftModel(FittedModel):
     """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftFacts` and the sheets that are lifted."""
 
     config: LiftModelConfig
-    version: Tensor
+    checkpoint_version = 1
     lift_facts: Tensor
 
     def populate_modules(self) -> None:
@@ -74,7 +71,6 @@ class LiftModel(Model):
             means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
             self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
             self._plans.append((discs, sheet))
-        self.register_buffer("version", torch.tensor(CHECKPOINT_VERSION))
         self.register_buffer("lift_facts", self.facts.to_tensor())
         self._scene: LiftedScene | None = None
 
@@ -102,14 +98,14 @@ class LiftModel(Model):
         """The callbacks that run the fit inside nerfstudio's own loop."""
         trainer = training_callback_attributes.trainer
         assert trainer is not None
+        if [len(discs) for discs, _ in self._plans] != [len(table) for table in self.encodings.parameters()]:
+            raise GainerError(
+                "the checkpoint is of another photo, mask or depth than this one; name the same, or leave out "
+                "--load-dir"
+            )
         plans = []
         for encoding, decoder, (discs, sheet) in zip(self.encodings, self.decoders, self._plans, strict=True):
             assert isinstance(encoding, DiscEncoding) and isinstance(decoder, Decoder)
-            if len(discs) != len(encoding):
-                raise GainerError(
-                    "the checkpoint is of another photo, mask or depth than this one; name the same, or leave out "
-                    "--load-dir"
-                )
             target = torch.cat([discs.colours, discs.opacity[:, None]], dim=1).to(self.device)
             own = sheet.depth.flatten() > 0
             counts = sheet.seen.flatten()[discs.pixel]
@@ -123,12 +119,6 @@ class LiftModel(Model):
         assert isinstance(ray_bundle, RayBundle)
         background = torch.tensor(self.config.background, device=self.device)
         return self.scene().outputs(ray_bundle, background)
-
-    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
-        """Colours without the background, and alpha: [h, w, 4]."""
-        alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
-        rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
-        return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
@@ -197,23 +187,11 @@ class LiftModel(Model):
         """To be called whenever a parameter was changed, so that the next rendering sees it."""
         self._scene = None
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        if not any(name.startswith(prefix) for name in state_dict):
-            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
-        version = state_dict.get(f"{prefix}version")
-        if version is None or int(version) != CHECKPOINT_VERSION:
-            found = "none" if version is None else int(version)
-            raise GainerError(
-                f"the checkpoint is of version {found}, this program reads version {CHECKPOINT_VERSION}; "
-                "lift the photo again, or use the release that wrote it"
-            )
+    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
         self.facts = LiftFacts.from_tensor(state_dict[f"{prefix}lift_facts"])
-        self.changed()
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Loads a checkpoint of this version; sizes and layers follow the checkpoint."""
-        self.changed()
         count = sum(name.endswith("features_table") for name in state_dict)
         if count != len(self.encodings):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()

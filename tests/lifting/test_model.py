@@ -12,7 +12,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.model import CHECKPOINT_VERSION, LiftModel, LiftModelConfig
+from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.sheets import Sheet
 
 
@@ -81,7 +81,9 @@ def test_the_pipeline_loads_it_under_a_prefix(model: LiftModel, camera: PinholeC
     assert len(other.encodings) == 2 and other.facts == model.facts
 
 
-@pytest.mark.parametrize(("version", "found"), [(CHECKPOINT_VERSION + 1, str(CHECKPOINT_VERSION + 1)), (None, "none")])
+@pytest.mark.parametrize(
+    ("version", "found"), [(LiftModel.checkpoint_version + 1, str(LiftModel.checkpoint_version + 1)), (None, "none")]
+)
 def test_checkpoints_of_another_version(model: LiftModel, camera: PinholeCamera, version: Any, found: str) -> None:
     state = dict(model.state_dict())
     del state["version"]

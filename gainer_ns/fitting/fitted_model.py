@@ -1,0 +1,61 @@
+"""What the models of all methods have in common: a version, a background, and sizes that follow the checkpoint."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from nerfstudio.models.base_model import Model
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fitting.recipe import RecipeConfig
+
+
+class FittedModel(Model):
+    """A nerfstudio model whose checkpoints say of which version they are."""
+
+    config: RecipeConfig
+    checkpoint_version: ClassVar[int]
+    """Raised whenever older checkpoints no longer load."""
+    version: Tensor
+
+    def populate_modules(self) -> None:
+        """Notes the version for checkpoints."""
+        super().populate_modules()
+        self.register_buffer("version", torch.tensor(self.checkpoint_version))
+
+    @abstractmethod
+    def changed(self) -> None:
+        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+
+    @abstractmethod
+    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Takes what a checkpoint of this version knows of the picture."""
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Float[Tensor, "h w 4"]:
+        """Colours without the background, and alpha."""
+        alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
+        rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
+        return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Loads a checkpoint of this version; sizes follow the checkpoint."""
+        self.changed()
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not any(name.startswith(prefix) for name in state_dict):
+            return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
+        version = state_dict.get(f"{prefix}version")
+        if version is None or int(version) != self.checkpoint_version:
+            found = "none" if version is None else int(version)
+            raise GainerError(
+                f"the checkpoint is of version {found}, this program reads version {self.checkpoint_version}; "
+                "fit the picture again, or use the release that wrote it"
+            )
+        self._take_facts(state_dict, prefix)
+        self.changed()
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
