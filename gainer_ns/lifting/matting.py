@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.lifting.surface import EDGE, RIM, Rim, Surface, edge_distance, offsets, shifted
+from gainer_ns.lifting.surface import RIM, Rim, Surface, edge_distance, offsets, shifted
 
 WIDTH = 1.1
 """How far from a surface's last pixel, in pixels, another pixel may still show some of it."""
@@ -99,7 +99,7 @@ def _rim_colours(
         inside = (y + row >= 0) & (y + row < height) & (x + column >= 0) & (x + column < width)
         there = (y + row).clamp(0, height - 1) * width + (x + column).clamp(0, width - 1)
         expected = rim.inverse_depth + rim.gradient[:, 0] * column + rim.gradient[:, 1] * row
-        near = (surface.inverse_depth.flatten()[there] - expected).abs() < EDGE * rim.inverse_depth
+        near = (surface.inverse_depth.flatten()[there] - expected).abs() < surface.edge * rim.inverse_depth
         share = (inside & near & pure.flatten()[there]) * math.hypot(row, column) ** -2
         total, weight = total + share[:, None] * colours.view(-1, 3)[there], weight + share
     return total / weight.clamp(min=1e-12)[:, None], weight > 0

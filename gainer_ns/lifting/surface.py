@@ -17,7 +17,12 @@ from torch import Tensor
 STEEPEST = 12.0
 """Slopes beyond this, in pixel widths of depth a pixel, count as this steep: the surface is then seen at 85 degrees."""
 EDGE = 0.02
-"""A depth edge is where two neighbouring pixels miss each other's tangent plane by this share of their depth."""
+"""A depth edge is where two neighbouring pixels miss each other's tangent plane by this share of their depth, or more
+where depth is noisy."""
+ABOVE_NOISE = 4.0
+"""Depth edges stand out by this multiple of the noise."""
+ROUGHEST = 0.05
+"""And always are where pixels miss each other's plane by this share."""
 FINEST_NOISE = 1.0
 """Neighbours within this many pixel widths of each other's tangent plane are always smoothed together."""
 TYPICAL = 0.8
@@ -36,11 +41,13 @@ class Surface:
         inverse_depth: [h, w], float64; 0 where no surface is known.
         gradient: [h, w, 2], its change per pixel along x and y.
         focal_length: Of the camera in pixels: at depth z a pixel is z / focal_length wide.
+        edge: By which share of their depth neighbouring pixels miss each other's plane at a depth edge.
     """
 
     inverse_depth: Float[Tensor, "h w"]
     gradient: Float[Tensor, "h w 2"]
     focal_length: float
+    edge: float
 
     @property
     def known(self) -> Bool[Tensor, "h w"]:
@@ -53,7 +60,7 @@ class Surface:
         theirs = other - gradient[..., 0] * column - gradient[..., 1] * row - self.inverse_depth
         own = self.inverse_depth + self.gradient[..., 0] * column + self.gradient[..., 1] * row - other
         miss = torch.minimum(theirs.abs(), own.abs()) / max(1.0, math.hypot(row, column))
-        return self.known & (other > 0) & (miss < EDGE * self.inverse_depth)
+        return self.known & (other > 0) & (miss < self.edge * self.inverse_depth)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,9 @@ def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
     steepest = STEEPEST * measured / focal_length
     gradient = torch.stack([_one_sided(measured, known, axis) for axis in (1, 0)], dim=-1)
     inverse_depth = measured
-    noise = min(max(_noise(measured, known), FINEST_NOISE / focal_length), EDGE / 2)
+    noise = _noise(measured, known)
+    edge = min(max(EDGE, ABOVE_NOISE * noise), ROUGHEST)
+    noise = min(max(noise, FINEST_NOISE / focal_length), EDGE / 2)
     tolerance = (noise * measured).clamp(min=1e-30)
     for _ in range(2):  # the first planes tell which neighbours belong to the second
         gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
@@ -97,7 +106,7 @@ def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
     gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
     # A plane through almost nothing but one far neighbour could leave the measured depth behind.
     inverse_depth = torch.minimum(torch.maximum(inverse_depth, measured - tolerance), measured + tolerance)
-    return Surface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length)
+    return Surface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length, edge)
 
 
 def edge_distance(surface: Surface) -> Float[Tensor, "h w"]:
@@ -138,7 +147,7 @@ def _rim(surface: Surface, hidden: bool) -> Rim:
         source = torch.where(first, shifted(index, row, column), source)
         away = math.hypot(row, column)
         distance = torch.where(first, away, distance)
-        agrees = beyond & ((continued - found).abs() < EDGE * found)
+        agrees = beyond & ((continued - found).abs() < surface.edge * found)
         share = agrees * away**-4
         total, weight = total + share * continued, weight + share
         slope = slope + share[..., None] * gradient

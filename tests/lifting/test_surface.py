@@ -124,8 +124,8 @@ def test_whatever_the_depth_the_surface_stays_near_it(seed: int, noise: float, s
     assert surface.known.flatten()[rim.source].all()
     seen = surface.inverse_depth.flatten()[rim.pixel]
     # What lies before what is seen, and what is hidden by it; a margin, since what agrees with the nearest is averaged.
-    assert (rim.inverse_depth[~rim.hidden] > (1 - 2 * EDGE) * seen[~rim.hidden]).all()
-    assert (rim.inverse_depth[rim.hidden] < (1 + 2 * EDGE) * seen[rim.hidden]).all()
+    assert (rim.inverse_depth[~rim.hidden] > (1 - 2 * surface.edge) * seen[~rim.hidden]).all()
+    assert (rim.inverse_depth[rim.hidden] < (1 + 2 * surface.edge) * seen[rim.hidden]).all()
 
 
 def test_unknown_pixels_are_not_lifted(plane_depth: Any) -> None:
