@@ -5,7 +5,7 @@
 DTU's own archives are large (SampleSet.zip 6 GB, Rectified.zip 123 GB). This takes the 15 scans that IDR's authors
 prepared (Yariv et al., Multiview Neural Surface Reconstruction, 2020), with masks and one cameras.npz each, from their
 Dropbox. They publish neither its size nor a checksum; the MD5 below is the one that another project, pynif3d, lists
-for the same address. The download itself has not been tried by those who wrote this script: they had no network.
+for the same address. The download itself has not been tried.
 Should the address answer no more, nerfstudio's `ns-download-data sdfstudio --dataset-name dtu` has other copies.
 """
 

@@ -4,8 +4,8 @@
 
 The authors publish nerf_llff_data.zip (1.78 GB, all eight scenes) on Google Drive, which needs a browser. This takes a
 copy of the same bytes from the Hugging Face hub, of a fixed revision, with the size and SHA-256 that the hub lists.
-The download itself has not been tried by those who wrote this script: they had no network. The archive's layout is
-taken from descriptions of it; should it differ, the script says what it misses.
+The download itself has not been tried. The archive's layout is taken from descriptions of it; should it differ, the
+script says what it misses.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@
 The benchmark publishes films and photographs without cameras. This takes tandt_db.zip (0.68 GB), in which the authors
 of 3D Gaussian Splatting (Kerbl et al., 2023) publish two of the scenes at half size, without lens distortion, with
 COLMAP's cameras and points; from their server, or from a copy on the Hugging Face hub, of a fixed revision. Size and
-SHA-256 are those that the hub lists. The download itself has not been tried by those who wrote this script: they had
-no network.
+SHA-256 are those that the hub lists. The download itself has not been tried.
 """
 
 from __future__ import annotations
