@@ -72,7 +72,7 @@ class Inpaint(_Model):
 
     @property
     def spec(self) -> str | dict[str, Any]:
-        """What :func:`gainer_ns.editing.inpainting.inpainter_for` understands."""
+        """What :func:`gainer_ns.image.inpainting.inpainter_for` understands."""
         if self.method is not None:
             return self.method
         return {"lama": self.lama} if self.lama is not None else {"diffusers": self.diffusers, "prompt": self.prompt}

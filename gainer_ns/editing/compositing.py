@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from gainer_ns.editing.inpainting import Inpainter
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.inpainting import Inpainter
 
 Crop = tuple[float, float, float, float]
 """x0, y0, x1, y1 in source pixels."""

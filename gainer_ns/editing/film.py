@@ -23,9 +23,9 @@ from gainer_ns.editing.compositing import (
     nothing,
     over,
 )
-from gainer_ns.editing.inpainting import Inpainter, inpainter_for
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.image.inpainting import Inpainter, inpainter_for
 from gainer_ns.image.sequence_io import open_sequence
 from gainer_ns.rendering.plane import BakedPicture
 

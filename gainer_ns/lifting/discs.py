@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.matting import matte
-from gainer_ns.lifting.surface import Surface, edge_distance, rim_of
+from gainer_ns.lifting.surface import Surface, rim_of
 
 THICKNESS = 0.25
 """Thickness of a disc, in widths of a pixel at its depth, where its radius is 1."""
@@ -68,7 +68,7 @@ def discs_on(
     inverse_depth = torch.cat([surface.inverse_depth.flatten()[own], rim.inverse_depth])
     gradient = torch.cat([surface.gradient.view(-1, 2)[own], rim.gradient])
     edges = matte(colours.double(), surface, rim)
-    inside, covered = edge_distance(surface).flatten()[own], edges.coverage.flatten()[own]
+    inside, covered = surface.edge_distance.flatten()[own], edges.coverage.flatten()[own]
     inside = torch.where(covered < SOLID, covered, inside)
     outside = torch.where(rim.hidden, 1 + COVERED, 1.0) - rim.distance
     outside = torch.where(edges.rim_coverage > 1 - SOLID, edges.rim_coverage, outside)

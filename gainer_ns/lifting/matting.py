@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.lifting.surface import RIM, Rim, Surface, edge_distance, offsets, shifted
+from gainer_ns.lifting.surface import RIM, Rim, Surface, offsets, shifted
 
 WIDTH = 1.1
 """How far from a surface's last pixel, in pixels, another pixel may still show some of it."""
@@ -48,7 +48,7 @@ def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
         surface: Over its pixels.
         rim: Of that surface.
     """
-    pure = edge_distance(surface) >= PURE
+    pure = surface.edge_distance >= PURE
     own_pure = _own_colours(colours, surface, pure)
     flat, own_flat = colours.view(-1, 3), own_pure.view(-1, 3)
     rim_pure, found = _rim_colours(colours, surface, rim, pure)

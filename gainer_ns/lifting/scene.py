@@ -60,10 +60,6 @@ class LiftedLayer:
         """Where there is something to be seen."""
         return DiscTree(self.gaussians[self.opacities > FAINTEST])
 
-    def with_gaussians(self, gaussians: GaussianSet) -> LiftedLayer:
-        """The same layer with other Gaussians."""
-        return replace(self, gaussians=gaussians)
-
     def moved(self, gaussians: GaussianSet) -> LiftedLayer:
         """The same layer with its Gaussians elsewhere: each still shows what it showed."""
         layer = replace(self, gaussians=gaussians)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.editing.inpainting import inpainter_for
+from gainer_ns.image.inpainting import Method, inpainter_for
 from gainer_ns.lifting.prepared import Prepared
 
 Background = Literal["none", "inpaint"]
@@ -53,7 +53,7 @@ def sheets_of(
         prepared: Its depth and mask.
         background: Whether the background is lifted too, made up where the object hides it; without a mask there is
             but one sheet.
-        inpaint: What makes up its colours, as in edit scripts: telea, navier-stokes, or a network.
+        inpaint: What makes up its colours: telea, navier-stokes, a LaMa network's .pt file, or a model of diffusers.
         device: Where that network runs.
     """
     depth = torch.from_numpy(prepared.depth)
@@ -72,11 +72,18 @@ def sheets_of(
     outside = ~hole & (depth > 0)
     if not bool(outside.any()):
         return (front,)
-    fill = inpainter_for(inpaint, device=device)
+    fill = inpainter_for(_spec(inpaint), device=device)
     # Around the object the photo still shows the background, but is no guide to what goes on behind it.
     shown = torch.where(inside[..., None], fill(colours, hole), colours)
     behind = Sheet(shown, _filled(depth, hole, outside), None, ~inside & (depth > 0))
     return front, behind
+
+
+def _spec(inpaint: str) -> str | dict[str, str]:
+    """What an option says, as edit scripts say it."""
+    if inpaint in get_args(Method):
+        return inpaint
+    return {"lama" if inpaint.endswith(".pt") else "diffusers": inpaint}
 
 
 def _continued_inwards(depth: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:

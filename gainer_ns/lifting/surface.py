@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -53,6 +54,19 @@ class Surface:
     def known(self) -> Bool[Tensor, "h w"]:
         """Where there is a surface."""
         return self.inverse_depth > 0
+
+    @cached_property
+    def edge_distance(self) -> Float[Tensor, "h w"]:
+        """Of each pixel from the nearest pixel that its surface does not reach, in pixels; at most ``RIM``.
+
+        1 right at a depth edge; the picture's own frame is none.
+        """
+        nearest = torch.full_like(self.inverse_depth, float(RIM))
+        for row, column in offsets(RIM - 1):
+            inside = shifted(torch.ones_like(self.known), row, column)
+            cut = inside & ~self.joined(row, column)
+            nearest = torch.where(cut, nearest.clamp(max=math.hypot(row, column)), nearest)
+        return torch.where(self.known, nearest, 0.0)
 
     def joined(self, row: int, column: int) -> Bool[Tensor, "h w"]:
         """Whether each pixel and the one at an offset lie on one surface: both known, and near each other's plane."""
@@ -107,19 +121,6 @@ def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
     # A plane through almost nothing but one far neighbour could leave the measured depth behind.
     inverse_depth = torch.minimum(torch.maximum(inverse_depth, measured - tolerance), measured + tolerance)
     return Surface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length, edge)
-
-
-def edge_distance(surface: Surface) -> Float[Tensor, "h w"]:
-    """Of each pixel from the nearest pixel that its surface does not reach, in pixels; at most ``RIM``.
-
-    1 right at a depth edge; the picture's own frame is none.
-    """
-    nearest = torch.full_like(surface.inverse_depth, float(RIM))
-    for row, column in offsets(RIM - 1):
-        inside = shifted(torch.ones_like(surface.known), row, column)
-        cut = inside & ~surface.joined(row, column)
-        nearest = torch.where(cut, nearest.clamp(max=math.hypot(row, column)), nearest)
-    return torch.where(surface.known, nearest, 0.0)
 
 
 def rim_of(surface: Surface) -> Rim:

@@ -22,8 +22,8 @@ from gainer_ns.editing.compositing import (
     nothing,
     over,
 )
-from gainer_ns.editing.inpainting import OpenCVInpainter
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inpainting import OpenCVInpainter
 
 WHOLE = (0.0, 0.0, 12.0, 8.0)
 

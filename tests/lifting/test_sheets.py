@@ -1,5 +1,6 @@
 """What of a photo is lifted, and what is made up behind it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.prepared import Prepared
 from gainer_ns.lifting.sheets import sheets_of
@@ -111,3 +113,19 @@ def test_what_is_given_is_left_as_it_was(photo: Tensor, floor: Tensor, mask: Ten
     before = given.depth.copy()
     sheets_of(photo, given, background="inpaint")
     assert np.array_equal(given.depth, before) and torch.equal(photo, colours)
+
+
+class _AllRed(torch.nn.Module):
+    """Stands for LaMa: the same call, and red whatever it is shown."""
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        return torch.zeros_like(image) + torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+
+
+def test_a_network_makes_up_what_the_object_hides(photo: Tensor, floor: Tensor, mask: Tensor, tmp_path: Path) -> None:
+    torch.jit.trace(_AllRed(), (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))).save(str(tmp_path / "lama.pt"))
+    _, behind = sheets_of(photo, prepared(floor, mask), background="inpaint", inpaint=str(tmp_path / "lama.pt"))
+    made_up = behind.colours[mask > 0]
+    torch.testing.assert_close(made_up, torch.tensor([1.0, 0.0, 0.0]).expand_as(made_up), rtol=0, atol=0.01)
+    with pytest.raises(GainerError, match=r"gone\.pt: is no file"):
+        sheets_of(photo, prepared(floor, mask), background="inpaint", inpaint="gone.pt")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.surface import EDGE, STEEPEST, Surface, edge_distance, rim_of, surface_of
+from gainer_ns.lifting.surface import EDGE, STEEPEST, Surface, rim_of, surface_of
 
 SMALL = PinholeCamera(20, 15, (30.0, 30.0), (9.0, 8.5))
 
@@ -48,7 +48,7 @@ def test_planes_come_back_exactly(
 def test_a_plane_has_no_edges_and_no_rim(plane_depth: Any) -> None:
     surface = surface_of(plane_depth(SMALL, (0.9, -0.4, 0.5), 2.0), 30.0)
     assert len(rim_of(surface).pixel) == 0
-    assert float(edge_distance(surface).min()) > 1  # the picture's own frame is no edge
+    assert float(surface.edge_distance.min()) > 1  # the picture's own frame is no edge
 
 
 @pytest.mark.parametrize("far", [1.2, 2.0, 40.0])
@@ -58,7 +58,7 @@ def test_a_step_is_cut(far: float, turned: bool) -> None:
     surface = surface_of(depth, 30.0)
     torch.testing.assert_close(surface.inverse_depth, 1 / depth.double(), rtol=1e-6, atol=0)
     torch.testing.assert_close(surface.gradient, torch.zeros_like(surface.gradient), rtol=0, atol=1e-6)
-    distance = edge_distance(surface).T if turned else edge_distance(surface)
+    distance = surface.edge_distance.T if turned else surface.edge_distance
     assert (distance[:, 9:11] == 1).all() and (distance[:, 8] == 2).all() and (distance[:, 11] == 2).all()
     rim = rim_of(surface)
     at = rim.pixel // 15 if turned else rim.pixel % 20  # columns, as if upright
@@ -137,7 +137,7 @@ def test_unknown_pixels_are_not_lifted(plane_depth: Any) -> None:
     assert torch.equal(surface.known, depth > 0)
     assert float(errors_of(surface, truth)[depth > 0].max()) < 1e-7
     assert surface.inverse_depth.isfinite().all() and surface.gradient.isfinite().all()
-    distance = edge_distance(surface)
+    distance = surface.edge_distance
     assert (distance[depth <= 0] == 0).all() and (distance[4, 6:12] == 1).all() and float(distance[3, 4]) == 1
     rim = rim_of(surface)
     torch.testing.assert_close(rim.inverse_depth, 1 / truth.flatten()[rim.pixel], rtol=1e-6, atol=0)
@@ -150,7 +150,7 @@ def test_tiny_pictures(height: int, width: int) -> None:
     surface = surface_of(depth, 30.0)
     torch.testing.assert_close(surface.inverse_depth, 1 / depth.double())
     assert (surface.gradient == 0).all() and len(rim_of(surface).pixel) == 0
-    assert (edge_distance(surface) > 1).all()
+    assert (surface.edge_distance > 1).all()
 
 
 def test_one_row_that_leans() -> None:
@@ -174,7 +174,7 @@ def test_one_known_pixel() -> None:
 def test_nothing_known() -> None:
     surface = surface_of(torch.zeros(4, 5), 30.0)
     assert not surface.known.any() and len(rim_of(surface).pixel) == 0
-    assert (edge_distance(surface) == 0).all()
+    assert (surface.edge_distance == 0).all()
 
 
 def test_scale_changes_nothing(sphere_depth: Any) -> None:

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.editing.inpainting import (
+from gainer_ns.errors import GainerError
+from gainer_ns.image.inpainting import (
     DiffusersInpainter,
     LamaInpainter,
     Method,
     OpenCVInpainter,
     inpainter_for,
 )
-from gainer_ns.errors import GainerError
 
 METHODS: list[Method] = ["telea", "navier-stokes"]
 
