@@ -232,7 +232,7 @@ def test_moved_discs_are_seen_where_they_went(
     matrix = pose[:, :3]
     shift = pose[:, 3] - matrix @ back[:, 3]
     gaussians = layer.gaussians.transformed(layer.gaussians.means @ matrix.T + shift, matrix[None])
-    moved = replace(plane, layers=(layer.with_gaussians(gaussians),))
+    moved = replace(plane, layers=(layer.moved(gaussians),))
     one, other = plane.outputs(rays_from(camera), BLUE), moved.outputs(rays_from(camera, pose), BLUE)
     assert decibel(one["rgb"] - other["rgb"]) > 50
     torch.testing.assert_close(one["depth"], other["depth"], rtol=1e-3, atol=0)
