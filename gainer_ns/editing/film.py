@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -109,6 +110,18 @@ class Behind:
         return cls(UniformBackdrop(torch.tensor(colour, device=picture.device) / 255))
 
 
+class Shot(NamedTuple):
+    """A frame for which the camera has moved.
+
+    Attributes:
+        picture: What it films.
+        shift: How far it has moved to the right and down, in source pixels.
+    """
+
+    picture: Drawn
+    shift: tuple[float, float]
+
+
 @dataclass
 class Camera:
     """Draws frames of one size.
@@ -122,19 +135,27 @@ class Camera:
     behind: Behind
     scale: float = 1.0
     crop: Crop | None = None
-    _back: Raster | None = field(default=None, repr=False)
+    _back: tuple[Crop, Raster] | None = field(default=None, repr=False)
 
-    def draw(self, picture: Drawn) -> Raster:
+    def draw(self, picture: Drawn, shift: tuple[float, float] | None = None) -> Raster:
         """One frame: the picture as it is in it, over what lies behind.
+
+        Args:
+            picture: The picture.
+            shift: How far a camera that follows something has moved to the right and down, in source pixels. It is
+                rounded to whole output pixels, so that what stands still passes without a shimmer. None where the
+                camera stands still.
 
         Raises:
             GainerError: If scale and crop leave no picture, or there is no memory for so many pixels.
         """
         crop = self.crop or (0.0, 0.0, float(picture.plane.width), float(picture.plane.height))
+        if shift is not None:
+            crop = _shifted(crop, shift, self.scale)
         rgb, alpha = picture.raster(self.scale, crop)
-        if self._back is None:  # it stands still, so one serves all frames
-            self._back = self.behind.backdrop.on(crop, alpha.shape[1], alpha.shape[0])
-        frame = over(Raster(rgb, alpha[..., 0]), self._back)
+        if self._back is None or self._back[0] != crop:  # it stands still, so one serves all frames of a crop
+            self._back = crop, self.behind.backdrop.on(crop, alpha.shape[1], alpha.shape[0])
+        frame = over(Raster(rgb, alpha[..., 0]), self._back[1])
         if self.behind.filler is None:
             return frame
         open_pixels = frame.opacity < COVERED
@@ -144,26 +165,42 @@ class Camera:
         return over(frame, Raster(filled, torch.ones_like(frame.opacity)))
 
 
+def _shifted(crop: Crop, shift: tuple[float, float], scale: float) -> Crop:
+    """A crop moved by whole output pixels, and made as large as a whole number of them, which rounding cannot change.
+
+    Scales that leave no picture are left to the raster, which refuses them.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        return crop
+    left, top, right, bottom = crop
+    x, y = (start + round(by * scale) / scale for start, by in zip((left, top), shift, strict=True))
+    across, down = (max(1, round(length * scale)) / scale for length in (right - left, bottom - top))
+    return x, y, x + across, y + down
+
+
 def write_film(
     path: Path,
-    pictures: Iterable[Drawn],
+    pictures: Iterable[Drawn | Shot],
     camera: Camera,
     *,
     frames: int,
     fps: float = 24.0,
     bit_depth: int = 8,
     progress: Callable[[float], None] | None = None,
+    keep_interrupted: bool = False,
 ) -> tuple[int, int]:
     """Draws pictures and writes them, as a picture, a folder of pictures or a film by the name of the file.
 
     Args:
         path: Where to; see :func:`gainer_ns.image.sequence_io.open_sequence`.
-        pictures: The picture as it is in each frame; may be made as they are asked for.
+        pictures: The picture as it is in each frame, as shots where the camera moves; may be made as they are asked
+            for.
         camera: Draws them.
         frames: How many pictures there are.
         fps: Frames a second.
         bit_depth: Bits a sample of PNG files.
         progress: Called after every frame with the share, 0 to 1, that is done.
+        keep_interrupted: Whether Ctrl-C leaves a film of the frames that are finished, instead of nothing.
 
     Returns:
         Width and height of a frame in pixels.
@@ -172,9 +209,11 @@ def write_film(
         GainerError: If a frame cannot be drawn or written; nothing is left behind then.
     """
     size = 0, 0
-    with open_sequence(path, frames=frames, fps=fps, bit_depth=bit_depth) as sequence:
+    with open_sequence(
+        path, frames=frames, fps=fps, bit_depth=bit_depth, keep_interrupted=keep_interrupted
+    ) as sequence:
         for number, picture in enumerate(pictures, start=1):
-            frame = camera.draw(picture)
+            frame = camera.draw(*picture) if isinstance(picture, Shot) else camera.draw(picture)
             opaque = bool((frame.opacity >= COVERED).all())
             sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
             size = frame.opacity.shape[1], frame.opacity.shape[0]

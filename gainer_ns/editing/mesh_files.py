@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from gainer_ns.errors import GainerError
 SUFFIXES = (".ply", ".obj")
 FARTHEST = 1e6
 """Coordinates beyond this, in plane units, belong to no picture."""
+GRADIENTS = {d: [[f"f_{row}{column}" for column in "xyz"[:d]] for row in "xyz"[:d]] for d in (2, 3)}
+"""Names of the properties that hold deformation gradients, by rows: how x (or y, or z) moves with each."""
 _NUMBER = re.compile(r"(\d+)$")
 _CORNER_EXTRAS = re.compile(rb"(?<=\d)/[-/\d]*")
 
@@ -37,12 +40,15 @@ class MeshFile:
         vertices: [v, 3], plane units, finite.
         faces: [f, 3], triangles; empty for a point set. Quads are divided in a way that depends on their order alone.
         ids: [v], which Gaussian each vertex belongs to; None where the file does not say.
+        gradients: [v, 2, 2] or [v, 3, 3], deformation gradients in the axes of the file: properties f_xx, f_xy, f_yx
+            and f_yy of a PLY file, or nine of them; None where there are none.
     """
 
     path: Path
     vertices: Float[Tensor, "v 3"]
     faces: Int64[Tensor, "f 3"]
     ids: Int64[Tensor, " v"] | None = None
+    gradients: Float[Tensor, "v d d"] | None = None
 
 
 def read_mesh(path: Path) -> MeshFile:
@@ -58,7 +64,8 @@ def read_mesh(path: Path) -> MeshFile:
         with warnings.catch_warnings():
             # Where numpy stops at a word it only warns, and what follows would be lost.
             warnings.filterwarnings("error", message="string or file could not be read")
-            vertices, faces, ids = _parsed(path)
+            vertices, faces, columns = _parsed(path)
+            ids = columns.get("gaussian_id")
     except OSError as error:
         raise GainerError(f"{path}: cannot be read ({error.strerror or error}); name a .ply or .obj file") from error
     except Exception as error:  # trimesh reports damage by whatever exception it runs into
@@ -72,31 +79,56 @@ def read_mesh(path: Path) -> MeshFile:
     if ids is not None and not (np.abs(ids) < 2**31).all():
         raise GainerError(f"{path}: holds a gaussian_id that is no number; export it again")
     numbers = None if ids is None else torch.from_numpy(np.rint(ids).astype(np.int64))
-    return MeshFile(path, torch.from_numpy(vertices), torch.from_numpy(faces), numbers)
+    gradients = _gradients(path, columns)
+    return MeshFile(path, torch.from_numpy(vertices), torch.from_numpy(faces), numbers, gradients)
 
 
-def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Vertices, triangles and numbers, from trimesh readers, since its front end drops what it finds superfluous."""
+def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Float[np.ndarray, " v"]]]:
+    """Vertices, triangles and what else a PLY file says of vertices.
+
+    From trimesh's readers, since its front end drops what it finds superfluous.
+    """
     from trimesh.exchange.obj import load_obj
     from trimesh.exchange.ply import load_ply
 
-    ids = None
+    columns: dict[str, np.ndarray] = {}
     if path.suffix.lower() == ".ply":
         with path.open("rb") as file:
             parts = load_ply(file, fix_texture=False, skip_materials=True)
-        ids = _gaussian_ids(parts["metadata"]["_ply_raw"]["vertex"]["data"])
+        columns = _columns(parts["metadata"]["_ply_raw"]["vertex"]["data"])
     else:
         parts = load_obj(io.BytesIO(_bare_obj(path.read_bytes())), skip_materials=True, maintain_order=True)
         parts = next(iter(parts["geometry"].values())) if "geometry" in parts else parts
     faces = parts.get("faces")
     faces = np.empty((0, 3)) if faces is None else np.asarray(faces)
-    return np.asarray(parts["vertices"], dtype=np.float64).reshape(-1, 3), faces.astype(np.int64).reshape(-1, 3), ids
+    return (
+        np.asarray(parts["vertices"], dtype=np.float64).reshape(-1, 3),
+        faces.astype(np.int64).reshape(-1, 3),
+        columns,
+    )
 
 
-def _gaussian_ids(vertices: dict[str, np.ndarray] | np.ndarray) -> Float[np.ndarray, " v"] | None:
-    """The property gaussian_id, which some programs write as a fraction."""
+def _columns(vertices: dict[str, np.ndarray] | np.ndarray) -> dict[str, Float[np.ndarray, " v"]]:
+    """The properties that mean something here; some programs write whole numbers as fractions."""
     names = vertices if isinstance(vertices, dict) else vertices.dtype.names or ()
-    return np.asarray(vertices["gaussian_id"], dtype=np.float64).reshape(-1) if "gaussian_id" in names else None
+    wanted = ("gaussian_id", *itertools.chain(*GRADIENTS[3]))
+    return {name: np.asarray(vertices[name], dtype=np.float64).reshape(-1) for name in wanted if name in names}
+
+
+def _gradients(path: Path, columns: dict[str, np.ndarray]) -> Float[Tensor, "v d d"] | None:
+    """Deformation gradients, if the file has any."""
+    given = [name for name in itertools.chain(*GRADIENTS[3]) if name in columns]
+    if not given:
+        return None
+    names = next((rows for rows in GRADIENTS.values() if sorted(itertools.chain(*rows)) == given), None)
+    if names is None:
+        raise GainerError(
+            f"{path}: of the gradients it holds {', '.join(given)} alone; write all four, all nine, or none"
+        )
+    gradients = np.stack([np.stack([columns[name] for name in row], axis=-1) for row in names], axis=-2)
+    if not (np.abs(gradients) < FARTHEST).all():
+        raise GainerError(f"{path}: holds gradients that are no numbers, or huge; mend them or leave them out")
+    return torch.from_numpy(gradients)
 
 
 def _bare_obj(text: bytes) -> bytes:
@@ -168,7 +200,7 @@ def check_frames(files: Iterable[Path], reference: MeshFile) -> None:
     for path in files:
         count = count_vertices(path)
         if count is not None and count != len(reference.vertices):
-            _refuse_count(path, count, reference)
+            refuse_count(path, count, reference)
 
 
 def read_frames(files: Iterable[Path], reference: MeshFile) -> Iterator[MeshFile]:
@@ -182,28 +214,37 @@ def read_frames(files: Iterable[Path], reference: MeshFile) -> Iterator[MeshFile
     for number, path in enumerate(files):
         frame = read_mesh(path)
         if len(frame.vertices) != len(reference.vertices):
-            _refuse_count(path, len(frame.vertices), reference)
+            refuse_count(path, len(frame.vertices), reference)
         if not torch.equal(frame.faces, reference.faces):
             raise GainerError(
                 f"{path}: its faces are not those of {reference.path.name}; export the unmoved mesh with the "
                 "settings of the frames, and give that as the reference"
             )
         if len(frame.faces) == 0:
-            frame = _in_order(frame, reference)
+            frame = in_order(frame, reference)
         if number == 0:
-            _check_axes(frame, reference)
+            check_axes(frame, reference)
         yield frame
 
 
-def _refuse_count(path: Path, count: int, reference: MeshFile) -> None:
+def refuse_count(path: Path, count: int, reference: MeshFile) -> NoReturn:
+    """Refuses a frame that has not as many vertices as its reference.
+
+    Raises:
+        GainerError: Always.
+    """
     raise GainerError(
         f"{path}: {count:,} vertices, and {reference.path.name} has {len(reference.vertices):,}; frames must be the "
         "reference itself, moved, with none added, removed or merged"
     )
 
 
-def _in_order(frame: MeshFile, reference: MeshFile) -> MeshFile:
-    """The points of a frame in the order of the reference."""
+def in_order(frame: MeshFile, reference: MeshFile) -> MeshFile:
+    """The points of a frame in the order of the reference.
+
+    Raises:
+        GainerError: If their numbers are missing, or not those of the reference.
+    """
     if frame.ids is None or reference.ids is None:
         nameless = frame.path if frame.ids is None else reference.path
         raise GainerError(f"{nameless}: points need a property gaussian_id; keep that of gainer export --format points")
@@ -211,17 +252,22 @@ def _in_order(frame: MeshFile, reference: MeshFile) -> MeshFile:
         return frame
     values, order = frame.ids.sort()
     expected, places = reference.ids.sort()
-    if not torch.equal(values, expected):
+    if not torch.equal(values, expected) or bool((values[1:] == values[:-1]).any()):
         raise GainerError(
             f"{frame.path}: its gaussian_id are not those of {reference.path.name}; keep each point's number, once"
         )
-    vertices = torch.empty_like(frame.vertices)
-    vertices[places] = frame.vertices[order]
-    return MeshFile(frame.path, vertices, frame.faces, reference.ids)
+    moves = torch.empty_like(order)
+    moves[places] = order
+    gradients = None if frame.gradients is None else frame.gradients[moves]
+    return MeshFile(frame.path, frame.vertices[moves], frame.faces, reference.ids, gradients)
 
 
-def _check_axes(frame: MeshFile, reference: MeshFile) -> None:
-    """Refuses a first frame that stands upright where the reference lies flat."""
+def check_axes(frame: MeshFile, reference: MeshFile) -> None:
+    """Refuses a first frame that stands upright where the reference lies flat.
+
+    Raises:
+        GainerError: If it does.
+    """
     lying, standing = (float(axis.max() - axis.min()) for axis in (frame.vertices[:, 1], frame.vertices[:, 2]))
     height = float(reference.vertices[:, 1].max() - reference.vertices[:, 1].min())
     if lying < 1e-3 * height and standing > 0.1 * height:

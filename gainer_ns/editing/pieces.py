@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -49,6 +50,24 @@ class Placed:
 
     points: Float[Tensor, "m d"]
     jacobians: Float[Tensor, "m d d"]
+
+
+class Movement(Protocol):
+    """What moves a piece: an edit, or a simulation."""
+
+    @property
+    def edit(self) -> int:
+        """Which of the amounts it answers to."""
+        ...
+
+    @property
+    def selection(self) -> Selection | None:
+        """How much each point follows, by where it was fitted; None for a piece that follows as a whole."""
+        ...
+
+    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
+        """Points after so much of it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -148,7 +167,7 @@ class Piece:
     border: Border | None = None
     place: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Movement, ...] = ()
     seams: tuple[Seam, ...] = ()
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
@@ -237,7 +256,7 @@ class Piece:
         moved, turned = placed.points - origins, placed.jacobians - torch.eye(2).to(placed.jacobians)
         return all(bool((change.abs() < STILL).all()) for change in (moved, turned))
 
-    def _weights_of(self, step: Step) -> Weights:
+    def _weights_of(self, step: Movement) -> Weights:
         if step.edit not in self._weights:
             assert step.selection is not None
             self._weights[step.edit] = Weights.of(step.selection, self.origins)

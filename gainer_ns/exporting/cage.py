@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.exporting.ply import write_obj
 from gainer_ns.frames import ImagePlane
+from gainer_ns.ply import write_obj
 
 MARGIN = 4.0
 """How far the cage reaches beyond the picture and its Gaussians, in pixels."""

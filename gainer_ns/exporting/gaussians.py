@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.exporting.ply import write_ply
+from gainer_ns.ply import write_ply
 from gainer_ns.rendering.plane import BakedPicture
 
 SLIMMEST = 1e-3

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import PlainGaussians
-from gainer_ns.exporting.ply import write_ply
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse
+from gainer_ns.ply import write_ply
 
 SH_DEGREE_0 = 0.28209479177387814
 """The constant spherical harmonic, 1 / (2 sqrt(pi))."""

@@ -77,6 +77,59 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
         job.result()
 
 
+class Repeated:
+    """A kernel that is launched many times with the same inputs, which are packed once.
+
+    As :func:`launch`, but for a second argument of the kernel, ``step``, that changes from launch to launch; on the CPU
+    there is one range for each of torch's threads.
+
+    Args:
+        kernel: A kernel whose first arguments are ``first`` and ``step``.
+        inputs: The other arguments; contiguous tensors, whose memory must not move.
+        device: Where the tensors are.
+    """
+
+    def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device) -> None:
+        start()
+        self._kept = inputs
+        arguments = [0, 0, *(_as_warp(value) for value in inputs)]
+        threads = 1 if device.type == "cuda" else torch.get_num_threads()
+        place = "cpu" if device.type == "cpu" else wp.device_from_torch(device)
+        kernel.module.load(place, block_dim=256 if device.type == "cuda" else 1)
+        block = 256 if device.type == "cuda" else 1
+        self._commands = [
+            wp.launch(kernel, 1, arguments, device=place, record_cmd=True, block_dim=block) for _ in range(threads)
+        ]
+        self._device = device
+
+    def __call__(self, first: int, count: int, step: int = 0) -> None:
+        """Runs the kernel over ``count`` threads from the number ``first`` on."""
+        if count <= 0:
+            return
+        if self._device.type == "cuda":
+            self._set(self._commands[0], first, count, step).launch(
+                wp.stream_from_torch(torch.cuda.current_stream(self._device))
+            )
+            return
+        parts = min(len(self._commands), max(1, count // 512))
+        bounds = [first + count * part // parts for part in range(parts + 1)]
+        commands = [
+            self._set(command, begin, end - begin, step)
+            for command, (begin, end) in zip(self._commands, itertools.pairwise(bounds), strict=False)
+        ]
+        jobs = [_thread_pool(len(self._commands)).submit(command.launch) for command in commands[1:]]
+        commands[0].launch()
+        for job in jobs:
+            job.result()
+
+    @staticmethod
+    def _set(command: Any, first: int, count: int, step: int) -> Any:
+        command.set_dim(count)
+        command.set_param_at_index(0, first)
+        command.set_param_at_index(1, step)
+        return command
+
+
 def _as_warp(value: Any) -> Any:
     if not isinstance(value, Typed):
         return value

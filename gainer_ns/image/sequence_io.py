@@ -6,10 +6,13 @@ import contextlib
 import os
 import re
 import shutil
+import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 from av.error import FFmpegError
@@ -39,6 +42,11 @@ class SequenceWriter:
         self._size: tuple[int, ...] | None = None
         self._written = 0
 
+    @property
+    def written(self) -> int:
+        """How many frames there are so far."""
+        return self._written
+
     def write(self, colours: Float[np.ndarray, "h w 3"], opacity: Float[np.ndarray, "h w"] | None = None) -> None:
         """Adds the next frame.
 
@@ -64,8 +72,9 @@ class SequenceWriter:
                 f"{self._path}: frame {self._written} has values that are no numbers; "
                 "look for an edit that stretches without bound"
             )
-        self._put(colours, opacity)
-        self._written += 1
+        with _uninterrupted():
+            self._put(colours, opacity)
+            self._written += 1
 
     def check_complete(self) -> None:
         """Refuses a sequence with fewer frames than announced.
@@ -79,7 +88,13 @@ class SequenceWriter:
 
 @contextmanager
 def open_sequence(
-    path: Path, *, frames: int, fps: float = 24.0, bit_depth: int = 8, background: Colour = WHITE
+    path: Path,
+    *,
+    frames: int,
+    fps: float = 24.0,
+    bit_depth: int = 8,
+    background: Colour = WHITE,
+    keep_interrupted: bool = False,
 ) -> Iterator[SequenceWriter]:
     """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
 
@@ -101,6 +116,8 @@ def open_sequence(
         fps: Frames a second, of a moving picture.
         bit_depth: Bits a sample, 8 or 16, of PNG; moving pictures have 8.
         background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
+        keep_interrupted: Whether Ctrl-C ends the sequence early, with the frames that there are, instead of leaving
+            nothing. The KeyboardInterrupt goes on once these are in place.
 
     Yields:
         What takes the frames.
@@ -111,10 +128,18 @@ def open_sequence(
         ValueError: Fewer frames were written than announced.
     """
     path = Path(path)
+    interrupt: KeyboardInterrupt | None = None
     with _opened(path, frames, fps, bit_depth, background) as put:
         writer = SequenceWriter(path, frames, put)
-        yield writer
-        writer.check_complete()
+        try:
+            yield writer
+            writer.check_complete()
+        except KeyboardInterrupt as raised:
+            if not (keep_interrupted and writer.written):
+                raise
+            interrupt = raised
+    if interrupt is not None:
+        raise interrupt
 
 
 def _opened(path: Path, frames: int, fps: float, bit_depth: int, background: Colour) -> AbstractContextManager[_Put]:
@@ -137,6 +162,26 @@ def _opened(path: Path, frames: int, fps: float, bit_depth: int, background: Col
         )
     check_target(path, False, bit_depth)
     return _still(path, bit_depth, background)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back until the end, so that no frame stays half written.
+
+    Python delivers it to the main thread alone, and elsewhere nothing needs to be held back.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *call: held.append(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if held:
+        usual(*held[0])
 
 
 @contextmanager

@@ -67,6 +67,8 @@ def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict
         tensors["covariance_factors"] = factors.half()
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
+    if layer.reaches is not None:
+        tensors["reaches"] = layer.reaches
     nodes = _lattice_nodes(gaussians.means, plane)
     if nodes is None:
         tensors["means"] = gaussians.means
@@ -78,6 +80,7 @@ def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
         "half_extent": layer.half_extent,
+        "fade": layer.fade,
         "lattice": None if nodes is None else nodes[0],
         "bits": bits,
     }
@@ -93,7 +96,7 @@ def layer_from(
     means = tensors["means"].float() if header["lattice"] is None else _lattice_means(header, tensors, plane, features)
     relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
     _factors(relative)  # refuses what is no covariance
-    opacities, inverses = (tensors.get(name) for name in ("opacities", "inverse_jacobians"))
+    opacities, inverses, reaches = (tensors.get(name) for name in ("opacities", "inverse_jacobians", "reaches"))
     gaussians = GaussianSet(
         means,
         _relative(relative, plane, inverse=True),
@@ -109,13 +112,17 @@ def layer_from(
         raise ValueError("its Gaussians do not lie on a plane")
     if not all(math.isfinite(length) and length > 0 for length in (gaussians.radius, *(half or ()))):
         raise ValueError("its radius or frame makes no sense")
+    fade = float(header.get("fade", 0))  # pictures stored before there was one have none
+    if not (math.isfinite(fade) and fade >= 0):
+        raise ValueError("it fades away over a distance that makes no sense")
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
     if decoder.feature_dim != features.shape[1]:
         raise ValueError("the decoder does not fit the features")
-    parts = means, gaussians.covariances, features, gaussians.precisions, opacities
+    parts = means, gaussians.covariances, features, gaussians.precisions, opacities, reaches
     if not all(bool(part.isfinite().all()) for part in parts if part is not None):
         raise ValueError("it holds numbers that are not finite")
-    return Layer(gaussians, decoder, whole_number(header["num_neighbours"], MAX_NEIGHBOURS), half)
+    reaches = None if reaches is None else reaches.float()
+    return Layer(gaussians, decoder, whole_number(header["num_neighbours"], MAX_NEIGHBOURS), half, reaches, fade)
 
 
 def whole_number(value: Any, largest: int, *, least: int = 1) -> int:

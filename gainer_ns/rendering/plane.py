@@ -40,7 +40,7 @@ class BakedPicture:
     @property
     def has_alpha(self) -> bool:
         """Whether the picture may be transparent inside its frame."""
-        return all(layer.gaussians.opacities is not None for layer in self.layers)
+        return all(layer.gaussians.opacities is not None or layer.reaches is not None for layer in self.layers)
 
     @property
     def only_layer(self) -> Layer:

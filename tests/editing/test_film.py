@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import Crop, Raster, UniformBackdrop
-from gainer_ns.editing.film import Behind, Camera, write_film
+from gainer_ns.editing.film import Behind, Camera, Shot, write_film
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
@@ -65,6 +65,59 @@ def test_what_stands_still_is_drawn_once(moved: Stage) -> None:
         frame = camera.draw(moved.at(t))
         assert frame.opacity.shape == (96, 128)
     assert backdrop.drawn == [(-4.0, 0.0, 60.0, 48.0)]
+
+
+def test_a_camera_that_follows_moves_by_whole_pixels(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    """What it follows stays where it is in the frame, and what stands still passes by without being resampled."""
+    backdrop = CountingBackdrop()
+    camera = Camera(Behind(backdrop), 1.5, (-3.0, 2.0, 64.3, 49.0))
+    stage = staged(landscape, {"move": {"by": [20, -10]}})
+    still = camera.draw(stage.at(0.0), (0.0, 0.0))
+    followed = camera.draw(stage.at(1.0), (20.0, -10.0))
+    torch.testing.assert_close(followed.colours, still.colours, rtol=0, atol=1e-3)
+    assert len(backdrop.drawn) == 2, "drawn anew where the camera has moved"
+    camera.draw(stage.at(1.0), (20.2, -9.8))
+    assert len(backdrop.drawn) == 2, "and not where that is less than half a pixel"
+    (left, top, right, bottom), moved = backdrop.drawn
+    assert (left, top) == (-3, 2) and right - left == pytest.approx(101 / 1.5) and bottom - top == pytest.approx(47)
+    assert [1.5 * (new - old) for new, old in zip(moved, backdrop.drawn[0], strict=True)] == pytest.approx(
+        [30, -15, 30, -15]
+    )
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.7])
+def test_a_picture_behind_does_not_shimmer(landscape: BakedPicture, scale: float, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (72, 96, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    camera = Camera(Behind.colour_or_image(None, tmp_path / "noise.png", landscape), scale, (10.3, 8.7, 30.8, 29.4))
+    nothing_before = replace(landscape, layers=(replace(landscape.only_layer, half_extent=(1e-6, 1e-6)),))
+    first = camera.draw(nothing_before, (0.0, 0.0)).colours
+    for pixels in (1, 2, 5):
+        moved = camera.draw(nothing_before, (pixels / scale, -pixels / scale)).colours
+        assert moved.shape == first.shape
+        torch.testing.assert_close(moved[pixels:, :-pixels], first[:-pixels, pixels:], rtol=0, atol=1e-4)
+
+
+def test_all_frames_of_a_moving_camera_have_one_size(landscape: BakedPicture, tmp_path: Path) -> None:
+    """Also where the crop is so many pixels and a half."""
+    camera = Camera(Behind(CountingBackdrop()), 1.0, (0.1, 0.2, 20.6, 15.7))
+    shots = [Shot(landscape, (0.1 * number, 7.7 * number)) for number in range(9)]
+    write_film(tmp_path / "film", shots, camera, frames=9)
+    sizes = {Image.open(path).size for path in (tmp_path / "film").iterdir()}
+    assert len(sizes) == 1
+
+
+def test_an_interrupted_film_can_be_kept(moved: Stage, tmp_path: Path) -> None:
+    def pictures() -> Any:
+        yield moved.at(0.0)
+        raise KeyboardInterrupt
+
+    camera = Camera(behind(moved, color=[0, 0, 0]))
+    with pytest.raises(KeyboardInterrupt):
+        write_film(tmp_path / "lost", pictures(), camera, frames=5)
+    with pytest.raises(KeyboardInterrupt):
+        write_film(tmp_path / "kept", pictures(), camera, frames=5, keep_interrupted=True)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")] == ["kept/frame_00000.png"]
 
 
 def test_a_hole_is_painted_from_around_it(moved: Stage, landscape: BakedPicture) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
 from gainer_ns.errors import GainerError
-from gainer_ns.exporting.ply import write_obj, write_ply
+from gainer_ns.ply import write_obj, write_ply
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0], [2, 1, 0]], dtype=np.float64)
 FACES = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
@@ -211,3 +211,43 @@ def test_points_are_put_in_the_order_of_the_reference(tmp_path: Path) -> None:
     assert "gaussian_id" in refused(read_frames, [bare], reference)
     shutil.copy(write_points(tmp_path / "nan.ply", [9, 8, 7, 3, 2, float("nan")]), tmp_path / "f2.ply")
     assert "gaussian_id" in refused(read_frames, [tmp_path / "f2.ply"], reference)
+
+
+def gradients(d: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    values = np.random.default_rng(d).normal(size=(len(VERTICES), d, d)).astype(np.float32)
+    return values, {f"f_{a}{b}": values[:, i, j] for i, a in enumerate("xyz"[:d]) for j, b in enumerate("xyz"[:d])}
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_deformation_gradients_are_read_and_put_in_order(d: int, tmp_path: Path) -> None:
+    places = dict(zip("xyz", VERTICES.T, strict=True))
+    ids = np.array([9, 8, 7, 3, 2, 1], dtype=np.int32)
+    reference = read_mesh(write_points(tmp_path / "rest.ply", ids))
+    assert reference.gradients is None
+    values, columns = gradients(d)
+    order = [3, 1, 0, 2, 5, 4]
+    shuffled = {name: value[order] for name, value in {**columns, **places, "gaussian_id": ids}.items()}
+    write_ply(tmp_path / "f0.ply", shuffled)
+    (read,) = read_frames([tmp_path / "f0.ply"], reference)
+    np.testing.assert_array_equal(read.gradients, values)
+    np.testing.assert_array_equal(read.vertices, VERTICES)
+
+
+def test_bad_deformation_gradients_are_refused(tmp_path: Path) -> None:
+    places = dict(zip("xyz", VERTICES.T, strict=True))
+    for d in (2, 3):
+        _, columns = gradients(d)
+        left = columns.pop("f_xy")
+        write_ply(tmp_path / "part.ply", places | columns)
+        assert "write all four, all nine, or none" in refused(read_mesh, tmp_path / "part.ply")
+        write_ply(tmp_path / "nan.ply", places | columns | {"f_xy": np.full_like(left, np.nan)})
+        assert "gradients that are no numbers" in refused(read_mesh, tmp_path / "nan.ply")
+
+
+def test_points_without_numbers_of_their_own_keep_the_reference_s_order(tmp_path: Path) -> None:
+    ids = [4, -1, -1, 3, 2, -1]
+    reference = read_mesh(write_points(tmp_path / "rest.ply", ids))
+    (read,) = read_frames([write_points(tmp_path / "same.ply", ids, VERTICES + 1)], reference)
+    np.testing.assert_array_equal(read.vertices, VERTICES + 1)
+    other = write_points(tmp_path / "other.ply", [-1, 4, -1, 3, 2, -1])
+    assert "once" in refused(read_frames, [other], reference)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -294,3 +297,74 @@ def test_the_swap_of_frames_can_fail_halfway(tmp_path: Path, monkeypatch: pytest
         "frame_00000.png": "old 0",
         "frame_00001.png": "old 1",
     }
+
+
+KINDS = ["out", "out.mp4", "out.webp", "out.gif", "existing"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_interrupted_sequence_can_keep_what_is_finished(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "existing":
+        path.mkdir()
+        (path / "frame_00009.png").write_text("old")
+    frames = moving_disc(3)
+    with pytest.raises(KeyboardInterrupt), open_sequence(path, frames=9, keep_interrupted=True) as writer:
+        for frame in frames:
+            writer.write(*frame)
+        raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    if path.is_dir():
+        assert sorted(file.name for file in path.iterdir()) == [f"frame_{number:05d}.png" for number in range(3)]
+        assert read_picture(path / "frame_00002.png").width == 48
+    else:
+        assert len(video_frames(path) if name == "out.mp4" else decoded(path)) == 3
+
+
+@pytest.mark.parametrize("name", [*KINDS, "out.png"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_nothing_is_kept_without_a_frame_or_of_a_failure(tmp_path: Path, name: str, stop: type[BaseException]) -> None:
+    path = tmp_path / name
+    if name == "existing":
+        path.mkdir()
+        (path / "frame_00009.png").write_text("old")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(stop), open_sequence(path, frames=1, keep_interrupted=True) as writer:
+        if stop is RuntimeError:
+            writer.write(*moving_disc(1)[0])
+        raise stop
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", KINDS[:4])
+def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second frame is whole, or not there; never a half of it."""
+    frames, convert = moving_disc(3), sequence_io.to_samples
+    calls: list[int] = []
+
+    def interrupting(*arguments: Any) -> np.ndarray:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return convert(*arguments)
+
+    monkeypatch.setattr(sequence_io, "to_samples", interrupting)
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), open_sequence(tmp_path / name, frames=3, keep_interrupted=True) as writer:
+        for frame in frames:
+            writer.write(*frame)
+    assert signal.getsignal(signal.SIGINT) is usual
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    if name == "out":
+        seen = [read_picture(file).width for file in sorted((tmp_path / name).iterdir())]
+    else:
+        seen = video_frames(tmp_path / name) if name == "out.mp4" else decoded(tmp_path / name)
+    assert len(seen) == 2
+
+
+def test_frames_are_written_from_other_threads_too(tmp_path: Path) -> None:
+    """Only the main thread may hold interrupts back."""
+    worker = threading.Thread(target=written, args=(tmp_path / "out", moving_disc(2)))
+    worker.start()
+    worker.join()
+    assert len(list((tmp_path / "out").iterdir())) == 2

@@ -1,0 +1,107 @@
+"""Bodies of a scene: which part of the picture each is, what it is made of, and how it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from gainer_ns.editing.places import PlacedError
+from gainer_ns.editing.selection import Selection
+from gainer_ns.physics.lengths import Bounds, Vector, in_pixels, is_empty, share_of
+from gainer_ns.physics.materials import ChosenMaterial
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+
+
+def _not_empty(part: Bounds) -> Bounds:
+    if is_empty(part):
+        raise ValueError("is empty; write [left, top, right, bottom] from 0 to 1, with left < right and top < bottom")
+    return part
+
+
+class Body(BaseModel):
+    """A part of the picture that moves, or that others hang on to.
+
+    Attributes:
+        select: Which part, in widths of the picture; what an earlier body took is not taken again.
+        part: Which part of what the picture shows, as shares of the box around that. Both must hold.
+        material: What it is made of.
+        velocity: At the start: to the right and down, in widths a second.
+        spin: At the start: degrees a second, counter-clockwise as seen, about its centre of mass.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    select: Selection = Selection(all=True)
+    part: Annotated[tuple[Share, Share, Share, Share], AfterValidator(_not_empty)] | None = None
+    material: ChosenMaterial
+    velocity: Vector = (0.0, 0.0)
+    spin: Annotated[float, Field(strict=True, ge=-1e5, le=1e5, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _pinned_stays(self) -> Body:
+        for word in ("velocity", "spin"):
+            if self.is_pinned and getattr(self, word) not in (0.0, (0.0, 0.0)):
+                raise PlacedError((word,), f"what is pinned does not move; leave {word} out, or take another material")
+        return self
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it does not move at all."""
+        return self.material.material.behaviour == "pinned"
+
+    def region(self, width: float, content: Bounds) -> Selection:
+        """What it takes of a picture, in pixels.
+
+        Args:
+            width: Of the picture, in pixels.
+            content: Left, top, right and bottom of what the picture shows, in pixels.
+        """
+        select = in_pixels(self.select, width)
+        if self.part is None:
+            return select
+        part = Selection.model_construct(box=share_of(self.part, content), feather=0.0)
+        return part if select.all else Selection.model_construct(intersect=(select, part))
+
+    def velocities(self, positions: Float[Tensor, "n d"], volumes: Float[Tensor, " n"]) -> Float[Tensor, "n d"]:
+        """How its particles move at the start: as a rigid body does.
+
+        Args:
+            positions: Of its particles, widths.
+            volumes: What each weighs among them.
+
+        Returns:
+            Widths a second.
+        """
+        centre = (positions * volumes[:, None]).sum(dim=0) / volumes.sum()
+        x, y = (positions - centre).unbind(-1)[:2]
+        turn = math.radians(self.spin)
+        velocities = torch.zeros_like(positions)
+        velocities[:, 0] = self.velocity[0] + turn * y  # y points down, so counter-clockwise takes what is low right
+        velocities[:, 1] = self.velocity[1] - turn * x
+        return velocities
+
+
+def shared_out(regions: Iterable[Selection], points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
+    """How far inside each of some regions points are, where what is in several belongs to the first of them.
+
+    Args:
+        regions: In pixels.
+        points: In pixels.
+
+    Returns:
+        As :meth:`gainer_ns.editing.selection.Selection.field` says: 0.5 on the edge, more inside.
+    """
+    taken = torch.full_like(points[:, 0], -math.inf)
+    fields = []
+    for region in regions:
+        own = region.field(points)
+        fields.append(torch.minimum(own, 1 - taken))
+        taken = torch.maximum(taken, own)
+    return torch.stack(fields)

@@ -1,0 +1,83 @@
+"""Lengths of a scene file, which are widths of the picture, and the pixels that selections are read in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gainer_ns.editing.selection import Disc, Selection
+
+Number = Annotated[float, Field(strict=True, ge=-1e4, le=1e4, allow_inf_nan=False)]
+"""A length in widths of the picture, or a speed or an acceleration made of it and of seconds."""
+
+PositiveNumber = Annotated[float, Field(strict=True, gt=0, le=1e4, allow_inf_nan=False)]
+Vector = tuple[Number, Number]
+"""To the right, and down."""
+
+Seconds = Annotated[float, Field(strict=True, ge=0, le=1e5, allow_inf_nan=False)]
+Bounds = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
+
+
+def in_pixels(selection: Selection, width: float) -> Selection:
+    """A selection in widths of the picture as the same in pixels.
+
+    Args:
+        selection: In widths. A mask has pixels of its own, of which only the feather is a length.
+        width: Of the picture, in pixels.
+    """
+    changes: dict[str, Any] = {}
+    if selection.feather is not None:
+        changes["feather"] = selection.feather * width
+    if selection.box is not None:
+        changes["box"] = scaled(selection.box, width)
+    if selection.polygon is not None:
+        changes["polygon"] = tuple((x * width, y * width) for x, y in selection.polygon)
+    if selection.disc is not None:
+        (x, y), radius = selection.disc.center, selection.disc.radius
+        changes["disc"] = Disc.model_construct(center=(x * width, y * width), radius=radius * width)
+    for kind in ("union", "minus", "intersect"):
+        parts = getattr(selection, kind)
+        if parts is not None:
+            changes[kind] = tuple(in_pixels(part, width) for part in parts)
+    return selection.model_copy(update=changes)
+
+
+def scaled(box: Sequence[float], factor: float) -> Bounds:
+    """A box, all four numbers times a factor."""
+    left, top, right, bottom = box
+    return left * factor, top * factor, right * factor, bottom * factor
+
+
+def common(first: Bounds, second: Bounds) -> Bounds:
+    """What two boxes have in common; empty, with left >= right or top >= bottom, where they have nothing."""
+    return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
+
+
+def is_empty(box: Bounds) -> bool:
+    """Whether nothing is in a box."""
+    return not (box[0] < box[2] and box[1] < box[3])
+
+
+def share_of(part: Bounds, whole: Bounds) -> Bounds:
+    """Part of a box, given as shares of its width and height.
+
+    Args:
+        part: Left, top, right and bottom, from 0 to 1. Where it reaches 0 or 1 it goes on far beyond the box, since
+            what a picture shows ends softly, a little outside of its box.
+        whole: The box.
+
+    Returns:
+        In the box's units.
+    """
+    left, top, right, bottom = whole
+    width, height = right - left, bottom - top
+    beyond = 4 * max(width, height)
+    return (
+        left + (part[0] * width if part[0] > 0 else -beyond),
+        top + (part[1] * height if part[1] > 0 else -beyond),
+        left + (part[2] * width if part[2] < 1 else width + beyond),
+        top + (part[3] * height if part[3] < 1 else height + beyond),
+    )

@@ -1,0 +1,83 @@
+"""Energy of what moves: what tells that a simulation has blown up."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.materials import Material
+from gainer_ns.physics.mpm_state import MpmState
+
+SLACK = 0.5
+"""What share of the energy that has been there it may grow by, before that counts as a mistake."""
+
+
+def energies(
+    state: MpmState,
+    masses: Float[Tensor, " n"],
+    volumes: Float[Tensor, " n"],
+    bodies: Tensor,
+    materials: tuple[Material, ...],
+) -> tuple[float, float]:
+    """Kinetic energy, and what is stored in elastic deformation. Sand and packed snow are taken as elastic solids.
+
+    Returns:
+        In units of mass times squared widths a squared second.
+    """
+    moving = 0.5 * float((masses.double() * state.velocities.double().square().sum(dim=1)).sum())
+    stored = 0.0
+    for number, material in enumerate(materials):
+        own = bodies == number
+        if material.behaviour in ("rigid", "pinned") or not bool(own.any()):
+            continue
+        first, second = material.lame
+        if material.behaviour == "liquid":
+            density = 0.5 * first * (state.inner[own].double().clamp(max=1) - 1).square()
+        else:
+            sizes = torch.linalg.svdvals(state.elastic[own].double())
+            density = second * (sizes - 1).square().sum(dim=1) + 0.5 * first * (sizes.prod(dim=1) - 1).square()
+        stored += float((density * volumes[own].double()).sum())
+    return moving, stored
+
+
+class EnergyWatch:
+    """Compares the energy with what was there at first and what has been put in since.
+
+    Args:
+        masses: [n], of what moves; 0 of what is pinned.
+    """
+
+    def __init__(self, masses: Float[Tensor, " n"]) -> None:
+        self._masses = masses.double()
+        self._allowed: float | None = None
+        self._most = 0.0
+
+    def check(self, time: float, moving: float, stored: float, work: float, velocities: Float[Tensor, "n d"]) -> None:
+        """Looks at a frame.
+
+        Args:
+            time: Of the frame, in seconds.
+            moving: Kinetic energy.
+            stored: Elastic energy.
+            work: What gravity and forces have put in since the last frame: negative where they took out.
+            velocities: Of the particles.
+
+        Raises:
+            GainerError: Energy came from nowhere, or something is no number.
+        """
+        total = moving + stored
+        if self._allowed is None:
+            self._allowed = total
+        self._allowed += work
+        self._most = max(self._most, abs(work), moving if self._most == 0 else self._most)
+        fine = bool(velocities.isfinite().all()) and total <= self._allowed + SLACK * max(
+            self._most, abs(self._allowed)
+        )
+        if not fine:
+            raise GainerError(
+                f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further below "
+                "0.5, or more particles"
+            )
+        self._allowed = min(self._allowed, total + SLACK * 0)  # what friction took is gone for good

@@ -1,0 +1,113 @@
+"""The grid of the material point method: where its nodes are, and what acts on each of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.colliders import Surface
+from gainer_ns.physics.setting import Setting
+
+BEYOND = 3
+"""Cells of the grid beyond the domain on each side: a particle gives to nodes up to one and a half cells away."""
+MOST_NODES = 1 << 25
+"""Nodes that fit in memory with what acts on them."""
+_NUMBERS: dict[Surface, int] = {"sticky": 0, "slip": 1, "separate": 2}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Nodes over a domain. One row of them lies on its bottom, so that what rests there rests at the right height.
+
+    Attributes:
+        origin: Of the first node, widths.
+        cell: How far apart nodes are, widths.
+        shape: How many there are along x, y and z; one along z on a plane.
+        setting: What acts on them.
+        device: Where its tensors are.
+    """
+
+    origin: tuple[float, ...]
+    cell: float
+    shape: tuple[int, int, int]
+    setting: Setting
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    def over(cls, setting: Setting, cell: float, device: torch.device) -> Grid:
+        """A grid over a setting's domain, with cells of a size, in widths.
+
+        Raises:
+            GainerError: It would have too many nodes.
+        """
+        counts = [math.ceil((high - low) / cell - 1e-6) for low, high in zip(setting.low, setting.high, strict=True)]
+        shape = [count + 1 + 2 * BEYOND for count in counts]
+        if math.prod(shape) > MOST_NODES:
+            raise GainerError(
+                f"cells: a grid of {' x '.join(map(str, counts))} cells does not fit in memory; write fewer cells or "
+                "particles, or a smaller domain"
+            )
+        origin = tuple(high - cell * (count + BEYOND) for high, count in zip(setting.high, counts, strict=True))
+        across, down, deep = (*shape, 1)[:3]
+        return cls(origin, cell, (across, down, deep), setting, device)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def places(self) -> Float[Tensor, "m d"]:
+        """Where the nodes are, x running fastest."""
+        dimensions = len(self.origin)
+        axes = [self.origin[axis] + self.cell * torch.arange(self.shape[axis]).double() for axis in range(dimensions)]
+        mesh = torch.meshgrid(*reversed(axes), indexing="ij")
+        return torch.stack([each.flatten() for each in reversed(mesh)], dim=1)
+
+    @cached_property
+    def normals(self) -> Float[Tensor, "c m d"]:
+        """Of each collider at each node, and 0 where the collider is not."""
+        normals = [self.places.new_zeros(0, *self.places.shape)]
+        for collider in self.setting.colliders:
+            inside = collider.depth(self.places) > -1e-6 * self.cell
+            normals.append((collider.normals(self.places) * inside[:, None])[None])
+        return torch.cat(normals).float().contiguous().to(self.device)
+
+    @cached_property
+    def touched(self) -> Int32[Tensor, " m"]:
+        """1 where there is a collider."""
+        return (self.normals.abs().sum(dim=2) > 0).any(dim=0).int()
+
+    @cached_property
+    def surfaces(self) -> Int32[Tensor, " c"]:
+        """Number of each collider's surface."""
+        numbers = [_NUMBERS[collider.surface] for collider in self.setting.colliders]
+        return torch.tensor(numbers, dtype=torch.int32, device=self.device)
+
+    @cached_property
+    def frictions(self) -> Float[Tensor, " c"]:
+        """Coulomb's coefficient of each collider."""
+        return torch.tensor([collider.friction for collider in self.setting.colliders], device=self.device).float()
+
+    @cached_property
+    def fields(self) -> Float[Tensor, "f m d"]:
+        """What each force accelerates nodes by, at full strength."""
+        fields = [self.places.new_zeros(0, *self.places.shape)]
+        fields += [force.field(self.places)[None] for force in self.setting.forces]
+        return torch.cat(fields).float().contiguous().to(self.device)
+
+    def gravity(self, times: list[float]) -> Float[Tensor, "s d"]:
+        """Acceleration of everything at times, widths a squared second."""
+        missing = (0.0,) * (len(self.origin) - 2)
+        return torch.tensor([(*self.setting.gravity.at(t), *missing) for t in times], device=self.device).float()
+
+    def amounts(self, times: list[float]) -> Float[Tensor, "s f"]:
+        """How much there is of each force at times."""
+        amounts = [[force.amount(t) for force in self.setting.forces] for t in times]
+        return torch.tensor(amounts, device=self.device).float().reshape(len(times), -1).contiguous()

@@ -1,0 +1,77 @@
+"""What the material point method keeps of its particles, and the energy that is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from gainer_ns.physics.engine import Particles
+
+
+@dataclass(frozen=True)
+class MpmState:
+    """Particles in motion.
+
+    Attributes:
+        positions: [n, d], widths.
+        velocities: [n, d], widths a second.
+        affine: [n, d, d], how velocities change around a particle, 1 / second.
+        elastic: [n, d, d], the deformation that stress answers.
+        total: [n, d, d], the deformation since the start.
+        inner: [n], ratio of a liquid's volume to that at rest; what the plasticity of snow and sand remembers.
+    """
+
+    positions: Float[Tensor, "n d"]
+    velocities: Float[Tensor, "n d"]
+    affine: Float[Tensor, "n d d"]
+    elastic: Float[Tensor, "n d d"]
+    total: Float[Tensor, "n d d"]
+    inner: Float[Tensor, " n"]
+
+    @classmethod
+    def of(cls, particles: Particles, starts_at_one: Tensor, device: torch.device) -> MpmState:
+        """At the start.
+
+        Args:
+            particles: What moves.
+            starts_at_one: [n], whether ``inner`` is 1 at rest; else 0.
+            device: Where its tensors go.
+        """
+        count, dimensions = particles.positions.shape
+        eye = torch.eye(dimensions).repeat(count, 1, 1)
+        return cls(
+            particles.positions.float(),
+            particles.velocities.float(),
+            torch.zeros(count, dimensions, dimensions),
+            eye,
+            eye.clone(),
+            starts_at_one.float(),
+        ).to(device)
+
+    def to(self, device: torch.device) -> MpmState:
+        """The same on a device."""
+        return MpmState(**{name: value.to(device).contiguous() for name, value in self.as_dict().items()})
+
+    def __getitem__(self, order: Int64[Tensor, " n"]) -> MpmState:
+        """The same in another order, as a copy."""
+        return MpmState(**{name: value[order].contiguous() for name, value in self.as_dict().items()})
+
+    def as_dict(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def from_dict(cls, tensors: Mapping[str, Tensor]) -> MpmState:
+        """What ``as_dict`` was made from."""
+        return cls(**{each.name: tensors[each.name] for each in fields(cls)})
+
+    def with_rigid(self, chosen: Tensor, **moved: Tensor) -> MpmState:
+        """The same with some values of some particles replaced."""
+        changed = {}
+        for name, values in moved.items():
+            changed[name] = getattr(self, name).index_copy(0, chosen, values.to(getattr(self, name)))
+        return replace(self, **changed)

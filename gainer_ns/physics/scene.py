@@ -1,0 +1,279 @@
+"""What a scene file may say, checked on reading: bodies, what acts on them, where, how long, and how that is filmed.
+
+Lengths are widths of the picture, x to the right and y down from its top-left corner; times are seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from jaxtyping import Float
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+from torch import Tensor
+
+from gainer_ns.editing.backgrounds import Background
+from gainer_ns.editing.places import PlacedError, dotted
+from gainer_ns.editing.script import FrameRate, PlacedScript
+from gainer_ns.editing.selection import Box, Selection
+from gainer_ns.editing.yaml_file import read_yaml
+from gainer_ns.errors import GainerError
+from gainer_ns.image.image_io import MAX_PIXELS
+from gainer_ns.physics.bodies import Body, shared_out
+from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, borders
+from gainer_ns.physics.domain import MARGIN, Domain
+from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.forces import Force, Gravity
+from gainer_ns.physics.lengths import Bounds, common, in_pixels, is_empty, scaled
+from gainer_ns.physics.materials import Material
+from gainer_ns.physics.setting import Setting
+
+MAX_FRAMES = 100_000
+HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
+
+
+class Shown(NamedTuple):
+    """The picture that a scene is for.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        content: Left, top, right and bottom of what it shows, in pixels.
+    """
+
+    width: int
+    height: int
+    content: Bounds
+
+
+def _number_or_all(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 16 <= value <= 10**8):
+        return value
+    raise ValueError("must be how many particles are simulated, a whole number from 16, or all for every Gaussian")
+
+
+class Scene(PlacedScript):
+    """A scene file, and once it is ``on`` a picture, what it means there.
+
+    Attributes:
+        bodies: What moves; of what several select the first has it, and what none selects stays where it is.
+        gravity: What accelerates everything alike.
+        forces: What else accelerates bodies.
+        colliders: What is in the way, besides the domain's borders.
+        domain: Where everything happens.
+        duration: How long, in seconds.
+        fps: Frames a second.
+        background: What shows through and beyond, as in edit scripts.
+        canvas: Left, top, right and bottom of what is filmed, in widths; the domain if None.
+        camera: Whether the canvas stands still or follows the bodies' centre of mass.
+        particles: How many are simulated, or all: every Gaussian.
+        cells: Cells of the grid along the domain's longer side; chosen to suit the particles if None.
+        seed: Of all that is random.
+    """
+
+    bodies: Annotated[tuple[Body, ...], Field(min_length=1, max_length=64)]
+    gravity: Gravity = Gravity()
+    forces: tuple[Force, ...] = ()
+    colliders: tuple[Obstacle, ...] = ()
+    domain: Domain = Domain(margin=MARGIN)
+    duration: Annotated[float, Field(strict=True, gt=0, le=1e5, allow_inf_nan=False)] = 3.0
+    fps: FrameRate = 30.0
+    background: Background = Background(transparent=True)
+    canvas: Box | None = None
+    camera: Literal["still", "follow"] = "still"
+    particles: Annotated[int | Literal["all"], Field(union_mode="left_to_right")] = 20_000
+    cells: Annotated[int, Field(strict=True, ge=8, le=4096)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
+
+    _shown: Shown = PrivateAttr(Shown(1, 1, (0.0, 0.0, 1.0, 1.0)))
+    _regions: tuple[Selection, ...] = PrivateAttr(())
+
+    _check_particles = field_validator("particles", mode="before")(_number_or_all)
+
+    @model_validator(mode="after")
+    def _moves(self) -> Scene:
+        if all(body.is_pinned for body in self.bodies):
+            raise PlacedError(("bodies",), "are all pinned, so nothing moves; give one another material")
+        if self.frames > MAX_FRAMES:
+            raise PlacedError(("duration",), f"makes {self.frames} frames, but at most {MAX_FRAMES} can be made")
+        return self
+
+    def mistake(self, number: int, error: PlacedError) -> GainerError:
+        """A mistake in a body as the one line that the user sees."""
+        error = error.below("bodies", number)
+        return self._places.error(error.loc, error.problem)
+
+    def on(self, width: int, height: int, content: Bounds) -> Scene:
+        """The scene on a picture, checked against it.
+
+        Args:
+            width: Of the picture, in pixels.
+            height: Of the picture, in pixels.
+            content: Left, top, right and bottom of what it shows, in pixels: of what is not transparent.
+
+        Raises:
+            GainerError: A selection, the domain, the canvas or a collider does not fit the picture.
+        """
+        scene = self.model_copy()
+        scene._shown = Shown(width, height, content)
+        scene._regions = tuple(body.region(width, content) for body in self.bodies)
+        try:
+            scene._check()
+        except PlacedError as error:
+            raise self._places.error(error.loc, error.problem) from None
+        return scene
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are, with the one at time 0."""
+        return round(self.duration * self.fps) + 1
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """What each body is made of."""
+        return tuple(body.material.material for body in self.bodies)
+
+    @property
+    def box(self) -> Bounds:
+        """Left, top, right and bottom of the domain, in widths."""
+        return self.domain.around(scaled(self._shown.content, 1 / self._shown.width))
+
+    @property
+    def filmed(self) -> Bounds:
+        """Left, top, right and bottom of what is filmed, in pixels of the picture and beyond it."""
+        return scaled(self.canvas or self.box, self._shown.width)
+
+    def body_fields(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
+        """How far inside each body points of the picture are: 0.5 on its edge, more inside. In no two bodies at once.
+
+        Args:
+            points: In pixels.
+        """
+        return shared_out(self._regions, points)
+
+    def setting(self, dimensions: int = 2, depth: tuple[float, float] = (-0.5, 0.5)) -> Setting:
+        """What an engine is told.
+
+        Args:
+            dimensions: 2 on a plane, 3 in space.
+            depth: In space, the domain's lowest and highest z, in widths.
+        """
+        left, top, right, bottom = self.box
+        walls: tuple[Collider, ...] = borders(self.box, self.colliders)
+        low, high = (left, top), (right, bottom)
+        if dimensions == 3:
+            low, high = (*low, depth[0]), (*high, depth[1])
+            walls += tuple(
+                HalfSpace("separate", 0.0, (left, top, z), (0.0, 0.0, way))
+                for z, way in zip(depth, (1.0, -1.0), strict=True)
+            )
+        return Setting(
+            low=low,
+            high=high,
+            gravity=self.gravity,
+            forces=tuple(force.on(self._shown.width, self.seed, i) for i, force in enumerate(self.forces)),
+            colliders=(*(one for each in self.colliders for one in each.colliders(self.box)), *walls),
+            frames=self.frames,
+            fps=self.fps,
+            cells=self.cells,
+        )
+
+    def check_particles(self, particles: Particles) -> None:
+        """Checks what only the particles tell: that every body has some, in the domain and out of all colliders.
+
+        Args:
+            particles: At rest.
+
+        Raises:
+            GainerError: In one line, with the place in the scene's file.
+        """
+        left, top, right, bottom = self.box
+        x, y = particles.positions.unbind(-1)[:2]
+        some = particles.spacing  # what an antialiased edge reaches beyond the box of what shows
+        is_out = (x < left - some) | (x > right + some) | (y < top - some) | (y > bottom + some)
+        for number, body in enumerate(self.bodies):
+            is_own = particles.bodies == number
+            if not bool(is_own.any()):
+                taken = " that no earlier body has taken" if number else ""
+                error = PlacedError((), f"takes nothing of what the picture shows{taken}; enlarge it")
+                raise self.mistake(number, error)
+            if bool((is_out & is_own).any()):
+                own = particles.positions[is_own]
+                low, high = own.amin(dim=0).tolist(), own.amax(dim=0).tolist()
+                raise self._places.error(("domain",), self._too_small(number, (*low[:2], *high[:2])))
+            for i, obstacle in enumerate(self.colliders):
+                for collider in obstacle.colliders(self.box):
+                    deepest = float(collider.depth(particles.positions[is_own]).max())
+                    # What is pinned may stand in the ground; what only touches does no harm.
+                    if deepest > particles.spacing / 2 and not body.is_pinned:
+                        problem = (
+                            f"reaches {deepest:.3g} widths into {dotted(('bodies', number))}; move it out of there"
+                        )
+                        raise self._places.error(("colliders", i), problem)
+
+    def _check(self) -> None:
+        """Checks the scene against its picture, but for what only the particles tell.
+
+        Raises:
+            PlacedError: Something does not fit.
+        """
+        width, height, content = self._shown
+        for i, (body, region) in enumerate(zip(self.bodies, self._regions, strict=True)):
+            self._check_fits(body.select, "bodies", i, "select")
+            seen = common(region.bounds(width, height), content)
+            if is_empty(seen):
+                where = _words(scaled(content, 1 / width))
+                raise PlacedError(
+                    ("bodies", i), f"takes nothing of what the picture shows, which is in {where}; {HINT}"
+                )
+            seen, box = scaled(seen, 1 / width), self.box
+            if any(abs(a - b) > 1e-6 for a, b in zip(common(seen, box), seen, strict=True)):
+                raise PlacedError(("domain",), self._too_small(i, seen))
+        for i, force in enumerate(self.forces):
+            if force.region is not None:
+                self._check_fits(force.region, "forces", i, "region")
+        for i, obstacle in enumerate(self.colliders):
+            if not all(collider.touches(self.box) for collider in obstacle.colliders(self.box)):
+                raise PlacedError(("colliders", i), f"lies outside the domain, which is {_words(self.box)}; {HINT}")
+        left, top, right, bottom = self.filmed
+        if (right - left) * (bottom - top) > MAX_PIXELS:
+            word = "domain" if self.canvas is None else "canvas"
+            problem = f"is {right - left:.0f} x {bottom - top:.0f} pixels of the picture, too many to draw; {HINT}"
+            raise PlacedError((word,), problem)
+
+    def _check_fits(self, selection: Selection, *loc: int | str) -> None:
+        """Checks a selection in widths against the picture's size."""
+        try:
+            in_pixels(selection, self._shown.width).check(self._shown.width, self._shown.height)
+        except PlacedError as error:
+            problem = error.problem if error.loc[-1:] == ("mask",) else f"{error.problem}; {HINT}"
+            raise PlacedError((*loc, *error.loc), problem) from None
+
+    def _too_small(self, number: int, body: Bounds) -> str:
+        """What is said of a domain that does not hold a body of these bounds, in widths."""
+        name = dotted(("bodies", number))
+        return f"{_words(self.box)} does not hold {name}, which is in {_words(body)}; enlarge it, or write a margin"
+
+
+def read_scene(path: Path, width: int, height: int, content: Bounds) -> Scene:
+    """Reads a scene file and checks it against the picture that it is for.
+
+    What only the particles tell is left to :meth:`Scene.check_particles`.
+
+    Args:
+        path: The YAML file. Paths in it start at its folder.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        content: Left, top, right and bottom of what the picture shows, in pixels: of what is not transparent.
+
+    Raises:
+        GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
+    """
+    scene, places = read_yaml(path, Scene)
+    scene._places = places
+    return scene.on(width, height, content)
+
+
+def _words(box: Bounds) -> str:
+    """A box in a message."""
+    return f"[{', '.join(f'{each:.3g}' for each in box)}]"
