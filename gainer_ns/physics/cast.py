@@ -31,6 +31,8 @@ ADJACENT = 2.0
 """Bodies whose particles come as near as so many spacings belong together."""
 NEAR = 4.0
 """How far around Gaussians of what breaks points read them, in reaches of what is loose."""
+SHOWN = 0.5
+"""From this opacity on a Gaussian counts for where a picture shows something."""
 FEWEST = 4
 """Particles of the smallest body."""
 
@@ -252,6 +254,23 @@ class Cast:
         side = spacing(self.picture.gaussians, self.picture.plane) * pixel
         grain = max(side, GRAIN * particles.spacing * width * pixel) if breaking else None
         return Group(piece, own, followers, grain)
+
+
+def content_of(picture: BakedPicture) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what a fitted picture shows, in pixels.
+
+    Raises:
+        GainerError: If it shows nothing.
+    """
+    width, height = float(picture.plane.width), float(picture.plane.height)
+    gaussians = picture.gaussians
+    if gaussians.opacities is None:
+        return 0.0, 0.0, width, height
+    shown = picture.plane.pixel_from_plane(gaussians.means[gaussians.opacities >= SHOWN].double())
+    if len(shown) == 0:
+        raise GainerError("the picture is clear all over, so there is nothing to simulate; fit another")
+    (left, top), (right, bottom) = (shown.amin(dim=0) - 0.5).tolist(), (shown.amax(dim=0) + 0.5).tolist()
+    return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
 
 
 def adjacent(particles: Particles, materials: Sequence[Material]) -> list[list[int]]:

@@ -12,7 +12,8 @@ of 0 elsewhere. Gravity is 5 widths a squared second. A cell is two spacings.
 - column: liquid (bulk modulus 300, density 1), a block of 0.25 x 0.45 in the lower left corner, spacing 1/60, 11 frames
   at 5 a second. It breaks, runs up the other side and comes to rest.
 
-Places are rounded to 2**-13, which keeps the file small.
+Places are rounded to 2**-13, which keeps the file small. The file here was made with the solver's usual path
+(not g2p2g) for taichi 0.7.30, with the names that taichi 1.7.4 has for the same things.
 """
 
 import io

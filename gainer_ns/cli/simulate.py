@@ -1,0 +1,165 @@
+"""``gainer simulate``: a fitted picture, or parts of it, as elastic, liquid, sand or snow, filmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gainer_ns.errors import GainerError
+
+if TYPE_CHECKING:
+    from gainer_ns.editing.film import Shot
+    from gainer_ns.physics.cast import Cast
+    from gainer_ns.physics.engine import Engine, Frame
+    from gainer_ns.physics.folder import SimulationFolder
+    from gainer_ns.physics.scene import Scene
+    from gainer_ns.rendering.plane import BakedPicture
+
+PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
+
+
+@dataclass
+class Simulate:
+    """Let a fitted picture fall, bounce, splash or crumble, by a scene file, and film it.
+
+    The particles' movement is kept in a folder: a simulation that was interrupted goes on from there, and one that is
+    done is drawn again at another scale without being simulated again.
+    """
+
+    load_config: Path
+    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    scene: Path
+    """The YAML file that says what the picture is made of and what acts on it; configs/physics has some."""
+    output: Path
+    """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
+    scale: float = 1.0
+    """Output pixels per source pixel."""
+    preview: bool = False
+    """Simulate coarsely and draw at half the scale, for a first look."""
+    simulation: Path | None = None
+    """Folder that keeps the simulated particles; beside the output, named after it, when not given."""
+    restart: bool = False
+    """Simulate anew: what the folder keeps of another simulation is replaced."""
+    engine: Literal["mpm", "files", "taichi_elements"] = "mpm"
+    """What moves the particles: the material point method that is built in, another program through files in the
+    simulation's folder, or a checkout of Taichi Elements."""
+    engine_path: Path | None = None
+    """The checkout of Taichi Elements."""
+
+    def run(self) -> None:
+        """Reads the scene, simulates, draws and writes."""
+        from nerfstudio.utils.rich_utils import CONSOLE, status
+
+        from gainer_ns.cli.progress import progress_bar
+
+        if self.engine_path is not None and self.engine != "taichi_elements":
+            raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
+        with status("Loading the picture"):
+            from gainer_ns.cli.loading import load_run
+            from gainer_ns.editing.film import Behind, Camera, write_film
+            from gainer_ns.lifting.scene import LiftedScene
+            from gainer_ns.physics.folder import SimulationFolder
+
+            picture = load_run(self.load_config)
+            if isinstance(picture, LiftedScene):
+                raise GainerError(f"{self.load_config}: lifted photos are not simulated yet; name the run of a picture")
+        with status("Reading the scene"):
+            scene = self._scene(picture)
+            cast = self._cast(scene, picture)
+            folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
+            engine = self._engine(folder)
+            behind = Behind.of(scene.background, picture, cast.hole())
+            camera = Camera(behind, self.scale * (PREVIEW_SCALE if self.preview else 1.0), scene.filmed)
+            if not self._begun(scene, cast, folder, engine):
+                return
+        frames = folder.frames if self.engine == "files" else cast.setting.frames
+        try:
+            with progress_bar("Simulating and drawing") as progress:
+                width, height = write_film(
+                    self.output,
+                    self._shots(scene, cast, self._frames(cast, folder, engine)),
+                    camera,
+                    frames=frames,
+                    fps=scene.fps,
+                    bit_depth=picture.bit_depth if self.output.suffix == "" else 8,
+                    progress=progress,
+                    keep_interrupted=True,
+                )
+        except KeyboardInterrupt:
+            CONSOLE.print(f"Stopped: the same command goes on from {folder.path}", markup=False, soft_wrap=True)
+            raise
+        note = f"Wrote {self.output}: {frames} frames of {width} x {height} pixels; particles are in {folder.path}"
+        CONSOLE.print(note, markup=False, soft_wrap=True)
+
+    def _scene(self, picture: BakedPicture) -> Scene:
+        from gainer_ns.physics.cast import content_of
+        from gainer_ns.physics.scene import read_scene
+
+        scene = read_scene(self.scene, picture.plane.width, picture.plane.height, content_of(picture))
+        return scene.model_copy(update={"cells": None}) if self.preview else scene
+
+    def _cast(self, scene: Scene, picture: BakedPicture) -> Cast:
+        from gainer_ns.physics.cast import Cast
+
+        return Cast(scene, picture, PREVIEW_PARTICLES if self.preview else None)
+
+    def _folder(self) -> Path:
+        if self.simulation is not None:
+            return self.simulation
+        return self.output.with_name(self.output.stem + ("_preview" if self.preview else "") + "_simulation")
+
+    def _engine(self, folder: SimulationFolder) -> Engine:
+        if self.engine == "files":
+            from gainer_ns.physics.files_engine import FilesEngine
+
+            return FilesEngine(folder)
+        if self.engine == "taichi_elements":
+            from gainer_ns.physics.taichi_elements import TaichiElementsEngine
+
+            if self.engine_path is None:
+                raise GainerError("--engine taichi_elements: needs --engine-path, the folder of its checkout")
+            return TaichiElementsEngine(self.engine_path)
+        from gainer_ns.physics.mpm import MpmEngine
+
+        return MpmEngine()
+
+    def _begun(self, scene: Scene, cast: Cast, folder: SimulationFolder, engine: Engine) -> bool:
+        """Sees to the folder; whether there is something to film."""
+        from nerfstudio.utils.rich_utils import CONSOLE
+
+        from gainer_ns.physics.simulation import fingerprint_of
+
+        if self.engine != "files":
+            can, why = engine.available()
+            if not can:
+                raise GainerError(why)
+        if self.restart:
+            folder.clear()
+        mark = fingerprint_of(scene, cast.particles, self.engine)
+        folder.create(cast.particles, cast.materials, cast.setting, engine=self.engine, fingerprint=mark)
+        can, why = engine.available()
+        if not can:
+            CONSOLE.print(why, markup=False, soft_wrap=True)
+        return can
+
+    def _frames(self, cast: Cast, folder: SimulationFolder, engine: Engine) -> Iterator[Frame]:
+        from gainer_ns.physics.simulation import simulated
+
+        if self.engine == "files":
+            return engine.run(cast.setting, cast.particles, cast.materials)
+        return simulated(engine, cast.setting, cast.particles, cast.materials, folder)
+
+    def _shots(self, scene: Scene, cast: Cast, frames: Iterator[Frame]) -> Iterator[Shot | BakedPicture]:
+        """The picture in each frame, and where the camera has gone with it."""
+        from gainer_ns.editing.film import Shot
+
+        start: tuple[float, float] | None = None
+        for frame in frames:
+            if scene.camera == "still":
+                yield cast.at(frame)
+                continue
+            x, y = cast.centre(frame)
+            start = start or (x, y)
+            yield Shot(cast.at(frame), (x - start[0], y - start[1]))
