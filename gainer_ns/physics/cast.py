@@ -110,9 +110,9 @@ class Group:
     followers: Followers
     grain: float | None
 
-    def layer(self, time: float) -> Layer:
-        """As a layer of the picture, in the frame that its followers show."""
-        layer = self.piece.posed([time])
+    def layer(self, number: int) -> Layer:
+        """As a layer of the picture, in the frame that its followers show, of whatever number."""
+        layer = self.piece.posed([number])
         if self.grain is None:
             return layer
         torn = self.followers.carried(self.piece.origins).torn
@@ -167,6 +167,7 @@ class Cast:
         fields = scene.body_fields(piece.origins)
         self.particles = self._sampled(piece, fields, count)
         scene.check_particles(self.particles)
+        self._shown = 0
         self._rest, self._groups = self._taken_apart(piece)
 
     def at(self, frame: Frame) -> BakedPicture:
@@ -176,9 +177,10 @@ class Cast:
         for group in self._groups:
             gradients = None if frame.gradients is None else frame.gradients[group.particles]
             group.followers.show(frame.positions[group.particles], gradients)
-        layers = [group.layer(frame.time) for group in reversed(self._groups)]  # from back to front
+        self._shown += 1  # pieces keep their last pose by this number
+        layers = [group.layer(self._shown) for group in reversed(self._groups)]  # from back to front
         if self._rest is not None:
-            layers.insert(0, self._rest.posed([frame.time]))
+            layers.insert(0, self._rest.posed([self._shown]))
         return replace(self.picture, layers=tuple(layers))
 
     def hole(self) -> Bool[Tensor, "h w"]:

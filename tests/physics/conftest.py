@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
+from gainer_ns.gaussians.opacity import opacity_field
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.scene import Scene
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.plane import BakedPicture
 
 SCENES = Path(__file__).parents[2] / "configs" / "physics"
 
@@ -60,3 +66,30 @@ def particles_of() -> Callable[..., Particles]:
 def shipped_scene(request: pytest.FixtureRequest) -> Path:
     """Each of the scenes in configs/physics."""
     return SCENES / request.param
+
+
+@pytest.fixture(scope="session")
+def cut_out() -> Callable[..., BakedPicture]:
+    """``cut_out(width, height)``: a smooth picture of a disc in clear surroundings; opaque without ``radius``."""
+
+    def make(width: int = 64, height: int = 48, radius: float | None = 16.0) -> BakedPicture:
+        plane = ImagePlane(width, height)
+        x, y = (torch.arange(side) + 0.5 for side in (width, height))
+        points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+        decoder = Decoder(8, 3, hidden_layers=0).eval()
+        ways = torch.tensor([[0.3, 0.0, 0.2], [0.0, 0.3, 0.2]])
+        colours = 0.5 + 0.3 * torch.sin(points @ ways)
+        opacities = None
+        if radius is not None:
+            away = (points - torch.tensor([width / 2, height / 2])).norm(dim=1)
+            opacities = opacity_field((radius + 0.5 - away).clamp(0, 1).view(height, width)).flatten()
+        gaussians = GaussianSet(
+            plane.plane_from_pixel(points),
+            isotropic(0.64 * plane.pixel_size, 2),
+            decoder.features_for(colours),
+            10 * plane.pixel_size,
+            opacities,
+        )
+        return BakedPicture(plane, (Layer(gaussians, decoder, 16, plane.half_extent),))
+
+    return make

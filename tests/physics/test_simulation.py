@@ -1,0 +1,106 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.folder import SimulationFolder
+from gainer_ns.physics.materials import Material
+from gainer_ns.physics.mpm import MpmEngine
+from gainer_ns.physics.scene import Scene
+from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.simulation import fingerprint_of, simulated
+
+Made = tuple[Scene, Particles, SimulationFolder]
+
+
+class Counting:
+    """The default engine, which counts the frames that it makes and fails at one of them."""
+
+    name = "mpm"
+
+    def __init__(self, fails_at: int | None = None, error: BaseException | None = None) -> None:
+        self.made: list[int] = []
+        self._fails_at, self._error = fails_at, error
+
+    def available(self) -> tuple[bool, str]:
+        return True, ""
+
+    def run(
+        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+    ) -> Iterator[Frame]:
+        for frame in MpmEngine().run(setting, particles, materials, start):
+            number = round(frame.time * setting.fps)
+            if number == self._fails_at:
+                assert self._error is not None
+                raise self._error
+            self.made.append(number)
+            yield frame
+
+
+@pytest.fixture
+def made(scene: Callable[..., Scene], particles_of: Callable[..., Particles], tmp_path: Path) -> Made:
+    shown = scene("medium", duration=0.2)
+    particles = particles_of(shown, spacing=8.0)
+    folder = SimulationFolder(tmp_path / "kept", 200, 150)
+    mark = fingerprint_of(shown, particles, "mpm")
+    folder.create(particles, shown.materials, shown.setting(), engine="mpm", fingerprint=mark)
+    return shown, particles, folder
+
+
+def run(made: Made, engine: Counting) -> list[Frame]:
+    scene, particles, folder = made
+    return list(simulated(engine, scene.setting(), particles, scene.materials, folder))
+
+
+def test_frames_are_kept_and_not_made_again(made: Made) -> None:
+    first, second = Counting(), Counting()
+    frames, again = run(made, first), run(made, second)
+    assert first.made == list(range(7)) and second.made == []
+    assert [frame.time for frame in again] == [number / 30 for number in range(7)]
+    for one, other in zip(frames, again, strict=True):
+        assert torch.allclose(one.positions, other.positions, atol=1e-6)
+    assert float(frames[-1].positions[:, 1].mean() - frames[0].positions[:, 1].mean()) == pytest.approx(0.1, rel=0.02)
+    result = made[2].result()
+    assert result is not None and (result["status"], result["frames"]) == ("finished", 7)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GainerError("too stiff")])
+def test_what_was_stopped_goes_on_as_if_it_had_not_been(made: Made, error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises(type(error)):
+        run(made, Counting(4, error))
+    result = made[2].result()
+    assert result is not None and result["frames"] == 4
+    assert result["status"] == ("failed" if isinstance(error, GainerError) else "interrupted")
+    engine = Counting()
+    resumed = run(made, engine)
+    assert engine.made == [4, 5, 6]
+    scene, particles, _ = made
+    whole = list(MpmEngine().run(scene.setting(), particles, scene.materials))
+    for number in (4, 5, 6):
+        assert torch.equal(resumed[number].positions, whole[number].positions), "bit by bit"
+
+
+def test_a_film_that_ends_early_leaves_its_frames(made: Made) -> None:
+    scene, particles, folder = made
+    frames = simulated(Counting(), scene.setting(), particles, scene.materials, folder)
+    next(frames), next(frames)
+    frames.close()
+    result = folder.result()
+    assert result is not None and (result["status"], result["frames"]) == ("interrupted", 2)
+
+
+def test_a_fingerprint_is_of_what_moves_and_not_of_how_it_is_drawn(
+    scene: Callable[..., Scene], particles_of: Callable[..., Particles]
+) -> None:
+    plain = scene("soft")
+    particles = particles_of(plain)
+    mark = fingerprint_of(plain, particles, "mpm")
+    drawn = scene("soft", background={"color": [1, 2, 3]}, camera="follow", canvas=[0, 0, 1, 1])
+    assert fingerprint_of(drawn, particles, "mpm") == mark
+    assert fingerprint_of(plain, particles, "files") != mark
+    for other in (scene("stiff"), scene("soft", gravity=1.0), scene("soft", domain={"margin": 0.5})):
+        assert fingerprint_of(other, particles, "mpm") != mark
+    assert fingerprint_of(plain, particles_of(plain, spacing=4.0), "mpm") != mark
