@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -72,14 +73,24 @@ class Simulate:
             engine = self._engine(folder)
             behind = Behind.of(scene.background, picture, cast.hole())
             camera = Camera(behind, self.scale * (PREVIEW_SCALE if self.preview else 1.0), scene.filmed)
-            if not self._begun(scene, cast, folder, engine):
+            camera.check(picture)
+            if self.engine == "files":
+                self._begin(scene, cast, folder)
+            can, why = engine.available()
+            if not can and self.engine == "files":  # now another program can make them
+                CONSOLE.print(why, markup=False, soft_wrap=True)
                 return
+            if not can:
+                raise GainerError(why)
         frames = folder.frames if self.engine == "files" else cast.setting.frames
         try:
-            with progress_bar("Simulating and drawing") as progress:
+            with (
+                progress_bar("Simulating and drawing") as progress,
+                closing(self._frames(scene, cast, folder, engine)) as moved,
+            ):
                 width, height = write_film(
                     self.output,
-                    self._shots(scene, cast, self._frames(cast, folder, engine)),
+                    self._shots(scene, cast, moved),
                     camera,
                     frames=frames,
                     fps=scene.fps,
@@ -125,31 +136,25 @@ class Simulate:
 
         return MpmEngine()
 
-    def _begun(self, scene: Scene, cast: Cast, folder: SimulationFolder, engine: Engine) -> bool:
-        """Sees to the folder; whether there is something to film."""
-        from nerfstudio.utils.rich_utils import CONSOLE
-
+    def _begin(self, scene: Scene, cast: Cast, folder: SimulationFolder) -> None:
         from gainer_ns.physics.simulation import fingerprint_of
 
-        if self.engine != "files":
-            can, why = engine.available()
-            if not can:
-                raise GainerError(why)
         if self.restart:
             folder.clear()
         mark = fingerprint_of(scene, cast.particles, self.engine)
         folder.create(cast.particles, cast.materials, cast.setting, engine=self.engine, fingerprint=mark)
-        can, why = engine.available()
-        if not can:
-            CONSOLE.print(why, markup=False, soft_wrap=True)
-        return can
 
-    def _frames(self, cast: Cast, folder: SimulationFolder, engine: Engine) -> Iterator[Frame]:
+    def _frames(
+        self, scene: Scene, cast: Cast, folder: SimulationFolder, engine: Engine
+    ) -> Generator[Frame, None, None]:
+        """The frames. The folder is begun with the first, once the output has been found to be writable."""
         from gainer_ns.physics.simulation import simulated
 
         if self.engine == "files":
-            return engine.run(cast.setting, cast.particles, cast.materials)
-        return simulated(engine, cast.setting, cast.particles, cast.materials, folder)
+            yield from engine.run(cast.setting, cast.particles, cast.materials)
+        else:
+            self._begin(scene, cast, folder)
+            yield from simulated(engine, cast.setting, cast.particles, cast.materials, folder)
 
     def _shots(self, scene: Scene, cast: Cast, frames: Iterator[Frame]) -> Iterator[Shot | BakedPicture]:
         """The picture in each frame, and where the camera has gone with it."""

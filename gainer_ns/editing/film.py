@@ -29,6 +29,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.inpainting import Inpainter, inpainter_for
 from gainer_ns.image.sequence_io import open_sequence
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import RasterGrid, check_room
 
 COVERED = 0.999
 """From this opacity on a pixel needs no filling."""
@@ -136,6 +137,14 @@ class Camera:
     scale: float = 1.0
     crop: Crop | None = None
     _back: tuple[Crop, Raster] | None = field(default=None, repr=False)
+
+    def check(self, picture: Drawn) -> None:
+        """Refuses sizes that cannot be drawn, so that no long work precedes that.
+
+        Raises:
+            GainerError: If scale and crop leave no picture, or there is no memory for so many pixels.
+        """
+        check_room(RasterGrid.over(picture.plane, self.scale, self.crop, framed=False), picture.device)
 
     def draw(self, picture: Drawn, shift: tuple[float, float] | None = None) -> Raster:
         """One frame: the picture as it is in it, over what lies behind.

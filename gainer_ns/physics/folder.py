@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,6 +149,9 @@ class SimulationFolder:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise GainerError(f"{self.path}: cannot be cleared ({error.strerror or error}); choose another") from error
+        for emptied in (self.path / FRAMES, self.path):
+            with suppress(OSError):  # it stays where something else is in it
+                emptied.rmdir()
         self._rest, self._listing = None, []
 
     def particles(self) -> Particles:

@@ -33,6 +33,8 @@ COURANT = 0.3
 """Share of a cell that a pressure wave crosses in a step: below the limit at which the explicit scheme holds."""
 FARTHEST = 0.3
 """Share of a cell that a particle crosses in a step, at most."""
+LONGEST_STEP = 5e-4
+"""Of all steps, in seconds: what is rigid has no waves, but is to fall and to turn exactly."""
 MOST_STEPS = 20_000
 """Steps a frame; a scene that needs more is refused."""
 MOST_STRETCHED = 4.0
@@ -113,7 +115,7 @@ class Simulation:
         longest = max(high - low for low, high in zip(setting.low, setting.high, strict=True))
         cell = longest / setting.cells if setting.cells is not None else CELL * particles.spacing
         self.grid = Grid.over(setting, cell, device)
-        self._watch = EnergyWatch(self._free)
+        self._watch = EnergyWatch()
 
     def steps_for(self, seconds: float, time: float = 0.0) -> int:
         """How many steps a span of time takes, by the speed of waves and of the particles.
@@ -131,7 +133,9 @@ class Simulation:
         fastest = float(self.state.velocities.norm(dim=1).max())
         fastest += seconds * float(self.grid.gravity([time]).norm())
         cell = self.grid.cell
-        steps = max(seconds * (max(speeds, default=0.0)) / (COURANT * cell), seconds * fastest / (FARTHEST * cell), 1.0)
+        by_waves = seconds * max(speeds, default=0.0) / (COURANT * cell)
+        by_speed = seconds * fastest / (FARTHEST * cell)
+        steps = max(by_waves, by_speed, seconds / LONGEST_STEP)
         if not steps < MOST_STEPS:
             raise GainerError(
                 f"a frame would take {steps:.3g} steps; write a lower E, a higher density, or fewer cells or particles"
@@ -148,9 +152,8 @@ class Simulation:
         Raises:
             GainerError: The simulation blows up.
         """
-        if not self.__dict__.get("_looked"):
+        if not self._watch.has_begun:
             self._look(time, 0.0)
-            self._looked = True
         steps = self.steps_for(seconds, time)
         dt = seconds / steps
         grid, device, dimensions = self.grid, self._device, self.setting.dimensions
@@ -164,6 +167,7 @@ class Simulation:
         place, square = vector(dimensions), matrix(dimensions, dimensions)
         momenta = torch.zeros_like(state.affine)
         nodes = torch.zeros(grid.nodes, dimensions, device=device)
+        weights = torch.zeros(grid.nodes, device=device)
         cell_start = torch.zeros(grid.nodes + 2, dtype=torch.int32, device=device)
         keys, sorted_ = (torch.zeros(len(order), dtype=torch.int32, device=device) for _ in range(2))
         origin, shape = place(*grid.origin), wp.vec3i(*grid.shape)
@@ -183,6 +187,7 @@ class Simulation:
                 Typed(self._constants, wp.vec3),
                 Typed(momenta, square),
                 Typed(nodes, place),
+                Typed(weights, wp.float32),
                 *lattice,
                 place(*self.setting.low),
                 place(*self.setting.high),
@@ -211,6 +216,7 @@ class Simulation:
                 Typed(grid.surfaces, wp.int32),
                 Typed(grid.frictions, wp.float32),
                 Typed(nodes, place),
+                Typed(weights, wp.float32),
             ],
             device,
         )
@@ -248,7 +254,7 @@ class Simulation:
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials)
-        self._watch.check(time, moving, stored, work, self.state.velocities)
+        self._watch.check(time, moving + stored, work, self.state.velocities)
 
     def _work_of_forces(
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"]

@@ -43,41 +43,34 @@ def energies(
 
 
 class EnergyWatch:
-    """Compares the energy with what was there at first and what has been put in since.
+    """Compares the energy with what was left of it at the last look and what has been put in since."""
 
-    Args:
-        masses: [n], of what moves; 0 of what is pinned.
-    """
-
-    def __init__(self, masses: Float[Tensor, " n"]) -> None:
-        self._masses = masses.double()
-        self._allowed: float | None = None
+    def __init__(self) -> None:
+        self._left: float | None = None
         self._most = 0.0
 
-    def check(self, time: float, moving: float, stored: float, work: float, velocities: Float[Tensor, "n d"]) -> None:
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has looked already."""
+        return self._left is not None
+
+    def check(self, time: float, total: float, work: float, velocities: Float[Tensor, "n d"]) -> None:
         """Looks at a frame.
 
         Args:
             time: Of the frame, in seconds.
-            moving: Kinetic energy.
-            stored: Elastic energy.
+            total: Kinetic and elastic energy.
             work: What gravity and forces have put in since the last frame: negative where they took out.
             velocities: Of the particles.
 
         Raises:
             GainerError: Energy came from nowhere, or something is no number.
         """
-        total = moving + stored
-        if self._allowed is None:
-            self._allowed = total
-        self._allowed += work
-        self._most = max(self._most, abs(work), moving if self._most == 0 else self._most)
-        fine = bool(velocities.isfinite().all()) and total <= self._allowed + SLACK * max(
-            self._most, abs(self._allowed)
-        )
-        if not fine:
+        allowed = (total if self._left is None else self._left) + work
+        self._most = max(self._most, abs(work), abs(allowed))
+        if not (bool(velocities.isfinite().all()) and total <= allowed + SLACK * self._most):
             raise GainerError(
-                f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further below "
+                f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
                 "0.5, or more particles"
             )
-        self._allowed = min(self._allowed, total + SLACK * 0)  # what friction took is gone for good
+        self._left = min(allowed, total)  # what friction took is gone for good

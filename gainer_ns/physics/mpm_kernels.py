@@ -25,6 +25,9 @@ MOST_COMPRESSED, MOST_STRETCHED = 0.975, 1.0075
 """Singular values between which snow is elastic (Stomakhin et al. 2013, table 2)."""
 HARDENING = 10.0
 """How much harder snow gets when it is packed (there too)."""
+CROWDED, EVENED = 0.1, 10.0
+"""By what share liquid may be denser than it knows, since particles in disorder seem denser than they are; and what
+share of the rest it learns in a second."""
 MOST_HARDENED = 5.0
 """How many times harder than fresh snow packed snow can be: a bound for the time step."""
 
@@ -35,6 +38,15 @@ def spline(d: float) -> float:
     a = wp.abs(d)
     outer = 1.5 - a
     return wp.where(a < 0.5, 0.75 - a * a, 0.5 * outer * outer)
+
+
+@wp.func
+def splines(at: float, base: int) -> wp.vec3:
+    """The weights of the three nodes from a base on, for a place in cells."""
+    d = at - float(base)
+    near = 0.5 * (1.5 - d) * (1.5 - d)
+    far = 0.5 * (d - 0.5) * (d - 0.5)
+    return wp.vec3(near, 1.0 - near - far, far)  # whose sum is 1 despite rounding, or momentum would drift
 
 
 @functools.cache
@@ -73,9 +85,9 @@ def singular_of(dimensions: int) -> Any:
         half = 0.5 * (S[0, 0] - S[1, 1])
         off = 0.5 * (S[0, 1] + S[1, 0])
         radius = wp.sqrt(half * half + off * off)
-        angle = 0.5 * wp.atan2(off, half)
-        c = wp.cos(angle)
-        s = wp.sin(angle)
+        double = half / wp.max(radius, 1.0e-30)  # cosine of twice the angle of the first axis
+        c = wp.sqrt(wp.max(0.5 * (1.0 + double), 0.0))
+        s = wp.sqrt(wp.max(0.5 * (1.0 - double), 0.0)) * wp.sign(off)
         V = square(c, -s, s, c)
         return R * V, place(mean + radius, mean - radius), V
 
@@ -107,7 +119,7 @@ def snow_of(dimensions: int) -> Any:
 
 @functools.cache
 def sand_of(dimensions: int) -> Any:
-    """The elastic part of sand's deformation after yielding, and the volume it still owes (Klar et al. 2016)."""
+    """Sand after yielding: its elastic deformation, the volume it still owes, and its stress (Klar et al. 2016)."""
     square, singular, place = matrix(dimensions, dimensions), singular_of(dimensions), vector(dimensions)
 
     @wp.func
@@ -131,17 +143,22 @@ def sand_of(dimensions: int) -> Any:
             if excess > 0.0:
                 kept = strain - (excess / wp.max(size, 1.0e-12)) * shear
             left = float(0.0)
+        pressure = place()
+        trace = float(0.0)
         for axis in range(dimensions):
             s[axis] = wp.exp(kept[axis])
-        return U * wp.diag(s) * wp.transpose(V), left
+            trace += kept[axis]
+        for axis in range(dimensions):
+            pressure[axis] = 2.0 * mu * kept[axis] + first * trace
+        return U * wp.diag(s) * wp.transpose(V), left, U * wp.diag(pressure) * wp.transpose(U)
 
     return sand
 
 
 @functools.cache
 def stress_of(dimensions: int) -> Any:
-    """Kirchhoff stress of each material, ``P F^T``."""
-    square, rotation, singular = matrix(dimensions, dimensions), rotation_of(dimensions), singular_of(dimensions)
+    """Kirchhoff stress ``P F^T`` of each material but sand, whose yielding tells it."""
+    square, rotation = matrix(dimensions, dimensions), rotation_of(dimensions)
 
     @wp.func
     def corotated(F: square, mu: float, first: float):
@@ -160,15 +177,6 @@ def stress_of(dimensions: int) -> Any:
             return (first * (inner - 1.0) * inner * wp.where(inner < 1.0, 1.0, 0.0)) * wp.identity(
                 n=dimensions, dtype=float
             )
-        if kind == wp.static(SAND):
-            U, s, _ = singular(F)
-            trace = float(0.0)
-            for axis in range(dimensions):
-                s[axis] = wp.log(wp.max(s[axis], 0.05))
-                trace += s[axis]
-            for axis in range(dimensions):
-                s[axis] = 2.0 * mu * s[axis] + first * trace
-            return U * wp.diag(s) * wp.transpose(U)
         return square()
 
     return stress
@@ -198,6 +206,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
         constants: wp.array(dtype=wp.vec3),  # [bodies]: mu, lambda, friction
         momenta: wp.array(dtype=square),  # out: change of momentum by distance
         nodes: wp.array(dtype=place),  # velocities of the nodes
+        weights: wp.array(dtype=wp.float32),  # masses of the nodes
         origin: place,
         cell: float,
         shape: wp.vec3i,
@@ -213,23 +222,32 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
             return
         numbers = constants[body]
         x = positions[i]
+        push = square()
         if step > 0:
-            at = (x - origin) / cell
+            at = (x - origin) * (1.0 / cell)
             base = wp.vec3i(0, 0, 0)
             for axis in range(dimensions):
                 base[axis] = int(wp.floor(at[axis] - 0.5))
+            across = splines(at[0], base[0])
+            down = splines(at[1], base[1])
+            deep = wp.vec3(1.0, 0.0, 0.0)
+            if wp.static(dimensions == 3):
+                deep = splines(at[dimensions - 1], base[2])
             v = place()
             B = square()
+            around = float(0.0)
             for c in range(layers):
                 for b in range(3):
+                    line = ((base[2] + c) * shape[1] + base[1] + b) * shape[0] + base[0]
                     for a in range(3):
-                        node = base + wp.vec3i(a, b, c * wp.static(1 if dimensions == 3 else 0))
                         d = place()
-                        weight = float(1.0)
-                        for axis in range(dimensions):
-                            d[axis] = float(node[axis]) - at[axis]
-                            weight *= spline(d[axis])
-                        u = weight * nodes[(node[2] * shape[1] + node[1]) * shape[0] + node[0]]
+                        d[0] = float(base[0] + a) - at[0]
+                        d[1] = float(base[1] + b) - at[1]
+                        if wp.static(dimensions == 3):
+                            d[dimensions - 1] = float(base[2] + c) - at[dimensions - 1]
+                        share = across[a] * down[b] * deep[c]
+                        around += share * weights[line + a]
+                        u = share * nodes[line + a]
                         v += u
                         B += wp.outer(u, d)
             C = (4.0 / cell) * B
@@ -245,9 +263,13 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 grown = wp.identity(n=dimensions, dtype=float) + dt * C
                 total[i] = grown * total[i]
                 if kind == wp.static(LIQUID):
-                    inner[i] = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, 1.02)
+                    ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, 1.02)
+                    # What the velocities do not tell adds up, and the liquid would shrink.
+                    room = cell * cell * wp.where(wp.static(dimensions) == 3, cell, 1.0)
+                    seen = masses[i] / volumes[i] * room / around + wp.static(CROWDED)
+                    inner[i] = ratio + wp.min(wp.static(EVENED) * dt, 1.0) * wp.min(seen - ratio, 0.0)
                 elif kind == wp.static(SAND):
-                    F, left = sand(grown * elastic[i], inner[i], numbers[0], numbers[1], numbers[2])
+                    F, left, push = sand(grown * elastic[i], inner[i], numbers[0], numbers[1], numbers[2])
                     elastic[i] = F
                     inner[i] = left
                 elif kind == wp.static(SNOW):
@@ -257,7 +279,10 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 else:
                     elastic[i] = grown * elastic[i]
             affine[i] = C
-        push = stress(kind, elastic[i], inner[i], numbers[0], numbers[1])
+        if kind != wp.static(SAND):
+            push = stress(kind, elastic[i], inner[i], numbers[0], numbers[1])
+        elif step == 0:
+            _same, _none, push = sand(elastic[i], 0.0, numbers[0], numbers[1], numbers[2])
         momenta[i] = masses[i] * affine[i] - (dt * 4.0 / (cell * cell) * volumes[i]) * push
 
     return particles
@@ -293,16 +318,18 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
         frictions: wp.array(dtype=wp.float32),  # [colliders]
         result: wp.array(dtype=place),  # out [nodes]
+        weights: wp.array(dtype=wp.float32),  # out [nodes], masses
     ):
         i = first + wp.tid()
         column = i % shape[0]
         row = (i / shape[0]) % shape[1]
         layer = i / (shape[0] * shape[1])
-        here = origin
-        here[0] += cell * float(column)
-        here[1] += cell * float(row)
+        here = place()
+        here[0] = float(column)
+        here[1] = float(row)
         if wp.static(dimensions == 3):
-            here[2] += cell * float(layer)
+            here[dimensions - 1] = float(layer)
+        inverse = 1.0 / cell
         mass = float(0.0)
         momentum = place()
         left = wp.max(column - 2, 0)
@@ -314,13 +341,15 @@ def node_kernel(dimensions: int) -> wp.Kernel:
                     line = (beneath * shape[1] + below) * shape[0]
                     for slot in range(cell_start[line + left], cell_start[line + column + 1]):
                         j = order[slot]
-                        d = here - positions[j]
+                        # As the particles have it, to the last bit: else momentum drifts.
+                        d = here - (positions[j] - origin) * inverse
                         weight = float(1.0)
                         for axis in range(dimensions):
-                            weight *= spline(d[axis] / cell)
+                            weight *= spline(d[axis])
                         m = masses[j]
                         mass += weight * m
-                        momentum += weight * (m * velocities[j] + momenta[j] * d)
+                        momentum += weight * (m * velocities[j] + momenta[j] * (cell * d))
+        weights[i] = mass
         if mass <= 0.0:
             result[i] = place()
             return
@@ -362,10 +391,11 @@ def sorting_kernel(dimensions: int) -> wp.Kernel:
         order: wp.array(dtype=wp.int32),  # out [n]
         cell_start: wp.array(dtype=wp.int32),  # out [cells + 2]
     ):
+        inverse = 1.0 / cell
         for c in range(cell_start.shape[0]):
             cell_start[c] = 0
         for i in range(positions.shape[0]):
-            at = (positions[i] - origin) / cell
+            at = (positions[i] - origin) * inverse
             key = int(0)
             for backwards in range(dimensions):
                 axis = wp.static(dimensions - 1) - backwards

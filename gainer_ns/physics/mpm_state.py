@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int64
@@ -68,10 +68,3 @@ class MpmState:
     def from_dict(cls, tensors: Mapping[str, Tensor]) -> MpmState:
         """What ``as_dict`` was made from."""
         return cls(**{each.name: tensors[each.name] for each in fields(cls)})
-
-    def with_rigid(self, chosen: Tensor, **moved: Tensor) -> MpmState:
-        """The same with some values of some particles replaced."""
-        changed = {}
-        for name, values in moved.items():
-            changed[name] = getattr(self, name).index_copy(0, chosen, values.to(getattr(self, name)))
-        return replace(self, **changed)

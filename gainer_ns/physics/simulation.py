@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.errors import GainerError
@@ -32,8 +32,11 @@ def simulated(
     particles: Particles,
     materials: tuple[Material, ...],
     folder: SimulationFolder,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """All frames, each kept in the folder before it is passed on.
+
+    Engines that keep no state begin again where there are frames to be made, and what is there already is left out. A
+    simulation that fails before anything has moved leaves no folder.
 
     Args:
         engine: Makes what is not there yet.
@@ -49,19 +52,26 @@ def simulated(
     message = ""
     try:
         last = folder.last()
+        if last is None and folder.frames:
+            last = folder.read(folder.frames - 1)
         there = 0 if last is None else round(last.time * setting.fps) + 1
         for number in range(there):
             yield _on(folder.read(number), number, setting)
         if there < setting.frames:
-            for number, frame in enumerate(engine.run(setting, particles, materials, last), there):
-                folder.write(number, frame)
-                yield frame
+            for frame in engine.run(setting, particles, materials, last):
+                number = round(frame.time * setting.fps)
+                if number >= there:
+                    folder.write(number, frame)
+                    yield frame
         status = "finished"
     except GainerError as error:
         status, message = "failed", str(error)
         raise
     finally:
-        folder.finish(status, message)
+        if status == "failed" and folder.frames <= 1:
+            folder.clear()
+        else:
+            folder.finish(status, message)
 
 
 def _on(frame: Frame, number: int, setting: Setting) -> Frame:

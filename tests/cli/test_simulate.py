@@ -146,9 +146,33 @@ def test_a_bad_scene_is_refused_in_one_line(
     path = scene(text)
     message = refusal("simulate", "--load-config", fitted_run, "--scene", path, "--output", tmp_path / "film")
     assert reason in message
-    assert not (tmp_path / "film").exists()
-    if reason != "steps":
-        assert sorted(each.name for each in tmp_path.iterdir()) == ["scene.yaml"]
+    assert [each.name for each in tmp_path.iterdir()] == ["scene.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "says"),
+    [
+        ("film.png", (), "cannot hold 4 frames"),
+        ("film.avi", (), "film.avi"),
+        ("scene.yaml/film.mp4", (), "scene.yaml"),
+        ("film.mp4", ("--scale", "0"), "scale"),
+        ("film.mp4", ("--scale", "1e9"), "lower the scale"),
+        ("film.mp4", ("--simulation", "{}"), "no simulation; choose an empty folder"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_it_is_simulated(
+    refusal: Refusal,
+    fitted_run: Path,
+    scene: Callable[..., Path],
+    tmp_path: Path,
+    output: str,
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    path = scene("bodies: [{material: soft}]\n")
+    words = ["simulate", "--load-config", fitted_run, "--scene", path, "--output", tmp_path / output]
+    assert says in refusal(*words, *(option.format(tmp_path) for option in options))
+    assert [each.name for each in tmp_path.iterdir()] == ["scene.yaml"]
 
 
 def test_engines_that_are_not_there_say_so(

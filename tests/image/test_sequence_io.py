@@ -309,7 +309,7 @@ def test_an_interrupted_sequence_can_keep_what_is_finished(tmp_path: Path, name:
         path.mkdir()
         (path / "frame_00009.png").write_text("old")
     frames = moving_disc(3)
-    with pytest.raises(KeyboardInterrupt), open_sequence(path, frames=9, keep_interrupted=True) as writer:
+    with pytest.raises(KeyboardInterrupt), open_sequence(path, frames=9, keep_interrupted=True) as writer:  # noqa: PT012
         for frame in frames:
             writer.write(*frame)
         raise KeyboardInterrupt
@@ -329,7 +329,7 @@ def test_nothing_is_kept_without_a_frame_or_of_a_failure(tmp_path: Path, name: s
         path.mkdir()
         (path / "frame_00009.png").write_text("old")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(stop), open_sequence(path, frames=1, keep_interrupted=True) as writer:
+    with pytest.raises(stop), open_sequence(path, frames=1, keep_interrupted=True) as writer:  # noqa: PT012
         if stop is RuntimeError:
             writer.write(*moving_disc(1)[0])
         raise stop
@@ -350,7 +350,7 @@ def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkey
 
     monkeypatch.setattr(sequence_io, "to_samples", interrupting)
     usual = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), open_sequence(tmp_path / name, frames=3, keep_interrupted=True) as writer:
+    with pytest.raises(KeyboardInterrupt), open_sequence(tmp_path / name, frames=3, keep_interrupted=True) as writer:  # noqa: PT012
         for frame in frames:
             writer.write(*frame)
     assert signal.getsignal(signal.SIGINT) is usual

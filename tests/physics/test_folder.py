@@ -245,6 +245,8 @@ def test_clearing_takes_away_its_own_files_alone(tmp_path: Path) -> None:
     folder.clear()
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["film.mp4", "notes.txt"]
     SimulationFolder(tmp_path / "none", *SIZE).clear()
+    begun(tmp_path / "other", some_particles(), frames=2).clear()
+    assert not (tmp_path / "other").exists(), "where nothing else was in it"
 
 
 def test_frames_of_other_programs_are_never_cleared(tmp_path: Path) -> None:

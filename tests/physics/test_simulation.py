@@ -83,10 +83,40 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(made: Made, error: BaseE
         assert torch.equal(resumed[number].positions, whole[number].positions), "bit by bit"
 
 
+class Forgetful(Counting):
+    """It tells no state, and so begins again each time."""
+
+    def run(
+        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+    ) -> Iterator[Frame]:
+        for frame in super().run(setting, particles, materials):
+            yield Frame(frame.time, frame.positions, frame.gradients)
+
+
+def test_an_engine_without_a_state_begins_again_and_makes_only_what_is_not_there(made: Made) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(made, Forgetful(4, KeyboardInterrupt()))
+    first = (made[2].path / "frames" / "frame_00003.ply").stat().st_mtime_ns
+    engine = Forgetful()
+    assert [round(30 * frame.time) for frame in run(made, engine)] == list(range(7))
+    assert engine.made == list(range(7)) and made[2].frames == 7
+    assert (made[2].path / "frames" / "frame_00003.ply").stat().st_mtime_ns == first, "left as it was"
+    engine = Forgetful()
+    assert len(run(made, engine)) == 7 and engine.made == [], "all are there"
+
+
+@pytest.mark.parametrize("fails_at", [0, 1])
+def test_what_fails_before_anything_moves_leaves_nothing(made: Made, fails_at: int) -> None:
+    with pytest.raises(GainerError, match="too stiff"):
+        run(made, Counting(fails_at, GainerError("too stiff")))
+    assert not made[2].path.exists()
+
+
 def test_a_film_that_ends_early_leaves_its_frames(made: Made) -> None:
     scene, particles, folder = made
     frames = simulated(Counting(), scene.setting(), particles, scene.materials, folder)
-    next(frames), next(frames)
+    next(frames)
+    next(frames)
     frames.close()
     result = folder.result()
     assert result is not None and (result["status"], result["frames"]) == ("interrupted", 2)
