@@ -243,18 +243,18 @@ class Simulation:
                 self._move(body, state, masses, momenta, dt)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=device)
-        broken = torch.isin(bodies, self._breaking)
-        # What flows is sheared without end, and nobody sees how much.
-        state.total[broken] = limited_gradients(state.total[broken], MOST_STRETCHED)
         self.state = state[back]
         moved = (self.state.positions - before[back]).double()
         push = gravity.double().mean(dim=0) * self._free[:, None].double()
         work = float((push * moved).sum()) + self._work_of_forces(before[back], moved, amounts)
         self._look(time + seconds, work)
+        broken = torch.isin(self._bodies.int(), self._breaking)
+        # What flows is sheared without end, and nobody sees how much.
+        self.state.total[broken] = limited_gradients(self.state.total[broken], MOST_STRETCHED)
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials)
-        self._watch.check(time, moving + stored, work, self.state.velocities)
+        self._watch.check(time, moving + stored, work)
 
     def _work_of_forces(
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"]
@@ -310,7 +310,9 @@ class Simulation:
         positions, velocities, turning = body.moved(state.positions, state.velocities, dt)
         low, high = (positions.new_tensor(bound) for bound in (self.setting.low, self.setting.high))
         outside = (low - positions).clamp(min=0).amax(dim=0) - (positions - high).clamp(min=0).amax(dim=0)
-        state.positions[body.chosen] = (positions + outside).to(state.positions)
+        # What is too large to turn in the domain, or no number, has nodes all the same.
+        inside = torch.maximum(torch.minimum((positions + outside).nan_to_num(), high), low)
+        state.positions[body.chosen] = inside.to(state.positions)
         state.velocities[body.chosen] = velocities.to(state.velocities)
         state.affine[body.chosen] = turning.to(state.affine)
         state.total[body.chosen] = body.rotation.to(state.total)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,8 +26,10 @@ def energies(
     """Kinetic energy, and what is stored in elastic deformation. Sand and packed snow are taken as elastic solids.
 
     Returns:
-        In units of mass times squared widths a squared second.
+        In units of mass times squared widths a squared second; without bound where something is no number.
     """
+    if not all(bool(each.isfinite().all()) for each in (state.velocities, state.affine, state.elastic, state.inner)):
+        return math.inf, math.inf
     moving = 0.5 * float((masses.double() * state.velocities.double().square().sum(dim=1)).sum())
     stored = 0.0
     for number, material in enumerate(materials):
@@ -54,21 +58,20 @@ class EnergyWatch:
         """Whether it has looked already."""
         return self._left is not None
 
-    def check(self, time: float, total: float, work: float, velocities: Float[Tensor, "n d"]) -> None:
+    def check(self, time: float, total: float, work: float) -> None:
         """Looks at a frame.
 
         Args:
             time: Of the frame, in seconds.
             total: Kinetic and elastic energy.
             work: What gravity and forces have put in since the last frame: negative where they took out.
-            velocities: Of the particles.
 
         Raises:
             GainerError: Energy came from nowhere, or something is no number.
         """
         allowed = (total if self._left is None else self._left) + work
         self._most = max(self._most, abs(work), abs(allowed))
-        if not (bool(velocities.isfinite().all()) and total <= allowed + SLACK * self._most):
+        if not (math.isfinite(total) and total <= allowed + SLACK * self._most):
             raise GainerError(
                 f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
                 "0.5, or more particles"

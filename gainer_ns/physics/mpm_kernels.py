@@ -255,8 +255,8 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
             if kind != wp.static(RIGID):
                 x = x + dt * v
                 for axis in range(dimensions):
-                    if x[axis] < low[axis] or x[axis] > high[axis]:
-                        x[axis] = wp.clamp(x[axis], low[axis], high[axis])
+                    if not (x[axis] >= low[axis] and x[axis] <= high[axis]):  # or no number: it has a node all the same
+                        x[axis] = wp.where(x[axis] > high[axis], high[axis], low[axis])
                         v[axis] = 0.0
                 positions[i] = x
                 velocities[i] = v

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from gainer_ns.physics.engine import Particles
 
+AROUND = 8
+"""How many neighbours tell how velocities change around a particle at the start."""
+
 
 @dataclass(frozen=True)
 class MpmState:
@@ -46,7 +49,7 @@ class MpmState:
         return cls(
             particles.positions.float(),
             particles.velocities.float(),
-            torch.zeros(count, dimensions, dimensions),
+            velocity_gradients(particles).float(),
             eye,
             eye.clone(),
             starts_at_one.float(),
@@ -68,3 +71,31 @@ class MpmState:
     def from_dict(cls, tensors: Mapping[str, Tensor]) -> MpmState:
         """What ``as_dict`` was made from."""
         return cls(**{each.name: tensors[each.name] for each in fields(cls)})
+
+
+def velocity_gradients(particles: Particles) -> Float[Tensor, "n d d"]:
+    """How velocities change around each particle at the start, 1 / second: exact where its body spins.
+
+    The grid blurs velocities, and what it would lose of a spin it is given by these.
+
+    Args:
+        particles: What moves.
+
+    Returns:
+        Of the linear map that fits the velocities of the nearest particles of the same body best.
+    """
+    from scipy.spatial import KDTree
+
+    count, dimensions = particles.positions.shape
+    gradients = torch.zeros(count, dimensions, dimensions, dtype=torch.float64)
+    for body in particles.bodies.unique().tolist():
+        own = (particles.bodies == body).nonzero()[:, 0].cpu()
+        places, velocities = particles.positions.cpu()[own].double(), particles.velocities.cpu()[own].double()
+        if len(own) < 2 or bool((velocities == velocities[0]).all()):
+            continue
+        nearest = KDTree(places.numpy()).query(places.numpy(), min(AROUND + 1, len(own)))[1]
+        nearest = torch.from_numpy(nearest)
+        away, change = places[nearest] - places[:, None], velocities[nearest] - velocities[:, None]
+        # The transposed: away @ gradient^T = change.
+        gradients[own] = (torch.linalg.pinv(away, rtol=1e-3) @ change).mT
+    return gradients
