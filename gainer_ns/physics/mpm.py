@@ -320,8 +320,12 @@ class Simulation:
 
 
 def _constants(material: Material, dimensions: int) -> tuple[float, float, float]:
-    """Mu, lambda, and the slope of sand's yield surface: that of Mohr and Coulomb, in a plane exactly."""
+    """Mu, lambda, and the slope of sand's yield surface.
+
+    Sand that flows without changing its volume, as ours does, bears on the plane it slides along the sine of the angle
+    of its strength (Davis, "Theories of plasticity and the failure of soil masses", 1968). That is to be the tangent
+    of the angle at which it rests.
+    """
     first, second = material.lame
-    sine = math.sin(math.radians(material.friction_angle))
-    slope = sine / math.sqrt(2) if dimensions == 2 else math.sqrt(2 / 3) * 2 * sine / (3 - sine)
+    slope = math.sqrt(2) / dimensions * math.tan(math.radians(material.friction_angle))
     return second, first, slope

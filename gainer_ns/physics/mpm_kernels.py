@@ -119,45 +119,32 @@ def snow_of(dimensions: int) -> Any:
 
 @functools.cache
 def sand_of(dimensions: int) -> Any:
-    """Sand after yielding: its elastic deformation, the volume it still owes, and its stress (Klar et al. 2016)."""
-    square, singular, place = matrix(dimensions, dimensions), singular_of(dimensions), vector(dimensions)
+    """Sand after it was strained and has yielded: its elastic strain, and the volume it still owes (Klar et al. 2016).
+
+    Elastic strains of sand are small, so they are added where Klar et al. multiply: that needs no singular values.
+    """
+    square = matrix(dimensions, dimensions)
 
     @wp.func
-    def sand(F: square, owed: float, mu: float, first: float, friction: float):
-        U, s, V = singular(F)
-        strain = place()
-        trace = float(0.0)
-        for axis in range(dimensions):
-            strain[axis] = wp.log(wp.max(s[axis], 0.05)) + owed / float(dimensions)
-            trace += strain[axis]
-        shear = strain
-        for axis in range(dimensions):
-            shear[axis] = strain[axis] - trace / float(dimensions)
-        size = wp.length(shear)
-        kept = strain
-        if trace >= 0.0:  # pulled apart: no stress, and the volume gained is owed back when it is pushed together
-            kept = place()
-            left = trace
-        else:
-            excess = size + (float(dimensions) * first + 2.0 * mu) / (2.0 * mu) * trace * friction
-            if excess > 0.0:
-                kept = strain - (excess / wp.max(size, 1.0e-12)) * shear
-            left = float(0.0)
-        pressure = place()
-        trace = float(0.0)
-        for axis in range(dimensions):
-            s[axis] = wp.exp(kept[axis])
-            trace += kept[axis]
-        for axis in range(dimensions):
-            pressure[axis] = 2.0 * mu * kept[axis] + first * trace
-        return U * wp.diag(s) * wp.transpose(V), left, U * wp.diag(pressure) * wp.transpose(U)
+    def sand(strain: square, moved: square, owed: float, mu: float, first: float, friction: float):
+        eye = wp.identity(n=dimensions, dtype=float)
+        spin = 0.5 * (moved - wp.transpose(moved))
+        turned = eye + spin + 0.5 * (spin * spin)
+        trial = turned * strain * wp.transpose(turned) + 0.5 * (moved + wp.transpose(moved))
+        volume = wp.trace(trial) + owed
+        if volume >= 0.0:  # pulled apart: no stress, and the volume gained is owed back when it is pushed together
+            return square(), volume
+        shear = trial - (wp.trace(trial) / float(dimensions)) * eye
+        size = wp.sqrt(wp.ddot(shear, shear))
+        most = -(float(dimensions) * first + 2.0 * mu) / (2.0 * mu) * volume * friction
+        return wp.min(most / wp.max(size, 1.0e-12), 1.0) * shear + (volume / float(dimensions)) * eye, 0.0
 
     return sand
 
 
 @functools.cache
 def stress_of(dimensions: int) -> Any:
-    """Kirchhoff stress ``P F^T`` of each material but sand, whose yielding tells it."""
+    """Kirchhoff stress ``P F^T`` of each material."""
     square, rotation = matrix(dimensions, dimensions), rotation_of(dimensions)
 
     @wp.func
@@ -173,6 +160,9 @@ def stress_of(dimensions: int) -> Any:
         if kind == wp.static(SNOW):
             hard = wp.min(wp.exp(wp.static(HARDENING) * (1.0 - inner)), wp.static(MOST_HARDENED))
             return corotated(F, hard * mu, hard * first)
+        if kind == wp.static(SAND):  # whose deformation is told by its strain
+            strain = F - wp.identity(n=dimensions, dtype=float)
+            return 2.0 * mu * strain + (first * wp.trace(strain)) * wp.identity(n=dimensions, dtype=float)
         if kind == wp.static(LIQUID):  # it may be pushed, but not pulled: it splashes instead
             return (first * (inner - 1.0) * inner * wp.where(inner < 1.0, 1.0, 0.0)) * wp.identity(
                 n=dimensions, dtype=float
@@ -222,7 +212,6 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
             return
         numbers = constants[body]
         x = positions[i]
-        push = square()
         if step > 0:
             at = (x - origin) * (1.0 / cell)
             base = wp.vec3i(0, 0, 0)
@@ -269,8 +258,9 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                     seen = masses[i] / volumes[i] * room / around + wp.static(CROWDED)
                     inner[i] = ratio + wp.min(wp.static(EVENED) * dt, 1.0) * wp.min(seen - ratio, 0.0)
                 elif kind == wp.static(SAND):
-                    F, left, push = sand(grown * elastic[i], inner[i], numbers[0], numbers[1], numbers[2])
-                    elastic[i] = F
+                    eye = wp.identity(n=dimensions, dtype=float)
+                    strain, left = sand(elastic[i] - eye, dt * C, inner[i], numbers[0], numbers[1], numbers[2])
+                    elastic[i] = eye + strain
                     inner[i] = left
                 elif kind == wp.static(SNOW):
                     F, left = snow(grown * elastic[i], inner[i])
@@ -279,10 +269,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 else:
                     elastic[i] = grown * elastic[i]
             affine[i] = C
-        if kind != wp.static(SAND):
-            push = stress(kind, elastic[i], inner[i], numbers[0], numbers[1])
-        elif step == 0:
-            _same, _none, push = sand(elastic[i], 0.0, numbers[0], numbers[1], numbers[2])
+        push = stress(kind, elastic[i], inner[i], numbers[0], numbers[1])
         momenta[i] = masses[i] * affine[i] - (dt * 4.0 / (cell * cell) * volumes[i]) * push
 
     return particles

@@ -23,7 +23,7 @@ class MpmState:
         positions: [n, d], widths.
         velocities: [n, d], widths a second.
         affine: [n, d, d], how velocities change around a particle, 1 / second.
-        elastic: [n, d, d], the deformation that stress answers.
+        elastic: [n, d, d], the deformation that stress answers; of sand 1 + its elastic strain.
         total: [n, d, d], the deformation since the start.
         inner: [n], ratio of a liquid's volume to that at rest; what the plasticity of snow and sand remembers.
     """
