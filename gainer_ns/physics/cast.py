@@ -2,96 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.borders import spacing, unframed
-from gainer_ns.editing.pieces import Piece, Placed, Weights, parted
-from gainer_ns.editing.places import PlacedError
+from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.errors import GainerError
-from gainer_ns.gaussians.small_matrices import product
-from gainer_ns.physics.carrying import BoundPoints, Carried, Carrier, limited_gradients
+from gainer_ns.physics.choosing import members_of, particles_of
 from gainer_ns.physics.engine import Frame, Particles
-from gainer_ns.physics.materials import BREAKING, Material
-from gainer_ns.physics.sampling import evenly, volumes_of
+from gainer_ns.physics.followers import Carry, Followers, centre_of_mass, followers_of
+from gainer_ns.physics.materials import Material
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
-LONGEST = 1.6
-"""By how much grains and splashes are shown stretched or squeezed, at most."""
 GRAIN = 0.6
 """How far what a loose particle shows reaches, in spacings of the particles: dense ones leave no gaps between them."""
-ADJACENT = 2.0
-"""Bodies whose particles come as near as so many spacings belong together."""
 NEAR = 4.0
 """How far around Gaussians of what breaks points read them, in reaches of what is loose."""
 SHOWN = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
-FEWEST = 4
-"""Particles of the smallest body."""
-
-
-class Followers:
-    """Points of a picture and the particles that carry them, looked for once and kept.
-
-    Args:
-        carrier: The particles at rest.
-        width: Of the picture, in pixels.
-        breaking: Whether what they are made of breaks.
-    """
-
-    def __init__(self, carrier: Carrier, width: int, breaking: bool) -> None:
-        self._carrier, self._width, self._breaking = carrier, width, breaking
-        self._kept: list[tuple[Tensor, BoundPoints]] = []
-        self._last: tuple[BoundPoints, Carried] | None = None
-        self._frame: tuple[Tensor, Tensor | None] | None = None
-
-    def show(self, positions: Float[Tensor, "p 2"], gradients: Float[Tensor, "p 2 2"] | None) -> None:
-        """Takes the particles to where they are in a frame, in widths."""
-        if gradients is None:
-            gradients = self._carrier.gradients(positions)
-        if self._breaking:
-            gradients = limited_gradients(gradients, LONGEST)
-        self._frame, self._last = (positions, gradients), None
-
-    def carried(self, points: Float[Tensor, "m 2"]) -> Carried:
-        """Where points, in pixels, have gone, in widths."""
-        assert self._frame is not None
-        bound = next((bound for kept, bound in self._kept if torch.equal(kept, points)), None)
-        if bound is None:
-            bound = self._carrier.bound(points / self._width)
-            self._kept = [*self._kept[-3:], (points, bound)]
-        if self._last is None or self._last[0] is not bound:
-            self._last = bound, bound.at(*self._frame)
-        return self._last[1]
-
-
-@dataclass(frozen=True)
-class Carry:
-    """What a frame of a simulation does to a piece of a picture, where edits have a ``Step``.
-
-    Attributes:
-        followers: Who carries its points.
-        width: Of the picture, in pixels.
-        edit: Which amount it answers to.
-        selection: None: pieces follow as a whole.
-    """
-
-    followers: Followers
-    width: int
-    edit: int = 0
-    selection: None = None
-
-    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Points after the movement, in pixels."""
-        carried = self.followers.carried(placed.points)
-        return Placed(carried.positions * self.width, product(carried.jacobians, placed.jacobians))
 
 
 @dataclass(frozen=True)
@@ -100,13 +34,11 @@ class Group:
 
     Attributes:
         piece: Their Gaussians.
-        particles: [p], which of all particles are theirs.
         followers: What carries the Gaussians along with them.
         grain: How far what a loose particle shows reaches, plane units; None where nothing breaks.
     """
 
     piece: Piece
-    particles: Int64[Tensor, " p"]
     followers: Followers
     grain: float | None
 
@@ -164,8 +96,7 @@ class Cast:
         self.setting: Setting = scene.setting()
         layer, border = unframed(picture.only_layer, picture.plane)
         piece = Piece(None, layer, picture.plane, picture.plane, border)
-        fields = scene.body_fields(piece.origins)
-        self.particles = self._sampled(piece, fields, count)
+        self.particles = self._chosen(piece, count)
         scene.check_particles(self.particles)
         self._shown = 0
         self._rest, self._groups = self._taken_apart(piece)
@@ -174,14 +105,26 @@ class Cast:
         """The picture in a frame."""
         if frame.time == 0:
             return self.picture
-        for group in self._groups:
-            gradients = None if frame.gradients is None else frame.gradients[group.particles]
-            group.followers.show(frame.positions[group.particles], gradients)
+        self._show(frame)
         self._shown += 1  # pieces keep their last pose by this number
         layers = [group.layer(self._shown) for group in reversed(self._groups)]  # from back to front
         if self._rest is not None:
             layers.insert(0, self._rest.posed([self._shown]))
         return replace(self.picture, layers=tuple(layers))
+
+    def moved(self, points: Float[Tensor, "m 2"], frame: Frame) -> Float[Tensor, "m 2"]:
+        """Where points of the picture have gone in a frame, in pixels."""
+        self._show(frame)
+        fields, result = self.scene.body_fields(points), points.clone()
+        for group in self._groups:
+            own = group.followers.take(fields)
+            result[own] = group.followers.carried(points[own]).positions.to(points) * self.picture.plane.width
+        return result
+
+    def _show(self, frame: Frame) -> None:
+        """Takes what carries the picture to where it is in a frame."""
+        for group in self._groups:
+            group.followers.show(frame)
 
     def hole(self) -> Bool[Tensor, "h w"]:
         """The pixels of the picture that bodies were cut out of."""
@@ -193,12 +136,10 @@ class Cast:
 
     def centre(self, frame: Frame) -> tuple[float, float]:
         """Centre of mass of what moves, in pixels."""
-        densities = torch.tensor([0.0 if each.behaviour == "pinned" else each.density for each in self.materials])
-        masses = self.particles.volumes.cpu() * densities[self.particles.bodies.cpu()]
-        x, y = ((masses[:, None] * frame.positions.cpu()).sum(dim=0) / masses.sum() * self.picture.plane.width).tolist()
-        return x, y
+        centre = centre_of_mass(frame, self.particles, self.materials) * self.picture.plane.width
+        return float(centre[0]), float(centre[1])
 
-    def _sampled(self, piece: Piece, fields: Float[Tensor, "b n"], count: int | None) -> Particles:
+    def _chosen(self, piece: Piece, count: int | None) -> Particles:
         """Particles of all bodies: evenly chosen Gaussians of what shows."""
         gaussians, width = piece.layer.gaussians, self.picture.plane.width
         fitted = len(self.picture.gaussians)  # those that follow are the mirror image beyond the frame
@@ -206,56 +147,35 @@ class Cast:
         if gaussians.opacities is not None:
             shown = gaussians.opacities[:fitted].clamp(0, 1)
         side = spacing(self.picture.gaussians, self.picture.plane) / width
-        points, areas = piece.origins[:fitted] / width, side * side * shown
-        inside, owners = fields[:, :fitted].max(dim=0)
-        own = [((owners == number) & (inside > 0.5) & (shown > 0)).nonzero()[:, 0] for number in range(len(fields))]
-        for number, members in enumerate(own):
-            if len(members) == 0:
-                problem = "takes nothing of what the picture shows; enlarge it, or move it to what is not transparent"
-                raise self.scene.mistake(number, PlacedError(("select",), problem))
-        total = torch.cat(own)
-        wanted = count or (len(total) if self.scene.particles == "all" else self.scene.particles)
-        area = float(areas[total].sum())
-        chosen, volumes, velocities, bodies, apart = [], [], [], [], 0.0
-        for number, members in enumerate(own):
-            share = float(areas[members].sum()) / area
-            some, _ = evenly(points[members], areas[members], max(FEWEST, round(wanted * share)))
-            chosen.append(members[some])
-            volumes.append(volumes_of(points[members], areas[members], some))
-            velocities.append(self.scene.bodies[number].velocities(points[chosen[-1]], volumes[-1]))
-            bodies.append(torch.full_like(chosen[-1], number))
-        ids = torch.cat(chosen)
-        apart = max((area / len(ids)) ** 0.5, side)
-        return Particles(points[ids], torch.cat(volumes), torch.cat(velocities), torch.cat(bodies), ids, apart)
+        members = members_of(self.scene, piece.origins[:fitted], shown > 0)
+        wanted = count or (sum(map(len, members)) if self.scene.particles == "all" else self.scene.particles)
+        particles = particles_of(self.scene, members, piece.origins[:fitted] / width, side * side * shown, wanted)
+        return replace(particles, spacing=max(particles.spacing, side))
 
     def _taken_apart(self, piece: Piece) -> tuple[Piece | None, list[Group]]:
         """What stays of a piece, if anything, and the groups that move."""
         rest: Piece | None = piece
         groups: list[Group] = []
         done: list[int] = []
-        for members in adjacent(self.particles, self.materials):
+        for followers in followers_of(self.particles, self.materials, self.picture.plane.width):
             assert rest is not None
             fields = self.scene.body_fields(rest.origins)
-            done += members
+            done += followers.bodies
             opacities = rest.layer.gaussians.opacities
             shown = slice(None) if opacities is None else opacities > 0
             if bool((fields[done].amax(dim=0)[shown] >= 0.5).all()):
                 taken, rest = rest, None
             else:
-                rest, taken = parted(rest, fields[members].amax(dim=0), upper=True)
-            own = torch.isin(self.particles.bodies, torch.tensor(members).to(self.particles.bodies)).nonzero()[:, 0]
-            groups.append(self._group(taken, own, self.materials[members[0]].behaviour in BREAKING))
+                rest, taken = parted(rest, fields[list(followers.bodies)].amax(dim=0), upper=True)
+            groups.append(self._group(taken, followers))
         return rest, groups
 
-    def _group(self, piece: Piece, own: Int64[Tensor, " p"], breaking: bool) -> Group:
-        width, particles = self.picture.plane.width, self.particles
-        flags = torch.full_like(own, breaking, dtype=torch.bool)
-        followers = Followers(Carrier(particles.positions[own], particles.spacing, flags), width, breaking)
-        piece.steps = (Carry(followers, width),)
-        pixel = self.picture.plane.pixel_size
-        side = spacing(self.picture.gaussians, self.picture.plane) * pixel
-        grain = max(side, GRAIN * particles.spacing * width * pixel) if breaking else None
-        return Group(piece, own, followers, grain)
+    def _group(self, piece: Piece, followers: Followers) -> Group:
+        piece.steps = (Carry(followers),)
+        plane = self.picture.plane
+        side = spacing(self.picture.gaussians, plane)
+        grain = max(side, GRAIN * self.particles.spacing * plane.width) * plane.pixel_size
+        return Group(piece, followers, grain if followers.breaking else None)
 
 
 def content_of(picture: BakedPicture) -> tuple[float, float, float, float]:
@@ -273,19 +193,3 @@ def content_of(picture: BakedPicture) -> tuple[float, float, float, float]:
         raise GainerError("the picture is clear all over, so there is nothing to simulate; fit another")
     (left, top), (right, bottom) = (shown.amin(dim=0) - 0.5).tolist(), (shown.amax(dim=0) + 0.5).tolist()
     return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
-
-
-def adjacent(particles: Particles, materials: Sequence[Material]) -> list[list[int]]:
-    """Bodies that hang together: alike in whether they break, and side by side at rest. Ascending, the first first."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import KDTree
-
-    pairs = KDTree(particles.positions.cpu().numpy()).query_pairs(ADJACENT * particles.spacing, output_type="ndarray")
-    one, other = (particles.bodies.cpu().numpy()[ends] for ends in pairs.T)
-    breaking = torch.tensor([material.behaviour in BREAKING for material in materials]).numpy()
-    alike = (breaking[one] == breaking[other]) & (one != other)
-    count = len(materials)
-    links = coo_array((alike[alike], (one[alike], other[alike])), shape=(count, count))
-    _, labels = connected_components(links, directed=False)
-    return [[body for body in range(count) if labels[body] == label] for label in dict.fromkeys(labels.tolist())]

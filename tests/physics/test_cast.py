@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.cast import Cast, adjacent, content_of
+from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Frame, resting
+from gainer_ns.physics.followers import adjacent
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.scene import Scene
 from gainer_ns.rendering.plane import BakedPicture
