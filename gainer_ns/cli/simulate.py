@@ -1,8 +1,8 @@
-"""``gainer simulate``: a fitted picture, or parts of it, as elastic, liquid, sand or snow, filmed."""
+"""``gainer simulate``: a fitted picture or a lifted photo, or parts of it, as elastic, liquid, sand or snow, filmed."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Literal
 from gainer_ns.errors import GainerError
 
 if TYPE_CHECKING:
-    from gainer_ns.editing.film import Shot
     from gainer_ns.physics.cast import Cast
     from gainer_ns.physics.engine import Engine, Frame
     from gainer_ns.physics.folder import SimulationFolder
-    from gainer_ns.physics.scene import Scene
-    from gainer_ns.rendering.plane import BakedPicture
+    from gainer_ns.physics.lifted_cast import LiftedCast
 
 PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
 
 
 @dataclass
 class Simulate:
-    """Let a fitted picture fall, bounce, splash or crumble, by a scene file, and film it.
+    """Let a fitted picture or a lifted photo fall, bounce, splash or crumble, by a scene file, and film it.
 
     The particles' movement is kept in a folder: a simulation that was interrupted goes on from there, and one that is
     done is drawn again at another scale without being simulated again.
@@ -37,6 +35,8 @@ class Simulate:
     """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    camera_path: Path | None = None
+    """Of lifted photos: nerfstudio camera path (.json) along which they are filmed, once from its start to its end."""
     preview: bool = False
     """Simulate coarsely and draw at half the scale, for a first look."""
     simulation: Path | None = None
@@ -59,23 +59,23 @@ class Simulate:
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_run
-            from gainer_ns.editing.film import Behind, Camera, write_film
-            from gainer_ns.lifting.scene import LiftedScene
+            from gainer_ns.editing.film import write_film
+            from gainer_ns.lifting.views import read_camera_path
+            from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
             from gainer_ns.physics.folder import SimulationFolder
 
             picture = load_run(self.load_config)
-            if isinstance(picture, LiftedScene):
-                raise GainerError(f"{self.load_config}: lifted photos are not simulated yet; name the run of a picture")
         with status("Reading the scene"):
-            scene = self._scene(picture)
-            cast = self._cast(scene, picture)
+            scene = scene_for(self.scene, picture)
+            if self.preview:
+                scene = scene.model_copy(update={"cells": None})
+            cast = cast_of(scene, picture, PREVIEW_PARTICLES if self.preview else None)
+            path = None if self.camera_path is None else read_camera_path(self.camera_path)
             folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
             engine = self._engine(folder)
-            behind = Behind.of(scene.background, picture, cast.hole())
-            camera = Camera(behind, self.scale * (PREVIEW_SCALE if self.preview else 1.0), scene.filmed)
-            camera.check(picture)
+            camera = camera_for(cast, self.scale * (PREVIEW_SCALE if self.preview else 1.0), path)
             if self.engine == "files":
-                self._begin(scene, cast, folder)
+                self._begin(cast, folder)
             can, why = engine.available()
             if not can and self.engine == "files":  # now another program can make them
                 CONSOLE.print(why, markup=False, soft_wrap=True)
@@ -86,11 +86,11 @@ class Simulate:
         try:
             with (
                 progress_bar("Simulating and drawing") as progress,
-                closing(self._frames(scene, cast, folder, engine)) as moved,
+                closing(self._frames(cast, folder, engine)) as moved,
             ):
                 width, height = write_film(
                     self.output,
-                    self._shots(scene, cast, moved),
+                    shots(cast, moved, path),
                     camera,
                     frames=frames,
                     fps=scene.fps,
@@ -103,18 +103,6 @@ class Simulate:
             raise
         note = f"Wrote {self.output}: {frames} frames of {width} x {height} pixels; particles are in {folder.path}"
         CONSOLE.print(note, markup=False, soft_wrap=True)
-
-    def _scene(self, picture: BakedPicture) -> Scene:
-        from gainer_ns.physics.cast import content_of
-        from gainer_ns.physics.scene import read_scene
-
-        scene = read_scene(self.scene, picture.plane.width, picture.plane.height, content_of(picture))
-        return scene.model_copy(update={"cells": None}) if self.preview else scene
-
-    def _cast(self, scene: Scene, picture: BakedPicture) -> Cast:
-        from gainer_ns.physics.cast import Cast
-
-        return Cast(scene, picture, PREVIEW_PARTICLES if self.preview else None)
 
     def _folder(self) -> Path:
         if self.simulation is not None:
@@ -136,16 +124,16 @@ class Simulate:
 
         return MpmEngine()
 
-    def _begin(self, scene: Scene, cast: Cast, folder: SimulationFolder) -> None:
+    def _begin(self, cast: Cast | LiftedCast, folder: SimulationFolder) -> None:
         from gainer_ns.physics.simulation import fingerprint_of
 
         if self.restart:
             folder.clear()
-        mark = fingerprint_of(scene, cast.particles, self.engine)
+        mark = fingerprint_of(cast.scene, cast.particles, self.engine)
         folder.create(cast.particles, cast.materials, cast.setting, engine=self.engine, fingerprint=mark)
 
     def _frames(
-        self, scene: Scene, cast: Cast, folder: SimulationFolder, engine: Engine
+        self, cast: Cast | LiftedCast, folder: SimulationFolder, engine: Engine
     ) -> Generator[Frame, None, None]:
         """The frames. The folder is begun with the first, once the output has been found to be writable."""
         from gainer_ns.physics.simulation import simulated
@@ -153,18 +141,5 @@ class Simulate:
         if self.engine == "files":
             yield from engine.run(cast.setting, cast.particles, cast.materials)
         else:
-            self._begin(scene, cast, folder)
+            self._begin(cast, folder)
             yield from simulated(engine, cast.setting, cast.particles, cast.materials, folder)
-
-    def _shots(self, scene: Scene, cast: Cast, frames: Iterator[Frame]) -> Iterator[Shot | BakedPicture]:
-        """The picture in each frame, and where the camera has gone with it."""
-        from gainer_ns.editing.film import Shot
-
-        start: tuple[float, float] | None = None
-        for frame in frames:
-            if scene.camera == "still":
-                yield cast.at(frame)
-                continue
-            x, y = cast.centre(frame)
-            start = start or (x, y)
-            yield Shot(cast.at(frame), (x - start[0], y - start[1]))

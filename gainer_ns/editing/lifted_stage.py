@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainer_ns.editing.borders import limited
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
-from gainer_ns.editing.pieces import STILL, Amounts, Placed, Step, Weights, border_holds
+from gainer_ns.editing.pieces import STILL, Amounts, Movement, Placed, Step, Weights, border_holds
 from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
@@ -36,7 +36,7 @@ class SpaceStep:
         weights: How much each Gaussian follows; None for a piece that follows as a whole.
     """
 
-    step: Step
+    step: Movement
     space: PixelSpace
     weights: Weights | None = None
 
@@ -196,9 +196,7 @@ class LiftedStage:
         return PixelSpace(self.scene.camera, float(selected.median()))
 
     def _centres(self, piece: LiftedPiece) -> Float[Tensor, "n 2"]:
-        """The centres of the pixels that a piece's Gaussians belong to."""
-        pixels, width = piece.layer.pixels.long(), self.scene.camera.width
-        return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
+        return piece.layer.pixel_centres(self.scene.camera.width)
 
     def _weights(self, piece: LiftedPiece, edit: LiftedEdit) -> Weights:
         """How much Gaussians follow a soft selection.
@@ -231,25 +229,40 @@ class LiftedStage:
         return border_holds(start, whole, followed)
 
     def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
-        """What an edit leaves of a piece, and what it takes.
-
-        The opacity of each ends where the cut is, and what is left goes on for a little under what was taken, as
-        surfaces do behind what hides them. Nothing goes on where a surface ends anyway.
-        """
-        width = max(1.0, edit.select.softness)
-        inside = edit.select.field(self._centres(piece)).clamp(-RIM, 1 + RIM)
-        inside = torch.where(self._owned(piece, edit), inside, -float(RIM))
-        limits = 1 - inside + UNDERLAP / width, inside
-        own = inside <= 0.5, inside > 0.5
-        parts = []
-        for limit, mine in zip(limits, own, strict=True):
-            more = ~mine & (limit > -RIM / width)
-            if not edit.select.is_soft:
-                more = more & _beside(piece.layer, more, mine & (limit < 1 + RIM))
-            parts.append(piece.part(mine | more, limit))
-        left, taken = parts
+        """What an edit leaves of a piece, and what it takes."""
+        inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM))
+        left, taken = parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
         left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
         return left, taken
+
+
+def parted_discs(
+    piece: LiftedPiece, inside: Float[Tensor, " n"], softness: float | None = None
+) -> tuple[LiftedPiece, LiftedPiece]:
+    """Cuts a piece in two.
+
+    The opacity of each part ends where the cut is, and what is left goes on for a little under what was taken, as
+    surfaces do behind what hides them. Nothing goes on where a surface ends anyway.
+
+    Args:
+        piece: What is cut.
+        inside: [n], how far inside of what is taken each disc is: 0.5 at its edge; see ``Selection.field``.
+        softness: Over how many pixels the edge is soft; None where it is hard.
+
+    Returns:
+        What is left, and what was taken.
+    """
+    width = max(1.0, softness or 0.0)
+    inside = inside.clamp(-RIM, 1 + RIM)
+    limits = 1 - inside + UNDERLAP / width, inside
+    own = inside <= 0.5, inside > 0.5
+    parts = []
+    for limit, mine in zip(limits, own, strict=True):
+        more = ~mine & (limit > -RIM / width)
+        if softness is None:
+            more = more & _beside(piece.layer, more, mine & (limit < 1 + RIM))
+        parts.append(piece.part(mine | more, limit))
+    return parts[0], parts[1]
 
 
 def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:

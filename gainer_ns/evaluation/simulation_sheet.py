@@ -31,11 +31,11 @@ from gainer_ns.evaluation.sources import fitted_source
 from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture, to_samples
 from gainer_ns.image.loading import load_baked
-from gainer_ns.physics.cast import Cast, content_of
+from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
+from gainer_ns.physics.filming import scene_for
 from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm import MpmEngine
-from gainer_ns.physics.scene import read_scene
 from gainer_ns.rendering.plane import BakedPicture
 
 TOLERANCE = 3
@@ -158,7 +158,7 @@ class SimulationSheet:
         CONSOLE.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
     def _simulated(self, picture: BakedPicture, source: Picture, path: Path) -> Simulated:
-        scene = read_scene(path, picture.plane.width, picture.plane.height, content_of(picture))
+        scene = scene_for(path, picture)
         cast = Cast(scene, picture, self.particles)
         stays = all(material.behaviour not in BREAKING for material in cast.materials)
         points = solid_pixels(source).to(picture.device)

@@ -55,6 +55,11 @@ class LiftedLayer:
         opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, CHANNELS - 1]
         return opacities if self.gaussians.opacities is None else torch.minimum(opacities, self.gaussians.opacities)
 
+    def pixel_centres(self, width: int) -> Float[Tensor, "n 2"]:
+        """The centres of the pixels that the Gaussians belong to, in a photo of so many columns."""
+        pixels = self.pixels.long()
+        return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
+
     @cached_property
     def tree(self) -> DiscTree:
         """Where there is something to be seen."""

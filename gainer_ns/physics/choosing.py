@@ -55,14 +55,16 @@ def particles_of(
         Particles whose Gaussians are numbered as the points are, and whose volumes are areas.
     """
     whole = float(areas[torch.cat(members)].sum())
-    chosen, volumes, velocities, bodies = [], [], [], []
+    chosen, volumes, velocities, bodies, spacings = [], [], [], [], []
     for number, own in enumerate(members):
         share = float(areas[own].sum()) / whole
-        some, _ = evenly(places[own], areas[own], max(FEWEST, round(count * share)))
+        some, apart = evenly(places[own], areas[own], max(FEWEST, round(count * share)))
         chosen.append(own[some])
+        spacings.append(apart)
         volumes.append(volumes_of(places[own], areas[own], some))
         velocities.append(scene.bodies[number].velocities(places[chosen[-1]], volumes[-1]))
         bodies.append(torch.full_like(chosen[-1], number))
     ids = torch.cat(chosen)
-    spacing = (whole / len(ids)) ** 0.5
+    # In space a slanted surface is larger than the area that the camera sees of it.
+    spacing = (whole / len(ids)) ** 0.5 if places.shape[1] == 2 else max(spacings)
     return Particles(places[ids], torch.cat(volumes), torch.cat(velocities), torch.cat(bodies), ids, spacing)

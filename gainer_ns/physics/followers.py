@@ -86,7 +86,8 @@ class Carry:
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
         """Points after the movement, in pixels."""
         carried = self.followers.carried(placed.points)
-        return Placed(carried.positions * self.followers.width, product(carried.jacobians, placed.jacobians))
+        positions, jacobians = carried.positions.to(placed.points), carried.jacobians.to(placed.jacobians)
+        return Placed(positions * self.followers.width, product(jacobians, placed.jacobians))
 
 
 def followers_of(particles: Particles, materials: Sequence[Material], width: int) -> list[Followers]:
