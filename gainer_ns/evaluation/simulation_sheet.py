@@ -42,6 +42,8 @@ TOLERANCE = 3
 """How far inside the material's shape a pixel has to be solid, in px."""
 CLOSED = 3
 """Gaps between moved pixels belong to the material up to twice this width, in px: it may be stretched as far."""
+CLEAR = 12
+"""How far from what is solid pixels are carried along to tell where there is nothing, in px."""
 OPAQUE = 254.5 / 255
 """From this opacity on a pixel of the source is solid."""
 SOLID = 0.98
@@ -71,28 +73,38 @@ class Solidity(NamedTuple):
         return Solidity(*least, self.faint + faint, self.inside + int(inside.sum()))
 
 
-def interior(points: Float[Tensor, "m 2"], crop: Crop, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """The pixels that lie inside the shape of moved points, away from its edge.
+def interior(
+    solid: Float[Tensor, "m 2"], clear: Float[Tensor, "c 2"], crop: Crop, shape: tuple[int, int]
+) -> Bool[np.ndarray, "h w"]:
+    """The pixels that lie inside the shape of the moved material, away from its edge.
 
     Args:
-        points: Where the solid pixels of the source have gone, in source pixels.
+        solid: Where the solid pixels of the source have gone, in source pixels.
+        clear: Where the others have gone that are near to these.
         crop: What is drawn, in source pixels, one output pixel for each.
         shape: Height and width of what is drawn.
     """
+    material = _distance(solid, crop, shape) <= CLOSED
+    inside = np.asarray(ndimage.distance_transform_edt(np.pad(material, 1)))[1:-1, 1:-1] > CLOSED + TOLERANCE
+    return inside & (_distance(clear, crop, shape) > TOLERANCE)  # narrow gaps are closed, but nothing is in them
+
+
+def _distance(points: Float[Tensor, "m 2"], crop: Crop, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """Of each pixel from the nearest that holds a point; infinite where none does."""
     column, row = (points.cpu().double().numpy() - np.array(crop[:2])).T
     drawn = (column >= 0) & (column < shape[1]) & (row >= 0) & (row < shape[0])
     touched = np.zeros(shape, dtype=bool)
     touched[row[drawn].astype(int), column[drawn].astype(int)] = True
-    if not touched.any():
-        return touched
-    material = np.asarray(ndimage.distance_transform_edt(~touched)) <= CLOSED
-    return np.asarray(ndimage.distance_transform_edt(np.pad(material, 1)))[1:-1, 1:-1] > CLOSED + TOLERANCE
+    return np.asarray(ndimage.distance_transform_edt(~touched)) if touched.any() else np.full(shape, np.inf)
 
 
-def solid_pixels(source: Picture) -> Float[Tensor, "m 2"]:
-    """Centres of the pixels of a picture that nothing is seen through, in pixels."""
-    row, column = np.nonzero(source.opacity() >= OPAQUE)
-    return torch.from_numpy(np.stack([column, row], axis=1) + 0.5).float()
+def solid_and_clear(source: Picture) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "c 2"]]:
+    """Centres, in pixels, of the pixels of a picture that nothing is seen through, and of others near to these."""
+    solid = source.opacity() >= OPAQUE
+    away = np.asarray(ndimage.distance_transform_edt(~solid))
+    parts = solid, (away > 0) & (away < CLEAR)
+    row_column = [np.stack(np.nonzero(part), axis=1)[:, ::-1] + 0.5 for part in parts]
+    return torch.from_numpy(row_column[0]).float(), torch.from_numpy(row_column[1]).float()
 
 
 class Simulated(NamedTuple):
@@ -161,7 +173,7 @@ class SimulationSheet:
         scene = scene_for(path, picture)
         cast = Cast(scene, picture, self.particles)
         stays = all(material.behaviour not in BREAKING for material in cast.materials)
-        points = solid_pixels(source).to(picture.device)
+        solid, clear = (points.to(picture.device) for points in solid_and_clear(source))
         shown = set(np.linspace(0, cast.setting.frames - 1, self.columns).round().astype(int).tolist())
         solidity, tiles, drawing = Solidity(), [], []
         start = time.perf_counter()
@@ -174,7 +186,8 @@ class SimulationSheet:
                 drawing.append(time.perf_counter() - begun)
                 alpha = alpha[..., 0]
                 if stays:
-                    inside = interior(cast.moved(points, frame), crop, (alpha.shape[0], alpha.shape[1]))
+                    where = cast.moved(solid, frame), cast.moved(clear, frame)
+                    inside = interior(*where, crop, (alpha.shape[0], alpha.shape[1]))
                     solidity = solidity.with_frame(number, alpha.numpy(), inside)
                 if number in shown:
                     tiles.append(square((rgb, alpha), self.tile))

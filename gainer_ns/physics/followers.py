@@ -19,6 +19,9 @@ LONGEST = 1.6
 """By how much grains and splashes are shown stretched or squeezed, at most."""
 ADJACENT = 2.0
 """Bodies whose particles come as near as so many spacings belong together."""
+STEEPEST = 4.0
+"""By how much what is between particles is shown stretched or squeezed, at most: where parts of a body part, fold or
+meet again, the clear surroundings that go along with both would be without bounds."""
 KEPT = 4
 """How many sets of points are remembered with the particles that carry them."""
 
@@ -61,7 +64,8 @@ class Followers:
             bound = self._carrier.bound(points / self.width)
             self._kept = [*self._kept[1 - KEPT :], (points, bound)]
         if self._last is None or self._last[0] is not bound:
-            self._last = bound, bound.at(*self._frame)
+            carried = bound.at(*self._frame)
+            self._last = bound, carried._replace(jacobians=limited_gradients(carried.jacobians, STEEPEST))
         return self._last[1]
 
     def take(self, fields: Float[Tensor, "b n"]) -> Bool[Tensor, " n"]:
