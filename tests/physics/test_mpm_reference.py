@@ -303,9 +303,8 @@ def test_singular_values_make_up_the_matrix_by_rotations(dimensions: int) -> Non
         if case != "none":
             S = R.mT @ matrices
             assert float((S - S.mT).abs().max()) < EXACT[dimensions], case
-            assert torch.allclose(S.diagonal(dim1=1, dim2=2).sum(dim=1), s.sum(dim=1), atol=2 * EXACT[dimensions]), (
-                "the nearest"
-            )
+            trace = S.diagonal(dim1=1, dim2=2).sum(dim=1)
+            assert torch.allclose(trace, s.sum(dim=1), atol=2 * EXACT[dimensions]), "not the nearest rotation"
 
 
 def test_the_polar_rotation_is_that_of_plain_torch() -> None:
