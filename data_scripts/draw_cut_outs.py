@@ -39,9 +39,9 @@ def fruit() -> Image.Image:
     colours = shade * np.array([0.95, 0.55, 0.12]) + freckles + 0.5 * np.exp(-12 * light**2)[..., None]
     mask = Image.fromarray((255 * (away < 1)).astype(np.uint8))
     draw = ImageDraw.Draw(mask)
-    stalk = [(middle[0], middle[1] - 0.95 * radius), (middle[0] + 0.12 * radius, middle[1] - 1.35 * radius)]
-    draw.line(stalk, 255, SHARPER * 11)
-    leaf = [stalk[1][0], stalk[1][1] - 0.05 * radius, stalk[1][0] + 0.75 * radius, stalk[1][1] + 0.3 * radius]
+    stalk = [(middle[0], middle[1] - 0.9 * radius), (middle[0] + 0.1 * radius, middle[1] - 1.25 * radius)]
+    draw.line(stalk, 255, SHARPER * 26)
+    leaf = [stalk[1][0], stalk[1][1] - 0.05 * radius, stalk[1][0] + 0.6 * radius, stalk[1][1] + 0.25 * radius]
     draw.ellipse(leaf, 255)
     green = (away >= 1)[..., None] * (0.75 + 0.25 * np.sin(x / 40 + y / 17))[..., None] * np.array([0.2, 0.55, 0.15])
     return _cut_out(np.where((away >= 1)[..., None], green, colours), mask)

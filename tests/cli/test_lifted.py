@@ -49,6 +49,18 @@ def script(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def scene_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a scene file of 3 frames."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "scene.yaml"
+        path.write_text("particles: 400\nduration: 0.2\nfps: 10\n" + text, "utf8")
+        return path
+
+    return write
+
+
 def samples(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 
@@ -124,3 +136,28 @@ def test_what_is_flat_is_refused_in_one_line(
     path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
     assert "--camera-path" in refusal(*flat, *path)
     assert [each.name for each in tmp_path.iterdir()] == ["edit.yaml"]
+
+
+def test_a_lifted_photo_falls_and_is_filmed(
+    gainer: Gainer, lifted_run: Path, scene_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = scene_file("bodies: [{material: medium}]\nbackground: {color: [0, 0, 255]}\ngravity: 20\ncanvas: [0, 0, 1, 0.75]\n")
+    words = ("simulate", "--load-config", lifted_run, "--scene", path, "--simulation", tmp_path / "kept")
+    gainer(*words, "--output", tmp_path / "film")
+    frames = [samples(tmp_path / "film" / f"frame_{number:05d}.png") for number in range(3)]
+    assert [frame.shape[:2] for frame in frames] == [(30, 40)] * 3
+    first = np.asarray(Image.open(tmp_path / "film" / "frame_00000.png").convert("RGB")).astype(int)
+    last = np.asarray(Image.open(tmp_path / "film" / "frame_00002.png").convert("RGB")).astype(int)
+    assert np.abs(first[0] - [0, 0, 255]).max() > 50, "it fills its frame"
+    assert np.abs(last[:6, :38] - [0, 0, 255]).max() <= 2, "it has left the top"
+    gainer(*words, "--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "orbit")
+    assert len(list((tmp_path / "orbit").glob("*.png"))) == 3
+
+
+def test_a_flat_picture_is_not_filmed_along_a_path(
+    refusal: Refusal, fitted_run: Path, lifted_run: Path, scene_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    words = ("simulate", "--load-config", fitted_run, "--scene", scene_file("bodies: [{material: soft}]\n"))
+    path = ("--camera-path", lifted_run.parent / "orbit.json")
+    assert "--camera-path" in refusal(*words, *path, "--output", tmp_path / "film")
+    assert not (tmp_path / "film").exists() and not (tmp_path / "film_simulation").exists()

@@ -12,7 +12,7 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.physics import mpm
-from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, borders
+from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, Surface, borders
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS, Material
@@ -210,6 +210,42 @@ def test_friction_holds_back_what_slides(friction: float, slides: bool) -> None:
     gone = float((frames[-1].positions - places)[:, 0].mean())
     expected = 0.5 * 5 * (math.sin(tilt) - friction * math.cos(tilt)) * math.cos(tilt) * 0.25
     assert gone == pytest.approx(expected, abs=0.03) if slides else abs(gone) < 0.01
+
+
+@pytest.mark.parametrize(("surface", "rises"), [("sticky", False), ("slip", False), ("separate", True)])
+def test_what_touches_a_surface_stays_as_it_says(surface: Surface, rises: bool) -> None:
+    floor = HalfSpace(surface, 0.0, (0.5, 0.8), (0.0, -1.0))
+    particles = block((0.4, 0.64, 0.6, 0.8), 0.02)
+    particles = replace(particles, velocities=torch.tensor([0.3, -0.6]).expand(len(particles), 2))
+    frames = simulate(world(NO_GRAVITY, floor, frames=11), particles, PRESETS["soft"])
+    lowest = particles.positions[:, 1] > 0.78
+    across, down = (frames[-1].positions - particles.positions)[lowest].mean(dim=0).tolist()
+    assert down < -0.1 if rises else abs(down) < 0.03
+    assert abs(across) < 0.03 if surface == "sticky" else across > 0.05
+
+
+def test_snow_packs_and_stays_packed() -> None:
+    sizes = {}
+    for material in ("snow", "medium"):
+        particles = block((0.4, 0.7, 0.6, 0.9), 0.01)
+        particles = replace(particles, velocities=torch.tensor([0.0, 3.0]).expand(len(particles), 2))
+        last = simulate(world(Gravity(), frames=46), particles, PRESETS[material])[-1]
+        assert last.gradients is not None
+        sizes[material] = float(torch.linalg.det(last.gradients).mean())
+    assert sizes["snow"] < 0.92 < 0.97 < sizes["medium"]
+
+
+def test_a_cube_bounces_in_space() -> None:
+    particles = block((0.4, 0.5, 0.6, 0.7), 0.025, depth=0.2)
+    ground = HalfSpace("separate", 0.0, (0, 0.9, 0), (0, -1, 0))
+    setting = world(Gravity(), ground, frames=31, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
+    frames = simulate(setting, particles, PRESETS["medium"])
+    heights = torch.tensor([float(frame.positions[:, 1].mean()) for frame in frames])
+    landed = int(heights.argmax())
+    assert 0.75 < float(heights.max()) < 0.83, "its middle, 0.1 above its foot and squashed"
+    assert float(heights[landed:].min()) < 0.72, "it comes back up"
+    middle = frames[-1].positions.mean(dim=0)
+    assert middle[[0, 2]].tolist() == pytest.approx([0.5, 0.0], abs=0.01), "straight"
 
 
 def test_a_disc_is_in_the_way() -> None:
