@@ -141,7 +141,9 @@ def test_what_is_flat_is_refused_in_one_line(
 def test_a_lifted_photo_falls_and_is_filmed(
     gainer: Gainer, lifted_run: Path, scene_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    path = scene_file("bodies: [{material: medium}]\nbackground: {color: [0, 0, 255]}\ngravity: 20\ncanvas: [0, 0, 1, 0.75]\n")
+    path = scene_file(
+        "bodies: [{material: medium}]\nbackground: {color: [0, 0, 255]}\ngravity: 20\ncanvas: [0, 0, 1, 0.75]\n"
+    )
     words = ("simulate", "--load-config", lifted_run, "--scene", path, "--simulation", tmp_path / "kept")
     gainer(*words, "--output", tmp_path / "film")
     frames = [samples(tmp_path / "film" / f"frame_{number:05d}.png") for number in range(3)]

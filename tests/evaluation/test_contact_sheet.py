@@ -1,13 +1,11 @@
 """Silhouettes of edited cut-outs: faults that are there are found, others are not; and the sheet."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
