@@ -1,0 +1,35 @@
+"""Where an edit panel, if there is one, has its say in what the viewer shows of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from nerfstudio.configs.base_config import InstantiateConfig
+
+Picture = TypeVar("Picture")
+
+
+class Panel(Protocol):
+    """Shows something else than what was fitted.
+
+    Attributes:
+        in_motion: Whether a hand is moving something, so that pictures are wanted fast rather than fine.
+    """
+
+    in_motion: bool
+
+    def shown(self, fitted: Picture) -> Picture:
+        """What cameras are to see, given what was fitted."""
+        ...
+
+
+@dataclass
+class PanelConfig(InstantiateConfig):
+    """No panel: the viewer shows what was fitted. ``gainer_ns.viewer`` has one."""
+
+    _target: type = field(default_factory=lambda: PanelConfig)
+
+    def setup(self, **kwargs: Any) -> Panel | None:
+        """Makes the panel of a ``model``."""
+        return None

@@ -1,0 +1,122 @@
+"""An editing session: a subject, the history of its script, and the picture that is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gainer_ns.editing.selection import Selection
+from gainer_ns.errors import GainerError
+from gainer_ns.viewer.history import History
+from gainer_ns.viewer.latest import Latest
+from gainer_ns.viewer.subject import Shown, Subject
+
+
+class EditSession:
+    """What the panel changes, and the model asks for.
+
+    Pictures are made in a thread of their own: calls return at once, and ``redraw`` is called when there is something
+    new to be seen.
+
+    Args:
+        subject: What is edited.
+        redraw: Called from any thread.
+        complain: Called from any thread with one line that says what cannot be done.
+
+    Attributes:
+        in_motion: Whether something is being moved, so that pictures are wanted fast rather than fine.
+        time: Of the film, from 0 to 1.
+    """
+
+    def __init__(self, subject: Subject, redraw: Callable[[], None], complain: Callable[[str], None]) -> None:
+        self.subject = subject
+        self.history = History(subject.empty())
+        self.time = 1.0
+        self.in_motion = False
+        self._redraw, self._complain = redraw, complain
+        self._latest = Latest(self._rest)
+        self._shown: Shown = subject.fitted
+        self._staged: tuple[Any, Callable[[float], Shown]] | None = None
+        self._played: Callable[[float], Shown] | None = None
+        self._at_rest = False
+
+    @property
+    def shown(self) -> Shown:
+        """The picture as it is to be seen."""
+        return self.subject.fitted if self._at_rest else self._shown
+
+    def show_unedited(self, unedited: bool) -> None:
+        """Shows the picture as it was fitted, for selecting, or as it is."""
+        if unedited != self._at_rest:
+            self._at_rest = unedited
+            self._redraw()
+
+    def change(self, select: Selection, words: Mapping[str, Any]) -> None:
+        """Changes the edit that is under way, or begins one. Without words it is taken away.
+
+        Raises:
+            GainerError: The words are wrong.
+        """
+        if not words:
+            if self.history.is_under_way:
+                self.history.drop()
+                self._show(moving=True)
+            return
+        try:
+            edit = self.subject.edit(select, words)
+        except ValidationError as error:
+            raise GainerError(one_line(error)) from None
+        self.history.put(edit)
+        self._show(moving=True)
+
+    def play(self, played: Callable[[float], Shown] | None) -> None:
+        """Shows a sequence, by the time from 0 to 1, instead of the script; or the script again."""
+        self._played = played
+        self._show()
+
+    def seek(self, time: float) -> None:
+        """Goes to a time of the film."""
+        self.time = time
+        self._show(moving=True)
+
+    def refresh(self) -> None:
+        """Shows the script as it is now, after the history has changed."""
+        self._show()
+
+    def wait(self) -> bool:
+        """Waits until what is shown is what was asked for."""
+        return self._latest.wait()
+
+    def _show(self, *, moving: bool = False) -> None:
+        script, time, played = self.history.script, self.time, self._played
+        self.in_motion = moving
+
+        def work() -> None:
+            try:
+                if played is not None:
+                    self._shown = played(time)
+                elif not script.edits and not getattr(script, "layers", {}):
+                    self._shown = self.subject.fitted
+                else:
+                    if self._staged is None or self._staged[0] is not script:
+                        self._staged = script, self.subject.staged(script)
+                    self._shown = self._staged[1](time)
+            except GainerError as error:
+                self._complain(str(error))
+            self._redraw()
+
+        self._latest.ask(work)
+
+    def _rest(self) -> None:
+        if self.in_motion:
+            self.in_motion = False
+            self._redraw()
+
+
+def one_line(error: ValidationError) -> str:
+    """What pydantic found wrong first, in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}" if where else first["msg"]

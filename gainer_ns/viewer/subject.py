@@ -1,0 +1,216 @@
+"""What the panel edits, a flat picture or a lifted photo, by the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from gainer_ns.editing.film import Behind, Camera, Drawn
+from gainer_ns.editing.lifted_film import Shot
+from gainer_ns.editing.lifted_script import LiftedEdit, LiftedScript, read_lifted_script
+from gainer_ns.editing.lifted_stage import SOLID, LiftedStage
+from gainer_ns.editing.script import Edit, Script, read_script
+from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.stage import Stage
+from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, plane_hits
+from gainer_ns.image.loading import load_baked
+from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.views import View
+from gainer_ns.rendering.plane import BakedPicture
+
+Place = tuple[float, float]
+"""x and y in pixels of the picture."""
+AnyScript = Script | LiftedScript
+Shown = BakedPicture | LiftedScene
+
+
+class Subject(Protocol):
+    """A picture as it was fitted, and what can be done to it.
+
+    Attributes:
+        fitted: The picture.
+        is_deep: Whether it is edited in space.
+    """
+
+    fitted: Shown
+    is_deep: bool
+
+    def empty(self) -> AnyScript:
+        """A script that does nothing yet."""
+        ...
+
+    def edit(self, select: Selection, words: Mapping[str, Any]) -> Edit | LiftedEdit:
+        """An edit by its operations' words; raises pydantic's ValidationError where they are wrong."""
+        ...
+
+    def read(self, path: Path) -> AnyScript:
+        """Reads and checks a script; raises GainerError."""
+        ...
+
+    def staged(self, script: AnyScript) -> Callable[[float], Shown]:
+        """The picture at times from 0 to 1; raises GainerError where the script does not fit it."""
+        ...
+
+    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
+        """What ``gainer edit`` draws a picture of a script with, and from."""
+        ...
+
+    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
+        """Which place of the picture a ray in the world meets, as it was fitted; None if it misses it."""
+        ...
+
+    def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+        """Where places of the picture are in the world."""
+        ...
+
+    def visible(self) -> Bool[Tensor, "h w"]:
+        """Which pixels show something."""
+        ...
+
+
+class FlatSubject:
+    """A picture on its plane."""
+
+    is_deep = False
+
+    def __init__(self, picture: BakedPicture) -> None:
+        self.fitted = picture
+
+    def empty(self) -> Script:
+        """A script that does nothing yet."""
+        return Script.model_construct(edits=())
+
+    def edit(self, select: Selection, words: Mapping[str, Any]) -> Edit:
+        """An edit by its operations' words."""
+        return Edit.model_validate({"select": select, **words})
+
+    def read(self, path: Path) -> Script:
+        """Reads and checks a script."""
+        return read_script(path, self.fitted.plane.width, self.fitted.plane.height)
+
+    def staged(self, script: AnyScript) -> Callable[[float], BakedPicture]:
+        """The picture at times from 0 to 1."""
+        assert isinstance(script, Script)
+        return self._stage(script).at
+
+    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
+        """What a picture of a script is drawn with, and from."""
+        assert isinstance(script, Script) and isinstance(shown, BakedPicture)
+        behind = Behind.of(script.background, self.fitted, self._stage(script).hole())
+        return Camera(behind, crop=script.canvas), shown
+
+    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
+        """Where a ray meets the plane, within the picture's frame or not."""
+        hit, distance = plane_hits(origin, direction)
+        if not bool(distance.isfinite()):
+            return None
+        x, y = self.fitted.plane.pixel_from_plane(hit).tolist()
+        return x, y
+
+    def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+        """Where places are on the plane."""
+        return torch.nn.functional.pad(self.fitted.plane.plane_from_pixel(places), (0, 1))
+
+    def visible(self) -> Bool[Tensor, "h w"]:
+        """Which pixels show something."""
+        plane = self.fitted.plane
+        if not self.fitted.has_alpha:
+            return torch.ones(plane.height, plane.width, dtype=torch.bool)
+        return (self.fitted.raster()[1][..., 0] > 0.5).cpu()
+
+    def _stage(self, script: Script) -> Stage:
+        return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
+
+
+class LiftedSubject:
+    """A photo in space."""
+
+    is_deep = True
+
+    def __init__(self, scene: LiftedScene) -> None:
+        self.fitted = scene
+
+    def empty(self) -> LiftedScript:
+        """A script that does nothing yet."""
+        return LiftedScript.model_construct(edits=())
+
+    def edit(self, select: Selection, words: Mapping[str, Any]) -> LiftedEdit:
+        """An edit by its operations' words."""
+        return LiftedEdit.model_validate({"select": select, **words})
+
+    def read(self, path: Path) -> LiftedScript:
+        """Reads and checks a script."""
+        plane = self.fitted.plane
+        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.layers))
+
+    def staged(self, script: AnyScript) -> Callable[[float], LiftedScene]:
+        """The scene at times from 0 to 1."""
+        assert isinstance(script, LiftedScript)
+        return LiftedStage(script, self.fitted).at
+
+    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
+        """What a picture of a script is drawn with, and from: by the camera that took the photo."""
+        assert isinstance(shown, LiftedScene)
+        shot = Shot(shown, View(shown.camera))
+        return Camera(Behind.colour_or_image(script.background.color, script.background.image, shot)), shot
+
+    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
+        """The pixel of the first surface that a ray meets, as the photo's own camera sees it."""
+        unit = torch.nn.functional.normalize(direction, dim=0)
+        rays = RayBundle(
+            origins=origin[None].float().to(self.fitted.device),
+            directions=unit[None].float().to(self.fitted.device),
+            pixel_area=torch.ones(1, 1, device=self.fitted.device),
+        )
+        seen = self.fitted.outputs(rays, torch.zeros(3, device=self.fitted.device))
+        if float(seen["accumulation"]) < SOLID:
+            return None
+        point = origin + unit * float(seen["median_depth"])
+        pixel, _ = self._camera.project((point - point.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
+        return float(pixel[0, 0]), float(pixel[0, 1])
+
+    def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+        """Where places are in space, on the surface that the photo shows."""
+        columns, rows = (
+            places[:, axis].long().clamp(0, size - 1)
+            for axis, size in enumerate((self._camera.width, self._camera.height))
+        )
+        depth = self._depth[rows, columns]
+        points = self._camera.unproject(places.double(), 1 / depth.double())
+        return points + points.new_tensor([0, 0, CAMERA_DISTANCE])
+
+    def visible(self) -> Bool[Tensor, "h w"]:
+        """Which pixels were lifted."""
+        return self._known
+
+    @property
+    def _camera(self) -> PinholeCamera:
+        return self.fitted.camera
+
+    @cached_property
+    def _front(self) -> tuple[Tensor, Tensor]:
+        """Depth of the surface that each pixel shows, and where that is known; the median where it is not."""
+        shape = self._camera.height, self._camera.width
+        depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
+        for layer in reversed(self.fitted.layers):
+            solid = layer.opacities > SOLID
+            pixels = layer.pixels[solid].long().cpu()
+            depth[pixels] = CAMERA_DISTANCE - layer.gaussians.means[solid, 2].cpu()
+            known[pixels] = True
+        depth[~known] = depth[known].median()
+        return depth.view(shape), known.view(shape)
+
+    @property
+    def _depth(self) -> Float[Tensor, "h w"]:
+        return self._front[0]
+
+    @property
+    def _known(self) -> Bool[Tensor, "h w"]:
+        return self._front[1]
