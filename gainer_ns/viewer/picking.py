@@ -124,9 +124,8 @@ class Picker:
         if selection.minus is not None and len(selection.minus) == 2 and selection.minus[0].all:
             self._take(selection.minus[1].model_copy(update={"feather": selection.feather}))
         else:
-            whole = Selection(box=(0.0, 0.0, float(self.width), float(self.height)))
             part = selection.model_copy(update={"feather": None})
-            self._take(Selection(minus=(whole, part), feather=selection.feather))
+            self._take(Selection(minus=(Selection(all=True), part), feather=selection.feather))
 
     def field(self, selection: Selection) -> Float[torch.Tensor, "h w"]:
         """How much each pixel is selected."""

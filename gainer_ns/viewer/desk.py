@@ -1,0 +1,81 @@
+"""What the parts of the panel share: the page, the session, the selection, the files, and a line to say things in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import viser
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from gainer_ns.errors import GainerError
+from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.run_files import RunFiles
+from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.subject import Subject
+
+
+@dataclass
+class Desk:
+    """One panel's things.
+
+    Attributes:
+        server: The viewer's.
+        session: What is edited.
+        picker: What is selected.
+        files: Where files are kept.
+        listeners: Called, with the lock held, when the selection or the script has changed.
+    """
+
+    server: viser.ViserServer
+    session: EditSession
+    picker: Picker
+    files: RunFiles
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+    _message: viser.GuiMarkdownHandle | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def subject(self) -> Subject:
+        """What is edited."""
+        return self.session.subject
+
+    def open(self) -> None:
+        """Puts the line of messages into the page, where the page is just being built."""
+        self._message = self.server.gui.add_markdown("Choose a pointer, and select something.")
+
+    def say(self, text: str) -> None:
+        """Says something to whoever looks at the page."""
+        if self._message is not None:
+            self._message.content = text
+
+    def changed(self) -> None:
+        """Tells everyone that the selection or the script has changed."""
+        for listener in self.listeners:
+            listener()
+
+    def by_hand(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A callback that only people's hands call: one at a time; what they cannot do is said in the page.
+
+        Values that the program itself sets come without a client, and are left out.
+        """
+
+        def run(event: Any) -> None:
+            if getattr(event, "client", self) is None:
+                return
+            self.attempt(lambda: action(event))
+
+        return run
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Does something, one at a time; what goes wrong is said in the page."""
+        with self._lock:
+            try:
+                action()
+            except GainerError as error:
+                self.say(f"**{error}**")
+            except Exception as error:  # noqa: BLE001 (the page goes on, whatever happens)
+                CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
+                self.say("**That did not work; the terminal says why.**")
