@@ -18,6 +18,7 @@ from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModelConfig
+from gainer_ns.viewer.config import EditPanelConfig
 
 
 def _trainer(
@@ -28,6 +29,7 @@ def _trainer(
     **options: Any,
 ) -> PictureTrainerConfig:
     """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting."""
+    model.panel = EditPanelConfig()
     return PictureTrainerConfig(
         method_name=method_name,
         pipeline=VanillaPipelineConfig(datamanager=datamanager or PictureDataManagerConfig(), model=model),

@@ -77,7 +77,7 @@ def measure(image: Path, method: str, options: Mapping[str, Any], output: Path, 
     data = image if "crop" not in options else cropped(image, options["crop"], output / "crops")
     source = read_picture(data)
     fit = fitted(fit_config(method, options, data, output), began=began)
-    picture = fit.model.baked()
+    picture = fit.model.fitted()
     opaque = source.alpha is None
     return {
         "width": source.width,
@@ -324,7 +324,7 @@ def _super_resolution(source: Picture, method: str, options: Mapping[str, Any], 
     enlarged = _enlarged(read_picture(source.path, downscale_factor=2).colours(), source.width, source.height)
     target = torch.from_numpy(source.colours())
     return {
-        "psnr": psnr(fit.model.baked().raster(2.0)[0].cpu(), target),
+        "psnr": psnr(fit.model.fitted().raster(2.0)[0].cpu(), target),
         "psnr_bicubic": psnr(enlarged.clamp(0, 1), target),
         "config": fit.config.relative_to(output.absolute()).as_posix(),
     }

@@ -58,7 +58,7 @@ class LiftedView:
         trainer: Trainer = config.setup(local_rank=0, world_size=1)
         trainer.setup()
         trainer.train()
-        return LiftedRenderer(cast(LiftModel, trainer.pipeline.model).scene())
+        return LiftedRenderer(cast(LiftModel, trainer.pipeline.model).fitted())
 
 
 class LiftedRenderer:

@@ -23,9 +23,18 @@ class FittedModel(Model):
     version: Tensor
 
     def populate_modules(self) -> None:
-        """Notes the version for checkpoints."""
+        """Notes the version for checkpoints, and makes the panel if there is one."""
         super().populate_modules()
+        self.panel = self.config.panel.setup(model=self)  # public: nerfstudio's viewer looks for it
         self.register_buffer("version", torch.tensor(self.checkpoint_version))
+
+    @abstractmethod
+    def fitted(self) -> Any:
+        """The picture as it was fitted, ready to be drawn; the same object until the fit goes on."""
+
+    def shown(self) -> Any:
+        """The picture that cameras see: what was fitted, or what the panel has made of it."""
+        return self.fitted() if self.panel is None else self.panel.shown(self.fitted())
 
     @abstractmethod
     def changed(self) -> None:

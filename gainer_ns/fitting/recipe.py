@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nerfstudio.models.base_model import ModelConfig
 
+from gainer_ns.fitting.panel import PanelConfig
 from gainer_ns.fitting.solver import FinishConfig
 
 
@@ -29,6 +30,8 @@ class RecipeConfig(ModelConfig):
     """Colour shown where nothing is."""
     seed: int = 0
     """Seed of placement, features and decoder."""
+    panel: PanelConfig = field(default_factory=PanelConfig)
+    """What the viewer offers besides."""
 
     def planned_adam_steps(self, pixels: int) -> int:
         """Adam steps before the finish, for a picture of so many pixels."""

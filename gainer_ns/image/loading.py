@@ -53,7 +53,7 @@ def _from_run(path: Path) -> BakedPicture:
         )
         model.load_state_dict(state)
     model.eval()
-    return model.baked()
+    return model.fitted()
 
 
 def read_run(path: Path) -> TrainerConfig:

@@ -194,7 +194,7 @@ class GainerModel(FittedModel):
         if isinstance(ray_bundle, Cameras):
             return self.get_outputs_for_camera(ray_bundle) if self._fit is None else {"rgb": self._fit.colours()}
         seen = seen_along(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
-        return self._outputs(self.baked().at(seen.points), seen.distance)
+        return self._outputs(self.fitted().at(seen.points), seen.distance)
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
@@ -208,14 +208,16 @@ class GainerModel(FittedModel):
         """
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
-        samples = samples_per_pixel(camera, self.plane)
+        picture = self.shown()
+        in_motion = self.panel is not None and self.panel.in_motion
+        samples = 1 if in_motion else samples_per_pixel(camera, self.plane)
         grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
         blocks: list[dict[str, Tensor]] = []
         for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):
             x, y = grid.points(pixels, range(samples)).view(-1, 2).unbind(dim=-1)
             seen = seen_by(camera, x, y, within=obb_box)
             depth = seen.distance.view(-1, samples**2).mean(dim=1, keepdim=True)
-            blocks.append(self._outputs(self.baked().at(seen.points).averaged(samples**2), depth))
+            blocks.append(self._outputs(picture.at(seen.points).averaged(samples**2), depth))
         outputs = {name: torch.cat([block[name] for block in blocks]).view(height, width, -1) for name in blocks[0]}
         depth, visible = outputs["depth"], outputs["accumulation"] > 0
         if bool(visible.any()):
@@ -268,7 +270,7 @@ class GainerModel(FittedModel):
         named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
         return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
 
-    def baked(self) -> BakedPicture:
+    def fitted(self) -> BakedPicture:
         """The picture as it is now, without optimiser and hash grid; kept until the fit goes on."""
         if self._baked is None:
             gaussians, neighbours = self.encoding.gaussian_set(), self.encoding.config.num_neighbours

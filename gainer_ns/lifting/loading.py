@@ -37,4 +37,4 @@ def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedS
         )
         model.load_state_dict(state)
     model.eval()
-    return model.to(device).scene()
+    return model.to(device).fitted()

@@ -118,7 +118,7 @@ class LiftModel(FittedModel):
         """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
         assert isinstance(ray_bundle, RayBundle)
         background = torch.tensor(self.config.background, device=self.device)
-        return self.scene().outputs(ray_bundle, background)
+        return self.shown().outputs(ray_bundle, background)
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
@@ -171,7 +171,7 @@ class LiftModel(FittedModel):
         known = (distance > 0) & (batch["opacity"].to(distance) >= 0.5)
         return (outputs["depth"][known] / distance[known] - 1).abs()
 
-    def scene(self) -> LiftedScene:
+    def fitted(self) -> LiftedScene:
         """The photo in space as it is now; kept until the fit goes on."""
         if self._scene is None:
             layers = tuple(

@@ -23,16 +23,16 @@ class Desk:
 
     Attributes:
         server: The viewer's.
+        files: Where files are kept.
         session: What is edited.
         picker: What is selected.
-        files: Where files are kept.
         listeners: Called, with the lock held, when the selection or the script has changed.
     """
 
     server: viser.ViserServer
-    session: EditSession
-    picker: Picker
     files: RunFiles
+    session: EditSession = field(init=False)
+    picker: Picker = field(init=False)
     listeners: list[Callable[[], None]] = field(default_factory=list)
     _message: viser.GuiMarkdownHandle | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -76,6 +76,6 @@ class Desk:
                 action()
             except GainerError as error:
                 self.say(f"**{error}**")
-            except Exception as error:  # noqa: BLE001 (the page goes on, whatever happens)
+            except Exception as error:
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
                 self.say("**That did not work; the terminal says why.**")

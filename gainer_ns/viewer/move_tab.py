@@ -12,6 +12,7 @@ import viser
 from viser import transforms
 
 from gainer_ns.errors import GainerError
+from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.movement import Movement, Towards
 from gainer_ns.viewer.subject import Place
@@ -72,7 +73,7 @@ class MoveTab:
         if not self._desk.subject.is_deep:
             z, turn, axis = 0.0, turn * axis[2], (0.0, 0.0, 1.0)
         self._apply(replace(self._movement, by=(x, -y, z), turn=turn, axis=axis))
-        self._by.value = tuple(round(part, 1) for part in self._movement.by)
+        self._by.value = np.round(self._movement.by, 1)
         self._turn.value = round(self._movement.turn, 1)
 
     def _handle_dragged(self, number: int, handle: viser.TransformControlsHandle) -> None:
@@ -193,11 +194,8 @@ class MoveTab:
 
     def _pixel_size(self) -> float:
         """Side of a pixel in the world, where the gizmo is."""
-        places = torch.tensor([self._middle()])
-        if not self._desk.subject.is_deep:
-            return self._desk.subject.fitted.plane.pixel_size
-        depth = 1.0 - float(self._desk.subject.in_world(places)[0, 2])
-        return 2 * depth / sum(self._desk.subject.fitted.camera.focal_length)  # pyright: ignore
+        depth = CAMERA_DISTANCE - float(self._start[0, 2])
+        return PixelSpace(self._desk.subject.lens, depth).pixel_size
 
 
 def _turn_of(wxyz: Any) -> tuple[float, tuple[float, float, float]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
+import torch
 import viser
 
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.prompts import Prompt
 from gainer_ns.lifting.segmentation import SegmentationConfig, Segmenter
 from gainer_ns.viewer.desk import Desk
+from gainer_ns.viewer.picking import Joining
 from gainer_ns.viewer.subject import Place
 from gainer_ns.viewer.view_space import place_on_page, to_page
 
@@ -35,8 +38,8 @@ class SelectTab:
         self._pointer.on_update(by_hand(lambda _: self._point()))
         self._close = gui.add_button("Close polygon", visible=False)
         self._close.on_click(by_hand(lambda _: self._close_polygon()))
-        joining = gui.add_button_group("New parts", ("replace", "add", "subtract"), hint="What becomes of the rest")
-        joining.on_click(by_hand(lambda _: self._join(joining.value)))
+        self._joining = gui.add_dropdown("New parts", get_args(Joining), hint="What becomes of the selection")
+        self._joining.on_update(by_hand(lambda _: self._join()))
         whole = gui.add_button_group("Selection", ("all", "invert", "clear"))
         whole.on_click(by_hand(lambda _: self._whole(whole.value)))
         self._step = gui.add_number("Step, px", 5.0, min=1.0, max=200.0, step=1.0)
@@ -109,19 +112,13 @@ class SelectTab:
         self._then(lambda: self._desk.picker.polygon(corners))
 
     def _draw_corners(self) -> None:
-        import numpy as np
-        import torch
-
         points = to_page(self._desk.subject.in_world(torch.tensor(self._corners).view(-1, 2).float()), lift=0.004)
         colours = np.full(points.shape, 255, np.uint8) * np.array([1, 0, 1], np.uint8)
         self._desk.server.scene.add_point_cloud("/gainer/corners", points, colours, point_size=0.08)
 
-    def _join(self, joining: Any) -> None:
-        self._desk.picker.joining = joining
+    def _join(self) -> None:
+        self._desk.picker.joining = self._joining.value
         self._clicks = []
-        self._desk.say({"replace": "New parts replace the selection.", "add": "New parts are added."}.get(
-            joining, "New parts are taken away."
-        ))
 
     def _whole(self, what: str) -> None:
         picker = self._desk.picker

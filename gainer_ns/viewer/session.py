@@ -47,6 +47,12 @@ class EditSession:
         """The picture as it is to be seen."""
         return self.subject.fitted if self._at_rest else self._shown
 
+    def take(self, subject: Subject) -> None:
+        """Takes what was fitted anew in the place of what is edited."""
+        self.subject, self._staged, self._played = subject, None, None
+        self._shown = subject.fitted
+        self._show()
+
     def show_unedited(self, unedited: bool) -> None:
         """Shows the picture as it was fitted, for selecting, or as it is."""
         if unedited != self._at_rest:

@@ -35,12 +35,20 @@ class Subject(Protocol):
     """A picture as it was fitted, and what can be done to it.
 
     Attributes:
-        fitted: The picture.
         is_deep: Whether it is edited in space.
     """
 
-    fitted: Shown
     is_deep: bool
+
+    @property
+    def fitted(self) -> Shown:
+        """The picture."""
+        ...
+
+    @property
+    def lens(self) -> PinholeCamera:
+        """The camera that shows the picture pixel by pixel, from ``CAMERA_DISTANCE``."""
+        ...
 
     def empty(self) -> AnyScript:
         """A script that does nothing yet."""
@@ -82,6 +90,12 @@ class FlatSubject:
 
     def __init__(self, picture: BakedPicture) -> None:
         self.fitted = picture
+
+    @property
+    def lens(self) -> PinholeCamera:
+        """The camera that looks straight at the plane."""
+        plane = self.fitted.plane
+        return PinholeCamera.centred(plane.width, plane.height, plane.focal_length)
 
     def empty(self) -> Script:
         """A script that does nothing yet."""
@@ -137,6 +151,11 @@ class LiftedSubject:
     def __init__(self, scene: LiftedScene) -> None:
         self.fitted = scene
 
+    @property
+    def lens(self) -> PinholeCamera:
+        """The camera that took the photo."""
+        return self.fitted.camera
+
     def empty(self) -> LiftedScript:
         """A script that does nothing yet."""
         return LiftedScript.model_construct(edits=())
@@ -173,31 +192,26 @@ class LiftedSubject:
         if float(seen["accumulation"]) < SOLID:
             return None
         point = origin + unit * float(seen["median_depth"])
-        pixel, _ = self._camera.project((point - point.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
+        pixel, _ = self.lens.project((point - point.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
         return float(pixel[0, 0]), float(pixel[0, 1])
 
     def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
         """Where places are in space, on the surface that the photo shows."""
         columns, rows = (
-            places[:, axis].long().clamp(0, size - 1)
-            for axis, size in enumerate((self._camera.width, self._camera.height))
+            places[:, axis].long().clamp(0, size - 1) for axis, size in enumerate((self.lens.width, self.lens.height))
         )
         depth = self._depth[rows, columns]
-        points = self._camera.unproject(places.double(), 1 / depth.double())
+        points = self.lens.unproject(places.double(), 1 / depth.double())
         return points + points.new_tensor([0, 0, CAMERA_DISTANCE])
 
     def visible(self) -> Bool[Tensor, "h w"]:
         """Which pixels were lifted."""
         return self._known
 
-    @property
-    def _camera(self) -> PinholeCamera:
-        return self.fitted.camera
-
     @cached_property
     def _front(self) -> tuple[Tensor, Tensor]:
         """Depth of the surface that each pixel shows, and where that is known; the median where it is not."""
-        shape = self._camera.height, self._camera.width
+        shape = self.lens.height, self.lens.width
         depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
         for layer in reversed(self.fitted.layers):
             solid = layer.opacities > SOLID

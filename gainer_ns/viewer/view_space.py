@@ -24,18 +24,39 @@ def to_page(points: Float[Tensor, "m 3"], lift: float = 0.0) -> np.ndarray:
     return (SCALE * (points + points.new_tensor([0, 0, lift]))).float().cpu().numpy()
 
 
+FRONT = (0.0, 0.0, SCALE * CAMERA_DISTANCE)
+"""Where a camera stands that shows the picture exactly, in the page's units."""
+
+
 def frame(camera: Any, subject: Subject) -> None:
     """Moves the camera of a page to where it shows the picture exactly, upright, as large as fits."""
-    plane = subject.fitted.plane
-    if subject.is_deep:
-        lens = subject.fitted.camera  # pyright: ignore[reportAttributeAccessIssue]
-        half_width, half_height = lens.width / lens.focal_length[0] / 2, lens.height / lens.focal_length[1] / 2
-    else:
-        half_width, half_height = (half / CAMERA_DISTANCE for half in plane.half_extent)
     camera.up_direction = (0.0, 1.0, 0.0)
-    camera.position = (0.0, 0.0, SCALE * CAMERA_DISTANCE)
+    camera.position = FRONT
     camera.look_at = (0.0, 0.0, 0.0)
-    camera.fov = 2 * math.atan(max(half_height, half_width / camera.aspect))
+    camera.fov = _field_of_view(camera, subject)
+
+
+def keep_framed(camera: Any, subject: Subject) -> None:
+    """Shows the picture exactly from the start, also when the page gets another shape, until somebody moves."""
+    frame(camera, subject)
+    framed = camera.fov
+
+    @camera.on_update
+    def _(camera: Any) -> None:
+        nonlocal framed
+        wanted = _field_of_view(camera, subject)
+        untouched = np.allclose(camera.position, FRONT, atol=1e-3) and abs(camera.fov - framed) < 1e-4
+        if untouched and abs(wanted - framed) > 1e-4:
+            camera.fov = framed = wanted
+
+
+def _field_of_view(camera: Any, subject: Subject) -> float:
+    """The vertical one, in radians, with which the whole picture fits."""
+    lens = subject.lens
+    across, down = (
+        size / length / 2 for size, length in zip((lens.width, lens.height), lens.focal_length, strict=True)
+    )
+    return 2 * math.atan(max(down, across / camera.aspect))
 
 
 def ray(camera: Any, across: float, down: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:

@@ -158,7 +158,7 @@ def test_a_wide_picture_is_exact_through_its_camera(fit: Fit, photo: Path, tmp_p
     pipeline = eval_setup(fit(tmp_path / "wide.png", tmp_path))[1]
     camera, batch = next(iter(pipeline.datamanager.fixed_indices_eval_dataloader))
     rendered = pipeline.model.get_outputs_for_camera(camera)["rgb"]
-    fitted, _ = pipeline.model.baked().raster()
+    fitted, _ = pipeline.model.fitted().raster()
     assert decibel((rendered - batch["image"]).numpy()) > decibel((fitted - batch["image"]).numpy()) - 0.1
     np.testing.assert_array_equal((rendered * 255).round().numpy(), wide)
 

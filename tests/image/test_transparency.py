@@ -130,7 +130,7 @@ def test_a_checkpoint_keeps_the_opacities(fitted: Fitted) -> None:
     model = model_of(fitted.config)
     assert opacities is not None and again is not None and model.encoding.opacities is not None
     assert torch.equal(opacities, again) and torch.equal(opacities, model.encoding.opacities)
-    assert model.has_alpha and model.baked().has_alpha
+    assert model.has_alpha and model.fitted().has_alpha
 
 
 @pytest.mark.parametrize("bits", [32, 16, 8])

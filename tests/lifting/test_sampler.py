@@ -36,7 +36,7 @@ def rays_through(camera: PinholeCamera, pixels: list[tuple[float, float]]) -> Ra
 
 def test_one_sample_on_each_surface(two_planes: LiftModel, camera: PinholeCamera) -> None:
     rays = rays_through(camera, [(10.25, 12.7), (40.3, 20.1)])
-    samples = SurfaceSampler(4)(rays, two_planes.scene().layers)
+    samples = SurfaceSampler(4)(rays, two_planes.fitted().layers)
     assert samples.metadata is not None and samples.shape == (2, 4)
     assert samples.metadata[LAYER][..., 0].tolist() == [[0, 1, NOTHING, NOTHING], [1, NOTHING, NOTHING, NOTHING]]
     first = -1.0 / (rays.directions[0] @ torch.tensor(NORMAL))
@@ -53,7 +53,7 @@ def test_length_is_the_shells_thickness_at_any_angle(
     two_planes: LiftModel, camera: PinholeCamera, rays_from: Any, right: float
 ) -> None:
     rays = rays_from(camera, looking_from(right=right, above=0.0))
-    samples = SurfaceSampler(1)(rays, two_planes.scene().layers[1:])
+    samples = SurfaceSampler(1)(rays, two_planes.fitted().layers[1:])
     assert samples.metadata is not None and samples.deltas is not None
     hit = samples.metadata[LAYER] == 0
     assert hit.any()
@@ -66,7 +66,7 @@ def test_samples_lie_on_the_surface_and_not_on_its_discs(
     camera: PinholeCamera, sphere_depth: Any, colours_of: Any, lift: Any, sheet: Any, rays_from: Any
 ) -> None:
     middle, radius = (0.0, 0.0, -1.2), 0.8
-    layer = lift(camera, sheet(colours_of(camera), sphere_depth(camera, middle, radius))).scene().layers[0]
+    layer = lift(camera, sheet(colours_of(camera), sphere_depth(camera, middle, radius))).fitted().layers[0]
     rays = rays_from(camera, looking_from(right=6.0, above=2.0))
     samples = SurfaceSampler(1)(rays, [layer])
     assert samples.metadata is not None
@@ -81,7 +81,7 @@ def test_samples_lie_on_the_surface_and_not_on_its_discs(
 
 def test_the_nearest_of_all_layers_are_kept(two_planes: LiftModel, camera: PinholeCamera) -> None:
     rays = rays_through(camera, [(10.25, 12.7)])
-    backwards = two_planes.scene().layers[::-1]
+    backwards = two_planes.fitted().layers[::-1]
     samples = SurfaceSampler(2)(rays, backwards)
     only = SurfaceSampler(1)(rays, backwards)
     assert samples.metadata is not None and only.metadata is not None
@@ -91,16 +91,16 @@ def test_the_nearest_of_all_layers_are_kept(two_planes: LiftModel, camera: Pinho
 
 def test_nears_and_fars(two_planes: LiftModel, camera: PinholeCamera) -> None:
     rays = rays_through(camera, [(10.25, 12.7)] * 3)
-    distance = middles(SurfaceSampler(2)(rays, two_planes.scene().layers))[0]
+    distance = middles(SurfaceSampler(2)(rays, two_planes.fitted().layers))[0]
     between = float(distance.mean())
     rays.nears, rays.fars = torch.tensor([[0.0], [between], [9.0]]), torch.tensor([[between], [9.0], [10.0]])
-    samples = SurfaceSampler(2)(rays, two_planes.scene().layers)
+    samples = SurfaceSampler(2)(rays, two_planes.fitted().layers)
     assert samples.metadata is not None
     assert samples.metadata[LAYER][..., 0].tolist() == [[0, NOTHING], [1, NOTHING], [NOTHING, NOTHING]]
 
 
 def test_rays_that_meet_nothing(two_planes: LiftModel) -> None:
     away = RayBundle(torch.zeros(3, 3), torch.tensor([[0.0, 0.0, 1.0]]).expand(3, 3), pixel_area=torch.ones(3, 1))
-    samples = SurfaceSampler(4)(away, two_planes.scene().layers)
+    samples = SurfaceSampler(4)(away, two_planes.fitted().layers)
     assert samples.metadata is not None and (samples.metadata[LAYER] == NOTHING).all()
     assert middles(samples).isfinite().all() and (samples.deltas == 0).all()

@@ -29,12 +29,12 @@ def large() -> PinholeCamera:
 
 @pytest.fixture(scope="module")
 def plane(camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, sheet: Any) -> LiftedScene:
-    return lift(camera, sheet(colours_of(camera), plane_depth(camera, NORMAL, HEIGHT)), unit=UNIT).scene()
+    return lift(camera, sheet(colours_of(camera), plane_depth(camera, NORMAL, HEIGHT)), unit=UNIT).fitted()
 
 
 @pytest.fixture(scope="module")
 def ball(large: PinholeCamera, sphere_depth: Any, colours_of: Any, lift: Any, sheet: Any) -> LiftedScene:
-    return lift(large, sheet(colours_of(large), sphere_depth(large, *BALL)), unit=UNIT).scene()
+    return lift(large, sheet(colours_of(large), sphere_depth(large, *BALL)), unit=UNIT).fitted()
 
 
 def in_depths(rays: RayBundle) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,7 @@ def test_a_step_from_the_photo(
     depth, photo = torch.full((36, 48), 2.0), colours_of(camera)
     depth[10:26, 15:33] = 1.2
     photo[10:26, 15:33] = 0.3 * photo[10:26, 15:33] + 0.7 * torch.tensor([1.0, 0.0, 0.0])  # seen in its colours too
-    outputs = lift(camera, sheet(photo, depth), unit=UNIT).scene().outputs(rays_from(camera), BLUE)
+    outputs = lift(camera, sheet(photo, depth), unit=UNIT).fitted().outputs(rays_from(camera), BLUE)
     error = (outputs["depth"] * rays_from(camera).directions[:, 2:].abs() * UNIT).view(36, 48) / depth - 1
     edge = torch.zeros(36, 48, dtype=torch.bool)
     edge[8:28, 13:35], edge[12:24, 17:31] = True, False
@@ -134,7 +134,7 @@ def test_nothing_floats_before_a_surface(
 def test_no_sheet_joins_what_a_step_parts(camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any) -> None:
     depth = torch.full((36, 48), 4.0)
     depth[:, :24] = 1.0
-    scene = lift(camera, sheet(colours_of(camera), depth)).scene()
+    scene = lift(camera, sheet(colours_of(camera), depth)).fitted()
     # Rays from left to right, between the two walls, over all heights.
     y, z = torch.meshgrid(torch.linspace(-1, 1, 21), torch.linspace(-2.7, -0.3, 25), indexing="xy")
     origins = torch.stack([torch.full_like(y, -8.0), y, z], dim=-1).view(-1, 3)
@@ -161,7 +161,7 @@ def layered(camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any) -> Ca
 def test_the_front_hides_the_back(
     layered: Any, camera: PinholeCamera, rays_from: Rays, colours_of: Any, opacity: float, turned: bool
 ) -> None:
-    scene = layered(opacity).scene()
+    scene = layered(opacity).fitted()
     if turned:  # the order of layers is none of depth
         scene = replace(scene, layers=scene.layers[::-1])
     outputs = {name: value.view(36, 48, -1) for name, value in scene.outputs(rays_from(camera), BLUE).items()}
@@ -180,7 +180,7 @@ def test_the_front_hides_the_back(
 
 
 def test_a_veil_before_nothing(layered: Any, camera: PinholeCamera, rays_from: Rays) -> None:
-    scene = layered(0.5).scene()
+    scene = layered(0.5).fitted()
     scene = replace(scene, layers=scene.layers[:1])
     outputs = {name: value.view(36, 48, -1) for name, value in scene.outputs(rays_from(camera), BLUE).items()}
     inside = outputs["accumulation"][12:24, 17:31]
@@ -202,7 +202,7 @@ def test_from_behind_it_is_mirrored(
     camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any, rays_from: Rays, decibel: Any
 ) -> None:
     centred = PinholeCamera.centred(48, 36, 60.0)
-    scene = lift(centred, sheet(colours_of(centred), torch.full((36, 48), 2.0)), unit=UNIT).scene()
+    scene = lift(centred, sheet(colours_of(centred), torch.full((36, 48), 2.0)), unit=UNIT).fitted()
     behind = scene.outputs(rays_from(centred, looking_from(right=180.0, above=0.0)), BLUE)
     assert (behind["accumulation"] > 0.99).all()
     assert decibel(behind["rgb"].view(36, 48, 3).flip(1) - colours_of(centred)) > 40
@@ -217,7 +217,7 @@ def test_rays_without_and_with_bounds_see_the_same(plane: LiftedScene, camera: P
 
 
 def test_no_discs(camera: PinholeCamera, rays_from: Rays, colours_of: Any, lift: Any, sheet: Any) -> None:
-    nothing = lift(camera, sheet(colours_of(camera), torch.zeros(36, 48)), finish_steps=0).scene()
+    nothing = lift(camera, sheet(colours_of(camera), torch.zeros(36, 48)), finish_steps=0).fitted()
     outputs = nothing.outputs(rays_from(camera), BLUE)
     assert (outputs["accumulation"] == 0).all() and (outputs["rgb"] == BLUE).all() and outputs["depth"].isfinite().all()
 

@@ -1,0 +1,93 @@
+"""Where nerfstudio's viewer, a model and the edit panel meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import viser
+from jaxtyping import Float
+from nerfstudio.utils.rich_utils import CONSOLE
+from nerfstudio.viewer.viewer_elements import ViewerControl
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fitting.panel import Picture
+from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.viewer.config import EditPanelConfig
+from gainer_ns.viewer.desk import Desk
+from gainer_ns.viewer.panel import build
+from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.run_files import RunFiles
+from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.subject import FlatSubject, LiftedSubject, Shown, Subject
+from gainer_ns.viewer.view_space import keep_framed
+
+if TYPE_CHECKING:
+    from nerfstudio.viewer.viewer import Viewer
+
+    from gainer_ns.fitting.fitted_model import FittedModel
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+class EditControl(ViewerControl):
+    """What a model carries, and nerfstudio's viewer finds there and sets up.
+
+    Args:
+        config: Of the panel.
+        model: Whose picture is edited.
+    """
+
+    def __init__(self, config: EditPanelConfig, model: FittedModel) -> None:
+        self._config = config
+        self._picture = model.fitted
+        self._session: EditSession | None = None
+
+    @property
+    def in_motion(self) -> bool:
+        """Whether a hand is moving something, so that pictures are wanted fast rather than fine."""
+        return self._session is not None and self._session.in_motion
+
+    def shown(self, fitted: Picture) -> Picture:
+        """What cameras are to see: while the fit goes on, the fit."""
+        if self._session is None or self._is_fitting():
+            return fitted
+        if self._session.subject.fitted is not fitted:
+            self._session.take(_subject(cast(Shown, fitted)))
+        return cast(Picture, self._session.shown)
+
+    def _setup(self, viewer: Viewer) -> None:
+        super()._setup(viewer)
+        if viewer.config.websocket_host not in LOCAL:
+            CONSOLE.print(
+                f"Listening on {viewer.config.websocket_host}: anyone who can reach this machine over the network can "
+                "use the viewer, edit and save; --viewer.websocket-host 127.0.0.1 keeps it to this machine.",
+                style="bold yellow",
+            )
+        subject = _subject(self._picture())
+        plane = subject.fitted.plane
+        files = RunFiles(viewer.log_filename.parent)
+        desk = Desk(viewer.viser_server, files)
+        desk.session = self._session = EditSession(subject, viewer._trigger_rerender, desk.say)
+        desk.picker = Picker(plane.width, plane.height, files.write_mask)
+        build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
+        viewer.viser_server.scene.set_up_direction("+y")
+
+        @viewer.viser_server.on_client_connect
+        def _(client: viser.ClientHandle) -> None:
+            keep_framed(client.camera, subject)
+
+    def _is_fitting(self) -> bool:
+        trainer = self.viewer.trainer
+        return trainer is not None and trainer.training_state == "training"
+
+    def _source(self) -> Float[np.ndarray, "h w 3"] | None:
+        data: Any = self.viewer.pipeline.datamanager.train_dataset
+        try:
+            return data[0]["image"].numpy()
+        except (GainerError, OSError):
+            return None
+
+
+def _subject(fitted: Shown) -> Subject:
+    return LiftedSubject(fitted) if isinstance(fitted, LiftedScene) else FlatSubject(fitted)

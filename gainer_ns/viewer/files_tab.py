@@ -1,0 +1,133 @@
+"""The tab that saves and loads: scripts that ``gainer edit`` reads, pictures and frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gainer_ns.editing.film import write_film
+from gainer_ns.editing.timing import frame_times
+from gainer_ns.errors import GainerError
+from gainer_ns.viewer.desk import Desk
+from gainer_ns.viewer.subject import AnyScript
+
+NONE = "none yet"
+LARGEST_UPLOAD = 1 << 20
+"""Bytes of the largest script that the page may send."""
+UPLOADED = "uploaded"
+"""The name of the script that the page sent last."""
+
+
+class FilesTab:
+    """Builds the tab where the page is just being built.
+
+    Args:
+        desk: What the panel shares.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        gui, by_hand = desk.server.gui, desk.by_hand
+        self._name = gui.add_text("Name", "edit", hint=f"Files go to {desk.files.folder}")
+        save = gui.add_button_group("Save", ("script", "PNG", "frames"))
+        save.on_click(by_hand(lambda _: self._save(save.value)))
+        self._frames = gui.add_number("Frames", 24, min=2, max=1000, step=1)
+        fetch = gui.add_button_group("Download", ("script", "PNG"))
+        fetch.on_click(by_hand(lambda event: self._download(event, fetch.value)))
+        self._scripts = gui.add_dropdown("Scripts", self._names())
+        load = gui.add_button_group("Script", ("load", "look again"))
+        load.on_click(by_hand(lambda _: self._load() if load.value == "load" else self._look()))
+        upload = gui.add_upload_button("Upload a script", mime_type=".yaml,.yml")
+        upload.on_upload(by_hand(lambda _: self._upload(upload.value.content)))
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._desk.files.names(".yaml")) or (NONE,)
+
+    def _look(self) -> None:
+        self._scripts.options = self._names()
+        self._desk.say("Looked for scripts.")
+
+    def _save(self, what: str) -> None:
+        files, name = self._desk.files, self._name.value
+        path = files.path(name, {"script": ".yaml", "PNG": ".png", "frames": ""}[what])
+        if what == "script":
+            files.write(path, self._script_text())
+            self._look()
+        elif what == "PNG":
+            self._write_picture(path, None)
+        else:
+            self._write_picture(path, int(self._frames.value))
+        self._desk.say(f"Saved {path}")
+
+    def _script_text(self) -> bytes:
+        script = self._desk.session.history.script
+        if not script.edits:
+            raise GainerError("there is nothing to save yet; move something first")
+        return script.to_yaml(self._desk.files.folder).encode("utf8")
+
+    def _write_picture(self, path: Path, frames: int | None) -> None:
+        """What ``gainer edit`` would write for the script."""
+        session = self._desk.session
+        script = session.history.script
+        staged = session.subject.staged(script) if script.edits else lambda _: session.subject.fitted
+        times = frame_times(frames)
+        camera, _ = session.subject.filmed(script, staged(1.0))
+
+        def drawn() -> Iterator[Any]:
+            for time in times:
+                yield session.subject.filmed(script, staged(time))[1]
+
+        self._desk.say("Drawing ...")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_film(path, drawn(), camera, frames=len(times), bit_depth=session.subject.fitted.bit_depth)
+
+    def _download(self, event: Any, what: str) -> None:
+        name = self._desk.files.path(self._name.value).name
+        if what == "script":
+            event.client.send_file_download(f"{name}.yaml", self._script_text())
+            return
+        path = self._desk.files.path(name, ".png")
+        self._write_picture(path, None)
+        event.client.send_file_download(path.name, path.read_bytes())
+        self._desk.say(f"Saved {path}, and sent it.")
+
+    def _load(self) -> None:
+        if self._scripts.value == NONE:
+            raise GainerError("there is no script yet; save one, or upload one")
+        self._take(self._desk.session.subject.read(self._desk.files.path(self._scripts.value, ".yaml")))
+
+    def _upload(self, content: bytes) -> None:
+        if len(content) > LARGEST_UPLOAD:
+            raise GainerError(f"the script has {len(content) >> 20} MB; scripts have at most 1")
+        files = self._desk.files
+        path = files.path(UPLOADED, ".yaml")
+        files.write(path, content)
+        try:
+            script = self._desk.session.subject.read(path)
+            _check_paths(script.model_dump(), files.folder)
+        except GainerError:
+            path.unlink()
+            raise
+        self._take(script)
+        self._look()
+
+    def _take(self, script: AnyScript) -> None:
+        self._desk.session.history.replace(script)
+        self._desk.session.refresh()
+        self._desk.changed()
+        self._desk.say(f"Loaded {len(script.edits)} edits.")
+
+
+def _check_paths(value: Any, folder: Path) -> None:
+    """Refuses an uploaded script that names files elsewhere on this machine, or a model from the network."""
+    if isinstance(value, Mapping):
+        if value.get("diffusers") is not None:
+            raise GainerError("an uploaded script may not name a model; save it in the run's folder, and load it")
+        for each in value.values():
+            _check_paths(each, folder)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_paths(each, folder)
+    elif isinstance(value, Path) and not value.resolve().is_relative_to(folder.resolve()):
+        raise GainerError(f"{value.name}: uploaded scripts may name files of the run's folder {folder.name} only")
