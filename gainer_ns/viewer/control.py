@@ -72,6 +72,7 @@ class EditControl(ViewerControl):
         desk.picker = Picker(plane.width, plane.height, files.write_mask)
         build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
         viewer.viser_server.scene.set_up_direction("+y")
+        viewer.config.max_num_display_images = 0  # the picture's camera stands where ours does, and would hide all
 
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
