@@ -11,13 +11,11 @@ Picture = TypeVar("Picture")
 
 
 class Panel(Protocol):
-    """Shows something else than what was fitted.
+    """Shows something else than what was fitted."""
 
-    Attributes:
-        in_motion: Whether a hand is moving something, so that pictures are wanted fast rather than fine.
-    """
-
-    in_motion: bool
+    def wants_drafts(self) -> bool:
+        """Whether the picture being drawn is one of many while something moves: wanted fast rather than fine."""
+        ...
 
     def shown(self, fitted: Picture) -> Picture:
         """What cameras are to see, given what was fitted."""

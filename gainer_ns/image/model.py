@@ -209,8 +209,8 @@ class GainerModel(FittedModel):
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
         picture = self.shown()
-        in_motion = self.panel is not None and self.panel.in_motion
-        samples = 1 if in_motion else samples_per_pixel(camera, self.plane)
+        draft = self.panel is not None and self.panel.wants_drafts()
+        samples = 1 if draft else samples_per_pixel(camera, self.plane)
         grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
         blocks: list[dict[str, Tensor]] = []
         for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):

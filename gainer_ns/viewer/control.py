@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import viser
 from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from gainer_ns.errors import GainerError
@@ -43,14 +45,14 @@ class EditControl(ViewerControl):
         self._picture = model.fitted
         self._session: EditSession | None = None
 
-    @property
-    def in_motion(self) -> bool:
-        """Whether a hand is moving something, so that pictures are wanted fast rather than fine."""
-        return self._session is not None and self._session.in_motion
+    def wants_drafts(self) -> bool:
+        """Whether the picture being drawn is one of many while something moves: wanted fast rather than fine."""
+        machine = threading.current_thread()
+        return isinstance(machine, RenderStateMachine) and machine.state != "high"
 
     def shown(self, fitted: Picture) -> Picture:
-        """What cameras are to see: while the fit goes on, the fit."""
-        if self._session is None or self._is_fitting():
+        """What cameras are to see: the edits in the viewer, the fit everywhere else, such as in its evaluation."""
+        if self._session is None or not isinstance(threading.current_thread(), RenderStateMachine):
             return fitted
         if self._session.subject.fitted is not fitted:
             self._session.take(_subject(cast(Shown, fitted)))
@@ -77,10 +79,6 @@ class EditControl(ViewerControl):
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
             keep_framed(client.camera, subject)
-
-    def _is_fitting(self) -> bool:
-        trainer = self.viewer.trainer
-        return trainer is not None and trainer.training_state == "training"
 
     def _source(self) -> Float[np.ndarray, "h w 3"] | None:
         data: Any = self.viewer.pipeline.datamanager.train_dataset

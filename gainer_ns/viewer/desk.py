@@ -27,6 +27,7 @@ class Desk:
         session: What is edited.
         picker: What is selected.
         listeners: Called, with the lock held, when the selection or the script has changed.
+        before_moving: Called so when what is selected begins to move.
     """
 
     server: viser.ViserServer
@@ -34,6 +35,7 @@ class Desk:
     session: EditSession = field(init=False)
     picker: Picker = field(init=False)
     listeners: list[Callable[[], None]] = field(default_factory=list)
+    before_moving: list[Callable[[], None]] = field(default_factory=list)
     _message: viser.GuiMarkdownHandle | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 

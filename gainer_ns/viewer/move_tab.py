@@ -46,7 +46,7 @@ class MoveTab:
         self._wave = gui.add_slider("Wave, px", 0.0, 50.0, 0.5, 0.0, visible=not is_deep)
         for name in ("by", "turn", "scale", "towards", "bend", "stretch", "twirl", "wave"):
             self._input(name).on_update(by_hand(lambda _, name=name: self._typed(name)))
-        points = gui.add_button_group("Points", ("handle", "pin", "none"), visible=not is_deep)
+        points = gui.add_button_group("Points", ("drag", "pin", "none"), visible=not is_deep)
         points.on_click(by_hand(lambda _: self._points(points.value)))
         steps = gui.add_button_group("Steps", ("undo", "redo", "reset"))
         steps.on_click(by_hand(lambda _: self._step(steps.value)))
@@ -91,7 +91,11 @@ class MoveTab:
             raise GainerError("nothing is selected; select a part of the picture in the tab Select")
         words = movement.words(selection.bounds(picker.width, picker.height), is_deep=self._desk.subject.is_deep)
         self._movement = movement
+        begins = not self._desk.session.history.is_under_way
         self._desk.session.change(selection, words)
+        if begins:
+            for prepare in self._desk.before_moving:
+                prepare()
         self._desk.say(", ".join(words) or "As it was.")
 
     def _points(self, what: str) -> None:
@@ -107,7 +111,7 @@ class MoveTab:
             place = place_on_page(event.client.camera, self._desk.subject, *event.screen_pos[0])
             if place is None:
                 raise GainerError("there is nothing there; click on the picture")
-            if what == "handle":
+            if what == "drag":
                 self._movement = replace(self._movement, handles=(*self._movement.handles, (place, place)))
             else:
                 self._apply(replace(self._movement, pins=(*self._movement.pins, place)))
@@ -117,7 +121,7 @@ class MoveTab:
         if self._desk.picker.selection is None:
             raise GainerError("nothing is selected; select a part of the picture in the tab Select")
         scene.on_pointer_event("click")(self._desk.by_hand(clicked))
-        self._desk.say("Click where the point is to be." if what == "handle" else "Click what is to stay.")
+        self._desk.say("Click where the point is to be." if what == "drag" else "Click what is to stay.")
 
     def _step(self, what: str) -> None:
         history = self._desk.session.history

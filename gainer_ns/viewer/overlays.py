@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 import torch
+import viser
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gainer_ns.evaluation.error_maps import coloured_error_map
 from gainer_ns.viewer.desk import Desk
-from gainer_ns.viewer.view_space import SCALE, UPRIGHT, to_page
+from gainer_ns.viewer.view_space import LIFT, SCALE, UPRIGHT, to_page
 
 NAME = "/gainer/overlay"
 SELECTION, CENTRES, ERRORS, MASK, NOTHING = OVERLAYS = ("selection", "Gaussians", "errors", "mask", "nothing")
-MOST_POINTS = 20_000
-"""Points that a page still turns fluently."""
+MOST_POINTS = 3000
+"""Points that leave something of the picture to be seen, and a page fluent."""
+POINT_SIZE = 0.012
+"""In the page's units."""
 LARGEST = 1024
 """Pixels along the longer side of an overlay."""
 TINT = (255, 140, 0)
 TINT_ALPHA = 110
-LIFT = 0.001
-"""How far over the picture overlays lie, in world units, so that nothing of it shows through."""
 
 
 class Overlays:
@@ -36,16 +38,17 @@ class Overlays:
 
     def __init__(self, desk: Desk, source: Callable[[], Float[np.ndarray, "h w 3"] | None]) -> None:
         self._desk, self._source = desk, source
+        self._nodes: list[viser.SceneNodeHandle] = []
         self._what = desk.server.gui.add_dropdown("Show", OVERLAYS, hint="What is laid over the picture")
         self._what.on_update(desk.by_hand(lambda _: self.draw()))
         desk.listeners.append(self.draw)
+        desk.before_moving.append(self.draw)
 
     def draw(self) -> None:
         """Draws what is chosen."""
-        scene = self._desk.server.scene
-        # An empty one takes the place of the old: removing what a page has never seen would be an error there.
-        scene.add_point_cloud(NAME + "/points", np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
-        scene.add_image(NAME + "/image", np.zeros((1, 1, 4), np.uint8), 1e-3, 1e-3, format="png", visible=False)
+        for node in self._nodes:
+            node.remove()
+        self._nodes = []
         {SELECTION: self._selection, CENTRES: self._centres, ERRORS: self._errors, MASK: self._mask}.get(
             self._what.value, lambda: None
         )()
@@ -94,18 +97,22 @@ class Overlays:
         if shrink < 1:
             samples = cv2.resize(samples, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         width, height = (2 * SCALE * half for half in plane.half_extent)
-        self._desk.server.scene.add_image(
+        node = self._desk.server.scene.add_image(
             NAME + "/image", samples, width, height, format="png", wxyz=UPRIGHT, position=(0, 0, SCALE * LIFT)
         )
+        self._nodes.append(node)
 
     def _points(self, chosen: Tensor, colour: tuple[int, int, int]) -> None:
         """Some of the pixels, thinned evenly."""
         pixels = chosen.nonzero()[:, 0]
-        pixels = pixels[:: max(1, -(-len(pixels) // MOST_POINTS))]
+        if len(pixels) == 0:
+            return
         width = self._desk.picker.width
+        step = max(1, math.ceil(math.sqrt(len(pixels) / MOST_POINTS)))
+        pixels = pixels[(pixels % width % step == 0) & (pixels // width % step == 0)]
         places = torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
         points = to_page(self._desk.subject.in_world(places), lift=LIFT)
-        colours = np.tile(np.array(colour, np.uint8), (len(points), 1))
-        self._desk.server.scene.add_point_cloud(
-            NAME + "/points", points, colours, point_size=0.006, point_shape="circle"
+        node = self._desk.server.scene.add_point_cloud(
+            NAME + "/points", points, colour, point_size=POINT_SIZE, point_shape="circle"
         )
+        self._nodes.append(node)

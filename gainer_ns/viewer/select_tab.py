@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, get_args
 
-import numpy as np
 import torch
 import viser
 
@@ -16,9 +15,10 @@ from gainer_ns.lifting.segmentation import SegmentationConfig, Segmenter
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.picking import Joining
 from gainer_ns.viewer.subject import Place
-from gainer_ns.viewer.view_space import place_on_page, to_page
+from gainer_ns.viewer.view_space import LIFT, place_on_page, to_page
 
 LOOK, RECTANGLE, OBJECT, POLYGON = POINTERS = ("look around", "rectangle", "object", "polygon")
+CORNER_COLOUR = (255, 0, 255)
 
 
 class SelectTab:
@@ -32,6 +32,7 @@ class SelectTab:
     def __init__(self, desk: Desk, segmentation: SegmentationConfig) -> None:
         self._desk, self._segmentation = desk, segmentation
         self._corners: list[Place] = []
+        self._cloud: viser.PointCloudHandle | None = None
         self._clicks: list[Place] = []
         gui, by_hand = desk.server.gui, desk.by_hand
         self._pointer = gui.add_dropdown("Pointer", POINTERS, hint="What a click or a drag in the picture does")
@@ -45,6 +46,7 @@ class SelectTab:
         self._step = gui.add_number("Step, px", 5.0, min=1.0, max=200.0, step=1.0)
         border = gui.add_button_group("Border", ("grow", "shrink"))
         border.on_click(by_hand(lambda _: self._grow(1 if border.value == "grow" else -1)))
+        desk.before_moving.append(self._look_around)
         self._feather = gui.add_slider("Feather, px", 0.0, 100.0, 1.0, 0.0, hint="Width of the soft border")
         self._feather.on_update(by_hand(lambda _: self._then(lambda: desk.picker.feather(self._feather.value))))
 
@@ -56,6 +58,12 @@ class SelectTab:
         self._desk.say("Nothing is selected." if selection is None else "Selected. Move it in the tab Move.")
         self._desk.changed()
 
+    def _look_around(self) -> None:
+        """Puts the pointer down, so that the gizmo can be taken hold of."""
+        if self._pointer.value != LOOK:
+            self._pointer.value = LOOK
+            self._point()
+
     def _point(self) -> None:
         pointer, scene = self._pointer.value, self._desk.server.scene
         self._corners, self._clicks = [], []
@@ -64,7 +72,6 @@ class SelectTab:
         self._desk.session.show_unedited(pointer != LOOK)
         if pointer == LOOK:
             scene.remove_pointer_callback()
-            self._desk.say("")
             return
         handlers: dict[str, tuple[Any, Callable[[viser.ScenePointerEvent], None], str]] = {
             RECTANGLE: ("rect-select", self._rectangle, "Drag a rectangle over the picture, shown as it was fitted."),
@@ -81,6 +88,7 @@ class SelectTab:
         places = [place_on_page(event.client.camera, self._desk.subject, *corner) for corner in corners]
         if any(place is None for place in places):
             raise GainerError("the rectangle reaches beyond what is there; draw it over the picture")
+        self._look_around()
         self._then(lambda: self._desk.picker.polygon([place for place in places if place is not None]))
 
     def _object(self, event: viser.ScenePointerEvent) -> None:
@@ -109,12 +117,18 @@ class SelectTab:
         self._draw_corners()
         if len(corners) < 3:
             raise GainerError(f"a polygon has at least 3 corners, not {len(corners)}; click them in the picture")
+        self._look_around()
         self._then(lambda: self._desk.picker.polygon(corners))
 
     def _draw_corners(self) -> None:
-        points = to_page(self._desk.subject.in_world(torch.tensor(self._corners).view(-1, 2).float()), lift=0.004)
-        colours = np.full(points.shape, 255, np.uint8) * np.array([1, 0, 1], np.uint8)
-        self._desk.server.scene.add_point_cloud("/gainer/corners", points, colours, point_size=0.08)
+        if self._cloud is not None:
+            self._cloud.remove()
+            self._cloud = None
+        if self._corners:
+            points = to_page(self._desk.subject.in_world(torch.tensor(self._corners)), lift=LIFT)
+            self._cloud = self._desk.server.scene.add_point_cloud(
+                "/gainer/corners", points, CORNER_COLOUR, point_size=0.08
+            )
 
     def _join(self) -> None:
         self._desk.picker.joining = self._joining.value

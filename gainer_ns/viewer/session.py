@@ -26,7 +26,6 @@ class EditSession:
         complain: Called from any thread with one line that says what cannot be done.
 
     Attributes:
-        in_motion: Whether something is being moved, so that pictures are wanted fast rather than fine.
         time: Of the film, from 0 to 1.
     """
 
@@ -34,9 +33,8 @@ class EditSession:
         self.subject = subject
         self.history = History(subject.empty())
         self.time = 1.0
-        self.in_motion = False
         self._redraw, self._complain = redraw, complain
-        self._latest = Latest(self._rest)
+        self._latest = Latest()
         self._shown: Shown = subject.fitted
         self._staged: tuple[Any, Callable[[float], Shown]] | None = None
         self._played: Callable[[float], Shown] | None = None
@@ -68,14 +66,14 @@ class EditSession:
         if not words:
             if self.history.is_under_way:
                 self.history.drop()
-                self._show(moving=True)
+                self._show()
             return
         try:
             edit = self.subject.edit(select, words)
         except ValidationError as error:
             raise GainerError(one_line(error)) from None
         self.history.put(edit)
-        self._show(moving=True)
+        self._show()
 
     def play(self, played: Callable[[float], Shown] | None) -> None:
         """Shows a sequence, by the time from 0 to 1, instead of the script; or the script again."""
@@ -85,7 +83,7 @@ class EditSession:
     def seek(self, time: float) -> None:
         """Goes to a time of the film."""
         self.time = time
-        self._show(moving=True)
+        self._show()
 
     def refresh(self) -> None:
         """Shows the script as it is now, after the history has changed."""
@@ -95,9 +93,8 @@ class EditSession:
         """Waits until what is shown is what was asked for."""
         return self._latest.wait()
 
-    def _show(self, *, moving: bool = False) -> None:
+    def _show(self) -> None:
         script, time, played = self.history.script, self.time, self._played
-        self.in_motion = moving
 
         def work() -> None:
             try:
@@ -114,11 +111,6 @@ class EditSession:
             self._redraw()
 
         self._latest.ask(work)
-
-    def _rest(self) -> None:
-        if self.in_motion:
-            self.in_motion = False
-            self._redraw()
 
 
 def one_line(error: ValidationError) -> str:

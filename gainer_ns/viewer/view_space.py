@@ -15,6 +15,8 @@ from viser import transforms
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.viewer.subject import Place, Subject
 
+LIFT = 0.001
+"""How far over the picture what is laid over it lies, in world units, so that nothing of the picture shows through."""
 UPRIGHT = (0.0, 1.0, 0.0, 0.0)
 """The rotation, as wxyz, that lets viser's images, which face away from us, face the camera."""
 
