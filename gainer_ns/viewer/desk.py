@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,26 @@ class Desk:
         """Tells everyone that the selection or the script has changed."""
         for listener in self.listeners:
             listener()
+
+    def buttons(
+        self, label: str, actions: Mapping[str, Callable[[Any], None]], hint: str | None = None, visible: bool = True
+    ) -> None:
+        """Puts a row of buttons into the page, where it is just being built.
+
+        Args:
+            label: Of the row.
+            actions: What each button does, given the event.
+            hint: What the row is for.
+            visible: Whether it is to be seen.
+        """
+        row = self.server.gui.add_button_group(label, tuple(actions), hint=hint, visible=visible)
+
+        def pressed(event: Any) -> None:
+            action = actions[row.value]
+            row.value = ""  # viser tells of a button again only if another value came in between
+            action(event)
+
+        row.on_click(self.by_hand(pressed))
 
     def by_hand(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
         """A callback that only people's hands call: one at a time; what they cannot do is said in the page.

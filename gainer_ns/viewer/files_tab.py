@@ -30,14 +30,12 @@ class FilesTab:
         self._desk = desk
         gui, by_hand = desk.server.gui, desk.by_hand
         self._name = gui.add_text("Name", "edit", hint=f"Files go to {desk.files.folder}")
-        save = gui.add_button_group("Save", ("script", "PNG", "frames"))
-        save.on_click(by_hand(lambda _: self._save(save.value)))
+        kinds = {"script": ".yaml", "PNG": ".png", "frames": ""}
+        desk.buttons("Save", {kind: lambda _, suffix=suffix: self._save(suffix) for kind, suffix in kinds.items()})
         self._frames = gui.add_number("Frames", 24, min=2, max=1000, step=1)
-        fetch = gui.add_button_group("Download", ("script", "PNG"))
-        fetch.on_click(by_hand(lambda event: self._download(event, fetch.value)))
+        desk.buttons("Download", {"script": self._download_script, "PNG": self._download_picture})
         self._scripts = gui.add_dropdown("Scripts", self._names())
-        load = gui.add_button_group("Script", ("load", "look again"))
-        load.on_click(by_hand(lambda _: self._load() if load.value == "load" else self._look()))
+        desk.buttons("Script", {"load": lambda _: self._load(), "look again": lambda _: self._look()})
         upload = gui.add_upload_button("Upload a script", mime_type=".yaml,.yml")
         upload.on_upload(by_hand(lambda _: self._upload(upload.value.content)))
 
@@ -48,16 +46,13 @@ class FilesTab:
         self._scripts.options = self._names()
         self._desk.say("Looked for scripts.")
 
-    def _save(self, what: str) -> None:
-        files, name = self._desk.files, self._name.value
-        path = files.path(name, {"script": ".yaml", "PNG": ".png", "frames": ""}[what])
-        if what == "script":
-            files.write(path, self._script_text())
+    def _save(self, suffix: str) -> None:
+        path = self._desk.files.path(self._name.value, suffix)
+        if suffix == ".yaml":
+            self._desk.files.write(path, self._script_text())
             self._look()
-        elif what == "PNG":
-            self._write_picture(path, None)
         else:
-            self._write_picture(path, int(self._frames.value))
+            self._write_picture(path, None if suffix else int(self._frames.value))
         self._desk.say(f"Saved {path}")
 
     def _script_text(self) -> bytes:
@@ -82,12 +77,11 @@ class FilesTab:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_film(path, drawn(), camera, frames=len(times), bit_depth=session.subject.fitted.bit_depth)
 
-    def _download(self, event: Any, what: str) -> None:
-        name = self._desk.files.path(self._name.value).name
-        if what == "script":
-            event.client.send_file_download(f"{name}.yaml", self._script_text())
-            return
-        path = self._desk.files.path(name, ".png")
+    def _download_script(self, event: Any) -> None:
+        event.client.send_file_download(self._desk.files.path(self._name.value, ".yaml").name, self._script_text())
+
+    def _download_picture(self, event: Any) -> None:
+        path = self._desk.files.path(self._name.value, ".png")
         self._write_picture(path, None)
         event.client.send_file_download(path.name, path.read_bytes())
         self._desk.say(f"Saved {path}, and sent it.")

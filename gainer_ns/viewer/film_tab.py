@@ -32,8 +32,7 @@ class FilmTab:
         self._what.on_update(by_hand(lambda _: self._choose()))
         self._time = gui.add_slider("Time", 0.0, 1.0, 0.01, 1.0, hint="From 0, nothing, to 1, all of it")
         self._time.on_update(by_hand(lambda _: desk.session.seek(self._time.value)))
-        self._button = gui.add_button_group("Film", ("play", "stop"))
-        self._button.on_click(by_hand(lambda _: self._play() if self._button.value == "play" else self._stop.set()))
+        desk.buttons("Film", {"play": lambda _: self._play(), "stop": lambda _: self._stop.set()})
         gui.add_button(
             "Look for sequences", hint="Folders that gainer simulate or bind made in the run's folder edits"
         ).on_click(by_hand(lambda _: self._look()))
@@ -70,6 +69,7 @@ class FilmTab:
             self._desk.attempt(lambda at=at: session.seek(at))
             session.wait()
             if at == 1:
+                self._desk.say("Played.")
                 break
             time.sleep(STEP)
         self._stop.set()

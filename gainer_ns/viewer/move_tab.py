@@ -46,10 +46,9 @@ class MoveTab:
         self._wave = gui.add_slider("Wave, px", 0.0, 50.0, 0.5, 0.0, visible=not is_deep)
         for name in ("by", "turn", "scale", "towards", "bend", "stretch", "twirl", "wave"):
             self._input(name).on_update(by_hand(lambda _, name=name: self._typed(name)))
-        points = gui.add_button_group("Points", ("drag", "pin", "none"), visible=not is_deep)
-        points.on_click(by_hand(lambda _: self._points(points.value)))
-        steps = gui.add_button_group("Steps", ("undo", "redo", "reset"))
-        steps.on_click(by_hand(lambda _: self._step(steps.value)))
+        points = {what: lambda _, what=what: self._points(what) for what in ("drag", "pin", "none")}
+        desk.buttons("Points", points, hint="Points to drag, and points that stay", visible=not is_deep)
+        desk.buttons("Steps", {what: lambda _, what=what: self._step(what) for what in ("undo", "redo", "reset")})
         gui.add_button("Next edit", hint="Ends this edit; the next one begins where it ends").on_click(
             by_hand(lambda _: self._next())
         )

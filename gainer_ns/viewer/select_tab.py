@@ -41,11 +41,13 @@ class SelectTab:
         self._close.on_click(by_hand(lambda _: self._close_polygon()))
         self._joining = gui.add_dropdown("New parts", get_args(Joining), hint="What becomes of the selection")
         self._joining.on_update(by_hand(lambda _: self._join()))
-        whole = gui.add_button_group("Selection", ("all", "invert", "clear"))
-        whole.on_click(by_hand(lambda _: self._whole(whole.value)))
+        picker = desk.picker
+        whole = {"all": picker.everything, "invert": picker.invert, "clear": picker.clear}
+        desk.buttons(
+            "Selection", {name: lambda _, change=change: self._whole(change) for name, change in whole.items()}
+        )
         self._step = gui.add_number("Step, px", 5.0, min=1.0, max=200.0, step=1.0)
-        border = gui.add_button_group("Border", ("grow", "shrink"))
-        border.on_click(by_hand(lambda _: self._grow(1 if border.value == "grow" else -1)))
+        desk.buttons("Border", {"grow": lambda _: self._grow(1), "shrink": lambda _: self._grow(-1)})
         desk.before_moving.append(self._look_around)
         self._feather = gui.add_slider("Feather, px", 0.0, 100.0, 1.0, 0.0, hint="Width of the soft border")
         self._feather.on_update(by_hand(lambda _: self._then(lambda: desk.picker.feather(self._feather.value))))
@@ -134,10 +136,9 @@ class SelectTab:
         self._desk.picker.joining = self._joining.value
         self._clicks = []
 
-    def _whole(self, what: str) -> None:
-        picker = self._desk.picker
+    def _whole(self, change: Callable[[], None]) -> None:
         self._clicks = []
-        self._then({"all": picker.everything, "invert": picker.invert, "clear": picker.clear}[what])
+        self._then(change)
 
     def _grow(self, way: int) -> None:
         self._then(lambda: self._desk.picker.grow(way * self._step.value))

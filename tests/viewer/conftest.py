@@ -1,0 +1,180 @@
+"""What the tests of the viewer share: sessions without a page, and real pages in a real browser."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gainer_ns.image.loading import load_baked
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.subject import FlatSubject
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SIZE = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="session")
+def picture(fitted_run: Path) -> BakedPicture:
+    return load_baked(fitted_run, "cpu")
+
+
+@pytest.fixture
+def session(picture: BakedPicture) -> Iterator[EditSession]:
+    """A session of ``picture``; what it complains about fails the test."""
+    complaints: list[str] = []
+    yield EditSession(FlatSubject(picture), lambda: None, complaints.append)
+    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
+    program = next(filter(None, map(which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        started = driver.chromium.launch(executable_path=program, args=options)
+        yield started
+        started.close()
+
+
+@dataclass
+class Viewer:
+    """ns-viewer in a process of its own."""
+
+    address: str
+    run: Path
+    log: Path
+
+    @property
+    def edits(self) -> Path:
+        """Where the panel keeps its files."""
+        return self.run / "edits"
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Viewer]]:
+    """``serve(config)`` starts ns-viewer on a run; a traceback in what it prints fails the module."""
+    started: list[tuple[subprocess.Popen, Path]] = []
+
+    def start(config: Path) -> Viewer:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = tmp_path_factory.mktemp("viewer") / "log.txt"
+        command = [Path(sys.executable).with_name("ns-viewer"), "--load-config", config]
+        words = ["--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]
+        started.append((subprocess.Popen([*command, *words], stdout=log.open("w"), stderr=subprocess.STDOUT), log))
+        for _ in range(120):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return Viewer(f"http://127.0.0.1:{port}", config.parent, log)
+            assert started[-1][0].poll() is None, log.read_text()
+            time.sleep(0.5)
+        pytest.fail(f"ns-viewer does not answer: {log.read_text()}")
+
+    yield start
+    for process, log in started:
+        process.terminate()
+        process.wait(10)
+        said = log.read_text()
+        assert "Traceback" not in said and "edit panel:" not in said, said
+
+
+class Page:
+    """The page as a person uses it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def tab(self, name: str) -> None:
+        """Opens a tab of the panel."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def choose(self, label: str, option: str) -> None:
+        """Chooses from a list."""
+        self.page.get_by_label(label, exact=True).first.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def type(self, label: str, value: Any) -> None:
+        """Types into a field, or the field beside a slider."""
+        field = self._row(label).locator("input").last
+        field.fill(str(value))
+        field.press("Enter")
+
+    def press(self, name: str, row: str | None = None) -> None:
+        """Presses a button, of a row of buttons where one is named."""
+        where = self.page if row is None else self._row(row)
+        where.get_by_role("button", name=name, exact=True).first.click()
+
+    def says(self, text: str) -> None:
+        """Waits for a message."""
+        self.page.get_by_text(re.compile(re.escape(text))).first.wait_for(timeout=20_000)
+
+    def _row(self, label: str) -> Any:
+        return self.page.locator(f'xpath=(//label[text()="{label}"])[1]/ancestor::div[2]')
+
+    def drag(self, *way: tuple[float, float]) -> None:
+        """Drags along a way of places, in pixels of the page."""
+        mouse = self.page.mouse
+        mouse.move(*way[0])
+        mouse.down()
+        for place in way[1:]:
+            mouse.move(*place, steps=5)
+        mouse.up()
+
+    def select(self) -> None:
+        """Draws a rectangle over the middle of the picture."""
+        self.tab("Select")
+        self.choose("Pointer", "rectangle")
+        self.says("Drag a rectangle")
+        self.drag((360, 330), (600, 520))
+        self.says("Selected.")
+
+    def picture(self) -> np.ndarray:
+        """The middle of the canvas, without the panel and what lies on it, once it no longer changes."""
+        before: np.ndarray | None = None
+        for _ in range(40):
+            time.sleep(0.5)
+            self.page.screenshot(path=self.shot)
+            now = np.asarray(Image.open(self.shot).convert("RGB")).astype(float)[51:, :960]
+            if before is not None and np.array_equal(now, before):
+                return now
+            before = now
+        pytest.fail("the picture does not come to rest")
+
+    shot: Path
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[[Viewer], Page]]:
+    """``visit(viewer)`` opens a page that is ready for use."""
+    contexts = []
+
+    def open_page(viewer: Viewer) -> Page:
+        contexts.append(browser.new_context(viewport=SIZE))
+        page = Page(contexts[-1].new_page())
+        page.shot = tmp_path / "page.png"
+        page.page.goto(viewer.address)
+        page.page.get_by_role("tab", name="Move", exact=True).wait_for(timeout=60_000)
+        page.picture()  # before the camera has been told, viser takes no clicks
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
