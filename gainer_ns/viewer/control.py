@@ -70,7 +70,7 @@ class EditControl(ViewerControl):
         plane = subject.fitted.plane
         files = RunFiles(viewer.log_filename.parent)
         desk = Desk(viewer.viser_server, files)
-        desk.session = self._session = EditSession(subject, viewer._trigger_rerender, desk.say)
+        desk.session = self._session = EditSession(subject, viewer._trigger_rerender, desk.complain)
         desk.picker = Picker(plane.width, plane.height, files.write_mask)
         build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
         viewer.viser_server.scene.set_up_direction("+y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from gainer_ns.viewer.picking import Picker
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import Subject
+
+_MARKUP = re.compile(r"[\\`*_{}<>\[\]#|~]")
+"""What Markdown would not show as it is."""
 
 
 @dataclass
@@ -51,7 +55,12 @@ class Desk:
     def say(self, text: str) -> None:
         """Says something to whoever looks at the page."""
         if self._message is not None:
-            self._message.content = text
+            self._message.content = _MARKUP.sub(r"\\\g<0>", text)
+
+    def complain(self, text: str) -> None:
+        """Says what cannot be done."""
+        if self._message is not None:
+            self._message.content = "**" + _MARKUP.sub(r"\\\g<0>", text) + "**"
 
     def changed(self) -> None:
         """Tells everyone that the selection or the script has changed."""
@@ -70,10 +79,11 @@ class Desk:
             visible: Whether it is to be seen.
         """
         row = self.server.gui.add_button_group(label, tuple(actions), hint=hint, visible=visible)
+        row.value = ""  # viser tells of a button only where it was not the last one, and at first it is the first
 
         def pressed(event: Any) -> None:
             action = actions[row.value]
-            row.value = ""  # viser tells of a button again only if another value came in between
+            row.value = ""
             action(event)
 
         row.on_click(self.by_hand(pressed))
@@ -97,7 +107,7 @@ class Desk:
             try:
                 action()
             except GainerError as error:
-                self.say(f"**{error}**")
+                self.complain(str(error))
             except Exception as error:
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
-                self.say("**That did not work; the terminal says why.**")
+                self.complain("That did not work; the terminal says why.")

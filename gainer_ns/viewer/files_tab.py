@@ -30,7 +30,7 @@ class FilesTab:
         self._desk = desk
         gui, by_hand = desk.server.gui, desk.by_hand
         self._name = gui.add_text("Name", "edit", hint=f"Files go to {desk.files.folder}")
-        kinds = {"script": ".yaml", "PNG": ".png", "frames": ""}
+        kinds = {"script": ".yaml", "PNG": ".png", "film": ""}
         desk.buttons("Save", {kind: lambda _, suffix=suffix: self._save(suffix) for kind, suffix in kinds.items()})
         self._frames = gui.add_number("Frames", 24, min=2, max=1000, step=1)
         desk.buttons("Download", {"script": self._download_script, "PNG": self._download_picture})

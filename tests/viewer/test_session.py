@@ -1,0 +1,70 @@
+"""Sessions without a page: what is shown is what the script says."""
+
+import threading
+
+import pytest
+import torch
+
+from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.stage import Stage
+from gainer_ns.errors import GainerError
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.viewer.latest import Latest
+from gainer_ns.viewer.session import EditSession
+
+BOX = Selection(box=(20.0, 10.0, 60.0, 50.0))
+
+
+def drawn(picture: object) -> torch.Tensor:
+    assert isinstance(picture, BakedPicture)
+    return picture.raster(0.5)[0]
+
+
+def test_a_session_shows_its_script(session: EditSession, picture: BakedPicture) -> None:
+    assert session.shown is picture
+    session.change(BOX, {"move": {"by": [8, 4]}})
+    assert session.wait()
+    expected = Stage(session.history.script, picture).at(1.0)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(drawn(session.shown), drawn(expected))
+    session.seek(0.0)
+    assert session.wait() and torch.equal(drawn(session.shown), drawn(picture))
+    session.seek(1.0)
+    session.show_unedited(True)
+    assert session.wait() and session.shown is picture
+    session.show_unedited(False)
+    session.change(BOX, {})
+    assert session.wait() and session.shown is picture and not session.history.can_undo
+
+
+def test_wrong_words_are_refused_and_nothing_changes(session: EditSession, picture: BakedPicture) -> None:
+    with pytest.raises(GainerError, match="the same") as refused:
+        session.change(BOX, {"bend": {"degrees": 5, "axis": [[1, 1], [1, 1]]}})
+    assert "\n" not in str(refused.value)
+    assert session.wait() and session.shown is picture
+
+
+def test_sequences_are_shown_instead(session: EditSession, picture: BakedPicture) -> None:
+    session.change(BOX, {"move": {"by": [8, 4]}})
+    other = picture.with_gaussians(picture.gaussians)
+    times = []
+    session.play(lambda time: (times.append(time), other)[1])
+    assert session.wait() and session.shown is other and times == [1.0]
+    session.play(None)
+    assert session.wait() and session.shown is not other
+
+
+def test_only_the_newest_work_is_done() -> None:
+    latest, begun, go, done = Latest(), threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        begun.set()
+        go.wait(10)
+        done.append(1)
+
+    latest.ask(first)
+    assert begun.wait(10)
+    for number in (2, 3, 4):
+        latest.ask(lambda number=number: done.append(number))
+    assert not latest.wait(0.05)
+    go.set()
+    assert latest.wait(10) and done == [1, 4]
