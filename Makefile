@@ -11,7 +11,7 @@ PYTHONS := $(or $(strip $(PYTHON)),python3.11 python3.12 python3.10 python3)
 TESTS ?=  # what `make test` selects, for example TESTS="tests/image -k palette"; empty: everything but slow tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo test lint browser format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ venv: $(STAMP) ## build or update the environment in .venv (about 10 GB, some mi
 demo: $(STAMP) ## fit a small picture, edit it and write the results to demo/
 	@$(BIN)/python -m gainer_ns.evaluation.demo --output demo
 
-test: lint ## linters, type checker and all tests but the slow ones; TESTS="..." selects
+test: lint browser ## linters, type checker and all tests but the slow ones; TESTS="..." selects
 	@echo "== pytest"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
 
@@ -32,6 +32,14 @@ lint: $(STAMP) ## ruff and pyright, changing nothing
 	@$(BIN)/python -m ruff format --check
 	@echo "== pyright"
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/python -m pyright
+
+browser: ## Chromium for the tests of the viewer, where apt may install it
+	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
+	if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing Chromium"; \
+		{ timeout 120 apt-get -qq update && timeout 300 apt-get -qq install -y --no-install-recommends chromium; } \
+			> /dev/null 2>&1 || echo "note: apt could not install Chromium; the tests of the viewer are skipped"; \
+	else echo "note: there is no Chromium; the tests of the viewer are skipped"; fi
 
 format: $(STAMP) ## let ruff mend and format the code
 	@$(BIN)/python -m ruff check --fix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,7 +71,7 @@ class EditControl(ViewerControl):
         plane = subject.fitted.plane
         files = RunFiles(viewer.log_filename.parent)
         desk = Desk(viewer.viser_server, files)
-        desk.session = self._session = EditSession(subject, viewer._trigger_rerender, desk.complain)
+        desk.session = self._session = EditSession(subject, self._redraw, desk.complain)
         desk.picker = Picker(plane.width, plane.height, files.write_mask)
         build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
         viewer.viser_server.scene.set_up_direction("+y")
@@ -79,6 +80,10 @@ class EditControl(ViewerControl):
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
             keep_framed(client.camera, subject)
+
+    def _redraw(self) -> None:
+        with contextlib.suppress(KeyError):  # a page that is just being opened or closed has nothing that draws for it
+            self.viewer._trigger_rerender()
 
     def _source(self) -> Float[np.ndarray, "h w 3"] | None:
         data: Any = self.viewer.pipeline.datamanager.train_dataset

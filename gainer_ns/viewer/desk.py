@@ -54,13 +54,19 @@ class Desk:
 
     def say(self, text: str) -> None:
         """Says something to whoever looks at the page."""
-        if self._message is not None:
-            self._message.content = _MARKUP.sub(r"\\\g<0>", text)
+        self._write(self._escaped(text))
 
     def complain(self, text: str) -> None:
         """Says what cannot be done."""
+        self._write(f"**{self._escaped(text)}**")
+
+    def _escaped(self, text: str) -> str:
+        """A text as Markdown shows it; files of the panel without the way to them."""
+        return _MARKUP.sub(r"\\\g<0>", text.replace(f"{self.files.folder}/", ""))
+
+    def _write(self, content: str) -> None:
         if self._message is not None:
-            self._message.content = "**" + _MARKUP.sub(r"\\\g<0>", text) + "**"
+            self._message.content = content
 
     def changed(self) -> None:
         """Tells everyone that the selection or the script has changed."""

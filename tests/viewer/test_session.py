@@ -37,7 +37,7 @@ def test_a_session_shows_its_script(session: EditSession, picture: BakedPicture)
 
 
 def test_wrong_words_are_refused_and_nothing_changes(session: EditSession, picture: BakedPicture) -> None:
-    with pytest.raises(GainerError, match="the same") as refused:
+    with pytest.raises(GainerError, match="two different points") as refused:
         session.change(BOX, {"bend": {"degrees": 5, "axis": [[1, 1], [1, 1]]}})
     assert "\n" not in str(refused.value)
     assert session.wait() and session.shown is picture
