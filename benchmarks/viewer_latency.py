@@ -2,9 +2,9 @@
 
 python benchmarks/viewer_latency.py RUN/config.yml [--feather 20] [--moves 40]
 
-A rectangle in the middle of the picture is selected and dragged by its gizmo, a little at a time. Two times are taken of
-each movement: to the first new picture, which is a draft, and to the last, which is fine. A small server for other
-programs' tests: needs playwright and Chromium, as the tests of the viewer do.
+A rectangle in the middle of the picture is selected and dragged by its gizmo, a little at a time. Two times are taken
+of each movement: to the first new picture, which is a draft, and to the last, which is fine. It needs playwright and
+Chromium, as the tests of the viewer do.
 """
 
 from __future__ import annotations

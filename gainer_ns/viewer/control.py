@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from gainer_ns.fitting.fitted_model import FittedModel
 
+LONGEST_WAIT = 0.1
+"""Seconds until a page that was asked to draw has surely begun."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -83,6 +86,15 @@ class EditControl(ViewerControl):
 
     def _redraw(self) -> None:
         with contextlib.suppress(KeyError):  # a page that is just being opened or closed has nothing that draws for it
+            resting = [one for one in list(self.viewer.render_statemachines.values()) if one.state == "high"]
+            self.viewer._trigger_rerender()
+            if not resting:
+                return
+            # nerfstudio interrupts what such a page draws next, though nothing else was being drawn: it must be asked
+            # again, or shows nothing for a fifth of a second.
+            end = time.monotonic() + LONGEST_WAIT
+            while any(one.state == "high" for one in resting) and time.monotonic() < end:
+                time.sleep(0.002)
             self.viewer._trigger_rerender()
 
     def _source(self) -> Float[np.ndarray, "h w 3"] | None:
