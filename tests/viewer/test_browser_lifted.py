@@ -1,0 +1,58 @@
+"""The panel of a lifted photo in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from gainer_ns.cli.main import entrypoint
+
+
+@pytest.fixture(scope="module")
+def viewer(fit: Callable[..., Path], serve: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """ns-viewer on a photo of 60 x 40 pixels of a slope."""
+    folder = tmp_path_factory.mktemp("viewed")
+    y, x = np.mgrid[:40, :60]
+    colours = np.stack([60 + 3 * x, 50 + 4 * y, 220 - 3 * x + y], axis=2).astype(np.uint8)
+    Image.fromarray(colours).save(folder / "photo.png")
+    np.save(folder / "depth.npy", (2 + 0.005 * x + 0.01 * y).astype(np.float32))
+
+    def edit(config: Any) -> None:
+        config.pipeline.datamanager.depth_path = folder / "depth.npy"
+        config.pipeline.datamanager.focal_length = 70.0
+
+    return serve(fit(folder / "photo.png", folder / "runs", "gainer-lift", edit))
+
+
+def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], Any], tmp_path: Path) -> None:
+    page = visit(viewer)
+    first = page.picture()
+    top = (first.shape[0] - 640) // 2
+    assert (first[10 : top - 12, 100:900] > 240).all() and first[top + 12 : top + 30, 100:900].mean() < 220
+    page.select()
+    page.tab("Move")
+    page.type("Scale", 1.4)
+    page.says("scale")
+    page.type("Turn, deg", 25)
+    page.says("scale, rotate")
+    page.tab("Files")
+    page.type("Name", "deep")
+    page.press("script", "Save")
+    page.says("deep.yaml")
+    page.press("PNG", "Save")
+    page.says("deep.png")
+    (edit,) = yaml.safe_load((viewer.edits / "deep.yaml").read_text())["edits"]
+    assert edit["scale"] == {"factor": 1.4} and edit["rotate"] == {"degrees": 25}
+    box = edit["select"]["box"]
+    assert box == pytest.approx([22.5, 16.8, 37.5, 28.7], abs=1.0), "16 pixels of the page are one of the photo"
+    words = ("--script", viewer.edits / "deep.yaml", "--output", tmp_path / "drawn.png")
+    entrypoint([str(word) for word in ("edit", "--load-config", viewer.run / "config.yml", *words)])
+    saved, drawn = (np.asarray(Image.open(path)).astype(float) for path in (viewer.edits / "deep.png", words[-1]))
+    assert np.abs(saved - drawn).max() == 0
+    assert np.abs(page.picture() - first).mean() > 1, "and it was seen"
