@@ -123,8 +123,8 @@ class Page:
         where.get_by_role("button", name=name, exact=True).first.click()
 
     def says(self, text: str) -> None:
-        """Waits for a message."""
-        self.page.get_by_text(re.compile(re.escape(text))).first.wait_for(timeout=20_000)
+        """Waits for a message; | stands between those that will do."""
+        self.page.get_by_text(re.compile(text.replace(".", "[.]"))).first.wait_for(timeout=20_000)
 
     def _row(self, label: str) -> Any:
         return self.page.locator(f'xpath=(//label[text()="{label}"])[1]/ancestor::div[2]')

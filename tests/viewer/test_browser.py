@@ -186,3 +186,39 @@ def test_looking_from_behind_and_from_near(viewer: Any, visit: Visit) -> None:
     assert near.std() > 10 and psnr(as_seen(near), front) < 25, "larger"
     page.press("Frame the picture")
     assert psnr(as_seen(page.picture()), front) > 30
+
+
+def test_objects_polygons_points_and_overlays(viewer: Any, visit: Visit) -> None:
+    page = visit(viewer)
+    plain = page.picture()
+    for overlay in ("Gaussians", "errors", "mask"):
+        page.choose("Show", overlay)
+        assert np.abs(page.picture() - plain).mean() > 0.5, overlay
+    page.choose("Show", "nothing")
+    page.choose("Pointer", "object")
+    page.says("Click on an object")
+    page.page.mouse.click(275, 240)
+    page.says("Selected.")
+    assert list(viewer.edits.glob("mask_*.png"))
+    page.choose("Pointer", "polygon")
+    page.says("Click the corners")
+    for number, corner in enumerate(((300, 300), (660, 300), (660, 560), (300, 560)), start=1):
+        page.page.mouse.click(*corner)
+        page.says(f"{number} corners.")
+    page.press("Close polygon")
+    page.says("Selected.")
+    page.tab("Move")
+    for what, place in (("pin", (330, 530)), ("drag", (480, 430))):
+        page.press(what, "Points")
+        page.says("Click what is to stay" if what == "pin" else "Click where the point")
+        page.page.mouse.click(*place)
+        time.sleep(1)
+    page.type("Wave, px", 3)
+    page.says("wave")
+    page.drag((510, 430), (550, 430), (590, 430))  # the red arrow of the point, or of the gizmo under it
+    page.says("move|drag")
+    page.tab("Files")
+    page.type("Name", "points")
+    page.press("film", "Save")
+    page.says("Saved points")
+    assert len(list((viewer.edits / "points").glob("*.png"))) == 24
