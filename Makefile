@@ -37,7 +37,7 @@ browser: ## Chromium for the tests of the viewer, where apt may install it
 	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
 	if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing Chromium"; \
-		{ timeout 120 apt-get -qq update && timeout 300 apt-get -qq install -y --no-install-recommends chromium; } \
+		{ export DEBIAN_FRONTEND=noninteractive; timeout 120 apt-get -qq update && timeout 300 apt-get -qq install -y --no-install-recommends chromium; } \
 			> /dev/null 2>&1 || echo "note: apt could not install Chromium; the tests of the viewer are skipped"; \
 	else echo "note: there is no Chromium; the tests of the viewer are skipped"; fi
 

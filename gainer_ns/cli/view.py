@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 from gainer_ns.errors import GainerError
@@ -27,36 +26,28 @@ class View:
 
     def run(self) -> None:
         """Starts the viewer, which runs until it is interrupted."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
+        from nerfstudio.utils.rich_utils import status
 
         if self.load_config.suffix == ".safetensors":
             raise GainerError(f"{self.load_config}: the viewer shows runs only; give the config.yml of one")
-        is_local = check_address(self.host, self.port)
+        check_address(self.host, self.port)
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
             from gainer_ns.cli.loading import load_run
 
             load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
-        if not is_local:
-            CONSOLE.print(
-                f"Listening on {self.host}: anyone who can reach this machine over the network can use the viewer.",
-                style="bold yellow",
-            )
         # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
         viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
         RunViewer(load_config=self.load_config, viewer=viewer).main()
 
 
-def check_address(host: str, port: int | None) -> bool:
+def check_address(host: str, port: int | None) -> None:
     """Refuses an address that cannot be listened on: viser would try a thousand others.
 
     Args:
         host: Name or number.
         port: None for any.
-
-    Returns:
-        Whether only this machine can reach it.
 
     Raises:
         GainerError: If the host is not this machine's, or the port is taken or not allowed.
@@ -72,4 +63,3 @@ def check_address(host: str, port: int | None) -> bool:
         reason = getattr(error, "strerror", None) or error
         place = host if port is None else f"{host}, port {port}"
         raise GainerError(f"{place}: cannot be listened on ({reason}); choose another --host or --port") from error
-    return ip_address(address[0]).is_loopback

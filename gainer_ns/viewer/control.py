@@ -64,12 +64,7 @@ class EditControl(ViewerControl):
 
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
-        if viewer.config.websocket_host not in LOCAL:
-            CONSOLE.print(
-                f"Listening on {viewer.config.websocket_host}: anyone who can reach this machine over the network can "
-                "use the viewer, edit and save; --viewer.websocket-host 127.0.0.1 keeps it to this machine.",
-                style="bold yellow",
-            )
+        say_who_can_reach(viewer.config.websocket_host)
         subject = _subject(self._picture())
         plane = subject.fitted.plane
         files = RunFiles(viewer.log_filename.parent)
@@ -107,3 +102,13 @@ class EditControl(ViewerControl):
 
 def _subject(fitted: Shown) -> Subject:
     return LiftedSubject(fitted) if isinstance(fitted, LiftedScene) else FlatSubject(fitted)
+
+
+def say_who_can_reach(host: str) -> None:
+    """Warns where others than this machine can open the page."""
+    if host not in LOCAL:
+        CONSOLE.print(
+            f"Listening on {host}: anyone who can reach this machine over the network can use the viewer, edit and "
+            "save; 127.0.0.1 as the host keeps it to this machine.",
+            style="bold yellow",
+        )

@@ -17,27 +17,21 @@ def viewers(monkeypatch: pytest.MonkeyPatch) -> list[RunViewer]:
     return started
 
 
-def test_this_machine_only_unless_told_otherwise(
-    gainer: Gainer, fitted_run: Path, viewers: list[RunViewer], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_this_machine_only_unless_told_otherwise(gainer: Gainer, fitted_run: Path, viewers: list[RunViewer]) -> None:
     gainer("view", "--load-config", fitted_run)
     (viewer,) = viewers
     assert viewer.load_config == fitted_run
     assert viewer.viewer.websocket_host == "127.0.0.1"
     assert viewer.viewer.websocket_port is None
-    assert "Listening" not in capsys.readouterr().out
 
 
-def test_a_wider_host_is_said_aloud(
-    gainer: Gainer, fitted_run: Path, viewers: list[RunViewer], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wider_host_is_passed_on(gainer: Gainer, fitted_run: Path, viewers: list[RunViewer]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     gainer("view", "--load-config", fitted_run, "--host", "0.0.0.0", "--port", port)
     assert viewers[0].viewer.websocket_host == "0.0.0.0"
     assert viewers[0].viewer.websocket_port == port
-    assert "anyone who can reach this machine" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["--port", "99999"], ["--port", "0"], ["--host", "192.0.2.1"]], ids=" ".join)
