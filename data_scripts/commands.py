@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +15,11 @@ from gainer_ns.errors import GainerError
 
 
 @dataclass
-class Options:
-    """Options of all download scripts."""
+class ArchiveOptions:
+    """Options of all scripts that download an archive."""
 
     output: Path
-    """Folder for the archive, which is kept, and for a folder of each scene."""
-    factor: int = 1
-    """Divides width and height of the pictures."""
+    """Folder for the archive, which is kept, and for what is made of it."""
     archive: Path | None = None
     """The archive, downloaded by hand: nothing is fetched then."""
     url: str | None = None
@@ -34,8 +33,6 @@ class Options:
         Raises:
             GainerError: It cannot be had.
         """
-        if self.factor < 1:
-            raise GainerError(f"--factor {self.factor}: is no whole number from 1 up")
         if self.archive is not None:
             if not self.archive.is_file():
                 raise GainerError(f"{self.archive}: is no file; name the archive that was downloaded")
@@ -44,6 +41,39 @@ class Options:
             archive = replace(archive, urls=(self.url,))
         archive.announce(self.output)
         return None if self.dry_run else fetch(archive, self.output)
+
+
+@dataclass
+class Options(ArchiveOptions):
+    """Options of all scripts that make scenes."""
+
+    output: Path
+    """Folder for the archive, which is kept, and for a folder of each scene."""
+    factor: int = 1
+    """Divides width and height of the pictures."""
+
+    def fetched(self, archive: Archive) -> Path | None:
+        """The archive's file; None if nothing is to be downloaded.
+
+        Raises:
+            GainerError: It cannot be had, or the factor is none.
+        """
+        if self.factor < 1:
+            raise GainerError(f"--factor {self.factor}: is no whole number from 1 up")
+        return super().fetched(archive)
+
+
+def chosen(images: Iterable[int], published: range) -> list[int]:
+    """Numbers of the images that were asked for, each once; all that are published, if none were.
+
+    Raises:
+        GainerError: There is no image of that number.
+    """
+    numbers = sorted(set(images))
+    for number in numbers:
+        if number not in published:
+            raise GainerError(f"--images {number}: there is none; name images from {published[0]} to {published[-1]}")
+    return numbers or list(published)
 
 
 def workspace(output: Path) -> tempfile.TemporaryDirectory[str]:

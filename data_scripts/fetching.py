@@ -42,6 +42,7 @@ class Archive:
         page: Where people find it, should no URL answer.
         size: In bytes; None where it is not published.
         checksum: Its algorithm and hexadecimal digest, "sha256:..." or "md5:..."; None where none is published.
+        by_hand: What to do with a file that was downloaded by hand.
     """
 
     name: str
@@ -50,19 +51,25 @@ class Archive:
     page: str
     size: int | None = None
     checksum: str | None = None
+    by_hand: str = "name it with --archive"
 
     def announce(self, folder: Path) -> None:
         """Says what will be downloaded."""
         size = "size not published" if self.size is None else f"{self.size / 1e9:.2f} GB"
         check = "none published: recorded at the first download" if self.checksum is None else self.checksum
-        for label, text in (
-            ("Download", f"{self.urls[0]} ({size})"),
-            ("To", str(folder / self.name)),
-            ("Checksum", check),
-            ("Terms", self.terms),
-            ("Page", self.page),
-        ):
-            CONSOLE.print(f"{label + ':':10}{text}", markup=False, highlight=False)
+        announce(f"{self.urls[0]} ({size})", folder / self.name, check, self.terms, self.page)
+
+
+def announce(download: str, target: Path, checksum: str, terms: str, page: str) -> None:
+    """Says what will be downloaded, where to, and under which terms."""
+    for label, text in (
+        ("Download", download),
+        ("To", str(target)),
+        ("Checksum", checksum),
+        ("Terms", terms),
+        ("Page", page),
+    ):
+        CONSOLE.print(f"{label + ':':10}{text}", markup=False, highlight=False)
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
@@ -111,7 +118,7 @@ def _fetched_part(archive: Archive, folder: Path) -> Path:
         except requests.RequestException as error:
             failure = GainerError(
                 f"{url}: cannot be fetched ({_reason(error)}); run this again to go on, or download it by hand from "
-                f"{archive.page} and name it with --archive"
+                f"{archive.page} and {archive.by_hand}"
             )
         else:
             return part

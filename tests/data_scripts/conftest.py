@@ -19,12 +19,14 @@ class Shop:
 
     Attributes:
         content: What it serves under any name but missing.zip.
+        files: What it serves under certain names instead.
         cut: How many bytes of each of the next answers it sends before it hangs up.
         knows_ranges: Whether it can go on in the middle.
         asked: The Range header of each request, or "".
     """
 
     content: bytes = b""
+    files: dict[str, bytes] = field(default_factory=dict)
     cut: list[int] = field(default_factory=list)
     knows_ranges: bool = True
     kind: str = "application/zip"
@@ -33,10 +35,6 @@ class Shop:
 
     def url(self, name: str = "things.zip") -> str:
         return f"{self.address}/{name}"
-
-    @property
-    def etag(self) -> str:
-        return f'"{hashlib.md5(self.content).hexdigest()}"'
 
 
 @pytest.fixture
@@ -50,8 +48,10 @@ def shop() -> Iterator[Shop]:
             if self.path == "/missing.zip":
                 self.send_error(404)
                 return
-            first, total = 0, len(shop.content)
-            same = self.headers.get("If-Range", shop.etag) == shop.etag
+            content = shop.files.get(self.path.removeprefix("/"), shop.content)
+            etag = f'"{hashlib.md5(content).hexdigest()}"'
+            first, total = 0, len(content)
+            same = self.headers.get("If-Range", etag) == etag
             if wanted and shop.knows_ranges and same:
                 first = int(wanted.removeprefix("bytes=").rstrip("-"))
                 if first >= total:
@@ -66,9 +66,9 @@ def shop() -> Iterator[Shop]:
                 self.send_response(200)
             self.send_header("Content-Type", shop.kind)
             self.send_header("Content-Length", str(total - first))
-            self.send_header("ETag", shop.etag)
+            self.send_header("ETag", etag)
             self.end_headers()
-            body = shop.content[first:]
+            body = content[first:]
             self.wfile.write(body[: shop.cut.pop(0)] if shop.cut else body)
             self.close_connection = True
 
