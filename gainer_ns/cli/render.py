@@ -33,10 +33,10 @@ class Render:
         from gainer_ns.cli.progress import progress_bar
 
         with status("Loading the picture"):
-            from gainer_ns.cli.loading import load_run
+            from gainer_ns.cli.loading import load_shown
             from gainer_ns.image.image_io import write_picture
 
-            picture = load_run(self.load_config)
+            picture = load_shown(self.load_config)
         with progress_bar("Drawing") as progress:
             rgb, alpha = picture.raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None

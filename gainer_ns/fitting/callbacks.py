@@ -6,6 +6,7 @@ both, so progress, logging, checkpoints, ``--max-num-iterations`` and resume wor
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +19,18 @@ from torch import Tensor
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.loop import FitLoop
+from gainer_ns.fitting.loop import GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
 
+ADAM_SHARE = 0.8
+"""Share of a limited time that belongs to Adam, where a finish follows."""
 STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
@@ -46,17 +49,13 @@ class FitPlan:
     """From features to colours."""
     adam_steps: int
     """Steps by Adam before the finish."""
-    finish_steps: int
-    """Most Gauss-Newton steps."""
-    target_psnr: float
-    """Where the finish stops (dB), once every value is exact."""
     bit_depth: int
     """Bits of the source's values, 8 or 16."""
-    finish: FinishConfig
-    """How a Gauss-Newton step is taken."""
+    recipe: GaussianRecipeConfig
+    """How far, and how a Gauss-Newton step is taken."""
 
 
-class PictureFit(FitLoop):
+class PictureFit(GaussNewtonLoop):
     """Fits one picture.
 
     Args:
@@ -77,13 +76,21 @@ class PictureFit(FitLoop):
         trainer: Trainer,
         changed: Callable[[], None],
     ) -> None:
-        super().__init__(plan.bit_depth, plan.target_psnr, plan.finish_steps, trainer, changed)
+        super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
         self.plan, self.pixels, self.target = plan, pixels, target
         check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
         self._bands: PictureBands | None = None
         self._finished_colours: Float[Tensor, "m 3"] | None = None
+        self._adam_steps: float = plan.adam_steps
+        self._adam_share = ADAM_SHARE if self._finish_steps > 0 else 1.0
+        if plan.recipe.fit_seconds is not None and plan.adam_steps > 0:
+            self._adam_steps = math.inf  # until its share of the time is over
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Colours rgb [m, 3] of all fitted pixels, for the model."""
+        return {"rgb": self.colours()}
 
     def colours(self) -> Float[Tensor, "m 3"]:
         """Colours of the fitted pixels as this step leaves them; differentiable while Adam is at work."""
@@ -99,18 +106,22 @@ class PictureFit(FitLoop):
         self._started = time.monotonic()
         if step == 0:
             self._first_features()
-        if step >= self.plan.adam_steps:
-            self._finish_step(step - self.plan.adam_steps)
+        if self._adam_steps == math.inf and self._time_used >= self._adam_share:
+            self._adam_steps = step
+        if step >= self._adam_steps:
+            self._finish_step(int(step - self._adam_steps))
+        else:
+            self._schedule_by_time(self.plan.adam_steps, self._adam_share)
 
     def _after_step(self, step: int) -> None:
         self._changed()
-        finishing = step >= self.plan.adam_steps
+        finishing = step >= self._adam_steps
         self._spent("finish" if finishing else "adam", self._started)
         if finishing or step % STEPS_BETWEEN_PSNR == 0:
             gain = self._measure(step)
-            if finishing and self._is_done(step - self.plan.adam_steps, gain):
+            if finishing and self._is_done(int(step - self._adam_steps), gain):
                 self._stop()
-        if step + 1 == self.plan.adam_steps and self.plan.finish_steps == 0:
+        if step + 1 == self._adam_steps and self._finish_steps == 0:
             self._measure(step)
             self.plan.encoding.bake()
             self._fit_opacities()
@@ -142,7 +153,7 @@ class PictureFit(FitLoop):
         self._started += time.monotonic() - started  # which is not the finish's time
 
     def _finish_step(self, number: int) -> None:
-        encoding, config = self.plan.encoding, self.plan.finish
+        encoding, config = self.plan.encoding, self.plan.recipe.finish
         if self._bands is None:
             self._reading = None  # Adam is done with it
             encoding.bake()
@@ -150,7 +161,7 @@ class PictureFit(FitLoop):
             gaussians = encoding.gaussian_set()
             self._bands = PictureBands(self.plan.plane, gaussians, encoding.config.num_neighbours, self.pixels)
         assert encoding.features_table is not None
-        if number < self.plan.finish_steps:
+        if number < self._finish_steps:
             damping = config.damping * config.damping_decay**number
             features, decoder = encoding.features_table.data, self.plan.decoder
             self._bands.finish(features, decoder, self.target, damping, config)

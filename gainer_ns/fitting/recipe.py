@@ -12,10 +12,36 @@ from gainer_ns.fitting.solver import FinishConfig
 
 @dataclass
 class RecipeConfig(ModelConfig):
-    """How a photo becomes Gaussians, whether they stay in its plane or go into space."""
+    """How a picture becomes a model, whatever the model is."""
 
     enable_collider: bool = False
     """Rays meet what is there, and nothing else bounds them."""
+    fit_seconds: float | None = None
+    """Stop after so many seconds of fitting; learning rates then fall with time instead of steps. None for no limit."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Colour shown where nothing is."""
+    seed: int = 0
+    """Seed of everything random in the model."""
+    panel: PanelConfig = field(default_factory=PanelConfig)
+    """What the viewer offers besides."""
+
+    def planned_adam_steps(self, pixels: int) -> int:
+        """Adam steps, for a picture of so many pixels: the length of the learning rates' schedules."""
+        raise NotImplementedError
+
+    def planned_steps(self, pixels: int) -> int:
+        """Most steps of any kind, for a picture of so many pixels."""
+        return self.planned_adam_steps(pixels)
+
+    def model_bytes(self, pixels: int) -> int:
+        """About how large a checkpoint's parameters are, for a picture of so many pixels."""
+        raise NotImplementedError
+
+
+@dataclass
+class GaussianRecipeConfig(RecipeConfig):
+    """How a photo becomes Gaussians, whether they stay in its plane or go into space."""
+
     hidden_layers: int = 2
     """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
     hidden_dim: int = 64
@@ -26,17 +52,7 @@ class RecipeConfig(ModelConfig):
     """Most Gauss-Newton steps; 0 leaves the finish out."""
     target_psnr: float = 80.0
     """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Colour shown where nothing is."""
-    seed: int = 0
-    """Seed of placement, features and decoder."""
-    panel: PanelConfig = field(default_factory=PanelConfig)
-    """What the viewer offers besides."""
 
-    def planned_adam_steps(self, pixels: int) -> int:
-        """Adam steps before the finish, for a picture of so many pixels."""
-        raise NotImplementedError
-
-    def model_bytes(self, pixels: int) -> int:
-        """About how large a checkpoint's Gaussians are, for a picture of so many pixels."""
-        raise NotImplementedError
+    def planned_steps(self, pixels: int) -> int:
+        """Adam steps and Gauss-Newton steps."""
+        return self.planned_adam_steps(pixels) + self.finish_steps

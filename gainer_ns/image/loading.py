@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
-from gainer_ns.image.model import GainerModel, GainerModelConfig, PictureFacts
+from gainer_ns.image.picture_model import PictureFacts, PictureModel, PictureModelConfig
+from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import load_picture
 
@@ -23,37 +24,48 @@ if TYPE_CHECKING:
 
 
 def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPicture:
-    """Loads a fitted picture; the source image is not needed.
+    """Loads a fitted picture of Gaussians; the source image is not needed.
 
     Args:
         path: A run's config.yml, or a .safetensors file of ``gainer export``.
         device: Where to put it; None for cuda where there is one.
 
     Raises:
-        GainerError: If there is no such file, or it is not a fitted picture.
+        GainerError: If there is no such file, or it is not a fitted picture of Gaussians.
     """
+    return as_baked(load_drawable(path, device), path)
+
+
+def as_baked(picture: Any, path: Path) -> BakedPicture:
+    """A loaded picture as one of Gaussians.
+
+    Raises:
+        GainerError: If it is none, naming the path that it was loaded from.
+    """
+    if not isinstance(picture, BakedPicture):
+        raise GainerError(f"{path}: not made of Gaussians; give the config.yml of ns-train gainer")
+    return picture
+
+
+def load_drawable(path: Path, device: torch.device | str | None = None) -> Drawable:
+    """Loads a fitted picture, whatever it is made of; see :func:`load_baked`."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if path.suffix == ".safetensors":
         return load_picture(path).to(device)
     if not path.is_file():
         raise GainerError(f"{path}: there is no such file; give a run's config.yml or an exported .safetensors file")
-    return _from_run(path).to(device)
-
-
-def _from_run(path: Path) -> BakedPicture:
     config = read_run(path)
-    if not isinstance(config.pipeline.model, GainerModelConfig):
-        raise GainerError(f"{path}: not a run of a 2D gainer method; give the config.yml of ns-train gainer")
+    recipe = config.pipeline.model
+    if not isinstance(recipe, PictureModelConfig):
+        raise GainerError(f"{path}: not a run of a 2D method; give the config.yml of ns-train gainer")
     with checkpoint_of(config, path) as state:
-        model = GainerModel(
-            config.pipeline.model,
+        model: PictureModel = recipe.setup(
             scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),
             num_train_data=1,
             metadata=PictureFacts(*state["picture_facts"].tolist()).metadata(),
         )
         model.load_state_dict(state)
-    model.eval()
-    return model.fitted()
+    return model.eval().to(device).fitted()
 
 
 def read_run(path: Path) -> TrainerConfig:

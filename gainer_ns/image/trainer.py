@@ -132,7 +132,8 @@ class PictureTrainerConfig(TrainerConfig):
         assert isinstance(model, RecipeConfig)
         width, height = self._data.dataparser.fitted_size or (1, 1)
         adam_steps = model.planned_adam_steps(width * height)
-        self.max_num_iterations = min(self.max_num_iterations, adam_steps + model.finish_steps)
+        if model.fit_seconds is None or adam_steps == 0:
+            self.max_num_iterations = min(self.max_num_iterations, model.planned_steps(width * height))
         self.optimizers = {name: _scheduled(group, adam_steps) for name, group in self.optimizers.items()}
         if max(width, height) > THUMBNAIL_ASPECT * min(width, height):
             self.viewer.max_num_display_images = 0  # a thumbnail has 100 pixels along its shorter side

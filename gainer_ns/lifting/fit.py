@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.loop import FitLoop
-from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.loop import GaussNewtonLoop
+from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.fitting.solver import finish_step
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 
@@ -36,7 +36,7 @@ class LayerPlan:
     """Which of them are pixels that the photo shows: those whose PSNR is told."""
 
 
-class LiftFit(FitLoop):
+class LiftFit(GaussNewtonLoop):
     """Fits the features of every layer to colours and opacities on the surface, and beyond its edges.
 
     On the surface a ray of the training view has the colour and the opacity of its pixel; beyond an edge, where such a
@@ -54,12 +54,12 @@ class LiftFit(FitLoop):
     def __init__(
         self,
         layers: Sequence[LayerPlan],
-        recipe: RecipeConfig,
+        recipe: GaussianRecipeConfig,
         bit_depth: int,
         trainer: Trainer,
         changed: Callable[[], None],
     ) -> None:
-        super().__init__(bit_depth, recipe.target_psnr, recipe.finish_steps, trainer, changed)
+        super().__init__(recipe, bit_depth, trainer, changed)
         self._layers, self._config = layers, recipe.finish
         self._matrices: list[AggregationMatrix] = []
 

@@ -18,7 +18,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.fitting.fitted_model import FittedModel
-from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.lifting.discs import Discs, discs_on
@@ -30,7 +30,7 @@ from gainer_ns.lifting.surface import surface_of
 
 
 @dataclass
-class LiftModelConfig(RecipeConfig):
+class LiftModelConfig(GaussianRecipeConfig):
     """The 3D model and how it is fitted."""
 
     _target: type = field(default_factory=lambda: LiftModel)

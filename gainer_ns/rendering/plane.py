@@ -5,7 +5,6 @@ The image model, the command line, the viewer and the benchmarks all draw throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,17 +13,15 @@ from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Drawn, Layer
-from gainer_ns.rendering.raster import RasterGrid, check_room
 
-BLOCK_POINTS = 1 << 17
-"""How many points are drawn at once: bounds memory, and keeps a block in the processor's cache."""
 OPAQUE = 1 - 1e-6
 """From this alpha on, what lies behind does not show."""
 
 
 @dataclass(frozen=True)
-class BakedPicture:
+class BakedPicture(Drawable):
     """Everything that rendering needs; no optimiser, no hash grid, no source image.
 
     Attributes:
@@ -41,6 +38,11 @@ class BakedPicture:
     def has_alpha(self) -> bool:
         """Whether the picture may be transparent inside its frame."""
         return all(layer.gaussians.opacities is not None or layer.reaches is not None for layer in self.layers)
+
+    @property
+    def framed(self) -> bool:
+        """Whether nothing can be seen beyond the picture's frame."""
+        return all(layer.half_extent is not None for layer in self.layers)
 
     @property
     def only_layer(self) -> Layer:
@@ -73,12 +75,7 @@ class BakedPicture:
         Args:
             points: Plane coordinates; those that are not finite or lie outside the picture's frame are transparent.
         """
-        blocks = [self._block(block) for block in points.float().split(BLOCK_POINTS)]
-        return Drawn(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
-
-    def at_pixels(self, pixels: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
-        return self.at(self.plane.plane_from_pixel(pixels.double()).float())
+        return drawn_in_blocks(self._block, points.float())
 
     def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
         """The layers over one another, from the front on; what lies behind an opaque one is not read."""
@@ -89,70 +86,6 @@ class BakedPicture:
                 break
             front = _behind(front, layer.at(points[through]), through)
         return front
-
-    @torch.no_grad()
-    def raster(
-        self,
-        scale: float = 1.0,
-        crop: tuple[float, float, float, float] | None = None,
-        progress: Callable[[float], None] | None = None,
-    ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-        """Draws the picture, or a part of it, on a grid of any resolution.
-
-        Enlarging samples the continuous picture. Shrinking averages it over the area of each output pixel, on a
-        regular grid of at least one sample a source pixel; so does a place that a deformation squeezed.
-
-        Args:
-            scale: Output pixels per source pixel.
-            crop: (x0, y0, x1, y1) in source pixels, which may reach beyond the picture; None for the whole picture.
-            progress: Called after every block of pixels with the share, 0 to 1, that is done.
-
-        Returns:
-            Colours in [0, 1], not multiplied by alpha, and alpha: 0 beyond the picture.
-
-        Raises:
-            GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
-        """
-        framed = all(layer.half_extent is not None for layer in self.layers)
-        grid = RasterGrid.over(self.plane, scale, crop, framed=framed)
-        check_room(grid, self.device)
-        rgb = torch.empty(grid.pixels, 3, device=self.device)
-        alpha = torch.empty(grid.pixels, 1, device=self.device)
-        step = max(1, BLOCK_POINTS // grid.samples[0])
-        for begin in range(0, grid.pixels, step):
-            pixels = torch.arange(begin, min(begin + step, grid.pixels), device=self.device)
-            drawn = self._pixels(grid, pixels)
-            for finer, where in grid.refined(drawn.squeeze):
-                for part in where.split(max(1, BLOCK_POINTS // (finer.samples[0] * finer.samples[1]))):
-                    for whole, values in zip(drawn, self._pixels(finer, pixels[part]), strict=True):
-                        whole[part] = values
-            rgb[begin : begin + step], alpha[begin : begin + step] = drawn.rgb, drawn.alpha
-            if progress is not None:
-                progress((begin + len(pixels)) / grid.pixels)
-        shape = grid.height, grid.width
-        return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
-
-    def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> Drawn:
-        """Some pixels of a raster, averaged over their samples."""
-        columns, rows = grid.samples
-        if columns * rows == 1:
-            return self.at_pixels(grid.points(pixels, range(1))[:, 0])
-        rows_at_once = max(1, BLOCK_POINTS // (len(pixels) * columns))
-        parts = []
-        for top in range(0, rows, rows_at_once):
-            some = range(top, min(top + rows_at_once, rows))
-            drawn = self.at_pixels(grid.points(pixels, some).view(-1, 2))
-            parts.append((len(some), drawn.averaged(columns * len(some))))
-        return parts[0][1] if len(parts) == 1 else _joined(parts)
-
-
-def _joined(parts: Sequence[tuple[int, Drawn]]) -> Drawn:
-    """Means over the samples of all parts, each of which is a mean over so many rows of them."""
-    total = sum(rows for rows, _ in parts)
-    alpha = torch.stack([rows * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
-    rgb = torch.stack([rows * drawn.rgb * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
-    squeeze = torch.stack([drawn.squeeze for _, drawn in parts]).amax(dim=0)
-    return Drawn(rgb / alpha.clamp(min=1e-20), alpha, squeeze)
 
 
 def _behind(front: Drawn, back: Drawn, where: Int[Tensor, " b"]) -> Drawn:

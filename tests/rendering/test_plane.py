@@ -11,7 +11,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.gaussians import reference
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.rendering import plane as plane_module
+from gainer_ns.rendering import drawable
 from gainer_ns.rendering.plane import BakedPicture
 
 MakePicture = Callable[..., BakedPicture]
@@ -54,7 +54,7 @@ def test_blocks_change_nothing(block: int, picture: MakePicture, monkeypatch: py
     drawn_from = picture()
     points = (torch.rand(150, 2) - 0.5) * 1.3
     expected, raster, small = drawn_from.at(points), drawn_from.raster(2.0), drawn_from.raster(0.4)
-    monkeypatch.setattr(plane_module, "BLOCK_POINTS", block)
+    monkeypatch.setattr(drawable, "BLOCK_POINTS", block)
     for one, other in zip(
         (*drawn_from.at(points), *drawn_from.raster(2.0), *drawn_from.raster(0.4)),
         (*expected, *raster, *small),
@@ -224,7 +224,7 @@ def test_shrinking_to_next_to_nothing(scale: float, picture: MakePicture) -> Non
 
 
 def test_progress_ends_at_one(picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plane_module, "BLOCK_POINTS", 50)
+    monkeypatch.setattr(drawable, "BLOCK_POINTS", 50)
     shares: list[float] = []
     picture().raster(1.5, progress=shares.append)
     assert len(shares) > 2 and shares == sorted(shares) and shares[0] > 0 and shares[-1] == 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
-from gainer_ns.rendering import plane as plane_module
+from gainer_ns.rendering import drawable
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import MAX_REFINEMENT, RasterGrid
 
@@ -77,7 +77,7 @@ def test_squeezed_stripes_become_their_mean(times: int, picture: MakePicture) ->
 def test_blocks_change_nothing(block: int, picture: MakePicture, monkeypatch: pytest.MonkeyPatch) -> None:
     squeezed = scaled(picture(24, 18), 1 / 3, 1 / 2)
     expected = squeezed.raster(), squeezed.raster(0.4)
-    monkeypatch.setattr(plane_module, "BLOCK_POINTS", block)
+    monkeypatch.setattr(drawable, "BLOCK_POINTS", block)
     for (rgb, alpha), scale in zip(expected, (1.0, 0.4), strict=True):
         found = squeezed.raster(scale)
         torch.testing.assert_close(found[0], rgb, rtol=0, atol=1e-5)

@@ -1,0 +1,189 @@
+"""What all models of a picture on its plane have in common, whatever the picture is made of."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.model_components import renderers
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fitting.fitted_model import FittedModel
+from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.frames import ImagePlane
+from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
+from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
+from gainer_ns.rendering.layer import Drawn
+from gainer_ns.rendering.raster import RasterGrid
+
+
+@dataclass
+class PictureModelConfig(RecipeConfig):
+    """How a picture on its plane is fitted."""
+
+    eval_num_rays_per_chunk: int = BLOCK_POINTS
+    """Rays drawn at once where nerfstudio cuts them into chunks."""
+    loss: Literal["l1", "mse", "smooth-l1"] = "mse"
+    """Loss of the Adam steps; a Gauss-Newton finish minimises the squared error."""
+
+
+class RunningFit(Protocol):
+    """A fit inside nerfstudio's loop, as the model sees it."""
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Colours rgb [m, 3] of the fitted pixels that a step takes; also rows [m], which, unless it takes all."""
+        ...
+
+
+class PictureFacts(NamedTuple):
+    """What a checkpoint knows of its picture, so that it can be drawn when the file is gone."""
+
+    width: int
+    height: int
+    bit_depth: int
+    has_alpha: int
+
+    def metadata(self) -> dict[str, Any]:
+        """What a :class:`PictureModel` is made from; a loaded checkpoint brings its parameters."""
+        opacity = torch.ones(self.height, self.width) if self.has_alpha else None
+        return {"plane": ImagePlane(self.width, self.height), "opacity": opacity, "bit_depth": self.bit_depth}
+
+
+class PictureModel(FittedModel):
+    """A picture on its plane, drawn for any camera.
+
+    Metadata hold its plane, its opacity or None, and its bit depth.
+    """
+
+    config: PictureModelConfig
+    picture_facts: Tensor
+
+    def populate_modules(self) -> None:
+        """Notes what a checkpoint has to know of the picture."""
+        super().populate_modules()
+        metadata = self.kwargs["metadata"]
+        self.plane: ImagePlane = metadata["plane"]
+        self.bit_depth: int = metadata["bit_depth"]
+        self.has_alpha = metadata["opacity"] is not None
+        picture = PictureFacts(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
+        self.register_buffer("picture_facts", torch.tensor(picture))
+        self._fit: RunningFit | None = None  # set by the training callbacks; not part of the model
+
+    @abstractmethod
+    def fitted(self) -> Drawable:
+        """The picture as it is now; the same object until the fit goes on."""
+
+    def check_picture(self) -> None:
+        """Makes sure that a loaded checkpoint is of a picture as large as the one that is fitted.
+
+        Raises:
+            GainerError: If it is not.
+        """
+        plane: ImagePlane = self.kwargs["metadata"]["plane"]
+        if plane != self.plane:
+            raise GainerError(
+                f"the checkpoint is of a picture of {self.plane.width} x {self.plane.height} pixels, this one has "
+                f"{plane.width} x {plane.height}; name the same picture, or leave out --load-dir"
+            )
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        """Colours of fitted pixels (given a camera during a fit), or of any rays.
+
+        Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
+        """
+        if isinstance(ray_bundle, Cameras):
+            return self.get_outputs_for_camera(ray_bundle) if self._fit is None else self._fit.outputs()
+        seen = seen_along(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
+        return self._outputs(self.fitted().at(seen.points), seen.distance)
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
+        """What a camera sees of the plane; where it shrinks the picture, each pixel is averaged over its area.
+
+        Where it sees nothing, the depth is that of the farthest thing it does see.
+
+        Args:
+            camera: One camera.
+            obb_box: Where given, what lies outside of it is transparent.
+        """
+        camera = camera.flatten().to(self.device)
+        height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
+        picture = self.shown()
+        draft = self.panel is not None and self.panel.wants_drafts()
+        samples = 1 if draft else samples_per_pixel(camera, self.plane)
+        grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
+        blocks: list[dict[str, Tensor]] = []
+        for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):
+            x, y = grid.points(pixels, range(samples)).view(-1, 2).unbind(dim=-1)
+            seen = seen_by(camera, x, y, within=obb_box)
+            depth = seen.distance.view(-1, samples**2).mean(dim=1, keepdim=True)
+            blocks.append(self._outputs(picture.at(seen.points).averaged(samples**2), depth))
+        outputs = {name: torch.cat([block[name] for block in blocks]).view(height, width, -1) for name in blocks[0]}
+        depth, visible = outputs["depth"], outputs["accumulation"] > 0
+        if bool(visible.any()):
+            outputs["depth"] = torch.where(visible, depth, depth[visible].max())
+        return outputs
+
+    def _outputs(self, drawn: Drawn, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
+        cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
+        background = drawn.rgb.new_tensor(self.config.background) if cropped is None else cropped.to(drawn.rgb)
+        rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)
+        return {"rgb": rgb, "accumulation": drawn.alpha, "depth": depth}
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The loss of the fitted pixels; in a finish nothing depends on it but the log."""
+        rgb, target = outputs["rgb"], self._target_of(outputs, batch)
+        if self.config.loss == "mse":
+            loss = mse_loss(rgb, target)
+        elif self.config.loss == "l1":
+            loss = l1_loss(rgb, target)
+        else:
+            loss = smooth_l1_loss(rgb, target)
+        if not bool(loss.isfinite()):
+            group = list(self.get_param_groups())[-1]
+            raise GainerError(
+                f"the loss is not a number any more; lower the learning rates (--optimizers.{group}.optimizer.lr and "
+                "the like) and go on from the last checkpoint with --load-dir"
+            )
+        # nerfstudio calls backward() on every loss; this empty parameter lets it where nothing else has a gradient.
+        return {"rgb_loss": loss + self.device_indicator_param.sum()}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR of the fitted pixels in dB."""
+        error = (outputs["rgb"].detach() - self._target_of(outputs, batch)).square().mean()
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-20))}
+
+    def _target_of(self, outputs: dict[str, Any], batch: dict[str, Any]) -> Float[Tensor, "m 3"]:
+        """Colours that a step's outputs should be: of all fitted pixels, or of the rows that the step took."""
+        target, rows = batch["image"].to(self.device), outputs.get("rows")
+        return target if rows is None else target[rows]
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Metrics of the rendered picture, and source and rendering side by side."""
+        from gainer_ns.evaluation.metrics import compare
+
+        target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
+        mask = batch["mask"].cpu() if "mask" in batch else None
+        if mask is not None:
+            opacity = batch["opacity"].cpu()
+            target = target * opacity + target.new_tensor(self.config.background) * (1 - opacity)
+        metrics = compare(rgb, target, None if mask is None else mask[..., 0].numpy())
+        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
+        return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
+
+    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
+        width, height, self.bit_depth, has_alpha = state_dict[f"{prefix}picture_facts"].tolist()
+        self.plane, self.has_alpha = ImagePlane(width, height), bool(has_alpha)
