@@ -15,3 +15,7 @@ class GainerError(ValueError, SystemExit):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.code = message
+
+
+class Unavailable(GainerError):
+    """Something that this machine does not have, such as a GPU: said in one line, and no mistake of the user's."""

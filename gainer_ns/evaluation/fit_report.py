@@ -7,8 +7,6 @@ its peak memory are its own too.
 from __future__ import annotations
 
 import json
-import math
-import os
 import subprocess
 import sys
 import time
@@ -22,9 +20,9 @@ import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
+from gainer_ns.evaluation.json_log import JsonLog, Line
 from gainer_ns.files import whole_file
 
-Line = dict[str, Any]
 NOT_OPTIONS = ("images", "output", "method", "again", "in_process")
 
 
@@ -135,41 +133,22 @@ class FitReport:
         return status == 0
 
 
-class ReportLog:
-    """The lines of a report, on disk as soon as they are known.
+class ReportLog(JsonLog):
+    """The lines of a report, and the same as a table for people.
 
     Args:
         folder: Made if it does not exist.
-
-    Attributes:
-        path: One JSON object a line; numbers that are not finite are the strings "inf", "-inf" and "nan".
-        table: The same for people.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.table = folder / "report.jsonl", folder / "report.md"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.path.touch()
-        except OSError as error:
-            raise GainerError(f"{self.path}: cannot be written ({error.strerror}); choose another --output") from error
-
-    def lines(self) -> list[Line]:
-        """All whole lines; one that was cut off is left out."""
-        return [line for text in self.path.read_text("utf8").splitlines() if (line := _parsed(text)) is not None]
+        super().__init__(folder / "report.jsonl", {"image", "method", "options"})
+        self.table = folder / "report.md"
 
     def append(self, line: Line) -> None:
-        """Adds a line, on a line of its own even where the last one was cut off."""
+        """Adds a line, and says what failed."""
         if "error" in line:
             CONSOLE.log(f"Failed: {line['error']}", style="red", markup=False)
-        text = json.dumps(_plain(line), allow_nan=False, ensure_ascii=False) + "\n"
-        with self.path.open("r+b") as file:
-            if file.seek(0, os.SEEK_END) > 0:
-                file.seek(-1, os.SEEK_END)
-                text = text if file.read() == b"\n" else "\n" + text
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        super().append(line)
 
     def write_table(self) -> None:
         """Writes the table of the newest line of each picture, method and options."""
@@ -181,23 +160,6 @@ class ReportLog:
 def key(line: Line) -> str:
     """What makes a line stand for the same fit as another."""
     return json.dumps([line["image"], line["method"], line["options"]], sort_keys=True)
-
-
-def _parsed(text: str) -> Line | None:
-    try:
-        line = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    return line if isinstance(line, dict) and {"image", "method", "options"} <= line.keys() else None
-
-
-def _plain(value: Any) -> Any:
-    """The same as standard JSON can hold it, which has no infinity."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Value(NamedTuple):

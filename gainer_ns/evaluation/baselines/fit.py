@@ -1,0 +1,102 @@
+"""The fit of a baseline inside nerfstudio's own training loop: Adam on all pixels, or on some of them each step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.evaluation.baselines.picture_function import PictureFunction
+from gainer_ns.fitting.loop import FitLoop
+from gainer_ns.rendering.drawable import BLOCK_POINTS
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
+    from gainer_ns.evaluation.baselines.model import BaselineModelConfig
+
+SAMPLED_PIXELS = 1 << 15
+"""How many pixels tell the PSNR on the way; at the end all of them do."""
+TIME_BETWEEN_PSNR = 1.3
+"""Factor of the time of fitting after which PSNR is measured again: curves are drawn over its logarithm."""
+FIRST_PSNR = 0.1
+"""Seconds of fitting after which it is measured first."""
+
+
+class FunctionFit(FitLoop):
+    """Fits a function to a picture.
+
+    Args:
+        function: What is fitted.
+        recipe: How.
+        picture: [h, w, 3], colours of the whole picture.
+        pixels: Row-major indices of the fitted pixels.
+        bit_depth: Bits of the source's values, 8 or 16.
+        trainer: Is told when the fit is done, and saves checkpoints.
+        changed: Called after every step, when parameters have changed.
+
+    Time goes to what the function does before the first step, and to Adam.
+    """
+
+    def __init__(
+        self,
+        function: PictureFunction,
+        recipe: BaselineModelConfig,
+        picture: Float[Tensor, "h w 3"],
+        pixels: Int[Tensor, " m"],
+        bit_depth: int,
+        trainer: Trainer,
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__(bit_depth, trainer, changed, recipe.fit_seconds)
+        self._function, self._recipe, self._picture = function, recipe, picture
+        self._points = function.plane.pixel_centres(pixels)
+        self._target = picture.reshape(-1, 3)[pixels]
+        self._random = torch.Generator().manual_seed(recipe.seed)
+        self._measured: Tensor | None = self._some(SAMPLED_PIXELS)
+        self._next_psnr = FIRST_PSNR
+        self.seconds = {"begin": 0.0, "adam": 0.0}
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Colours rgb [m, 3] of the pixels of this step, and unless it takes all of them rows [m]: which."""
+        rows = None if self._recipe.pixels_per_step is None else self._some(self._recipe.pixels_per_step)
+        if rows is None:
+            return {"rgb": self._function(self._points)}
+        return {"rgb": self._function(self._points[rows]), "rows": rows}
+
+    def _some(self, count: int) -> Int[Tensor, " m"] | None:
+        """Rows drawn at random, with repetition; None where that would be all of them."""
+        if count >= len(self._target):
+            return None
+        return torch.randint(len(self._target), (count,), generator=self._random).to(self._target.device)
+
+    def _before_step(self, step: int) -> None:
+        self._started = time.monotonic()
+        if step == 0:
+            self._function.begin(self._picture)
+            self._spent("begin", self._started)
+            self._started = time.monotonic()
+        self._schedule_by_time(self._recipe.steps)
+
+    def _after_step(self, step: int) -> None:
+        self._changed()
+        self._spent("adam", self._started)
+        time_is_over = step + 1 >= self._recipe.steps if self._limit is None else self._time_used >= 1
+        if time_is_over:
+            self._measured = None
+            self._measure(step)
+            self._stop()
+        elif (spent := sum(self.seconds.values())) >= self._next_psnr:
+            self._measure(step)
+            self._next_psnr = spent * TIME_BETWEEN_PSNR
+        self._save_now_and_then(step)
+
+    @torch.no_grad()
+    def _errors(self) -> Float[Tensor, "m 3"]:
+        points = self._points if self._measured is None else self._points[self._measured]
+        target = self._target if self._measured is None else self._target[self._measured]
+        return torch.cat([self._function(block) for block in points.split(BLOCK_POINTS)]) - target

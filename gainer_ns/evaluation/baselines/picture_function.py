@@ -1,0 +1,60 @@
+"""What all baselines are: a function, with parameters to learn, from a point of the plane to a colour."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+from nerfstudio.configs.base_config import InstantiateConfig
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from gainer_ns.frames import ImagePlane
+
+
+@dataclass
+class PictureFunctionConfig(InstantiateConfig):
+    """How a baseline is built."""
+
+    _target: type = field(default_factory=lambda: PictureFunction)
+
+    def setup(self, **kwargs: Any) -> PictureFunction:
+        """Makes the function of a ``plane``, with a ``seed``."""
+        return self._target(self, **kwargs)
+
+
+class PictureFunction(nn.Module, ABC):
+    """Colours of points, learned by gradient descent.
+
+    Args:
+        config: How it is built.
+        plane: The picture's plane.
+        seed: Of everything random. The global generators stay as they are.
+    """
+
+    config: PictureFunctionConfig
+
+    def __init__(self, config: PictureFunctionConfig, plane: ImagePlane, seed: int = 0) -> None:
+        super().__init__()
+        self.config, self.plane, self.seed = config, plane, seed
+
+    @abstractmethod
+    def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+        """Colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
+
+    def begin(self, target: Float[Tensor, "h w 3"]) -> None:
+        """Looks at the picture once, before the first step, where a method starts from it; most do not.
+
+        Sizes of parameters stay as they are.
+        """
+
+    def param_groups(self) -> dict[str, list[Parameter]]:
+        """Parameters by the name of their optimizer."""
+        return {"function": list(self.parameters())}
+
+    def unit_square(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2"]:
+        """Plane coordinates from -1 to 1 along each side of the picture, as most papers have them; y stays up."""
+        half = points.new_tensor(self.plane.half_extent)
+        return points / half
