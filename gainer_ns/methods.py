@@ -6,11 +6,22 @@ from typing import Any
 
 import torch
 from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
-from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
 from gainer_ns.encodings.knn_encoding import KNNEncodingConfig
+from gainer_ns.evaluation.baselines.finer import FinerConfig
+from gainer_ns.evaluation.baselines.flat_gaussians import FlatGaussiansConfig
+from gainer_ns.evaluation.baselines.fourier import FourierConfig
+from gainer_ns.evaluation.baselines.gauss import GaussConfig
+from gainer_ns.evaluation.baselines.gaussian_image import GaussianImageConfig
+from gainer_ns.evaluation.baselines.ingp import IngpConfig
+from gainer_ns.evaluation.baselines.model import BaselineModelConfig
+from gainer_ns.evaluation.baselines.neurbf import NeurbfConfig
+from gainer_ns.evaluation.baselines.picture_function import PictureFunctionConfig
+from gainer_ns.evaluation.baselines.siren import SirenConfig
+from gainer_ns.evaluation.baselines.wire import WireConfig
+from gainer_ns.fitting.optimizers import BetasAdamConfig
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.fitting.schedules import CosineSchedulerConfig, StepsSchedulerConfig
 from gainer_ns.image.datamanager import PictureDataManagerConfig
@@ -29,7 +40,6 @@ def _trainer(
     **options: Any,
 ) -> PictureTrainerConfig:
     """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting."""
-    model.panel = EditPanelConfig()
     return PictureTrainerConfig(
         method_name=method_name,
         pipeline=VanillaPipelineConfig(datamanager=datamanager or PictureDataManagerConfig(), model=model),
@@ -44,14 +54,18 @@ def _trainer(
     )
 
 
-def _adam(rate: float, scheduler: CosineSchedulerConfig | StepsSchedulerConfig) -> dict:
-    return {"optimizer": AdamOptimizerConfig(lr=rate, eps=1e-15), "scheduler": scheduler}
+def _adam(
+    rate: float,
+    scheduler: CosineSchedulerConfig | StepsSchedulerConfig,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> dict:
+    return {"optimizer": BetasAdamConfig(lr=rate, eps=1e-15, betas=betas), "scheduler": scheduler}
 
 
 gainer = MethodSpecification(
     config=_trainer(
         "gainer",
-        GainerModelConfig(),
+        GainerModelConfig(panel=EditPanelConfig()),
         {
             "decoder": _adam(3e-3, CosineSchedulerConfig()),
             "features": _adam(5e-2, CosineSchedulerConfig()),
@@ -78,6 +92,7 @@ gainer_paper = MethodSpecification(
             loss="smooth-l1",
             adam_steps=PAPER_STEPS,
             finish_steps=0,
+            panel=EditPanelConfig(),
         ),
         {group: _adam(1e-3, StepsSchedulerConfig()) for group in ("decoder", "features", "covariances")},
         steps_per_save=2000,
@@ -88,11 +103,83 @@ gainer_paper = MethodSpecification(
 gainer_lift = MethodSpecification(
     config=_trainer(
         "gainer-lift",
-        LiftModelConfig(),
+        LiftModelConfig(panel=EditPanelConfig()),
         {group: _adam(1e-3, CosineSchedulerConfig()) for group in ("decoder", "features")},
         LiftDataManagerConfig(),
         steps_per_save=500,
         logging=LoggingConfig(steps_per_log=1),
     ),
     description="GaINeR in space: one photo, lifted by its depth, rendered by nerfstudio's volumetric pipeline.",
+)
+
+
+def _baseline(
+    method_name: str,
+    function: PictureFunctionConfig,
+    rates: dict[str, float],
+    description: str,
+    *,
+    pixels_per_step: int | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
+    steps: int = 30_000,
+) -> MethodSpecification:
+    """A method that GaINeR is compared with: Adam on the squared error, rates that fall along half a cosine.
+
+    Args:
+        method_name: Its name.
+        function: What the picture is made of.
+        rates: Learning rates by group of parameters.
+        description: What it is, and where it was published.
+        pixels_per_step: Pixels drawn for each step; None for all.
+        betas: Of Adam.
+        steps: Length of a fit that no time bounds.
+    """
+    model = BaselineModelConfig(function=function, steps=steps, pixels_per_step=pixels_per_step)
+    optimizers = {group: _adam(rate, CosineSchedulerConfig(), betas) for group, rate in rates.items()}
+    return MethodSpecification(_trainer(method_name, model, optimizers, steps_per_save=5000), description)
+
+
+siren = _baseline("siren", SirenConfig(), {"function": 5e-4}, "SIREN: sines (Sitzmann 2020).", pixels_per_step=4096)
+wire = _baseline("wire", WireConfig(), {"function": 2e-3}, "WIRE: wavelets (Saragadam 2023).", pixels_per_step=4096)
+finer = _baseline(
+    "finer", FinerConfig(), {"function": 1e-3}, "FINER: quickening sines (Liu 2024).", pixels_per_step=4096
+)
+gauss = _baseline("gauss", GaussConfig(), {"function": 1e-3}, "Bells (Ramasinghe 2022).", pixels_per_step=4096)
+fourier = _baseline(
+    "fourier", FourierConfig(), {"function": 1e-3}, "Random Fourier features (Tancik 2020).", pixels_per_step=4096
+)
+ingp = _baseline(
+    "ingp",
+    IngpConfig(),
+    {"grid": 3e-2, "function": 3e-3},
+    "Instant-NGP: a hash grid (Mueller 2022).",
+    pixels_per_step=16384,
+    betas=(0.9, 0.99),
+)
+neurbf = _baseline(
+    "neurbf",
+    NeurbfConfig(),
+    {"kernels": 7e-3, "grid": 2e-2, "function": 3e-3},
+    "NeuRBF: radial basis functions (Chen 2023).",
+    pixels_per_step=16384,
+    betas=(0.9, 0.99),
+)
+gaussian_image = _baseline(
+    "gaussian-image",
+    GaussianImageConfig(),
+    {"means": 0.2, "covariances": 0.1, "colours": 2e-2},
+    "GaussianImage: 2D Gaussians summed up (Zhang 2024).",
+    betas=(0.9, 0.99),
+)
+flat_3dgs = _baseline(
+    "3dgs",
+    FlatGaussiansConfig(),
+    {"means": 1e-4, "covariances": 5e-3, "opacities": 5e-2, "colours": 1e-2},
+    "3D Gaussian splatting of one picture (Kerbl 2023), by gsplat, on a GPU.",
+)
+mirage = _baseline(
+    "mirage",
+    FlatGaussiansConfig(flat=True),
+    {"means": 1e-4, "covariances": 5e-3, "opacities": 5e-2, "colours": 1e-2},
+    "MiraGe: flat Gaussians in the picture's plane (Waczynska 2025), by gsplat, on a GPU.",
 )

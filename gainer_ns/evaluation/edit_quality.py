@@ -22,13 +22,16 @@ import tyro
 from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
 from scipy import ndimage
+from torch import Tensor
 
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.evaluation.baselines.moving import drawn_moved, is_movable
 from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.evaluation.off_grid import BORDER, pixel_centres, spline_reference
 from gainer_ns.files import whole_file
+from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
 
 EXACT = 200.0
@@ -63,7 +66,7 @@ class EditedPixels(NamedTuple):
 
 
 def edit_quality(
-    picture: BakedPicture,
+    picture: Drawable,
     colours: Float[np.ndarray, "h w 3"],
     opacity: Float[np.ndarray, "h w"] | None = None,
     *,
@@ -75,7 +78,7 @@ def edit_quality(
     Both sides are clamped to [0, 1]. Pixels count that come from at least so far inside the source's opaque part.
 
     Args:
-        picture: The fitted picture.
+        picture: The fitted picture, made of Gaussians.
         colours: The source's colours.
         opacity: The source's opacity; None where it is opaque.
         border: How far inside, in source px.
@@ -104,7 +107,7 @@ def edit_quality(
 
 
 def edited_pixels(
-    picture: BakedPicture,
+    picture: Drawable,
     colours: Float[np.ndarray, "h w 3"],
     opacity: Float[np.ndarray, "h w"] | None,
     edit: KnownEdit,
@@ -119,8 +122,8 @@ def edited_pixels(
             f"{plane.height}; name the picture that was fitted"
         )
     crop = edit.extent(plane.width, plane.height)
-    rgb, alpha = Stage(edit.script(), picture).at(1.0).raster(crop=crop)
-    points = edit.back(pixel_centres(alpha.shape[1], alpha.shape[0]) + np.array(crop[:2]))
+    drawn = _drawn(picture, edit, crop)
+    points = edit.back(pixel_centres(drawn.shape[1], drawn.shape[0]) + np.array(crop[:2]))
     counted = ((points >= border) & (points <= np.array([plane.width, plane.height]) - border)).all(axis=-1)
     if opacity is not None:
         deep = np.asarray(ndimage.distance_transform_edt(opacity >= 1)) > border
@@ -129,11 +132,26 @@ def edited_pixels(
     place = np.moveaxis(points[..., ::-1], -1, 0) - 0.5
     bilinear = [ndimage.map_coordinates(channel, place, order=1, mode="nearest") for channel in _channels(colours)]
     return EditedPixels(
-        (rgb * alpha).cpu().double().numpy(),
+        drawn.cpu().double().numpy(),
         np.clip(spline_reference(colours, points), 0, 1),
         np.clip(np.stack(bilinear, axis=-1), 0, 1),
         counted,
     )
+
+
+def can_be_edited(picture: Drawable) -> bool:
+    """Whether it is made of Gaussians that can be moved."""
+    return isinstance(picture, BakedPicture) or is_movable(picture)
+
+
+def _drawn(picture: Drawable, edit: KnownEdit, crop: tuple[float, float, float, float]) -> Float[Tensor, "h w 3"]:
+    """The edited picture, multiplied by alpha."""
+    if is_movable(picture):
+        return drawn_moved(picture, edit, crop)
+    if not isinstance(picture, BakedPicture):
+        raise GainerError("the picture is not made of Gaussians, so there is nothing to move; fit it by another method")
+    rgb, alpha = Stage(edit.script(), picture).at(1.0).raster(crop=crop)
+    return rgb * alpha
 
 
 def _channels(colours: np.ndarray) -> Float[np.ndarray, "c h w"]:

@@ -100,9 +100,9 @@ def measured(fit: Fit, source: Picture, extras: Collection[str] = ("stored", "of
 
 def _edits(picture: Drawable, source: Picture) -> dict[str, float] | None:
     """PSNR of known edits, in dB; None where nothing can be moved."""
-    from gainer_ns.evaluation.edit_quality import edit_quality
+    from gainer_ns.evaluation.edit_quality import can_be_edited, edit_quality
 
-    if not isinstance(picture, BakedPicture):
+    if not can_be_edited(picture):
         return None
     opacity = None if source.alpha is None else source.opacity()
     return {name: score.psnr for name, score in edit_quality(picture, source.colours(), opacity).items()}

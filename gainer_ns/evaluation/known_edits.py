@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from gainer_ns.editing.script import Edit, Script
 
@@ -51,6 +52,16 @@ class KnownEdit:
         for operation in Edit.model_validate(dict(self.words)).operations:
             moved = operation.map(moved, amount=1.0, box=box)
         return moved.numpy().reshape(points.shape)
+
+    def moved(
+        self, points: Float[Tensor, "m 2"], size: tuple[int, int]
+    ) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
+        """Where the edit takes points of a picture of a size in pixels, and its Jacobian at each of them."""
+        jacobians = torch.eye(2).to(points).expand(len(points), 2, 2)
+        for operation in Edit.model_validate(dict(self.words)).operations:
+            points, step = operation.moved(points, amount=1.0, box=(0.0, 0.0, float(size[0]), float(size[1])))
+            jacobians = step @ jacobians
+        return points, jacobians
 
     def extent(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Left, top, right and bottom, whole numbers, of what a picture of this size becomes."""

@@ -14,7 +14,7 @@ from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid, check_room
 
 BLOCK_POINTS = 1 << 17
-"""How many points are drawn at once: bounds memory, and keeps a block in the processor's cache."""
+"""How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
 
 
 class Drawable(ABC):
@@ -39,6 +39,11 @@ class Drawable(ABC):
     @abstractmethod
     def device(self) -> torch.device:
         """Where the picture is."""
+
+    @property
+    def block_points(self) -> int:
+        """How many points are drawn at once."""
+        return BLOCK_POINTS
 
     @abstractmethod
     def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
@@ -79,12 +84,12 @@ class Drawable(ABC):
         check_room(grid, self.device)
         rgb = torch.empty(grid.pixels, 3, device=self.device)
         alpha = torch.empty(grid.pixels, 1, device=self.device)
-        step = max(1, BLOCK_POINTS // grid.samples[0])
+        step = max(1, self.block_points // grid.samples[0])
         for begin in range(0, grid.pixels, step):
             pixels = torch.arange(begin, min(begin + step, grid.pixels), device=self.device)
             drawn = self._pixels(grid, pixels)
             for finer, where in grid.refined(drawn.squeeze):
-                for part in where.split(max(1, BLOCK_POINTS // (finer.samples[0] * finer.samples[1]))):
+                for part in where.split(max(1, self.block_points // (finer.samples[0] * finer.samples[1]))):
                     for whole, values in zip(drawn, self._pixels(finer, pixels[part]), strict=True):
                         whole[part] = values
             rgb[begin : begin + step], alpha[begin : begin + step] = drawn.rgb, drawn.alpha
@@ -98,7 +103,7 @@ class Drawable(ABC):
         columns, rows = grid.samples
         if columns * rows == 1:
             return self.at_pixels(grid.points(pixels, range(1))[:, 0])
-        rows_at_once = max(1, BLOCK_POINTS // (len(pixels) * columns))
+        rows_at_once = max(1, self.block_points // (len(pixels) * columns))
         parts = []
         for top in range(0, rows, rows_at_once):
             some = range(top, min(top + rows_at_once, rows))
@@ -107,9 +112,11 @@ class Drawable(ABC):
         return parts[0][1] if len(parts) == 1 else _joined(parts)
 
 
-def drawn_in_blocks(draw: Callable[[Float[Tensor, "m 2"]], Drawn], points: Float[Tensor, "m 2"]) -> Drawn:
-    """Draws many points, block by block."""
-    blocks = [draw(block) for block in points.split(BLOCK_POINTS)]
+def drawn_in_blocks(
+    draw: Callable[[Float[Tensor, "m 2"]], Drawn], points: Float[Tensor, "m 2"], block_points: int
+) -> Drawn:
+    """Draws many points, so many at once."""
+    blocks = [draw(block) for block in points.split(block_points)]
     return Drawn(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
 

@@ -75,7 +75,7 @@ class BakedPicture(Drawable):
         Args:
             points: Plane coordinates; those that are not finite or lie outside the picture's frame are transparent.
         """
-        return drawn_in_blocks(self._block, points.float())
+        return drawn_in_blocks(self._block, points.float(), self.block_points)
 
     def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
         """The layers over one another, from the front on; what lies behind an opaque one is not read."""

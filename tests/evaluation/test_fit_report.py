@@ -19,8 +19,8 @@ from scipy import ndimage
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation import fit_measurement, fit_report
 from gainer_ns.evaluation.fit_measurement import fit_config, interpolation
-from gainer_ns.evaluation.fits import cropped, peak_mib
 from gainer_ns.evaluation.fit_report import FitReport, ReportLog, main, markdown
+from gainer_ns.evaluation.fits import cropped, peak_mib
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.storage import picture_bytes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gainer_ns.evaluation.baselines.model import BaselineModelConfig
 
 SAMPLED_PIXELS = 1 << 15
-"""How many pixels tell the PSNR on the way; at the end all of them do."""
+"""How many pixels tell the PSNR on the way, unless all are quickly drawn; at the end all of them do."""
 TIME_BETWEEN_PSNR = 1.3
 """Factor of the time of fitting after which PSNR is measured again: curves are drawn over its logarithm."""
 FIRST_PSNR = 0.1
@@ -57,7 +57,7 @@ class FunctionFit(FitLoop):
         self._points = function.plane.pixel_centres(pixels)
         self._target = picture.reshape(-1, 3)[pixels]
         self._random = torch.Generator().manual_seed(recipe.seed)
-        self._measured: Tensor | None = self._some(SAMPLED_PIXELS)
+        self._measured: Tensor | None = None if function.at_once else self._some(SAMPLED_PIXELS)
         self._next_psnr = FIRST_PSNR
         self.seconds = {"begin": 0.0, "adam": 0.0}
 
@@ -99,4 +99,5 @@ class FunctionFit(FitLoop):
     def _errors(self) -> Float[Tensor, "m 3"]:
         points = self._points if self._measured is None else self._points[self._measured]
         target = self._target if self._measured is None else self._target[self._measured]
-        return torch.cat([self._function(block) for block in points.split(BLOCK_POINTS)]) - target
+        block = len(points) if self._function.at_once else BLOCK_POINTS
+        return torch.cat([self._function(part) for part in points.split(block)]) - target

@@ -15,14 +15,16 @@ from gainer_ns.evaluation.baselines.fit import FunctionFit
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
-from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
+from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Drawn
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
 
-LARGEST_MODEL = 64 << 20
-"""Room in bytes for a checkpoint: parameters, and the two numbers that Adam keeps for each."""
+BYTES_PER_PIXEL = 200
+"""Room for a checkpoint of the largest of them: parameters, and the two numbers that Adam keeps for each."""
+LEAST_BYTES = 64 << 20
+"""The same for networks, whatever the picture."""
 
 
 @dataclass
@@ -42,8 +44,8 @@ class BaselineModelConfig(PictureModelConfig):
         return self.steps
 
     def model_bytes(self, pixels: int) -> int:
-        """Small next to any picture of Gaussians."""
-        return LARGEST_MODEL
+        """As much as the largest of them takes."""
+        return max(LEAST_BYTES, BYTES_PER_PIXEL * pixels)
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,15 @@ class FunctionPicture(Drawable):
         """Where the function's parameters are."""
         return next(self.function.parameters()).device
 
+    @property
+    def block_points(self) -> int:
+        """All pixels, where the function is best asked for them at once."""
+        return max(BLOCK_POINTS, self.plane.pixels) if self.function.at_once else BLOCK_POINTS
+
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
         """Draws any points of the plane, in blocks; those outside the frame are transparent."""
-        return drawn_in_blocks(self._block, points.float())
+        return drawn_in_blocks(self._block, points.float(), self.block_points)
 
     def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
         inside = (points.abs() <= points.new_tensor(self.plane.half_extent) * (1 + 1e-6)).all(dim=1)

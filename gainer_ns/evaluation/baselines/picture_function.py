@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from nerfstudio.configs.base_config import InstantiateConfig
@@ -35,6 +35,8 @@ class PictureFunction(nn.Module, ABC):
     """
 
     config: PictureFunctionConfig
+    at_once: ClassVar[bool] = False
+    """Whether all pixels are best drawn at once, and not block by block."""
 
     def __init__(self, config: PictureFunctionConfig, plane: ImagePlane, seed: int = 0) -> None:
         super().__init__()
