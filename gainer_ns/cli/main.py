@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-COMMANDS = ("render", "edit", "bind", "simulate", "export", "prepare", "view")
+COMMANDS = ("render", "edit", "bind", "simulate", "export", "prepare", "view", "bench")
 """A subcommand is a module of this folder with a dataclass of the same name, capitalised, that has a ``run()``.
 
 These modules import what is slow to import inside of ``run()``, so that ``gainer --help`` answers at once.

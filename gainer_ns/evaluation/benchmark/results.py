@@ -1,0 +1,101 @@
+"""What a benchmark's lines of results hold, and how numbers are averaged over pictures and seeds.
+
+A line is a JSON object: a finished run, or one with an ``error`` or the reason why it was ``skipped``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Line: TypeAlias = Mapping[str, Any]
+
+
+def newest(lines: Iterable[Line]) -> list[Line]:
+    """The lines without those that a later line of the same key replaces, in order of first appearance."""
+    return list({line.get("key", number): line for number, line in enumerate(lines)}.values())
+
+
+def finished(lines: Iterable[Line]) -> list[Line]:
+    """The lines of runs that neither failed nor were skipped."""
+    return [line for line in lines if "error" not in line and "skipped" not in line]
+
+
+def label(line: Line) -> str:
+    """What the line's method, with its options, is called."""
+    return str(line.get("label") or line.get("method") or "?")
+
+
+def image(line: Line) -> str:
+    """What the line's picture is called."""
+    return str(line.get("image", "?"))
+
+
+def by_label(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """The lines of each method, in order of first appearance."""
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(label(line), []).append(line)
+    return groups
+
+
+def by_image(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """The lines of each picture, in order of first appearance."""
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(image(line), []).append(line)
+    return groups
+
+
+def number(value: Any) -> float | None:
+    """A number of a line, which may be written as "inf", "-inf" or "nan"; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def part(line: Line, *names: str) -> Any:
+    """What a line holds under names inside of names, or None where it has no such thing."""
+    found: Any = line
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def mean_by_image(lines: Sequence[Line], values: Sequence[float]) -> float:
+    """Mean over pictures of the mean over each one's runs, so that every picture counts once.
+
+    Args:
+        lines: At least one line.
+        values: A number for each of them.
+    """
+    groups: dict[str, list[float]] = {}
+    for line, value in zip(lines, values, strict=True):
+        groups.setdefault(image(line), []).append(value)
+    means = [sum(group) / len(group) for group in groups.values()]
+    return sum(means) / len(means)
+
+
+def spread_over_seeds(lines: Sequence[Line], values: Sequence[float]) -> float | None:
+    """Sample standard deviation, over seeds, of the mean over pictures.
+
+    Args:
+        lines: At least one line.
+        values: A number for each of them.
+
+    Returns:
+        The deviation, in the values' unit; None unless two seeds or more have a run of every picture.
+    """
+    pictures = {image(line) for line in lines}
+    seeds: dict[Any, dict[str, float]] = {}
+    for line, value in zip(lines, values, strict=True):
+        seeds.setdefault(line.get("seed"), {})[image(line)] = value
+    means = [sum(of.values()) / len(of) for of in seeds.values() if of.keys() == pictures]
+    if len(means) < 2:
+        return None
+    middle = sum(means) / len(means)
+    return math.sqrt(sum((mean - middle) ** 2 for mean in means) / (len(means) - 1))
