@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The GPU's part of the figures in one command, within 8 minutes:
+#
+#     benchmarks/gpu.sh OUTPUT PICTURE [LARGE_PICTURE]
+#
+# tests of the kernels on CUDA, one fit and one edited frame timed and profiled, a large picture, and every method for 10
+# seconds on the picture. What each part prints is in OUTPUT, a file a part; a part that fails does not stop the others.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+output=${1:?name a folder for the results} picture=${2:?name a picture, such as kodim14.png} large=${3:-}
+python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python)}
+mkdir -p "$output"
+failed=0
+
+part() { # NAME SECONDS COMMAND...
+    local name=$1 limit=$2
+    shift 2
+    echo "== $name"
+    timeout "$limit" "$@" > "$output/$name.txt" 2>&1 || { failed=1; echo "failed or out of time: $output/$name.txt"; }
+    tail -n 3 "$output/$name.txt"
+}
+
+part device 20 nvidia-smi
+part tests 120 "$python" -m pytest -q -k "cuda or gpu" tests/gaussians tests/encodings tests/fitting tests/rendering \
+    tests/evaluation/baselines
+part fit 90 "$python" benchmarks/profile_fit.py "$picture"
+[ -z "$large" ] || part large 110 "$python" benchmarks/profile_fit.py "$large" --repeats 1 --rows 0
+part bench 140 "$python" -m gainer_ns.cli.main bench configs/benchmarks/kodak.yaml --images "$picture" --seconds 5 \
+    --output "$output/bench"
+exit "$failed"
