@@ -127,7 +127,7 @@ def fitted(config: PictureTrainerConfig, *, began: float) -> Fit:
     first = {dB: next((entry for entry in account.history if entry[2] >= dB), None) for dB in THRESHOLDS}
     facts = {
         "iterations": trainer.pipeline.datamanager.train_count,
-        "seconds": {"start": start, **account.seconds, "fit": seconds},
+        "seconds": {"start": start, **account.seconds, "fit": sum(account.seconds.values()), "loop": seconds},
         "reached": {
             str(dB): None if entry is None else {"iterations": entry[0] + 1, "seconds": entry[1]}
             for dB, entry in first.items()

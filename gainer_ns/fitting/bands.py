@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,6 +45,18 @@ class Band:
     own_pixels: Bool[Tensor, " m"]
     own_gaussians: Bool[Tensor, " n"]
     matrix: AggregationMatrix
+
+
+class BandsStep(NamedTuple):
+    """What a Gauss-Newton step on all bands did.
+
+    Attributes:
+        products: The largest number of matrix products that a band took; 0 if no band got any better.
+        error_before: Mean squared error before it; rows that two bands share count in both.
+    """
+
+    products: int
+    error_before: float
 
 
 class PictureBands:
@@ -100,7 +113,7 @@ class PictureBands:
         config: FinishConfig,
         *,
         channels: slice = slice(None),
-    ) -> int:
+    ) -> BandsStep:
         """One Gauss-Newton step on the features, in place, band after band.
 
         Args:
@@ -110,19 +123,18 @@ class PictureBands:
             damping: See :func:`gainer_ns.fitting.solver.finish_step`.
             config: Likewise.
             channels: The feature channels that may change.
-
-        Returns:
-            The largest number of matrix products that a band took; 0 if no band got any better.
         """
-        products = 0
+        products, error, pixels = 0, 0.0, 0
         for band in self:
             step = finish_step(
                 band.matrix, features[band.gaussians], decoder, target[band.pixels], damping, config, channels=channels
             )
+            error += step.error_before * len(band.pixels)
+            pixels += len(band.pixels)
             if step.improved:
                 features[band.gaussians[band.own_gaussians]] = step.features[band.own_gaussians]
                 products = max(products, step.products)
-        return products
+        return BandsStep(products, error / max(pixels, 1))
 
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "n f"], decoder: Decoder) -> Float[Tensor, "m c"]:

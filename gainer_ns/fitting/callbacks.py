@@ -164,7 +164,9 @@ class PictureFit(GaussNewtonLoop):
         if number < self._finish_steps:
             damping = config.damping * config.damping_decay**number
             features, decoder = encoding.features_table.data, self.plan.decoder
-            self._bands.finish(features, decoder, self.target, damping, config)
+            done = self._bands.finish(features, decoder, self.target, damping, config)
+            if not self.history:  # the first picture there is: that of the features that the fit begins with
+                self._note(number - 1, self._bands.seconds, done.error_before)
         self._finished_colours = self._bands.decode(encoding.features_table.data, self.plan.decoder)
         self.seconds["graph"] += self._bands.seconds
         self.seconds["finish"] -= self._bands.seconds

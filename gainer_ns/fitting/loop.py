@@ -70,6 +70,12 @@ class FitLoop(ABC):
     def _spent(self, on: str, since: float) -> None:
         self.seconds[on] = self.seconds.get(on, 0.0) + time.monotonic() - since
 
+    def _note(self, step: int, seconds: float, mean_squared_error: float) -> float:
+        """Notes how good the picture was after a step, and returns that as PSNR in dB."""
+        psnr = -10 * math.log10(max(mean_squared_error, 1e-20))
+        self.history.append((step, seconds, psnr))
+        return psnr
+
     @property
     def _time_used(self) -> float:
         """Which share of the time that it may take is over: 0 where there is no limit."""
@@ -96,9 +102,8 @@ class FitLoop(ABC):
         """Updates PSNR and exactness, shows the PSNR in nerfstudio's table, and returns the gain in dB."""
         error = self._errors()
         before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
-        self.psnr = -10 * math.log10(max(mean_square, 1e-20))
+        self.psnr = self._note(step, sum(self.seconds.values()), mean_square)
         self.exact = float(error.abs_().max()) < 0.5 / (2**self._bit_depth - 1)  # half a level
-        self.history.append((step, sum(self.seconds.values()), self.psnr))
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
         return self.psnr - before
 

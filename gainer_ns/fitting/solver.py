@@ -51,12 +51,14 @@ class FinishStep(NamedTuple):
     Attributes:
         features: [n, f], the new features.
         mean_squared_error: Of the colours they decode to.
+        error_before: Mean squared error of the colours that the features decoded to that came in.
         products: How many products with the matrix it took.
         improved: Whether the error went down; if not, the features are those that came in.
     """
 
     features: Float[Tensor, "n f"]
     mean_squared_error: float
+    error_before: float
     products: int
     improved: bool
 
@@ -97,9 +99,9 @@ def finish_step(
         candidate = features + scale * change
         after = float((target - decoder.decode(matrix @ candidate)).square().mean())
         if after < before:
-            return FinishStep(candidate, after, products, improved=True)
+            return FinishStep(candidate, after, before, products, improved=True)
         scale *= 0.5
-    return FinishStep(features, before, products, improved=False)
+    return FinishStep(features, before, before, products, improved=False)
 
 
 class _Linearised:

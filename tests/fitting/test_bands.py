@@ -31,7 +31,7 @@ def fitted(bands: PictureBands, target: Tensor, decoder: Decoder, steps: int) ->
     config = FinishConfig(max_products=400, tolerance=1e-4, gradient_tolerance=1e-5)
     features = decoder.features_for(torch.full((len(bands._means), 3), 0.5))
     for _ in range(steps):
-        assert bands.finish(features, decoder, target, config.damping, config) > 0
+        assert bands.finish(features, decoder, target, config.damping, config).products > 0
     return features
 
 
@@ -81,7 +81,7 @@ def test_channels_that_may_not_change(gaussians: MakeGaussians) -> None:
     parts = PictureBands(TALL, lattice_set, 4, all_pixels(TALL), band_pixels=BAND)
     features = torch.randn(TALL.pixels, 8)
     before = features.clone()
-    assert parts.finish(features, decoder, torch.rand(TALL.pixels, 3), 1e-5, config, channels=slice(2, 5)) > 0
+    assert parts.finish(features, decoder, torch.rand(TALL.pixels, 3), 1e-5, config, channels=slice(2, 5)).products > 0
     assert torch.equal(features[:, :2], before[:, :2]) and torch.equal(features[:, 5:], before[:, 5:])
     assert bool((features[:, 2:5] != before[:, 2:5]).any(dim=1).all()), "every Gaussian took part"
 
@@ -91,7 +91,7 @@ def test_nothing_better_is_said_by_zero(gaussians: MakeGaussians) -> None:
     parts = PictureBands(TALL, lattice_set, 4, all_pixels(TALL), band_pixels=BAND)
     features = torch.zeros(TALL.pixels, 8)
     target = torch.full((TALL.pixels, 3), 0.5)
-    assert parts.finish(features, decoder, target, 1e-5, FinishConfig()) == 0
+    assert parts.finish(features, decoder, target, 1e-5, FinishConfig()).products == 0
     assert not features.any()
 
 
@@ -172,5 +172,5 @@ def test_no_pixels(gaussians: MakeGaussians) -> None:
     bands = PictureBands(TALL, gaussians(TALL), 4, torch.empty(0, dtype=torch.long), band_pixels=BAND)
     features, decoder = torch.randn(TALL.pixels, 8), Decoder(8)
     before = features.clone()
-    assert bands.finish(features, decoder, torch.empty(0, 3), 1e-5, FinishConfig()) == 0
+    assert bands.finish(features, decoder, torch.empty(0, 3), 1e-5, FinishConfig()).products == 0
     assert torch.equal(features, before) and bands.decode(features, decoder).shape == (0, 3)
