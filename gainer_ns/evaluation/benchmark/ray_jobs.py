@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator
 
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.benchmark.cell import CellResult, run_cell
 from gainer_ns.evaluation.benchmark.suite import Cell
+
+PATIENCE = 10.0
+"""Seconds within which a cluster has to answer."""
 
 
 def run_on_ray(cells: Iterable[Cell], address: str, threads: int | None = None) -> Iterator[tuple[Cell, CellResult]]:
@@ -28,6 +32,7 @@ def run_on_ray(cells: Iterable[Cell], address: str, threads: int | None = None) 
         from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise GainerError("--ray needs Ray: pip install 'gainer-ns[ray]', here and on the cluster") from error
+    _check_answer(address)
     try:
         ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -53,3 +58,14 @@ def run_on_ray(cells: Iterable[Cell], address: str, threads: int | None = None) 
         for reference in running:
             ray.cancel(reference, force=True)
         ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """Makes sure that something listens at an address with a port, where Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # "auto", or a name that Ray knows
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise GainerError(f"--ray {address}: no cluster answers there ({error}); start one by ray start") from error
