@@ -70,6 +70,8 @@ def _context() -> BaseContext:
     """Forks of a process that has everything imported, where the system can fork; else new processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait busily for one another, where something
+    # else runs beside them, make small steps ten times slower
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
