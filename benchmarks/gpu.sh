@@ -3,7 +3,7 @@
 #
 #     benchmarks/gpu.sh OUTPUT PICTURE [LARGE_PICTURE]
 #
-# tests of the kernels on CUDA, one fit and one edited frame timed and profiled, a large picture, and every method for 10
+# tests of the kernels on CUDA, one fit and one edited frame timed and profiled, a large picture, and every method for 5
 # seconds on the picture. What each part prints is in OUTPUT, a file a part; a part that fails does not stop the others.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -106,7 +106,7 @@ class LiftedScript(PlacedScript):
             self.check_selection(number, edit.select, width, height)
 
 
-def read_lifted_script(path: Path, width: int, height: int, layers: int) -> LiftedScript:
+def read_lifted_script(path: Path, width: int, height: int, layers: int, *, enclosed: bool = False) -> LiftedScript:
     """Reads and checks an edit script for a lifted photo.
 
     Args:
@@ -114,11 +114,12 @@ def read_lifted_script(path: Path, width: int, height: int, layers: int) -> Lift
         width: Width of the photo in pixels.
         height: Its height.
         layers: Into how many layers it was lifted.
+        enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
 
     Raises:
         GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    script, places = read_yaml(path, LiftedScript)
+    script, places = read_yaml(path, LiftedScript, {"enclosed": enclosed})
     script._places = places
     script.check(width, height, layers)
     return script

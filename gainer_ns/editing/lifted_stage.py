@@ -47,6 +47,11 @@ class SpaceStep:
         moved = self.step.moved(inside, amount, weights)
         return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
 
+    def following(self, edit: LiftedEdit) -> SpaceStep:
+        """The same step with what an edit does now."""
+        assert isinstance(self.step, Step)
+        return replace(self, step=replace(self.step, operations=edit.operations))
+
 
 @dataclass(eq=False)
 class LiftedPiece:
@@ -98,6 +103,12 @@ class LiftedPiece:
             return self.layer
         return self.layer.moved(gaussians.transformed(placed.points.float(), placed.jacobians.float()))
 
+    def follow(self, number: int, edit: LiftedEdit) -> None:
+        """Makes an edit do something else to what it moves already."""
+        if any(step.step.edit == number for step in self.steps):
+            self.steps = tuple(step.following(edit) if step.step.edit == number else step for step in self.steps)
+            self._posed = None
+
     def part(self, chosen: Bool[Tensor, " n"], limit: Float[Tensor, " n"]) -> LiftedPiece:
         """Some of its discs, their opacity limited."""
         gaussians = limited(self.layer.gaussians, limit)[chosen]
@@ -125,8 +136,26 @@ class LiftedStage:
     def __init__(self, script: LiftedScript, scene: LiftedScene) -> None:
         self.script, self.scene = script, scene
         self.pieces = [LiftedPiece(i, *each) for i, each in enumerate(zip(scene.layers, _shown(scene), strict=True))]
+        self._borders: list[tuple[Placed, SpaceStep, bool]] = []
         for number in range(len(script.edits)):
             self._take(number)
+
+    def follow(self, script: LiftedScript) -> bool:
+        """Takes another script, if its last edit moves otherwise what it moved before; see ``Stage.follow``."""
+        if script is self.script:
+            return True
+        edits, before = script.edits, self.script.edits
+        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1]:
+            return False
+        edit = edits[-1]
+        if any(getattr(edit, word) != getattr(before[-1], word) for word in ("select", "layer", "seam")):
+            return False
+        if any(self._holds(edit, start, soft) != blends for start, soft, blends in self._borders):
+            return False
+        self.script = script
+        for piece in self.pieces:
+            piece.follow(len(edits) - 1, edit)
+        return True
 
     def at(self, t: float) -> LiftedScene:
         """The scene at a time from 0 to 1."""
@@ -142,6 +171,7 @@ class LiftedStage:
     def _take(self, number: int) -> None:
         """Makes ready for one edit: cuts pieces where it must, and says how each moves."""
         edit = self.script.edits[number]
+        self._borders = []
         shares = [self._share(piece, edit) for piece in self.pieces]
         step = Step(number, edit.operations, edit.select.bounds(self.scene.plane.width, self.scene.plane.height))
         space = self._space(edit, number)
@@ -225,7 +255,15 @@ class LiftedStage:
         start = piece.placed(before)
         start = Placed(start.points[border], start.jacobians[border])
         weights = Weights(soft.weights.values[border], soft.weights.gradients[border])
-        whole, followed = (soft.moved(start, edit.peak, each) for each in (None, weights))
+        near = replace(soft, weights=weights)
+        blends = self._holds(edit, start, near)
+        self._borders.append((start, near, blends))
+        return blends
+
+    def _holds(self, edit: LiftedEdit, start: Placed, soft: SpaceStep) -> bool:
+        """Whether what lies at a soft border may follow an edit."""
+        step = soft.following(edit)
+        whole, followed = (step.moved(start, edit.peak, each) for each in (None, soft.weights))
         return border_holds(start, whole, followed)
 
     def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:

@@ -172,7 +172,7 @@ class Piece:
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
     parts: tuple[Piece, ...] = ()
-    _posed: tuple[list[float], Layer] | None = field(default=None, repr=False)
+    _posed: tuple[list[float] | None, Layer] | None = field(default=None, repr=False)
 
     @cached_property
     def origins(self) -> Float[Tensor, "n 2"]:
@@ -214,8 +214,20 @@ class Piece:
         """The piece as a layer of the canvas, after so much of each edit."""
         relevant = [amounts[edit] for edit in sorted(self.edits)]
         if self._posed is None or self._posed[0] != relevant:
-            self._posed = relevant, self._pose(amounts)
+            layer = self._pose(amounts)
+            if self._posed is not None and _is_same(self._posed[1], layer):
+                layer = self._posed[1]  # whose neighbours need not be indexed anew
+            self._posed = relevant, layer
         return self._posed[1]
+
+    def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
+        """Makes an edit do something else to what it moves already."""
+        if self._posed is not None and edit in self.edits:
+            self._posed = None, self._posed[1]
+        self.steps = tuple(
+            replace(step, operations=operations) if isinstance(step, Step) and step.edit == edit else step
+            for step in self.steps
+        )
 
     @property
     def edits(self) -> set[int]:
@@ -278,6 +290,15 @@ class Piece:
         return replace(
             self, layer=self.layer.with_gaussians(gaussians[chosen]), border=border, seams=seams, _posed=None
         )
+
+
+def _is_same(one: Layer, other: Layer) -> bool:
+    """Whether two layers of one piece show the same."""
+    if one.half_extent != other.half_extent:
+        return False
+    before, after = one.gaussians, other.gaussians
+    pairs = [(getattr(before, name), getattr(after, name)) for name in ("means", "opacities", "inverse_jacobians")]
+    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ class Script(PlacedScript):
                 self.check_selection(i, edit.select, width, height)
 
 
-def read_script(path: Path, width: int, height: int) -> Script:
+def read_script(path: Path, width: int, height: int, *, enclosed: bool = False) -> Script:
     """Reads and checks an edit script.
 
     Selections in further layers are left to ``Script.check_selections``, once the size of those pictures is known.
@@ -240,11 +240,12 @@ def read_script(path: Path, width: int, height: int) -> Script:
         path: The YAML file. Paths in it start at its folder.
         width: Width of the main picture in pixels.
         height: Height of the main picture in pixels.
+        enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
 
     Raises:
         GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    script, places = read_yaml(path, Script)
+    script, places = read_yaml(path, Script, {"enclosed": enclosed})
     script._places = places
     script.check_selections(None, width, height)
     return script

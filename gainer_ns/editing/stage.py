@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool
@@ -11,10 +11,27 @@ from torch import Tensor
 
 from gainer_ns.editing.borders import UNSEEN, limited, unframed
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import Piece, Step, Weights, border_holds, parted
+from gainer_ns.editing.pieces import Piece, Placed, Step, Weights, border_holds, parted
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
+
+
+@dataclass(frozen=True)
+class _Border:
+    """What lies at the border of an edit's selection, in one piece.
+
+    Attributes:
+        piece: The piece.
+        start: Where it is before the edit.
+        weights: How much it follows; None where the border is hard, and nothing follows in part.
+        blends: Whether it was found that it may follow.
+    """
+
+    piece: Piece
+    start: Placed
+    weights: Weights | None
+    blends: bool = False
 
 
 class Stage:
@@ -39,8 +56,37 @@ class Stage:
                 replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)
             ]
             self.pieces = [*self.pieces, *pieces] if laid.order == "front" else [*pieces, *self.pieces]
+        self._borders: list[_Border] = []
         for number in range(len(script.edits)):
             self._take(number)
+
+    def follow(self, script: Script) -> bool:
+        """Takes another script, if its last edit moves otherwise what it moved before, and all else is as it was.
+
+        Nothing is taken apart anew then, so it is fast: for a hand that drags something.
+
+        Args:
+            script: The other one.
+
+        Returns:
+            Whether it is taken. If not, nothing has changed: another stage must be made for it.
+        """
+        if script is self.script:
+            return True
+        edits, before = script.edits, self.script.edits
+        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1] or script.layers != self.script.layers:
+            return False
+        edit, number = edits[-1], len(edits) - 1
+        if any(getattr(edit, word) != getattr(before[-1], word) for word in ("select", "layer", "order", "seam")):
+            return False
+        if any(isinstance(operation, Cut) for operation in (*edit.operations, *before[-1].operations)):
+            return False
+        if any(self._holds(border, edit, number) != border.blends for border in self._borders):
+            return False
+        self.script = script
+        for piece in self.pieces:
+            piece.follow(number, edit.operations)
+        return True
 
     def at(self, t: float) -> BakedPicture:
         """The picture at a time from 0 to 1."""
@@ -70,6 +116,7 @@ class Stage:
         edit = self.script.edits[number]
         stack: list[Piece] = []
         loose: list[Piece] = []
+        self._borders = []
         for piece in self.pieces:
             share = self._share(piece, edit) if piece.picture == edit.layer else "none"
             if share == "none":
@@ -108,20 +155,29 @@ class Stage:
             return False
         if edit.seam != "auto":
             return edit.seam == "blend"
-        step = Step(number, edit.operations, _box(edit, piece), edit.select)
+        border = self._border(piece, edit, number)
+        border = replace(border, blends=self._holds(border, edit, number))
+        self._borders.append(border)
+        return border.blends
+
+    def _border(self, piece: Piece, edit: Edit, number: int) -> _Border:
+        """What lies at the border of an edit's selection."""
         before = [edit.amount(1.0) for edit in self.script.edits[:number]]
-        peak = edit.peak
-        weights = Weights.of(edit.select, piece.origins)
-        border = (weights.values > 0) & (weights.values < 1)
         if not edit.select.is_soft:
-            border = edit.select.field(piece.origins).abs() <= 0.5  # what lies just outside
-        border = border.nonzero()[:, 0]
-        start = piece.placed(before, piece.origins[border])
-        whole = step.moved(start, peak, None)
-        if not edit.select.is_soft:
+            near = (edit.select.field(piece.origins).abs() <= 0.5).nonzero()[:, 0]  # what lies just outside
+            return _Border(piece, piece.placed(before, piece.origins[near]), None)
+        weights = edit.select.weights(piece.origins)
+        near = ((weights > 0) & (weights < 1)).nonzero()[:, 0]
+        origins = piece.origins[near]
+        return _Border(piece, piece.placed(before, origins), Weights.of(edit.select, origins))
+
+    def _holds(self, border: _Border, edit: Edit, number: int) -> bool:
+        """Whether what lies at a border may follow an edit."""
+        start, step = border.start, Step(number, edit.operations, _box(edit, border.piece), edit.select)
+        whole = step.moved(start, edit.peak, None)
+        if border.weights is None:
             return bool(((whole.points - start.points).norm(dim=1) < UNSEEN).all())
-        followed = step.moved(start, peak, Weights(weights.values[border], weights.gradients[border]))
-        return border_holds(start, whole, followed)
+        return border_holds(start, whole, step.moved(start, edit.peak, border.weights))
 
     def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
         """The parts into which an edit's operations take a piece, each with what the edit does to it."""

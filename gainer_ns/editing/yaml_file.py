@@ -56,10 +56,16 @@ _WANTED = {
 
 
 def _existing_file(path: Path, info: ValidationInfo) -> Path:
-    """Resolves a path against the context's folder, where there is one, and insists on a file."""
+    """Resolves a path against the context's folder, where there is one, and insists on a file.
+
+    Where the context says ``enclosed``, the file must be in that folder: nothing is said about those that are not.
+    """
     if not isinstance(info.context, Mapping) or "folder" not in info.context:
         return path
-    path = Path(info.context["folder"]) / path
+    folder = Path(info.context["folder"])
+    path = folder / path
+    if info.context.get("enclosed") and not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name[:40]} is elsewhere; name files of the folder {folder.name} only")
     if not os.path.isfile(path):
         problem = "is a folder; name a file in it" if os.path.isdir(path) else "does not exist; check the spelling"
         raise ValueError(f"{path} {problem} (paths start at the folder of the YAML file)")
@@ -78,7 +84,8 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
     Args:
         path: The file.
         model_type: What it must hold.
-        context: For the model's validators; ``folder``, which relative paths start at, is the file's unless given.
+        context: For the model's validators; ``folder``, which relative paths start at, is the file's unless given;
+            ``enclosed`` is whether all files must be in that folder.
 
     Returns:
         The model, and where its parts stand in the file.

@@ -65,13 +65,13 @@ class FilesTab:
         """What ``gainer edit`` would write for the script."""
         session = self._desk.session
         script = session.history.script
-        staged = session.subject.staged(script) if script.edits else lambda _: session.subject.fitted
+        at = session.subject.staged(script).at if script.edits else lambda _: session.subject.fitted
         times = frame_times(frames)
-        camera, _ = session.subject.filmed(script, staged(1.0))
+        camera, _ = session.subject.filmed(script, at(1.0))
 
         def drawn() -> Iterator[Any]:
             for time in times:
-                yield session.subject.filmed(script, staged(time))[1]
+                yield session.subject.filmed(script, at(time))[1]
 
         self._desk.say("Drawing ...")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,13 +98,13 @@ class FilesTab:
         path = files.path(UPLOADED, ".yaml")
         files.write(path, content)
         try:
-            script = self._desk.session.subject.read(path)
-            _check_paths(script.model_dump(), files.folder)
+            script = self._desk.session.subject.read(path, enclosed=True)
+            _refuse_models(script.model_dump())
         except GainerError:
             path.unlink()
             raise
+        self._scripts.options = self._names()
         self._take(script)
-        self._look()
 
     def _take(self, script: AnyScript) -> None:
         self._desk.session.history.replace(script)
@@ -113,15 +113,12 @@ class FilesTab:
         self._desk.say(f"Loaded {len(script.edits)} edits.")
 
 
-def _check_paths(value: Any, folder: Path) -> None:
-    """Refuses an uploaded script that names files elsewhere on this machine, or a model from the network."""
+def _refuse_models(value: Any) -> None:
+    """Refuses an uploaded script that names a model, or a run, either of which may bring code with it."""
     if isinstance(value, Mapping):
-        if value.get("diffusers") is not None:
+        if value.get("diffusers") is not None or value.get("lama") is not None:
             raise GainerError("an uploaded script may not name a model; save it in the run's folder, and load it")
         for each in value.values():
-            _check_paths(each, folder)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            _check_paths(each, folder)
-    elif isinstance(value, Path) and not value.resolve().is_relative_to(folder.resolve()):
-        raise GainerError(f"{value.name}: uploaded scripts may name files of the run's folder {folder.name} only")
+            _refuse_models(each)
+    elif isinstance(value, Path) and value.suffix.lower() in (".yml", ".yaml"):
+        raise GainerError(f"{value.name}: an uploaded script may lay only exported .safetensors over the picture")

@@ -18,9 +18,11 @@ from gainer_ns.viewer.movement import Movement, Towards
 from gainer_ns.viewer.subject import Place
 from gainer_ns.viewer.view_space import SCALE, place_on_page, to_page
 
-GIZMO, HANDLE = "/gainer/gizmo", "/gainer/handle"
-GIZMO_SIZE, HANDLE_SIZE = 1.2, 0.5
+GIZMO, CORNER, HANDLE = "/gainer/gizmo", "/gainer/corner", "/gainer/handle"
+GIZMO_SIZE, CORNER_SIZE, HANDLE_SIZE = 1.2, 0.8, 0.5
 """In the page's units: the picture's longer side is 10."""
+SCALES = 0.1, 4.0
+"""The least and the most."""
 
 
 class MoveTab:
@@ -33,12 +35,13 @@ class MoveTab:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._movement = desk, Movement()
         self._gizmo: viser.TransformControlsHandle | None = None
+        self._corner: viser.TransformControlsHandle | None = None
         self._handles: list[viser.TransformControlsHandle] = []
         self._start = torch.zeros(1, 3)  # where the gizmo stands when nothing has moved, in the world
         gui, by_hand, is_deep = desk.server.gui, desk.by_hand, desk.subject.is_deep
         self._by = gui.add_vector3("Move, px", (0.0, 0.0, 0.0), step=1.0, hint="Right, down, and towards the camera")
         self._turn = gui.add_slider("Turn, deg", -180.0, 180.0, 1.0, 0.0)
-        self._scale = gui.add_slider("Scale", 0.1, 4.0, 0.01, 1.0)
+        self._scale = gui.add_slider("Scale", *SCALES, 0.01, 1.0)
         self._towards = gui.add_dropdown("Towards", get_args(Towards), hint="Where bend and stretch go to")
         self._bend = gui.add_slider("Bend, deg", -180.0, 180.0, 1.0, 0.0)
         self._stretch = gui.add_slider("Stretch", 0.2, 3.0, 0.01, 1.0, visible=not is_deep)
@@ -74,6 +77,16 @@ class MoveTab:
         self._apply(replace(self._movement, by=(x, -y, z), turn=turn, axis=axis))
         self._by.value = np.round(self._movement.by, 1)
         self._turn.value = round(self._movement.turn, 1)
+        self._place_corner()
+
+    def _corner_dragged(self) -> None:
+        """The corner was pulled away from the middle, or towards it."""
+        assert self._corner is not None
+        middle, arm = self._middle_and_arm()
+        out = np.asarray(self._corner.position) / SCALE - middle
+        scale = min(max(float(out @ arm / (arm @ arm)), SCALES[0]), SCALES[1])
+        self._apply(replace(self._movement, scale=round(scale, 2)))
+        self._scale.value = self._movement.scale
 
     def _handle_dragged(self, number: int, handle: viser.TransformControlsHandle) -> None:
         (start, _), pixel = self._movement.handles[number], self._pixel_size()
@@ -116,6 +129,7 @@ class MoveTab:
                 self._apply(replace(self._movement, pins=(*self._movement.pins, place)))
             scene.remove_pointer_callback()
             self._show_handles()
+            self._desk.say("Drag it." if what == "drag" else "It stays.")
 
         if self._desk.picker.selection is None:
             raise GainerError("nothing is selected; select a part of the picture in the tab Select")
@@ -146,9 +160,10 @@ class MoveTab:
         self._show_handles()
 
     def _show_gizmo(self) -> None:
-        if self._gizmo is not None:
-            self._gizmo.remove()
-            self._gizmo = None
+        for handle in (self._gizmo, self._corner):
+            if handle is not None:
+                handle.remove()
+        self._gizmo = self._corner = None
         picker, is_deep = self._desk.picker, self._desk.subject.is_deep
         if picker.selection is None:
             return
@@ -161,17 +176,43 @@ class MoveTab:
             position=to_page(self._start)[0],
         )
         self._gizmo.on_update(self._desk.by_hand(lambda _: self._dragged()))
+        self._corner = self._desk.server.scene.add_transform_controls(
+            CORNER,
+            scale=CORNER_SIZE,
+            active_axes=(True, True, False),
+            disable_axes=True,
+            disable_rotations=True,
+            depth_test=False,
+        )
+        self._corner.on_update(self._desk.by_hand(lambda _: self._corner_dragged()))
+        self._place_corner()
 
     def _place_gizmo(self) -> None:
         """Puts the gizmo where the numbers say."""
         if self._gizmo is None:
             return
-        x, y, z = self._movement.by
-        away = self._pixel_size() * torch.tensor([[x, -y, z]], dtype=torch.float64)
+        self._gizmo.position = SCALE * self._middle_and_arm()[0]
+        self._gizmo.wxyz = self._rotation().wxyz
+        self._place_corner()
+
+    def _place_corner(self) -> None:
+        """Puts the corner where the numbers say."""
+        if self._corner is not None:
+            middle, arm = self._middle_and_arm()
+            self._corner.position = SCALE * (middle + self._movement.scale * arm)
+
+    def _rotation(self) -> transforms.SO3:
         a, b, c = self._movement.axis
-        turn = math.radians(self._movement.turn)
-        self._gizmo.position = to_page(self._start + away)[0]
-        self._gizmo.wxyz = transforms.SO3.exp(turn * np.array([a, -b, c])).wxyz
+        return transforms.SO3.exp(math.radians(self._movement.turn) * np.array([a, -b, c]))
+
+    def _middle_and_arm(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the middle of the selection has moved to, and from there the way to its corner, not scaled."""
+        picker, pixel = self._desk.picker, self._pixel_size()
+        assert picker.selection is not None
+        left, top, right, bottom = picker.selection.bounds(picker.width, picker.height)
+        x, y, z = self._movement.by
+        arm = pixel * np.array([right - left, bottom - top, 0.0]) / 2
+        return self._start[0].numpy() + pixel * np.array([x, -y, z]), self._rotation().as_matrix() @ arm
 
     def _show_handles(self) -> None:
         for handle in self._handles:

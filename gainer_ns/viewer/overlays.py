@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import torch
 import viser
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from gainer_ns.evaluation.error_maps import coloured_error_map
+from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.view_space import LIFT, SCALE, UPRIGHT, to_page
 
@@ -20,8 +21,11 @@ NAME = "/gainer/overlay"
 SELECTION, CENTRES, ERRORS, MASK, NOTHING = OVERLAYS = ("selection", "Gaussians", "errors", "mask", "nothing")
 MOST_POINTS = 3000
 """Points that leave something of the picture to be seen, and a page fluent."""
-POINT_SIZE = 0.012
-"""In the page's units."""
+CLOSEST = 0.016
+"""How far apart points are at least, so that they do not cover all, as a share of the picture's longer side."""
+POINT_SIZE = 0.02
+"""In the page's units, of which the picture's longer side is 10: some pixels. Square ones are seen however small they
+are, while round ones of less than 2 pixels may be lost."""
 LARGEST = 1024
 """Pixels along the longer side of an overlay."""
 TINT = (255, 140, 0)
@@ -64,7 +68,8 @@ class Overlays:
             tint = np.full((picker.height, picker.width, 4), (*TINT, 0), np.uint8)
             tint[..., 3] = (TINT_ALPHA * weights.numpy()).astype(np.uint8)
             self._image(tint)
-        self._points(weights.flatten() > 0.5, TINT)
+        places, points = self._desk.subject.centres()
+        self._points(places, points, picker.selection.weights(places) > 0.5, TINT)
 
     def _is_moved(self) -> bool:
         """Whether what is selected has been moved, so that the tint would lie elsewhere."""
@@ -72,7 +77,8 @@ class Overlays:
         return any(edit.select == selection for edit in self._desk.session.history.script.edits)
 
     def _centres(self) -> None:
-        self._points(self._desk.subject.visible().flatten(), (255, 255, 255))
+        places, points = self._desk.subject.centres()
+        self._points(places, points, torch.ones(len(places), dtype=torch.bool), (255, 255, 255))
 
     def _errors(self) -> None:
         source = self._source()
@@ -84,10 +90,11 @@ class Overlays:
         self._image(np.dstack([colours, np.full(colours.shape[:2], 255, np.uint8)]))
 
     def _mask(self) -> None:
-        visible = self._desk.subject.visible()
         if self._desk.subject.is_deep:
-            self._points(visible.flatten(), TINT)
+            places, points = self._desk.subject.centres()
+            self._points(places, points, torch.ones(len(places), dtype=torch.bool), TINT)
             return
+        visible = self._desk.subject.visible()
         black_white = np.repeat((255 * visible.numpy()).astype(np.uint8)[..., None], 3, axis=2)
         self._image(np.dstack([black_white, np.full(visible.shape, 160, np.uint8)]))
 
@@ -96,23 +103,46 @@ class Overlays:
         shrink = LARGEST / max(plane.width, plane.height)
         if shrink < 1:
             samples = cv2.resize(samples, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        width, height = (2 * SCALE * half for half in plane.half_extent)
+        width, height = (2 * SCALE * (1 - LIFT) * half for half in plane.half_extent)
         node = self._desk.server.scene.add_image(
-            NAME + "/image", samples, width, height, format="png", wxyz=UPRIGHT, position=(0, 0, SCALE * LIFT)
+            NAME + "/image",
+            samples,
+            width,
+            height,
+            format="png",
+            wxyz=UPRIGHT,
+            position=(0, 0, SCALE * LIFT * CAMERA_DISTANCE),
         )
         self._nodes.append(node)
 
-    def _points(self, chosen: Tensor, colour: tuple[int, int, int]) -> None:
-        """Some of the pixels, thinned evenly."""
-        pixels = chosen.nonzero()[:, 0]
-        if len(pixels) == 0:
-            return
-        width = self._desk.picker.width
-        step = max(1, math.ceil(math.sqrt(len(pixels) / MOST_POINTS)))
-        pixels = pixels[(pixels % width % step == 0) & (pixels // width % step == 0)]
-        places = torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
-        points = to_page(self._desk.subject.in_world(places), lift=LIFT)
-        node = self._desk.server.scene.add_point_cloud(
-            NAME + "/points", points, colour, point_size=POINT_SIZE, point_shape="circle"
-        )
-        self._nodes.append(node)
+    def _points(
+        self,
+        places: Float[Tensor, "n 2"],
+        points: Float[Tensor, "n 3"],
+        chosen: Bool[Tensor, " n"],
+        colour: tuple[int, int, int],
+    ) -> None:
+        """Some of the Gaussians, thinned evenly."""
+        closest = CLOSEST * max(self._desk.picker.width, self._desk.picker.height)
+        points = points[chosen][thinned(places[chosen], MOST_POINTS, closest)]
+        if len(points):
+            node = self._desk.server.scene.add_point_cloud(
+                NAME + "/points", to_page(points, lift=LIFT), colour, point_size=POINT_SIZE, point_shape="square"
+            )
+            self._nodes.append(node)
+
+
+def thinned(places: Float[Tensor, "n 2"], most: int, closest: float = 0.0) -> Int[Tensor, " m"]:
+    """Evenly spread points out of many: one of each square that holds any.
+
+    Args:
+        places: In pixels.
+        most: About how many are wanted.
+        closest: How far apart they are to be, in pixels.
+    """
+    if len(places) <= most and closest <= 1:
+        return torch.arange(len(places))
+    squares = np.unique(places.floor().long().numpy(), axis=0)
+    side = max(math.ceil(math.sqrt(len(squares) / most)), math.ceil(closest))
+    _, first = np.unique((places / side).floor().long().numpy(), axis=0, return_index=True)
+    return torch.from_numpy(first)

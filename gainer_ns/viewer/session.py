@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nerfstudio.utils.rich_utils import CONSOLE
 from pydantic import ValidationError
 
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.viewer.history import History
 from gainer_ns.viewer.latest import Latest
-from gainer_ns.viewer.subject import Shown, Subject
+from gainer_ns.viewer.subject import AnyScript, Shown, Staged, Subject
 
 
 class EditSession:
@@ -36,7 +37,7 @@ class EditSession:
         self._redraw, self._complain = redraw, complain
         self._latest = Latest()
         self._shown: Shown = subject.fitted
-        self._staged: tuple[Any, Callable[[float], Shown]] | None = None
+        self._staged: Staged | None = None
         self._played: Callable[[float], Shown] | None = None
         self._at_rest = False
 
@@ -46,10 +47,16 @@ class EditSession:
         return self.subject.fitted if self._at_rest else self._shown
 
     def take(self, subject: Subject) -> None:
-        """Takes what was fitted anew in the place of what is edited."""
-        self.subject, self._staged, self._played = subject, None, None
-        self._shown = subject.fitted
-        self._show()
+        """Takes what was fitted anew in the place of what is edited, and shows it at once.
+
+        It is made in this thread: while something is fitted there is always something newer before another has done it.
+        """
+        try:
+            staged, shown = self._made(subject, None, self.history.script, self.time)
+        except GainerError as error:
+            self._complain(str(error))
+            staged, shown = None, subject.fitted
+        self.subject, self._staged, self._shown, self._played = subject, staged, shown, None
 
     def show_unedited(self, unedited: bool) -> None:
         """Shows the picture as it was fitted, for selecting, or as it is."""
@@ -97,20 +104,31 @@ class EditSession:
         script, time, played = self.history.script, self.time, self._played
 
         def work() -> None:
+            subject = self.subject
             try:
                 if played is not None:
-                    self._shown = played(time)
-                elif not script.edits and not getattr(script, "layers", {}):
-                    self._shown = self.subject.fitted
+                    staged, shown = self._staged, played(time)
                 else:
-                    if self._staged is None or self._staged[0] is not script:
-                        self._staged = script, self.subject.staged(script)
-                    self._shown = self._staged[1](time)
+                    staged, shown = self._made(subject, self._staged, script, time)
+                if subject is self.subject:  # and not one that was fitted meanwhile
+                    self._staged, self._shown = staged, shown
             except GainerError as error:
                 self._complain(str(error))
+            except Exception as error:  # the thread goes on: what is asked for next may well be drawn
+                CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
+                self._complain("This cannot be shown; the terminal says why.")
             self._redraw()
 
         self._latest.ask(work)
+
+    @staticmethod
+    def _made(subject: Subject, staged: Staged | None, script: AnyScript, time: float) -> tuple[Staged | None, Shown]:
+        """What shows a script, which may be what showed another one, and the picture at a time."""
+        if not script.edits and not getattr(script, "layers", {}):
+            return staged, subject.fitted
+        if staged is None or not staged.follow(script):
+            staged = subject.staged(script)
+        return staged, staged.at(time)
 
 
 def one_line(error: ValidationError) -> str:

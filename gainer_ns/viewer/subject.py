@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,18 @@ Place = tuple[float, float]
 """x and y in pixels of the picture."""
 AnyScript = Script | LiftedScript
 Shown = BakedPicture | LiftedScene
+
+
+class Staged(Protocol):
+    """A script made ready."""
+
+    def at(self, t: float) -> Shown:
+        """The picture at a time from 0 to 1."""
+        ...
+
+    def follow(self, script: Any) -> bool:
+        """Takes another script if that is quick; says whether. See ``editing.stage.Stage.follow``."""
+        ...
 
 
 class Subject(Protocol):
@@ -58,12 +70,12 @@ class Subject(Protocol):
         """An edit by its operations' words; raises pydantic's ValidationError where they are wrong."""
         ...
 
-    def read(self, path: Path) -> AnyScript:
-        """Reads and checks a script; raises GainerError."""
+    def read(self, path: Path, *, enclosed: bool = False) -> AnyScript:
+        """Reads and checks a script, which may be told to name files of its folder only; raises GainerError."""
         ...
 
-    def staged(self, script: AnyScript) -> Callable[[float], Shown]:
-        """The picture at times from 0 to 1; raises GainerError where the script does not fit it."""
+    def staged(self, script: AnyScript) -> Staged:
+        """Makes a script ready; raises GainerError where it does not fit."""
         ...
 
     def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
@@ -80,6 +92,10 @@ class Subject(Protocol):
 
     def visible(self) -> Bool[Tensor, "h w"]:
         """Which pixels show something."""
+        ...
+
+    def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
+        """Where the Gaussians that show something are: the places by which they are selected, and in the world."""
         ...
 
 
@@ -105,19 +121,19 @@ class FlatSubject:
         """An edit by its operations' words."""
         return Edit.model_validate({"select": select, **words})
 
-    def read(self, path: Path) -> Script:
+    def read(self, path: Path, *, enclosed: bool = False) -> Script:
         """Reads and checks a script."""
-        return read_script(path, self.fitted.plane.width, self.fitted.plane.height)
+        return read_script(path, self.fitted.plane.width, self.fitted.plane.height, enclosed=enclosed)
 
-    def staged(self, script: AnyScript) -> Callable[[float], BakedPicture]:
-        """The picture at times from 0 to 1."""
+    def staged(self, script: AnyScript) -> Stage:
+        """Makes a script ready."""
         assert isinstance(script, Script)
-        return self._stage(script).at
+        return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
 
     def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
         """What a picture of a script is drawn with, and from."""
         assert isinstance(script, Script) and isinstance(shown, BakedPicture)
-        behind = Behind.of(script.background, self.fitted, self._stage(script).hole())
+        behind = Behind.of(script.background, self.fitted, self.staged(script).hole())
         return Camera(behind, crop=script.canvas), shown
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
@@ -137,10 +153,14 @@ class FlatSubject:
         plane = self.fitted.plane
         if not self.fitted.has_alpha:
             return torch.ones(plane.height, plane.width, dtype=torch.bool)
-        return (self.fitted.raster()[1][..., 0] > 0.5).cpu()
+        return (self.fitted.raster()[1][..., 0] > SOLID).cpu()
 
-    def _stage(self, script: Script) -> Stage:
-        return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
+    def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
+        """Where the Gaussians are on the plane."""
+        gaussians = self.fitted.gaussians
+        shown = slice(None) if gaussians.opacities is None else gaussians.opacities > SOLID
+        means = gaussians.means[shown].detach().cpu()
+        return self.fitted.plane.pixel_from_plane(means), torch.nn.functional.pad(means, (0, 1))
 
 
 class LiftedSubject:
@@ -164,15 +184,15 @@ class LiftedSubject:
         """An edit by its operations' words."""
         return LiftedEdit.model_validate({"select": select, **words})
 
-    def read(self, path: Path) -> LiftedScript:
+    def read(self, path: Path, *, enclosed: bool = False) -> LiftedScript:
         """Reads and checks a script."""
         plane = self.fitted.plane
-        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.layers))
+        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.layers), enclosed=enclosed)
 
-    def staged(self, script: AnyScript) -> Callable[[float], LiftedScene]:
-        """The scene at times from 0 to 1."""
+    def staged(self, script: AnyScript) -> LiftedStage:
+        """Makes a script ready."""
         assert isinstance(script, LiftedScript)
-        return LiftedStage(script, self.fitted).at
+        return LiftedStage(script, self.fitted)
 
     def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
         """What a picture of a script is drawn with, and from: by the camera that took the photo."""
@@ -207,6 +227,18 @@ class LiftedSubject:
     def visible(self) -> Bool[Tensor, "h w"]:
         """Which pixels were lifted."""
         return self._known
+
+    def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
+        """Where the Gaussians are whose pixels the photo shows: what is hidden is not selected."""
+        places, points = [], []
+        hidden = torch.zeros(self.fitted.plane.pixels, dtype=torch.bool, device=self.fitted.device)
+        for layer in self.fitted.layers:
+            solid, pixels = layer.opacities > SOLID, layer.pixels.long()
+            shown = solid & ~hidden[pixels]
+            places.append(layer.pixel_centres(self.lens.width)[shown].cpu())
+            points.append(layer.gaussians.means[shown].detach().cpu())
+            hidden[pixels[solid]] = True
+        return torch.cat(places), torch.cat(points)
 
     @cached_property
     def _front(self) -> tuple[Tensor, Tensor]:

@@ -15,15 +15,17 @@ from viser import transforms
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.viewer.subject import Place, Subject
 
-LIFT = 0.001
-"""How far over the picture what is laid over it lies, in world units, so that nothing of the picture shows through."""
+LIFT = 0.005
+"""How far over the picture what is laid over it lies, as a share of the way to the camera: more than a pixel of the
+page is deep where one looks at it from the side, so that nothing of the picture shows through."""
 UPRIGHT = (0.0, 1.0, 0.0, 0.0)
 """The rotation, as wxyz, that lets viser's images, which face away from us, face the camera."""
 
 
 def to_page(points: Float[Tensor, "m 3"], lift: float = 0.0) -> np.ndarray:
-    """Points of the world in the page's units, moved towards the camera by so many of the world's."""
-    return (SCALE * (points + points.new_tensor([0, 0, lift]))).float().cpu().numpy()
+    """Points of the world in the page's units, moved towards the camera by so much of the way: seen where they were."""
+    camera = points.new_tensor([0, 0, CAMERA_DISTANCE])
+    return (SCALE * (points + lift * (camera - points))).float().cpu().numpy()
 
 
 FRONT = (0.0, 0.0, SCALE * CAMERA_DISTANCE)

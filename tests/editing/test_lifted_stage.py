@@ -54,6 +54,21 @@ def test_a_piece_moves_by_pixels_and_leaves_a_hole(lifted_scene: Make) -> None:
     torch.testing.assert_close(after[28:, :], before[28:, :], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("select", [BOX, {**BOX, "feather": 8}, "all"], ids=["hard", "soft", "all"])
+def test_a_stage_that_follows_shows_what_a_new_one_would(select: Any, lifted_scene: Make) -> None:
+    scene = lifted_scene((0.8, 1.2), (16, 12, 32, 24))
+    moves = ({"move": {"by": [1, 0.5, 0]}}, {"rotate": {"degrees": 3, "axis": "y"}}, {"move": {"by": [1.5, 0.5, 0.5]}})
+    stage = staged(scene, {"select": select, **moves[0]})
+    stage.at(1.0)
+    for move in moves[1:]:
+        new = staged(scene, {"select": select, **move})
+        assert stage.follow(new.script)
+        for one, other in zip(drawn(stage.at(1.0)), drawn(new.at(1.0)), strict=True):
+            assert torch.equal(one, other)
+    for edit in ({"select": {"box": [16, 12, 32, 25]}, **moves[0]}, {"select": select, **moves[0], "layer": "object"}):
+        assert not stage.follow(staged(scene, edit).script)
+
+
 def test_what_comes_nearer_looks_larger(lifted_scene: Make) -> None:
     scene = lifted_scene((1.0,), (16, 12, 32, 24))
     _, before = drawn(scene)

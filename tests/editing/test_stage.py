@@ -310,6 +310,59 @@ def test_what_does_not_change_is_not_posed_again(landscape: BakedPicture, staged
     assert same.count(True) == 1, "what the second edit holds still; the two others change: one moves, one is uncovered"
 
 
+@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("kind", ["landscape", "cutout"])
+def test_a_stage_that_follows_shows_what_a_new_one_would(
+    kind: str, name: str, request: pytest.FixtureRequest, staged: Callable[..., Stage]
+) -> None:
+    picture = request.getfixturevalue(kind)
+    first = {"select": {"box": [4, 4, 50, 30]}, "move": {"by": [1, 2]}}
+    moves = (
+        {"move": {"by": [3, 2]}},
+        {"rotate": {"degrees": 20}},
+        {"move": {"by": [0.5, 0]}, "scale": {"factor": 0.9}},
+    )
+    stages = [staged(picture, first, {"select": SELECTIONS[name], **move}) for move in moves]
+    followed = False
+    for new in (*stages[1:], stages[0], stages[1]):
+        stage = staged(picture, first, {"select": SELECTIONS[name], "move": {"by": [3, 2]}})
+        stage.at(1.0)
+        follows = stage.follow(new.script)
+        followed |= follows
+        for t in (1.0, 0.5) if follows else ():
+            for one, other in zip(stage.at(t).raster(), new.at(t).raster(), strict=True):
+                assert torch.equal(one, other)
+    assert followed
+
+
+def test_a_stage_follows_only_what_it_need_not_cut_for(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    box, soft = {"box": [10, 8, 40, 30]}, {"box": [20, 14, 44, 36], "feather": 10}
+    move = {"move": {"by": [3, 2]}}
+    stage = staged(landscape, {"select": box, **move})
+    before = stage.at(1.0).raster()[0]
+    for edits in (
+        [{"select": {"box": [10, 8, 40, 31]}, **move}],
+        [{"select": box, **move, "order": "back"}],
+        [{"select": box, "cut": {"line": [[0, 20], [64, 20]], "gap": 4}}],
+        [{"select": box, **move}, {"select": box, **move}],
+        [{"select": box, "move": {"by": [0.001, 0]}}],  # so little that the border follows
+    ):
+        assert not stage.follow(staged(landscape, *edits).script)
+        assert torch.equal(stage.at(1.0).raster()[0], before)
+    stage = staged(landscape, {"select": soft, **move})
+    assert stage.follow(staged(landscape, {"select": soft, "move": {"by": [4, 2]}}).script)
+    assert not stage.follow(staged(landscape, {"select": soft, "move": {"by": [40, 2]}}).script), "it would tear"
+
+
+def test_what_a_hand_does_not_drag_is_not_indexed_again(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
+    edits = [{"select": {"box": [10, 8, 40, 30]}, "move": {"by": [x, 4]}} for x in (8, 9)]
+    stage = staged(landscape, edits[0])
+    before = stage.at(1.0).layers
+    assert stage.follow(staged(landscape, edits[1]).script)
+    kept = [one is other for one, other in zip(before, stage.at(1.0).layers, strict=True)]
+    assert kept == [True, False]
+
+
 def test_the_hole_is_what_was_cut_out(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
     edit = {"select": {"box": [10, 12, 30, 32]}, "move": {"by": [25, 0]}}
     hole = staged(landscape, edit).hole()

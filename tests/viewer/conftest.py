@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import subprocess
@@ -24,6 +25,10 @@ from gainer_ns.viewer.subject import FlatSubject
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1280, "height": 800}
+PATIENCE = 90
+"""Seconds that a page may take on a machine that has much else to do."""
+CANVAS, FINE = (960, 749), (512, 399)
+"""Pixels of the canvas, and of the picture that the viewer sends for it once nothing moves; drafts have fewer."""
 
 
 @pytest.fixture(scope="session")
@@ -40,17 +45,23 @@ def session(picture: BakedPicture) -> Iterator[EditSession]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by playwright."""
+def launch() -> Iterator[Callable[[], Any]]:
+    """``launch()`` starts Debian's Chromium, driven by playwright."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
     program = next(filter(None, map(which, BROWSERS)), None)
     if program is None:
         pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        started = driver.chromium.launch(executable_path=program, args=options)
-        yield started
-        started.close()
+        yield lambda: driver.chromium.launch(executable_path=program, args=options)
+
+
+@pytest.fixture
+def browser(launch: Callable[[], Any]) -> Iterator[Any]:
+    """A browser of the test's own, so that one that crashes fails no other test."""
+    started = launch()
+    yield started
+    started.close()
 
 
 @dataclass
@@ -68,8 +79,8 @@ class Viewer:
 
 
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Viewer]]:
-    """``serve(config)`` starts ns-viewer on a run; a traceback in what it prints fails the module."""
+def serve(launch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Viewer]]:
+    """``serve(config)`` starts ns-viewer on a run, where there is a browser; a traceback of its fails the module."""
     started: list[tuple[subprocess.Popen, Path]] = []
 
     def start(config: Path) -> Viewer:
@@ -80,7 +91,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
         command = [Path(sys.executable).with_name("ns-viewer"), "--load-config", config]
         words = ["--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]
         started.append((subprocess.Popen([*command, *words], stdout=log.open("w"), stderr=subprocess.STDOUT), log))
-        for _ in range(120):
+        for _ in range(2 * PATIENCE):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return Viewer(f"http://127.0.0.1:{port}", config.parent, log)
@@ -97,10 +108,26 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
 
 
 class Page:
-    """The page as a person uses it."""
+    """The page as a person uses it.
 
-    def __init__(self, page: Any) -> None:
-        self.page = page
+    Attributes:
+        page: Playwright's.
+        sent: The picture that the viewer sent last, in the size of the canvas. On a slow machine viser draws the canvas
+            itself coarsely, so that a screenshot is less sharp.
+    """
+
+    def __init__(self, page: Any, shot: Path) -> None:
+        self.page, self._shot = page, shot
+        self.sent = np.zeros((*reversed(CANVAS), 3))
+        self._size = 0, 0
+        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+
+    def _received(self, message: str | bytes) -> None:
+        """Keeps the picture that the viewer sends, a JPEG in a message."""
+        if isinstance(message, bytes) and b"BackgroundImage" in message:
+            image = Image.open(io.BytesIO(message[message.find(b"\xff\xd8\xff") :]))
+            self._size = image.size
+            self.sent = np.asarray(image.convert("RGB").resize(CANVAS)).astype(float)
 
     def tab(self, name: str) -> None:
         """Opens a tab of the panel."""
@@ -124,7 +151,7 @@ class Page:
 
     def says(self, text: str) -> None:
         """Waits for a message; | stands between those that will do."""
-        self.page.get_by_text(re.compile(text.replace(".", "[.]"))).first.wait_for(timeout=20_000)
+        self.page.get_by_text(re.compile(text.replace(".", "[.]"))).first.wait_for(timeout=1000 * PATIENCE)
 
     def _row(self, label: str) -> Any:
         return self.page.locator(f'xpath=(//label[text()="{label}"])[1]/ancestor::div[2]')
@@ -147,18 +174,24 @@ class Page:
         self.says("Selected.")
 
     def picture(self) -> np.ndarray:
-        """The middle of the canvas, without the panel and what lies on it, once it no longer changes."""
+        """The canvas, without the panel and what lies on it, once it is fine and no longer changes."""
         before: np.ndarray | None = None
-        for _ in range(40):
-            time.sleep(0.5)
-            self.page.screenshot(path=self.shot)
-            now = np.asarray(Image.open(self.shot).convert("RGB")).astype(float)[51:, :960]
-            if before is not None and np.array_equal(now, before):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.page.wait_for_timeout(500)
+            self.page.screenshot(path=self._shot)
+            now = np.asarray(Image.open(self._shot).convert("RGB")).astype(float)[-CANVAS[1] :, : CANVAS[0]]
+            if self._size == FINE and before is not None and np.array_equal(now, before):
                 return now
             before = now
         pytest.fail("the picture does not come to rest")
 
-    shot: Path
+    def until(self, is_right: Callable[[np.ndarray], Any], what: str) -> np.ndarray:
+        """Waits for a picture that is right: what was asked for may not have come yet."""
+        end = time.monotonic() + PATIENCE
+        while not is_right(now := self.picture()):
+            assert time.monotonic() < end, what
+        return now
 
 
 @pytest.fixture
@@ -168,10 +201,11 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[[Viewer], Page]]:
 
     def open_page(viewer: Viewer) -> Page:
         contexts.append(browser.new_context(viewport=SIZE))
-        page = Page(contexts[-1].new_page())
-        page.shot = tmp_path / "page.png"
+        contexts[-1].set_default_timeout(1000 * PATIENCE)
+        contexts[-1].route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())  # the network
+        page = Page(contexts[-1].new_page(), tmp_path / f"page_{len(contexts)}.png")
         page.page.goto(viewer.address)
-        page.page.get_by_role("tab", name="Move", exact=True).wait_for(timeout=60_000)
+        page.page.get_by_role("tab", name="Move", exact=True).wait_for()
         page.picture()  # before the camera has been told, viser takes no clicks
         return page
 

@@ -11,6 +11,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.latest import Latest
 from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.subject import FlatSubject
 
 BOX = Selection(box=(20.0, 10.0, 60.0, 50.0))
 
@@ -41,6 +42,45 @@ def test_wrong_words_are_refused_and_nothing_changes(session: EditSession, pictu
         session.change(BOX, {"bend": {"degrees": 5, "axis": [[1, 1], [1, 1]]}})
     assert "\n" not in str(refused.value)
     assert session.wait() and session.shown is picture
+
+
+def test_while_something_is_dragged_nothing_is_taken_apart_anew(
+    session: EditSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    staged = session.subject.staged
+    monkeypatch.setattr(session.subject, "staged", lambda script: (made.append(script), staged(script))[1])
+    for x in (8, 9, 10):
+        session.change(BOX, {"move": {"by": [x, 4]}})
+        assert session.wait()
+    assert len(made) == 1
+    session.history.finish()
+    session.change(Selection(box=(0.0, 0.0, 20.0, 20.0)), {"move": {"by": [1, 4]}})
+    assert session.wait() and len(made) == 2
+
+
+def test_what_is_fitted_meanwhile_is_shown_edited_at_once(session: EditSession, picture: BakedPicture) -> None:
+    session.change(BOX, {"move": {"by": [8, 4]}})
+    assert session.wait()
+    newer = picture.with_gaussians(picture.gaussians[torch.arange(len(picture.gaussians))])
+    session.take(FlatSubject(newer))
+    expected = Stage(session.history.script, newer).at(1.0)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(drawn(session.shown), drawn(expected))
+    assert not torch.equal(drawn(session.shown), drawn(newer))
+
+
+def test_what_fails_is_said_and_the_next_is_drawn(picture: BakedPicture) -> None:
+    complaints: list[str] = []
+    session = EditSession(FlatSubject(picture), lambda: None, complaints.append)
+
+    def fails(time: float) -> BakedPicture:
+        raise RuntimeError("no room")
+
+    session.play(fails)
+    assert session.wait() and len(complaints) == 1
+    session.play(None)
+    session.change(BOX, {"move": {"by": [8, 4]}})
+    assert session.wait() and session.shown is not picture and len(complaints) == 1
 
 
 def test_sequences_are_shown_instead(session: EditSession, picture: BakedPicture) -> None:

@@ -1,10 +1,13 @@
 """What rays of the page meet, flat and in space."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from gainer_ns.errors import GainerError
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.subject import FlatSubject, LiftedSubject
@@ -41,6 +44,36 @@ def test_lifted_places_are_found_again_from_anywhere(lifted_scene: Callable[...,
         assert subject.on_ray(origin, point - origin) == pytest.approx(place, abs=0.05)
     assert subject.on_ray(origin, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)) is None
     assert float(world[0, 2]) == pytest.approx(0.0, abs=1e-3), "on the near plane"
+
+
+def test_centres_are_those_of_the_gaussians(picture: BakedPicture, lifted_scene: Callable[..., LiftedScene]) -> None:
+    places, points = FlatSubject(picture).centres()
+    means = picture.gaussians.means
+    assert torch.equal(points[:, :2], means) and not points[:, 2].any()
+    assert torch.allclose(picture.plane.plane_from_pixel(places), means, atol=1e-6)
+    scene = lifted_scene((1.0, 1.5), (14, 8, 34, 24))
+    places, points = LiftedSubject(scene).centres()
+    assert len(places) == scene.plane.pixels, "of two surfaces the one that hides the other"
+    inside = ((places > torch.tensor([14, 8])) & (places < torch.tensor([34, 24]))).all(dim=1)
+    assert float(points[inside, 2].min()) > float(points[~inside, 2].max())
+
+
+@pytest.mark.parametrize("name", ["../mask.png", "link.png", "/no/such/file.png", "ABSOLUTE"])
+def test_scripts_of_strangers_name_files_of_their_folder_only(name: str, picture: BakedPicture, tmp_path: Path) -> None:
+    folder = tmp_path / "edits"
+    folder.mkdir()
+    plane = picture.plane
+    for path in (tmp_path / "mask.png", folder / "inside.png"):
+        Image.new("L", (plane.width, plane.height), 255).save(path)
+    (folder / "link.png").symlink_to(tmp_path / "mask.png")
+    script = folder / "script.yaml"
+    for named in (name if name != "ABSOLUTE" else str(tmp_path / "mask.png"), "inside.png"):
+        script.write_text(f"edits: [{{select: {{mask: {named}}}, rotate: {{degrees: 5}}}}]")
+        if named == "inside.png":
+            FlatSubject(picture).read(script, enclosed=True)
+            continue
+        with pytest.raises(GainerError, match="is elsewhere"):  # whether it exists or not
+            FlatSubject(picture).read(script, enclosed=True)
 
 
 def test_the_page_shows_pixels_where_they_are(picture: BakedPicture) -> None:
