@@ -57,7 +57,7 @@ def load_drawable(path: Path, device: torch.device | str | None = None) -> Drawa
     config = read_run(path)
     recipe = config.pipeline.model
     if not isinstance(recipe, PictureModelConfig):
-        raise GainerError(f"{path}: not a run of a 2D method; give the config.yml of ns-train gainer")
+        raise GainerError(f"{path}: not a run of a 2D gainer method; give the config.yml of ns-train gainer")
     with checkpoint_of(config, path) as state:
         model: PictureModel = recipe.setup(
             scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),

@@ -76,9 +76,10 @@ def test_what_a_cell_prints_is_in_its_log(tmp_path: Path) -> None:
 
 
 def test_closing_stops_what_is_running(tmp_path: Path) -> None:
+    before = {child.pid for child in psutil.Process().children()}
     running = run_locally(cells(tmp_path, ["quick", "slowest"]), jobs=2)
     assert next(running)[0].label == "quick"
-    children = psutil.Process().children()
+    children = [child for child in psutil.Process().children() if child.pid not in before]
     assert children
     running.close()
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
