@@ -41,9 +41,13 @@ def test_sam_is_asked_where_it_is_configured(viewer: Any, visit: Callable[[Any],
 
 def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], Any], tmp_path: Path) -> None:
     page = visit(viewer)
-    first = page.picture()
-    top = (first.shape[0] - 640) // 2
-    assert (first[10 : top - 12, 100:900] > 240).all() and first[top + 12 : top + 30, 100:900].mean() < 220
+    top = (page.sent.shape[0] - 640) // 2
+
+    def is_framed(_: np.ndarray) -> bool:
+        above, below = page.sent[10 : top - 12, 100:900], page.sent[top + 12 : top + 30, 100:900]
+        return bool((above > 225).all() and below.mean() < 220)
+
+    first = page.until(is_framed, "the first view is the photo's")
     page.select()
     page.tab("Move")
     page.type("Scale", 1.4)
