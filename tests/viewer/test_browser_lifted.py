@@ -47,7 +47,8 @@ def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], 
         above, below = page.sent[10 : top - 12, 100:900], page.sent[top + 12 : top + 30, 100:900]
         return bool((above > 225).all() and below.mean() < 220)
 
-    first = page.until(is_framed, "the first view is the photo's")
+    page.until(is_framed, "the first view is the photo's")
+    first = page.sent
     page.select()
     page.tab("Move")
     page.type("Scale", 1.4)
@@ -68,4 +69,6 @@ def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], 
     entrypoint([str(word) for word in ("edit", "--load-config", viewer.run / "config.yml", *words)])
     saved, drawn = (np.asarray(Image.open(path)).astype(float) for path in (viewer.edits / "deep.png", words[-1]))
     assert np.abs(saved - drawn).max() == 0
-    page.until(lambda seen: np.abs(seen - first).mean() > 1, "and it was seen")
+    page.until(
+        lambda _: np.abs(page.sent - first).mean() > 1, f"and it was seen: {np.abs(page.sent - first).mean():.2f}"
+    )
