@@ -46,9 +46,7 @@ def stored_picture(picture: Drawable, bits: Bits) -> tuple[int, Drawable]:
     if isinstance(picture, FunctionPicture):
         function = deepcopy(picture.function)
         numbers = {name: _real(value) for name, value in function.state_dict().items()}
-        kept = {
-            name: value.half() if bits == 16 and value.is_floating_point() else value for name, value in numbers.items()
-        }
+        kept = {name: _halved(value) if bits == 16 else value for name, value in numbers.items()}
         for name, value in function.state_dict().items():
             _real(value).copy_(kept[name])
         return len(save({name: value.contiguous().cpu() for name, value in kept.items()})), replace(
@@ -60,3 +58,9 @@ def stored_picture(picture: Drawable, bits: Bits) -> tuple[int, Drawable]:
 def _real(value: Tensor) -> Tensor:
     """The same numbers; complex ones as pairs."""
     return torch.view_as_real(value) if value.is_complex() else value
+
+
+def _halved(value: Tensor) -> Tensor:
+    """The same as half floats, if those can hold it."""
+    fits = value.is_floating_point() and value.numel() > 0 and float(value.abs().max()) < torch.finfo(torch.half).max
+    return value.half() if fits else value
