@@ -50,13 +50,17 @@ class History:
 
     def put(self, edit: Edit | LiftedEdit) -> None:
         """Puts the edit that is under way at the end of the script: a new one, or what has become of it."""
-        before = self._script.edits[:-1] if self.is_under_way else self._script.edits
-        script = self._script.model_copy(update={"edits": (*before, edit)})
+        script = self.with_edit(edit)
         if self.is_under_way:
             self._script = script
         else:
             self.replace(script)
         self.is_under_way = True
+
+    def with_edit(self, edit: Edit | LiftedEdit) -> AnyScript:
+        """The script that ``put`` makes."""
+        before = self._script.edits[:-1] if self.is_under_way else self._script.edits
+        return self._script.model_copy(update={"edits": (*before, edit)})
 
     def drop(self) -> None:
         """Takes the edit that is under way away, as if it had never begun."""

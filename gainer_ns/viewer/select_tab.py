@@ -59,6 +59,8 @@ class SelectTab:
         selection = self._desk.picker.selection
         self._desk.say("Nothing is selected." if selection is None else "Selected. Move it in the tab Move.")
         self._desk.changed()
+        if selection is not None:
+            self._desk.session.expect(selection)
 
     def _look_around(self) -> None:
         """Puts the pointer down, so that the gizmo can be taken hold of."""

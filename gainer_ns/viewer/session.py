@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -13,6 +13,12 @@ from gainer_ns.errors import GainerError
 from gainer_ns.viewer.history import History
 from gainer_ns.viewer.latest import Latest
 from gainer_ns.viewer.subject import AnyScript, Shown, Staged, Subject
+
+NEAR, FAR = 1.0, 1e4
+"""Pixels of a movement at which hardly anything tears, and at which everything does that can."""
+KEPT = 3
+"""How many scripts stay ready: the one that is shown, and what may become of it, which is one thing while the
+surroundings of a soft selection follow it, and another once they tear."""
 
 
 class EditSession:
@@ -37,7 +43,7 @@ class EditSession:
         self._redraw, self._complain = redraw, complain
         self._latest = Latest()
         self._shown: Shown = subject.fitted
-        self._staged: Staged | None = None
+        self._staged: tuple[Staged, ...] = ()
         self._played: Callable[[float], Shown] | None = None
         self._at_rest = False
 
@@ -52,10 +58,10 @@ class EditSession:
         It is made in this thread: while something is fitted there is always something newer before another has done it.
         """
         try:
-            staged, shown = self._made(subject, None, self.history.script, self.time)
+            staged, shown = self._made(subject, (), self.history.script, self.time)
         except GainerError as error:
             self._complain(str(error))
-            staged, shown = None, subject.fitted
+            staged, shown = (), subject.fitted
         self.subject, self._staged, self._shown, self._played = subject, staged, shown, None
 
     def show_unedited(self, unedited: bool) -> None:
@@ -82,6 +88,12 @@ class EditSession:
         self.history.put(edit)
         self._show()
 
+    def expect(self, select: Selection) -> None:
+        """Makes ready for an edit of a selection, so that its first movement is seen as soon as all that follow."""
+        subject = self.subject
+        ways = [(by, 0.0, 0.0)[: 3 if subject.is_deep else 2] for by in (FAR, NEAR)]
+        self._show([self.history.with_edit(subject.edit(select, {"move": {"by": way}})) for way in ways])
+
     def play(self, played: Callable[[float], Shown] | None) -> None:
         """Shows a sequence, by the time from 0 to 1, instead of the script; or the script again."""
         self._played = played
@@ -100,7 +112,8 @@ class EditSession:
         """Waits until what is shown is what was asked for."""
         return self._latest.wait()
 
-    def _show(self) -> None:
+    def _show(self, expected: Sequence[AnyScript] = ()) -> None:
+        """Shows the script as it is, and then makes ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
 
         def work() -> None:
@@ -112,23 +125,34 @@ class EditSession:
                     staged, shown = self._made(subject, self._staged, script, time)
                 if subject is self.subject:  # and not one that was fitted meanwhile
                     self._staged, self._shown = staged, shown
+                    self._redraw()
+                for may_be in expected:
+                    staged = self._ready(subject, staged, may_be)
+                if subject is self.subject:
+                    self._staged = staged
             except GainerError as error:
                 self._complain(str(error))
             except Exception as error:  # the thread goes on: what is asked for next may well be drawn
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
                 self._complain("This cannot be shown; the terminal says why.")
-            self._redraw()
 
         self._latest.ask(work)
 
-    @staticmethod
-    def _made(subject: Subject, staged: Staged | None, script: AnyScript, time: float) -> tuple[Staged | None, Shown]:
-        """What shows a script, which may be what showed another one, and the picture at a time."""
+    @classmethod
+    def _made(
+        cls, subject: Subject, staged: tuple[Staged, ...], script: AnyScript, time: float
+    ) -> tuple[tuple[Staged, ...], Shown]:
+        """What is ready, the script among it, and the picture at a time."""
         if not script.edits and not getattr(script, "layers", {}):
             return staged, subject.fitted
-        if staged is None or not staged.follow(script):
-            staged = subject.staged(script)
-        return staged, staged.at(time)
+        staged = cls._ready(subject, staged, script)
+        return staged, staged[0].at(time)
+
+    @staticmethod
+    def _ready(subject: Subject, staged: tuple[Staged, ...], script: AnyScript) -> tuple[Staged, ...]:
+        """Makes a script ready, out of one that was where that is quick; it comes first."""
+        first = next((stage for stage in staged if stage.follow(script)), None) or subject.staged(script)
+        return first, *[stage for stage in staged if stage is not first][: KEPT - 1]
 
 
 def one_line(error: ValidationError) -> str:

@@ -59,6 +59,22 @@ def test_while_something_is_dragged_nothing_is_taken_apart_anew(
     assert session.wait() and len(made) == 2
 
 
+@pytest.mark.parametrize("feather", [0.0, 8.0])
+def test_a_selection_is_made_ready_before_it_moves(
+    session: EditSession, picture: BakedPicture, monkeypatch: pytest.MonkeyPatch, feather: float
+) -> None:
+    select = BOX.model_copy(update={"feather": feather})
+    session.expect(select)
+    assert session.wait() and session.shown is picture
+    made: list[object] = []
+    monkeypatch.setattr(session.subject, "staged", made.append)
+    for by in ([2, 1], [12, 30], [1, 2], [-30, 5]):  # with its surroundings where it is soft, and torn out of them
+        session.change(select, {"move": {"by": by}})
+        assert session.wait() and not made
+        expected = Stage(session.history.script, picture).at(1.0)  # pyright: ignore[reportArgumentType]
+        assert torch.equal(drawn(session.shown), drawn(expected))
+
+
 def test_what_is_fitted_meanwhile_is_shown_edited_at_once(session: EditSession, picture: BakedPicture) -> None:
     session.change(BOX, {"move": {"by": [8, 4]}})
     assert session.wait()
