@@ -81,7 +81,7 @@ def measured(fit: Fit, source: Picture, extras: Collection[str] = ("stored", "of
         "device": str(fit.model.device),
         "gaussians": len(picture.gaussians) if isinstance(picture, BakedPicture) else None,
         "parameters": parameters(picture),
-        **_quality(picture, source),
+        **_quality(fit, source),
         **fit.facts,
     }
     if "stored" in extras:
@@ -139,11 +139,11 @@ def fit_config(method: str, options: Mapping[str, Any], data: Path, output: Path
     return config
 
 
-def _quality(picture: Drawable, source: Picture) -> dict[str, float | None]:
+def _quality(fit: Fit, source: Picture) -> dict[str, float | None]:
     """PSNR and the like of the rendered picture."""
     from gainer_ns.evaluation.metrics import compare
 
-    return compare(picture.raster()[0].cpu(), source.colours(), _mask(source))._asdict()
+    return compare(fit.rendered, source.colours(), _mask(source))._asdict()
 
 
 def _stored(picture: Drawable, source: Picture, bits: Bits) -> dict[str, float]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import time
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import nerfstudio.scripts.train  # noqa: F401 (what ns-train imports, so that both take the same time to start)
 import numpy as np
 import torch
+from jaxtyping import Float
 from nerfstudio.engine.trainer import Trainer
 from nerfstudio.plugins.types import MethodSpecification
 from nerfstudio.utils import profiler, writer
+from torch import Tensor
 
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
@@ -27,7 +31,8 @@ THRESHOLDS = (40, 50, 60, 77)
 """PSNR in dB whose first time is reported; 77 is what the paper reaches."""
 
 
-class Fit(NamedTuple):
+@dataclass(frozen=True)
+class Fit:
     """A picture that was fitted.
 
     Attributes:
@@ -39,6 +44,11 @@ class Fit(NamedTuple):
     model: PictureModel
     config: Path
     facts: dict[str, Any]
+
+    @cached_property
+    def rendered(self) -> Float[Tensor, "h w 3"]:
+        """Its colours as they are drawn at its own size, on the CPU."""
+        return self.model.fitted().raster()[0].cpu()
 
 
 def picture_methods() -> dict[str, PictureTrainerConfig]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -22,6 +21,8 @@ from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
 if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
     from gainer_ns.image.datamanager import PictureDataManager
 
 SPARSE_ADAM_STEPS = 1000
@@ -126,14 +127,8 @@ class GainerModel(PictureModel):
         groups["covariances"] = [self.encoding.precision_factors]
         return groups
 
-    def get_training_callbacks(
-        self, training_callback_attributes: TrainingCallbackAttributes
-    ) -> list[TrainingCallback]:
-        """The callbacks that run the fit inside nerfstudio's own loop."""
-        self.check_picture()
-        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
-        assert trainer is not None and pipeline is not None
-        data = cast("PictureDataManager", pipeline.datamanager)
+    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> PictureFit:
+        """A fit of the Gaussians and their decoder."""
         plan = FitPlan(
             plane=self.plane,
             opacity=self.kwargs["metadata"]["opacity"],
@@ -143,9 +138,7 @@ class GainerModel(PictureModel):
             bit_depth=self.bit_depth,
             recipe=self.config,
         )
-        fit = PictureFit(plan, data.pixels, data.target, trainer, self.changed)
-        self._fit = fit
-        return fit.callbacks()
+        return PictureFit(plan, data.pixels, data.target, trainer, self.changed)
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """PSNR of the fitted pixels in dB, and the number of Gaussians."""

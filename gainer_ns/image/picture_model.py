@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.model_components import renderers
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
@@ -23,6 +24,11 @@ from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
+    from gainer_ns.image.datamanager import PictureDataManager
 
 
 @dataclass
@@ -40,6 +46,10 @@ class RunningFit(Protocol):
 
     def outputs(self) -> dict[str, Tensor]:
         """Colours rgb [m, 3] of the fitted pixels that a step takes; also rows [m], which, unless it takes all."""
+        ...
+
+    def callbacks(self) -> list[TrainingCallback]:
+        """What nerfstudio is to call."""
         ...
 
 
@@ -81,12 +91,25 @@ class PictureModel(FittedModel):
     def fitted(self) -> Drawable:
         """The picture as it is now; the same object until the fit goes on."""
 
-    def check_picture(self) -> None:
-        """Makes sure that a loaded checkpoint is of a picture as large as the one that is fitted.
+    @abstractmethod
+    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> RunningFit:
+        """A fit of this model to a picture."""
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """The callbacks that run the fit inside nerfstudio's own loop.
 
         Raises:
-            GainerError: If it is not.
+            GainerError: If a loaded checkpoint is of a picture of another size.
         """
+        self._check_picture()
+        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        assert trainer is not None and pipeline is not None
+        self._fit = self.fit_of(cast("PictureDataManager", pipeline.datamanager), trainer)
+        return self._fit.callbacks()
+
+    def _check_picture(self) -> None:
         plane: ImagePlane = self.kwargs["metadata"]["plane"]
         if plane != self.plane:
             raise GainerError(

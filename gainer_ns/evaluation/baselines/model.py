@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -19,6 +18,8 @@ from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Drawn
 
 if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
     from gainer_ns.image.datamanager import PictureDataManager
 
 BYTES_PER_PIXEL = 200
@@ -108,18 +109,10 @@ class BaselineModel(PictureModel):
         """Parameters by the name of their optimizer."""
         return self.function.param_groups()
 
-    def get_training_callbacks(
-        self, training_callback_attributes: TrainingCallbackAttributes
-    ) -> list[TrainingCallback]:
-        """The callbacks that run the fit inside nerfstudio's own loop."""
-        self.check_picture()
-        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
-        assert trainer is not None and pipeline is not None
-        data = cast("PictureDataManager", pipeline.datamanager)
+    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> FunctionFit:
+        """A fit of the function."""
         picture = torch.from_numpy(data.train_dataset.picture.colours()).to(self.device)
-        fit = FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
-        self._fit = fit
-        return fit.callbacks()
+        return FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
 
     def fitted(self) -> Drawable:
         """The picture as it is now."""

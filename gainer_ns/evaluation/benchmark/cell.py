@@ -74,7 +74,7 @@ def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> Cel
         source = read_picture(path)
         fit = fitted(configured(cell, path, folder), began=began)
         line = measured(fit, source, cell.measure)
-        rendered, target = fit.model.fitted().raster()[0].cpu().numpy(), source.colours()
+        rendered, target = fit.rendered.numpy(), source.colours()
         mask = None if source.alpha is None else source.alpha > 0
         errors = error_map(rendered, target, mask=mask)
         if source.alpha is not None:  # hidden colours would show else
