@@ -157,7 +157,7 @@ wire = _baseline(
 )
 finer = _baseline(
     "finer",
-    FinerConfig(first_omega=40.0),
+    FinerConfig(first_omega=60.0),
     {"function": 5e-4},
     "FINER: quickening sines (Liu 2024).",
     pixels_per_step=1024,
@@ -171,7 +171,7 @@ gauss = _baseline(
 )
 fourier = _baseline(
     "fourier",
-    FourierConfig(sigma=12.0),
+    FourierConfig(sigma=20.0),
     {"function": 2e-3},
     "Random Fourier features (Tancik 2020).",
     pixels_per_step=1024,

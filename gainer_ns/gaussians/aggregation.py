@@ -206,7 +206,7 @@ class AggregationMatrix:
     @cached_property
     def transposed(self) -> AggregationMatrix:
         """The transpose, made once."""
-        offsets, rows, order = self._transposed_structure
+        offsets, rows, order = self.transposed_structure
         return AggregationMatrix(offsets, rows, self.values[order], self.rows)
 
     def with_values(self, values: Float[Tensor, " entries"]) -> AggregationMatrix:
@@ -214,11 +214,11 @@ class AggregationMatrix:
         if values.shape != self.values.shape:
             raise ValueError(f"{len(values)} values for {len(self.values)} entries")
         other = replace(self, values=values.detach().contiguous())
-        other.__dict__["_transposed_structure"] = self._transposed_structure
+        other.__dict__["transposed_structure"] = self.transposed_structure
         return other
 
     @cached_property
-    def _transposed_structure(self) -> tuple[Tensor, Tensor, Tensor]:
+    def transposed_structure(self) -> tuple[Tensor, Tensor, Tensor]:
         """The transpose's offsets and columns, and the entry of this matrix that each of its entries is (int32)."""
         # Counting takes a tenth of the time of torch's sort, but only the CPU can do it.
         transposed = transposed_by_counting if self.columns.device.type == "cpu" else transposed_by_sorting
@@ -276,7 +276,7 @@ class _LearnedWeights(torch.autograd.Function):
             of_weights = torch.zeros_like(weights).masked_scatter(ctx.valid, gradient)
         of_exponents = weights * (of_weights - (weights * of_weights).sum(dim=1, keepdim=True))
         of_exponents = of_exponents.flatten() if ctx.valid is None else of_exponents[ctx.valid]
-        offsets, points_of, order = ctx.structure._transposed_structure
+        offsets, points_of, order = ctx.structure.transposed_structure
         out = torch.empty(len(means), 3, 3, device=means.device)
         kernels.launch(
             precision_gradient_kernel(),

@@ -7,6 +7,7 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from gainer_ns.frames import ImagePlane
 
@@ -74,6 +75,54 @@ def uniform(
         pixel = torch.stack([chosen % plane.width, chosen // plane.width], dim=-1) + fraction
     row_major = pixel[:, 1].floor() * plane.width + pixel[:, 0]
     return plane.plane_from_pixel(pixel[row_major.argsort(stable=True)]).float()
+
+
+def by_detail(
+    plane: ImagePlane,
+    colours: Float[Tensor, "h w c"],
+    count: int,
+    *,
+    uniform_share: float = 0.2,
+    inside: Bool[Tensor, "h w"] | None = None,
+    seed: int = 0,
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:
+    """Means that are dense where a picture changes much from pixel to pixel.
+
+    Args:
+        plane: The picture's plane.
+        colours: The picture.
+        count: How many means.
+        uniform_share: Which share of them is spread evenly instead.
+        inside: Pixels that get Gaussians; None for all.
+        seed: Seed of where within its pixels each lies.
+
+    Returns:
+        ``count`` means in plane units (none if no pixel is inside), in the order of their pixels, so that neighbours
+        are near in memory; and the distance of the means around each.
+    """
+    share = detail_share(colours, uniform_share).flatten()
+    if inside is not None:
+        share = share * inside.flatten().to(share.device)
+    sums = share.double().cumsum(0)
+    if float(sums[-1]) == 0:
+        return torch.empty(0, 2), torch.empty(0)
+    generator = torch.Generator().manual_seed(seed)
+    rank = (torch.arange(count) + torch.rand(count, generator=generator)).double().to(sums) * (sums[-1] / count)
+    pixel = torch.searchsorted(sums, rank).clamp(max=len(sums) - 1)
+    within = torch.rand(count, 2, generator=generator).to(colours)
+    place = torch.stack([pixel % plane.width, pixel // plane.width], dim=1) + within
+    density = share[pixel] * (count / sums[-1]).float()
+    return plane.plane_from_pixel(place).float(), plane.pixel_size / density.clamp(min=1e-12).sqrt()
+
+
+def detail_share(colours: Float[Tensor, "h w c"], uniform_share: float) -> Float[Tensor, "h w"]:
+    """A density that sums to 1: partly even, partly by how much a picture changes around a pixel."""
+    grey = torch.nn.functional.pad(colours.mean(dim=2)[None, None], (1, 1, 1, 1), mode="replicate")
+    across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
+    along = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
+    detail = (across.square() + along.square()).sqrt()
+    detail = avg_pool2d(detail, 5, stride=1, padding=2, count_include_pad=False)[0, 0].sqrt() + 1e-4
+    return uniform_share / detail.numel() + (1 - uniform_share) * detail / detail.sum()
 
 
 def _kept(plane: ImagePlane, pixel: Float[Tensor, "n 2"], inside: Bool[Tensor, "h w"] | None) -> Float[Tensor, "m 2"]:

@@ -62,3 +62,20 @@ def gaussian_weights(
     logits = torch.where(neighbours.valid, exponent, -torch.inf)
     any_valid = neighbours.valid.any(dim=1, keepdim=True)
     return torch.softmax(torch.where(any_valid, logits, 0.0), dim=1) * neighbours.valid
+
+
+def sloped_means(
+    points: Float[Tensor, "m 2"],
+    neighbours: Neighbours,
+    means: Float[Tensor, "n 2"],
+    precisions: Float[Tensor, "n 3"],
+    features: Float[Tensor, "n f"],
+    slopes: Float[Tensor, "n f 2"],
+) -> Float[Tensor, "m f"]:
+    """The Gaussian-weighted mean of ``e_i + G_i (x - mu_i)``; precisions are ``xx, xy, yy``."""
+    indices = neighbours.indices.clamp(min=0).long()
+    offsets = points[:, None] - means[indices]
+    square = precisions[:, [0, 1, 1, 2]].view(-1, 2, 2)
+    weights = gaussian_weights(offsets, neighbours, square)
+    read = features[indices] + torch.einsum("mkfi,mki->mkf", slopes[indices], offsets)
+    return (weights[..., None] * read).sum(dim=1)

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
-from torch.nn.functional import avg_pool2d
 
 from gainer_ns.evaluation.baselines.gaussian_sums import sum_at_pixels, sum_at_points
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.placement import by_detail
 from gainer_ns.gaussians.small_matrices import product
 
 SOLVED = 1e-9
@@ -113,16 +113,11 @@ class GaussianImage(PictureFunction):
         """Starts from the picture, unless the start is as published."""
         if self.config.start == "published":
             return
-        density = len(self.places) * _spread(target, self.config.uniform_share).flatten()
-        generator = torch.Generator().manual_seed(self.seed)
-        rank = (torch.arange(len(self.places)) + torch.rand(len(self.places), generator=generator)).double()
-        sums = density.double().cumsum(0)
-        rank = rank.to(sums) * (sums[-1] / len(self.places))
-        pixel = torch.searchsorted(sums, rank).clamp(max=len(sums) - 1)
-        within = torch.rand(len(self.places), 2, generator=generator).to(target)
-        corner = torch.stack([pixel % self.plane.width, pixel // self.plane.width], dim=1)
-        self.places.copy_(corner + within)
-        deviation = self.config.first_deviation / density[pixel].sqrt()
+        means, spacings = by_detail(
+            self.plane, target, len(self.places), uniform_share=self.config.uniform_share, seed=self.seed
+        )
+        self.places.copy_(self.plane.pixel_from_plane(means))
+        deviation = self.config.first_deviation / self.plane.pixel_size * spacings
         self.factors.copy_(torch.stack([deviation, torch.zeros_like(deviation), deviation], dim=1))
         self._solve_colours(target)
 
@@ -150,13 +145,3 @@ class GaussianImage(PictureFunction):
         places, factors = self.places.detach(), self.factors.detach()
         drawn = sum_at_pixels(places, factors, colours, self.plane.width, self.plane.height)
         return torch.autograd.grad(drawn, colours, residual)[0]
-
-
-def _spread(target: Float[Tensor, "h w 3"], uniform_share: float) -> Float[Tensor, "h w"]:
-    """A density of Gaussians that sums to 1: partly even, partly by how much the picture changes around a pixel."""
-    grey = torch.nn.functional.pad(target.mean(dim=2)[None, None], (1, 1, 1, 1), mode="replicate")
-    across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
-    along = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
-    detail = (across.square() + along.square()).sqrt()
-    detail = avg_pool2d(detail, 5, stride=1, padding=2, count_include_pad=False)[0, 0].sqrt() + 1e-4
-    return uniform_share / detail.numel() + (1 - uniform_share) * detail / detail.sum()

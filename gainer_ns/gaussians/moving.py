@@ -1,0 +1,96 @@
+"""Weighted means over Gaussians that are learned entirely: where they are, their shapes, features and slopes."""
+
+from __future__ import annotations
+
+import torch
+import warp as wp
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.aggregation import AggregationMatrix
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.moving_kernels import gradients_kernel, means_kernel
+
+
+def weighted_means(
+    points: Float[Tensor, "m 2"],
+    structure: AggregationMatrix,
+    means: Float[Tensor, "n 2"],
+    precisions: Float[Tensor, "n 3"],
+    features: Float[Tensor, "n f"],
+    slopes: Float[Tensor, "n f 2"],
+) -> Float[Tensor, "m f"]:
+    """``sum_i w_i (e_i + G_i (x - mu_i)) / sum_i w_i`` with Gaussian weights, differentiable in all but the points.
+
+    Computed relative to the largest weight of each point, so that no region gives 0 / 0.
+
+    Args:
+        points: Where the means are wanted.
+        structure: Which Gaussians each point reads: the columns of its row; values do not matter.
+        means: Means of the Gaussians.
+        precisions: Inverse covariances as ``xx, xy, yy``.
+        features: Features ``e`` of the Gaussians.
+        slopes: How features change along x and y, ``G``.
+
+    Returns:
+        Weighted means, 0 at points that read nothing.
+    """
+    return _WeightedMeans.apply(points, structure, means, precisions, features, slopes)
+
+
+class _WeightedMeans(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx, points: Tensor, structure: AggregationMatrix, *gaussians: Tensor
+    ) -> Tensor:
+        result = points.new_empty(len(points), gaussians[2].shape[1], dtype=torch.float32)
+        logarithms = points.new_empty(len(points), dtype=torch.float32)
+        kernels.launch(
+            means_kernel(result.shape[1]),
+            len(points),
+            [
+                Typed(structure.offsets, wp.int32),
+                Typed(structure.columns, wp.int32),
+                Typed(points, wp.vec2),
+                *_typed(gaussians),
+                Typed(result, kernels.vector(result.shape[1])),
+                Typed(logarithms, wp.float32),
+            ],
+            points.device,
+        )
+        ctx.save_for_backward(points, result, logarithms, *gaussians)
+        ctx.structure = structure
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, of_result: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        points, result, logarithms, *gaussians = ctx.saved_tensors
+        of_result = of_result.contiguous()
+        offsets, points_of, _ = ctx.structure.transposed_structure
+        gradients = [torch.empty_like(one, memory_format=torch.contiguous_format) for one in gaussians]
+        kernels.launch(
+            gradients_kernel(result.shape[1]),
+            len(gaussians[0]),
+            [
+                Typed(offsets, wp.int32),
+                Typed(points_of, wp.int32),
+                Typed(points, wp.vec2),
+                Typed(logarithms, wp.float32),
+                Typed(of_result, kernels.vector(result.shape[1])),
+                Typed((of_result * result).sum(dim=1), wp.float32),
+                *_typed(gaussians),
+                *_typed(gradients),
+            ],
+            points.device,
+        )
+        return None, None, *gradients
+
+
+def _typed(gaussians: tuple[Tensor, ...] | list[Tensor]) -> list[Typed]:
+    """Means, precisions, features and slopes, or their gradients, as the kernels take them."""
+    width = gaussians[2].shape[1]
+    types = wp.vec2, wp.vec3, kernels.vector(width), kernels.matrix(width, 2)
+    return [Typed(one.detach().contiguous(), kind) for one, kind in zip(gaussians, types, strict=True)]

@@ -1,0 +1,106 @@
+"""The Warp kernels of weighted means over Gaussians all of which may move, and of their gradients.
+
+A Gaussian is a mean, a precision ``(xx, xy, yy)``, a feature and a slope; what a point reads of it is
+``e + G (x - mu)``. Nothing is added atomically: a Gaussian's gradients are summed over the points that read it, in
+their order.
+"""
+
+import functools
+
+import warp as wp
+
+from gainer_ns.gaussians.kernels import matrix, vector
+
+
+@functools.cache
+def means_kernel(width: int) -> wp.Kernel:
+    """The weighted means at the points, and the logarithms of the sums of weights that they were divided by."""
+    wide, tall = vector(width), matrix(width, 2)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def weighted_means(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [points + 1], where the Gaussians of each point begin
+        columns: wp.array(dtype=wp.int32),  # [entries], the Gaussians of each point
+        points: wp.array(dtype=wp.vec2),  # [points]
+        means: wp.array(dtype=wp.vec2),  # [n]
+        precisions: wp.array(dtype=wp.vec3),  # [n]
+        features: wp.array(dtype=wide),  # [n]
+        slopes: wp.array(dtype=tall),  # [n]
+        result: wp.array(dtype=wide),  # out [points], 0 where nothing is read
+        logarithms: wp.array(dtype=wp.float32),  # out [points]
+    ):
+        i = first + wp.tid()
+        x = points[i]
+        greatest = float(-wp.inf)
+        for p in range(offsets[i], offsets[i + 1]):
+            d = x - means[columns[p]]
+            a = precisions[columns[p]]
+            greatest = wp.max(greatest, -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1])
+        total = float(0.0)
+        sums = wide()
+        for p in range(offsets[i], offsets[i + 1]):
+            j = columns[p]
+            d = x - means[j]
+            a = precisions[j]
+            w = wp.exp(-0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1] - greatest)
+            total += w
+            sums += w * (features[j] + slopes[j] * d)
+        if total > 0.0:
+            sums = sums / total
+        result[i] = sums
+        logarithms[i] = greatest + wp.log(total)
+
+    return weighted_means
+
+
+@functools.cache
+def gradients_kernel(width: int) -> wp.Kernel:
+    """Gradients of each Gaussian, summed over the points that read it."""
+    wide, tall = vector(width), matrix(width, 2)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def gradients(
+        first: int,
+        offsets: wp.array(dtype=wp.int32),  # [n + 1], where the points of each Gaussian begin
+        points_of: wp.array(dtype=wp.int32),  # [entries], the points of each Gaussian
+        points: wp.array(dtype=wp.vec2),  # [points]
+        logarithms: wp.array(dtype=wp.float32),  # [points]
+        of_result: wp.array(dtype=wide),  # [points], gradient by the weighted means
+        along: wp.array(dtype=wp.float32),  # [points], inner products of that with the weighted means
+        means: wp.array(dtype=wp.vec2),  # [n]
+        precisions: wp.array(dtype=wp.vec3),  # [n]
+        features: wp.array(dtype=wide),  # [n]
+        slopes: wp.array(dtype=tall),  # [n]
+        of_means: wp.array(dtype=wp.vec2),  # out [n]
+        of_precisions: wp.array(dtype=wp.vec3),  # out [n]
+        of_features: wp.array(dtype=wide),  # out [n]
+        of_slopes: wp.array(dtype=tall),  # out [n]
+    ):
+        j = first + wp.tid()
+        mean = means[j]
+        a = precisions[j]
+        e = features[j]
+        slope = slopes[j]
+        of_feature = wide()
+        of_slope = tall()
+        once = wp.vec2()
+        twice = wp.vec3()
+        for p in range(offsets[j], offsets[j + 1]):
+            i = points_of[p]
+            d = points[i] - mean
+            w = wp.exp(-0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1] - logarithms[i])
+            g = of_result[i]
+            of_exponent = w * (wp.dot(g, e + slope * d) - along[i])
+            pull = w * g
+            of_feature += pull
+            of_slope += wp.outer(pull, d)
+            once += of_exponent * d
+            twice += of_exponent * wp.vec3(-0.5 * d[0] * d[0], -d[0] * d[1], -0.5 * d[1] * d[1])
+        back = wp.transpose(slope) * of_feature
+        of_means[j] = wp.vec2(a[0] * once[0] + a[1] * once[1], a[1] * once[0] + a[2] * once[1]) - back
+        of_precisions[j] = twice
+        of_features[j] = of_feature
+        of_slopes[j] = of_slope
+
+    return gradients
