@@ -100,6 +100,35 @@ gainer_paper = MethodSpecification(
     description="GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
 )
 
+COMPACT_ENCODING = KNNEncodingConfig(num_neighbours=9, covariances="full", sigma=0.5, means="learned", slopes=True)
+
+gainer_compact = MethodSpecification(
+    config=_trainer(
+        "gainer-compact",
+        GainerModelConfig(
+            gaussians_per_pixel=0.18,
+            placement="detail",
+            encoding=COMPACT_ENCODING,
+            sparse_encoding=COMPACT_ENCODING,
+            adam_steps=2000,
+            finish_steps=0,
+            panel=EditPanelConfig(),
+        ),
+        {
+            group: _adam(rate, CosineSchedulerConfig(), betas=(0.9, 0.99))
+            for group, rate in {
+                "decoder": 3e-3,
+                "features": 2e-2,
+                "slopes": 2e-2,
+                "covariances": 2e-2,
+                "means": 2e-2,
+            }.items()
+        },
+        steps_per_save=500,
+    ),
+    description="GaINeR with few Gaussians that are learned entirely: small files, quick to drag.",
+)
+
 gainer_lift = MethodSpecification(
     config=_trainer(
         "gainer-lift",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.errors import GainerError
+
 
 @dataclass
 class Render:
@@ -25,6 +27,8 @@ class Render:
     """X0 Y0 X1 Y1 in source pixels, x right, y down, 0 0 the top-left corner; beyond the picture is transparent."""
     bit_depth: Literal[8, 16] | None = None
     """Bits a sample (16: PNG only); the source's when not given."""
+    fraction: float = 1.0
+    """Draw with so many of the Gaussians, evenly chosen: above 0, up to 1."""
 
     def run(self) -> None:
         """Draws and writes the picture."""
@@ -32,11 +36,21 @@ class Render:
 
         from gainer_ns.cli.progress import progress_bar
 
+        if not 0 < self.fraction <= 1:
+            raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_shown
             from gainer_ns.image.image_io import write_picture
+            from gainer_ns.image.loading import as_baked
+            from gainer_ns.lifting.scene import LiftedScene
 
             picture = load_shown(self.load_config)
+            if self.fraction < 1:
+                if isinstance(picture, LiftedScene):
+                    raise GainerError(
+                        f"{self.load_config}: is a lifted photo, which is drawn whole; leave out --fraction"
+                    )
+                picture = as_baked(picture, self.load_config).coarse(self.fraction)
         with progress_bar("Drawing") as progress:
             rgb, alpha = picture.raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None

@@ -144,6 +144,7 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
     opacities = None
     if one.opacities is not None and other.opacities is not None:
         opacities = torch.cat([one.opacities, other.opacities])
+    slopes = None if one.slopes is None or other.slopes is None else torch.cat([one.slopes, other.slopes])
     inverses = None
     if one.inverse_jacobians is not None and other.inverse_jacobians is not None:
         mine, theirs = one.inverse_jacobians, other.inverse_jacobians
@@ -154,6 +155,7 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
         covariances=covariances,
         features=torch.cat([one.features, other.features]),
         opacities=opacities,
+        slopes=slopes,
         inverse_jacobians=inverses,
     )
 
@@ -166,5 +168,6 @@ def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:
     offset[axis] = 2 * side
     flips = flip[:, None] * flip[None, :]
     inverses = None if gaussians.inverse_jacobians is None else gaussians.inverse_jacobians * flips
+    slopes = None if gaussians.slopes is None else gaussians.slopes * flip
     means, covariances = gaussians.means * flip + offset, gaussians.covariances * flips
-    return replace(gaussians, means=means, covariances=covariances, inverse_jacobians=inverses)
+    return replace(gaussians, means=means, covariances=covariances, slopes=slopes, inverse_jacobians=inverses)

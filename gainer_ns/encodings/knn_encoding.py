@@ -13,6 +13,7 @@ from gainer_ns.encodings.hash_grid import HashGridAtPoints, HashGridConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.moving import weighted_means
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 MAX_NEIGHBOURS = 256
@@ -31,6 +32,12 @@ class KNNEncodingConfig:
     """Standard deviation with which the Gaussians start, in spacings of the means."""
     covariances: Literal["shared", "diagonal", "full"] = "shared"
     """One frozen round covariance for all, or learned ones: axis-aligned, or any ellipse."""
+    means: Literal["fixed", "learned"] = "fixed"
+    """Whether means stay where they start. Learned ones, in 2D, take learned ellipses along."""
+    slopes: bool = False
+    """Whether what is read of a Gaussian with a learned mean also changes linearly with the step from its mean."""
+    steps_between_searches: int = 25
+    """After how many steps the neighbours are searched anew, where means are learned."""
     features: Literal["table", "hash-grid"] = "table"
     """Whether each Gaussian has a feature of its own, or reads it from a hash grid until it is baked."""
     feature_dim: int = 8
@@ -43,7 +50,8 @@ class PointReading(NamedTuple):
     """What a set of points that stand still reads, found once.
 
     Attributes:
-        matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made.
+        matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made. Of learned
+            means it only says which Gaussians each point reads.
         points: [m, d], the points themselves.
         neighbours: The neighbours behind the matrix; None where covariances are frozen and nobody needs them again.
     """
@@ -54,11 +62,11 @@ class PointReading(NamedTuple):
 
 
 class GaussianKNNEncoding(nn.Module):
-    """Gaussians whose means stand still, and the features that points read from them.
+    """Gaussians, and the features that points read from them.
 
     Args:
         config: How points read Gaussians.
-        means: [n, d], d = 2 or 3.
+        means: [n, d], d = 2 or 3, where they start.
         spacing: Typical distance of neighbouring means, which sigma and radius are multiples of.
         unit_box: (origin [d], side) of the square or cube that holds the means; the hash grid spans it.
         seed: Seed of the initial features.
@@ -82,8 +90,13 @@ class GaussianKNNEncoding(nn.Module):
         super().__init__()
         if not 1 <= config.num_neighbours <= MAX_NEIGHBOURS:
             raise GainerError(f"num-neighbours {config.num_neighbours}: choose from 1 to {MAX_NEIGHBOURS}")
-        self.config = config
         count, dimensions = means.shape
+        self.is_moving = config.means == "learned"
+        if self.is_moving and (dimensions != 2 or config.covariances != "full" or config.features != "table"):
+            raise GainerError("learned means need --covariances full and --features table, in a plane")
+        if config.slopes and not self.is_moving:
+            raise GainerError("slopes need learned means; set --means learned, or leave them out")
+        self.config = config
         self.register_buffer("means", means.clone())
         self.register_buffer("opacities", None if opacities is None else opacities.clone())
         self.register_buffer("spacing", torch.tensor(spacing, dtype=torch.float64))
@@ -92,6 +105,11 @@ class GaussianKNNEncoding(nn.Module):
         # Lower triangle of the precisions' Cholesky factors, in units of 1 / sigma; the diagonal as logarithms.
         factors = torch.zeros(count if learned else 1, entries)
         self.precision_factors = nn.Parameter(factors, requires_grad=learned)
+        # In spacings, so that one learning rate serves pictures of all sizes.
+        self.shifts = nn.Parameter(torch.zeros(count, dimensions)) if self.is_moving else None
+        self.slopes_table: nn.Parameter | None = None
+        if config.slopes:
+            self.slopes_table = nn.Parameter(torch.zeros(count, config.feature_dim, dimensions))
         self.hash_grid: HashGridAtPoints | None = None
         self.features_table: nn.Parameter | None = None
         self._unit_box = unit_box
@@ -120,6 +138,16 @@ class GaussianKNNEncoding(nn.Module):
         return self.features_table
 
     @property
+    def places(self) -> Float[Tensor, "n d"]:
+        """Where the means are now, differentiable where they are learned."""
+        return self.means if self.shifts is None else self.means + float(self.spacing) * self.shifts
+
+    @property
+    def slopes(self) -> Float[Tensor, "n f d"] | None:
+        """How what is read of a Gaussian changes with the step from its mean, in the units of the means."""
+        return None if self.slopes_table is None else self.slopes_table / float(self.spacing)
+
+    @property
     def precisions(self) -> Float[Tensor, "s d d"]:
         """Inverse covariances, differentiable where they are learned; one row when all share one."""
         dimensions = self.means.shape[1]
@@ -136,7 +164,21 @@ class GaussianKNNEncoding(nn.Module):
         """The Gaussians as they are now, baked: plain tensors without the hash grid."""
         with torch.no_grad():
             covariances = torch.linalg.inv(self.precisions)
-            return GaussianSet(self.means, covariances, self.features.detach(), self.radius, self.opacities)
+            features = self.features.detach()
+            return GaussianSet(self.places, covariances, features, self.radius, self.opacities, slopes=self.slopes)
+
+    @torch.no_grad()
+    def put(self, means: Float[Tensor, "n d"], spacings: Float[Tensor, " n"]) -> None:
+        """Puts Gaussians that have not been fitted yet elsewhere.
+
+        Args:
+            means: As many as there are.
+            spacings: Distance of the means around each; the learned covariances start in proportion.
+        """
+        self._index = None
+        self.means.copy_(means)
+        on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
+        self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
 
     @torch.no_grad()
     def bake(self) -> None:
@@ -153,19 +195,29 @@ class GaussianKNNEncoding(nn.Module):
             within: An index over the means; None for this encoding's own.
         """
         with torch.no_grad():
+            if self.is_moving:
+                self._index = None  # they have moved since
+                neighbours = self.index.query(points, self.config.num_neighbours)
+                any_weights = torch.zeros_like(neighbours.squared_distances)
+                matrix = AggregationMatrix.from_neighbours(neighbours, any_weights, len(self))
+                return PointReading(matrix, points.float().contiguous(), None)
             neighbours = (within or self.index).query(points, self.config.num_neighbours)
             weights = gaussian_weights(points, neighbours, self.means, self.precisions)
             matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(self))
             return PointReading(matrix, points, neighbours if self.precision_factors.requires_grad else None)
 
     def forward(self, reading: PointReading, features: Float[Tensor, "n f"] | None = None) -> Float[Tensor, "m f"]:
-        """Aggregated features, differentiable in the features and in learned covariances.
+        """Aggregated features, differentiable in the features and in all that is learned of the Gaussians.
 
         Args:
             reading: What the points read.
             features: Features of the Gaussians, for callers that read several sets of points; None to make them.
         """
         features = self.features if features is None else features
+        if self.is_moving:
+            xx, xy, _, yy = self.precisions.flatten(1).unbind(-1)
+            precisions = torch.stack([xx, xy, yy], dim=1)
+            return weighted_means(reading.points, reading.matrix, self.places, precisions, features, self.slopes)
         if reading.neighbours is None:
             return reading.matrix.aggregate(features)
         weights = learned_weights(reading.points, reading.neighbours, self.means, self.precisions, reading.matrix)
@@ -175,7 +227,7 @@ class GaussianKNNEncoding(nn.Module):
     def index(self) -> NeighbourIndex:
         """The index over the means, built on first use."""
         if self._index is None or self._index.device != self.means.device:
-            self._index = NeighbourIndex(self.means, self.radius)
+            self._index = NeighbourIndex(self.places.detach(), self.radius)
         return self._index
 
     def _grid_at(self, means: Float[Tensor, "n d"], seed: int = 0) -> HashGridAtPoints:
@@ -194,9 +246,10 @@ class GaussianKNNEncoding(nn.Module):
                 self.hash_grid = self._grid_at(self.means)
         opacities = state_dict.get(f"{prefix}opacities")
         self.opacities = None if opacities is None else opacities.to(self.means, copy=True)
-        factors = state_dict.get(f"{prefix}precision_factors")
-        if factors is not None:
-            self.precision_factors.data = self.precision_factors.new_empty(factors.shape)
+        for name in ("precision_factors", "shifts", "slopes_table"):
+            stored, own = state_dict.get(prefix + name), getattr(self, name)
+            if stored is not None and own is not None:
+                own.data = own.new_empty(stored.shape)
         table = state_dict.get(f"{prefix}features_table")
         if table is not None:
             self.hash_grid = None

@@ -146,14 +146,13 @@ def _quality(fit: Fit, source: Picture) -> dict[str, float | None]:
     return compare(fit.rendered, source.colours(), _mask(source))._asdict()
 
 
-def _stored(picture: Drawable, source: Picture, bits: Bits) -> dict[str, float]:
+def _stored(picture: Drawable, source: Picture, bits: Bits) -> dict[str, float | None]:
     """Size of the file that holds the picture, and the quality of what is read back from it."""
-    from gainer_ns.evaluation.metrics import exact_share, psnr
+    from gainer_ns.evaluation.metrics import compare
 
     size, loaded = stored_picture(picture, bits)
-    rgb, target, mask = loaded.raster()[0].cpu(), source.colours(), _mask(source)
-    quality = {"psnr": psnr(rgb, target, mask=mask), "exact_share": exact_share(rgb, target, mask=mask)}
-    return {"bytes": size, **quality}
+    found = compare(loaded.raster()[0].cpu(), source.colours(), _mask(source))
+    return {"bytes": size, "psnr": found.psnr, "ms_ssim": found.ms_ssim, "exact_share": found.exact_share}
 
 
 def _mask(source: Picture) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.slopes import stacked_matrix, stacked_rows
 
 BAND_PIXELS = 1 << 20
 """Pixels of a band: pictures up to this size are fitted whole."""
@@ -34,16 +35,16 @@ class Band:
 
     Attributes:
         pixels: Positions, in the list of fitted pixels, of those in the band and its halo.
-        gaussians: Indices of the Gaussians that these pixels may read.
+        rows: Rows of the table of features (and slopes) that these pixels may read.
         own_pixels: Which of the pixels belong to the band itself.
-        own_gaussians: Which of the Gaussians belong to the band itself.
-        matrix: Aggregation from ``gaussians`` to ``pixels``.
+        own_rows: Which of these rows belong to the band itself.
+        matrix: Aggregation from ``rows`` to ``pixels``.
     """
 
     pixels: Int[Tensor, " m"]
-    gaussians: Int[Tensor, " n"]
+    rows: Int[Tensor, " r"]
     own_pixels: Bool[Tensor, " m"]
-    own_gaussians: Bool[Tensor, " n"]
+    own_rows: Bool[Tensor, " r"]
     matrix: AggregationMatrix
 
 
@@ -64,7 +65,8 @@ class PictureBands:
 
     Args:
         plane: The picture's plane.
-        gaussians: Gaussians with frozen means and covariances; their features are not used.
+        gaussians: Gaussians with frozen means and covariances. What they hold is not used, but where they have slopes,
+            all tables of features here are tables of features and slopes (see :mod:`gainer_ns.gaussians.slopes`).
         num_neighbours: How many Gaussians a pixel reads.
         pixels: Row-major indices of the fitted pixels, ascending.
         band_pixels: Size of a band.
@@ -85,9 +87,7 @@ class PictureBands:
         self.plane = plane
         self.pixels = pixels
         self.num_neighbours = num_neighbours
-        self._means = gaussians.means
-        self._radius = gaussians.radius
-        self._precisions = gaussians.precisions
+        self._gaussians = gaussians
         rows = plane.height if plane.pixels <= band_pixels else max(1, band_pixels // plane.width)
         self._starts = list(range(0, plane.height, rows))
         self._rows = rows
@@ -106,7 +106,7 @@ class PictureBands:
     @torch.no_grad()
     def finish(
         self,
-        features: Float[Tensor, "n f"],
+        features: Float[Tensor, "r f"],
         decoder: Decoder,
         target: Float[Tensor, "m c"],
         damping: float,
@@ -127,21 +127,21 @@ class PictureBands:
         products, error, pixels = 0, 0.0, 0
         for band in self:
             step = finish_step(
-                band.matrix, features[band.gaussians], decoder, target[band.pixels], damping, config, channels=channels
+                band.matrix, features[band.rows], decoder, target[band.pixels], damping, config, channels=channels
             )
             error += step.error_before * len(band.pixels)
             pixels += len(band.pixels)
             if step.improved:
-                features[band.gaussians[band.own_gaussians]] = step.features[band.own_gaussians]
+                features[band.rows[band.own_rows]] = step.features[band.own_rows]
                 products = max(products, step.products)
         return BandsStep(products, error / max(pixels, 1))
 
     @torch.no_grad()
-    def decode(self, features: Float[Tensor, "n f"], decoder: Decoder) -> Float[Tensor, "m c"]:
+    def decode(self, features: Float[Tensor, "r f"], decoder: Decoder) -> Float[Tensor, "m c"]:
         """Colours of the fitted pixels."""
         colours = features.new_empty(len(self.pixels), decoder.channels)
         for band in self:
-            decoded = decoder.decode(band.matrix @ features[band.gaussians])
+            decoded = decoder.decode(band.matrix @ features[band.rows])
             colours[band.pixels[band.own_pixels]] = decoded[band.own_pixels]
         return colours
 
@@ -152,23 +152,27 @@ class PictureBands:
         first, last = (top - HALO_ROWS) * width, (bottom + HALO_ROWS) * width
         begin, end = torch.searchsorted(self.pixels, torch.tensor([first, last], device=self.pixels.device)).tolist()
         pixels = self.pixels[begin:end]
-        rows_of_means = self.plane.pixel_from_plane(self._means)[:, 1]
-        reach = HALO_ROWS + self._radius / self.plane.pixel_size
-        gaussians = ((rows_of_means >= top - reach) & (rows_of_means <= bottom + reach)).nonzero()[:, 0]
-        rows = rows_of_means[gaussians]
+        rows_of_means = self.plane.pixel_from_plane(self._gaussians.means)[:, 1]
+        reach = HALO_ROWS + self._gaussians.radius / self.plane.pixel_size
+        chosen = ((rows_of_means >= top - reach) & (rows_of_means <= bottom + reach)).nonzero()[:, 0]
+        rows = rows_of_means[chosen]
         top_row = top if top > 0 else -torch.inf  # means outside the picture belong to the band of its border
         bottom_row = bottom if bottom < self.plane.height else torch.inf
-        means = self._means[gaussians]
-        points = self.plane.pixel_centres(pixels)
-        neighbours = NeighbourIndex(means, self._radius).query(points, self.num_neighbours)
-        precisions = self._precisions if len(self._precisions) == 1 else self._precisions[gaussians]
-        weights = gaussian_weights(points, neighbours, means, precisions)
+        gaussians, points = self._gaussians[chosen], self.plane.pixel_centres(pixels)
+        neighbours = NeighbourIndex(gaussians.means, gaussians.radius).query(points, self.num_neighbours)
+        weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
+        matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians))
+        own = (rows >= top_row) & (rows < bottom_row)
+        if gaussians.slopes is not None:
+            matrix = stacked_matrix(matrix, points, gaussians)
+            own = own.repeat(1 + gaussians.dimensions)
+            chosen = stacked_rows(chosen, len(self._gaussians), gaussians.dimensions)
         band = Band(
             pixels=torch.arange(begin, end, device=self.pixels.device),
-            gaussians=gaussians,
+            rows=chosen,
             own_pixels=(pixels >= top * width) & (pixels < bottom * width),
-            own_gaussians=(rows >= top_row) & (rows < bottom_row),
-            matrix=AggregationMatrix.from_neighbours(neighbours, weights, len(means)),
+            own_rows=own,
+            matrix=matrix,
         )
         self.seconds += time.monotonic() - started
         return band

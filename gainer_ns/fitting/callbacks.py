@@ -24,6 +24,7 @@ from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class FitPlan:
     """Its Gaussians."""
     decoder: Decoder
     """From features to colours."""
+    by_detail: bool
+    """Whether the Gaussians, before the first step, are put where the picture has detail."""
     adam_steps: int
     """Steps by Adam before the finish."""
     bit_depth: int
@@ -105,7 +108,11 @@ class PictureFit(GaussNewtonLoop):
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
         if step == 0:
+            if self.plan.by_detail:
+                self._place_by_detail()
             self._first_features()
+        if self.plan.encoding.is_moving and step % self.plan.encoding.config.steps_between_searches == 0:
+            self._reading = None
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step
         if step >= self._adam_steps:
@@ -122,18 +129,34 @@ class PictureFit(GaussNewtonLoop):
             if finishing and self._is_done(int(step - self._adam_steps), gain):
                 self._stop()
         if step + 1 == self._adam_steps and self._finish_steps == 0:
+            if self.plan.encoding.is_moving:
+                self._reading = None  # the neighbours that it will be drawn with
             self._measure(step)
             self.plan.encoding.bake()
             self._fit_opacities()
             self._stop()
         self._save_now_and_then(step)
 
+    def _place_by_detail(self) -> None:
+        encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
+        colours, inside = self.target.new_zeros(plane.pixels, 3), None
+        colours[self.pixels] = self.target
+        if opacity is not None:
+            inside = near_what_shows(opacity, MARGIN * max(1.0, float(encoding.spacing) / plane.pixel_size))
+            colours = colours[nearest_shown(opacity).flatten().to(colours.device)]
+        picture = colours.view(plane.height, plane.width, 3)
+        means, spacings = placement.by_detail(plane, picture, len(encoding), inside=inside, seed=self.plan.recipe.seed)
+        encoding.put(means, spacings)
+        if opacity is not None:
+            field = opacity_field(opacity).flatten().to(means.device)
+            encoding.opacities = field[plane.pixel_at(means)]
+
     def _first_features(self) -> None:
         """Features that the linear path alone decodes to the colour of the pixel under each mean."""
         encoding, opacity = self.plan.encoding, self.plan.opacity
         if encoding.features_table is None:
             return
-        pixel = self.plan.plane.pixel_at(encoding.means)
+        pixel = self.plan.plane.pixel_at(encoding.places.detach())
         if opacity is not None:  # those around what shows begin with its colours, and so nothing else bleeds into it
             pixel = nearest_shown(opacity).flatten().to(pixel.device)[pixel]
         nearest = torch.searchsorted(self.pixels, pixel)

@@ -23,43 +23,54 @@ class QuantisedFeatures(NamedTuple):
     """Features as 8-bit levels.
 
     Attributes:
-        levels: [n, f], uint8.
-        low: [f], the feature at level 0.
-        step: [f], the difference of two levels.
+        levels: [r, f], uint8, in blocks of as many rows: features, or features and slopes.
+        low: [blocks, f], the feature at level 0 of each block.
+        step: [blocks, f], the difference of two levels.
     """
 
-    levels: UInt8[Tensor, "n f"]
-    low: Float[Tensor, " f"]
-    step: Float[Tensor, " f"]
+    levels: UInt8[Tensor, "r f"]
+    low: Float[Tensor, "b f"]
+    step: Float[Tensor, "b f"]
 
-    def features(self) -> Float[Tensor, "n f"]:
+    def features(self) -> Float[Tensor, "r f"]:
         """The features that the levels stand for."""
-        return self.levels.float() * self.step + self.low
+        blocks = self.levels.float().view(len(self.low), -1, self.levels.shape[1])
+        return (blocks * self.step[:, None] + self.low[:, None]).flatten(0, 1)
 
 
-def rounded(features: Float[Tensor, "n f"]) -> QuantisedFeatures:
-    """Each channel rounded to 256 levels over its range."""
-    low, high = features.min(dim=0).values, features.max(dim=0).values
+def rounded(features: Float[Tensor, "r f"], blocks: int = 1) -> QuantisedFeatures:
+    """Each channel of each block of rows rounded to 256 levels over its range."""
+    each = features.view(blocks, -1, features.shape[1])
+    low, high = each.amin(dim=1), each.amax(dim=1)
     step = (high - low) / 255
-    levels = ((features - low) / torch.where(step > 0, step, 1)).round().clamp(0, 255)
-    return QuantisedFeatures(levels.to(torch.uint8), low, step)
+    levels = ((each - low[:, None]) / torch.where(step > 0, step, 1)[:, None]).round().clamp(0, 255)
+    return QuantisedFeatures(levels.to(torch.uint8).flatten(0, 1), low, step)
 
 
 def quantised(
-    bands: PictureBands, features: Float[Tensor, "n f"], decoder: Decoder, *, steps_per_group: int = 2
+    bands: PictureBands,
+    features: Float[Tensor, "r f"],
+    decoder: Decoder,
+    target: Float[Tensor, "m c"] | None = None,
+    *,
+    blocks: int = 1,
+    steps_per_group: int = 2,
 ) -> QuantisedFeatures:
     """The features of a fitted picture in 8 bits a channel, refitted so that little is lost.
 
     Args:
         bands: The picture's pixels and the Gaussians they read.
-        features: The fitted features; their own rendering is what the rounded ones are fitted to.
+        features: The fitted features.
         decoder: Stays as it is.
+        target: What the rounded features are fitted to; None for the rendering of the fitted ones.
+        blocks: Into how many blocks the rows are cut that are rounded apart: features, and slopes along each axis.
         steps_per_group: Gauss-Newton steps for each group of channels.
     """
     width, groups = features.shape[1], features.shape[1] // decoder.channels
     if groups <= 1:
-        return rounded(features)
-    target = bands.decode(features, decoder)
+        return rounded(features, blocks)
+    if target is None:
+        target = bands.decode(features, decoder)
     config = FinishConfig()
     bounds = [width * group // groups for group in range(groups + 1)]
     linear = decoder.linear.weight.detach()
@@ -73,6 +84,6 @@ def quantised(
         for _ in range(steps_per_group):
             bands.finish(current, decoder, target, damping, config, channels=slice(begin, end))
             damping *= config.damping_decay
-        parts.append(rounded(current[:, begin:end]))
+        parts.append(rounded(current[:, begin:end].contiguous(), blocks))
         current[:, begin:end] = parts[-1].features()
     return QuantisedFeatures(*(torch.cat(pieces, dim=-1) for pieces in zip(*parts, strict=True)))

@@ -70,10 +70,10 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 
 
 @functools.cache
-def read_kernel(k: int, deformed: bool, flat: bool, width: int) -> wp.Kernel:
+def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: bool) -> wp.Kernel:
     """Neighbours and the weighted mean of their features in one, for queries that are read once."""
     search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
-    wide = vector(width)
+    wide, tall = vector(width), matrix(width, 2 if flat else 3)
     place, square = (vector(2), matrix(2, 2)) if flat else (vector(3), matrix(3, 3))
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -95,6 +95,7 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int) -> wp.Kernel:
         precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
         features: wp.array(dtype=wide),  # [n]
+        slopes: wp.array(dtype=tall),  # [n], how features change away from their means; [0] where they do not
         result: wp.array(dtype=wide),  # out [m], 0 where there is no neighbour
         nearest: wp.array(dtype=wp.int32),  # out [m], -1 where there is no neighbour
     ):
@@ -112,6 +113,8 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int) -> wp.Kernel:
         for slot in range(k):
             if found[slot] >= 0:
                 total += w[slot] * features[found[slot]]
+                if wp.static(sloped):
+                    total += w[slot] * (slopes[found[slot]] * (at - means[found[slot]]))
         result[i] = total
         nearest[i] = found[0]
 

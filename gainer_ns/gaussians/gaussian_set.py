@@ -29,6 +29,7 @@ class GaussianSet:
             edge crisp; None where the set is opaque everywhere.
         inverse_jacobians: [n, d, d] or [1, d, d]: how a step from a deformed mean leads back to where the set was
             fitted, by which its neighbours are found; None where nothing was deformed.
+        slopes: [n, f, d], ``G``: a point reads ``e + G (x - mu)`` of a Gaussian; None where it reads ``e`` everywhere.
     """
 
     means: Float[Tensor, "n d"]
@@ -37,6 +38,7 @@ class GaussianSet:
     radius: float
     opacities: Float[Tensor, " n"] | None = None
     inverse_jacobians: Float[Tensor, "t d d"] | None = None
+    slopes: Float[Tensor, "n f d"] | None = None
 
     def __post_init__(self) -> None:
         count, dimensions = self.means.shape
@@ -48,6 +50,8 @@ class GaussianSet:
                 raise ValueError(f"{name} of shape {tuple(matrices.shape)} do not fit {count} means in {dimensions}D")
         if self.features.shape[0] != count:
             raise ValueError(f"{self.features.shape[0]} features for {count} means")
+        if self.slopes is not None and tuple(self.slopes.shape) != (*self.features.shape, dimensions):
+            raise ValueError(f"slopes of shape {tuple(self.slopes.shape)} for features {tuple(self.features.shape)}")
         if self.opacities is not None and tuple(self.opacities.shape) != (count,):
             raise ValueError(f"opacities of shape {tuple(self.opacities.shape)} for {count} means")
 
@@ -63,6 +67,7 @@ class GaussianSet:
             covariances=matrices if len(matrices) == 1 else matrices[chosen],
             features=self.features[chosen],
             opacities=None if self.opacities is None else self.opacities[chosen],
+            slopes=None if self.slopes is None else self.slopes[chosen],
             inverse_jacobians=inverses if inverses is None or len(inverses) == 1 else inverses[chosen],
         )
 
@@ -77,7 +82,7 @@ class GaussianSet:
         return inverse(self.covariances)
 
     def transformed(self, means: Float[Tensor, "n d"], jacobians: Float[Tensor, "t d d"]) -> GaussianSet:
-        """The same Gaussians after a deformation: ``mu -> phi(mu)`` and ``Sigma -> J Sigma J^T``.
+        """The same Gaussians after a deformation: ``mu -> phi(mu)``, ``Sigma -> J Sigma J^T`` and ``G -> G J^-1``.
 
         What a point reads follows: neighbours are found by their distance before the deformation, so a stretched set
         does not tear and a squeezed one is read at full sharpness.
@@ -89,9 +94,10 @@ class GaussianSet:
         jacobians = unflattened(jacobians)
         covariances = product(product(jacobians, self.covariances), jacobians.mT)
         back = inverse(jacobians)
+        slopes = None if self.slopes is None else self.slopes @ back
         if self.inverse_jacobians is not None:
             back = product(self.inverse_jacobians, back)
-        return replace(self, means=means, covariances=covariances, inverse_jacobians=back)
+        return replace(self, means=means, covariances=covariances, slopes=slopes, inverse_jacobians=back)
 
     def to(self, device: torch.device | str) -> GaussianSet:
         """The same Gaussians on a device."""
@@ -101,6 +107,7 @@ class GaussianSet:
             covariances=self.covariances.to(device),
             features=self.features.to(device),
             opacities=None if self.opacities is None else self.opacities.to(device),
+            slopes=None if self.slopes is None else self.slopes.to(device),
             inverse_jacobians=None if self.inverse_jacobians is None else self.inverse_jacobians.to(device),
         )
 

@@ -20,7 +20,7 @@ def weighted_means(
     means: Float[Tensor, "n 2"],
     precisions: Float[Tensor, "n 3"],
     features: Float[Tensor, "n f"],
-    slopes: Float[Tensor, "n f 2"],
+    slopes: Float[Tensor, "n f 2"] | None = None,
 ) -> Float[Tensor, "m f"]:
     """``sum_i w_i (e_i + G_i (x - mu_i)) / sum_i w_i`` with Gaussian weights, differentiable in all but the points.
 
@@ -32,11 +32,13 @@ def weighted_means(
         means: Means of the Gaussians.
         precisions: Inverse covariances as ``xx, xy, yy``.
         features: Features ``e`` of the Gaussians.
-        slopes: How features change along x and y, ``G``.
+        slopes: How features change along x and y, ``G``; None where they do not.
 
     Returns:
         Weighted means, 0 at points that read nothing.
     """
+    if slopes is None:
+        slopes = features.new_zeros(*features.shape, 2)
     return _WeightedMeans.apply(points, structure, means, precisions, features, slopes)
 
 

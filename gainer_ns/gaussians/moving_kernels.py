@@ -6,16 +6,32 @@ their order.
 """
 
 import functools
+from typing import Any
 
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
 
 
+NEGLIGIBLE = -17.0
+"""Logarithm of a weight, relative to the largest or to the sum, below which it changes no float32 sum."""
+
+
+@functools.cache
+def exponent_of() -> Any:
+    """The logarithm of a Gaussian's weight before it is normalised."""
+
+    @wp.func
+    def exponent(a: wp.vec3, d: wp.vec2):
+        return -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1]
+
+    return exponent
+
+
 @functools.cache
 def means_kernel(width: int) -> wp.Kernel:
     """The weighted means at the points, and the logarithms of the sums of weights that they were divided by."""
-    wide, tall = vector(width), matrix(width, 2)
+    wide, tall, exponent = vector(width), matrix(width, 2), exponent_of()
 
     @wp.kernel(module="unique", enable_backward=False)
     def weighted_means(
@@ -34,18 +50,17 @@ def means_kernel(width: int) -> wp.Kernel:
         x = points[i]
         greatest = float(-wp.inf)
         for p in range(offsets[i], offsets[i + 1]):
-            d = x - means[columns[p]]
-            a = precisions[columns[p]]
-            greatest = wp.max(greatest, -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1])
+            greatest = wp.max(greatest, exponent(precisions[columns[p]], x - means[columns[p]]))
         total = float(0.0)
         sums = wide()
         for p in range(offsets[i], offsets[i + 1]):
             j = columns[p]
             d = x - means[j]
-            a = precisions[j]
-            w = wp.exp(-0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1] - greatest)
-            total += w
-            sums += w * (features[j] + slopes[j] * d)
+            logarithm = exponent(precisions[j], d) - greatest
+            if logarithm > NEGLIGIBLE:
+                w = wp.exp(logarithm)
+                total += w
+                sums += w * (features[j] + slopes[j] * d)
         if total > 0.0:
             sums = sums / total
         result[i] = sums
@@ -57,7 +72,7 @@ def means_kernel(width: int) -> wp.Kernel:
 @functools.cache
 def gradients_kernel(width: int) -> wp.Kernel:
     """Gradients of each Gaussian, summed over the points that read it."""
-    wide, tall = vector(width), matrix(width, 2)
+    wide, tall, exponent = vector(width), matrix(width, 2), exponent_of()
 
     @wp.kernel(module="unique", enable_backward=False)
     def gradients(
@@ -89,14 +104,16 @@ def gradients_kernel(width: int) -> wp.Kernel:
         for p in range(offsets[j], offsets[j + 1]):
             i = points_of[p]
             d = points[i] - mean
-            w = wp.exp(-0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1] - logarithms[i])
-            g = of_result[i]
-            of_exponent = w * (wp.dot(g, e + slope * d) - along[i])
-            pull = w * g
-            of_feature += pull
-            of_slope += wp.outer(pull, d)
-            once += of_exponent * d
-            twice += of_exponent * wp.vec3(-0.5 * d[0] * d[0], -d[0] * d[1], -0.5 * d[1] * d[1])
+            logarithm = exponent(a, d) - logarithms[i]
+            if logarithm > NEGLIGIBLE:
+                w = wp.exp(logarithm)
+                g = of_result[i]
+                of_exponent = w * (wp.dot(g, e + slope * d) - along[i])
+                pull = w * g
+                of_feature += pull
+                of_slope += wp.outer(pull, d)
+                once += of_exponent * d
+                twice += of_exponent * wp.vec3(-0.5 * d[0] * d[0], -d[0] * d[1], -0.5 * d[1] * d[1])
         back = wp.transpose(slope) * of_feature
         of_means[j] = wp.vec2(a[0] * once[0] + a[1] * once[1], a[1] * once[0] + a[2] * once[1]) - back
         of_precisions[j] = twice

@@ -38,8 +38,8 @@ class GainerModelConfig(PictureModelConfig, GaussianRecipeConfig):
     """Density of the Gaussians; from 1 on, the picture is reached exactly."""
     num_gaussians: int | None = None
     """Number of Gaussians; overrides the density."""
-    placement: Literal["lattice", "uniform"] = "lattice"
-    """Means on a square lattice, or drawn uniformly as in the paper."""
+    placement: Literal["lattice", "uniform", "detail"] = "lattice"
+    """Means on a square lattice, drawn uniformly as in the paper, or dense where the picture has detail."""
     jitter: float = 0.0
     """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
     feature_dim: int = 8
@@ -125,6 +125,10 @@ class GainerModel(PictureModel):
         grid, table = self.encoding.hash_grid, self.encoding.features_table
         groups["features"] = list(grid.parameters()) if grid is not None else [] if table is None else [table]
         groups["covariances"] = [self.encoding.precision_factors]
+        if self.encoding.shifts is not None:
+            groups["means"] = [self.encoding.shifts]
+        if self.encoding.slopes_table is not None:
+            groups["slopes"] = [self.encoding.slopes_table]
         return groups
 
     def fit_of(self, data: PictureDataManager, trainer: Trainer) -> PictureFit:
@@ -134,6 +138,7 @@ class GainerModel(PictureModel):
             opacity=self.kwargs["metadata"]["opacity"],
             encoding=self.encoding,
             decoder=self.decoder,
+            by_detail=self.config.placement == "detail",
             adam_steps=self.adam_steps,
             bit_depth=self.bit_depth,
             recipe=self.config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.gaussians.aggregation import read_once
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.gaussians.small_matrices import singular_range
 
 LEAST_SQUEEZE = 1.25
@@ -96,6 +98,14 @@ class Layer:
         return torch.cat([gaussians.features, gaussians.opacities[:, None]], dim=1)
 
     @cached_property
+    def _slopes(self) -> Float[Tensor, "n c d"] | None:
+        """How the columns change away from the means; opacities do not."""
+        gaussians = self.gaussians
+        if gaussians.slopes is None or gaussians.opacities is None:
+            return gaussians.slopes
+        return torch.nn.functional.pad(gaussians.slopes, (0, 0, 0, 1))
+
+    @cached_property
     def _squeezes(self) -> Float[Tensor, " s"] | None:
         """How much each Gaussian was squeezed; None where none was squeezed so much that it matters."""
         inverses = self.gaussians.inverse_jacobians
@@ -115,6 +125,22 @@ class Layer:
             return means.new_full((2,), torch.inf), means.new_full((2,), -torch.inf)
         margin = 0.0 if self.gaussians.opacities is not None else self.gaussians.radius
         return means.amin(dim=0) - margin, means.amax(dim=0) + margin
+
+    def coarse(self, fraction: float) -> Layer:
+        """What the first part of its Gaussians shows, in an order of which any part is spread over the picture.
+
+        They are as much larger as there are fewer of them.
+
+        Args:
+            fraction: How many of the Gaussians are kept; 1 keeps all.
+        """
+        count = max(1, round(fraction * len(self.gaussians)))
+        if count >= len(self.gaussians):
+            return self
+        chosen, growth = spread_order(self.gaussians.means)[:count].sort().values, len(self.gaussians) / count
+        kept = self.gaussians[chosen]
+        kept = replace(kept, covariances=kept.covariances * growth, radius=kept.radius * math.sqrt(growth))
+        return replace(self, gaussians=kept, reaches=None if self.reaches is None else self.reaches[chosen])
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:
         """The same layer with other Gaussians; as many where each has a reach."""
@@ -141,7 +167,7 @@ class Layer:
     def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
         gaussians = self.gaussians
         read, nearest = read_once(
-            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
+            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
         )
         nearest = nearest[:, None]
         seen = nearest >= 0

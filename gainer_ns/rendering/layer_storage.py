@@ -20,11 +20,14 @@ from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.slopes import stacked, unstacked
 from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
 Bits = Literal[32, 16, 8]
+FINEST = 0.02
+"""Means are stored as levels where these are closer than this, in pixels."""
 LARGEST_ROUNDED = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
 FLATTEST = 1e-6
@@ -33,28 +36,33 @@ FLATTEST = 1e-6
 _log = logging.getLogger(__name__)
 
 
-def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def layer_tensors(
+    layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a file holds of a layer besides its decoder: numbers for the header, and tensors.
 
     Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted to the
     pixels that the layer shows, which only undeformed Gaussians can be: others keep 16.
+
+    Args:
+        layer: What is stored.
+        picture: The picture that it is part of.
+        bits: Of a feature channel.
+        decoder: Its decoder as the file holds it.
 
     Raises:
         GainerError: If so many bits cannot hold it.
     """
     gaussians, plane = layer.gaussians, picture.plane
     tensors: dict[str, Tensor] = {}
+    pixels = torch.zeros(0)
     if bits == 8:
-        bands = None if gaussians.inverse_jacobians is not None else _bands(layer, picture)
-        if bands is None:
+        pixels = pixels if gaussians.inverse_jacobians is not None else _shown_pixels(layer, picture)
+        if len(pixels) == 0:
             _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
-        else:
-            levels = quantised(bands, gaussians.features, layer.decoder)
-            tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
-    if bits != 8:
-        tensors["features"] = gaussians.features.to(round_to)
+    nodes = _lattice_nodes(gaussians.means, plane)
     try:
         factors = _factors(_relative(gaussians.covariances, plane))
         if gaussians.inverse_jacobians is not None:
@@ -65,14 +73,18 @@ def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict
         tensors["covariances"] = _relative(gaussians.covariances, plane)
     else:
         tensors["covariance_factors"] = factors.half()
+    if nodes is None:
+        tensors |= _means_tensors(gaussians.means, plane, bits)
+    if bits == 8:
+        levels = _levels(layer, plane, pixels, tensors, decoder)
+        tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
+    else:
+        tensors["features"] = stacked(gaussians).to(round_to)
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
     if layer.reaches is not None:
         tensors["reaches"] = layer.reaches
-    nodes = _lattice_nodes(gaussians.means, plane)
-    if nodes is None:
-        tensors["means"] = gaussians.means
-    elif len(gaussians) < math.prod(nodes[0]):
+    if nodes is not None and len(gaussians) < math.prod(nodes[0]):
         chosen = np.zeros(math.prod(nodes[0]), bool)
         chosen[nodes[1].numpy()] = True
         tensors["lattice_mask"] = torch.from_numpy(np.packbits(chosen))
@@ -83,6 +95,7 @@ def layer_tensors(layer: Layer, picture: BakedPicture, bits: Bits) -> tuple[dict
         "fade": layer.fade,
         "lattice": None if nodes is None else nodes[0],
         "bits": bits,
+        "sloped": gaussians.slopes is not None,
     }
     return header, tensors
 
@@ -92,19 +105,24 @@ def layer_from(
 ) -> Layer:
     """The layer that a file describes; anything raised here means that its parts do not fit together."""
     bits = header["bits"]
-    features = _features(bits, tensors)
-    means = tensors["means"].float() if header["lattice"] is None else _lattice_means(header, tensors, plane, features)
+    table, blocks = _table(bits, tensors), 3 if header.get("sloped") else 1
+    if len(table) % blocks:
+        raise ValueError("its slopes do not fit its features")
+    count = len(table) // blocks
+    means = _means(tensors) if header["lattice"] is None else _lattice_means(header, tensors, plane, count)
     relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
     _factors(relative)  # refuses what is no covariance
     opacities, inverses, reaches = (tensors.get(name) for name in ("opacities", "inverse_jacobians", "reaches"))
     gaussians = GaussianSet(
         means,
         _relative(relative, plane, inverse=True),
-        features,
+        table[:count],
         float(header["radius"]),
         None if opacities is None else opacities.float(),
         None if inverses is None else _inverse_jacobians(inverses, exactly=True),
     )
+    if blocks > 1:
+        gaussians = unstacked(replace(gaussians, slopes=table.new_zeros(*gaussians.features.shape, 2)), table)
     half = header["half_extent"]
     if half is not None:
         half = float(half[0]), float(half[1])
@@ -116,9 +134,9 @@ def layer_from(
     if not (math.isfinite(fade) and fade >= 0):
         raise ValueError("it fades away over a distance that makes no sense")
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
-    if decoder.feature_dim != features.shape[1]:
+    if decoder.feature_dim != table.shape[1]:
         raise ValueError("the decoder does not fit the features")
-    parts = means, gaussians.covariances, features, gaussians.precisions, opacities, reaches
+    parts = means, gaussians.covariances, table, gaussians.slopes, gaussians.precisions, opacities, reaches
     if not all(bool(part.isfinite().all()) for part in parts if part is not None):
         raise ValueError("it holds numbers that are not finite")
     reaches = None if reaches is None else reaches.float()
@@ -136,12 +154,49 @@ def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
     return int(value)
 
 
-def _features(bits: int, tensors: Mapping[str, Tensor]) -> Float[Tensor, "n f"]:
+def _levels(
+    layer: Layer, plane: ImagePlane, pixels: Int[Tensor, " m"], stored: Mapping[str, Tensor], decoder: Decoder
+) -> QuantisedFeatures:
+    """Levels of features and slopes, refitted for the means, covariances and decoder that a file holds."""
+    exact, k = layer.gaussians, layer.num_neighbours
+    target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
+    covariances = _relative(_from_factors(stored["covariance_factors"]), plane, inverse=True).to(exact.covariances)
+    rounded = replace(exact, means=_means(stored) if "mean_levels" in stored else exact.means, covariances=covariances)
+    bands = PictureBands(plane, rounded, k, pixels)
+    blocks = 1 if exact.slopes is None else 1 + exact.dimensions
+    return quantised(bands, stacked(rounded), decoder, target, blocks=blocks)
+
+
+def _means_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits) -> dict[str, Tensor]:
+    """Means that lie on no lattice; in 8 bits a channel with 16 bits a coordinate, where those are fine enough."""
+    if bits == 8 and len(means) > 0:
+        low, high = means.amin(dim=0), means.amax(dim=0)
+        step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
+        if float(step.max()) < FINEST * plane.pixel_size:
+            levels = ((means - low) / step).round().clamp(0, 2**16 - 1).to(torch.uint16)
+            return {"mean_levels": levels, "mean_low": low, "mean_step": step}
+    return {"means": means}
+
+
+def _means(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
+    if "mean_levels" not in tensors:
+        return tensors["means"].float()
+    levels, low, step = (tensors[name] for name in ("mean_levels", "mean_low", "mean_step"))
+    if levels.dtype != torch.uint16 or not levels.shape[1:] == low.shape == step.shape == (2,):
+        raise ValueError("its means do not fit together")
+    return levels.to(torch.int32).float() * step + low
+
+
+def _table(bits: int, tensors: Mapping[str, Tensor]) -> Float[Tensor, "r f"]:
+    """Features, or features and slopes, one below the other."""
     if bits == 8:
-        stored = QuantisedFeatures(tensors["levels"], tensors["level_low"], tensors["level_step"])
-        if stored.levels.dtype != torch.uint8 or not stored.levels.shape[1:] == stored.low.shape == stored.step.shape:
+        levels, *scale = (tensors[name] for name in ("levels", "level_low", "level_step"))
+        low, step = (one[None] if one.dim() == 1 else one for one in scale)  # version 2 had one block only
+        if levels.dtype != torch.uint8 or not levels.shape[1:] == low.shape[1:] == step.shape[1:]:
             raise ValueError("its levels do not fit together")
-        features = stored.features()
+        if not 1 <= len(low) == len(step) <= 3 or len(levels) % len(low):
+            raise ValueError("its levels do not fit together")
+        features = QuantisedFeatures(levels, low, step).features()
     elif bits in (16, 32):
         features = tensors["features"].float()
     else:
@@ -151,15 +206,13 @@ def _features(bits: int, tensors: Mapping[str, Tensor]) -> Float[Tensor, "n f"]:
     return features
 
 
-def _bands(layer: Layer, picture: BakedPicture) -> PictureBands | None:
-    """The pixels that a layer shows something in; None if there are none."""
-    gaussians, plane = layer.gaussians, picture.plane
-    pixels = torch.arange(plane.pixels, device=gaussians.means.device)
+def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
+    """The pixels that a layer shows something in."""
+    plane = picture.plane
+    pixels = torch.arange(plane.pixels, device=layer.gaussians.means.device)
     alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
     shown = torch.cat([alone.at(plane.pixel_centres(some)).alpha[:, 0] > least for some in pixels.split(1 << 20)])
-    if not bool(shown.any()):
-        return None
-    return PictureBands(plane, gaussians, layer.num_neighbours, pixels[shown])
+    return pixels[shown]
 
 
 def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:
@@ -248,11 +301,11 @@ def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePla
 
 
 def _lattice_means(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor], plane: ImagePlane, features: Float[Tensor, "n f"]
+    header: Mapping[str, Any], tensors: Mapping[str, Tensor], plane: ImagePlane, count: int
 ) -> Float[Tensor, "n 2"]:
     """Means on a lattice; nothing is allocated for nodes that the file says nothing of."""
     columns, rows = (whole_number(count, 2**31) for count in header["lattice"])
-    mask, count = tensors.get("lattice_mask"), len(features)
+    mask = tensors.get("lattice_mask")
     if mask is None and columns * rows == count:
         nodes = torch.arange(count)
     elif mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):

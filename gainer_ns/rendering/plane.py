@@ -64,6 +64,10 @@ class BakedPicture(Drawable):
         """The same picture of one layer with other Gaussians."""
         return replace(self, layers=(self.only_layer.with_gaussians(gaussians),))
 
+    def coarse(self, fraction: float) -> BakedPicture:
+        """The picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""
+        return replace(self, layers=tuple(layer.coarse(fraction) for layer in self.layers))
+
     def to(self, device: torch.device | str) -> BakedPicture:
         """The same picture on a device; the decoders move in place."""
         return replace(self, layers=tuple(layer.to(device) for layer in self.layers))

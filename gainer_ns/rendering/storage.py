@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from gainer_ns.rendering.layer_storage import Bits, layer_from, layer_tensors, w
 from gainer_ns.rendering.plane import BakedPicture
 
 FORMAT = "gainer-picture"
-VERSION = 2
+VERSION = 3
+READ = 2, 3
+"""Versions that are read: the second had no slopes, and no means in 16 bits."""
 MAX_FEATURES = 1024
 """The longest feature that is read: a kernel is compiled for every length."""
 
@@ -34,20 +37,23 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     Args:
         picture: What to store.
         bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
-            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`). Layers that
-            were deformed have 16 where 8 are wanted.
+            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.fitting.quantisation`), and decoders
+            as half floats. Layers that were deformed have 16 where 8 are wanted.
 
     Raises:
         GainerError: If so many bits cannot hold it.
     """
     decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
+    stored = [_halved(decoder) if bits == 8 else decoder for decoder in decoders]
     tensors: dict[str, Tensor] = {}
-    for number, decoder in enumerate(decoders):
-        tensors |= _prefixed(f"decoder.{number}.", decoder.state_dict())
+    for number, decoder in enumerate(stored):
+        halves = {name: value.half() if bits == 8 else value for name, value in decoder.state_dict().items()}
+        tensors |= _prefixed(f"decoder.{number}.", halves)
     layers = []
     for number, layer in enumerate(picture.layers):
-        header, parts = layer_tensors(layer, picture, bits)
-        layers.append(header | {"decoder": next(i for i, one in enumerate(decoders) if one is layer.decoder)})
+        own = next(i for i, one in enumerate(decoders) if one is layer.decoder)
+        header, parts = layer_tensors(layer, picture, bits, stored[own])
+        layers.append(header | {"decoder": own})
         tensors |= _prefixed(f"{number}.", parts)
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
@@ -89,10 +95,10 @@ def load_picture(path: Path) -> BakedPicture:
             header = json.loads((file.metadata() or {}).get("header", "null"))
             if not (isinstance(header, dict) and header.get("format") == FORMAT):
                 raise GainerError(f"{path}: not a picture of gainer; {remedy}")
-            if header.get("version") != VERSION:
+            if header.get("version") not in READ:
                 raise GainerError(
                     f"{path}: written in version {header.get('version')!r} of the format, this program reads "
-                    f"version {VERSION}; {remedy}"
+                    f"versions {READ[0]} to {READ[-1]}; {remedy}"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         return _assembled(header, tensors)
@@ -128,6 +134,13 @@ def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:
     if not all(bool(value.isfinite().all()) for value in decoder.state_dict().values()):
         raise ValueError("it holds numbers that are not finite")
     return decoder.eval()
+
+
+def _halved(decoder: Decoder) -> Decoder:
+    """A decoder whose numbers are those of half floats."""
+    other = deepcopy(decoder)
+    other.load_state_dict({name: value.half().float() for name, value in decoder.state_dict().items()})
+    return other
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, read_once
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
@@ -50,6 +50,31 @@ def test_transformed(dimensions: Dimensions) -> None:
         torch.testing.assert_close(back, torch.eye(dimensions).double(), rtol=0, atol=1e-3)
     assert torch.equal(moved.means, means) and moved.features is gaussians.features
     assert gaussians.radius == 0.3, "what was there stays as it is"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_slopes_turn_with_an_affine_map(seed: int) -> None:
+    """What a moved point reads of moved Gaussians is what it read before."""
+    generator = torch.Generator().manual_seed(seed)
+    gaussians = replace(random_set(30, 2, radius=0.6), slopes=torch.randn(30, 5, 2, generator=generator))
+    jacobian = torch.eye(2) + 0.4 * torch.randn(2, 2, generator=generator)
+    shift, points = torch.randn(2, generator=generator), torch.rand(50, 2, generator=generator)
+    moved = gaussians.transformed(gaussians.means @ jacobian.T + shift, jacobian[None])
+
+    def averages(read: GaussianSet, points: Tensor) -> Tensor:
+        index = NeighbourIndex(read.means, read.radius, read.inverse_jacobians)
+        return read_once(index, points, 6, read.means, read.precisions, read.features, read.slopes)[0]
+
+    before, after = averages(gaussians, points), averages(moved, points @ jacobian.T + shift)
+    assert (after - before).abs().median() < 1e-4  # neighbours at the very radius may change
+    assert (before - averages(replace(gaussians, slopes=None), points)).abs().median() > 0.01
+    some = gaussians[torch.tensor([3, 1])]
+    assert some.slopes is not None and torch.equal(some.slopes, gaussians.slopes[[3, 1]])  # pyright: ignore
+
+
+def test_wrong_slopes() -> None:
+    with pytest.raises(ValueError, match="slopes"):
+        replace(random_set(4, 2), slopes=torch.zeros(4, 2, 5))
 
 
 @both_dimensions

@@ -58,7 +58,9 @@ def ellipses(picture: BakedPicture, elongation: float) -> BakedPicture:
 
 
 @all_bits
-@pytest.mark.parametrize("kind", ["lattice", "jittered", "alpha", "soft alpha", "linear", "learned", "few neighbours"])
+@pytest.mark.parametrize(
+    "kind", ["lattice", "jittered", "alpha", "soft alpha", "linear", "learned", "few neighbours", "sloped"]
+)
 def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path) -> None:
     options: dict[str, dict[str, Any]] = {
         "jittered": {"jitter": 0.3},
@@ -70,6 +72,9 @@ def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path)
     source = picture(**options.get(kind, {}))
     if kind == "learned":
         source = ellipses(source, 3.0)
+    if kind == "sloped":
+        slopes = 3 * torch.randn(*source.gaussians.features.shape, 2)
+        source = source.with_gaussians(replace(source.gaussians, slopes=slopes))
     source = replace(source, bit_depth=16 if kind == "jittered" else 8)
     loaded = through_file(source, tmp_path, bits)
     assert psnr(loaded, source) > {32: 120, 16: 60, 8: 50}[bits]
@@ -77,7 +82,11 @@ def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path)
     layer, before = loaded.only_layer, source.only_layer
     assert layer.num_neighbours == before.num_neighbours and layer.gaussians.radius == before.gaussians.radius
     assert layer.half_extent == before.half_extent and loaded.has_alpha == ("alpha" in kind)
-    assert torch.equal(loaded.gaussians.means, source.gaussians.means)
+    if bits == 8:
+        away = (loaded.gaussians.means - source.gaussians.means).abs().amax() / source.plane.pixel_size
+        assert away < (1e-3 if kind == "jittered" else 1e-9)
+    else:
+        assert torch.equal(loaded.gaussians.means, source.gaussians.means)
     assert loaded.gaussians.inverse_jacobians is None and not layer.decoder.training
     if bits == 32:
         assert torch.equal(loaded.gaussians.features, source.gaussians.features)
@@ -106,7 +115,8 @@ def test_size(bits: Bits, picture: MakePicture) -> None:
     values = 3000 * 8 * bits // 8
     overhead = 4 * (8 * 16 + 16 * 16 + 3 * 16 + 3 * 8) + 3000
     assert values < len(picture_bytes(lattice_set, bits)) < values + overhead, "a lattice is not stored"
-    assert 0 < len(picture_bytes(moved, bits)) - len(picture_bytes(lattice_set, bits)) - 3000 * 8 < 200
+    of_means = 3000 * (4 if bits == 8 else 8)
+    assert 0 < len(picture_bytes(moved, bits)) - len(picture_bytes(lattice_set, bits)) - of_means < 300
 
 
 @all_bits

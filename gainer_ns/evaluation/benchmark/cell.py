@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gainer_ns.errors import GainerError, Unavailable
+from gainer_ns.evaluation.benchmark.codecs import CODECS, coded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +73,8 @@ def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> Cel
         if cell.crop is not None:
             path = cropped(path, cell.crop, folder / "crops")
         source = read_picture(path)
+        if cell.method in CODECS:
+            return CellResult(coded(source, cell.method))
         fit = fitted(configured(cell, path, folder), began=began)
         line = measured(fit, source, cell.measure)
         rendered, target = fit.rendered.numpy(), source.colours()

@@ -205,6 +205,9 @@ def _draw_sizes(axes: Axes, name: str, curve: Curve, style: Style, width: float)
     """The points of one method, joined; the more bits, the larger the marker."""
     axes.plot(curve.x, curve.y, color=style.color, linestyle=style.linestyle, linewidth=width, gid=name)
     for x, y, bits in zip(curve.x, curve.y, curve.bits, strict=True):
+        if np.isinf(y):  # without loss: its size is all there is to be drawn
+            axes.axvline(x, color=style.color, linestyle=style.linestyle, linewidth=width, gid=name)
+            continue
         axes.plot(
             [x],
             [y],

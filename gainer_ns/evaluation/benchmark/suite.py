@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 from gainer_ns.editing.places import Places
 from gainer_ns.editing.yaml_file import read_yaml
 from gainer_ns.errors import GainerError
+from gainer_ns.evaluation.benchmark.codecs import Codec
 
 Extra = Literal["stored", "off_grid", "speed", "edits"]
 """What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits."""
@@ -93,6 +94,7 @@ class Suite(_Model):
         title: Heading of the report.
         images: Which pictures.
         methods: Which methods.
+        codecs: Everyday picture formats whose files are measured beside the models.
         seeds: Each cell is fitted once for each of them.
         seconds: How long a fit may take, in seconds of fitting; None for the recipe's own steps.
         steps: How many steps it may take; None for no limit but that.
@@ -102,6 +104,7 @@ class Suite(_Model):
     title: str = "Benchmark"
     images: Annotated[tuple[Pictures, ...], Field(min_length=1)]
     methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    codecs: tuple[Codec, ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)] = (0,)
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     steps: Annotated[int, Field(strict=True, gt=0)] | None = None
@@ -131,6 +134,8 @@ class Suite(_Model):
         pictures = [(path, None, 1) for path in images] or [
             (path, one.crop, one.reduce) for number, one in enumerate(self.images) for path in self._found(number)
         ]
+        fits = [(seed, method) for seed in self.seeds for method in self.methods]
+        fits += [(self.seeds[0], Method(method=codec, label=codec.upper())) for codec in self.codecs]
         return [
             Cell(
                 path=path.absolute(),
@@ -145,8 +150,7 @@ class Suite(_Model):
                 measure=self.measure,
             )
             for path, crop, reduce in pictures
-            for seed in self.seeds
-            for method in self.methods
+            for seed, method in fits
         ]
 
     def _found(self, number: int) -> list[Path]:

@@ -1,0 +1,33 @@
+"""An order of Gaussians of which any first part is spread over the whole picture."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+BITS = 16
+"""Of a coordinate, for the curve that runs through all means."""
+
+
+def spread_order(means: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
+    """Indices of Gaussians, such that the first ones of them lie evenly among all.
+
+    Along a curve that keeps near what is near (Morton 1966), ranks are taken in the order of their reversed bits: first
+    the whole length's ends, then its middle, its quarters, and so on (van der Corput 1935).
+    """
+    count = len(means)
+    if count == 0:
+        return torch.empty(0, dtype=torch.long, device=means.device)
+    low, high = means.amin(dim=0), means.amax(dim=0)
+    cell = ((means - low) / (high - low).clamp(min=1e-30) * (2**BITS - 1)).long()
+    code = torch.zeros(count, dtype=torch.long, device=means.device)
+    reversed_rank = torch.zeros_like(code)
+    rank = torch.arange(count, device=means.device)
+    for bit in range(BITS):
+        for axis in range(2):
+            code |= ((cell[:, axis] >> bit) & 1) << (2 * bit + axis)
+    bits = max(1, (count - 1).bit_length())
+    for bit in range(bits):
+        reversed_rank |= ((rank >> bit) & 1) << (bits - 1 - bit)
+    return code.argsort(stable=True)[reversed_rank.argsort()]

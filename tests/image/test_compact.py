@@ -1,0 +1,101 @@
+"""The compact method, from ns-train to files and edits."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gainer_ns.cli.main import entrypoint
+from gainer_ns.evaluation.metrics import psnr
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.loading import load_baked
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.storage import load_picture, save_picture
+
+Fit = Callable[..., Path]
+
+
+def _shorter(config: Any) -> None:
+    config.pipeline.model.adam_steps = 200
+    config.pipeline.model.gaussians_per_pixel = 0.25
+
+
+@pytest.fixture(scope="module")
+def run(fit: Fit, photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fit(photo, tmp_path_factory.mktemp("compact"), "gainer-compact", _shorter)
+
+
+@pytest.fixture(scope="module")
+def picture(run: Path) -> BakedPicture:
+    return load_baked(run, "cpu")
+
+
+def quality(picture: BakedPicture, photo: Path) -> float:
+    return psnr(picture.raster()[0], read_picture(photo).colours())
+
+
+def test_few_gaussians_show_the_picture(picture: BakedPicture, photo: Path) -> None:
+    assert len(picture.gaussians) == round(0.25 * 96 * 64)
+    assert picture.gaussians.slopes is not None and len(picture.gaussians.covariances) == len(picture.gaussians)
+    assert quality(picture, photo) > 33
+
+
+def test_the_checkpoint_is_of_the_picture_that_was_measured(picture: BakedPicture, run: Path, photo: Path) -> None:
+    """Neighbours are searched for the last time after the last step."""
+    again = load_baked(run, "cpu")
+    assert torch.equal(again.raster()[0], picture.raster()[0])
+
+
+@pytest.mark.parametrize(("bits", "least"), [(32, 90.0), (16, 50.0), (8, 40.0)])
+def test_files(bits: Any, least: float, picture: BakedPicture, photo: Path, tmp_path: Path) -> None:
+    save_picture(picture, tmp_path / "p.safetensors", bits)
+    loaded = load_picture(tmp_path / "p.safetensors")
+    assert psnr(loaded.raster()[0], picture.raster()[0].numpy()) > least
+    assert quality(loaded, photo) > quality(picture, photo) - 0.3
+    assert loaded.gaussians.slopes is not None
+
+
+def test_slopes_turn_with_an_edit(picture: BakedPicture) -> None:
+    """A quarter turn about the centre shows what turning the picture shows."""
+    turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    turned = picture.with_gaussians(picture.gaussians.transformed(picture.gaussians.means @ turn.T, turn[None]))
+    points = 0.6 * (torch.rand(3000, 2) - 0.5)
+    before, after = picture.at(points), turned.at(points @ turn.T)
+    inside = (before.alpha[:, 0] > 0) & (after.alpha[:, 0] > 0)
+    assert int(inside.sum()) > 500
+    assert (before.rgb - after.rgb)[inside].abs().median() < 1e-3
+
+
+@pytest.mark.parametrize("command", ["edit", "render"])
+def test_commands(command: str, run: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text("edits:\n  - select: {box: [20, 10, 60, 50]}\n    rotate: {degrees: 30}\n")
+    words = {"edit": ("--script", script), "render": ("--scale", 1.5, "--fraction", 0.5)}[command]
+    output = tmp_path / "out.png"
+    entrypoint([str(word) for word in (command, "--load-config", run, "--output", output, *words)])
+    drawn = np.asarray(Image.open(output))
+    assert drawn.shape[:2] == ((96, 144) if command == "render" else (64, 96))
+    assert drawn[..., :3].std() > 20
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5])
+def test_a_part_of_it_is_a_coarse_picture(fraction: float, picture: BakedPicture, photo: Path) -> None:
+    coarse = picture.coarse(fraction)
+    assert len(coarse.gaussians) == round(fraction * len(picture.gaussians))
+    assert 15 < quality(coarse, photo) < quality(picture, photo)
+    assert bool((coarse.raster()[1] == 1).all()), "no holes"
+
+
+def test_pictures_with_alpha(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    colours = np.asarray(Image.open(photo))
+    row, column = np.indices(colours.shape[:2])
+    alpha = np.where(np.hypot(row - 32, column - 48) < 25, 255, 0).astype(np.uint8)
+    Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "cut.png")
+    cut = load_baked(fit(tmp_path / "cut.png", tmp_path, "gainer-compact", _shorter), "cpu")
+    rgb, opacity = cut.raster()
+    assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().mean() < 0.02
+    assert psnr(rgb, colours / 255.0, mask=alpha > 0) > 30
