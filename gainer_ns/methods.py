@@ -100,7 +100,7 @@ gainer_paper = MethodSpecification(
     description="GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
 )
 
-COMPACT_ENCODING = KNNEncodingConfig(num_neighbours=9, covariances="full", sigma=0.5, means="learned", slopes=True)
+COMPACT_ENCODING = KNNEncodingConfig(num_neighbours=12, covariances="full", sigma=0.5, means="learned", slopes=1)
 
 gainer_compact = MethodSpecification(
     config=_trainer(
@@ -108,6 +108,8 @@ gainer_compact = MethodSpecification(
         GainerModelConfig(
             gaussians_per_pixel=0.18,
             placement="detail",
+            feature_dim=3,
+            hidden_layers=0,
             encoding=COMPACT_ENCODING,
             sparse_encoding=COMPACT_ENCODING,
             adam_steps=2000,
@@ -118,10 +120,10 @@ gainer_compact = MethodSpecification(
             group: _adam(rate, CosineSchedulerConfig(), betas=(0.9, 0.99))
             for group, rate in {
                 "decoder": 3e-3,
-                "features": 2e-2,
-                "slopes": 2e-2,
-                "covariances": 2e-2,
-                "means": 2e-2,
+                "features": 5e-2,
+                "slopes": 5e-2,
+                "covariances": 5e-2,
+                "means": 5e-2,
             }.items()
         },
         steps_per_save=500,

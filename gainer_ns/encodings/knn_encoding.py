@@ -34,8 +34,9 @@ class KNNEncodingConfig:
     """One frozen round covariance for all, or learned ones: axis-aligned, or any ellipse."""
     means: Literal["fixed", "learned"] = "fixed"
     """Whether means stay where they start. Learned ones, in 2D, take learned ellipses along."""
-    slopes: bool = False
-    """Whether what is read of a Gaussian with a learned mean also changes linearly with the step from its mean."""
+    slopes: int = 0
+    """How many of the first channels of what is read of a Gaussian change linearly with the step from its learned mean.
+    The first is grey at the start: pictures change more in brightness than in colour."""
     steps_between_searches: int = 25
     """After how many steps the neighbours are searched anew, where means are learned."""
     features: Literal["table", "hash-grid"] = "table"
@@ -96,6 +97,8 @@ class GaussianKNNEncoding(nn.Module):
             raise GainerError("learned means need --covariances full and --features table, in a plane")
         if config.slopes and not self.is_moving:
             raise GainerError("slopes need learned means; set --means learned, or leave them out")
+        if not 0 <= config.slopes <= config.feature_dim:
+            raise GainerError(f"slopes {config.slopes}: choose from 0 to feature-dim, which is {config.feature_dim}")
         self.config = config
         self.register_buffer("means", means.clone())
         self.register_buffer("opacities", None if opacities is None else opacities.clone())
@@ -109,7 +112,7 @@ class GaussianKNNEncoding(nn.Module):
         self.shifts = nn.Parameter(torch.zeros(count, dimensions)) if self.is_moving else None
         self.slopes_table: nn.Parameter | None = None
         if config.slopes:
-            self.slopes_table = nn.Parameter(torch.zeros(count, config.feature_dim, dimensions))
+            self.slopes_table = nn.Parameter(torch.zeros(count, config.slopes, dimensions))
         self.hash_grid: HashGridAtPoints | None = None
         self.features_table: nn.Parameter | None = None
         self._unit_box = unit_box
@@ -145,7 +148,10 @@ class GaussianKNNEncoding(nn.Module):
     @property
     def slopes(self) -> Float[Tensor, "n f d"] | None:
         """How what is read of a Gaussian changes with the step from its mean, in the units of the means."""
-        return None if self.slopes_table is None else self.slopes_table / float(self.spacing)
+        if self.slopes_table is None:
+            return None
+        missing = self.feature_dim - self.slopes_table.shape[1]
+        return torch.nn.functional.pad(self.slopes_table / float(self.spacing), (0, 0, 0, missing))
 
     @property
     def precisions(self) -> Float[Tensor, "s d d"]:

@@ -26,16 +26,26 @@ class Decoder(nn.Module):
         hidden_layers: Hidden layers of the MLP; 0 leaves the linear path alone.
         hidden_dim: Width of a hidden layer.
         seed: Seed of the initial weights.
+        grey_first: Whether the linear path starts with a first feature that changes all channels alike.
     """
 
     def __init__(
-        self, feature_dim: int, channels: int = 3, *, hidden_layers: int = 2, hidden_dim: int = 64, seed: int = 0
+        self,
+        feature_dim: int,
+        channels: int = 3,
+        *,
+        hidden_layers: int = 2,
+        hidden_dim: int = 64,
+        seed: int = 0,
+        grey_first: bool = False,
     ) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             self.linear = nn.Linear(feature_dim, channels)
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
             nn.init.orthogonal_(self.linear.weight)
+            if grey_first and feature_dim >= channels:
+                self.linear.weight.data = _turned_to_grey(self.linear.weight.data)
             nn.init.constant_(self.linear.bias, 0.5)
             self.mlp = None
             if hidden_layers > 0:
@@ -78,3 +88,12 @@ class Decoder(nn.Module):
                     jacobian[rows, channel] = gradient
             colours[rows] = out.detach()
         return colours, jacobian
+
+
+def _turned_to_grey(weight: Float[Tensor, "c f"]) -> Float[Tensor, "c f"]:
+    """Orthonormal rows, turned so that the first column changes all channels alike (Householder 1958)."""
+    grey = torch.full((len(weight),), len(weight) ** -0.5)
+    normal = weight.T @ grey  # of the mirror between the first feature and the one that is grey
+    normal[0] -= 1
+    length = float(normal.square().sum())
+    return weight if length < 1e-12 else weight - 2 / length * torch.outer(weight @ normal, normal)

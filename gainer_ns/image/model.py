@@ -116,6 +116,7 @@ class GainerModel(PictureModel):
             hidden_layers=config.hidden_layers,
             hidden_dim=config.hidden_dim,
             seed=config.seed,
+            grey_first=self.encoding.config.slopes > 0,
         )
         self._baked: BakedPicture | None = None
 
