@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -42,7 +44,7 @@ def fit_opacities(
     identity = Decoder(1, 1, hidden_layers=0).to(field.device)
     identity.linear.weight.data.fill_(1.0)
     identity.linear.bias.data.zero_()
-    bands = PictureBands(plane, gaussians, num_neighbours, pixels)
+    bands = PictureBands(plane, replace(gaussians, slopes=None), num_neighbours, pixels)  # opacities have none
     opacities, target, config = gaussians.opacities[:, None].clone(), field[:, None], FinishConfig()
     tolerance, ends = TOLERANCE / (2**bit_depth - 1), (-SLACK, 1 + SLACK)
     for step in range(STEPS):

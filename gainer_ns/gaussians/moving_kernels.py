@@ -12,7 +12,6 @@ import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
 
-
 NEGLIGIBLE = -17.0
 """Logarithm of a weight, relative to the largest or to the sum, below which it changes no float32 sum."""
 

@@ -61,6 +61,7 @@ def layer_tensors(
         if len(pixels) == 0:
             _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
+    count, sloped = len(gaussians), _sloped_channels(gaussians)
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     nodes = _lattice_nodes(gaussians.means, plane)
     try:
@@ -76,10 +77,15 @@ def layer_tensors(
     if nodes is None:
         tensors |= _means_tensors(gaussians.means, plane, bits)
     if bits == 8:
-        levels = _levels(layer, plane, pixels, tensors, decoder)
-        tensors |= {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step}
+        stored = _levels(layer, plane, pixels, tensors, decoder)
+        low, step = stored.low, stored.step
+        tensors |= {"levels": stored.levels[:count], "level_low": low[:1], "level_step": step[:1]}
+        if sloped:
+            tensors["slope_levels"] = stored.levels[count:, :sloped]
+            tensors |= {"slope_level_low": low[1:, :sloped], "slope_level_step": step[1:, :sloped]}
     else:
-        tensors["features"] = stacked(gaussians).to(round_to)
+        table = stacked(gaussians).to(round_to)
+        tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
     if layer.reaches is not None:
@@ -95,7 +101,7 @@ def layer_tensors(
         "fade": layer.fade,
         "lattice": None if nodes is None else nodes[0],
         "bits": bits,
-        "sloped": gaussians.slopes is not None,
+        "sloped_channels": sloped,
     }
     return header, tensors
 
@@ -105,24 +111,21 @@ def layer_from(
 ) -> Layer:
     """The layer that a file describes; anything raised here means that its parts do not fit together."""
     bits = header["bits"]
-    table, blocks = _table(bits, tensors), 3 if header.get("sloped") else 1
-    if len(table) % blocks:
-        raise ValueError("its slopes do not fit its features")
-    count = len(table) // blocks
-    means = _means(tensors) if header["lattice"] is None else _lattice_means(header, tensors, plane, count)
+    features = _features(bits, tensors)
+    means = _means(tensors) if header["lattice"] is None else _lattice_means(header, tensors, plane, len(features))
     relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
     _factors(relative)  # refuses what is no covariance
     opacities, inverses, reaches = (tensors.get(name) for name in ("opacities", "inverse_jacobians", "reaches"))
     gaussians = GaussianSet(
         means,
         _relative(relative, plane, inverse=True),
-        table[:count],
+        features,
         float(header["radius"]),
         None if opacities is None else opacities.float(),
         None if inverses is None else _inverse_jacobians(inverses, exactly=True),
     )
-    if blocks > 1:
-        gaussians = unstacked(replace(gaussians, slopes=table.new_zeros(*gaussians.features.shape, 2)), table)
+    if header.get("sloped_channels", 0):  # the second version of the format had none
+        gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
     half = header["half_extent"]
     if half is not None:
         half = float(half[0]), float(half[1])
@@ -134,9 +137,9 @@ def layer_from(
     if not (math.isfinite(fade) and fade >= 0):
         raise ValueError("it fades away over a distance that makes no sense")
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
-    if decoder.feature_dim != table.shape[1]:
+    if decoder.feature_dim != features.shape[1]:
         raise ValueError("the decoder does not fit the features")
-    parts = means, gaussians.covariances, table, gaussians.slopes, gaussians.precisions, opacities, reaches
+    parts = means, gaussians.covariances, features, gaussians.slopes, gaussians.precisions, opacities, reaches
     if not all(bool(part.isfinite().all()) for part in parts if part is not None):
         raise ValueError("it holds numbers that are not finite")
     reaches = None if reaches is None else reaches.float()
@@ -187,18 +190,34 @@ def _means(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
     return levels.to(torch.int32).float() * step + low
 
 
-def _table(bits: int, tensors: Mapping[str, Tensor]) -> Float[Tensor, "r f"]:
-    """Features, or features and slopes, one below the other."""
+def _sloped_channels(gaussians: GaussianSet) -> int:
+    """How many of the first channels have slopes."""
+    if gaussians.slopes is None or len(gaussians) == 0:
+        return 0
+    return int((gaussians.slopes != 0).any(dim=2).any(dim=0).cumsum(0).argmax()) + 1
+
+
+def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "r s"]) -> GaussianSet:
+    """Gaussians with the slopes of a table of the first channels, along each axis."""
+    (count, width), blocks = gaussians.features.shape, gaussians.dimensions
+    if along.shape[0] != count * blocks or not 1 <= along.shape[1] <= width:
+        raise ValueError("its slopes do not fit its features")
+    table = torch.cat([gaussians.features, torch.nn.functional.pad(along, (0, width - along.shape[1]))])
+    return unstacked(replace(gaussians, slopes=table.new_zeros(count, width, blocks)), table)
+
+
+def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[Tensor, "r f"]:
+    """A table of features, or of slopes."""
     if bits == 8:
-        levels, *scale = (tensors[name] for name in ("levels", "level_low", "level_step"))
-        low, step = (one[None] if one.dim() == 1 else one for one in scale)  # version 2 had one block only
+        levels, *scale = (tensors[of + name] for name in ("levels", "level_low", "level_step"))
+        low, step = (one[None] if one.dim() == 1 else one for one in scale)  # as the second version had it
         if levels.dtype != torch.uint8 or not levels.shape[1:] == low.shape[1:] == step.shape[1:]:
             raise ValueError("its levels do not fit together")
-        if not 1 <= len(low) == len(step) <= 3 or len(levels) % len(low):
+        if not 1 <= len(low) == len(step) <= 2 or len(levels) % len(low):
             raise ValueError("its levels do not fit together")
         features = QuantisedFeatures(levels, low, step).features()
     elif bits in (16, 32):
-        features = tensors["features"].float()
+        features = tensors[of + "features"].float()
     else:
         raise ValueError(f"{bits!r} bits are not known")
     if features.dim() != 2:

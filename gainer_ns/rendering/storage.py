@@ -44,11 +44,13 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         GainerError: If so many bits cannot hold it.
     """
     decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
-    stored = [_halved(decoder) if bits == 8 else decoder for decoder in decoders]
+    exact = {id(layer.decoder) for layer in picture.layers if layer.gaussians.inverse_jacobians is not None}
+    halved = [bits == 8 and id(decoder) not in exact for decoder in decoders]
+    stored = [_halved(one) if half else one for one, half in zip(decoders, halved, strict=True)]
     tensors: dict[str, Tensor] = {}
-    for number, decoder in enumerate(stored):
-        halves = {name: value.half() if bits == 8 else value for name, value in decoder.state_dict().items()}
-        tensors |= _prefixed(f"decoder.{number}.", halves)
+    for number, (decoder, half) in enumerate(zip(stored, halved, strict=True)):
+        values = {name: value.half() if half else value for name, value in decoder.state_dict().items()}
+        tensors |= _prefixed(f"decoder.{number}.", values)
     layers = []
     for number, layer in enumerate(picture.layers):
         own = next(i for i, one in enumerate(decoders) if one is layer.decoder)

@@ -29,7 +29,7 @@ def all_pixels(plane: ImagePlane) -> Tensor:
 def fitted(bands: PictureBands, target: Tensor, decoder: Decoder, steps: int) -> Tensor:
     """Features after some steps that solve their equations nearly exactly."""
     config = FinishConfig(max_products=400, tolerance=1e-4, gradient_tolerance=1e-5)
-    features = decoder.features_for(torch.full((len(bands._means), 3), 0.5))
+    features = decoder.features_for(torch.full((len(bands._gaussians), 3), 0.5))
     for _ in range(steps):
         assert bands.finish(features, decoder, target, config.damping, config).products > 0
     return features
@@ -117,14 +117,14 @@ def test_every_pixel_and_gaussian_belongs_to_one_band(
     of_pixels, of_gaussians = torch.zeros(len(pixels)), torch.zeros(len(means))
     for band in bands:
         of_pixels[band.pixels[band.own_pixels]] += 1
-        of_gaussians[band.gaussians[band.own_gaussians]] += 1
+        of_gaussians[band.rows[band.own_rows]] += 1
         # In the band's halo as well, each pixel reads what it reads in the whole picture.
         read = torch.zeros(len(band.pixels), len(means))
         each = band.matrix.offsets.diff().long()
-        there = torch.arange(len(band.pixels)).repeat_interleave(each), band.gaussians[band.matrix.columns.long()]
+        there = torch.arange(len(band.pixels)).repeat_interleave(each), band.rows[band.matrix.columns.long()]
         read.index_put_(there, band.matrix.values, accumulate=True)
         features = torch.randn(len(means), 5)
-        expected = (whole.matrix @ features[whole.gaussians])[band.pixels]
+        expected = (whole.matrix @ features[whole.rows])[band.pixels]
         torch.testing.assert_close(read @ features, expected, rtol=0, atol=1e-4)
     assert bool((of_pixels == 1).all())
     row = plane.pixel_from_plane(means)[:, 1]
@@ -139,7 +139,7 @@ def test_small_pictures_are_one_band_and_made_once(gaussians: MakeGaussians) -> 
     (one,) = bands
     (two,) = bands
     assert one is two and one.matrix is two.matrix and bands.seconds > 0
-    assert bool(one.own_pixels.all()) and bool(one.own_gaussians.all())
+    assert bool(one.own_pixels.all()) and bool(one.own_rows.all())
 
 
 def test_only_some_pixels(gaussians: MakeGaussians, psnr: Callable[[Tensor, Tensor], float]) -> None:

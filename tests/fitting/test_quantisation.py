@@ -72,7 +72,7 @@ def test_later_channels_take_up_what_rounding_lost(
     fit = Fit(gaussians(PLANE), target, hidden_layers=hidden_layers)
     result = fit.quantised()
     assert result.levels.dtype == torch.uint8 and result.levels.shape == (PLANE.pixels, 8)
-    assert result.low.shape == result.step.shape == (8,)
+    assert result.low.shape == result.step.shape == (1, 8)
     colours = fit.colours(result.features())
     assert psnr(colours, target) > 72, "two levels of 8 bits say more than one"
     assert psnr(colours, target) > 20 + psnr(fit.colours(rounded(fit.features).features()), target)

@@ -239,7 +239,7 @@ def test_unchanged_files_load(changed: Callable[..., Changed]) -> None:
         load_picture(changed(bits).write())
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, 99, "", "1\n2", None])
+@pytest.mark.parametrize("version", [0, 1, 4, 99, "", "1\n2", None])
 def test_other_versions(version: Any, changed: Callable[..., Changed]) -> None:
     file = changed()
     file.header["version"] = version
@@ -393,9 +393,9 @@ def test_levels_are_refitted_to_the_pixels_that_show(picture: MakePicture, monke
     """What a transparent pixel would decode to is nobody's business."""
     fitted: list[Tensor] = []
 
-    def record(bands: PictureBands, *args: Any) -> QuantisedFeatures:
+    def record(bands: PictureBands, *args: Any, **options: Any) -> QuantisedFeatures:
         fitted.append(bands.pixels)
-        return quantised(bands, *args)
+        return quantised(bands, *args, **options)
 
     monkeypatch.setattr("gainer_ns.rendering.layer_storage.quantised", record)
     picture_bytes(picture(opacity=mask(), num_neighbours=4), 8)
