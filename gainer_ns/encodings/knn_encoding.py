@@ -54,7 +54,7 @@ class PointReading(NamedTuple):
         matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made. Of learned
             means it only says which Gaussians each point reads.
         points: [m, d], the points themselves.
-        neighbours: The neighbours behind the matrix; None where covariances are frozen and nobody needs them again.
+        neighbours: The neighbours behind the matrix; None where Gaussians are frozen and nobody needs them again.
     """
 
     matrix: AggregationMatrix
@@ -206,7 +206,7 @@ class GaussianKNNEncoding(nn.Module):
                 neighbours = self.index.query(points, self.config.num_neighbours)
                 any_weights = torch.zeros_like(neighbours.squared_distances)
                 matrix = AggregationMatrix.from_neighbours(neighbours, any_weights, len(self))
-                return PointReading(matrix, points.float().contiguous(), None)
+                return PointReading(matrix, points.float().contiguous(), neighbours)
             neighbours = (within or self.index).query(points, self.config.num_neighbours)
             weights = gaussian_weights(points, neighbours, self.means, self.precisions)
             matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(self))

@@ -23,6 +23,7 @@ from gainer_ns.fitting.loop import GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 ADAM_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where a finish follows."""
+STEPS_BETWEEN_RELOCATIONS = 100
+"""How often Gaussians with learned means are moved to where the picture lacks most."""
+RELOCATING = 0.6
+"""Until which share of the Adam steps that is done: what moves takes steps to settle."""
 STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
@@ -111,10 +116,13 @@ class PictureFit(GaussNewtonLoop):
             if self.plan.by_detail:
                 self._place_by_detail()
             self._first_features()
-        if self.plan.encoding.is_moving and step % self.plan.encoding.config.steps_between_searches == 0:
-            self._reading = None
+        if self.plan.encoding.is_moving:
+            if step > 0 and step % STEPS_BETWEEN_RELOCATIONS == 0 and self._way(step) < RELOCATING:
+                self._relocate(step)
+            if step % self.plan.encoding.config.steps_between_searches == 0:
+                self._reading = None
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
-            self._adam_steps = step
+            self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
             self._finish_step(int(step - self._adam_steps))
         else:
@@ -136,6 +144,20 @@ class PictureFit(GaussNewtonLoop):
             self._fit_opacities()
             self._stop()
         self._save_now_and_then(step)
+
+    def _way(self, step: int) -> float:
+        """Which share of the Adam steps, or of their time, is over."""
+        if self._adam_steps == math.inf:
+            return self._time_used / self._adam_share
+        return step / max(self._adam_steps, 1)
+
+    def _relocate(self, step: int) -> None:
+        plan, self._reading = self.plan, None
+        self._reading = plan.encoding.read(plan.plane.pixel_centres(self.pixels))
+        optimizers, seed = self._trainer.optimizers.optimizers.values(), plan.recipe.seed + step
+        arguments = plan.encoding, plan.decoder, self._reading, self.target, plan.plane, self.pixels
+        relocate(*arguments, optimizers, seed)
+        self._reading = None
 
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -103,16 +103,28 @@ def by_detail(
     share = detail_share(colours, uniform_share).flatten()
     if inside is not None:
         share = share * inside.flatten().to(share.device)
-    sums = share.double().cumsum(0)
-    if float(sums[-1]) == 0:
+    total = float(share.sum(dtype=torch.float64))
+    if total == 0:
         return torch.empty(0, 2), torch.empty(0)
-    generator = torch.Generator().manual_seed(seed)
-    rank = (torch.arange(count) + torch.rand(count, generator=generator)).double().to(sums) * (sums[-1] / count)
-    pixel = torch.searchsorted(sums, rank).clamp(max=len(sums) - 1)
-    within = torch.rand(count, 2, generator=generator).to(colours)
+    pixel = sampled_pixels(share, count, seed)
+    within = torch.rand(count, 2, generator=torch.Generator().manual_seed(seed + 1)).to(colours)
     place = torch.stack([pixel % plane.width, pixel // plane.width], dim=1) + within
-    density = share[pixel] * (count / sums[-1]).float()
+    density = share[pixel] * (count / total)
     return plane.plane_from_pixel(place).float(), plane.pixel_size / density.clamp(min=1e-12).sqrt()
+
+
+def sampled_pixels(share: Float[Tensor, " m"], count: int, seed: int) -> Int[Tensor, " n"]:
+    """Indices drawn by their share, one from each ``1 / count`` of the whole, in ascending order.
+
+    Args:
+        share: Of each index, not negative; not all 0.
+        count: How many are drawn; what has a large share is drawn more than once.
+        seed: Of the choice.
+    """
+    sums = share.double().cumsum(0)
+    random = torch.rand(count, generator=torch.Generator().manual_seed(seed))
+    rank = (torch.arange(count) + random).double().to(sums) * (sums[-1] / count)
+    return torch.searchsorted(sums, rank).clamp(max=len(sums) - 1)
 
 
 def detail_share(colours: Float[Tensor, "h w c"], uniform_share: float) -> Float[Tensor, "h w"]:

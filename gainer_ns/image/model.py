@@ -90,6 +90,8 @@ class GainerModel(PictureModel):
         if density <= 0:
             raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
         spacing = placement.spacing(self.plane, density)
+        if config.planned_encoding(self.plane.pixels).means == "learned" and config.finish_steps > 0:
+            raise GainerError("a Gauss-Newton finish needs means that stay; add --pipeline.model.finish-steps 0")
         self.adam_steps = config.planned_adam_steps(self.plane.pixels)
         inside = None
         if opacity is not None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
+from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
@@ -99,3 +100,19 @@ def test_pictures_with_alpha(fit: Fit, photo: Path, tmp_path: Path) -> None:
     rgb, opacity = cut.raster()
     assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().mean() < 0.02
     assert psnr(rgb, colours / 255.0, mask=alpha > 0) > 30
+
+
+def test_a_limit_of_time_ends_it(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def for_a_second(config: Any) -> None:
+        config.pipeline.model.fit_seconds = 2.0
+
+    limited = load_baked(fit(photo, tmp_path, "gainer-compact", for_a_second), "cpu")
+    assert quality(limited, photo) > 28
+
+
+def test_a_finish_is_refused(fit: Fit, photo: Path, tmp_path: Path) -> None:
+    def finishing(config: Any) -> None:
+        config.pipeline.model.finish_steps = 3
+
+    with pytest.raises(GainerError, match="finish-steps 0"):
+        fit(photo, tmp_path, "gainer-compact", finishing)
