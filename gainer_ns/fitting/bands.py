@@ -113,6 +113,7 @@ class PictureBands:
         config: FinishConfig,
         *,
         channels: slice = slice(None),
+        offset: Float[Tensor, "m f"] | None = None,
     ) -> BandsStep:
         """One Gauss-Newton step on the features, in place, band after band.
 
@@ -123,11 +124,19 @@ class PictureBands:
             damping: See :func:`gainer_ns.fitting.solver.finish_step`.
             config: Likewise.
             channels: The feature channels that may change.
+            offset: What the fitted pixels read besides, which stays.
         """
         products, error, pixels = 0, 0.0, 0
         for band in self:
             step = finish_step(
-                band.matrix, features[band.rows], decoder, target[band.pixels], damping, config, channels=channels
+                band.matrix,
+                features[band.rows],
+                decoder,
+                target[band.pixels],
+                damping,
+                config,
+                channels=channels,
+                offset=0.0 if offset is None else offset[band.pixels],
             )
             error += step.error_before * len(band.pixels)
             pixels += len(band.pixels)
@@ -139,11 +148,16 @@ class PictureBands:
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "r f"], decoder: Decoder) -> Float[Tensor, "m c"]:
         """Colours of the fitted pixels."""
-        colours = features.new_empty(len(self.pixels), decoder.channels)
+        return decoder.decode(self.read(features))
+
+    @torch.no_grad()
+    def read(self, features: Float[Tensor, "r f"]) -> Float[Tensor, "m f"]:
+        """What the fitted pixels read."""
+        read = features.new_empty(len(self.pixels), features.shape[1])
         for band in self:
-            decoded = decoder.decode(band.matrix @ features[band.rows])
-            colours[band.pixels[band.own_pixels]] = decoded[band.own_pixels]
-        return colours
+            of_band = band.matrix @ features[band.rows]
+            read[band.pixels[band.own_pixels]] = of_band[band.own_pixels]
+        return read
 
     def _band(self, top: int, bottom: int) -> Band:
         """The band of rows ``top`` to ``bottom`` (exclusive)."""

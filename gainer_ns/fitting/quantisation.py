@@ -23,28 +23,42 @@ class QuantisedFeatures(NamedTuple):
     """Features as 8-bit levels.
 
     Attributes:
-        levels: [r, f], uint8, in blocks of as many rows: features, or features and slopes.
-        low: [blocks, f], the feature at level 0 of each block.
+        levels: [r, f], uint8, in blocks of as many rows: features, or slopes along each axis.
+        low: [blocks, f], the number at level 0 of each block.
         step: [blocks, f], the difference of two levels.
+        bend: [blocks, f], where levels lie close around 0 and far apart in the tails: a number ``x`` is stored as
+            ``asinh(x / bend)``. None where they lie evenly.
     """
 
     levels: UInt8[Tensor, "r f"]
     low: Float[Tensor, "b f"]
     step: Float[Tensor, "b f"]
+    bend: Float[Tensor, "b f"] | None = None
 
     def features(self) -> Float[Tensor, "r f"]:
         """The features that the levels stand for."""
         blocks = self.levels.float().view(len(self.low), -1, self.levels.shape[1])
-        return (blocks * self.step[:, None] + self.low[:, None]).flatten(0, 1)
+        straight = blocks * self.step[:, None] + self.low[:, None]
+        bent = straight if self.bend is None else self.bend[:, None] * straight.sinh()
+        return bent.flatten(0, 1)
 
 
-def rounded(features: Float[Tensor, "r f"], blocks: int = 1) -> QuantisedFeatures:
-    """Each channel of each block of rows rounded to 256 levels over its range."""
+def rounded(features: Float[Tensor, "r f"], blocks: int = 1, *, bent: bool = False) -> QuantisedFeatures:
+    """Each channel of each block of rows rounded to 256 levels over its range.
+
+    Args:
+        features: What is rounded.
+        blocks: Into how many blocks the rows are cut.
+        bent: Whether levels lie closer around 0, where most of the numbers are, if a few lie far out.
+    """
     each = features.view(blocks, -1, features.shape[1])
+    bend = each.square().mean(dim=1).sqrt().clamp(min=1e-6) if bent else None
+    if bend is not None:
+        each = (each / bend[:, None]).asinh()
     low, high = each.amin(dim=1), each.amax(dim=1)
     step = (high - low) / 255
     levels = ((each - low[:, None]) / torch.where(step > 0, step, 1)[:, None]).round().clamp(0, 255)
-    return QuantisedFeatures(levels.to(torch.uint8).flatten(0, 1), low, step)
+    return QuantisedFeatures(levels.to(torch.uint8).flatten(0, 1), low, step, bend)
 
 
 def quantised(
@@ -53,7 +67,7 @@ def quantised(
     decoder: Decoder,
     target: Float[Tensor, "m c"] | None = None,
     *,
-    blocks: int = 1,
+    offset: Float[Tensor, "m f"] | None = None,
     steps_per_group: int = 2,
 ) -> QuantisedFeatures:
     """The features of a fitted picture in 8 bits a channel, refitted so that little is lost.
@@ -63,15 +77,16 @@ def quantised(
         features: The fitted features.
         decoder: Stays as it is.
         target: What the rounded features are fitted to; None for the rendering of the fitted ones.
-        blocks: Into how many blocks the rows are cut that are rounded apart: features, and slopes along each axis.
+        offset: What the pixels read besides, already rounded: features then take up what it lost, and have bent levels.
+            ``target`` is needed.
         steps_per_group: Gauss-Newton steps for each group of channels.
     """
     width, groups = features.shape[1], features.shape[1] // decoder.channels
-    if groups <= 1:
-        return rounded(features, blocks)
+    if groups <= 1 and offset is None:
+        return rounded(features)
     if target is None:
         target = bands.decode(features, decoder)
-    config = FinishConfig()
+    config, groups = FinishConfig(), max(1, groups)
     bounds = [width * group // groups for group in range(groups + 1)]
     linear = decoder.linear.weight.detach()
     current = torch.zeros_like(features)
@@ -82,8 +97,10 @@ def quantised(
         current[:, begin:end] = missing @ torch.linalg.pinv(linear[:, begin:end]).T
         damping = config.damping
         for _ in range(steps_per_group):
-            bands.finish(current, decoder, target, damping, config, channels=slice(begin, end))
+            bands.finish(current, decoder, target, damping, config, channels=slice(begin, end), offset=offset)
             damping *= config.damping_decay
-        parts.append(rounded(current[:, begin:end].contiguous(), blocks))
+        parts.append(rounded(current[:, begin:end].contiguous(), bent=offset is not None))
         current[:, begin:end] = parts[-1].features()
-    return QuantisedFeatures(*(torch.cat(pieces, dim=-1) for pieces in zip(*parts, strict=True)))
+    bend = None if offset is None else torch.cat([part.bend for part in parts if part.bend is not None], dim=-1)
+    levels, low, step = (torch.cat([part[field] for part in parts], dim=-1) for field in range(3))
+    return QuantisedFeatures(levels, low, step, bend)

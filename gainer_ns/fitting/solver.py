@@ -73,6 +73,7 @@ def finish_step(
     config: FinishConfig,
     *,
     channels: slice = slice(None),
+    offset: Float[Tensor, "m f"] | float = 0.0,
 ) -> FinishStep:
     """One Levenberg step on the features.
 
@@ -84,8 +85,9 @@ def finish_step(
         damping: Fraction of the mean squared Jacobian.
         config: Limits of the inner solver.
         channels: The feature channels that may change.
+        offset: What the pixels read besides, which stays.
     """
-    colours, jacobian = decoder.decode_with_jacobian(matrix @ features)
+    colours, jacobian = decoder.decode_with_jacobian(matrix @ features + offset)
     residual = target - colours
     before = float(residual.square().mean())
     jacobian = jacobian[:, :, channels].contiguous()
@@ -97,7 +99,7 @@ def finish_step(
     scale = 1.0
     for _ in range(config.max_halvings + 1):
         candidate = features + scale * change
-        after = float((target - decoder.decode(matrix @ candidate)).square().mean())
+        after = float((target - decoder.decode(matrix @ candidate + offset)).square().mean())
         if after < before:
             return FinishStep(candidate, after, before, products, improved=True)
         scale *= 0.5

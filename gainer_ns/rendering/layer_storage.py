@@ -17,7 +17,7 @@ from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised
+from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised, rounded
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.slopes import stacked, unstacked
@@ -77,12 +77,7 @@ def layer_tensors(
     if nodes is None:
         tensors |= _means_tensors(gaussians.means, plane, bits)
     if bits == 8:
-        stored = _levels(layer, plane, pixels, tensors, decoder)
-        low, step = stored.low, stored.step
-        tensors |= {"levels": stored.levels[:count], "level_low": low[:1], "level_step": step[:1]}
-        if sloped:
-            tensors["slope_levels"] = stored.levels[count:, :sloped]
-            tensors |= {"slope_level_low": low[1:, :sloped], "slope_level_step": step[1:, :sloped]}
+        tensors |= _levels(layer, plane, pixels, tensors, decoder)
     else:
         table = stacked(gaussians).to(round_to)
         tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
@@ -159,15 +154,25 @@ def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
 
 def _levels(
     layer: Layer, plane: ImagePlane, pixels: Int[Tensor, " m"], stored: Mapping[str, Tensor], decoder: Decoder
-) -> QuantisedFeatures:
-    """Levels of features and slopes, refitted for the means, covariances and decoder that a file holds."""
+) -> dict[str, Tensor]:
+    """Levels of slopes, and of features that are refitted for all else that a file holds."""
     exact, k = layer.gaussians, layer.num_neighbours
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
     covariances = _relative(_from_factors(stored["covariance_factors"]), plane, inverse=True).to(exact.covariances)
-    rounded = replace(exact, means=_means(stored) if "mean_levels" in stored else exact.means, covariances=covariances)
-    bands = PictureBands(plane, rounded, k, pixels)
-    blocks = 1 if exact.slopes is None else 1 + exact.dimensions
-    return quantised(bands, stacked(rounded), decoder, target, blocks=blocks)
+    rough = replace(exact, means=_means(stored) if "mean_levels" in stored else exact.means, covariances=covariances)
+    found, offset, sloped = {}, None, _sloped_channels(exact)
+    if sloped:
+        slopes = rounded(stacked(rough)[len(exact) :, :sloped].contiguous(), exact.dimensions, bent=True)
+        found = _level_tensors(slopes, "slope_")
+        alone = _with_slopes(replace(rough, features=torch.zeros_like(exact.features)), slopes.features())
+        offset = PictureBands(plane, alone, k, pixels).read(stacked(alone))
+    bands = PictureBands(plane, replace(rough, slopes=None), k, pixels)
+    return found | _level_tensors(quantised(bands, exact.features, decoder, target, offset=offset))
+
+
+def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]:
+    tensors = {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step, "level_bend": levels.bend}
+    return {of + name: value for name, value in tensors.items() if value is not None}
 
 
 def _means_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits) -> dict[str, Tensor]:
@@ -215,7 +220,10 @@ def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[T
             raise ValueError("its levels do not fit together")
         if not 1 <= len(low) == len(step) <= 2 or len(levels) % len(low):
             raise ValueError("its levels do not fit together")
-        features = QuantisedFeatures(levels, low, step).features()
+        bend = tensors.get(of + "level_bend")
+        if bend is not None and bend.shape != low.shape:
+            raise ValueError("its levels do not fit together")
+        features = QuantisedFeatures(levels, low, step, bend).features()
     elif bits in (16, 32):
         features = tensors[of + "features"].float()
     else:

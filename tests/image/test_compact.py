@@ -98,7 +98,7 @@ def test_pictures_with_alpha(fit: Fit, photo: Path, tmp_path: Path) -> None:
     Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "cut.png")
     cut = load_baked(fit(tmp_path / "cut.png", tmp_path, "gainer-compact", _shorter), "cpu")
     rgb, opacity = cut.raster()
-    assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().mean() < 0.02
+    assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().mean() < 0.03  # Gaussians are 2 pixels apart
     assert psnr(rgb, colours / 255.0, mask=alpha > 0) > 30
 
 
