@@ -129,7 +129,8 @@ class Layer:
     def coarse(self, fraction: float) -> Layer:
         """What the first part of its Gaussians shows, in an order of which any part is spread over the picture.
 
-        They are as much larger as there are fewer of them.
+        They are as much larger as there are fewer of them. Slopes, which hold for their own surroundings only, are left
+        out, and what is brighter or darker than any picture, for the sake of its neighbours, is not.
 
         Args:
             fraction: How many of the Gaussians are kept; 1 keeps all.
@@ -139,7 +140,9 @@ class Layer:
             return self
         chosen, growth = spread_order(self.gaussians.means)[:count].sort().values, len(self.gaussians) / count
         kept = self.gaussians[chosen]
-        kept = replace(kept, covariances=kept.covariances * growth, radius=kept.radius * math.sqrt(growth))
+        if kept.slopes is not None and self.decoder.mlp is None:
+            kept = replace(kept, features=self.decoder.features_for(self.decoder.decode(kept.features).clamp(0, 1)))
+        kept = replace(kept, covariances=kept.covariances * growth, radius=kept.radius * math.sqrt(growth), slopes=None)
         return replace(self, gaussians=kept, reaches=None if self.reaches is None else self.reaches[chosen])
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:

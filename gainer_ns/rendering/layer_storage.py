@@ -6,9 +6,8 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,12 +21,11 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.slopes import stacked, unstacked
 from gainer_ns.gaussians.small_matrices import singular_range
+from gainer_ns.rendering.header import whole_number
 from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.means_storage import Bits, means_from, means_tensors
 from gainer_ns.rendering.plane import BakedPicture
 
-Bits = Literal[32, 16, 8]
-FINEST = 0.02
-"""Means are stored as levels where these are closer than this, in pixels."""
 LARGEST_ROUNDED = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
 FLATTEST = 1e-6
@@ -63,7 +61,6 @@ def layer_tensors(
             bits = 16
     count, sloped = len(gaussians), _sloped_channels(gaussians)
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
-    nodes = _lattice_nodes(gaussians.means, plane)
     try:
         factors = _factors(_relative(gaussians.covariances, plane))
         if gaussians.inverse_jacobians is not None:
@@ -74,10 +71,11 @@ def layer_tensors(
         tensors["covariances"] = _relative(gaussians.covariances, plane)
     else:
         tensors["covariance_factors"] = factors.half()
-    if nodes is None:
-        tensors |= _means_tensors(gaussians.means, plane, bits)
+    lattice, of_means = means_tensors(gaussians.means, plane, bits)
+    tensors |= of_means
     if bits == 8:
-        tensors |= _levels(layer, plane, pixels, tensors, decoder)
+        means = means_from(lattice, tensors, plane, count)
+        tensors |= _levels(layer, plane, pixels, means, tensors["covariance_factors"], decoder)
     else:
         table = stacked(gaussians).to(round_to)
         tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
@@ -85,16 +83,12 @@ def layer_tensors(
         tensors["opacities"] = gaussians.opacities.to(round_to)
     if layer.reaches is not None:
         tensors["reaches"] = layer.reaches
-    if nodes is not None and len(gaussians) < math.prod(nodes[0]):
-        chosen = np.zeros(math.prod(nodes[0]), bool)
-        chosen[nodes[1].numpy()] = True
-        tensors["lattice_mask"] = torch.from_numpy(np.packbits(chosen))
     header = {
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
         "half_extent": layer.half_extent,
         "fade": layer.fade,
-        "lattice": None if nodes is None else nodes[0],
+        "lattice": lattice,
         "bits": bits,
         "sloped_channels": sloped,
     }
@@ -107,7 +101,7 @@ def layer_from(
     """The layer that a file describes; anything raised here means that its parts do not fit together."""
     bits = header["bits"]
     features = _features(bits, tensors)
-    means = _means(tensors) if header["lattice"] is None else _lattice_means(header, tensors, plane, len(features))
+    means = means_from(header["lattice"], tensors, plane, len(features))
     relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
     _factors(relative)  # refuses what is no covariance
     opacities, inverses, reaches = (tensors.get(name) for name in ("opacities", "inverse_jacobians", "reaches"))
@@ -141,25 +135,19 @@ def layer_from(
     return Layer(gaussians, decoder, whole_number(header["num_neighbours"], MAX_NEIGHBOURS), half, reaches, fade)
 
 
-def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
-    """A number of a header as a whole number within bounds.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    if not least <= int(value) <= largest:
-        raise ValueError(f"{value} is not between {least} and {largest}")
-    return int(value)
-
-
 def _levels(
-    layer: Layer, plane: ImagePlane, pixels: Int[Tensor, " m"], stored: Mapping[str, Tensor], decoder: Decoder
+    layer: Layer,
+    plane: ImagePlane,
+    pixels: Int[Tensor, " m"],
+    means: Float[Tensor, "n 2"],
+    factors: Float[Tensor, "s 3"],
+    decoder: Decoder,
 ) -> dict[str, Tensor]:
-    """Levels of slopes, and of features that are refitted for all else that a file holds."""
+    """Levels of slopes, and of features that are refitted for all else as the file holds it."""
     exact, k = layer.gaussians, layer.num_neighbours
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
-    covariances = _relative(_from_factors(stored["covariance_factors"]), plane, inverse=True).to(exact.covariances)
-    rough = replace(exact, means=_means(stored) if "mean_levels" in stored else exact.means, covariances=covariances)
+    covariances = _relative(_from_factors(factors), plane, inverse=True).to(exact.covariances)
+    rough = replace(exact, means=means, covariances=covariances)
     found, offset, sloped = {}, None, _sloped_channels(exact)
     if sloped:
         slopes = rounded(stacked(rough)[len(exact) :, :sloped].contiguous(), exact.dimensions, bent=True)
@@ -173,26 +161,6 @@ def _levels(
 def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]:
     tensors = {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step, "level_bend": levels.bend}
     return {of + name: value for name, value in tensors.items() if value is not None}
-
-
-def _means_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits) -> dict[str, Tensor]:
-    """Means that lie on no lattice; in 8 bits a channel with 16 bits a coordinate, where those are fine enough."""
-    if bits == 8 and len(means) > 0:
-        low, high = means.amin(dim=0), means.amax(dim=0)
-        step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
-        if float(step.max()) < FINEST * plane.pixel_size:
-            levels = ((means - low) / step).round().clamp(0, 2**16 - 1).to(torch.uint16)
-            return {"mean_levels": levels, "mean_low": low, "mean_step": step}
-    return {"means": means}
-
-
-def _means(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
-    if "mean_levels" not in tensors:
-        return tensors["means"].float()
-    levels, low, step = (tensors[name] for name in ("mean_levels", "mean_low", "mean_step"))
-    if levels.dtype != torch.uint16 or not levels.shape[1:] == low.shape == step.shape == (2,):
-        raise ValueError("its means do not fit together")
-    return levels.to(torch.int32).float() * step + low
 
 
 def _sloped_channels(gaussians: GaussianSet) -> int:
@@ -280,65 +248,3 @@ def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Fl
     if exactly or len(matrices) == 1 or bool((torch.maximum(1 / smallest, largest) > LARGEST_ROUNDED).any()):
         return matrices.float()
     return matrices.half()
-
-
-def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tuple[int, int], Int[Tensor, " n"]] | None:
-    """Columns and rows of the lattice on which the means lie row by row, and the node of each; None if on none."""
-    means = means.cpu()
-    if len(means) == 0:
-        return None
-    columns, rows = size = _lattice_size(plane.pixel_from_plane(means.double()), plane)
-    if columns * rows / 8 > means.nbytes or not _is_square(size, plane):  # the mask would be larger than the means
-        return None
-    steps = means.new_tensor([columns / plane.width, rows / plane.height], dtype=torch.float64)
-    column, row = (plane.pixel_from_plane(means.double()) * steps).floor().long().unbind(-1)
-    if bool(((column < 0) | (column >= columns) | (row < 0) | (row >= rows)).any()):
-        return None
-    nodes = row * columns + column
-    exact = torch.equal(_node_means(nodes, size, plane), means)
-    return (size, nodes) if exact and bool((nodes.diff() > 0).all()) else None
-
-
-def _lattice_size(pixels: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[int, int]:
-    """Columns and rows of the lattice that points, in pixel coordinates, seem to lie on."""
-    steps = []
-    for coordinates in pixels.unbind(-1):
-        gaps = torch.unique(coordinates).diff()
-        steps.append(float(gaps[gaps < 1.5 * gaps.min()].mean()) if len(gaps) else math.inf)
-    common = min(steps) if math.isfinite(min(steps)) else 1.0  # of points in one row, or in one column
-    across, down = (step if math.isfinite(step) else common for step in steps)
-    return max(1, round(plane.width / across)), max(1, round(plane.height / down))
-
-
-def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
-    """Whether some density has a square lattice of so many columns and rows."""
-    (left, right), (top, bottom) = (
-        ((count - 0.5) / length if count > 1 else 0.0, (count + 0.5) / length)
-        for count, length in zip(size, (plane.width, plane.height), strict=True)
-    )
-    return max(left, top) <= min(right, bottom)
-
-
-def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
-    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice` does."""
-    columns, rows = size
-    x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
-    y = ((nodes // columns).double() + 0.5) * (plane.height / rows)
-    return plane.plane_from_pixel(torch.stack([x, y], dim=-1)).float()
-
-
-def _lattice_means(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor], plane: ImagePlane, count: int
-) -> Float[Tensor, "n 2"]:
-    """Means on a lattice; nothing is allocated for nodes that the file says nothing of."""
-    columns, rows = (whole_number(count, 2**31) for count in header["lattice"])
-    mask = tensors.get("lattice_mask")
-    if mask is None and columns * rows == count:
-        nodes = torch.arange(count)
-    elif mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):
-        nodes = torch.from_numpy(np.unpackbits(mask.numpy(), count=columns * rows)).nonzero()[:, 0]
-    else:
-        nodes = None
-    if nodes is None or len(nodes) != count or not _is_square((columns, rows), plane):
-        raise ValueError("its lattice does not fit the features")
-    return _node_means(nodes, (columns, rows), plane)

@@ -17,7 +17,9 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
 from gainer_ns.frames import ImagePlane
-from gainer_ns.rendering.layer_storage import Bits, layer_from, layer_tensors, whole_number
+from gainer_ns.rendering.header import whole_number
+from gainer_ns.rendering.layer_storage import layer_from, layer_tensors
+from gainer_ns.rendering.means_storage import Bits
 from gainer_ns.rendering.plane import BakedPicture
 
 FORMAT = "gainer-picture"
