@@ -254,7 +254,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
     assert paper.pipeline.model.num_gaussians is None
     with pytest.raises(GainerError, match="--feature-dim does not apply to gainer-paper"):
         fit_config("gainer-paper", {"feature_dim": 4}, Path("a.png"), tmp_path)
-    with pytest.raises(GainerError, match=r"choose one of .*gainer, gainer-paper"):
+    with pytest.raises(GainerError, match=r"choose one of .*gainer, gainer-compact, gainer-paper"):
         fit_config("splatfacto", {}, Path("a.png"), tmp_path)
 
 

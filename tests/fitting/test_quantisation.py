@@ -125,3 +125,24 @@ def test_constant_pictures(colour: float, gaussians: MakeGaussians, psnr: Psnr) 
     result = fit.quantised()
     assert bool(result.features().isfinite().all())
     assert psnr(fit.colours(result.features()), target) > 90
+
+
+def test_bent_levels_lie_close_where_most_numbers_are() -> None:
+    features = torch.randn(4000, 2) * torch.tensor([0.3, 2.0])
+    features[0] = torch.tensor([8.0, -60.0])
+    even, bent = rounded(features, 2), rounded(features, 2, bent=True)
+    assert bent.bend is not None and bent.bend.shape == bent.low.shape == (2, 2)
+    errors = [(one.features() - features).square().mean(dim=0).sqrt() for one in (even, bent)]
+    assert bool((errors[1] < 0.5 * errors[0]).all())
+    assert bool(((bent.features()[0] - features[0]).abs() < 0.05 * features[0].abs()).all())
+
+
+def test_features_take_up_what_their_offset_lost(gaussians: MakeGaussians) -> None:
+    """Rounded slopes are an offset; features are refitted for them, not for the exact ones."""
+    target = torch.rand(PLANE.pixels, 3)
+    fit = Fit(gaussians(PLANE, feature_dim=3), target, hidden_layers=0)
+    offset = 0.05 * torch.randn(PLANE.pixels, 3)
+    levels = quantised(fit.bands, fit.features, fit.decoder, target, offset=offset)
+    refitted = fit.decoder.decode(fit.bands.read(levels.features()) + offset)
+    kept = fit.decoder.decode(fit.bands.read(fit.features) + offset)
+    assert float((refitted - target).square().mean()) < 0.2 * float((kept - target).square().mean())

@@ -16,6 +16,8 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import by_detail
 from gainer_ns.gaussians.small_matrices import product
 
+ROUNDING, LEAST = 1e-6, 1e-12
+"""Added to the squared axes of Gaussians that are moved, relative to their size and in square pixels: lines have none."""
 SOLVED = 1e-9
 """Squared gradient, relative to the first, at which colours sum up to the picture as well as they can."""
 
@@ -105,7 +107,9 @@ class GaussianImage(PictureFunction):
             covariances: New covariances in squared plane units.
         """
         self.places.copy_(self.plane.pixel_from_plane(means))
-        lower = torch.linalg.cholesky(covariances) / self.plane.pixel_size
+        square = covariances.double() / self.plane.pixel_size**2
+        size = square.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None]
+        lower = torch.linalg.cholesky(square + (ROUNDING * size + LEAST) * torch.eye(2).to(square)).float()
         self.factors.copy_(torch.stack([lower[:, 0, 0], -lower[:, 1, 0], lower[:, 1, 1]], dim=1))
 
     @torch.no_grad()
