@@ -17,7 +17,7 @@ from gainer_ns.gaussians.placement import by_detail
 from gainer_ns.gaussians.small_matrices import product
 
 ROUNDING, LEAST = 1e-6, 1e-12
-"""Added to the squared axes of Gaussians that are moved, relative to their size and in square pixels: lines have none."""
+"""Added to the squared axes of what is moved, relative to its size and in square pixels: lines could not be moved."""
 SOLVED = 1e-9
 """Squared gradient, relative to the first, at which colours sum up to the picture as well as they can."""
 

@@ -282,3 +282,13 @@ def test_move(photo: Path) -> None:
     after = function(points).detach().view(40, 40, 3)
     assert (after - torch.rot90(before)).abs().quantile(0.95) < 1e-3
     assert (after - before).abs().mean() > 0.05
+
+
+def test_lines_and_points_are_moved_too() -> None:
+    """A fit makes some Gaussians so thin that rounding leaves their covariance with no second axis, or none at all."""
+    function = GaussianImage(GaussianImageConfig(num_gaussians=3), ImagePlane(20, 10))
+    function.factors.data = torch.tensor([[1.0, 0.7, 1e-6], [0.0, 0.0, 0.0], [1.0, 0.3, 2.0]])
+    function.move(function.means + 0.1, function.covariances)
+    assert bool(function.factors.isfinite().all())
+    kept = torch.tensor([1.0, 0.3, 2.0])
+    torch.testing.assert_close(function.factors[2].detach().abs(), kept, rtol=1e-3, atol=1e-3)
