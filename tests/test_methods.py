@@ -35,7 +35,7 @@ def test_nerfstudio_finds_every_method() -> None:
         if entry.value.startswith("gainer_ns.")
     }
     assert registered == SPECIFICATIONS
-    assert {"gainer", "gainer-paper", "gainer-lift"} <= set(registered)
+    assert {"gainer", "gainer-compact", "gainer-paper", "gainer-lift"} <= set(registered)
     for name, kind in SPECIFICATIONS.items():
         assert all_methods[name] is kind.config
         assert all_descriptions[name] == kind.description

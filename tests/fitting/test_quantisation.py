@@ -106,8 +106,9 @@ def test_too_few_channels_for_groups(feature_dim: int, gaussians: MakeGaussians,
     target = torch.rand(PLANE.pixels, 3)
     fit = Fit(gaussians(PLANE, feature_dim=feature_dim), target)
     result, expected = fit.quantised(), rounded(fit.features)
-    for one, other in zip(result, expected, strict=True):
+    for one, other in zip(result[:3], expected[:3], strict=True):
         assert torch.equal(one, other)
+    assert result.bend is None and expected.bend is None
     assert psnr(fit.colours(result.features()), target) > 40
 
 
