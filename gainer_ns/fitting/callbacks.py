@@ -152,12 +152,11 @@ class PictureFit(GaussNewtonLoop):
         return step / max(self._adam_steps, 1)
 
     def _relocate(self, step: int) -> None:
-        plan, self._reading = self.plan, None
-        self._reading = plan.encoding.read(plan.plane.pixel_centres(self.pixels))
-        optimizers, seed = self._trainer.optimizers.optimizers.values(), plan.recipe.seed + step
-        arguments = plan.encoding, plan.decoder, self._reading, self.target, plan.plane, self.pixels
-        relocate(*arguments, optimizers, seed)
-        self._reading = None
+        plan, optimizers = self.plan, self._trainer.optimizers.optimizers.values()
+        reading = plan.encoding.read(plan.plane.pixel_centres(self.pixels))
+        arguments = plan.encoding, plan.decoder, reading, self.target, plan.plane, self.pixels
+        relocate(*arguments, optimizers, plan.recipe.seed + step)
+        self._reading = None  # what moved is read by others now
 
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
