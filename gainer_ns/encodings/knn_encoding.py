@@ -94,9 +94,9 @@ class GaussianKNNEncoding(nn.Module):
         count, dimensions = means.shape
         self.is_moving = config.means == "learned"
         if self.is_moving and (dimensions != 2 or config.covariances != "full" or config.features != "table"):
-            raise GainerError("learned means need --covariances full and --features table, in a plane")
+            raise GainerError("learned means are for planes, and need covariances full and features table")
         if config.slopes and not self.is_moving:
-            raise GainerError("slopes need learned means; set --means learned, or leave them out")
+            raise GainerError("slopes need means learned; set that, or leave slopes at 0")
         if not 0 <= config.slopes <= config.feature_dim:
             raise GainerError(f"slopes {config.slopes}: choose from 0 to feature-dim, which is {config.feature_dim}")
         self.config = config

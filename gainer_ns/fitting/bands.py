@@ -7,7 +7,7 @@ of rows on either side agrees with the whole picture solved at once to far below
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -148,16 +148,20 @@ class PictureBands:
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "r f"], decoder: Decoder) -> Float[Tensor, "m c"]:
         """Colours of the fitted pixels."""
-        return decoder.decode(self.read(features))
+        return self._each(features, decoder.decode, decoder.channels)
 
     @torch.no_grad()
     def read(self, features: Float[Tensor, "r f"]) -> Float[Tensor, "m f"]:
         """What the fitted pixels read."""
-        read = features.new_empty(len(self.pixels), features.shape[1])
+        return self._each(features, lambda read: read, features.shape[1])
+
+    def _each(self, features: Float[Tensor, "r f"], of: Callable[[Tensor], Tensor], width: int) -> Tensor:
+        """Something of what the fitted pixels read, band after band: what all read would take too much memory."""
+        found = features.new_empty(len(self.pixels), width)
         for band in self:
-            of_band = band.matrix @ features[band.rows]
-            read[band.pixels[band.own_pixels]] = of_band[band.own_pixels]
-        return read
+            of_band = of(band.matrix @ features[band.rows])
+            found[band.pixels[band.own_pixels]] = of_band[band.own_pixels]
+        return found
 
     def _band(self, top: int, bottom: int) -> Band:
         """The band of rows ``top`` to ``bottom`` (exclusive)."""

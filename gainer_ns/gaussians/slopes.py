@@ -21,7 +21,7 @@ def stacked(gaussians: GaussianSet) -> Float[Tensor, "rows f"]:
     """The table of a set's features, and of its slopes where it has some."""
     if gaussians.slopes is None:
         return gaussians.features
-    along = gaussians.slopes @ _axes(gaussians)
+    along = (gaussians.slopes.double() @ _axes(gaussians)).to(gaussians.features)
     return torch.cat([gaussians.features, *along.unbind(-1)])
 
 
@@ -30,8 +30,8 @@ def unstacked(gaussians: GaussianSet, table: Float[Tensor, "rows f"]) -> Gaussia
     if gaussians.slopes is None:
         return replace(gaussians, features=table)
     features, *along = table.view(1 + gaussians.dimensions, len(gaussians), -1)
-    slopes = torch.stack(along, dim=-1) @ torch.linalg.inv(_axes(gaussians))
-    return replace(gaussians, features=features.contiguous(), slopes=slopes)
+    slopes = torch.stack(along, dim=-1).double() @ torch.linalg.inv(_axes(gaussians))
+    return replace(gaussians, features=features.contiguous(), slopes=slopes.to(features))
 
 
 def stacked_rows(gaussians: Int[Tensor, " m"], count: int, dimensions: int) -> Int[Tensor, " rows"]:
@@ -56,7 +56,7 @@ def stacked_matrix(
     columns = matrix.columns.long()
     steps = points[rows] - gaussians.means[columns]
     back = torch.linalg.inv(_axes(gaussians)).expand(len(gaussians), -1, -1)[columns]
-    along = torch.einsum("eij,ej->ei", back, steps.to(back))
+    along = torch.einsum("eij,ej->ei", back, steps.to(back)).to(matrix.values)
     blocks = [matrix.values, *(matrix.values[:, None] * along).unbind(-1)]
     shifted = [columns + len(gaussians) * block for block in range(len(blocks))]
     return AggregationMatrix(
@@ -68,4 +68,4 @@ def stacked_matrix(
 
 
 def _axes(gaussians: GaussianSet) -> Float[Tensor, "s d d"]:
-    return torch.linalg.cholesky(gaussians.covariances)
+    return torch.linalg.cholesky(gaussians.covariances.double())  # of long Gaussians, float32 finds none

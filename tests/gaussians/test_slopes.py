@@ -1,5 +1,7 @@
 """Features and slopes as one table."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -35,6 +37,16 @@ def test_there_and_back() -> None:
     back = unstacked(gaussians, stacked(gaussians))
     assert torch.equal(back.features, gaussians.features)
     torch.testing.assert_close(back.slopes, gaussians.slopes, rtol=1e-3, atol=1e-4)
+
+
+def test_long_gaussians_have_axes_too() -> None:
+    """As edits that stretch make them: in float32 their covariances have no Cholesky factor."""
+    gaussians = sloped()
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    long = (turn @ torch.diag(torch.tensor([1.0, 1e-3]).double()).square() @ turn.T).float()
+    gaussians = replace(gaussians, covariances=long.expand(len(gaussians), 2, 2))
+    back = unstacked(gaussians, stacked(gaussians))
+    torch.testing.assert_close(back.slopes, gaussians.slopes, rtol=1e-3, atol=1e-3)
 
 
 def test_rows_of_some() -> None:
