@@ -114,16 +114,17 @@ gainer_compact = MethodSpecification(
             sparse_encoding=COMPACT_ENCODING,
             adam_steps=2000,
             finish_steps=0,
+            between_pixels=0.9,
             panel=EditPanelConfig(),
         ),
         {
-            group: _adam(rate, CosineSchedulerConfig(), betas=(0.9, 0.99))
+            group: _adam(rate, CosineSchedulerConfig(), betas=(0.9, 0.95))
             for group, rate in {
                 "decoder": 3e-3,
-                "features": 5e-2,
-                "slopes": 5e-2,
-                "covariances": 5e-2,
-                "means": 5e-2,
+                "features": 7e-2,
+                "slopes": 7e-2,
+                "covariances": 7e-2,
+                "means": 7e-2,
             }.items()
         },
         steps_per_save=500,

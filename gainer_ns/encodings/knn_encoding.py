@@ -18,6 +18,8 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 MAX_NEIGHBOURS = 256
 """Most Gaussians that a point may read: a kernel is compiled for every number."""
+LEAST_WEIGHT = 1e-4
+"""Gaussians that weigh less in a point's mean when it is searched are left out until the next search."""
 
 
 @dataclass
@@ -146,12 +148,9 @@ class GaussianKNNEncoding(nn.Module):
         return self.means if self.shifts is None else self.means + float(self.spacing) * self.shifts
 
     @property
-    def slopes(self) -> Float[Tensor, "n f d"] | None:
+    def slopes(self) -> Float[Tensor, "n s d"] | None:
         """How what is read of a Gaussian changes with the step from its mean, in the units of the means."""
-        if self.slopes_table is None:
-            return None
-        missing = self.feature_dim - self.slopes_table.shape[1]
-        return torch.nn.functional.pad(self.slopes_table / float(self.spacing), (0, 0, 0, missing))
+        return None if self.slopes_table is None else self.slopes_table / float(self.spacing)
 
     @property
     def precisions(self) -> Float[Tensor, "s d d"]:
@@ -164,7 +163,10 @@ class GaussianKNNEncoding(nn.Module):
             factors = factors * on_diagonal
         lower = factors.new_zeros(len(factors), dimensions, dimensions)
         lower[:, rows, columns] = factors / (self.config.sigma * float(self.spacing))
-        return lower @ lower.transpose(1, 2)
+        precisions = lower @ lower.transpose(1, 2)
+        if self.is_moving:  # longer ones than what is read of them, into which lines grow, overflow under an edit
+            precisions = precisions + torch.eye(dimensions).to(lower) / self.radius**2
+        return precisions
 
     def gaussian_set(self) -> GaussianSet:
         """The Gaussians as they are now, baked: plain tensors without the hash grid."""
@@ -204,8 +206,9 @@ class GaussianKNNEncoding(nn.Module):
             if self.is_moving:
                 self._index = None  # they have moved since
                 neighbours = self.index.query(points, self.config.num_neighbours)
-                any_weights = torch.zeros_like(neighbours.squared_distances)
-                matrix = AggregationMatrix.from_neighbours(neighbours, any_weights, len(self))
+                weights = gaussian_weights(points, neighbours, self.places, self.precisions)
+                indices = neighbours.indices.masked_fill(weights < LEAST_WEIGHT, -1)
+                matrix = AggregationMatrix.from_neighbours(neighbours._replace(indices=indices), weights, len(self))
                 return PointReading(matrix, points.float().contiguous(), neighbours)
             neighbours = (within or self.index).query(points, self.config.num_neighbours)
             weights = gaussian_weights(points, neighbours, self.means, self.precisions)

@@ -29,10 +29,11 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.moving import drawn_moved, is_movable
 from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
 from gainer_ns.evaluation.metrics import psnr
-from gainer_ns.evaluation.off_grid import BORDER, pixel_centres, spline_reference
+from gainer_ns.evaluation.off_grid import BORDER, pixel_centres
 from gainer_ns.files import whole_file
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.spline import CubicSpline
 
 EXACT = 200.0
 """From this PSNR on, in dB, there is no error but that of float64."""
@@ -133,7 +134,7 @@ def edited_pixels(
     bilinear = [ndimage.map_coordinates(channel, place, order=1, mode="nearest") for channel in _channels(colours)]
     return EditedPixels(
         drawn.cpu().double().numpy(),
-        np.clip(spline_reference(colours, points), 0, 1),
+        np.clip(CubicSpline(colours).at(points), 0, 1),
         np.clip(np.stack(bilinear, axis=-1), 0, 1),
         counted,
     )

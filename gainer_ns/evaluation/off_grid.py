@@ -11,17 +11,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
 
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.metrics import psnr
+from gainer_ns.spline import CubicSpline
 
 Probe = Callable[[int, int], np.ndarray]
 """Width and height in px -> the source coordinates [h, w, 2] of each output pixel."""
 
 BORDER = 6
 """Width, in source px, of the frame that is left out of comparisons: near its border a spline is only a guess."""
-_BOUNDARY = "mirror"  # for this mode, unlike "nearest", scipy's prefilter is exact
 
 
 def pixel_centres(w: int, h: int) -> Float[np.ndarray, "h w 2"]:
@@ -81,26 +80,6 @@ PROBES: Mapping[str, Probe] = {
 """The edits that every fit is asked for, by the names that tables use."""
 
 
-def spline_reference(
-    colours: Float[np.ndarray, "h w c"], coordinates: Float[np.ndarray, "*points 2"]
-) -> Float[np.ndarray, "*points c"]:
-    """Cubic-spline interpolation of a picture, per channel in float64.
-
-    The spline goes through every pixel centre exactly; beyond the border pixels' centres the picture is mirrored.
-
-    Args:
-        colours: Colours [h, w, c].
-        coordinates: Where to read, (x, y) in px, [..., 2].
-
-    Returns:
-        Colours [..., c], not clamped: a spline overshoots at sharp edges.
-
-    Source:
-        Unser, Aldroubi and Eden, "B-spline signal processing", 1993; computed by scipy.ndimage.
-    """
-    return _read_spline(_spline_coefficients(colours), coordinates)
-
-
 def off_grid_psnr(
     sample: Callable[[np.ndarray], np.ndarray],
     colours: Float[np.ndarray, "h w c"],
@@ -127,7 +106,7 @@ def off_grid_psnr(
         GainerError: A probe reads nothing inside the border, or ``sample`` returns another shape than [m, c].
     """
     height, width, channels = colours.shape
-    coefficients = _spline_coefficients(colours)
+    spline = CubicSpline(colours)
     decibels = {}
     for name, probe in probes.items():
         points = _inside(probe(width, height), width, height, border)
@@ -138,7 +117,7 @@ def off_grid_psnr(
         fitted = np.asarray(sample(points), dtype=np.float64)
         if fitted.shape != (len(points), channels):
             raise GainerError(f"{name}: sampling gave {list(fitted.shape)}, not {[len(points), channels]}")
-        reference = _read_spline(coefficients, points)
+        reference = spline.at(points)
         decibels[name] = psnr(np.clip(fitted, 0, 1), np.clip(reference, 0, 1))
     return decibels
 
@@ -148,19 +127,3 @@ def _inside(coordinates: np.ndarray, width: int, height: int, border: float) -> 
     points = coordinates.reshape(-1, 2)
     keep = (points >= border) & (points <= np.array([width, height]) - border)
     return points[keep.all(axis=-1)]
-
-
-def _spline_coefficients(colours: np.ndarray) -> Float[np.ndarray, "c h w"]:
-    """B-spline coefficients [c, h, w] of each channel."""
-    channels = np.moveaxis(np.asarray(colours, dtype=np.float64), -1, 0)
-    return np.stack([ndimage.spline_filter(channel, order=3, mode=_BOUNDARY) for channel in channels])
-
-
-def _read_spline(coefficients: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-    """Colours [..., c] of the spline at coordinates [..., 2] in px."""
-    row_column = np.moveaxis(coordinates[..., ::-1], -1, 0) - 0.5  # scipy counts from the first pixel's centre
-    read = [
-        ndimage.map_coordinates(channel, row_column, order=3, mode=_BOUNDARY, prefilter=False)
-        for channel in coefficients
-    ]
-    return np.stack(read, axis=-1)

@@ -19,6 +19,7 @@ from torch import Tensor
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
@@ -61,6 +62,8 @@ class FitPlan:
     """Bits of the source's values, 8 or 16."""
     recipe: GaussianRecipeConfig
     """How far, and how a Gauss-Newton step is taken."""
+    between_pixels: float = 0.0
+    """Share of the Adam steps, from the first on, that fit points between the pixels; only of learned means."""
 
 
 class PictureFit(GaussNewtonLoop):
@@ -89,6 +92,8 @@ class PictureFit(GaussNewtonLoop):
         check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
+        self._read_target = target  # of the points of the reading
+        self._between: PointsBetweenPixels | None = None
         self._bands: PictureBands | None = None
         self._finished_colours: Float[Tensor, "m 3"] | None = None
         self._adam_steps: float = plan.adam_steps
@@ -97,18 +102,29 @@ class PictureFit(GaussNewtonLoop):
             self._adam_steps = math.inf  # until its share of the time is over
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] of all fitted pixels, for the model."""
-        return {"rgb": self.colours()}
+        """Colours rgb [m, 3] of the points that this step fits, and target [m, 3], what they should be."""
+        return {"rgb": self.colours(), "target": self._read_target}
 
     def colours(self) -> Float[Tensor, "m 3"]:
-        """Colours of the fitted pixels as this step leaves them; differentiable while Adam is at work."""
+        """Colours of the fitted points as this step leaves them; differentiable while Adam is at work."""
         if self._finished_colours is not None:
             return self._finished_colours
         if self._reading is None:
-            started = time.monotonic()
-            self._reading = self.plan.encoding.read(self.plan.plane.pixel_centres(self.pixels))
-            self._spent("graph", started)
+            self._read(self.plan.plane.pixel_centres(self.pixels), self.target)
+        assert self._reading is not None
         return self.plan.decoder(self.plan.encoding(self._reading))
+
+    def _read(self, points: Float[Tensor, "m 2"], target: Float[Tensor, "m 3"]) -> None:
+        started = time.monotonic()
+        self._reading, self._read_target = self.plan.encoding.read(points), target
+        self._spent("graph", started)
+        self._started += time.monotonic() - started  # which is not Adam's time
+
+    def _read_between(self, step: int) -> None:
+        """Reads new points between the pixels, in place of those of the last search."""
+        if self._between is None:
+            self._between = PointsBetweenPixels(self.plan.plane, self._continued_picture(), self.pixels)
+        self._read(*self._between.draw(self.plan.recipe.seed + step))
 
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
@@ -121,6 +137,8 @@ class PictureFit(GaussNewtonLoop):
                 self._relocate(step)
             if step % self.plan.encoding.config.steps_between_searches == 0:
                 self._reading = None
+                if self._way(step) < self.plan.between_pixels:
+                    self._read_between(step)
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
@@ -160,17 +178,24 @@ class PictureFit(GaussNewtonLoop):
 
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
-        colours, inside = self.target.new_zeros(plane.pixels, 3), None
-        colours[self.pixels] = self.target
+        inside = None
         if opacity is not None:
             inside = near_what_shows(opacity, MARGIN * max(1.0, float(encoding.spacing) / plane.pixel_size))
-            colours = colours[nearest_shown(opacity).flatten().to(colours.device)]
-        picture = colours.view(plane.height, plane.width, 3)
+        picture = self._continued_picture()
         means, spacings = placement.by_detail(plane, picture, len(encoding), inside=inside, seed=self.plan.recipe.seed)
         encoding.put(means, spacings)
         if opacity is not None:
             field = opacity_field(opacity).flatten().to(means.device)
             encoding.opacities = field[plane.pixel_at(means)]
+
+    def _continued_picture(self) -> Float[Tensor, "h w 3"]:
+        """The picture's colours, with those of the nearest pixels that show where it is transparent."""
+        plane, opacity = self.plan.plane, self.plan.opacity
+        colours = self.target.new_zeros(plane.pixels, 3)
+        colours[self.pixels] = self.target
+        if opacity is not None:
+            colours = colours[nearest_shown(opacity).flatten().to(colours.device)]
+        return colours.view(plane.height, plane.width, 3)
 
     def _first_features(self) -> None:
         """Features that the linear path alone decodes to the colour of the pixel under each mean."""
@@ -217,4 +242,4 @@ class PictureFit(GaussNewtonLoop):
         self._bands.seconds = 0.0
 
     def _errors(self) -> Float[Tensor, "m 3"]:
-        return self.colours() - self.target
+        return self.colours() - self._read_target

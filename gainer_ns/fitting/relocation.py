@@ -109,7 +109,7 @@ def _judged(
         values = encoding.features[read]
         if slopes is not None:
             steps = reading.points[rows, None] - means[read]
-            values = values + torch.einsum("mkfd,mkd->mkf", slopes[read], steps)
+            values[..., : slopes.shape[1]] += torch.einsum("mkfd,mkd->mkf", slopes[read], steps)
         mean = (weight[..., None] * values).sum(dim=1)
         without = weight / (1 - weight.clamp(max=SINGLE))  # times how far the rest would pull the mean away
         changes = (without[..., None] * (values - mean[:, None])) @ decoder.linear.weight.T

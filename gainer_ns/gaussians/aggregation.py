@@ -73,7 +73,7 @@ def read_once(
     means: Float[Tensor, "n d"],
     precisions: Float[Tensor, "s d d"],
     features: Float[Tensor, "n f"],
-    slopes: Float[Tensor, "n f d"] | None = None,
+    slopes: Float[Tensor, "n s d"] | None = None,
 ) -> tuple[Float[Tensor, "m f"], Int32[Tensor, " m"]]:
     """Neighbours, :func:`gaussian_weights` and averages in one go, for points that are read once. Not differentiable.
 
@@ -84,28 +84,24 @@ def read_once(
         means: Means of all Gaussians.
         precisions: Inverse covariances, one each or one for all.
         features: Features of all Gaussians.
-        slopes: How what is read changes with the step from a mean to a point; None where it does not.
+        slopes: How the first channels change with the step from a mean to a point; None where none does.
 
     Returns:
         Averages, 0 where a point has no neighbour; and the nearest neighbour, -1 where there is none.
     """
-    width = features.shape[1]
+    width, sloped = features.shape[1], 0 if slopes is None else slopes.shape[1]
+    slopes = points.new_empty(0, 1, means.shape[1]) if slopes is None else slopes
     result = torch.empty(len(points), width, device=points.device)
     nearest = torch.empty(len(points), dtype=torch.int32, device=points.device)
     kernels.launch(
-        read_kernel(k, *index.kind, width, slopes is not None),
+        read_kernel(k, *index.kind, width, sloped),
         len(points),
         [
             Typed(padded(points), wp.vec3),
             *index.inputs(),
             *_gaussians(means, precisions),
             Typed(features.detach().float().contiguous(), kernels.vector(width)),
-            Typed(
-                points.new_empty(0, width, means.shape[1], dtype=torch.float32)
-                if slopes is None
-                else slopes.detach().float().contiguous(),
-                kernels.matrix(width, means.shape[1]),
-            ),
+            Typed(slopes.detach().float().contiguous(), kernels.matrix(*slopes.shape[1:])),
             Typed(result, kernels.vector(width)),
             Typed(nearest, wp.int32),
         ],

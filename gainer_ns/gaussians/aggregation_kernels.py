@@ -70,10 +70,10 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 
 
 @functools.cache
-def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: bool) -> wp.Kernel:
+def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> wp.Kernel:
     """Neighbours and the weighted mean of their features in one, for queries that are read once."""
     search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
-    wide, tall = vector(width), matrix(width, 2 if flat else 3)
+    wide, tall = vector(width), matrix(max(1, sloped), 2 if flat else 3)
     place, square = (vector(2), matrix(2, 2)) if flat else (vector(3), matrix(3, 3))
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -95,7 +95,7 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: bool) ->
         precisions: wp.array(dtype=square),  # [n], or [1] when all share one
         shared: int,  # 1 when all share one precision
         features: wp.array(dtype=wide),  # [n]
-        slopes: wp.array(dtype=tall),  # [n], how features change away from their means; [0] where they do not
+        slopes: wp.array(dtype=tall),  # [n], how the first channels change away from the means; [0] where none does
         result: wp.array(dtype=wide),  # out [m], 0 where there is no neighbour
         nearest: wp.array(dtype=wp.int32),  # out [m], -1 where there is no neighbour
     ):
@@ -113,8 +113,10 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: bool) ->
         for slot in range(k):
             if found[slot] >= 0:
                 total += w[slot] * features[found[slot]]
-                if wp.static(sloped):
-                    total += w[slot] * (slopes[found[slot]] * (at - means[found[slot]]))
+                if wp.static(sloped > 0):
+                    more = w[slot] * (slopes[found[slot]] * (at - means[found[slot]]))
+                    for channel in range(sloped):
+                        total[channel] += more[channel]
         result[i] = total
         nearest[i] = found[0]
 

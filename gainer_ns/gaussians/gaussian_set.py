@@ -29,7 +29,8 @@ class GaussianSet:
             edge crisp; None where the set is opaque everywhere.
         inverse_jacobians: [n, d, d] or [1, d, d]: how a step from a deformed mean leads back to where the set was
             fitted, by which its neighbours are found; None where nothing was deformed.
-        slopes: [n, f, d], ``G``: a point reads ``e + G (x - mu)`` of a Gaussian; None where it reads ``e`` everywhere.
+        slopes: [n, s, d], ``G``: of the first ``s`` channels of a Gaussian a point reads ``e + G (x - mu)``, of the
+            others ``e`` everywhere; None where it does so of all.
     """
 
     means: Float[Tensor, "n d"]
@@ -38,7 +39,7 @@ class GaussianSet:
     radius: float
     opacities: Float[Tensor, " n"] | None = None
     inverse_jacobians: Float[Tensor, "t d d"] | None = None
-    slopes: Float[Tensor, "n f d"] | None = None
+    slopes: Float[Tensor, "n s d"] | None = None
 
     def __post_init__(self) -> None:
         count, dimensions = self.means.shape
@@ -50,8 +51,12 @@ class GaussianSet:
                 raise ValueError(f"{name} of shape {tuple(matrices.shape)} do not fit {count} means in {dimensions}D")
         if self.features.shape[0] != count:
             raise ValueError(f"{self.features.shape[0]} features for {count} means")
-        if self.slopes is not None and tuple(self.slopes.shape) != (*self.features.shape, dimensions):
-            raise ValueError(f"slopes of shape {tuple(self.slopes.shape)} for features {tuple(self.features.shape)}")
+        if self.slopes is not None:
+            channels = self.slopes.shape[1] if self.slopes.dim() == 3 else 0
+            if tuple(self.slopes.shape) != (count, channels, dimensions) or not 1 <= channels <= self.features.shape[1]:
+                raise ValueError(
+                    f"slopes of shape {tuple(self.slopes.shape)} for features {tuple(self.features.shape)}"
+                )
         if self.opacities is not None and tuple(self.opacities.shape) != (count,):
             raise ValueError(f"opacities of shape {tuple(self.opacities.shape)} for {count} means")
 

@@ -20,7 +20,7 @@ def weighted_means(
     means: Float[Tensor, "n 2"],
     precisions: Float[Tensor, "n 3"],
     features: Float[Tensor, "n f"],
-    slopes: Float[Tensor, "n f 2"] | None = None,
+    slopes: Float[Tensor, "n s 2"] | None = None,
 ) -> Float[Tensor, "m f"]:
     """``sum_i w_i (e_i + G_i (x - mu_i)) / sum_i w_i`` with Gaussian weights, differentiable in all but the points.
 
@@ -32,13 +32,13 @@ def weighted_means(
         means: Means of the Gaussians.
         precisions: Inverse covariances as ``xx, xy, yy``.
         features: Features ``e`` of the Gaussians.
-        slopes: How features change along x and y, ``G``; None where they do not.
+        slopes: How the first ``s`` channels of the features change along x and y, ``G``; None where none does.
 
     Returns:
         Weighted means, 0 at points that read nothing.
     """
     if slopes is None:
-        slopes = features.new_zeros(*features.shape, 2)
+        slopes = features.new_zeros(len(features), 1, 2)
     return _WeightedMeans.apply(points, structure, means, precisions, features, slopes)
 
 
@@ -50,7 +50,7 @@ class _WeightedMeans(torch.autograd.Function):
         result = points.new_empty(len(points), gaussians[2].shape[1], dtype=torch.float32)
         logarithms = points.new_empty(len(points), dtype=torch.float32)
         kernels.launch(
-            means_kernel(result.shape[1]),
+            means_kernel(result.shape[1], gaussians[3].shape[1]),
             len(points),
             [
                 Typed(structure.offsets, wp.int32),
@@ -74,7 +74,7 @@ class _WeightedMeans(torch.autograd.Function):
         offsets, points_of, _ = ctx.structure.transposed_structure
         gradients = [torch.empty_like(one, memory_format=torch.contiguous_format) for one in gaussians]
         kernels.launch(
-            gradients_kernel(result.shape[1]),
+            gradients_kernel(result.shape[1], gaussians[3].shape[1]),
             len(gaussians[0]),
             [
                 Typed(offsets, wp.int32),
@@ -93,6 +93,6 @@ class _WeightedMeans(torch.autograd.Function):
 
 def _typed(gaussians: tuple[Tensor, ...] | list[Tensor]) -> list[Typed]:
     """Means, precisions, features and slopes, or their gradients, as the kernels take them."""
-    width = gaussians[2].shape[1]
-    types = wp.vec2, wp.vec3, kernels.vector(width), kernels.matrix(width, 2)
+    width, sloped = gaussians[2].shape[1], gaussians[3].shape[1]
+    types = wp.vec2, wp.vec3, kernels.vector(width), kernels.matrix(sloped, 2)
     return [Typed(one.detach().contiguous(), kind) for one, kind in zip(gaussians, types, strict=True)]

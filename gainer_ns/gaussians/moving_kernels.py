@@ -1,8 +1,8 @@
 """The Warp kernels of weighted means over Gaussians all of which may move, and of their gradients.
 
-A Gaussian is a mean, a precision ``(xx, xy, yy)``, a feature and a slope; what a point reads of it is
-``e + G (x - mu)``. Nothing is added atomically: a Gaussian's gradients are summed over the points that read it, in
-their order.
+A Gaussian is a mean, a precision ``(xx, xy, yy)``, a feature and slopes of the feature's first channels; what a point
+reads of it is ``e + G (x - mu)``. Nothing is added atomically: a Gaussian's gradients are summed over the points that
+read it, in their order.
 """
 
 import functools
@@ -28,9 +28,23 @@ def exponent_of() -> Any:
 
 
 @functools.cache
-def means_kernel(width: int) -> wp.Kernel:
+def value_of(width: int, sloped: int) -> Any:
+    """What a point reads of a Gaussian at a step ``d`` from its mean."""
+    wide, tall = vector(width), matrix(sloped, 2)
+
+    @wp.func
+    def value(feature: wide, slope: tall, d: wp.vec2):
+        for channel in range(sloped):
+            feature[channel] += slope[channel, 0] * d[0] + slope[channel, 1] * d[1]
+        return feature
+
+    return value
+
+
+@functools.cache
+def means_kernel(width: int, sloped: int) -> wp.Kernel:
     """The weighted means at the points, and the logarithms of the sums of weights that they were divided by."""
-    wide, tall, exponent = vector(width), matrix(width, 2), exponent_of()
+    wide, tall, exponent, value = vector(width), matrix(sloped, 2), exponent_of(), value_of(width, sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
     def weighted_means(
@@ -47,19 +61,22 @@ def means_kernel(width: int) -> wp.Kernel:
     ):
         i = first + wp.tid()
         x = points[i]
-        greatest = float(-wp.inf)
-        for p in range(offsets[i], offsets[i + 1]):
-            greatest = wp.max(greatest, exponent(precisions[columns[p]], x - means[columns[p]]))
+        greatest = float(-wp.inf)  # so far; what was summed before is rescaled when a greater one comes
         total = float(0.0)
         sums = wide()
         for p in range(offsets[i], offsets[i + 1]):
             j = columns[p]
             d = x - means[j]
-            logarithm = exponent(precisions[j], d) - greatest
-            if logarithm > NEGLIGIBLE:
-                w = wp.exp(logarithm)
+            logarithm = exponent(precisions[j], d)
+            if logarithm > greatest:
+                less = wp.exp(greatest - logarithm)
+                total *= less
+                sums *= less
+                greatest = logarithm
+            if logarithm - greatest > NEGLIGIBLE:
+                w = wp.exp(logarithm - greatest)
                 total += w
-                sums += w * (features[j] + slopes[j] * d)
+                sums += w * value(features[j], slopes[j], d)
         if total > 0.0:
             sums = sums / total
         result[i] = sums
@@ -69,9 +86,9 @@ def means_kernel(width: int) -> wp.Kernel:
 
 
 @functools.cache
-def gradients_kernel(width: int) -> wp.Kernel:
+def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
     """Gradients of each Gaussian, summed over the points that read it."""
-    wide, tall, exponent = vector(width), matrix(width, 2), exponent_of()
+    wide, tall, exponent, value = vector(width), matrix(sloped, 2), exponent_of(), value_of(width, sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
     def gradients(
@@ -107,13 +124,17 @@ def gradients_kernel(width: int) -> wp.Kernel:
             if logarithm > NEGLIGIBLE:
                 w = wp.exp(logarithm)
                 g = of_result[i]
-                of_exponent = w * (wp.dot(g, e + slope * d) - along[i])
+                of_exponent = w * (wp.dot(g, value(e, slope, d)) - along[i])
                 pull = w * g
                 of_feature += pull
-                of_slope += wp.outer(pull, d)
+                for channel in range(sloped):
+                    of_slope[channel, 0] += pull[channel] * d[0]
+                    of_slope[channel, 1] += pull[channel] * d[1]
                 once += of_exponent * d
                 twice += of_exponent * wp.vec3(-0.5 * d[0] * d[0], -d[0] * d[1], -0.5 * d[1] * d[1])
-        back = wp.transpose(slope) * of_feature
+        back = wp.vec2()
+        for channel in range(sloped):
+            back += of_feature[channel] * slope[channel]
         of_means[j] = wp.vec2(a[0] * once[0] + a[1] * once[1], a[1] * once[0] + a[2] * once[1]) - back
         of_precisions[j] = twice
         of_features[j] = of_feature

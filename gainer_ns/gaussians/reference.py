@@ -70,12 +70,16 @@ def sloped_means(
     means: Float[Tensor, "n 2"],
     precisions: Float[Tensor, "n 3"],
     features: Float[Tensor, "n f"],
-    slopes: Float[Tensor, "n f 2"],
+    slopes: Float[Tensor, "n s 2"],
 ) -> Float[Tensor, "m f"]:
-    """The Gaussian-weighted mean of ``e_i + G_i (x - mu_i)``; precisions are ``xx, xy, yy``."""
+    """The Gaussian-weighted mean of ``e_i + G_i (x - mu_i)``, ``G`` being 0 in the channels from ``s`` on.
+
+    Precisions are ``xx, xy, yy``.
+    """
     indices = neighbours.indices.clamp(min=0).long()
     offsets = points[:, None] - means[indices]
     square = precisions[:, [0, 1, 1, 2]].view(-1, 2, 2)
     weights = gaussian_weights(offsets, neighbours, square)
+    slopes = torch.nn.functional.pad(slopes, (0, 0, 0, features.shape[1] - slopes.shape[1]))
     read = features[indices] + torch.einsum("mkfi,mki->mkf", slopes[indices], offsets)
     return (weights[..., None] * read).sum(dim=1)

@@ -2,7 +2,7 @@
 
 A slope is told along the axes of its own Gaussian, ``G L`` with ``Sigma = L L^T``, so that tables of large and of small
 Gaussians hold numbers of the same size. The table's rows are the features of all Gaussians, then their slopes along the
-first axis, then those along the second.
+first axis, then those along the second, which are 0 in channels that have none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def stacked(gaussians: GaussianSet) -> Float[Tensor, "rows f"]:
     if gaussians.slopes is None:
         return gaussians.features
     along = (gaussians.slopes.double() @ _axes(gaussians)).to(gaussians.features)
-    return torch.cat([gaussians.features, *along.unbind(-1)])
+    missing = gaussians.features.shape[1] - along.shape[1]
+    return torch.cat([gaussians.features, *torch.nn.functional.pad(along, (0, 0, 0, missing)).unbind(-1)])
 
 
 def unstacked(gaussians: GaussianSet, table: Float[Tensor, "rows f"]) -> GaussianSet:
@@ -30,7 +31,8 @@ def unstacked(gaussians: GaussianSet, table: Float[Tensor, "rows f"]) -> Gaussia
     if gaussians.slopes is None:
         return replace(gaussians, features=table)
     features, *along = table.view(1 + gaussians.dimensions, len(gaussians), -1)
-    slopes = torch.stack(along, dim=-1).double() @ torch.linalg.inv(_axes(gaussians))
+    sloped = torch.stack(along, dim=-1)[:, : gaussians.slopes.shape[1]]
+    slopes = sloped.double() @ torch.linalg.inv(_axes(gaussians))
     return replace(gaussians, features=features.contiguous(), slopes=slopes.to(features))
 
 

@@ -50,6 +50,9 @@ class GainerModelConfig(PictureModelConfig, GaussianRecipeConfig):
         default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
     )
     """How points read Gaussians below one a pixel."""
+    between_pixels: float = 0.0
+    """Share of the Adam steps, from the first on, that fit points drawn anywhere between the pixels, which edits show;
+    the rest fits the pixels. Needs learned means. 0 gives the highest PSNR of the pixels, and the worst edits."""
     adam_steps: int | None = None
     """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the
     finish alone is as good and faster, and 1000 below."""
@@ -90,8 +93,13 @@ class GainerModel(PictureModel):
         if density <= 0:
             raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
         spacing = placement.spacing(self.plane, density)
-        if config.planned_encoding(self.plane.pixels).means == "learned" and config.finish_steps > 0:
+        moving = config.planned_encoding(self.plane.pixels).means == "learned"
+        if moving and config.finish_steps > 0:
             raise GainerError("a Gauss-Newton finish needs means that stay; add --pipeline.model.finish-steps 0")
+        if config.between_pixels and not moving:
+            raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
+        if not 0 <= config.between_pixels <= 1:
+            raise GainerError(f"between-pixels {config.between_pixels:g}: choose a share from 0 to 1")
         self.adam_steps = config.planned_adam_steps(self.plane.pixels)
         inside = None
         if opacity is not None:
@@ -145,6 +153,7 @@ class GainerModel(PictureModel):
             adam_steps=self.adam_steps,
             bit_depth=self.bit_depth,
             recipe=self.config,
+            between_pixels=self.config.between_pixels,
         )
         return PictureFit(plan, data.pixels, data.target, trainer, self.changed)
 

@@ -45,7 +45,7 @@ class RunningFit(Protocol):
     """A fit inside nerfstudio's loop, as the model sees it."""
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] of the fitted pixels that a step takes; also rows [m], which, unless it takes all."""
+        """Colours rgb [m, 3] that a step gives, and target [m, 3], what they should be."""
         ...
 
     def callbacks(self) -> list[TrainingCallback]:
@@ -118,7 +118,7 @@ class PictureModel(FittedModel):
             )
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
-        """Colours of fitted pixels (given a camera during a fit), or of any rays.
+        """Colours of what is fitted beside what they should be (given a camera during a fit), or colours of any rays.
 
         Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
         """
@@ -165,7 +165,7 @@ class PictureModel(FittedModel):
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """The loss of the fitted pixels; in a finish nothing depends on it but the log."""
-        rgb, target = outputs["rgb"], self._target_of(outputs, batch)
+        rgb, target = outputs["rgb"], outputs["target"]
         if self.config.loss == "mse":
             loss = mse_loss(rgb, target)
         elif self.config.loss == "l1":
@@ -183,14 +183,9 @@ class PictureModel(FittedModel):
 
     @torch.no_grad()
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """PSNR of the fitted pixels in dB."""
-        error = (outputs["rgb"].detach() - self._target_of(outputs, batch)).square().mean()
+        """PSNR of what the step fits, in dB."""
+        error = (outputs["rgb"].detach() - outputs["target"]).square().mean()
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-20))}
-
-    def _target_of(self, outputs: dict[str, Any], batch: dict[str, Any]) -> Float[Tensor, "m 3"]:
-        """Colours that a step's outputs should be: of all fitted pixels, or of the rows that the step took."""
-        target, rows = batch["image"].to(self.device), outputs.get("rows")
-        return target if rows is None else target[rows]
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]

@@ -98,14 +98,6 @@ class Layer:
         return torch.cat([gaussians.features, gaussians.opacities[:, None]], dim=1)
 
     @cached_property
-    def _slopes(self) -> Float[Tensor, "n c d"] | None:
-        """How the columns change away from the means; opacities do not."""
-        gaussians = self.gaussians
-        if gaussians.slopes is None or gaussians.opacities is None:
-            return gaussians.slopes
-        return torch.nn.functional.pad(gaussians.slopes, (0, 0, 0, 1))
-
-    @cached_property
     def _squeezes(self) -> Float[Tensor, " s"] | None:
         """How much each Gaussian was squeezed; None where none was squeezed so much that it matters."""
         inverses = self.gaussians.inverse_jacobians
@@ -170,7 +162,7 @@ class Layer:
     def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
         gaussians = self.gaussians
         read, nearest = read_once(
-            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
+            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, gaussians.slopes
         )
         nearest = nearest[:, None]
         seen = nearest >= 0

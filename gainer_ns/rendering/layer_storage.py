@@ -59,7 +59,7 @@ def layer_tensors(
         if len(pixels) == 0:
             _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
-    count, sloped = len(gaussians), _sloped_channels(gaussians)
+    count, sloped = len(gaussians), 0 if gaussians.slopes is None else gaussians.slopes.shape[1]
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     try:
         factors = _factors(_relative(gaussians.covariances, plane))
@@ -148,9 +148,10 @@ def _levels(
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
     covariances = _relative(_from_factors(factors), plane, inverse=True).to(exact.covariances)
     rough = replace(exact, means=means, covariances=covariances)
-    found, offset, sloped = {}, None, _sloped_channels(exact)
-    if sloped:
-        slopes = rounded(stacked(rough)[len(exact) :, :sloped].contiguous(), exact.dimensions, bent=True)
+    found, offset = {}, None
+    if exact.slopes is not None:
+        table = stacked(rough)[len(exact) :, : exact.slopes.shape[1]]
+        slopes = rounded(table.contiguous(), exact.dimensions, bent=True)
         found = _level_tensors(slopes, "slope_")
         alone = _with_slopes(replace(rough, features=torch.zeros_like(exact.features)), slopes.features())
         offset = PictureBands(plane, alone, k, pixels).read(stacked(alone))
@@ -163,20 +164,13 @@ def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]
     return {of + name: value for name, value in tensors.items() if value is not None}
 
 
-def _sloped_channels(gaussians: GaussianSet) -> int:
-    """How many of the first channels have slopes."""
-    if gaussians.slopes is None or len(gaussians) == 0:
-        return 0
-    return int((gaussians.slopes != 0).any(dim=2).any(dim=0).cumsum(0).argmax()) + 1
-
-
 def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "r s"]) -> GaussianSet:
     """Gaussians with the slopes of a table of the first channels, along each axis."""
     (count, width), blocks = gaussians.features.shape, gaussians.dimensions
     if along.shape[0] != count * blocks or not 1 <= along.shape[1] <= width:
         raise ValueError("its slopes do not fit its features")
     table = torch.cat([gaussians.features, torch.nn.functional.pad(along, (0, width - along.shape[1]))])
-    return unstacked(replace(gaussians, slopes=table.new_zeros(count, width, blocks)), table)
+    return unstacked(replace(gaussians, slopes=table.new_zeros(count, along.shape[1], blocks)), table)
 
 
 def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[Tensor, "r f"]:

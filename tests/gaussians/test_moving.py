@@ -12,22 +12,22 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex
 RADIUS = 0.6
 
 
-def scene(count: int, width: int, seed: int = 0) -> tuple[Tensor, list[Tensor], AggregationMatrix, object]:
-    generator = torch.Generator().manual_seed(seed)
+def scene(count: int, width: int, sloped: int | None = None) -> tuple[Tensor, list[Tensor], AggregationMatrix, object]:
+    generator = torch.Generator().manual_seed(0)
     points, means = torch.rand(50, 2, generator=generator) * 2, torch.rand(count, 2, generator=generator) * 2
     factors = torch.randn(count, 2, 2, generator=generator) + 3 * torch.eye(2)
     square = factors @ factors.mT
     precisions = torch.stack([square[:, 0, 0], square[:, 0, 1], square[:, 1, 1]], dim=1)
-    features, slopes = (torch.randn(count, *shape, generator=generator) for shape in ((width,), (width, 2)))
+    features, slopes = (torch.randn(count, *shape, generator=generator) for shape in ((width,), (sloped or width, 2)))
     neighbours = NeighbourIndex(means, RADIUS).query(points, 4)
     structure = AggregationMatrix.from_neighbours(neighbours, torch.zeros(50, 4), count)
     gaussians = [part.requires_grad_() for part in (means, precisions, features, slopes)]
     return points, gaussians, structure, neighbours
 
 
-@pytest.mark.parametrize(("count", "width"), [(12, 3), (40, 8), (1, 1)])
-def test_values_and_gradients_are_those_of_plain_torch(count: int, width: int) -> None:
-    points, gaussians, structure, neighbours = scene(count, width)
+@pytest.mark.parametrize(("count", "width", "sloped"), [(12, 3, 3), (40, 8, 8), (40, 3, 1), (40, 5, 2), (1, 1, 1)])
+def test_values_and_gradients_are_those_of_plain_torch(count: int, width: int, sloped: int) -> None:
+    points, gaussians, structure, neighbours = scene(count, width, sloped)
     pull = torch.randn(50, width, generator=torch.Generator().manual_seed(1))
     found = weighted_means(points, structure, *gaussians)  # pyright: ignore[reportArgumentType]
     gradients = torch.autograd.grad(found, gaussians, pull)

@@ -11,6 +11,8 @@ from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
+from gainer_ns.evaluation.edit_quality import edit_quality
+from gainer_ns.evaluation.known_edits import known_edits
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
@@ -116,3 +118,30 @@ def test_a_finish_is_refused(fit: Fit, photo: Path, tmp_path: Path) -> None:
 
     with pytest.raises(GainerError, match="finish-steps 0"):
         fit(photo, tmp_path, "gainer-compact", finishing)
+
+
+def test_what_lies_between_the_pixels_is_fitted_too(run: Path, fit: Fit, photo: Path, tmp_path: Path) -> None:
+    """Fitted at its pixels alone, a picture is better there, and worse wherever an edit shows it."""
+
+    def at_pixels(config: Any) -> None:
+        _shorter(config)
+        config.pipeline.model.between_pixels = 0.0
+
+    colours, turn = read_picture(photo).colours(), {"rotate 15": known_edits(96, 64)["rotate 15"]}
+    between, alone = (load_baked(path, "cpu") for path in (run, fit(photo, tmp_path, "gainer-compact", at_pixels)))
+    edited = [edit_quality(picture, colours, edits=turn)["rotate 15"].psnr for picture in (between, alone)]
+    assert edited[0] > edited[1] + 1
+    assert quality(alone, photo) > quality(between, photo)
+
+
+@pytest.mark.parametrize(
+    ("method", "share", "message"), [("gainer", 0.5, "learned means"), ("gainer-compact", 1.5, "from 0 to 1")]
+)
+def test_shares_between_pixels_that_make_no_sense(
+    method: str, share: float, message: str, fit: Fit, photo: Path, tmp_path: Path
+) -> None:
+    def asked(config: Any) -> None:
+        config.pipeline.model.between_pixels = share
+
+    with pytest.raises(GainerError, match=message):
+        fit(photo, tmp_path, method, asked)

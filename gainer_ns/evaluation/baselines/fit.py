@@ -62,11 +62,11 @@ class FunctionFit(FitLoop):
         self.seconds = {"begin": 0.0, "adam": 0.0}
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] of the pixels of this step, and unless it takes all of them rows [m]: which."""
+        """Colours rgb [m, 3] of the pixels of this step, and target [m, 3], what they should be."""
         rows = None if self._recipe.pixels_per_step is None else self._some(self._recipe.pixels_per_step)
         if rows is None:
-            return {"rgb": self._function(self._points)}
-        return {"rgb": self._function(self._points[rows]), "rows": rows}
+            return {"rgb": self._function(self._points), "target": self._target}
+        return {"rgb": self._function(self._points[rows]), "target": self._target[rows]}
 
     def _some(self, count: int) -> Int[Tensor, " m"] | None:
         """Rows drawn at random, with repetition; None where that would be all of them."""
