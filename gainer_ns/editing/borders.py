@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.opacity import MARGIN
@@ -22,9 +22,6 @@ SLOPE = 1.02
 UNSEEN = 0.02
 """A movement, in pixels, that nobody sees: the digits of an OBJ file move by less."""
 
-ITERATIONS = 24
-"""How often what averaging rounds off is added again."""
-
 COUNTED = 8
 """How many Gaussians around one tell how far apart they are."""
 
@@ -35,22 +32,22 @@ class Border:
 
     Attributes:
         half_extent: Half its width and height, in plane units.
-        opacities: [n], what ends it where it has moved.
+        limit: Of opacities, where it has moved.
         is_beyond: [n], whether a Gaussian is of the mirror image beyond the frame.
     """
 
     half_extent: tuple[float, float]
-    opacities: Float[Tensor, " n"]
+    limit: Limit
     is_beyond: Bool[Tensor, " n"]
 
     @property
     def near(self) -> Int[Tensor, " m"]:
         """Which Gaussians say where the picture ends."""
-        return (self.opacities < 1 + MARGIN).nonzero()[:, 0]
+        return (self.limit.values < 1 + MARGIN).nonzero()[:, 0]
 
     def __getitem__(self, chosen: Int[Tensor, " m"]) -> Border:
         """Of some of the Gaussians."""
-        return replace(self, opacities=self.opacities[chosen], is_beyond=self.is_beyond[chosen])
+        return replace(self, limit=self.limit[chosen], is_beyond=self.is_beyond[chosen])
 
 
 def with_border(layer: Layer, plane: ImagePlane) -> Layer:
@@ -63,7 +60,7 @@ def with_border(layer: Layer, plane: ImagePlane) -> Layer:
         plane: The plane that it was fitted on.
     """
     layer, border = unframed(layer, plane)
-    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.opacities))
+    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.limit))
 
 
 def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
@@ -87,39 +84,9 @@ def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
     half_extent = gaussians.means.new_tensor(layer.half_extent)
     inside = (half_extent - gaussians.means.abs()).amin(dim=1) / plane.pixel_size
     field = 0.5 + SLOPE * inside
-    field = averaging_to(field, gaussians, layer.num_neighbours)
+    limit = averaging_to(field, gaussians, layer.num_neighbours)
     is_beyond = torch.arange(len(gaussians), device=field.device) >= count
-    return replace(layer, gaussians=gaussians, half_extent=None), Border(layer.half_extent, field, is_beyond)
-
-
-def limited(gaussians: GaussianSet, limit: Float[Tensor, " n"]) -> GaussianSet:
-    """The same Gaussians, of no more than a limit's opacity."""
-    opacities = limit if gaussians.opacities is None else torch.minimum(gaussians.opacities, limit)
-    return replace(gaussians, opacities=opacities)
-
-
-def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbours: int) -> Float[Tensor, " n"]:
-    """Opacities that are read at the means as a given field, where it passes from 0 to 1.
-
-    Averages round off its corners. What they take is added again, a few times (van Cittert, 1931).
-
-    Args:
-        field: At the means, what should be read there.
-        gaussians: Where they were fitted.
-        num_neighbours: How many Gaussians a point reads.
-    """
-    if len(gaussians.covariances) > 1:  # each Gaussian weighs as it was learned, and adding again may not settle
-        return field
-    near = ((field > -MARGIN) & (field < 1 + MARGIN)).nonzero()[:, 0]
-    points = gaussians.means[near]
-    index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
-    neighbours = index.query(points, num_neighbours)
-    weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
-    matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians))
-    values = field.clone()
-    for _ in range(ITERATIONS):
-        values[near] += field[near] - (matrix @ values[:, None])[:, 0]
-    return values
+    return replace(layer, gaussians=gaussians, half_extent=None), Border(layer.half_extent, limit, is_beyond)
 
 
 def spacing(gaussians: GaussianSet, plane: ImagePlane) -> float:
@@ -145,6 +112,9 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
     if one.opacities is not None and other.opacities is not None:
         opacities = torch.cat([one.opacities, other.opacities])
     slopes = None if one.slopes is None or other.slopes is None else torch.cat([one.slopes, other.slopes])
+    opacity_slopes = None
+    if one.opacity_slopes is not None and other.opacity_slopes is not None:
+        opacity_slopes = torch.cat([one.opacity_slopes, other.opacity_slopes])
     inverses = None
     if one.inverse_jacobians is not None and other.inverse_jacobians is not None:
         mine, theirs = one.inverse_jacobians, other.inverse_jacobians
@@ -156,6 +126,7 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
         features=torch.cat([one.features, other.features]),
         opacities=opacities,
         slopes=slopes,
+        opacity_slopes=opacity_slopes,
         inverse_jacobians=inverses,
     )
 
@@ -168,6 +139,13 @@ def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:
     offset[axis] = 2 * side
     flips = flip[:, None] * flip[None, :]
     inverses = None if gaussians.inverse_jacobians is None else gaussians.inverse_jacobians * flips
-    slopes = None if gaussians.slopes is None else gaussians.slopes * flip
+    slopes, of_opacity = (None if one is None else one * flip for one in (gaussians.slopes, gaussians.opacity_slopes))
     means, covariances = gaussians.means * flip + offset, gaussians.covariances * flips
-    return replace(gaussians, means=means, covariances=covariances, slopes=slopes, inverse_jacobians=inverses)
+    return replace(
+        gaussians,
+        means=means,
+        covariances=covariances,
+        slopes=slopes,
+        opacity_slopes=of_opacity,
+        inverse_jacobians=inverses,
+    )

@@ -10,7 +10,8 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.borders import UNSEEN, limited, unframed
+from gainer_ns.editing.borders import UNSEEN, unframed
+from gainer_ns.editing.limits import limited
 from gainer_ns.editing.mesh_files import MeshFile
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
@@ -57,10 +58,8 @@ class BoundPicture:
             own = jacobians[self._followed]
             means = torch.cat([means, means[self._followed] + torch.einsum("nij,nj->ni", own, self._away)])
             jacobians = torch.cat([jacobians, own])
-        gaussians = layer.gaussians.transformed(means, jacobians)
-        if border is not None:
-            gaussians = limited(gaussians, border.opacities)
-        return replace(self._picture, layers=(layer.with_gaussians(gaussians),))
+        gaussians = layer.gaussians if border is None else limited(layer.gaussians, border.limit)
+        return replace(self._picture, layers=(layer.with_gaussians(gaussians.transformed(means, jacobians)),))
 
     def _is_still(self, means: Float[Tensor, "n 2"], jacobians: Float[Tensor, "n 2 2"]) -> bool:
         """Whether there are Gaussians along the frame, and all are where they were fitted."""

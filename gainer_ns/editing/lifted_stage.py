@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.editing.borders import limited
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
+from gainer_ns.editing.limits import Limit, limited
 from gainer_ns.editing.pieces import STILL, Amounts, Movement, Placed, Step, Weights, border_holds
 from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
@@ -111,7 +111,7 @@ class LiftedPiece:
 
     def part(self, chosen: Bool[Tensor, " n"], limit: Float[Tensor, " n"]) -> LiftedPiece:
         """Some of its discs, their opacity limited."""
-        gaussians = limited(self.layer.gaussians, limit)[chosen]
+        gaussians = limited(self.layer.gaussians, Limit(limit))[chosen]
         layer = replace(self.layer, gaussians=gaussians, pixels=self.layer.pixels[chosen])
         steps = tuple(
             step

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.editing.borders import Border, averaging_to, limited, spacing
+from gainer_ns.editing.borders import Border, spacing
+from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
@@ -239,22 +240,23 @@ class Piece:
     def _pose(self, amounts: Amounts) -> Layer:
         gaussians = self.layer.gaussians
         for seam in self.seams:
-            gaussians = limited(gaussians, seam.opacities(self, amounts))
+            gaussians = limited(gaussians, seam.limit_after(self, amounts))
         placed, layer = self.placed(amounts), self.layer
+        kept: Tensor | None = None
+        if self.border is not None:
+            near = self.border.near
+            if len(near) and self._are_still(Placed(placed.points[near], placed.jacobians[near]), self.origins[near]):
+                layer = replace(layer, half_extent=self.border.half_extent)
+                kept = (~self.border.is_beyond).nonzero()[:, 0]
+            else:
+                gaussians = limited(gaussians, self.border.limit)
         if not self._are_still(placed, self.origins):
             means = self.canvas.plane_from_pixel(placed.points.double()).float()
             # From pixels, whose y points down, to the planes' units.
             flip = placed.jacobians.new_tensor([[1.0, -1.0], [-1.0, 1.0]])
             jacobians = placed.jacobians * flip * (self.canvas.pixel_size / self.plane.pixel_size)
             gaussians = gaussians.transformed(means, jacobians)
-        if self.border is not None:
-            near = self.border.near
-            if len(near) and self._are_still(Placed(placed.points[near], placed.jacobians[near]), self.origins[near]):
-                layer = replace(layer, half_extent=self.border.half_extent)
-                gaussians = gaussians[(~self.border.is_beyond).nonzero()[:, 0]]
-            else:
-                gaussians = limited(gaussians, self.border.opacities)
-        return layer.with_gaussians(gaussians)
+        return layer.with_gaussians(gaussians if kept is None else gaussians[kept])
 
     def is_still(self, amounts: Amounts) -> bool:
         """Whether the piece lies where it was fitted, after so much of each edit."""
@@ -274,7 +276,7 @@ class Piece:
             self._weights[step.edit] = Weights.of(step.selection, self.origins)
         return self._weights[step.edit]
 
-    def part(self, chosen: Int[Tensor, " m"], limit: Float[Tensor, " n"] | None) -> Piece:
+    def part(self, chosen: Int[Tensor, " m"], limit: Limit | None) -> Piece:
         """A part of the piece.
 
         Args:
@@ -286,7 +288,7 @@ class Piece:
             gaussians = limited(gaussians, limit)
         border = None if self.border is None else self.border[chosen]
         seams = tuple(replace(seam, limit=seam.limit[chosen]) for seam in self.seams)
-        seams = tuple(seam for seam in seams if bool((seam.limit < 2).any()))  # the others are elsewhere
+        seams = tuple(seam for seam in seams if bool((seam.limit.values < 2).any()))  # the others are elsewhere
         return replace(
             self, layer=self.layer.with_gaussians(gaussians[chosen]), border=border, seams=seams, _posed=None
         )
@@ -307,22 +309,22 @@ class Seam:
 
     Attributes:
         upper: The piece that covers.
-        limit: [n], what the lower one's opacities end with, of each of its Gaussians.
+        limit: What the lower one's opacities end with.
         width: Of the soft border between them, in pixels.
     """
 
     upper: Piece
-    limit: Float[Tensor, " n"]
+    limit: Limit
     width: float
 
-    def opacities(self, lower: Piece, amounts: Amounts) -> Float[Tensor, " n"]:
+    def limit_after(self, lower: Piece, amounts: Amounts) -> Limit:
         """The limit after so much of each edit: as long as the pieces lie as they did, the lower one fills the seam."""
-        near = ((self.limit < 1) & (self.limit > -MARGIN)).nonzero()[:, 0]
+        near = ((self.limit.values < 1) & (self.limit.values > -MARGIN)).nonzero()[:, 0]
         origins = lower.origins[near]
         place = lower.placed(amounts, origins).points
         apart = [(piece.placed(amounts, origins).points - place).norm(dim=1) for piece in self.upper.remains]
         together = 1 - (torch.stack(apart).amin(dim=0) / max(SEAM, self.width)).clamp(0, 1)
-        return self.limit.index_add(0, near, (UNDERLAP * together).to(self.limit))
+        return self.limit.raised(near, UNDERLAP * together)
 
 
 def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: float = 0.0) -> tuple[Piece, Piece]:
@@ -336,11 +338,11 @@ def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: flo
         upper: Whether what is taken covers what is left, or the other way round.
         width: Of the selection's soft border, in pixels.
     """
-    inside = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
+    edge = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
     # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
-    limits = tuple(limit + (limit - 1).clamp(min=0) * max(width - 1, 0) for limit in (1 - inside, inside))
+    limits = tuple(limit.steeper(max(width, 1)) for limit in (edge.complement(), edge))
     margin = MARGIN * spacing(piece.layer.gaussians, piece.plane)
-    chosen = [(limit > -margin).nonzero()[:, 0] for limit in limits]
+    chosen = [(limit.values > -margin).nonzero()[:, 0] for limit in limits]
     over = piece.part(chosen[upper], limits[upper])
     under = piece.part(chosen[not upper], None)
     under.seams = (*under.seams, Seam(over, limits[not upper][chosen[not upper]], width))

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gainer_ns.editing.borders import UNSEEN, limited, unframed
+from gainer_ns.editing.borders import UNSEEN, unframed
+from gainer_ns.editing.limits import limited
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, Placed, Step, Weights, border_holds, parted
 from gainer_ns.editing.script import Edit, Script
@@ -141,7 +142,7 @@ class Stage:
         if edit.select in piece.outside:
             return "none"
         gaussians = (
-            piece.layer.gaussians if piece.border is None else limited(piece.layer.gaussians, piece.border.opacities)
+            piece.layer.gaussians if piece.border is None else limited(piece.layer.gaussians, piece.border.limit)
         )
         shown = slice(None) if gaussians.opacities is None else gaussians.opacities > 0
         weights = edit.select.weights(piece.origins[shown])

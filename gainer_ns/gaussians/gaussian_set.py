@@ -31,6 +31,7 @@ class GaussianSet:
             fitted, by which its neighbours are found; None where nothing was deformed.
         slopes: [n, s, d], ``G``: of the first ``s`` channels of a Gaussian a point reads ``e + G (x - mu)``, of the
             others ``e`` everywhere; None where it does so of all.
+        opacity_slopes: [n, d], the same of opacities; None where they are read as they are.
     """
 
     means: Float[Tensor, "n d"]
@@ -40,6 +41,7 @@ class GaussianSet:
     opacities: Float[Tensor, " n"] | None = None
     inverse_jacobians: Float[Tensor, "t d d"] | None = None
     slopes: Float[Tensor, "n s d"] | None = None
+    opacity_slopes: Float[Tensor, "n d"] | None = None
 
     def __post_init__(self) -> None:
         count, dimensions = self.means.shape
@@ -59,6 +61,8 @@ class GaussianSet:
                 )
         if self.opacities is not None and tuple(self.opacities.shape) != (count,):
             raise ValueError(f"opacities of shape {tuple(self.opacities.shape)} for {count} means")
+        if self.opacity_slopes is not None and tuple(self.opacity_slopes.shape) != (count, dimensions):
+            raise ValueError(f"opacity slopes of shape {tuple(self.opacity_slopes.shape)} for {count} means")
 
     def __len__(self) -> int:
         return self.means.shape[0]
@@ -73,6 +77,7 @@ class GaussianSet:
             features=self.features[chosen],
             opacities=None if self.opacities is None else self.opacities[chosen],
             slopes=None if self.slopes is None else self.slopes[chosen],
+            opacity_slopes=None if self.opacity_slopes is None else self.opacity_slopes[chosen],
             inverse_jacobians=inverses if inverses is None or len(inverses) == 1 else inverses[chosen],
         )
 
@@ -100,9 +105,17 @@ class GaussianSet:
         covariances = product(product(jacobians, self.covariances), jacobians.mT)
         back = inverse(jacobians)
         slopes = None if self.slopes is None else self.slopes @ back
+        opacity_slopes = None if self.opacity_slopes is None else (self.opacity_slopes[:, None] @ back)[:, 0]
         if self.inverse_jacobians is not None:
             back = product(self.inverse_jacobians, back)
-        return replace(self, means=means, covariances=covariances, slopes=slopes, inverse_jacobians=back)
+        return replace(
+            self,
+            means=means,
+            covariances=covariances,
+            slopes=slopes,
+            opacity_slopes=opacity_slopes,
+            inverse_jacobians=back,
+        )
 
     def to(self, device: torch.device | str) -> GaussianSet:
         """The same Gaussians on a device."""
@@ -113,6 +126,7 @@ class GaussianSet:
             features=self.features.to(device),
             opacities=None if self.opacities is None else self.opacities.to(device),
             slopes=None if self.slopes is None else self.slopes.to(device),
+            opacity_slopes=None if self.opacity_slopes is None else self.opacity_slopes.to(device),
             inverse_jacobians=None if self.inverse_jacobians is None else self.inverse_jacobians.to(device),
         )
 

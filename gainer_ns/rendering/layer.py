@@ -91,11 +91,20 @@ class Layer:
 
     @cached_property
     def _columns(self) -> Float[Tensor, "n c"]:
-        """What is averaged: features, and opacities as a last column where there are some."""
+        """What is averaged: features, and opacities as a first column where there are some."""
         gaussians = self.gaussians
         if gaussians.opacities is None:
             return gaussians.features
-        return torch.cat([gaussians.features, gaussians.opacities[:, None]], dim=1)
+        return torch.cat([gaussians.opacities[:, None], gaussians.features], dim=1)
+
+    @cached_property
+    def _slopes(self) -> Float[Tensor, "n c d"] | None:
+        """How the first columns change away from the means."""
+        gaussians = self.gaussians
+        if gaussians.opacities is None or (gaussians.slopes is None and gaussians.opacity_slopes is None):
+            return gaussians.slopes
+        first = torch.zeros_like(gaussians.means) if gaussians.opacity_slopes is None else gaussians.opacity_slopes
+        return first[:, None] if gaussians.slopes is None else torch.cat([first[:, None], gaussians.slopes], dim=1)
 
     @cached_property
     def _squeezes(self) -> Float[Tensor, " s"] | None:
@@ -134,7 +143,8 @@ class Layer:
         kept = self.gaussians[chosen]
         if kept.slopes is not None and self.decoder.mlp is None:
             kept = replace(kept, features=self.decoder.features_for(self.decoder.decode(kept.features).clamp(0, 1)))
-        kept = replace(kept, covariances=kept.covariances * growth, radius=kept.radius * math.sqrt(growth), slopes=None)
+        wider = {"covariances": kept.covariances * growth, "radius": kept.radius * math.sqrt(growth)}
+        kept = replace(kept, **wider, slopes=None, opacity_slopes=None)
         return replace(self, gaussians=kept, reaches=None if self.reaches is None else self.reaches[chosen])
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:
@@ -162,21 +172,21 @@ class Layer:
     def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
         gaussians = self.gaussians
         read, nearest = read_once(
-            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, gaussians.slopes
+            self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
         )
         nearest = nearest[:, None]
         seen = nearest >= 0
         alpha = seen.to(gaussians.features.dtype)
         if gaussians.opacities is not None:
-            alpha = alpha * read[:, -1:].clamp(0, 1)
+            alpha, read = alpha * read[:, :1].clamp(0, 1), read[:, 1:]
         if self.reaches is not None:
             alpha = alpha * self._reached(points, nearest[:, 0].clamp(min=0), self.reaches)
-        features, shown = read[:, : gaussians.features.shape[1]], (alpha[:, 0] > 0).nonzero()[:, 0]
+        shown = (alpha[:, 0] > 0).nonzero()[:, 0]
         if len(shown) == len(points):
-            rgb = self.decoder.decode(features)
+            rgb = self.decoder.decode(read)
         else:
             rgb = points.new_zeros(len(points), self.decoder.channels)
-            rgb[shown] = self.decoder.decode(features[shown])
+            rgb[shown] = self.decoder.decode(read[shown])
         squeeze = torch.ones_like(alpha)
         if self._squeezes is not None:
             squeeze = torch.where(seen, self._squeezes.expand(len(gaussians))[nearest.clamp(min=0)], squeeze)

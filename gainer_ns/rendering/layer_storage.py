@@ -81,6 +81,8 @@ def layer_tensors(
         tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
+    if gaussians.opacity_slopes is not None:
+        tensors["opacity_slopes"] = (gaussians.opacity_slopes * plane.pixel_size).to(round_to)  # a pixel
     if layer.reaches is not None:
         tensors["reaches"] = layer.reaches
     header = {
@@ -104,7 +106,8 @@ def layer_from(
     means = means_from(header["lattice"], tensors, plane, len(features))
     relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
     _factors(relative)  # refuses what is no covariance
-    opacities, inverses, reaches = (tensors.get(name) for name in ("opacities", "inverse_jacobians", "reaches"))
+    optional = "opacities", "opacity_slopes", "inverse_jacobians", "reaches"
+    opacities, opacity_slopes, inverses, reaches = (tensors.get(name) for name in optional)
     gaussians = GaussianSet(
         means,
         _relative(relative, plane, inverse=True),
@@ -112,6 +115,7 @@ def layer_from(
         float(header["radius"]),
         None if opacities is None else opacities.float(),
         None if inverses is None else _inverse_jacobians(inverses, exactly=True),
+        opacity_slopes=None if opacity_slopes is None else opacity_slopes.float() / plane.pixel_size,
     )
     if header.get("sloped_channels", 0):  # the second version of the format had none
         gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
@@ -129,6 +133,7 @@ def layer_from(
     if decoder.feature_dim != features.shape[1]:
         raise ValueError("the decoder does not fit the features")
     parts = means, gaussians.covariances, features, gaussians.slopes, gaussians.precisions, opacities, reaches
+    parts = *parts, gaussians.opacity_slopes
     if not all(bool(part.isfinite().all()) for part in parts if part is not None):
         raise ValueError("it holds numbers that are not finite")
     reaches = None if reaches is None else reaches.float()

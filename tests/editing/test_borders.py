@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.editing.borders import averaging_to, joined, limited, spacing, unframed, with_border
+from gainer_ns.editing.borders import joined, spacing, unframed, with_border
+from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
@@ -53,10 +54,10 @@ def test_a_layer_without_a_frame_stays_as_it_is(landscape: BakedPicture) -> None
 def test_the_border_of_some_gaussians(landscape: BakedPicture) -> None:
     _, border = unframed(landscape.only_layer, landscape.plane)
     assert border is not None
-    chosen = torch.tensor([0, 24 * 64 + 32, len(border.opacities) - 1])
+    chosen = torch.tensor([0, 24 * 64 + 32, len(border.is_beyond) - 1])
     some = border[chosen]
     assert some.is_beyond.tolist() == [False, False, True]
-    assert torch.equal(some.opacities, border.opacities[chosen])
+    assert torch.equal(some.limit.values, border.limit.values[chosen])
     assert some.near.tolist() == [0, 2], "the one in the middle does not say where the picture ends"
 
 
@@ -71,23 +72,24 @@ def test_averages_are_the_field(landscape: BakedPicture) -> None:
         return layer.with_gaussians(gaussians).at(gaussians.means).alpha[:, 0]
 
     wanted = field.clamp(0, 1)
-    assert (read(averaging_to(field, layer.gaussians, layer.num_neighbours)) - wanted).abs().max() < 0.01
+    assert (read(averaging_to(field, layer.gaussians, layer.num_neighbours).values) - wanted).abs().max() < 0.01
     assert (read(field) - wanted).abs().max() > 0.03
 
 
 def test_far_from_the_edge_a_field_stays_as_it_is(landscape: BakedPicture) -> None:
     layer = landscape.only_layer
     field = landscape.plane.pixel_from_plane(layer.gaussians.means)[:, 0] - 30.0
-    values, far = averaging_to(field, layer.gaussians, layer.num_neighbours), (field < -MARGIN) | (field > 1 + MARGIN)
+    values = averaging_to(field, layer.gaussians, layer.num_neighbours).values
+    far = (field < -MARGIN) | (field > 1 + MARGIN)
     assert torch.equal(values[far], field[far])
 
 
 def test_limits_only_lower_opacities(landscape: BakedPicture) -> None:
     gaussians = landscape.gaussians
     limit = torch.linspace(-1, 2, len(gaussians))
-    once = limited(gaussians, limit)
+    once = limited(gaussians, Limit(limit))
     assert once.opacities is not None and torch.equal(once.opacities, limit)
-    twice = limited(once, 1 - limit)
+    twice = limited(once, Limit(limit).complement())
     assert twice.opacities is not None and torch.equal(twice.opacities, torch.minimum(limit, 1 - limit))
 
 

@@ -1,6 +1,7 @@
 """The compact method, from ns-train to files and edits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
+from gainer_ns.editing.script import Script
+from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.edit_quality import edit_quality
-from gainer_ns.evaluation.known_edits import known_edits
+from gainer_ns.evaluation.known_edits import known_edits, rotation
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
@@ -145,3 +148,32 @@ def test_shares_between_pixels_that_make_no_sense(
 
     with pytest.raises(GainerError, match=message):
         fit(photo, tmp_path, method, asked)
+
+
+def test_borders_and_cuts_are_straight(picture: BakedPicture) -> None:
+    """However few Gaussians there are, and however they were learned to lie."""
+    edit = {"select": {"box": [20, 14, 70, 50]}, "rotate": {"degrees": 20}}
+    turned, cut = rotation(96, 64, 20.0), Stage(Script.model_validate({"edits": [edit]}), picture)
+    whole = Stage(turned.script(), picture).at(1.0).raster()[1][..., 0]
+    x, y = np.meshgrid(np.arange(96) + 0.5, np.arange(64) + 0.5)
+    back = turned.back(np.stack([x, y], axis=-1))
+    depth = np.minimum(back, [96, 64] - back).min(axis=-1)  # how far inside the frame each pixel was
+    assert bool((whole[torch.from_numpy(depth > 1.5)] == 1).all())
+    assert bool((whole[torch.from_numpy(depth < -1.5)] == 0).all())
+    left = cut.at(1.0).layers[0]
+    alpha = replace(picture, layers=(left,)).raster()[1][..., 0].numpy()
+    inside = np.minimum(np.minimum(x - 20, 70 - x), np.minimum(y - 14, 50 - y))
+    assert (alpha[inside > 4] == 0).all()
+    assert (alpha[inside < -4] == 1).all()
+    straight = (np.abs(x - 45) < 12) & (np.abs(inside) > 1.5)  # away from the corners
+    assert (alpha == (inside < 0))[straight].mean() > 0.99
+
+
+@pytest.mark.parametrize(("bits", "least"), [(32, 90.0), (16, 45.0)])
+def test_files_of_edited_pictures(bits: Any, least: float, picture: BakedPicture, tmp_path: Path) -> None:
+    edit = {"select": {"box": [20, 14, 70, 50]}, "rotate": {"degrees": 20}}
+    edited = Stage(Script.model_validate({"edits": [edit]}), picture).at(1.0)
+    save_picture(edited, tmp_path / "edited.safetensors", bits)
+    (rgb, alpha), loaded = edited.raster(), load_picture(tmp_path / "edited.safetensors").raster()
+    assert psnr(loaded[0] * loaded[1], (rgb * alpha).numpy()) > least
+    assert psnr(loaded[1], alpha.numpy()) > least - 15
