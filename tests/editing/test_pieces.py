@@ -115,5 +115,5 @@ def test_under_a_piece_the_other_goes_on_until_they_part(piece: Piece) -> None:
     beside = ((left.origins - torch.tensor([32.5, 20.5])).norm(dim=1) < 0.1).nonzero()[0, 0]
     together, apart = (seam.limit_after(left, [amount]).values[beside] for amount in (0.0, 1.0))
     assert together > 1.5 and -0.5 < apart < 0.2
-    between = [float(seam.opacities(left, [amount])[beside]) for amount in (0.05, 0.1, 0.15)]
+    between = [float(seam.limit_after(left, [amount]).values[beside]) for amount in (0.05, 0.1, 0.15)]
     assert together > between[0] > between[1] > between[2] == pytest.approx(float(apart))
