@@ -25,6 +25,7 @@ from gainer_ns.rendering.header import whole_number
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.means_storage import Bits, means_from, means_tensors
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.shapes_storage import shapes_from, shapes_tensors
 
 LARGEST_ROUNDED = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
@@ -62,20 +63,17 @@ def layer_tensors(
     count, sloped = len(gaussians), 0 if gaussians.slopes is None else gaussians.slopes.shape[1]
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     try:
-        factors = _factors(_relative(gaussians.covariances, plane))
+        tensors |= (of_shapes := shapes_tensors(gaussians.covariances, plane, bits))
         if gaussians.inverse_jacobians is not None:
             tensors["inverse_jacobians"] = _inverse_jacobians(gaussians.inverse_jacobians, exactly=whole)
     except ValueError as error:
         raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
-    if whole:
-        tensors["covariances"] = _relative(gaussians.covariances, plane)
-    else:
-        tensors["covariance_factors"] = factors.half()
     lattice, of_means = means_tensors(gaussians.means, plane, bits)
     tensors |= of_means
     if bits == 8:
         means = means_from(lattice, tensors, plane, count)
-        tensors |= _levels(layer, plane, pixels, means, tensors["covariance_factors"], decoder)
+        rough = replace(gaussians, means=means, covariances=shapes_from(of_shapes, plane).to(gaussians.covariances))
+        tensors |= _levels(layer, rough, plane, pixels, decoder)
     else:
         table = stacked(gaussians).to(round_to)
         tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
@@ -104,13 +102,11 @@ def layer_from(
     bits = header["bits"]
     features = _features(bits, tensors)
     means = means_from(header["lattice"], tensors, plane, len(features))
-    relative = tensors["covariances"].float() if bits == 32 else _from_factors(tensors["covariance_factors"])
-    _factors(relative)  # refuses what is no covariance
     optional = "opacities", "opacity_slopes", "inverse_jacobians", "reaches"
     opacities, opacity_slopes, inverses, reaches = (tensors.get(name) for name in optional)
     gaussians = GaussianSet(
         means,
-        _relative(relative, plane, inverse=True),
+        shapes_from(tensors, plane),
         features,
         float(header["radius"]),
         None if opacities is None else opacities.float(),
@@ -141,18 +137,19 @@ def layer_from(
 
 
 def _levels(
-    layer: Layer,
-    plane: ImagePlane,
-    pixels: Int[Tensor, " m"],
-    means: Float[Tensor, "n 2"],
-    factors: Float[Tensor, "s 3"],
-    decoder: Decoder,
+    layer: Layer, rough: GaussianSet, plane: ImagePlane, pixels: Int[Tensor, " m"], decoder: Decoder
 ) -> dict[str, Tensor]:
-    """Levels of slopes, and of features that are refitted for all else as the file holds it."""
+    """Levels of slopes, and of features that are refitted for all else as the file holds it.
+
+    Args:
+        layer: What is stored.
+        rough: Its Gaussians, where they are and of the shapes that the file holds.
+        plane: The picture's plane.
+        pixels: Those that the layer shows something in.
+        decoder: As the file holds it.
+    """
     exact, k = layer.gaussians, layer.num_neighbours
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
-    covariances = _relative(_from_factors(factors), plane, inverse=True).to(exact.covariances)
-    rough = replace(exact, means=means, covariances=covariances)
     found, offset = {}, None
     if exact.slopes is not None:
         table = stacked(rough)[len(exact) :, : exact.slopes.shape[1]]
@@ -207,32 +204,6 @@ def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
     alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
     shown = torch.cat([alone.at(plane.pixel_centres(some)).alpha[:, 0] > least for some in pixels.split(1 << 20)])
     return pixels[shown]
-
-
-def _relative(covariances: Float[Tensor, "s d d"], plane: ImagePlane, *, inverse: bool = False) -> Tensor:
-    """Covariances in square pixels, which half floats can hold, or back."""
-    square_pixel = plane.pixel_size**2
-    return covariances * square_pixel if inverse else covariances / square_pixel
-
-
-def _factors(covariances: Float[Tensor, "s 2 2"]) -> Float[Tensor, "s 3"]:
-    """Cholesky factors of covariances: rounded to half floats, they still are factors of covariances.
-
-    Raises:
-        ValueError: If one is not positive definite.
-    """
-    lower, failed = torch.linalg.cholesky_ex(covariances.double())
-    if bool(failed.any()):
-        raise ValueError("a covariance of the picture is not positive definite, or not finite")
-    rows, columns = torch.tril_indices(2, 2)
-    return lower[:, rows, columns].float()
-
-
-def _from_factors(factors: Float[Tensor, "s 3"]) -> Float[Tensor, "s 2 2"]:
-    lower = torch.zeros(len(factors), 2, 2, dtype=torch.float64)
-    rows, columns = torch.tril_indices(2, 2)
-    lower[:, rows, columns] = factors.double()
-    return (lower @ lower.mT).float()
 
 
 def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Float[Tensor, "t 2 2"]:

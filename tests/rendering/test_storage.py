@@ -106,7 +106,8 @@ def test_long_gaussians(elongation: float, bits: Bits, picture: MakePicture, tmp
     assert torch.linalg.eigvalsh(loaded.covariances.double()).min() > 0
     after = torch.linalg.inv(loaded.covariances.double())
     error = torch.linalg.matrix_norm(after - before) / torch.linalg.matrix_norm(before)
-    assert error.max() < (2e-2 if elongation < 1000 else 0.3)
+    rounding = 6e-2 if bits == 8 else 2e-2  # 256 levels of a size, or half floats
+    assert error.max() < (rounding if elongation < 1000 else 0.3)
 
 
 @all_bits
