@@ -40,6 +40,11 @@ CANVAS, FINE = (960, 749), (512, 399)
 """Pixels of the canvas, and of the picture that the viewer sends for it once nothing moves; drafts have fewer."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the pages first: side by side with other tests nobody waits for them in the end."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_browser"))
+
+
 @pytest.fixture(scope="session")
 def picture(fitted_run: Path) -> BakedPicture:
     return load_baked(fitted_run, "cpu")
