@@ -8,6 +8,7 @@ UNFINISHED := $(VENV)/.unfinished
 
 PYTHON ?=  # the Python that builds the environment; empty: the first suitable one of the list below
 PYTHONS := $(or $(strip $(PYTHON)),python3.11 python3.12 python3.10 python3)
+WORKERS ?= auto  # processes that `make test` shares the tests out to: auto is one for each core, 0 none
 TESTS ?=  # what `make test` selects, for example TESTS="tests/image -k palette"; empty: everything but slow tests
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ demo: $(STAMP) ## fit a small picture, edit it and write the results to demo/
 
 test: lint browser ## linters, type checker and all tests but the slow ones; TESTS="..." selects
 	@echo "== pytest"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
 
 lint: $(STAMP) ## ruff and pyright, changing nothing
 	@echo "== ruff check"

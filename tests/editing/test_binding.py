@@ -1,3 +1,4 @@
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def cloud(points: Tensor) -> MeshFile:
     return MeshFile(Path("points.ply"), vertices[order], torch.empty(0, 3, dtype=torch.int64), order)
 
 
+@functools.cache  # nothing changes them
 def bindings() -> list[tuple[MeshFile, MeshBinding | PointBinding]]:
     points = means()
     references = [cage(), soup(points), cloud(points)]

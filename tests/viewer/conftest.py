@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import socket
@@ -27,8 +28,21 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 90
 """Seconds that a page may take on a machine that has much else to do."""
+SOFTWARE = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # on top of what WebGL takes, the page itself would be drawn by an emulated GPU
+    "--disable-gpu-rasterization",
+]
+"""Chromium's options where there is no GPU."""
 CANVAS, FINE = (960, 749), (512, 399)
 """Pixels of the canvas, and of the picture that the viewer sends for it once nothing moves; drafts have fewer."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the pages first: side by side with other tests nobody waits for them in the end."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_browser"))
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +66,7 @@ def launch() -> Iterator[Callable[[], Any]]:
     if program is None:
         pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        yield lambda: driver.chromium.launch(executable_path=program, args=options)
+        yield lambda: driver.chromium.launch(executable_path=program, args=SOFTWARE)
 
 
 @pytest.fixture
@@ -116,8 +129,9 @@ class Page:
             itself coarsely, so that a screenshot is less sharp.
     """
 
-    def __init__(self, page: Any, shot: Path) -> None:
-        self.page, self._shot = page, shot
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self._devtools = page.context.new_cdp_session(page)
         self.sent = np.zeros((*reversed(CANVAS), 3))
         self._size = 0, 0
         page.on("websocket", lambda socket: socket.on("framereceived", self._received))
@@ -178,13 +192,29 @@ class Page:
         before: np.ndarray | None = None
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            self.page.wait_for_timeout(500)
-            self.page.screenshot(path=self._shot)
-            now = np.asarray(Image.open(self._shot).convert("RGB")).astype(float)[-CANVAS[1] :, : CANVAS[0]]
-            if self._size == FINE and before is not None and np.array_equal(now, before):
+            self.page.wait_for_timeout(250)
+            if self._size != FINE:
+                before = None
+                continue
+            now = self._shot()
+            if before is not None and np.array_equal(now, before):
                 return now
             before = now
         pytest.fail("the picture does not come to rest")
+
+    def _shot(self) -> np.ndarray:
+        """The canvas as it is, by the browser itself: playwright's screenshots wait for frames, and delay others."""
+        png = self._devtools.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})["data"]
+        image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+        return np.asarray(image).astype(float)[-CANVAS[1] :, : CANVAS[0]]
+
+    def wait_until_ready(self) -> None:
+        """Waits for the fine picture: before the viewer has been told the camera, it takes no clicks."""
+        self.page.get_by_role("tab", name="Move", exact=True).wait_for()
+        end = time.monotonic() + PATIENCE
+        while self._size != FINE:
+            assert time.monotonic() < end, "the viewer sends no fine picture"
+            self.page.wait_for_timeout(50)
 
     def until(self, is_right: Callable[[np.ndarray], Any], what: str) -> np.ndarray:
         """Waits for a picture that is right: what was asked for may not have come yet."""
@@ -195,7 +225,7 @@ class Page:
 
 
 @pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[[Viewer], Page]]:
+def visit(browser: Any) -> Iterator[Callable[[Viewer], Page]]:
     """``visit(viewer)`` opens a page that is ready for use."""
     contexts = []
 
@@ -203,10 +233,9 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[[Viewer], Page]]:
         contexts.append(browser.new_context(viewport=SIZE))
         contexts[-1].set_default_timeout(1000 * PATIENCE)
         contexts[-1].route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.abort())  # the network
-        page = Page(contexts[-1].new_page(), tmp_path / f"page_{len(contexts)}.png")
+        page = Page(contexts[-1].new_page())
         page.page.goto(viewer.address)
-        page.page.get_by_role("tab", name="Move", exact=True).wait_for()
-        page.picture()  # before the camera has been told, viser takes no clicks
+        page.wait_until_ready()
         return page
 
     yield open_page

@@ -24,9 +24,9 @@ def viewer(fit: Callable[..., Path], photo: Path, serve: Callable[[Path], Any], 
     return serve(fit(photo, tmp_path_factory.mktemp("viewed")))
 
 
-@pytest.fixture(autouse=True)
-def _fresh(viewer: Any, visit: Visit) -> None:
-    """Leaves nothing of what was done before."""
+@pytest.fixture
+def page(viewer: Any, visit: Visit) -> Any:
+    """A page on which nothing is left of what was done before."""
     page = visit(viewer)
     page.tab("Move")
     page.press("reset", "Steps")
@@ -34,7 +34,7 @@ def _fresh(viewer: Any, visit: Visit) -> None:
     page.tab("Select")
     page.press("clear", "Selection")
     page.says("Nothing is selected.")
-    page.page.context.close()
+    return page
 
 
 def gainer(*words: object) -> None:
@@ -67,8 +67,8 @@ def gizmo(page: Any, start: tuple[float, float], *way: tuple[float, float]) -> N
     page.drag(start, *way)
 
 
-def test_the_first_view_is_the_picture(viewer: Any, visit: Visit, photo: Path) -> None:
-    page, wanted = visit(viewer), on_white(samples(photo))
+def test_the_first_view_is_the_picture(page: Any, photo: Path) -> None:
+    wanted = on_white(samples(photo))
     page.until(
         lambda seen: psnr(as_seen(seen), wanted) > SEEN and psnr(as_seen(page.sent), wanted) > SENT, "it is there"
     )
@@ -77,10 +77,7 @@ def test_the_first_view_is_the_picture(viewer: Any, visit: Visit, photo: Path) -
     assert (page.sent[top + 4 : top + 10, 100:900] < 235).mean() > 0.8, "it begins there"
 
 
-def test_what_is_edited_by_hand_is_what_gainer_edit_draws(
-    viewer: Any, visit: Visit, photo: Path, tmp_path: Path
-) -> None:
-    page = visit(viewer)
+def test_what_is_edited_by_hand_is_what_gainer_edit_draws(viewer: Any, page: Any, photo: Path, tmp_path: Path) -> None:
     page.select()
     unmoved = page.picture()
     page.tab("Move")
@@ -130,8 +127,7 @@ def test_what_is_edited_by_hand_is_what_gainer_edit_draws(
     assert psnr(as_seen(page.sent), on_white(drawn)) > SENT - 2, "the borders of what moved are sharp"
 
 
-def test_what_is_selected_is_scaled_and_turned_by_its_handles(viewer: Any, visit: Visit) -> None:
-    page = visit(viewer)
+def test_what_is_selected_is_scaled_and_turned_by_its_handles(viewer: Any, page: Any) -> None:
     page.select()
     page.tab("Move")
     gizmo(page, (622, 308), (652, 284), (682, 260))  # the square at the corner
@@ -146,11 +142,10 @@ def test_what_is_selected_is_scaled_and_turned_by_its_handles(viewer: Any, visit
     assert 1.2 < edit["scale"]["factor"] < 2.2 and 5 < edit["rotate"]["degrees"] < 90
 
 
-def test_films_are_played_and_scripts_are_loaded(viewer: Any, visit: Visit) -> None:
+def test_films_are_played_and_scripts_are_loaded(viewer: Any, page: Any) -> None:
     edits = [{"select": {"box": [10, 10, 60, 50]}, "move": {"by": [30, 0]}}]
     viewer.edits.mkdir(exist_ok=True)
     (viewer.edits / "slide.yaml").write_text(yaml.safe_dump({"edits": edits}))
-    page = visit(viewer)
     page.picture()
     fitted = page.sent
     page.tab("Files")
@@ -173,10 +168,9 @@ def test_films_are_played_and_scripts_are_loaded(viewer: Any, visit: Visit) -> N
     page.until(lambda seen: psnr(page.sent, fitted) > 28, "nothing is done")
 
 
-def test_mistakes_are_said_in_the_panel(viewer: Any, visit: Visit, tmp_path: Path) -> None:
+def test_mistakes_are_said_in_the_panel(viewer: Any, page: Any, tmp_path: Path) -> None:
     viewer.edits.mkdir(exist_ok=True)
     (viewer.edits / "slide.yaml").write_text("edits: [{rotate: {degrees: 5}}]")
-    page = visit(viewer)
     page.tab("Select")
     page.press("clear", "Selection")
     page.tab("Move")
@@ -209,8 +203,8 @@ def test_mistakes_are_said_in_the_panel(viewer: Any, visit: Visit, tmp_path: Pat
     page.says("Loaded 1 edits.")
 
 
-def test_two_tabs_see_the_same_and_one_may_be_closed_in_the_middle(viewer: Any, visit: Visit) -> None:
-    one, other = visit(viewer), visit(viewer)
+def test_two_tabs_see_the_same_and_one_may_be_closed_in_the_middle(viewer: Any, page: Any, visit: Visit) -> None:
+    one, other = page, visit(viewer)
     one.select()
     other.tab("Move")
     mouse = one.page.mouse
@@ -226,8 +220,7 @@ def test_two_tabs_see_the_same_and_one_may_be_closed_in_the_middle(viewer: Any, 
     other.says("0 edits.")
 
 
-def test_looking_from_behind_and_from_near(viewer: Any, visit: Visit) -> None:
-    page = visit(viewer)
+def test_looking_from_behind_and_from_near(page: Any) -> None:
     page.picture()
     front = as_seen(page.sent)
     height = page.page.viewport_size["height"] - 51
@@ -245,8 +238,7 @@ def test_looking_from_behind_and_from_near(viewer: Any, visit: Visit) -> None:
     page.until(lambda seen: psnr(as_seen(page.sent), front) > 28, "as it was")
 
 
-def test_objects_polygons_points_and_overlays(viewer: Any, visit: Visit) -> None:
-    page = visit(viewer)
+def test_objects_polygons_points_and_overlays(viewer: Any, page: Any) -> None:
     plain = page.picture()
     for overlay in ("Gaussians", "errors", "mask"):
         page.choose("Show", overlay)
