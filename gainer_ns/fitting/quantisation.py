@@ -23,42 +23,38 @@ class QuantisedFeatures(NamedTuple):
     """Features as 8-bit levels.
 
     Attributes:
-        levels: [r, f], uint8, in blocks of as many rows: features, or slopes along each axis.
-        low: [blocks, f], the number at level 0 of each block.
-        step: [blocks, f], the difference of two levels.
-        bend: [blocks, f], where levels lie close around 0 and far apart in the tails: a number ``x`` is stored as
+        levels: [n, f], uint8.
+        low: [f], the number at level 0 of each channel.
+        step: [f], the difference of two levels.
+        bend: [f], where levels lie close around 0 and far apart in the tails: a number ``x`` is stored as
             ``asinh(x / bend)``. None where they lie evenly.
     """
 
-    levels: UInt8[Tensor, "r f"]
-    low: Float[Tensor, "b f"]
-    step: Float[Tensor, "b f"]
-    bend: Float[Tensor, "b f"] | None = None
+    levels: UInt8[Tensor, "n f"]
+    low: Float[Tensor, " f"]
+    step: Float[Tensor, " f"]
+    bend: Float[Tensor, " f"] | None = None
 
-    def features(self) -> Float[Tensor, "r f"]:
+    def features(self) -> Float[Tensor, "n f"]:
         """The features that the levels stand for."""
-        blocks = self.levels.float().view(len(self.low), -1, self.levels.shape[1])
-        straight = blocks * self.step[:, None] + self.low[:, None]
-        bent = straight if self.bend is None else self.bend[:, None] * straight.sinh()
-        return bent.flatten(0, 1)
+        straight = self.levels.float() * self.step + self.low
+        return straight if self.bend is None else self.bend * straight.sinh()
 
 
-def rounded(features: Float[Tensor, "r f"], blocks: int = 1, *, bent: bool = False) -> QuantisedFeatures:
-    """Each channel of each block of rows rounded to 256 levels over its range.
+def rounded(features: Float[Tensor, "n f"], *, bent: bool = False) -> QuantisedFeatures:
+    """Each channel rounded to 256 levels over its range.
 
     Args:
         features: What is rounded.
-        blocks: Into how many blocks the rows are cut.
         bent: Whether levels lie closer around 0, where most of the numbers are, if a few lie far out.
     """
-    each = features.view(blocks, -1, features.shape[1])
-    bend = each.square().mean(dim=1).sqrt().clamp(min=1e-6) if bent else None
+    bend = features.square().mean(dim=0).sqrt().clamp(min=1e-6) if bent else None
     if bend is not None:
-        each = (each / bend[:, None]).asinh()
-    low, high = each.amin(dim=1), each.amax(dim=1)
+        features = (features / bend).asinh()
+    low, high = features.amin(dim=0), features.amax(dim=0)
     step = (high - low) / 255
-    levels = ((each - low[:, None]) / torch.where(step > 0, step, 1)[:, None]).round().clamp(0, 255)
-    return QuantisedFeatures(levels.to(torch.uint8).flatten(0, 1), low, step, bend)
+    levels = ((features - low) / torch.where(step > 0, step, 1)).round().clamp(0, 255)
+    return QuantisedFeatures(levels.to(torch.uint8), low, step, bend)
 
 
 def quantised(

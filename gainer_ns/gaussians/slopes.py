@@ -21,7 +21,7 @@ def stacked(gaussians: GaussianSet) -> Float[Tensor, "rows f"]:
     """The table of a set's features, and of its slopes where it has some."""
     if gaussians.slopes is None:
         return gaussians.features
-    along = (gaussians.slopes.double() @ _axes(gaussians)).to(gaussians.features)
+    along = slopes_along(gaussians)
     missing = gaussians.features.shape[1] - along.shape[1]
     return torch.cat([gaussians.features, *torch.nn.functional.pad(along, (0, 0, 0, missing)).unbind(-1)])
 
@@ -32,8 +32,19 @@ def unstacked(gaussians: GaussianSet, table: Float[Tensor, "rows f"]) -> Gaussia
         return replace(gaussians, features=table)
     features, *along = table.view(1 + gaussians.dimensions, len(gaussians), -1)
     sloped = torch.stack(along, dim=-1)[:, : gaussians.slopes.shape[1]]
-    slopes = sloped.double() @ torch.linalg.inv(_axes(gaussians))
-    return replace(gaussians, features=features.contiguous(), slopes=slopes.to(features))
+    return with_slopes_along(replace(gaussians, features=features.contiguous()), sloped)
+
+
+def slopes_along(gaussians: GaussianSet) -> Float[Tensor, "n s d"]:
+    """The slopes of a set that has some, along the axes of its own Gaussians."""
+    assert gaussians.slopes is not None
+    return (gaussians.slopes.double() @ _axes(gaussians)).to(gaussians.features)
+
+
+def with_slopes_along(gaussians: GaussianSet, along: Float[Tensor, "n s d"]) -> GaussianSet:
+    """The same Gaussians with slopes that are told along their own axes."""
+    slopes = along.double() @ torch.linalg.inv(_axes(gaussians))
+    return replace(gaussians, slopes=slopes.to(gaussians.features))
 
 
 def stacked_rows(gaussians: Int[Tensor, " m"], count: int, dimensions: int) -> Int[Tensor, " rows"]:

@@ -19,7 +19,7 @@ from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.fitting.quantisation import QuantisedFeatures, quantised, rounded
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.slopes import stacked, unstacked
+from gainer_ns.gaussians.slopes import slopes_along, stacked, with_slopes_along
 from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.rendering.header import whole_number
 from gainer_ns.rendering.layer import Layer
@@ -60,7 +60,6 @@ def layer_tensors(
         if len(pixels) == 0:
             _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
-    count, sloped = len(gaussians), 0 if gaussians.slopes is None else gaussians.slopes.shape[1]
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     try:
         tensors |= (of_shapes := shapes_tensors(gaussians.covariances, plane, bits))
@@ -71,12 +70,13 @@ def layer_tensors(
     lattice, of_means = means_tensors(gaussians.means, plane, bits)
     tensors |= of_means
     if bits == 8:
-        means = means_from(lattice, tensors, plane, count)
+        means = means_from(lattice, tensors, plane, len(gaussians))
         rough = replace(gaussians, means=means, covariances=shapes_from(of_shapes, plane).to(gaussians.covariances))
         tensors |= _levels(layer, rough, plane, pixels, decoder)
     else:
-        table = stacked(gaussians).to(round_to)
-        tensors |= {"features": table[:count]} | ({"slope_features": table[count:, :sloped]} if sloped else {})
+        tensors["features"] = gaussians.features.to(round_to)
+        if gaussians.slopes is not None:
+            tensors["slope_features"] = slopes_along(gaussians).flatten(1).to(round_to)
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
     if gaussians.opacity_slopes is not None:
@@ -90,7 +90,6 @@ def layer_tensors(
         "fade": layer.fade,
         "lattice": lattice,
         "bits": bits,
-        "sloped_channels": sloped,
     }
     return header, tensors
 
@@ -113,7 +112,7 @@ def layer_from(
         None if inverses is None else _inverse_jacobians(inverses, exactly=True),
         opacity_slopes=None if opacity_slopes is None else opacity_slopes.float() / plane.pixel_size,
     )
-    if header.get("sloped_channels", 0):  # the second version of the format had none
+    if "slope_levels" in tensors or "slope_features" in tensors:
         gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
     half = header["half_extent"]
     if half is not None:
@@ -152,8 +151,7 @@ def _levels(
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
     found, offset = {}, None
     if exact.slopes is not None:
-        table = stacked(rough)[len(exact) :, : exact.slopes.shape[1]]
-        slopes = rounded(table.contiguous(), exact.dimensions, bent=True)
+        slopes = rounded(slopes_along(rough).flatten(1), bent=True)
         found = _level_tensors(slopes, "slope_")
         alone = _with_slopes(replace(rough, features=torch.zeros_like(exact.features)), slopes.features())
         offset = PictureBands(plane, alone, k, pixels).read(stacked(alone))
@@ -166,25 +164,21 @@ def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]
     return {of + name: value for name, value in tensors.items() if value is not None}
 
 
-def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "r s"]) -> GaussianSet:
-    """Gaussians with the slopes of a table of the first channels, along each axis."""
-    (count, width), blocks = gaussians.features.shape, gaussians.dimensions
-    if along.shape[0] != count * blocks or not 1 <= along.shape[1] <= width:
+def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "n c"]) -> GaussianSet:
+    """Gaussians with slopes of their first channels, told in the columns of a table along each axis in turn."""
+    count, dimensions = gaussians.means.shape
+    if along.shape[0] != count or along.shape[1] % dimensions or along.shape[1] < dimensions:
         raise ValueError("its slopes do not fit its features")
-    table = torch.cat([gaussians.features, torch.nn.functional.pad(along, (0, width - along.shape[1]))])
-    return unstacked(replace(gaussians, slopes=table.new_zeros(count, along.shape[1], blocks)), table)
+    return with_slopes_along(gaussians, along.view(count, -1, dimensions))
 
 
 def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[Tensor, "r f"]:
     """A table of features, or of slopes."""
     if bits == 8:
-        levels, *scale = (tensors[of + name] for name in ("levels", "level_low", "level_step"))
-        low, step = (one[None] if one.dim() == 1 else one for one in scale)  # as the second version had it
-        if levels.dtype != torch.uint8 or not levels.shape[1:] == low.shape[1:] == step.shape[1:]:
-            raise ValueError("its levels do not fit together")
-        if not 1 <= len(low) == len(step) <= 2 or len(levels) % len(low):
-            raise ValueError("its levels do not fit together")
+        levels, low, step = (tensors[of + name] for name in ("levels", "level_low", "level_step"))
         bend = tensors.get(of + "level_bend")
+        if levels.dtype != torch.uint8 or any(levels.shape[1:] != one.shape for one in (low, step)):
+            raise ValueError("its levels do not fit together")
         if bend is not None and bend.shape != low.shape:
             raise ValueError("its levels do not fit together")
         features = QuantisedFeatures(levels, low, step, bend).features()

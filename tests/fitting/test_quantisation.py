@@ -72,7 +72,7 @@ def test_later_channels_take_up_what_rounding_lost(
     fit = Fit(gaussians(PLANE), target, hidden_layers=hidden_layers)
     result = fit.quantised()
     assert result.levels.dtype == torch.uint8 and result.levels.shape == (PLANE.pixels, 8)
-    assert result.low.shape == result.step.shape == (1, 8)
+    assert result.low.shape == result.step.shape == (8,)
     colours = fit.colours(result.features())
     assert psnr(colours, target) > 72, "two levels of 8 bits say more than one"
     assert psnr(colours, target) > 20 + psnr(fit.colours(rounded(fit.features).features()), target)
@@ -131,8 +131,8 @@ def test_constant_pictures(colour: float, gaussians: MakeGaussians, psnr: Psnr) 
 def test_bent_levels_lie_close_where_most_numbers_are() -> None:
     features = torch.randn(4000, 2) * torch.tensor([0.3, 2.0])
     features[0] = torch.tensor([8.0, -60.0])
-    even, bent = rounded(features, 2), rounded(features, 2, bent=True)
-    assert bent.bend is not None and bent.bend.shape == bent.low.shape == (2, 2)
+    even, bent = rounded(features), rounded(features, bent=True)
+    assert bent.bend is not None and bent.bend.shape == bent.low.shape == (2,)
     errors = [(one.features() - features).square().mean(dim=0).sqrt() for one in (even, bent)]
     assert bool((errors[1] < 0.5 * errors[0]).all())
     assert bool(((bent.features()[0] - features[0]).abs() < 0.05 * features[0].abs()).all())

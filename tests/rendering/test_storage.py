@@ -558,3 +558,52 @@ def test_masks_of_another_kind(changed: Callable[..., Changed]) -> None:
     file = changed()
     file.tensors["0.lattice_mask"] = torch.ones(14)
     refused(file.write(), "damaged")
+
+
+@pytest.fixture
+def compact(picture: MakePicture, tmp_path: Path) -> Callable[[], Changed]:
+    """A file of 8 bits with all that the compact method learns."""
+    source = ellipses(picture(12, 9, jitter=0.2), 3.0)
+    slopes = torch.randn(len(source.gaussians), 2, 2) * 3
+    learned = source.with_gaussians(replace(source.gaussians, slopes=slopes))
+    return lambda: Changed(learned, tmp_path / "compact.safetensors", 8)
+
+
+def test_what_is_learned_takes_few_bytes(compact: Callable[[], Changed]) -> None:
+    file = compact()
+    load_picture(file.write())
+    per_gaussian = {
+        name.removeprefix("0."): value.nbytes / 108 for name, value in file.tensors.items() if len(value) == 108
+    }
+    assert per_gaussian == {"levels": 8, "mean_levels": 4, "shape_levels": 3, "slope_levels": 4}
+
+
+@pytest.mark.parametrize("of", ["mean_", "shape_", "slope_level_"])
+@pytest.mark.parametrize(("part", "value"), [("low", math.nan), ("low", math.inf), ("step", math.nan), ("step", 1e37)])
+def test_levels_of_what_is_learned_that_lead_nowhere(
+    of: str, part: str, value: float, compact: Callable[[], Changed]
+) -> None:
+    file = compact()
+    file.tensors[f"0.{of}{part}"][0] = value
+    refused(file.write())
+
+
+@pytest.mark.parametrize(
+    "name", ["mean_levels", "mean_low", "shape_levels", "shape_step", "slope_levels", "slope_level_bend"]
+)
+@pytest.mark.parametrize("shape", [(108, 1), (107, 2), (5,), (), (0,), (108, 4, 2)])
+def test_what_is_learned_of_another_shape(name: str, shape: tuple[int, ...], compact: Callable[[], Changed]) -> None:
+    file = compact()
+    file.tensors[f"0.{name}"] = torch.zeros(shape, dtype=file.tensors[f"0.{name}"].dtype)
+    refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize("name", ["mean_low", "shape_levels", "slope_level_step", "slope_levels"])
+def test_what_is_learned_and_missing(name: str, compact: Callable[[], Changed]) -> None:
+    file = compact()
+    if name == "slope_levels":  # without them there are no slopes, and nobody asks for the rest
+        for of in ("level_low", "level_step", "level_bend"):
+            del file.tensors[f"0.slope_{of}"]
+    else:
+        del file.tensors[f"0.{name}"]
+    refused(file.write(), "damaged")
