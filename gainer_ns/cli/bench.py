@@ -118,4 +118,6 @@ def _said(line: dict[str, Any]) -> str:
         return f"{what}: failed: {line['error']}"
     if "skipped" in line:
         return f"{what}: skipped: {line['skipped']}"
+    if "psnr" not in line:  # a codec's: files of several qualities, and nothing fitted
+        return f"{what}: {len(line['stored'])} files"
     return f"{what}: {line['psnr']:.2f} dB in {line['seconds']['fit']:.1f} s"

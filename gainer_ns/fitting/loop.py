@@ -38,7 +38,7 @@ class FitLoop(ABC):
 
     Attributes:
         seconds: Time spent so far, by what it was spent on.
-        psnr: Of the fitted pixels after the last step that measured it, in dB.
+        psnr: Of what is fitted, after the last step that measured it, in dB.
         exact: Whether every value was exact then, rounded to the source's bits.
         history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
     """

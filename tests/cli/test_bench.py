@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gainer_ns.cli import bench
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
 
@@ -90,3 +91,9 @@ def test_killed_half_way_it_goes_on_and_repeats_nothing(suite: Path, tmp_path: P
     assert ended.returncode == 0, ended.stderr
     after = lines(output)
     assert after[: len(before)] == before and len({line["key"] for line in after}) == len(after) == 3
+
+
+def test_what_is_said_of_picture_files() -> None:
+    """They were not fitted, so there is neither a quality nor a time of a fit."""
+    line = {"image": "a", "label": "JPEG", "seed": 0, "stored": {"50": {}, "90": {}}}
+    assert bench._said(line) == "a, JPEG, seed 0: 2 files"
