@@ -108,13 +108,6 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
     """Two sets of the same kind as one, the first one's Gaussians before the other's."""
     shared = len(one.covariances) == 1 and len(one) > 1
     covariances = one.covariances if shared else torch.cat([one.covariances, other.covariances])
-    opacities = None
-    if one.opacities is not None and other.opacities is not None:
-        opacities = torch.cat([one.opacities, other.opacities])
-    slopes = None if one.slopes is None or other.slopes is None else torch.cat([one.slopes, other.slopes])
-    opacity_slopes = None
-    if one.opacity_slopes is not None and other.opacity_slopes is not None:
-        opacity_slopes = torch.cat([one.opacity_slopes, other.opacity_slopes])
     inverses = None
     if one.inverse_jacobians is not None and other.inverse_jacobians is not None:
         mine, theirs = one.inverse_jacobians, other.inverse_jacobians
@@ -124,11 +117,16 @@ def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
         means=torch.cat([one.means, other.means]),
         covariances=covariances,
         features=torch.cat([one.features, other.features]),
-        opacities=opacities,
-        slopes=slopes,
-        opacity_slopes=opacity_slopes,
+        opacities=_both(one.opacities, other.opacities),
+        slopes=_both(one.slopes, other.slopes),
+        opacity_slopes=_both(one.opacity_slopes, other.opacity_slopes),
         inverse_jacobians=inverses,
     )
+
+
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """What two sets have, as one; None where either has none."""
+    return None if one is None or other is None else torch.cat([one, other])
 
 
 def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:

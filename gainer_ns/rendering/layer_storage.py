@@ -127,8 +127,8 @@ def layer_from(
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
     if decoder.feature_dim != features.shape[1]:
         raise ValueError("the decoder does not fit the features")
-    parts = means, gaussians.covariances, features, gaussians.slopes, gaussians.precisions, opacities, reaches
-    parts = *parts, gaussians.opacity_slopes
+    learned = means, gaussians.covariances, gaussians.precisions, features, gaussians.slopes
+    parts = *learned, opacities, opacity_slopes, reaches
     if not all(bool(part.isfinite().all()) for part in parts if part is not None):
         raise ValueError("it holds numbers that are not finite")
     reaches = None if reaches is None else reaches.float()

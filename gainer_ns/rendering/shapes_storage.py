@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.fitting.quantisation import QuantisedFeatures, rounded
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.means_storage import Bits
-
-LEVELS = 255
 
 
 def shapes_tensors(covariances: Float[Tensor, "s 2 2"], plane: ImagePlane, bits: Bits) -> dict[str, Tensor]:
@@ -34,10 +33,8 @@ def shapes_tensors(covariances: Float[Tensor, "s 2 2"], plane: ImagePlane, bits:
     first, below, second = factors.unbind(-1)
     # Relative to their own size all Gaussians are stored equally well, the thin and the turned ones too.
     bent = torch.stack([first.log(), (below / second).asinh(), second.log()], dim=1)
-    low, high = bent.amin(dim=0), bent.amax(dim=0)
-    step = ((high - low) / LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
-    levels = ((bent - low) / step).round().clamp(0, LEVELS).to(torch.uint8)
-    return {"shape_levels": levels, "shape_low": low.float(), "shape_step": step.float()}
+    levels = rounded(bent.float())
+    return {"shape_levels": levels.levels, "shape_low": levels.low, "shape_step": levels.step}
 
 
 def shapes_from(tensors: Mapping[str, Tensor], plane: ImagePlane) -> Float[Tensor, "s 2 2"]:
@@ -60,7 +57,7 @@ def _rounded_factors(tensors: Mapping[str, Tensor]) -> Float[Tensor, "s 3"]:
     levels, low, step = (tensors[name] for name in ("shape_levels", "shape_low", "shape_step"))
     if levels.dtype != torch.uint8 or not levels.shape[1:] == low.shape == step.shape == (3,):
         raise ValueError("its shapes do not fit together")
-    first, below, second = (levels.double() * step.double() + low.double()).unbind(-1)
+    first, below, second = QuantisedFeatures(levels, low, step).features().double().unbind(-1)
     return torch.stack([first.exp(), below.sinh() * second.exp(), second.exp()], dim=1)
 
 
