@@ -147,7 +147,21 @@ def test_importing_the_methods_costs_little(tmp_path: Path) -> None:
     theirs, ours, new, late = json.loads(_python(code, tmp_path, hidden).splitlines()[-1])
     assert late == []
     assert ours < 0.3 * theirs
-    assert set(new) <= {"gainer_ns", "nerfstudio", "warp", "PIL", "psutil", "safetensors"}
+    assert set(new) <= {"gainer_ns", "nerfstudio", "warp", "PIL", "psutil", "safetensors", "scipy", "_ni_label"}
+
+
+def test_drawing_imports_nothing(fitted_run: Path, tmp_path: Path) -> None:
+    """The viewer may interrupt a picture at any line, and a package that was half imported can stay broken."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from gainer_ns.image.loading import load_baked\n"
+        f"picture = load_baked(Path({str(fitted_run)!r}), 'cpu')\n"
+        "before = set(sys.modules)\n"
+        "picture.raster()\n"
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before} - {'warp'}))\n"
+    )
+    assert _python(code, tmp_path, "").splitlines()[-1] == "[]"
 
 
 @pytest.mark.slow

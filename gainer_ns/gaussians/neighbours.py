@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import warp as wp
 from jaxtyping import Bool, Float, Int32, Int64
+from scipy import ndimage
 from torch import Tensor
 
 from gainer_ns.gaussians import kernels
@@ -148,8 +149,6 @@ class NeighbourIndex:
 
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
         """How many rings of cells around each cell hold no mean: where a search may begin."""
-        from scipy import ndimage  # here, so that importing this module stays light
-
         filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)

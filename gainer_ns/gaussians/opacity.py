@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy import ndimage
 from torch import Tensor
 
 MARGIN = 3.0
@@ -40,8 +41,6 @@ def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         return np.full_like(alpha, MAX_DISTANCE)
     distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
     size = 2 * math.ceil(MAX_DISTANCE) + 1
-    from scipy import ndimage  # here and below, so that importing this module stays light
-
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
     return steepness * (np.clip(distance, 1, MAX_DISTANCE) - 1)
 
@@ -61,14 +60,10 @@ def nearest_shown(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Of each pixel of a mask from the nearest pixel outside of it; 0 outside."""
-    from scipy import ndimage
-
     return np.asarray(ndimage.distance_transform_edt(mask))
 
 
 def _nearest(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "2 h w"]:
     """Row and column of the pixel outside of a mask that is nearest to each pixel."""
-    from scipy import ndimage
-
     found = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     return np.asarray(found, np.int64)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy import ndimage
 from torch import Tensor
 
 from gainer_ns.image.inpainting import Method, inpainter_for
@@ -92,8 +93,6 @@ def _continued_inwards(depth: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) 
     soft = (mask > 0) & (mask < 0.5)
     if not bool(soft.any()) or not bool(solid.any()):
         return depth
-    from scipy import ndimage
-
     nearest = ndimage.distance_transform_edt(~solid.numpy(), return_distances=False, return_indices=True)
     row, column = torch.from_numpy(np.asarray(nearest, np.int64))
     return torch.where(soft, depth[row, column], depth)
