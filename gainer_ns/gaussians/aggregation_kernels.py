@@ -6,7 +6,7 @@ from typing import Any
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
-from gainer_ns.gaussians.neighbour_kernels import search_of
+from gainer_ns.gaussians.neighbour_kernels import index_of, search_of
 
 
 @functools.cache
@@ -73,7 +73,7 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> wp.Kernel:
     """Neighbours and the weighted mean of their features in one, for queries that are read once."""
     search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
-    wide, tall = vector(width), matrix(max(1, sloped), 2 if flat else 3)
+    wide, tall, ints = vector(width), matrix(max(1, sloped), 2 if flat else 3), vector(k, wp.int32)
     place, square = (vector(2), matrix(2, 2)) if flat else (vector(3), matrix(3, 3))
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -101,10 +101,13 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> 
     ):
         i = first + wp.tid()
         q = queries[i]
-        found, _ = search(
+        keys = search(
             q, points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
             inverse_jacobians, stretches,
         )  # fmt: skip
+        found = ints()
+        for slot in range(k):
+            found[slot] = index_of(keys[slot])
         at = place()
         for axis in range(wp.static(2 if flat else 3)):
             at[axis] = q[axis]

@@ -113,28 +113,52 @@ def anchor_kernel() -> wp.Kernel:
     return anchor
 
 
+NO_NEIGHBOUR = wp.constant(wp.int64((0x7F800000 << 32) | 0xFFFFFFFF))
+"""The key of an empty slot: infinitely far, index -1."""
+
+
+@wp.func
+def key_of(squared: float, index: int) -> wp.int64:
+    """A neighbour as one number, by which the nearer one, and of equally near ones the first, comes first.
+
+    On a lattice some are always equally near, and the choice must not depend on the cells. The bits of floats that are
+    not negative are in the order of the floats.
+    """
+    return (wp.int64(wp.cast(squared, wp.int32)) << wp.int64(32)) | wp.int64(index)
+
+
+@wp.func
+def squared_distance_of(key: wp.int64) -> float:
+    """Squared distance of a key; infinite for an empty slot."""
+    return wp.cast(wp.int32(key >> wp.int64(32)), wp.float32)
+
+
+@wp.func
+def index_of(key: wp.int64) -> int:
+    """Index of a key; -1 for an empty slot."""
+    return wp.int32(key & wp.int64(0xFFFFFFFF))
+
+
 @functools.cache
 def search_of(k: int, deformed: bool, flat: bool) -> Any:
-    """The K nearest points within a radius, by rings of cells around the query until no nearer point can be left.
+    """The keys of the K nearest points within a radius, by rings of cells around the query until none can be nearer.
 
     They are kept in no order: only the farthest is known, which the next nearer one replaces. The nearest comes first.
 
     Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query tells.
     Where they are ``flat``, they lie in the plane z = 0.
     """
-    floats, ints = vector(k), vector(k, wp.int32)
+    keyed = vector(k, wp.int64)
     square = matrix(2, 2) if flat else matrix(3, 3)
 
     @wp.func
-    def worst_of(best: floats, found: ints) -> int:
-        """The slot of the farthest; of equally far ones, that of the last in the caller's order."""
+    def farthest_of(keys: keyed) -> int:
+        """The slot of the farthest."""
         slot = int(0)
-        distance, index = best[0], found[0]
+        largest = keys[0]
         for other in range(1, k):  # without branches, which nobody could predict
-            farther = best[other] > distance or (best[other] == distance and found[other] > index)
-            slot = wp.where(farther, other, slot)
-            distance = wp.where(farther, best[other], distance)
-            index = wp.where(farther, found[other], index)
+            slot = wp.where(keys[other] > largest, other, slot)
+            largest = wp.max(keys[other], largest)
         return slot
 
     @wp.func
@@ -149,20 +173,22 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
         farthest: float,  # how far a neighbour can be after the deformation
         order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
         radius: float,  # before the deformation
-        inverse_jacobians: wp.array(dtype=square),  # [n], sorted; empty where nothing is deformed
-        stretches: wp.array(dtype=wp.float32),  # [n], sorted: the largest that each point saw; likewise
-    ):
-        best = floats()
-        found = ints()
+        inverse_jacobians: wp.array(
+            dtype=square
+        ),  # [n], sorted; [1] where all share one, [0] where nothing is deformed
+        stretches: wp.array(dtype=wp.float32),  # likewise, the largest that each point saw
+    ) -> keyed:
+        keys = keyed()
         for slot in range(k):
-            best[slot] = wp.inf
-            found[slot] = -1
+            keys[slot] = NO_NEIGHBOUR
         have = int(0)
         worst = int(0)
         back = square()
         stretch = float(1.0)
         if wp.static(deformed):
-            near = anchor_of(q, points, cell_start, empty_rings, origin, cell, shape, farthest)
+            near = int(0)
+            if inverse_jacobians.shape[0] > 1:
+                near = anchor_of(q, points, cell_start, empty_rings, origin, cell, shape, farthest)
             back = inverse_jacobians[near]
             stretch = stretches[near]
         at = (q - origin) / cell
@@ -170,15 +196,17 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
         wall = wp.min(
             wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
         )
-        limit = radius * radius  # squared distance beyond which nothing is of use
-        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2]))
+        within = radius * radius  # squared distance beyond which nothing is of use any more
+        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2])) - 1
         ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
         if float(ring - 1) * cell / stretch > radius:
-            last_ring = 0
-        while ring < last_ring:
+            last_ring = -1
+        ring = wp.min(wp.max(ring, 1), last_ring)  # the query's own cell is never enough
+        seen = int(-1)  # the rings up to this one hold nothing, or were looked at
+        while seen < last_ring:
             for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
                 for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
-                    runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
+                    runs = runs_of(wp.max(wp.abs(z - c[2]), wp.abs(y - c[1])) <= seen)
                     for run in range(runs):
                         cells = cells_of(c[0], ring, run, runs, shape[0])
                         row = (z * shape[1] + y) * shape[0]
@@ -195,37 +223,31 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
                                 if wp.static(deformed):
                                     d = back * d
                                 d2 = wp.dot(d, d)
-                            if d2 <= limit and d2 <= best[worst]:
-                                # Of equally near points the first in the caller's order counts as nearer: on a
-                                # lattice there are always some, and the choice must not depend on the cells.
-                                index = order[j]
+                            if d2 <= within:
+                                key = key_of(d2, order[j])
                                 if have < k:
-                                    best[have] = d2
-                                    found[have] = index
+                                    keys[have] = key
                                     have += 1
-                                    worst = have  # still empty, and so infinitely far
                                     if have == k:
-                                        worst = worst_of(best, found)
-                                elif d2 < best[worst] or index < found[worst]:
-                                    best[worst] = d2
-                                    found[worst] = index
-                                    worst = worst_of(best, found)
+                                        worst = farthest_of(keys)
+                                        within = squared_distance_of(keys[worst])
+                                elif key < keys[worst]:
+                                    keys[worst] = key
+                                    worst = farthest_of(keys)
+                                    within = squared_distance_of(keys[worst])
             # Every point nearer than this, before the deformation, has been seen, despite rounding.
             reach = (float(ring) + wall - 1.0e-3) * cell / stretch
-            if reach > 0.0 and reach * reach > wp.min(best[worst], limit):
+            if reach > 0.0 and reach * reach > within:
                 break
+            seen = ring
             ring += 1
-        first_slot = int(0)
+        nearest = int(0)
         for slot in range(1, k):
-            tied = best[slot] == best[first_slot] and found[slot] >= 0 and found[slot] < found[first_slot]
-            if best[slot] < best[first_slot] or tied:
-                first_slot = slot
-        nearest_squared, nearest_index = best[first_slot], found[first_slot]
-        best[first_slot] = best[0]
-        found[first_slot] = found[0]
-        best[0] = nearest_squared
-        found[0] = nearest_index
-        return found, best
+            nearest = wp.where(keys[slot] < keys[nearest], slot, nearest)
+        first_key = keys[nearest]
+        keys[nearest] = keys[0]
+        keys[0] = first_key
+        return keys
 
     return search
 
@@ -255,11 +277,15 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
     ):
         i = first + wp.tid()
-        found, best = search(
+        keys = search(
             queries[i], points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
             inverse_jacobians, stretches,
         )  # fmt: skip
+        found, distances = ints(), floats()
+        for slot in range(k):
+            found[slot] = index_of(keys[slot])
+            distances[slot] = squared_distance_of(keys[slot])
         indices[i] = found
-        squared[i] = best
+        squared[i] = distances
 
     return nearest

@@ -83,10 +83,10 @@ class NeighbourIndex:
         self._deformed = inverse_jacobians is not None and self.count > 0
         if inverse_jacobians is not None and self._deformed:
             smallest, _ = singular_range(inverse_jacobians)
-            stretches = (1 / smallest.clamp(min=1e-12)).expand(self.count)
-            each = inverse_jacobians.detach().float().expand(self.count, *self._square)
-            self._inverse_jacobians = each[order].contiguous()
-            self._stretches = stretches[order].contiguous()
+            stretches = 1 / smallest.clamp(min=1e-12)
+            own = slice(None) if len(inverse_jacobians) == 1 else order
+            self._inverse_jacobians = inverse_jacobians.detach().float()[own].contiguous()
+            self._stretches = stretches[own].contiguous()
             self._farthest = radius * float(stretches.max())
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:

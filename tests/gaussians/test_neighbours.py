@@ -149,6 +149,15 @@ def test_deformed_equals_the_reference(dimensions: Dimensions, largest: float, d
 
 
 @both_dimensions
+def test_a_jacobian_for_all_is_one_for_each(dimensions: Dimensions) -> None:
+    means, points = torch.rand(300, dimensions), torch.rand(200, dimensions) * 1.4 - 0.2
+    inverse = torch.randn(1, dimensions, dimensions) + torch.eye(dimensions) * 2
+    shared, each = (NeighbourIndex(means, 0.4, one).query(points, 4) for one in (inverse, inverse.repeat(300, 1, 1)))
+    assert torch.equal(shared.indices, each.indices)
+    assert torch.equal(shared.squared_distances, each.squared_distances)
+
+
+@both_dimensions
 def test_anchors_are_close(dimensions: Dimensions) -> None:
     means, points = torch.rand(3000, dimensions), torch.rand(400, dimensions)
     index = NeighbourIndex(means, 0.1, torch.eye(dimensions)[None])
