@@ -175,7 +175,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
         radius: float,  # before the deformation
         inverse_jacobians: wp.array(
             dtype=square
-        ),  # [n], sorted; [1] where all share one, [0] where nothing is deformed
+        ),  # [n], sorted; [1] if all share one; [0] if none is deformed
         stretches: wp.array(dtype=wp.float32),  # likewise, the largest that each point saw
     ) -> keyed:
         keys = keyed()
