@@ -49,7 +49,7 @@ class ImagePlane:
         """Plane coordinates of pixel coordinates."""
         half = pixel.new_tensor([0.5 * self.width, 0.5 * self.height])
         flip = pixel.new_tensor([self.pixel_size, -self.pixel_size])
-        return (pixel - half) * flip
+        return (pixel - half).mul_(flip)
 
     def pixel_from_plane(self, plane: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         """Pixel coordinates of plane coordinates."""

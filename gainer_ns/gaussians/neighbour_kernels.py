@@ -173,9 +173,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
         farthest: float,  # how far a neighbour can be after the deformation
         order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
         radius: float,  # before the deformation
-        inverse_jacobians: wp.array(
-            dtype=square
-        ),  # [n], sorted; [1] if all share one; [0] if none is deformed
+        inverse_jacobians: wp.array(dtype=square),  # [n], sorted; [1] if all share one; [0] if none is deformed
         stretches: wp.array(dtype=wp.float32),  # likewise, the largest that each point saw
     ) -> keyed:
         keys = keyed()

@@ -18,7 +18,7 @@ from gainer_ns.gaussians.small_matrices import singular_range
 
 POINTS_PER_CELL = 1.5
 """How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
-SAMPLED_MEANS = 1 << 16
+SAMPLED_MEANS = 1 << 14
 """How many means tell where the bulk of them is."""
 LARGEST_COUNT = 1 << 12
 """How many parts of their box are looked at, at most, to see which of them hold means."""

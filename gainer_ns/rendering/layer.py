@@ -160,7 +160,8 @@ class Layer:
     def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
         """Draws any points of the plane; those that are not finite are transparent."""
         low, high = self.bounds
-        inside = ((points >= low) & (points <= high)).all(dim=1)
+        within = (points >= low) & (points <= high)
+        inside = within[:, 0] & within[:, 1]
         if len(self.gaussians) > 0 and bool(inside.all()):
             return self._inside(points)
         drawn = Drawn.nothing(points)

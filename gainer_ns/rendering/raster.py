@@ -93,10 +93,13 @@ class RasterGrid:
         columns, rows = self.samples
         across = (torch.arange(columns, device=pixels.device, dtype=torch.float64) + 0.5) / columns
         down = (torch.tensor(some_rows, device=pixels.device, dtype=torch.float64) + 0.5) / rows
-        x = x0 + ((pixels % self.width)[:, None] + across) * ((x1 - x0) / self.width)
-        y = y0 + ((pixels // self.width)[:, None] + down) * ((y1 - y0) / self.height)
-        shape = len(pixels), len(some_rows), columns
-        return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=-1).view(len(pixels), -1, 2)
+        place = pixels.double()  # whose quotients take a seventh of the time of whole numbers', and are as exact
+        row = (place / self.width).floor()
+        column = place - row * self.width
+        points = place.new_empty(len(pixels), len(some_rows), columns, 2)
+        points[..., 0] = (x0 + (column[:, None] + across) * ((x1 - x0) / self.width))[:, None, :]
+        points[..., 1] = (y0 + (row[:, None] + down) * ((y1 - y0) / self.height))[:, :, None]
+        return points.view(len(pixels), -1, 2)
 
     def refined(self, squeeze: Float[Tensor, "m 1"]) -> Iterator[tuple[RasterGrid, Int[Tensor, " p"]]]:
         """Finer grids for the pixels that need them: those into which a deformation squeezed much of the source.
