@@ -6,7 +6,7 @@ from typing import Any
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
-from gainer_ns.gaussians.neighbour_kernels import index_of, search_of
+from gainer_ns.gaussians.neighbour_kernels import CellGrid, index_of, search_of
 
 
 @functools.cache
@@ -80,14 +80,7 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> 
     def read(
         first: int,
         queries: wp.array(dtype=wp.vec3),  # [m]
-        points: wp.array(dtype=wp.vec3),
-        cell_start: wp.array(dtype=wp.int32),
-        empty_rings: wp.array(dtype=wp.int32),
-        origin: wp.vec3,
-        cell: float,
-        shape: wp.vec3i,
-        farthest: float,
-        order: wp.array(dtype=wp.int32),
+        grid: CellGrid,
         radius: float,
         inverse_jacobians: wp.array(dtype=square),
         stretches: wp.array(dtype=wp.float32),
@@ -101,10 +94,7 @@ def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> 
     ):
         i = first + wp.tid()
         q = queries[i]
-        keys = search(
-            q, points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
-            inverse_jacobians, stretches,
-        )  # fmt: skip
+        keys = search(q, grid, radius, inverse_jacobians, stretches)
         found = ints()
         for slot in range(k):
             found[slot] = index_of(keys[slot])

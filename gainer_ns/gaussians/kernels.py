@@ -136,6 +136,15 @@ def _as_warp(value: Any) -> Any:
     return wp.from_torch(value.tensor.detach(), dtype=value.dtype, requires_grad=False)
 
 
+def struct(kind: Any, **values: Any) -> Any:
+    """A Warp struct of these values; tensors, which must be contiguous, come as :class:`Typed`."""
+    start()
+    filled = kind()
+    for name, value in values.items():
+        setattr(filled, name, _as_warp(value))
+    return filled
+
+
 class Typed:
     """A tensor and the Warp type of one element of it: ``Typed(points, wp.vec3)`` for ``points [m, 3]``."""
 

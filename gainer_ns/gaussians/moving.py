@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import warp as wp
 from jaxtyping import Float
@@ -11,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.moving_kernels import gradients_kernel, means_kernel
+from gainer_ns.gaussians.moving_kernels import gradients_kernel, means_kernel, moving_gaussians
 
 
 def weighted_means(
@@ -56,7 +58,7 @@ class _WeightedMeans(torch.autograd.Function):
                 Typed(structure.offsets, wp.int32),
                 Typed(structure.columns, wp.int32),
                 Typed(points, wp.vec2),
-                *_typed(gaussians),
+                _as_struct(gaussians),
                 Typed(result, kernels.vector(result.shape[1])),
                 Typed(logarithms, wp.float32),
             ],
@@ -83,16 +85,22 @@ class _WeightedMeans(torch.autograd.Function):
                 Typed(logarithms, wp.float32),
                 Typed(of_result, kernels.vector(result.shape[1])),
                 Typed((of_result * result).sum(dim=1), wp.float32),
-                *_typed(gaussians),
-                *_typed(gradients),
+                _as_struct(gaussians),
+                _as_struct(gradients),
             ],
             points.device,
         )
         return None, None, *gradients
 
 
-def _typed(gaussians: tuple[Tensor, ...] | list[Tensor]) -> list[Typed]:
+def _as_struct(parts: tuple[Tensor, ...] | list[Tensor]) -> Any:
     """Means, precisions, features and slopes, or their gradients, as the kernels take them."""
-    width, sloped = gaussians[2].shape[1], gaussians[3].shape[1]
-    types = wp.vec2, wp.vec3, kernels.vector(width), kernels.matrix(sloped, 2)
-    return [Typed(one.detach().contiguous(), kind) for one, kind in zip(gaussians, types, strict=True)]
+    means, precisions, features, slopes = (part.detach().contiguous() for part in parts)
+    width, sloped = features.shape[1], slopes.shape[1]
+    return kernels.struct(
+        moving_gaussians(width, sloped),
+        means=Typed(means, wp.vec2),
+        precisions=Typed(precisions, wp.vec3),
+        features=Typed(features, kernels.vector(width)),
+        slopes=Typed(slopes, kernels.matrix(sloped, 2)),
+    )

@@ -17,14 +17,24 @@ NEGLIGIBLE = -17.0
 
 
 @functools.cache
-def exponent_of() -> Any:
+def moving_gaussians(width: int, sloped: int) -> Any:
+    """All that is learned of Gaussians; or the gradients of that."""
+    wide, tall = vector(width), matrix(sloped, 2)
+
+    @wp.struct
+    class MovingGaussians:
+        means: wp.array(dtype=wp.vec2)  # [n]
+        precisions: wp.array(dtype=wp.vec3)  # [n], xx, xy, yy
+        features: wp.array(dtype=wide)  # [n]
+        slopes: wp.array(dtype=tall)  # [n]
+
+    return MovingGaussians
+
+
+@wp.func
+def exponent(a: wp.vec3, d: wp.vec2) -> float:
     """The logarithm of a Gaussian's weight before it is normalised."""
-
-    @wp.func
-    def exponent(a: wp.vec3, d: wp.vec2):
-        return -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1]
-
-    return exponent
+    return -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1]
 
 
 @functools.cache
@@ -44,7 +54,7 @@ def value_of(width: int, sloped: int) -> Any:
 @functools.cache
 def means_kernel(width: int, sloped: int) -> wp.Kernel:
     """The weighted means at the points, and the logarithms of the sums of weights that they were divided by."""
-    wide, tall, exponent, value = vector(width), matrix(sloped, 2), exponent_of(), value_of(width, sloped)
+    wide, value, moving = vector(width), value_of(width, sloped), moving_gaussians(width, sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
     def weighted_means(
@@ -52,10 +62,7 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
         offsets: wp.array(dtype=wp.int32),  # [points + 1], where the Gaussians of each point begin
         columns: wp.array(dtype=wp.int32),  # [entries], the Gaussians of each point
         points: wp.array(dtype=wp.vec2),  # [points]
-        means: wp.array(dtype=wp.vec2),  # [n]
-        precisions: wp.array(dtype=wp.vec3),  # [n]
-        features: wp.array(dtype=wide),  # [n]
-        slopes: wp.array(dtype=tall),  # [n]
+        gaussians: moving,
         result: wp.array(dtype=wide),  # out [points], 0 where nothing is read
         logarithms: wp.array(dtype=wp.float32),  # out [points]
     ):
@@ -66,8 +73,8 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
         sums = wide()
         for p in range(offsets[i], offsets[i + 1]):
             j = columns[p]
-            d = x - means[j]
-            logarithm = exponent(precisions[j], d)
+            d = x - gaussians.means[j]
+            logarithm = exponent(gaussians.precisions[j], d)
             if logarithm > greatest:
                 less = wp.exp(greatest - logarithm)
                 total *= less
@@ -76,7 +83,7 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
             if logarithm - greatest > NEGLIGIBLE:
                 w = wp.exp(logarithm - greatest)
                 total += w
-                sums += w * value(features[j], slopes[j], d)
+                sums += w * value(gaussians.features[j], gaussians.slopes[j], d)
         if total > 0.0:
             sums = sums / total
         result[i] = sums
@@ -88,10 +95,11 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
 @functools.cache
 def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
     """Gradients of each Gaussian, summed over the points that read it."""
-    wide, tall, exponent, value = vector(width), matrix(sloped, 2), exponent_of(), value_of(width, sloped)
+    wide, tall, moving = vector(width), matrix(sloped, 2), moving_gaussians(width, sloped)
+    value = value_of(width, sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
-    def gradients(
+    def weighted_means_gradients(
         first: int,
         offsets: wp.array(dtype=wp.int32),  # [n + 1], where the points of each Gaussian begin
         points_of: wp.array(dtype=wp.int32),  # [entries], the points of each Gaussian
@@ -99,20 +107,14 @@ def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
         logarithms: wp.array(dtype=wp.float32),  # [points]
         of_result: wp.array(dtype=wide),  # [points], gradient by the weighted means
         along: wp.array(dtype=wp.float32),  # [points], inner products of that with the weighted means
-        means: wp.array(dtype=wp.vec2),  # [n]
-        precisions: wp.array(dtype=wp.vec3),  # [n]
-        features: wp.array(dtype=wide),  # [n]
-        slopes: wp.array(dtype=tall),  # [n]
-        of_means: wp.array(dtype=wp.vec2),  # out [n]
-        of_precisions: wp.array(dtype=wp.vec3),  # out [n]
-        of_features: wp.array(dtype=wide),  # out [n]
-        of_slopes: wp.array(dtype=tall),  # out [n]
+        gaussians: moving,
+        gradients: moving,  # out
     ):
         j = first + wp.tid()
-        mean = means[j]
-        a = precisions[j]
-        e = features[j]
-        slope = slopes[j]
+        mean = gaussians.means[j]
+        a = gaussians.precisions[j]
+        e = gaussians.features[j]
+        slope = gaussians.slopes[j]
         of_feature = wide()
         of_slope = tall()
         once = wp.vec2()
@@ -135,9 +137,9 @@ def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
         back = wp.vec2()
         for channel in range(sloped):
             back += of_feature[channel] * slope[channel]
-        of_means[j] = wp.vec2(a[0] * once[0] + a[1] * once[1], a[1] * once[0] + a[2] * once[1]) - back
-        of_precisions[j] = twice
-        of_features[j] = of_feature
-        of_slopes[j] = of_slope
+        gradients.means[j] = wp.vec2(a[0] * once[0] + a[1] * once[1], a[1] * once[0] + a[2] * once[1]) - back
+        gradients.precisions[j] = twice
+        gradients.features[j] = of_feature
+        gradients.slopes[j] = of_slope
 
-    return gradients
+    return weighted_means_gradients

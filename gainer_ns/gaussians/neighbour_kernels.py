@@ -11,14 +11,28 @@ import warp as wp
 from gainer_ns.gaussians.kernels import matrix, vector
 
 
+@wp.struct
+class CellGrid:
+    """Points, by the cells of a grid over them; those outside of it belong to the nearest cell of its border."""
+
+    points: wp.array(dtype=wp.vec3)  # [n], sorted by cell
+    order: wp.array(dtype=wp.int32)  # [n], the caller's index of each
+    cell_start: wp.array(dtype=wp.int32)  # [cells + 1], where the points of each cell begin
+    empty_rings: wp.array(dtype=wp.int32)  # [cells], how many rings of cells around each hold no point
+    origin: wp.vec3
+    cell: float  # side of a cell
+    shape: wp.vec3i  # cells along x, y and z
+    farthest: float  # how far away a neighbour can be
+
+
 @wp.func
-def cell_of(point: wp.vec3, origin: wp.vec3, cell: float, shape: wp.vec3i) -> wp.vec3i:
-    """The cell that holds a point; a point outside the grid belongs to the nearest cell of the border."""
-    at = (point - origin) / cell
+def cell_of(point: wp.vec3, grid: CellGrid) -> wp.vec3i:
+    """The cell that holds a point."""
+    at = (point - grid.origin) / grid.cell
     return wp.vec3i(
-        int(wp.clamp(wp.floor(at[0]), 0.0, float(shape[0] - 1))),
-        int(wp.clamp(wp.floor(at[1]), 0.0, float(shape[1] - 1))),
-        int(wp.clamp(wp.floor(at[2]), 0.0, float(shape[2] - 1))),
+        int(wp.clamp(wp.floor(at[0]), 0.0, float(grid.shape[0] - 1))),
+        int(wp.clamp(wp.floor(at[1]), 0.0, float(grid.shape[1] - 1))),
+        int(wp.clamp(wp.floor(at[2]), 0.0, float(grid.shape[2] - 1))),
     )
 
 
@@ -58,31 +72,22 @@ def cells_of(centre: int, ring: int, run: int, runs: int, width: int) -> wp.vec2
 
 
 @wp.func
-def anchor_of(
-    q: wp.vec3,
-    points: wp.array(dtype=wp.vec3),
-    cell_start: wp.array(dtype=wp.int32),
-    empty_rings: wp.array(dtype=wp.int32),
-    origin: wp.vec3,
-    cell: float,
-    shape: wp.vec3i,
-    farthest: float,
-) -> int:
+def anchor_of(q: wp.vec3, grid: CellGrid) -> int:
     """A point near q: the nearest of those in the first ring of cells that holds any; any point beyond the farthest."""
-    c = cell_of(q, origin, cell, shape)
-    ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
+    c = cell_of(q, grid)
+    ring = grid.empty_rings[(c[2] * grid.shape[1] + c[1]) * grid.shape[0] + c[0]]
     best = float(wp.inf)
     found = int(0)
-    if float(ring - 1) * cell > farthest:
+    if float(ring - 1) * grid.cell > grid.farthest:
         ring = -1
-    for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
-        for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
+    for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, grid.shape[2] - 1) + 1):
+        for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, grid.shape[1] - 1) + 1):
             runs = runs_of(wp.abs(z - c[2]) < ring and wp.abs(y - c[1]) < ring)
             for run in range(runs):
-                cells = cells_of(c[0], ring, run, runs, shape[0])
-                row = (z * shape[1] + y) * shape[0]
-                for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
-                    d = points[j] - q
+                cells = cells_of(c[0], ring, run, runs, grid.shape[0])
+                row = (z * grid.shape[1] + y) * grid.shape[0]
+                for j in range(grid.cell_start[row + cells[0]], grid.cell_start[row + cells[1]]):
+                    d = grid.points[j] - q
                     d2 = wp.dot(d, d)
                     if d2 < best:
                         best = d2
@@ -98,17 +103,11 @@ def anchor_kernel() -> wp.Kernel:
     def anchor(
         first: int,
         queries: wp.array(dtype=wp.vec3),  # [m]
-        points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
-        cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
-        empty_rings: wp.array(dtype=wp.int32),  # [cells]
-        origin: wp.vec3,
-        cell: float,
-        shape: wp.vec3i,
-        farthest: float,
+        grid: CellGrid,
         anchors: wp.array(dtype=wp.int32),  # out [m], positions among the sorted points
     ):
         i = first + wp.tid()
-        anchors[i] = anchor_of(queries[i], points, cell_start, empty_rings, origin, cell, shape, farthest)
+        anchors[i] = anchor_of(queries[i], grid)
 
     return anchor
 
@@ -164,14 +163,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
     @wp.func
     def search(
         q: wp.vec3,
-        points: wp.array(dtype=wp.vec3),  # [n], sorted by cell
-        cell_start: wp.array(dtype=wp.int32),  # [cells + 1]
-        empty_rings: wp.array(dtype=wp.int32),  # [cells], how many rings around a cell hold nothing
-        origin: wp.vec3,
-        cell: float,
-        shape: wp.vec3i,
-        farthest: float,  # how far a neighbour can be after the deformation
-        order: wp.array(dtype=wp.int32),  # [n], the index of each sorted point
+        grid: CellGrid,
         radius: float,  # before the deformation
         inverse_jacobians: wp.array(dtype=square),  # [n], sorted; [1] if all share one; [0] if none is deformed
         stretches: wp.array(dtype=wp.float32),  # likewise, the largest that each point saw
@@ -186,30 +178,30 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
         if wp.static(deformed):
             near = int(0)
             if inverse_jacobians.shape[0] > 1:
-                near = anchor_of(q, points, cell_start, empty_rings, origin, cell, shape, farthest)
+                near = anchor_of(q, grid)
             back = inverse_jacobians[near]
             stretch = stretches[near]
-        at = (q - origin) / cell
-        c = cell_of(q, origin, cell, shape)
-        wall = wp.min(
-            wall_distance(at[0], shape[0]), wp.min(wall_distance(at[1], shape[1]), wall_distance(at[2], shape[2]))
-        )
+        at = (q - grid.origin) / grid.cell
+        c = cell_of(q, grid)
+        wall = wall_distance(at[0], grid.shape[0])
+        wall = wp.min(wall, wall_distance(at[1], grid.shape[1]))
+        wall = wp.min(wall, wall_distance(at[2], grid.shape[2]))
         within = radius * radius  # squared distance beyond which nothing is of use any more
-        last_ring = wp.max(shape[0], wp.max(shape[1], shape[2])) - 1
-        ring = empty_rings[(c[2] * shape[1] + c[1]) * shape[0] + c[0]]
-        if float(ring - 1) * cell / stretch > radius:
+        last_ring = wp.max(grid.shape[0], wp.max(grid.shape[1], grid.shape[2])) - 1
+        ring = grid.empty_rings[(c[2] * grid.shape[1] + c[1]) * grid.shape[0] + c[0]]
+        if float(ring - 1) * grid.cell / stretch > radius:
             last_ring = -1
         ring = wp.min(wp.max(ring, 1), last_ring)  # the query's own cell is never enough
         seen = int(-1)  # the rings up to this one hold nothing, or were looked at
         while seen < last_ring:
-            for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, shape[2] - 1) + 1):
-                for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, shape[1] - 1) + 1):
+            for z in range(wp.max(c[2] - ring, 0), wp.min(c[2] + ring, grid.shape[2] - 1) + 1):
+                for y in range(wp.max(c[1] - ring, 0), wp.min(c[1] + ring, grid.shape[1] - 1) + 1):
                     runs = runs_of(wp.max(wp.abs(z - c[2]), wp.abs(y - c[1])) <= seen)
                     for run in range(runs):
-                        cells = cells_of(c[0], ring, run, runs, shape[0])
-                        row = (z * shape[1] + y) * shape[0]
-                        for j in range(cell_start[row + cells[0]], cell_start[row + cells[1]]):
-                            d = points[j] - q
+                        cells = cells_of(c[0], ring, run, runs, grid.shape[0])
+                        row = (z * grid.shape[1] + y) * grid.shape[0]
+                        for j in range(grid.cell_start[row + cells[0]], grid.cell_start[row + cells[1]]):
+                            d = grid.points[j] - q
                             d2 = float(0.0)
                             if wp.static(flat and deformed):
                                 u = back[0, 0] * d[0] + back[0, 1] * d[1]
@@ -222,7 +214,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
                                     d = back * d
                                 d2 = wp.dot(d, d)
                             if d2 <= within:
-                                key = key_of(d2, order[j])
+                                key = key_of(d2, grid.order[j])
                                 if have < k:
                                     keys[have] = key
                                     have += 1
@@ -234,7 +226,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
                                     worst = farthest_of(keys)
                                     within = squared_distance_of(keys[worst])
             # Every point nearer than this, before the deformation, has been seen, despite rounding.
-            reach = (float(ring) + wall - 1.0e-3) * cell / stretch
+            reach = (float(ring) + wall - 1.0e-3) * grid.cell / stretch
             if reach > 0.0 and reach * reach > within:
                 break
             seen = ring
@@ -260,14 +252,7 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
     def nearest(
         first: int,
         queries: wp.array(dtype=wp.vec3),  # [m]
-        points: wp.array(dtype=wp.vec3),
-        cell_start: wp.array(dtype=wp.int32),
-        empty_rings: wp.array(dtype=wp.int32),
-        origin: wp.vec3,
-        cell: float,
-        shape: wp.vec3i,
-        farthest: float,
-        order: wp.array(dtype=wp.int32),
+        grid: CellGrid,
         radius: float,
         inverse_jacobians: wp.array(dtype=square),
         stretches: wp.array(dtype=wp.float32),
@@ -275,10 +260,7 @@ def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
         squared: wp.array(dtype=floats),  # out [m], infinite where there is no neighbour
     ):
         i = first + wp.tid()
-        keys = search(
-            queries[i], points, cell_start, empty_rings, origin, cell, shape, farthest, order, radius,
-            inverse_jacobians, stretches,
-        )  # fmt: skip
+        keys = search(queries[i], grid, radius, inverse_jacobians, stretches)
         found, distances = ints(), floats()
         for slot in range(k):
             found[slot] = index_of(keys[slot])

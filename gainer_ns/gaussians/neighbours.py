@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.neighbour_kernels import anchor_kernel, nearest_kernel
+from gainer_ns.gaussians.neighbour_kernels import CellGrid, anchor_kernel, nearest_kernel
 from gainer_ns.gaussians.small_matrices import singular_range
 
 POINTS_PER_CELL = 1.5
@@ -121,8 +122,7 @@ class NeighbourIndex:
     def inputs(self) -> list[Any]:
         """What kernels that search take after their queries."""
         return [
-            *self._cells(),
-            Typed(self._order, wp.int32),
+            self._grid,
             self.radius,
             Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
             Typed(self._stretches, wp.float32),
@@ -137,15 +137,23 @@ class NeighbourIndex:
             points: [m, d], finite, on the device of the means, of which there is at least one.
         """
         found = torch.empty(len(points), dtype=torch.int32, device=self.device)
-        inputs = [Typed(padded(points), wp.vec3), *self._cells(), Typed(found, wp.int32)]
+        inputs = [Typed(padded(points), wp.vec3), self._grid, Typed(found, wp.int32)]
         kernels.launch(anchor_kernel(), len(points), inputs, self.device)
         return self._order[found.long()].long()
 
-    def _cells(self) -> list[Any]:
-        """The cell grid, as kernels take it."""
-        rings = [Typed(self._cell_start, wp.int32), Typed(self._empty_rings, wp.int32)]
-        grid = [wp.vec3(*self._origin), self._cell, wp.vec3i(*self._shape)]
-        return [Typed(self._points, wp.vec3), *rings, *grid, self._farthest]
+    @cached_property
+    def _grid(self) -> Any:
+        return kernels.struct(
+            CellGrid,
+            points=Typed(self._points, wp.vec3),
+            order=Typed(self._order, wp.int32),
+            cell_start=Typed(self._cell_start, wp.int32),
+            empty_rings=Typed(self._empty_rings, wp.int32),
+            origin=wp.vec3(*self._origin),
+            cell=self._cell,
+            shape=wp.vec3i(*self._shape),
+            farthest=self._farthest,
+        )
 
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
         """How many rings of cells around each cell hold no mean: where a search may begin."""
