@@ -114,7 +114,7 @@ gainer_compact = MethodSpecification(
             sparse_encoding=COMPACT_ENCODING,
             adam_steps=2000,
             finish_steps=0,
-            between_pixels=0.9,
+            between_pixels=0.92,
             panel=EditPanelConfig(),
         ),
         {
