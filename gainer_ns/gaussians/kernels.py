@@ -17,6 +17,8 @@ import warp as wp
 wp.config.log_level = wp.LOG_ERROR  # Warp greets on every start otherwise
 wp.config.max_unroll = 32  # loops over more neighbours than Warp's 16 take half as long again if they stay loops
 
+CUDA_BLOCK = 256
+"""Threads of a block on a GPU, as Warp has them unless told otherwise."""
 PARTS = 4
 """Into how many parts a range is divided for each CPU thread: some take longer than others."""
 
@@ -28,7 +30,24 @@ def _thread_pool(threads: int) -> ThreadPoolExecutor:
 
 @functools.cache
 def start() -> None:
-    """Starts Warp; where there is no GPU its native part warns of the missing driver, and no setting stops that."""
+    """Starts Warp. In another thread, as kernels are compiled: see :func:`load`."""
+    _thread_pool(1).submit(_initialise).result()
+
+
+@functools.cache
+def load(kernel: wp.Kernel, device: torch.device) -> None:
+    """Compiles a kernel, in another thread.
+
+    The viewer may interrupt the one that draws by an exception at any line, and Warp never again runs a kernel whose
+    build has raised one.
+    """
+    start()
+    place, block = ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), CUDA_BLOCK)
+    _thread_pool(1).submit(kernel.module.load, place, block_dim=block).result()
+
+
+def _initialise() -> None:
+    """Where there is no GPU Warp's native part warns of the missing driver, and no setting stops that."""
     if torch.cuda.is_available():
         wp.init()
         return
@@ -56,7 +75,7 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
     """
     if count == 0:
         return
-    start()
+    load(kernel, device)
     arguments = [_as_warp(value) for value in inputs]
     if device.type == "cuda":
         stream = wp.stream_from_torch(torch.cuda.current_stream(device))
@@ -68,7 +87,6 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
         wp.launch(kernel, count, [0, *arguments], device="cpu")
         return
     bounds = [count * part // parts for part in range(parts + 1)]
-    kernel.module.load("cpu", block_dim=1)  # once, before the threads ask for it
     jobs = [
         _thread_pool(threads).submit(wp.launch, kernel, end - start, [start, *arguments], device="cpu")
         for start, end in itertools.pairwise(bounds)
@@ -90,13 +108,12 @@ class Repeated:
     """
 
     def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device) -> None:
-        start()
+        load(kernel, device)
         self._kept = inputs
         arguments = [0, 0, *(_as_warp(value) for value in inputs)]
         threads = 1 if device.type == "cuda" else torch.get_num_threads()
         place = "cpu" if device.type == "cpu" else wp.device_from_torch(device)
-        kernel.module.load(place, block_dim=256 if device.type == "cuda" else 1)
-        block = 256 if device.type == "cuda" else 1
+        block = CUDA_BLOCK if device.type == "cuda" else 1
         self._commands = [
             wp.launch(kernel, 1, arguments, device=place, record_cmd=True, block_dim=block) for _ in range(threads)
         ]

@@ -188,8 +188,7 @@ def _draw_rows(means: Tensor, factors: Tensor, colours: Tensor, width: int, heig
     if strips == 1:
         draw(bounds[0])
     else:
-        kernels.start()
-        draw_rows_kernel().module.load("cpu", block_dim=1)  # once, before the threads ask for it
+        kernels.load(draw_rows_kernel(), means.device)  # once, before the threads ask for it
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(draw, bounds))
     return picture
