@@ -42,8 +42,13 @@ def load(kernel: wp.Kernel, device: torch.device) -> None:
     build has raised one.
     """
     start()
-    place, block = ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), CUDA_BLOCK)
+    place, block = _place(device)
     _thread_pool(1).submit(kernel.module.load, place, block_dim=block).result()
+
+
+def _place(device: torch.device) -> tuple[Any, int]:
+    """Where Warp runs a kernel, and how many threads a block has there."""
+    return ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), CUDA_BLOCK)
 
 
 def _initialise() -> None:
@@ -112,8 +117,7 @@ class Repeated:
         self._kept = inputs
         arguments = [0, 0, *(_as_warp(value) for value in inputs)]
         threads = 1 if device.type == "cuda" else torch.get_num_threads()
-        place = "cpu" if device.type == "cpu" else wp.device_from_torch(device)
-        block = CUDA_BLOCK if device.type == "cuda" else 1
+        place, block = _place(device)
         self._commands = [
             wp.launch(kernel, 1, arguments, device=place, record_cmd=True, block_dim=block) for _ in range(threads)
         ]

@@ -122,7 +122,7 @@ class NeighbourIndex:
     def inputs(self) -> list[Any]:
         """What kernels that search take after their queries."""
         return [
-            self._grid,
+            self._cells,
             self.radius,
             Typed(self._inverse_jacobians, kernels.matrix(*self._square)),
             Typed(self._stretches, wp.float32),
@@ -137,12 +137,13 @@ class NeighbourIndex:
             points: [m, d], finite, on the device of the means, of which there is at least one.
         """
         found = torch.empty(len(points), dtype=torch.int32, device=self.device)
-        inputs = [Typed(padded(points), wp.vec3), self._grid, Typed(found, wp.int32)]
+        inputs = [Typed(padded(points), wp.vec3), self._cells, Typed(found, wp.int32)]
         kernels.launch(anchor_kernel(), len(points), inputs, self.device)
         return self._order[found.long()].long()
 
     @cached_property
-    def _grid(self) -> Any:
+    def _cells(self) -> Any:
+        """The cell grid, as kernels take it."""
         return kernels.struct(
             CellGrid,
             points=Typed(self._points, wp.vec3),
