@@ -40,7 +40,7 @@ class Render:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_shown
-            from gainer_ns.image.image_io import write_picture
+            from gainer_ns.image.image_writing import write_picture
             from gainer_ns.image.loading import as_baked
             from gainer_ns.lifting.scene import LiftedScene
 

@@ -25,7 +25,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.known_edits import KnownEdit, bend, rotation, scaling
 from gainer_ns.evaluation.off_grid import pixel_centres
 from gainer_ns.evaluation.sources import fitted_source
-from gainer_ns.image.image_io import Picture, write_picture
+from gainer_ns.image.image_io import Picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.rendering.plane import BakedPicture
 
 TOLERANCE = 3

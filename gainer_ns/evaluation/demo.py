@@ -27,7 +27,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.error_maps import error_map
 from gainer_ns.evaluation.metrics import compare
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import Picture, read_picture, write_picture
+from gainer_ns.image.image_io import Picture, read_picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.rendering.plane import BakedPicture
 
 DETAIL_SIDE = 96

@@ -23,7 +23,8 @@ from torch import Tensor
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.loop import FitLoop
-from gainer_ns.image.image_io import read_picture, write_picture
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
 

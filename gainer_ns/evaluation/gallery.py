@@ -23,7 +23,7 @@ from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.demo import fit, loaded, say, write_original
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import to_samples
+from gainer_ns.image.samples import to_samples
 from gainer_ns.rendering.plane import BakedPicture
 
 KINDS = (

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gainer_ns.evaluation.views import Intrinsics, Rendered, ViewPair
 from gainer_ns.frames import CAMERA_DISTANCE
-from gainer_ns.image.image_io import write_picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.depth_files import write_depth
 from gainer_ns.lifting.model import LiftModel

@@ -34,7 +34,7 @@ from gainer_ns.evaluation.views import (
     composite,
 )
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import write_picture
+from gainer_ns.image.image_writing import write_picture
 
 GREY, WHITE = 0.5, 1.0
 """What is behind the pictures: grey, to favour no method where it shows nothing; white behind cut-outs."""

@@ -29,8 +29,9 @@ from gainer_ns.evaluation.contact_sheet import sheet
 from gainer_ns.evaluation.gallery import COLOURS, square
 from gainer_ns.evaluation.sources import fitted_source
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import Picture, to_samples
+from gainer_ns.image.image_io import Picture
 from gainer_ns.image.loading import load_baked
+from gainer_ns.image.samples import to_samples
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.filming import scene_for

@@ -1,4 +1,4 @@
-"""Read any picture a person has into exact samples, and write pictures whole.
+"""Read any picture a person has into exact samples.
 
 Pillow opens every file, because it knows the most kinds and the most oddities. It keeps only 8 bits of a 16-bit colour
 picture, so the samples of those come from OpenCV. Colour profiles and gamma are left alone: samples are as stored.
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -22,21 +21,12 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.image.samples import rounded_samples
 
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 2**29
 """The largest picture that is read: 536 megapixels, which fill 1.6 GB as 8-bit samples."""
-
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".png": {"format": "PNG"},
-    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
-    ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
-    ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
-}
 
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda samples: samples[:, ::-1],
@@ -134,31 +124,6 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
         raise GainerError(f"{path}: is cut short or damaged ({reason}); fetch or save it again") from error
     picture = Picture(rgb, alpha, path)
     return picture if downscale_factor == 1 else _downscaled(picture, downscale_factor)
-
-
-def write_picture(path: Path, colours: np.ndarray, opacity: np.ndarray | None = None, *, bit_depth: int = 8) -> None:
-    """Writes a picture whole: under a temporary name beside it, then renamed. Missing folders are made.
-
-    Args:
-        path: Where to. The suffix chooses the kind: .png, .webp and .tif lose nothing beyond the rounding, .jpg does.
-        colours: Floats [height, width, 3] in [0, 1], not multiplied by the opacity; values outside are clamped.
-        opacity: Floats [height, width] in [0, 1], or None for a picture without transparency.
-        bit_depth: Bits a sample, 8 or 16 (PNG only). Values are rounded to the nearest, halves to even.
-
-    Raises:
-        GainerError: The kind cannot hold what is asked, or the file cannot be written.
-        ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
-    """
-    path = Path(path)
-    check_target(path, opacity is not None, bit_depth)
-    samples = to_samples(colours, opacity, bit_depth)
-    try:
-        with whole_file(path) as file:
-            encode_samples(file, samples, path.suffix.lower())
-    except GainerError:
-        raise
-    except ValueError as error:  # Where a kind cannot hold so many pixels a side.
-        raise GainerError(f"{path}: cannot be written ({error}); choose a .png name") from error
 
 
 def _check_file(path: Path) -> None:
@@ -268,13 +233,7 @@ def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.
     """Samples [height, width] of a channel that was multiplied by opacity (float, same shape); 0 where that is 0."""
     visible = opacity * max_value >= 0.5
     values = np.divide(channel, opacity, out=np.zeros(channel.shape, np.float32), where=visible)
-    return _rounded(values, max_value)
-
-
-def _rounded(values: np.ndarray, max_value: int) -> np.ndarray:
-    """Floats clamped to [0, max_value] and rounded, halves to even, as uint8 or uint16."""
-    clamped = np.clip(values, 0, max_value)
-    return np.rint(clamped, out=clamped).astype(np.uint8 if max_value == 255 else np.uint16)
+    return rounded_samples(values, max_value)
 
 
 def _downscaled(picture: Picture, factor: int) -> Picture:
@@ -290,73 +249,5 @@ def _downscaled(picture: Picture, factor: int) -> Picture:
     opacity = picture.opacity()
     small = shrink(opacity)
     channels = [_unmultiply(shrink(picture.rgb[..., i] * opacity), small, white) for i in range(3)]
-    alpha = None if picture.alpha is None else _rounded(small * white, white)
+    alpha = None if picture.alpha is None else rounded_samples(small * white, white)
     return replace(picture, rgb=np.stack(channels, axis=2), alpha=alpha)
-
-
-def check_target(path: Path, has_opacity: bool, bit_depth: int) -> None:
-    """Refuses what the kind of file cannot hold, and a target that is no file.
-
-    Args:
-        path: Where a picture is to be written.
-        has_opacity: Whether it has an opacity.
-        bit_depth: Bits a sample.
-
-    Raises:
-        GainerError: The suffix is unknown or holds no such picture, or the path is a folder or a device.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in _SAVE_OPTIONS:
-        raise GainerError(f"{path}: cannot write that kind; end the name in {', '.join(_SAVE_OPTIONS)}")
-    if bit_depth not in (8, 16):
-        raise GainerError(f"{path}: cannot hold {bit_depth} bits a sample; ask for 8 or 16")
-    if bit_depth == 16 and suffix != ".png":
-        raise GainerError(f"{path}: 16 bits a sample are written to PNG only; end the name in .png")
-    if has_opacity and suffix in (".jpg", ".jpeg"):
-        raise GainerError(f"{path}: JPEG holds no opacity; end the name in .png")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise GainerError(f"{path}: is a folder or a device; name a file to write")
-
-
-def to_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
-    """Colours and opacity in [0, 1] as samples.
-
-    Args:
-        colours: Floats [height, width, 3]; values outside are clamped.
-        opacity: Floats [height, width], or None.
-        bit_depth: Bits a sample, 8 or 16.
-
-    Returns:
-        uint8 or uint16 [height, width, 3], or [height, width, 4] with an opacity; rounded, halves to even.
-
-    Raises:
-        ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
-    """
-    if colours.ndim != 3 or colours.shape[2] != 3 or colours.size == 0:
-        raise ValueError(f"colours must be [height, width, 3], not {list(colours.shape)}")
-    if opacity is not None and opacity.shape != colours.shape[:2]:
-        raise ValueError(f"opacity must be {list(colours.shape[:2])}, not {list(opacity.shape)}")
-    values = colours if opacity is None else np.dstack((colours, opacity))
-    if values.dtype.kind != "f" or np.isnan(values.min()):
-        raise ValueError("colours and opacity must be floats in [0, 1], without NaN")
-    max_value = 2**bit_depth - 1
-    return _rounded(values * np.float32(max_value), max_value)
-
-
-def encode_samples(file: BinaryIO, samples: np.ndarray, suffix: str) -> None:
-    """Encodes samples into an open file.
-
-    Args:
-        file: Open for writing in binary.
-        samples: uint8 [height, width, 3 or 4], or uint16 for PNG.
-        suffix: The kind of file, in small letters with its dot.
-
-    Raises:
-        ValueError: The kind cannot hold so many pixels a side.
-    """
-    if samples.dtype == np.uint8:
-        Image.fromarray(samples).save(file, **_SAVE_OPTIONS[suffix])
-        return
-    order = cv2.COLOR_RGB2BGR if samples.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(samples, order))  # Pillow writes 8 bits a colour only.
-    file.write(encoded.tobytes())

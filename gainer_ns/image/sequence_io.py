@@ -20,8 +20,9 @@ from jaxtyping import Float, UInt8
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import check_target, encode_samples, to_samples
+from gainer_ns.image.image_writing import check_target, encode_samples
 from gainer_ns.image.movie_io import MOVIES, MovieEncoder, check_movie
+from gainer_ns.image.samples import to_samples
 
 Colour = tuple[float, float, float]
 

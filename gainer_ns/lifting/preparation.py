@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import Picture, read_picture, strict_pillow, write_picture
+from gainer_ns.image.image_io import Picture, read_picture, strict_pillow
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.lifting.depth import DepthConfig, DepthMap
 from gainer_ns.lifting.depth_files import read_depth
 from gainer_ns.lifting.focal_length import FocalLength, check_focal_length, find_focal_length

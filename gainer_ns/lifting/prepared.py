@@ -14,7 +14,7 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import write_picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.lifting.depth_files import Units, read_depth, write_depth
 from gainer_ns.lifting.prepared_folder import (
     CAMERA,

@@ -7,7 +7,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from gainer_ns.image.image_io import read_picture, write_picture
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.image_writing import write_picture
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

@@ -10,7 +10,8 @@ from gainer_ns.evaluation import novel_view
 from gainer_ns.evaluation.novel_view import draw, free_space, main, masked_ssim, score
 from gainer_ns.evaluation.view_baselines import Visibility, visible_in_both
 from gainer_ns.evaluation.views import Intrinsics, Rendered, ViewPair
-from gainer_ns.image.image_io import read_picture, write_picture
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.image_writing import write_picture
 
 W, H = 32, 24
 K = Intrinsics(30.0, 30.0, W / 2, H / 2)

@@ -10,7 +10,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.view_depth import PosedView, depth_of_sparse_points, plane_sweep_depth
 from gainer_ns.evaluation.view_pairs import read_pairs
 from gainer_ns.evaluation.views import Intrinsics, Rendered, composite, moved
-from gainer_ns.image.image_io import write_picture
+from gainer_ns.image.image_writing import write_picture
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:

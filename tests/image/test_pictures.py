@@ -10,7 +10,8 @@ from nerfstudio.scripts.eval import ComputePSNR
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture, write_picture
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.image_writing import write_picture
 from gainer_ns.image.loading import load_baked
 
 Fit = Callable[..., Path]

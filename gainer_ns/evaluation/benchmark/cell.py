@@ -146,7 +146,8 @@ def _is_alike(now: Any, value: Any) -> bool:
 
 def _reduced(path: Path, factor: int, folder: Path) -> Path:
     """Writes the picture, so many times smaller, to a folder under the same name."""
-    from gainer_ns.image.image_io import read_picture, write_picture
+    from gainer_ns.image.image_io import read_picture
+    from gainer_ns.image.image_writing import write_picture
 
     picture = read_picture(path, downscale_factor=factor)
     opacity = None if picture.alpha is None else picture.opacity()
