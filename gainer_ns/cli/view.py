@@ -34,9 +34,10 @@ class View:
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-            from gainer_ns.cli.loading import load_run
+            from gainer_ns.cli.loading import check_names, load_run
 
             load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
+            check_names(self.load_config)
         # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
         viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
         RunViewer(load_config=self.load_config, viewer=viewer).main()

@@ -43,9 +43,9 @@ class _Model(BaseModel):
 
 
 def _fitted(path: Path) -> Path:
-    """Refuses what is no fitted picture, by its name."""
-    if path.suffix.lower() not in (".yml", ".yaml", ".safetensors"):
-        raise ValueError(f"{path} is no fitted picture; name the config.yml of a run, or an exported .safetensors")
+    """Refuses what is no picture file, by its name: a script may come from anyone, and is no way to a run."""
+    if path.suffix.lower() != ".safetensors":
+        raise ValueError(f"{path} is no picture file; name a .safetensors of gainer export --format safetensors")
     return path
 
 
@@ -53,7 +53,7 @@ class Layer(_Model):
     """A further fitted picture, laid over or under the main one.
 
     Attributes:
-        picture: The config.yml of a run, or a .safetensors file of ``gainer export``.
+        picture: A .safetensors file of ``gainer export``.
         place: Where its top-left corner goes, in pixels of the main picture.
         scale: Pixels of the main picture that each of its pixels covers.
         order: Over the main picture (front) or under it (back).

@@ -27,6 +27,8 @@ from gainer_ns.errors import GainerError
 PRIMES = (1, 2654435761, 805459861)
 """One factor an axis for the spatial hash (Mueller et al. 2022, equation 4)."""
 MASK_32 = 0xFFFFFFFF
+MAX_FEATURES = 1024
+"""The longest feature that is read: a kernel is compiled for every length."""
 
 
 @dataclass
@@ -84,6 +86,8 @@ def grid_levels(config: HashGridConfig, dimensions: int) -> tuple[GridLevel, ...
         raise GainerError(f"a hash grid has 2 or 3 dimensions, not {dimensions}")
     if config.num_levels < 1 or config.features_per_level < 1:
         raise GainerError("num_levels and features_per_level of a hash grid must be at least 1")
+    if config.num_levels * config.features_per_level > MAX_FEATURES:
+        raise GainerError(f"num_levels times features_per_level of a hash grid must be at most {MAX_FEATURES}")
     if not 3 <= config.log2_table_size <= 30:
         raise GainerError(f"log2_table_size of a hash grid must lie between 3 and 30, not be {config.log2_table_size}")
     if not 2 <= config.base_resolution <= config.max_resolution:
@@ -101,6 +105,11 @@ def grid_levels(config: HashGridConfig, dimensions: int) -> tuple[GridLevel, ...
         levels.append(GridLevel(scale, resolution, first_row, num_rows))
         first_row += num_rows
     return tuple(levels)
+
+
+def grid_numbers(config: HashGridConfig, dimensions: int) -> int:
+    """How many numbers the table of a grid has."""
+    return sum(level.num_rows for level in grid_levels(config, dimensions)) * config.features_per_level
 
 
 def grid_corners(levels: tuple[GridLevel, ...], points: Float[Tensor, "n d"]) -> Corners:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import Picture, read_picture
+from gainer_ns.image.loading import is_exported
+from gainer_ns.image.run_file import RunFile
 
 
 def fitted_source(path: Path, source: Path | None = None) -> Picture:
@@ -21,14 +21,13 @@ def fitted_source(path: Path, source: Path | None = None) -> Picture:
         GainerError: If the run names none, or it is no longer there.
     """
     remedy = "name the picture that was fitted by --source"
-    if path.suffix == ".safetensors":
+    if is_exported(path):
         if source is None:
             raise GainerError(f"{path}: does not say what it was fitted to; {remedy}")
         return read_picture(source)
-    # nerfstudio's own format; like ns-render, this trusts the configuration files it is given.
-    config = yaml.load(path.read_text("utf8"), Loader=yaml.Loader)
-    manager = config.pipeline.datamanager
-    named = source or manager.data or manager.dataparser.data
+    run, manager = RunFile(path), ("pipeline", "datamanager")
+    named = source or run.file_path(*manager, "data") or run.file_path(*manager, "dataparser", "data") or Path()
     if not named.is_file():
         raise GainerError(f"{path}: the picture that it was fitted to, {named}, is not there; {remedy}")
-    return read_picture(named, downscale_factor=manager.dataparser.factor)
+    factor = run.value(*manager, "dataparser", "downscale_factor", of=int | None)
+    return read_picture(named, downscale_factor=factor or 1)

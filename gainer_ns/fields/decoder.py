@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from jaxtyping import Float
 from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
+
+from gainer_ns.encodings.hash_grid import MAX_FEATURES
 
 BLOCK_ROWS = 1 << 14
 """How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""
@@ -55,6 +58,27 @@ class Decoder(nn.Module):
                 last.weight.data.mul_(MLP_GAIN)
         self.feature_dim, self.channels = feature_dim, channels
         self.hidden_layers, self.hidden_dim = hidden_layers, hidden_dim
+
+    @classmethod
+    def restored(
+        cls, weights: Mapping[str, Tensor], *, hidden_layers: int, hidden_dim: int, channels: int = 3
+    ) -> Decoder:
+        """A decoder of stored weights; no memory is taken but theirs, whatever sizes are claimed.
+
+        Raises:
+            ValueError: If they are not those of such a decoder, or not finite.
+            LookupError: If one is missing.
+            RuntimeError: If they do not fit the sizes.
+        """
+        feature_dim = weights["linear.weight"].shape[-1]
+        if not (0 <= hidden_layers <= len(weights) and hidden_dim >= 1 and 1 <= feature_dim <= MAX_FEATURES):
+            raise ValueError("a decoder does not fit its layers")
+        with torch.device("meta"):
+            decoder = cls(feature_dim, channels, hidden_layers=hidden_layers, hidden_dim=hidden_dim)
+        decoder.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+        if not all(bool(value.isfinite().all()) for value in decoder.state_dict().values()):
+            raise ValueError("it holds numbers that are not finite")
+        return decoder.eval()
 
     def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
         """Colours of features, unclamped."""

@@ -58,13 +58,21 @@ class FittedModel(Model):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         if not any(name.startswith(prefix) for name in state_dict):
             return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
-        version = state_dict.get(f"{prefix}version")
-        if version is None or int(version) != self.checkpoint_version:
-            found = "none" if version is None else int(version)
-            raise GainerError(
-                f"the checkpoint is of version {found}, this program reads version {self.checkpoint_version}; "
-                "fit the picture again, or use the release that wrote it"
-            )
+        check_version(state_dict.get(f"{prefix}version"), self.checkpoint_version)
         self._take_facts(state_dict, prefix)
         self.changed()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def check_version(version: Tensor | None, wanted: int) -> None:
+    """Refuses a checkpoint of another version than this program reads, or of none.
+
+    Raises:
+        GainerError: If it is so.
+    """
+    found = "none" if version is None or version.numel() != 1 else int(version)
+    if found != wanted:
+        raise GainerError(
+            f"the checkpoint is of version {found}, this program reads version {wanted}; "
+            "fit the picture again, or use the release that wrote it"
+        )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import psutil
-
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
-from gainer_ns.errors import GainerError
 from gainer_ns.fitting.bands import BAND_PIXELS
+from gainer_ns.memory import check_free
 
 BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
 """Graph and its transpose while a band is made."""
@@ -40,10 +38,9 @@ def check_memory(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, ada
     """
     if encoding.means.is_cuda:
         return  # torch says so itself, at once, and nothing is swapped
-    needed, free = fit_bytes(pixels, gaussians, encoding, adam_steps), psutil.virtual_memory().available
-    if needed > free:
-        raise GainerError(
-            f"fitting {pixels / 1e6:.1f} megapixels takes about {needed / 2**30:.1f} GiB of memory, "
-            f"{free / 2**30:.1f} GiB are free; reduce the picture with "
-            "--pipeline.datamanager.dataparser.downscale-factor 2, or lower --pipeline.model.gaussians-per-pixel"
-        )
+    check_free(
+        fit_bytes(pixels, gaussians, encoding, adam_steps),
+        f"fitting {pixels / 1e6:.1f} megapixels",
+        "reduce the picture with --pipeline.datamanager.dataparser.downscale-factor 2, or lower "
+        "--pipeline.model.gaussians-per-pixel",
+    )

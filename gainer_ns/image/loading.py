@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-import yaml
-from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
+from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.fitted_model import check_version
 from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
-from gainer_ns.image.picture_model import PictureFacts, PictureModel, PictureModelConfig
-from gainer_ns.rendering.drawable import Drawable
+from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
+from gainer_ns.image.picture_model import PictureFacts
+from gainer_ns.image.run_file import RunFile, class_name
+from gainer_ns.memory import check_free
+from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.soundness import check_layer
 from gainer_ns.rendering.storage import load_picture
 
-if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import TrainerConfig
+COPIES = 3
+"""How often the numbers of a checkpoint are in memory while it is read, about."""
+BYTES_PER_GRID_READ = 200
+"""Memory for what a Gaussian reads of a level of a hash grid, while the grid is laid out."""
 
 
 def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPicture:
-    """Loads a fitted picture of Gaussians; the source image is not needed.
+    """Loads a fitted picture of Gaussians; the source image is not needed, and nothing that a file names is run.
 
     Args:
         path: A run's config.yml, or a .safetensors file of ``gainer export``.
@@ -33,7 +41,18 @@ def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPic
     Raises:
         GainerError: If there is no such file, or it is not a fitted picture of Gaussians.
     """
-    return as_baked(load_drawable(path, device), path)
+    device = device or best_device()
+    if is_exported(path):
+        return load_picture(path).to(device)
+    run = RunFile(path)
+    if run.kind("pipeline", "model") != class_name(GainerModelConfig):
+        raise GainerError(
+            f"{path}: not a run of a 2D gainer method, or not made of Gaussians; give the config.yml of ns-train gainer"
+        )
+    recipe = run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
+    with checkpoint_of(run) as state:
+        picture = _restored(recipe, state)
+    return picture.to(device)
 
 
 def as_baked(picture: Any, path: Path) -> BakedPicture:
@@ -47,66 +66,73 @@ def as_baked(picture: Any, path: Path) -> BakedPicture:
     return picture
 
 
-def load_drawable(path: Path, device: torch.device | str | None = None) -> Drawable:
-    """Loads a fitted picture, whatever it is made of; see :func:`load_baked`."""
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if path.suffix == ".safetensors":
-        return load_picture(path).to(device)
-    if not path.is_file():
-        raise GainerError(f"{path}: there is no such file; give a run's config.yml or an exported .safetensors file")
-    config = read_run(path)
-    recipe = config.pipeline.model
-    if not isinstance(recipe, PictureModelConfig):
-        raise GainerError(f"{path}: not a run of a 2D gainer method; give the config.yml of ns-train gainer")
-    with checkpoint_of(config, path) as state:
-        model: PictureModel = recipe.setup(
-            scene_box=SceneBox(torch.tensor([[-0.5] * 3, [0.5] * 3])),
-            num_train_data=1,
-            metadata=PictureFacts(*state["picture_facts"].tolist()).metadata(),
-        )
-        model.load_state_dict(state)
-    return model.eval().to(device).fitted()
+def is_exported(path: Path) -> bool:
+    """Whether a path names a file of ``gainer export``, and not a run."""
+    return path.suffix.lower() == ".safetensors"
 
 
-def read_run(path: Path) -> TrainerConfig:
-    """The configuration of a run, by its config.yml.
-
-    Raises:
-        GainerError: If it is none.
-    """
-    from nerfstudio.engine.trainer import TrainerConfig  # seconds that exported files need not pay
-
-    if not path.is_file():
-        raise GainerError(f"{path}: there is no such file; give a run's config.yml")
-    try:
-        # nerfstudio's own format; like ns-render, this trusts the configuration files it is given.
-        config = yaml.load(path.read_text("utf8"), Loader=yaml.Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, ImportError, TypeError) as error:
-        raise GainerError(f"{path}: not a configuration of ns-train; give a run's config.yml") from error
-    if not isinstance(config, TrainerConfig):
-        raise GainerError(f"{path}: not a configuration of ns-train; give a run's config.yml")
-    return config
+def best_device() -> str:
+    """The graphics card where there is one that torch can use, or else the processor."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
-def checkpoint_of(config: TrainerConfig, path: Path) -> Iterator[dict[str, Tensor]]:
-    """The model's tensors in the newest whole checkpoint of a run.
-
-    Args:
-        config: The run's configuration.
-        path: Its config.yml.
+def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
+    """The model's tensors in the newest whole checkpoint of a run, which lies beside its config.yml.
 
     Raises:
         GainerError: If there is no whole one, or what is done with it shows that it does not fit.
     """
-    folder = path.parent / config.relative_model_dir
-    # A resumed run was told which step to load from the folder of another run.
-    step = newest_whole_checkpoint(folder, config.load_step if config.load_dir is None else None)
-    checkpoint = folder / f"step-{step:09d}.ckpt"
+    checkpoint = _newest_checkpoint(run)
     try:
+        check_free(COPIES * checkpoint.stat().st_size, f"{checkpoint}:", "close other programs")
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["pipeline"]
         yield {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}
     except GainerError:
         raise
     except LOAD_ERRORS as error:
-        raise GainerError(f"{checkpoint}: does not fit {path.name}; fit the picture again") from error
+        raise GainerError(f"{checkpoint}: does not fit {run.path.name}; fit the picture again") from error
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _newest_checkpoint(run: RunFile) -> Path:
+    folder = run.file_path("relative_model_dir") or Path("nerfstudio_models")
+    if folder.is_absolute() or ".." in folder.parts:
+        raise GainerError(
+            f"{run.path}: its checkpoints are in {folder}, and only those beside it are read; "
+            "move them there, and set relative_model_dir to the name of their folder"
+        )
+    # A resumed run was told which step to load from the folder of another run.
+    resumed = run.file_path("load_dir") is not None
+    step = newest_whole_checkpoint(run.path.parent / folder, None if resumed else run.value("load_step", of=int | None))
+    return run.path.parent / folder / f"step-{step:09d}.ckpt"
+
+
+def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPicture:
+    """The picture in a checkpoint, as large as its tensors are; anything raised here means that they do not fit."""
+    check_version(state.get("version"), GainerModel.checkpoint_version)
+    facts = PictureFacts.restored(state["picture_facts"])
+    own = below("encoding.", state)
+    means, table, opacities = own["means"], own.get("features_table"), own.get("opacities")
+    if means.dim() != 2 or means.shape[1] != 2 or not means.is_floating_point():
+        raise ValueError("its means are no points of a plane")
+    config = recipe.planned_encoding(facts.plane.pixels)
+    weights = below("decoder.", state)
+    if table is not None:
+        config = replace(config, feature_dim=table.shape[1], features="table")
+    else:  # a fit that stopped before its hash grid was baked
+        grid = config.hash_grid
+        if weights["linear.weight"].shape[1] != grid.num_levels * grid.features_per_level:
+            raise ValueError("the decoder does not fit the hash grid")
+        check_free(len(means) * grid.num_levels * BYTES_PER_GRID_READ, "the hash grid", "close other programs")
+    spacing = float(own["spacing"])
+    encoding = GaussianKNNEncoding(config, means.float(), spacing, unit_box=UNIT_BOX, opacities=opacities)
+    encoding.load_state_dict(own)
+    decoder = Decoder.restored(weights, hidden_layers=recipe.hidden_layers, hidden_dim=recipe.hidden_dim)
+    layer = Layer(encoding.gaussian_set(), decoder, config.num_neighbours, facts.plane.half_extent)
+    check_layer(layer)
+    return BakedPicture(facts.plane, (layer,), facts.bit_depth)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from gainer_ns.image.datamanager import PictureDataManager
 
+UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
+"""Origin and side of the square that holds any picture's plane, which a hash grid spans."""
 SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
@@ -117,7 +119,7 @@ class GainerModel(PictureModel):
             config.planned_encoding(self.plane.pixels),
             means,
             spacing,
-            unit_box=(torch.tensor([-0.5, -0.5]), 1.0),
+            unit_box=UNIT_BOX,
             seed=config.seed,
             opacities=None if opacity is None else opacity_field(opacity).flatten()[self.plane.pixel_at(means)],
         )

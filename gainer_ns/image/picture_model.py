@@ -22,6 +22,7 @@ from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
+from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
 
@@ -61,10 +62,21 @@ class PictureFacts(NamedTuple):
     bit_depth: int
     has_alpha: int
 
-    def metadata(self) -> dict[str, Any]:
-        """What a :class:`PictureModel` is made from; a loaded checkpoint brings its parameters."""
-        opacity = torch.ones(self.height, self.width) if self.has_alpha else None
-        return {"plane": ImagePlane(self.width, self.height), "opacity": opacity, "bit_depth": self.bit_depth}
+    @classmethod
+    def restored(cls, facts: Tensor) -> PictureFacts:
+        """From a checkpoint.
+
+        Raises:
+            ValueError: If there is no such picture.
+        """
+        width, height, bit_depth, has_alpha = facts.tolist()
+        plane = checked_plane(width, height)
+        return cls(plane.width, plane.height, checked_bit_depth(bit_depth), int(bool(has_alpha)))
+
+    @property
+    def plane(self) -> ImagePlane:
+        """The picture's plane."""
+        return ImagePlane(self.width, self.height)
 
 
 class PictureModel(FittedModel):
@@ -203,5 +215,5 @@ class PictureModel(FittedModel):
         return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
 
     def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
-        width, height, self.bit_depth, has_alpha = state_dict[f"{prefix}picture_facts"].tolist()
-        self.plane, self.has_alpha = ImagePlane(width, height), bool(has_alpha)
+        facts = PictureFacts.restored(state_dict[f"{prefix}picture_facts"])
+        self.plane, self.bit_depth, self.has_alpha = facts.plane, facts.bit_depth, bool(facts.has_alpha)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import psutil
 import torch
 from torch import Tensor, nn
 
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.networks import DEPTH, load_network
+from gainer_ns.memory import free_memory
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -56,7 +56,7 @@ def load_depth_model(name: str, *, download: bool, dtype: Dtype, device: torch.d
 
 def _free_memory(device: torch.device) -> int:
     """Bytes that a device has left."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
 
 
 def _fitting_dtype(name: str, model: nn.Module, free: int, device: torch.device) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
+from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 
 
 class LiftFacts(NamedTuple):
@@ -34,7 +36,14 @@ class LiftFacts(NamedTuple):
 
     @classmethod
     def from_tensor(cls, facts: Float[Tensor, " facts"]) -> LiftFacts:
-        """From a checkpoint."""
+        """From a checkpoint.
+
+        Raises:
+            ValueError: If there is no such photo.
+        """
         width, height, fx, fy, cx, cy, unit, metric, bit_depth = facts.tolist()
-        camera = PinholeCamera(int(width), int(height), (fx, fy), (cx, cy))
-        return cls(camera, unit, bool(metric), int(bit_depth))
+        plane = checked_plane(width, height)
+        if not (all(map(math.isfinite, (fx, fy, cx, cy, unit))) and min(fx, fy, unit) > 0):
+            raise ValueError("its camera makes no sense")
+        camera = PinholeCamera(plane.width, plane.height, (fx, fy), (cx, cy))
+        return cls(camera, unit, bool(metric), checked_bit_depth(bit_depth))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from nerfstudio.data.scene_box import SceneBox
+from torch import Tensor
 
+from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.errors import GainerError
-from gainer_ns.image.loading import checkpoint_of, read_run
+from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
+from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fitting.fitted_model import check_version
+from gainer_ns.image.loading import below, best_device, checkpoint_of
+from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
-from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.rendering.soundness import check_gaussians
 
 
 def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedScene:
-    """Loads a lifted photo; neither the photo nor its depth is needed.
+    """Loads a lifted photo; neither the photo nor its depth is needed, and nothing that a file names is run.
 
     Args:
         path: The config.yml of a run of gainer-lift.
@@ -24,17 +31,52 @@ def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedS
     Raises:
         GainerError: If it is none.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    config = read_run(path)
-    if not isinstance(config.pipeline.model, LiftModelConfig):
+    run = RunFile(path)
+    if not is_lifted(run):
         raise GainerError(f"{path}: not a run of gainer-lift; give the config.yml of ns-train gainer-lift")
-    with checkpoint_of(config, path) as state:
-        model = LiftModel(
-            config.pipeline.model,
-            scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])),
-            num_train_data=1,
-            metadata={"facts": LiftFacts.from_tensor(state["lift_facts"]), "sheets": ()},
-        )
-        model.load_state_dict(state)
-    model.eval()
-    return model.to(device).fitted()
+    recipe = run.config(LiftModelConfig, "pipeline", "model", skip=("panel",))
+    with checkpoint_of(run) as state:
+        return _restored(recipe, state, device or best_device())
+
+
+def is_lifted(run: RunFile) -> bool:
+    """Whether a run is one of gainer-lift."""
+    return run.kind("pipeline", "model") == class_name(LiftModelConfig)
+
+
+def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.device | str) -> LiftedScene:
+    """The photo in a checkpoint; anything raised here means that its parts do not fit."""
+    check_version(state.get("version"), LiftModel.checkpoint_version)
+    facts = LiftFacts.from_tensor(state["lift_facts"])
+    count = sum(name.endswith("features_table") for name in state)
+    layers = tuple(_layer(recipe, facts, state, number, device) for number in range(count))
+    if not layers:
+        raise ValueError("it has no layers")
+    return LiftedScene(facts.camera, layers, facts.unit, facts.metric, facts.bit_depth)
+
+
+def _layer(
+    recipe: LiftModelConfig, facts: LiftFacts, state: dict[str, Tensor], number: int, device: torch.device | str
+) -> LiftedLayer:
+    own = below(f"encodings.{number}.", state)
+    means, pixels, table = own["means"], own["pixels"], own["features_table"]
+    if not (means.dim() == 2 == table.dim() and means.is_floating_point() and table.shape[1] <= MAX_FEATURES):
+        raise ValueError("its Gaussians are none")
+    inside = (pixels >= 0) & (pixels < facts.camera.width * facts.camera.height)
+    if pixels.shape != means.shape[:1] or not bool(inside.all()):
+        raise ValueError("its Gaussians belong to no pixels of the photo")
+    sizes = replace(recipe.encoding, feature_dim=table.shape[1])
+    encoding = DiscEncoding(sizes, means.float(), own["inverse_jacobians"].float(), pixels)
+    encoding.load_state_dict(own)
+    decoder = Decoder.restored(
+        below(f"decoders.{number}.", state),
+        hidden_layers=recipe.hidden_layers,
+        hidden_dim=recipe.hidden_dim,
+        channels=CHANNELS,
+    )
+    if decoder.feature_dim != sizes.feature_dim:
+        raise ValueError("the decoder does not fit the features")
+    encoding, decoder = encoding.to(device), decoder.to(device)
+    gaussians = encoding.gaussian_set()
+    check_gaussians(gaussians)
+    return LiftedLayer(gaussians, decoder, sizes.num_neighbours, encoding.pixels)

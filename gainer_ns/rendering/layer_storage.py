@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +25,7 @@ from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.means_storage import Bits, means_from, means_tensors
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.shapes_storage import shapes_from, shapes_tensors
+from gainer_ns.rendering.soundness import check_layer
 
 LARGEST_ROUNDED = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
@@ -117,22 +117,13 @@ def layer_from(
     half = header["half_extent"]
     if half is not None:
         half = float(half[0]), float(half[1])
-    if gaussians.dimensions != 2:
-        raise ValueError("its Gaussians do not lie on a plane")
-    if not all(math.isfinite(length) and length > 0 for length in (gaussians.radius, *(half or ()))):
-        raise ValueError("its radius or frame makes no sense")
     fade = float(header.get("fade", 0))  # pictures stored before there was one have none
-    if not (math.isfinite(fade) and fade >= 0):
-        raise ValueError("it fades away over a distance that makes no sense")
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
-    if decoder.feature_dim != features.shape[1]:
-        raise ValueError("the decoder does not fit the features")
-    learned = means, gaussians.covariances, gaussians.precisions, features, gaussians.slopes
-    parts = *learned, opacities, opacity_slopes, reaches
-    if not all(bool(part.isfinite().all()) for part in parts if part is not None):
-        raise ValueError("it holds numbers that are not finite")
     reaches = None if reaches is None else reaches.float()
-    return Layer(gaussians, decoder, whole_number(header["num_neighbours"], MAX_NEIGHBOURS), half, reaches, fade)
+    neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
+    layer = Layer(gaussians, decoder, neighbours, half, reaches, fade)
+    check_layer(layer)
+    return layer
 
 
 def _levels(

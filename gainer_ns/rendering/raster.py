@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import psutil
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.memory import check_free, free_memory
 
 MAX_SAMPLES = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
@@ -128,11 +128,8 @@ def check_room(grid: RasterGrid, device: torch.device) -> None:
     Raises:
         GainerError: If the estimate exceeds what is free.
     """
-    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, psutil.virtual_memory().available
+    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, free_memory()
     if device.type == "cuda":
         free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_PIXEL // BYTES_PER_DRAWN_PIXEL)
-    if needed > free:
-        raise GainerError(
-            f"{grid.width} x {grid.height} pixels take about {needed / 2**30:.1f} GiB of memory, "
-            f"{free / 2**30:.1f} GiB are free; lower the scale, or draw it in parts, crop by crop"
-        )
+    remedy = "lower the scale, or draw it in parts, crop by crop"
+    check_free(needed, f"drawing {grid.width} x {grid.height} pixels", remedy, free=free)

@@ -8,7 +8,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -16,8 +15,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
-from gainer_ns.frames import ImagePlane
-from gainer_ns.rendering.header import whole_number
+from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 from gainer_ns.rendering.layer_storage import layer_from, layer_tensors
 from gainer_ns.rendering.means_storage import Bits
 from gainer_ns.rendering.plane import BakedPicture
@@ -26,8 +24,6 @@ FORMAT = "gainer-picture"
 VERSION = 3
 READ = 2, 3
 """Versions that are read: the second had no slopes, and no means in 16 bits."""
-MAX_FEATURES = 1024
-"""The longest feature that is read: a kernel is compiled for every length."""
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
@@ -114,9 +110,8 @@ def load_picture(path: Path) -> BakedPicture:
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
     """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
-    plane = ImagePlane(whole_number(header["width"], 2**31), whole_number(header["height"], 2**31))
-    if header["bit_depth"] not in (8, 16):
-        raise ValueError("its bit depth makes no sense")
+    plane = checked_plane(header["width"], header["height"])
+    checked_bit_depth(header["bit_depth"])
     if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
         raise ValueError("it has no layers")
     decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
@@ -127,17 +122,8 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
 
 
 def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:
-    """A decoder; nothing is allocated for it but what the file really holds."""
-    hidden_layers, hidden_dim = int(header["hidden_layers"]), int(header["hidden_dim"])
-    feature_dim = whole_number(weights["linear.weight"].shape[-1], MAX_FEATURES)
-    if hidden_layers > len(weights):
-        raise ValueError("a decoder does not fit its layers")
-    with torch.device("meta"):
-        decoder = Decoder(feature_dim, hidden_layers=hidden_layers, hidden_dim=hidden_dim)
-    decoder.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
-    if not all(bool(value.isfinite().all()) for value in decoder.state_dict().values()):
-        raise ValueError("it holds numbers that are not finite")
-    return decoder.eval()
+    layers, width = int(header["hidden_layers"]), int(header["hidden_dim"])
+    return Decoder.restored(weights, hidden_layers=layers, hidden_dim=width)
 
 
 def _halved(decoder: Decoder) -> Decoder:

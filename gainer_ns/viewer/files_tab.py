@@ -114,11 +114,9 @@ class FilesTab:
 
 
 def _refuse_models(value: Any) -> None:
-    """Refuses an uploaded script that names a model, or a run, either of which may bring code with it."""
+    """Refuses an uploaded script that names a model, which may bring code with it."""
     if isinstance(value, Mapping):
         if value.get("diffusers") is not None or value.get("lama") is not None:
             raise GainerError("an uploaded script may not name a model; save it in the run's folder, and load it")
         for each in value.values():
             _refuse_models(each)
-    elif isinstance(value, Path) and value.suffix.lower() in (".yml", ".yaml"):
-        raise GainerError(f"{value.name}: an uploaded script may lay only exported .safetensors over the picture")

@@ -148,7 +148,7 @@ def test_more_than_memory_holds_is_refused(
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 30))
     message = refusal("render", "--load-config", fitted_run, "--output", tmp_path / "out.png", "--scale", 100)
-    assert "9600 x 6400 pixels take about 4.6 GiB of memory, 1.0 GiB are free" in message
+    assert "drawing 9600 x 6400 pixels takes about 4.6 GiB of memory, 1.0 GiB are free" in message
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out", "out.jpg"])

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     Image.fromarray(mask * 0).save(tmp_path / "black.png")
     (tmp_path / "run").mkdir()
     (tmp_path / "sd").mkdir()
-    for name in ("beach.jpg", "run/config.yml", "cat.safetensors", "lama.pt"):
+    for name in ("beach.jpg", "run/config.yml", "run/DOG.SAFETENSORS", "cat.safetensors", "lama.pt"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -72,7 +72,7 @@ def test_a_script(read: Callable[[str], Script], folder: Path) -> None:
     easing: bounce
 layers:
   cat: {picture: cat.safetensors, place: [10, -5], scale: 0.5, order: back}
-  run: {picture: run/config.yml}
+  dog: {picture: run/DOG.SAFETENSORS}
 background: {inpaint: telea}
 canvas: [-10, 0, 106, 64]
 frames: 48
@@ -86,9 +86,9 @@ fps: 30
     assert second.select.mask == folder / "ear.png" and second.operations == (Scale(factor=1.5, center=(31, 9)),)
     assert (second.layer, second.order, second.seam, second.easing) == ("cat", "back", "cut", "bounce")
     assert [second.amount(t) for t in (0, 0.5, 1)] == [0, 1, 0]
-    cat, run = script.layers["cat"], script.layers["run"]
+    cat, dog = script.layers["cat"], script.layers["dog"]
     assert (cat.picture, cat.place, cat.scale, cat.order) == (folder / "cat.safetensors", (10, -5), 0.5, "back")
-    assert (run.picture, run.place, run.scale, run.order) == (folder / "run/config.yml", (0, 0), 1, "front")
+    assert (dog.picture, dog.place, dog.scale, dog.order) == (folder / "run/DOG.SAFETENSORS", (0, 0), 1, "front")
     assert script.background.inpaint is not None and script.background.inpaint.method == "telea"
     assert script.canvas == (-10, 0, 106, 64) and script.fps == 30
     assert len(script.times) == 48 and script.times[0] == 0 and script.times[-1] == 1
@@ -233,7 +233,11 @@ PICTURE = "the picture, which is 96 x 64 pixels"
         ),
         (
             "layers:\n  cat: {picture: ear.png}",
-            ", line 2: layers.cat.picture: ear.png is no fitted picture; name the config",
+            ", line 2: layers.cat.picture: ear.png is no picture file; name a .safetensors of gainer export",
+        ),
+        (
+            "layers:\n  cat: {picture: run/config.yml}",
+            ", line 2: layers.cat.picture: run/config.yml is no picture file; name a .safetensors of gainer export",
         ),
         ("layers:\n  cat: {}", ", line 2: layers.cat: misses the word picture; allowed: picture, place, scale, order"),
         ("layers:\n  1: {picture: run/config.yml}", ", line 2: layers[1]: must be text, not 1"),
@@ -405,7 +409,7 @@ edit = words.flatmap(
     )
 )
 layer = st.fixed_dictionaries(
-    {"picture": st.sampled_from(["cat.safetensors", "run/config.yml"])},
+    {"picture": st.sampled_from(["cat.safetensors", "run/DOG.SAFETENSORS"])},
     optional={"place": point, "scale": positive, "order": st.sampled_from(["front", "back"])},
 )
 channel = st.floats(0, 255)
@@ -445,7 +449,7 @@ def absolute(data: Any, folder: Path) -> Any:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("script")
     (folder / "run").mkdir()
-    for name in ("cat.safetensors", "run/config.yml", "beach.jpg", "lama.pt"):
+    for name in ("cat.safetensors", "run/DOG.SAFETENSORS", "beach.jpg", "lama.pt"):
         (folder / name).touch()
     Image.fromarray(np.full((HEIGHT, WIDTH), 255, np.uint8)).save(folder / "ear.png")
     return folder

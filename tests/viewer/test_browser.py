@@ -189,7 +189,7 @@ def test_mistakes_are_said_in_the_panel(viewer: Any, page: Any, tmp_path: Path) 
         ("edits: [{bend: {degrees: x}}]", "must be a number"),
         ("edits: [{rotate: {degrees: 5}}]\nbackground: {image: /etc/passwd}", "is elsewhere"),
         ("edits: [{select: {mask: ../config.yml}, rotate: {degrees: 5}}]", "is elsewhere"),
-        ("edits: [{rotate: {degrees: 5}}]\nlayers: {a: {picture: slide.yaml}}", "only exported .safetensors"),
+        ("edits: [{rotate: {degrees: 5}}]\nlayers: {a: {picture: slide.yaml}}", "is no picture file"),
         ("edits: [{rotate: {degrees: 5}}]\nbackground: {inpaint: {diffusers: x}}", "may not name a model"),
     ):
         script = tmp_path / f"{len(text)}.yaml"  # a browser takes no notice of the same file again

@@ -30,6 +30,16 @@ class CoordinateMLPConfig(PictureFunctionConfig):
     hidden_dim: int = 256
     """Width of a hidden layer."""
 
+    @property
+    def inputs(self) -> int:
+        """How many numbers the first layer reads."""
+        return 2
+
+    def numbers(self, plane: ImagePlane) -> int:
+        """The weights of all layers."""
+        width = max(1, self.hidden_dim)
+        return width * (self.inputs + 3) + self.hidden_layers * width**2
+
 
 class CoordinateMLP(PictureFunction):
     """``colour = 1/2 + net(x) / 2`` at points ``x`` of the unit square, where each hidden layer is ``g(s (W h + b))``.
@@ -54,14 +64,9 @@ class CoordinateMLP(PictureFunction):
 
     def build(self) -> None:
         """Makes the layers, with initial weights from the global generator, which is forked and seeded here."""
-        widths = [self.input_dim] + [self.config.hidden_dim] * (self.config.hidden_layers + 1)
+        widths = [self.config.inputs] + [self.config.hidden_dim] * (self.config.hidden_layers + 1)
         self.hidden = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths))
         self.output = nn.Linear(widths[-1], 3)
-
-    @property
-    def input_dim(self) -> int:
-        """How many numbers the first layer reads."""
-        return 2
 
     def encode(self, square: Float[Tensor, "m 2"]) -> Float[Tensor, "m d"]:
         """What the first layer reads of points of the unit square."""

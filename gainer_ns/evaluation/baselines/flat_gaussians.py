@@ -52,6 +52,14 @@ class FlatGaussiansConfig(PictureFunctionConfig):
     blur: float = 0.3
     """Variance in squared pixels by which the rasteriser widens each Gaussian, so that none falls between pixels."""
 
+    def count(self, plane: ImagePlane) -> int:
+        """How many Gaussians a picture has."""
+        return self.num_gaussians or max(1, round(self.gaussians_per_pixel * plane.pixels))
+
+    def numbers(self, plane: ImagePlane) -> int:
+        """Those of all Gaussians."""
+        return 9 * self.count(plane)
+
 
 class FlatGaussians(PictureFunction):
     """Gaussians that a camera in front of the plane sees, blended front to back.
@@ -81,9 +89,7 @@ class FlatGaussians(PictureFunction):
     ) -> None:
         super().__init__(config, plane, seed)
         self._rasterise = gsplat_rasteriser() if rasterise is None else rasterise
-        count = config.num_gaussians
-        if count is None:
-            count = max(1, round(config.gaussians_per_pixel * plane.pixels))
+        count = config.count(plane)
         generator = torch.Generator().manual_seed(seed)
         distance = math.sqrt(plane.pixels / count) * plane.pixel_size
         places = uniform(plane, count, seed=seed)

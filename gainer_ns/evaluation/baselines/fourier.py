@@ -31,6 +31,11 @@ class FourierConfig(CoordinateMLPConfig):
     """Standard deviation of the frequencies, in cycles per 512 pixels: the paper's 10 cycles along a side of its
     pictures. So a larger picture has more cycles along a side, and pixels of any picture are told apart alike."""
 
+    @property
+    def inputs(self) -> int:
+        """A sine and a cosine of each frequency."""
+        return 2 * self.frequencies
+
 
 class FourierFeatures(CoordinateMLP):
     """ReLU layers, then a sigmoid, over ``cos(2 pi B x)`` and ``sin(2 pi B x)``.
@@ -48,11 +53,6 @@ class FourierFeatures(CoordinateMLP):
         cycles = self.config.sigma * sides / SIGMA_SIDE * torch.randn(self.config.frequencies, 2)
         self.register_buffer("basis", math.pi * cycles)
         super().build()
-
-    @property
-    def input_dim(self) -> int:
-        """A sine and a cosine of each frequency."""
-        return 2 * self.config.frequencies
 
     def encode(self, square: Float[Tensor, "m 2"]) -> Float[Tensor, "m d"]:
         """The Fourier features."""

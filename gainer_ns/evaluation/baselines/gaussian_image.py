@@ -41,6 +41,14 @@ class GaussianImageConfig(PictureFunctionConfig):
     solver_steps: int = 20
     """Of a start from the picture: steps of conjugate gradients by which colours are made to sum up to it."""
 
+    def count(self, plane: ImagePlane) -> int:
+        """How many Gaussians a picture has."""
+        return self.num_gaussians or max(1, round(self.gaussians_per_pixel * plane.pixels))
+
+    def numbers(self, plane: ImagePlane) -> int:
+        """Those of all Gaussians."""
+        return 8 * self.count(plane)
+
 
 class GaussianImage(PictureFunction):
     """``colour = sum_i c_i exp(-1/2 (x - mu_i)^T Sigma_i^-1 (x - mu_i))``, 8 numbers a Gaussian (section 3.2).
@@ -59,9 +67,7 @@ class GaussianImage(PictureFunction):
 
     def __init__(self, config: GaussianImageConfig, plane: ImagePlane, seed: int = 0) -> None:
         super().__init__(config, plane, seed)
-        count = config.num_gaussians
-        if count is None:
-            count = max(1, round(config.gaussians_per_pixel * plane.pixels))
+        count = config.count(plane)
         # As published: uniform positions; factors uniform from (1/2, 0, 1/2) to (3/2, 1, 3/2) pixels; uniform colours.
         random = torch.rand(count, 8, generator=torch.Generator().manual_seed(seed))
         places = random[:, :2] * torch.tensor([plane.width, plane.height])

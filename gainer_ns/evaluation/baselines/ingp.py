@@ -15,7 +15,7 @@ from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from gainer_ns.encodings.hash_grid import HashGridConfig
+from gainer_ns.encodings.hash_grid import HashGridConfig, grid_numbers
 from gainer_ns.evaluation.baselines.flat_hash_grid import FlatHashGrid
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.frames import ImagePlane
@@ -41,6 +41,22 @@ class IngpConfig(PictureFunctionConfig):
     hidden_dim: int = 64
     """Neurons in a hidden layer."""
 
+    def grid(self, plane: ImagePlane) -> HashGridConfig:
+        """The grid for a picture."""
+        return HashGridConfig(
+            num_levels=self.num_levels,
+            features_per_level=self.features_per_level,
+            base_resolution=self.base_resolution,
+            max_resolution=max(round(self.finest * max(plane.width, plane.height)), self.base_resolution),
+            log2_table_size=self.log2_table_size,
+        )
+
+    def numbers(self, plane: ImagePlane) -> int:
+        """The grid's and the MLP's."""
+        grid, width = self.grid(plane), max(1, self.hidden_dim)
+        mlp = width * (grid.num_levels * grid.features_per_level + 3) + self.hidden_layers * width**2
+        return grid_numbers(grid, 2) + mlp
+
 
 class Ingp(PictureFunction):
     """A hash grid and an MLP, both trained from random values; see :class:`PictureFunction`."""
@@ -49,14 +65,7 @@ class Ingp(PictureFunction):
 
     def __init__(self, config: IngpConfig, plane: ImagePlane, seed: int = 0) -> None:
         super().__init__(config, plane, seed)
-        sizes = HashGridConfig(
-            num_levels=config.num_levels,
-            features_per_level=config.features_per_level,
-            base_resolution=config.base_resolution,
-            max_resolution=max(round(config.finest * max(plane.width, plane.height)), config.base_resolution),
-            log2_table_size=config.log2_table_size,
-        )
-        self.grid = FlatHashGrid(sizes, seed)
+        self.grid = FlatHashGrid(config.grid(plane), seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
             self.mlp = MLP(self.grid.output_dim, config.hidden_layers + 1, config.hidden_dim, 3, activation=nn.ReLU())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import embedding
 
-from gainer_ns.encodings.hash_grid import HashGridConfig
+from gainer_ns.encodings.hash_grid import HashGridConfig, grid_numbers
 from gainer_ns.evaluation.baselines.flat_hash_grid import FlatHashGrid
 from gainer_ns.evaluation.baselines.kernel_placement import place_kernels
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
@@ -57,6 +57,25 @@ class NeurbfConfig(PictureFunctionConfig):
     layer_frequencies: tuple[float, float] = (1.0, 30.0)
     """Lowest and highest frequency of the sines in the first hidden layer, a neuron each, in radians."""
 
+    def grid(self, plane: ImagePlane) -> HashGridConfig:
+        """The grid for a picture."""
+        return HashGridConfig(
+            num_levels=2,
+            base_resolution=self.base_resolution,
+            max_resolution=max(round(self.finest * max(plane.width, plane.height)), self.base_resolution),
+            log2_table_size=24,
+        )
+
+    def kernels(self, plane: ImagePlane) -> int:
+        """How many kernels a picture has."""
+        return min(max(round(self.kernels_per_pixel * plane.pixels), self.neighbours), plane.pixels)
+
+    def numbers(self, plane: ImagePlane) -> int:
+        """The grid's, the kernels' and the MLP's."""
+        width = max(1, self.hidden_dim)
+        mlp = width * (self.features + width)
+        return grid_numbers(self.grid(plane), 2) + self.kernels(plane) * (self.features + 6) + mlp
+
 
 class Read(NamedTuple):
     """Which kernels points read."""
@@ -81,15 +100,9 @@ class Neurbf(PictureFunction):
 
     def __init__(self, config: NeurbfConfig, plane: ImagePlane, seed: int = 0) -> None:
         super().__init__(config, plane, seed)
-        sizes = HashGridConfig(
-            num_levels=2,
-            base_resolution=config.base_resolution,
-            max_resolution=max(round(config.finest * max(plane.width, plane.height)), config.base_resolution),
-            log2_table_size=24,
-        )
-        self.grid = FlatHashGrid(sizes, seed)
+        self.grid = FlatHashGrid(config.grid(plane), seed)
         width = self.grid.output_dim + config.features
-        count = min(max(round(config.kernels_per_pixel * plane.pixels), config.neighbours), plane.pixels)
+        count = config.kernels(plane)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the other devices too
             self.features = Parameter(torch.empty(count, config.features).uniform_(-1e-4, 1e-4))

@@ -24,6 +24,10 @@ class PictureFunctionConfig(InstantiateConfig):
         """Makes the function of a ``plane``, with a ``seed``."""
         return self._target(self, **kwargs)
 
+    def numbers(self, plane: ImagePlane) -> int:
+        """About how many numbers it learns for a picture: what has stored fewer than half has not learned them."""
+        raise NotImplementedError
+
 
 class PictureFunction(nn.Module, ABC):
     """Colours of points, learned by gradient descent.

@@ -40,7 +40,7 @@ class Siren(CoordinateMLP):
         """Makes the layers and draws their weights."""
         super().build()
         first, *others = [*self.hidden, self.output]
-        nn.init.uniform_(first.weight, -1 / self.input_dim, 1 / self.input_dim)
+        nn.init.uniform_(first.weight, -1 / self.config.inputs, 1 / self.config.inputs)
         bound = math.sqrt(6 / self.config.hidden_dim) / self.config.hidden_omega
         for layer in others:
             nn.init.uniform_(layer.weight, -bound, bound)

@@ -53,7 +53,7 @@ class Wire(CoordinateMLP):
         width = self.config.complex_dim
         widths = [width] * (self.config.hidden_layers + 1)
         complex_layers = [ComplexLinear(inputs, outputs) for inputs, outputs in pairwise(widths)]
-        self.hidden = nn.ModuleList([nn.Linear(self.input_dim, width), *complex_layers])
+        self.hidden = nn.ModuleList([nn.Linear(self.config.inputs, width), *complex_layers])
         self.output = nn.Linear(2 * width, 3)  # the real part of a complex layer is a real layer of twice the width
         for parameter in self.output.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(width), 1 / math.sqrt(width))

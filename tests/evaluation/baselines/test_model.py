@@ -16,6 +16,7 @@ from gainer_ns import methods
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.gaussian_image import GaussianImage, GaussianImageConfig
+from gainer_ns.evaluation.baselines.loading import load_baseline
 from gainer_ns.evaluation.baselines.model import FunctionPicture
 from gainer_ns.evaluation.baselines.moving import drawn_moved, is_movable
 from gainer_ns.evaluation.baselines.siren import SirenConfig
@@ -23,7 +24,7 @@ from gainer_ns.evaluation.edit_quality import edit_quality
 from gainer_ns.evaluation.known_edits import known_edits, rotation
 from gainer_ns.evaluation.stored_pictures import parameters, stored_picture
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.loading import load_baked, load_drawable
+from gainer_ns.image.loading import load_baked
 
 ON_CPU = ("siren", "wire", "finer", "gauss", "fourier", "ingp", "neurbf", "gaussian-image")
 
@@ -54,7 +55,7 @@ def test_fitted_loaded_drawn_and_evaluated(method: str, fit: Callable[..., Path]
 
 
 def test_larger_than_the_picture_and_beyond_its_frame(sums: Path) -> None:
-    picture = load_drawable(sums)
+    picture = load_baseline(sums)
     rgb, alpha = picture.raster(2.0, (-4.0, -4.0, 20.0, 12.0))
     assert rgb.shape == (32, 48, 3)
     assert float(alpha[:8].max()) == 0 == float(alpha[:, :8].max()) and float(alpha[8:, 8:].min()) == 1
@@ -93,7 +94,7 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
 
 
 def test_a_stored_picture_is_as_large_as_its_parameters(sums: Path) -> None:
-    picture = load_drawable(sums)
+    picture = load_baseline(sums)
     exact, half = stored_picture(picture, 32), stored_picture(picture, 16)
     numbers = parameters(picture)
     assert numbers == 8 * round(0.18 * 96 * 64)
@@ -103,7 +104,7 @@ def test_a_stored_picture_is_as_large_as_its_parameters(sums: Path) -> None:
 
 
 def test_moved_gaussians_turn_the_picture(sums: Path) -> None:
-    picture = load_drawable(sums)
+    picture = load_baseline(sums)
     assert is_movable(picture)
     turned = drawn_moved(picture, rotation(96, 64, 90.0), (16.0, -16.0, 80.0, 80.0))
     before = picture.raster()[0]
@@ -113,7 +114,7 @@ def test_moved_gaussians_turn_the_picture(sums: Path) -> None:
 
 def test_edits_of_a_sum_of_gaussians_are_measured(sums: Path, photo: Path) -> None:
     edits = {name: edit for name, edit in known_edits(96, 64).items() if name in ("rotate 90", "stretch 2")}
-    scores = edit_quality(load_drawable(sums), np.asarray(Image.open(photo)) / 255, edits=edits)
+    scores = edit_quality(load_baseline(sums), np.asarray(Image.open(photo)) / 255, edits=edits)
     assert scores["rotate 90"].psnr > 25 and scores["stretch 2"].psnr > 18
 
 
