@@ -4,9 +4,13 @@ Kernels have one source for CPU and CUDA. What depends on a number known only at
 features) is made by a cached factory, because Warp keeps fixed-length vectors in registers.
 """
 
+import atexit
 import functools
 import itertools
+import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,8 +18,12 @@ from typing import Any
 import torch
 import warp as wp
 
+from gainer_ns.errors import GainerError
+
 wp.config.log_level = wp.LOG_ERROR  # Warp greets on every start otherwise
 wp.config.max_unroll = 32  # loops over more neighbours than Warp's 16 take half as long again if they stay loops
+
+_LOG = logging.getLogger(__name__)
 
 CUDA_BLOCK = 256
 """Threads of a block on a GPU, as Warp has them unless told otherwise."""
@@ -52,6 +60,24 @@ def _place(device: torch.device) -> tuple[Any, int]:
 
 
 def _initialise() -> None:
+    """Starts Warp where compiled kernels can be kept: in its usual cache, or else in one of this process alone."""
+    try:
+        _quietly_initialise()  # makes the cache
+        with tempfile.TemporaryFile(dir=wp.config.kernel_cache_dir):
+            return
+    except OSError as error:
+        reason = error.strerror or error
+    usual, remedy = wp.config.kernel_cache_dir, "set WARP_CACHE_PATH to a folder that can be written"
+    try:
+        wp.config.kernel_cache_dir = tempfile.mkdtemp(prefix="gainer-kernels-")
+    except OSError as error:
+        raise GainerError(f"{usual}: compiled kernels cannot be kept there ({reason}); {remedy}") from error
+    atexit.register(shutil.rmtree, wp.config.kernel_cache_dir, ignore_errors=True)
+    _LOG.warning(f"{usual}: compiled kernels cannot be kept there ({reason}), so this run makes its own; {remedy}")
+    _quietly_initialise()
+
+
+def _quietly_initialise() -> None:
     """Where there is no GPU Warp's native part warns of the missing driver, and no setting stops that."""
     if torch.cuda.is_available():
         wp.init()

@@ -1,5 +1,7 @@
 """How kernels are launched."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
@@ -41,3 +43,22 @@ def test_a_struct_keeps_what_it_is_made_of() -> None:
         delattr(index, name)
     torch.rand(100_000)
     assert torch.equal(index.query(points, 4).indices, expected)
+
+
+def test_without_a_cache_for_kernels_a_run_makes_its_own(tmp_path: Path) -> None:
+    """Where no home can be written, as in containers; what is said names the cache and the remedy."""
+    (tmp_path / "file").touch()
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "WARP_CACHE_PATH")
+    }
+    environment |= {"TMPDIR": str(tmp_path), "HOME": str(tmp_path / "file" / "below")}
+    code = (
+        "import torch\n"
+        "from gainer_ns.gaussians.neighbours import NeighbourIndex\n"
+        "assert NeighbourIndex(torch.rand(9, 2), 0.2).query(torch.rand(3, 2), 2).indices.shape == (3, 2)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.startswith(str(tmp_path / "file" / "below")) and run.stderr.count("\n") == 1
+    assert "WARP_CACHE_PATH" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "its own is taken away in the end"
