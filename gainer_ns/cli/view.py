@@ -35,12 +35,14 @@ class View:
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
             from gainer_ns.cli.loading import check_names, load_run
+            from gainer_ns.image.named_run import naming
 
             load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
             check_names(self.load_config)
         # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
         viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
-        RunViewer(load_config=self.load_config, viewer=viewer).main()
+        with naming(self.load_config):
+            RunViewer(load_config=self.load_config, viewer=viewer).main()
 
 
 def check_address(host: str, port: int | None) -> None:

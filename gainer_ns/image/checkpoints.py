@@ -26,8 +26,7 @@ def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
     """
     if not folder.is_dir():
         raise GainerError(
-            f"{folder}: there is no such folder; name a run's nerfstudio_models folder (and where a run was moved, "
-            "set output_dir in its config.yml)"
+            f"{folder}: there is no such folder; name a run's nerfstudio_models folder, and move or copy a run with it"
         )
     steps = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-[0-9]*.ckpt")}
     for number, path in sorted(steps.items(), reverse=True):

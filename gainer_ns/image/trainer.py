@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import yaml
@@ -23,6 +23,7 @@ from gainer_ns.files import whole_file
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.image.checkpoints import LOAD_ERRORS, is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
+from gainer_ns.image.named_run import named_folder
 
 SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""
@@ -37,6 +38,7 @@ class PictureTrainerConfig(TrainerConfig):
     _target: type = field(default_factory=lambda: PictureTrainer)
 
     _fits = False  # not a field: whether this configuration was set up to fit, and not only loaded
+    _folder: ClassVar[Path | None] = None  # nor is this one: where a loaded run lies, if it was moved or copied
 
     def set_experiment_name(self) -> None:
         """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
@@ -79,17 +81,25 @@ class PictureTrainerConfig(TrainerConfig):
             file.write(yaml.dump(self).encode("utf8"))
         self._data.write_beside(path)
 
+    def get_base_dir(self) -> Path:
+        """The run's folder: of a loaded run the one that the user has named, wherever it was fitted."""
+        return self._folder or super().get_base_dir()
+
     def get_checkpoint_dir(self) -> Path:
         """The run's folder of checkpoints.
 
         A loaded configuration is asked for it only by what is about to load from it, such as ns-eval, ns-render and
-        ns-viewer: then the newest checkpoint that is whole becomes the one to load.
+        ns-viewer: then the newest checkpoint that is whole, beside the config.yml that was named, becomes the one to
+        load. A copied run never takes those of the original.
 
         Raises:
             GainerError: If there is none, or if ns-export asks, which cannot export pictures.
         """
+        is_loaded = not self._fits and self.timestamp != "{timestamp}"
+        if is_loaded:
+            vars(self)["_folder"] = named_folder(self)
         folder = super().get_checkpoint_dir()
-        if not self._fits and self.timestamp != "{timestamp}":
+        if is_loaded:
             _refuse_export()
             # A resumed run was told which step to load from the folder of another run.
             self.load_step = newest_whole_checkpoint(folder, self.load_step if self.load_dir is None else None)
