@@ -18,6 +18,8 @@ from PIL import Image
 
 # The same examples every time; no time limit per example, since the first one may compile a kernel.
 settings.register_profile("gainer", deadline=None, derandomize=True)
+# Others, once in a while: pytest --hypothesis-profile any --hypothesis-seed 7.
+settings.register_profile("any", deadline=None, database=None)
 settings.load_profile("gainer")
 
 
