@@ -1,11 +1,17 @@
 """Files that are written whole, or not at all."""
 
 import os
+import resource
+import signal
 import stat
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from gainer_ns import left_over
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
 
@@ -106,3 +112,160 @@ def test_others_may_read_it_as_any_new_file(tmp_path: Path) -> None:
         file.write(b"x")
     plain, whole = ((tmp_path / name).stat().st_mode for name in ("plain", "whole"))
     assert stat.S_IMODE(plain) == stat.S_IMODE(whole)
+
+
+def write(path: Path, content: bytes = b"new") -> None:
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def killed_amid(path: Path) -> None:
+    """Writes half a file in another process, which is killed."""
+    child = os.fork()
+    if child == 0:
+        with whole_file(path) as file:
+            file.write(b"half of")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("name", ["picture.bin", "n" * 251 + ".bin", os.fsdecode(b"caf\xe9.bin")])
+def test_the_next_write_clears_what_a_killed_one_has_left(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    killed_amid(path)
+    assert len(names(tmp_path)) == 1 and names(tmp_path)[0].endswith(".part")
+    write(path)
+    assert names(tmp_path) == [name] and path.read_bytes() == b"new"
+
+
+def test_living_writers_are_not_cleared(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a") as file:
+        child = os.fork()
+        if child == 0:
+            write(tmp_path / "a", b"another process")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        write(tmp_path / "b")
+        file.write(b"the last")
+    assert (tmp_path / "a").read_bytes() == b"the last" and names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("other", ["machine", "disk"])
+def test_where_locks_do_not_tell_age_does(tmp_path: Path, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another machine of a shared disk, and on a disk without locks."""
+    killed_amid(tmp_path / "a")
+    (left,) = tmp_path.iterdir()
+    if other == "machine":
+        monkeypatch.setattr(left_over, "_machine", lambda: "0" * 8)
+    else:
+        monkeypatch.setattr(left_over, "lock", lambda descriptor: None)
+    write(tmp_path / "a")
+    assert left.exists(), "its writer may live"
+    os.utime(left, (0, 0))
+    write(tmp_path / "a")
+    assert names(tmp_path) == ["a"]
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    for name in (".part", ".a.part", "a.01234567-0123456789ab.part", ".a.0123.part"):
+        (tmp_path / name).touch()
+    before = names(tmp_path)
+    write(tmp_path / "a")
+    assert names(tmp_path) == sorted([*before, "a"])
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_links_are_followed(tmp_path: Path, exists: bool) -> None:
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "target", tmp_path / "link"
+    if exists:
+        target.write_bytes(b"before")
+    link.symlink_to(Path("far", "target"))
+    write(link)
+    assert link.is_symlink() and not target.is_symlink() and target.read_bytes() == b"new"
+    assert names(tmp_path) == ["far", "link"] and names(target.parent) == ["target"]
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    refused(tmp_path / "a")
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_the_mode_of_what_is_replaced_is_kept(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    path.chmod(mode)
+    write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_what_is_write_protected_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"before")
+    path.chmod(0o444)
+    with pytest.raises(GainerError, match="write-protected"):
+        write(path)
+    assert path.read_bytes() == b"before" and names(tmp_path) == ["a"]
+
+
+def test_a_pipe_gets_the_whole_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    with whole_file(tmp_path / "pipe") as file:
+        file.write(b"12345")
+        file.seek(1)
+        file.write(b"x")
+    reader.join()
+    assert got == [b"1x345"] and names(tmp_path) == ["pipe"] and (tmp_path / "pipe").is_fifo()
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content first, then the name, then the folder that holds the name."""
+    done: list[str] = []
+
+    def noted(name: str, call: Callable[..., None]) -> Callable[..., None]:
+        return lambda *arguments: (done.append(name), call(*arguments))[1]
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(os, "replace", noted("replace", os.replace))
+    write(tmp_path / "a")
+    assert done == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file", "/somewhere/else"),
+        PermissionError(13, "Permission denied", b"/proc/nohome"),
+        BrokenPipeError(32, "Broken pipe"),
+    ],
+)
+def test_errors_of_something_else_pass(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(type(error)) as raised, whole_file(tmp_path / "a"):
+        raise error
+    assert raised.value is error and names(tmp_path) == []
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may be longer than 1,000 bytes."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_limit_of_file_sizes_is_one_line_whoever_writes(tmp_path: Path) -> None:
+    """Also where a library turns the failed write into an error of its own, as torch does."""
+    for save in (lambda file: torch.save(torch.rand(5000), file), lambda file: file.write(bytes(20000))):
+        with pytest.raises(GainerError, match="too large") as error, whole_file(tmp_path / "a") as file:
+            save(file)
+        assert str(error.value).startswith(f"{tmp_path / 'a'}: cannot be written (")
+        assert names(tmp_path) == []

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +17,8 @@ from av.error import FFmpegError
 from jaxtyping import Float, UInt8
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.files import cannot_write, synchronise, whole_file
+from gainer_ns.folders import whole_folder
 from gainer_ns.image.image_writing import check_target, encode_samples
 from gainer_ns.image.movie_io import MOVIES, MovieEncoder, check_movie
 from gainer_ns.image.samples import to_samples
@@ -100,7 +99,7 @@ def open_sequence(
     """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
 
     - No suffix, or a folder that exists: frame_00000.png and so on, with opacity. Frames that are there already are
-      replaced at the very end, files of other names are left alone.
+      replaced at the very end, never seen beside new ones, and files of other names are left alone.
     - ``.mp4``: H.264 of high quality (4:2:0, BT.709, within 2/255 of flat colours), without opacity. Where width or
       height is odd, the last column or row is repeated once, since H.264 of this kind holds even sizes only.
     - ``.webp``: without loss, with opacity.
@@ -190,11 +189,11 @@ def _complaint(path: Path) -> Iterator[None]:
     """Says in one line why something could not be written."""
     try:
         yield
-    except (OSError, FFmpegError) as error:
+    except OSError as error:
+        raise cannot_write(path, error, "free some space, draw smaller or choose another folder") from error
+    except FFmpegError as error:
         reason = error.strerror or error
-        raise GainerError(
-            f"{path}: cannot be written ({reason}); free some space, draw smaller or choose another folder"
-        ) from error
+        raise GainerError(f"{path}: cannot be written ({reason}); draw smaller or choose another kind") from error
     except ValueError as error:  # Where a kind of picture cannot hold so many pixels a side.
         if isinstance(error, GainerError):
             raise
@@ -219,46 +218,20 @@ def _still(path: Path, bit_depth: int, background: Colour) -> Iterator[_Put]:
 
 @contextmanager
 def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
-    """A folder of frames. They are collected in a hidden one: beside it, or inside it where it exists already.
-
-    (What lies beside an existing folder may be another disk, or closed to the user.)
-    """
-    exists = path.is_dir()
-    collected = (path if exists else path.parent) / f".{uuid.uuid4().hex}.part"
+    """A folder of frames, complete after the last."""
     count = 0
+    with whole_folder(path, _FRAME_NAME) as collected:
 
-    def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
-        nonlocal count
-        samples = to_samples(colours, opacity, bit_depth)
-        with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
-            encode_samples(file, samples, ".png")
-        count += 1
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            nonlocal count
+            samples = to_samples(colours, opacity, bit_depth)
+            with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
+                encode_samples(file, samples, ".png")
+                file.flush()
+                synchronise(file.fileno())
+            count += 1
 
-    try:
-        with _complaint(path):
-            collected.mkdir(parents=True)
         yield put
-        with _complaint(path):
-            _replace_frames(path, collected) if exists else os.rename(collected, path)
-    finally:
-        shutil.rmtree(collected, ignore_errors=True)
-
-
-def _replace_frames(folder: Path, collected: Path) -> None:
-    """Moves the collected frames into a folder, in place of those that are there; undone if that fails midway."""
-    outgoing = collected / "outgoing"
-    new = [(frame, folder / frame.name) for frame in sorted(collected.iterdir())]
-    old = [(frame, outgoing / frame.name) for frame in sorted(folder.iterdir()) if _FRAME_NAME.fullmatch(frame.name)]
-    outgoing.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for source, target in old + new:
-            os.rename(source, target)
-            moved.append((source, target))
-    except BaseException:
-        for source, target in reversed(moved):
-            os.rename(target, source)
-        raise
 
 
 @contextmanager
