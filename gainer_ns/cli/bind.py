@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from gainer_ns.image.outputs import output_for
 
 
 @dataclass
@@ -26,6 +29,8 @@ class Bind:
     """Frames a second, of a film."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    bit_depth: Literal[8, 16] | None = None
+    """Bits a sample (16: PNG only, as a picture or as frames); the source's when not given, and 8 of films."""
     canvas: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1, the part of the plane that is drawn, in source pixels, perhaps beyond the picture."""
     background_color: tuple[float, float, float] | None = None
@@ -39,6 +44,7 @@ class Bind:
 
         from gainer_ns.cli.progress import progress_bar
 
+        output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         with status("Loading the picture"):
             from gainer_ns.editing.bound_picture import BoundPicture
             from gainer_ns.editing.film import Behind, Camera, write_film
@@ -49,17 +55,19 @@ class Bind:
             reference = read_mesh(self.reference)
             files = frame_files(self.frames)
             check_frames(files, reference)
+            output.check_frames(len(files), self.fps)
+            bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, len(files))
             bound = BoundPicture(picture, reference)
             behind = Behind.colour_or_image(self.background_color, self.background_image, picture)
             camera = Camera(behind, self.scale, self.canvas)
         with progress_bar("Drawing") as progress:
             width, height = write_film(
-                self.output,
+                output,
                 (bound.at(frame.vertices) for frame in read_frames(files, reference)),
                 camera,
                 frames=len(files),
                 fps=self.fps,
-                bit_depth=picture.bit_depth if self.output.suffix in ("", ".png") else 8,
+                bit_depth=bit_depth,
                 progress=progress,
             )
         frames = "" if len(files) == 1 else f"{len(files)} frames of "

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import output_for
 
 if TYPE_CHECKING:
     from gainer_ns.editing.film import Camera, Drawn
     from gainer_ns.editing.stage import Stage
+    from gainer_ns.image.outputs import Output
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
@@ -42,7 +44,7 @@ class Edit:
     scale: float = 1.0
     """Output pixels per source pixel."""
     bit_depth: Literal[8, 16] | None = None
-    """Bits a sample (16: PNG only); the source's for PNG when not given."""
+    """Bits a sample (16: PNG only, as a picture or as frames); the source's when not given, and 8 of films."""
     camera_path: Path | None = None
     """Of a lifted photo: the camera path (.json) that films it, such as orbit.json beside config.yml; the script's, or
     else the photo's own camera, when not given."""
@@ -53,6 +55,7 @@ class Edit:
 
         from gainer_ns.cli.progress import progress_bar
 
+        output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_run
             from gainer_ns.editing.film import write_film
@@ -62,22 +65,22 @@ class Edit:
             picture = load_run(self.load_config)
         with status("Taking it apart"):
             if isinstance(picture, LiftedScene):
-                film = self._lifted(picture)
+                film = self._lifted(picture, output)
             else:
                 stage = self._stage(picture)
-                if self.output.suffix == ".safetensors":
+                if output.is_model:
                     save_picture(stage.at(1.0), self.output)
                     CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
                     return
                 film = self._flat(stage)
         with progress_bar("Drawing") as progress:
             width, height = write_film(
-                self.output,
+                output,
                 film.pictures,
                 film.camera,
                 frames=film.frames,
                 fps=film.fps,
-                bit_depth=self.bit_depth or picture.bit_depth if self.output.suffix in ("", ".png") else 8,
+                bit_depth=output.bit_depth(self.bit_depth, picture.bit_depth, film.frames),
                 progress=progress,
             )
         frames = "" if film.frames == 1 else f"{film.frames} frames of "
@@ -100,13 +103,13 @@ class Edit:
         behind = Behind.of(script.background, stage.picture, stage.hole())
         return Film((stage.at(t) for t in times), Camera(behind, self.scale, script.canvas), len(times), script.fps)
 
-    def _lifted(self, scene: LiftedScene) -> Film:
+    def _lifted(self, scene: LiftedScene, output: Output) -> Film:
         from gainer_ns.editing.film import Behind, Camera
         from gainer_ns.editing.lifted_film import LiftedFilm
         from gainer_ns.editing.lifted_script import read_lifted_script
         from gainer_ns.lifting.views import read_camera_path
 
-        if self.output.suffix == ".safetensors":
+        if output.is_model:
             raise GainerError(f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png")
         script = read_lifted_script(self.script, scene.plane.width, scene.plane.height, len(scene.layers))
         path = self.camera_path or script.camera

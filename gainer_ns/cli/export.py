@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import named_output
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
@@ -42,9 +43,7 @@ class Export:
         """Loads the picture and writes it."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
-        suffix = SUFFIXES[self.format]
-        if self.output.suffix != suffix:
-            raise GainerError(f"{self.output}: end the name in {suffix}, by which the file is known later")
+        named_output(self.output, SUFFIXES[self.format])
         for option, given, usual, kind in (
             ("bits", self.bits, BITS, "safetensors"),
             ("cells", self.cells, CELLS, "cage"),

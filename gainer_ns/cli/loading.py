@@ -32,7 +32,8 @@ def load_run(path: Path, device: torch.device | str | None = None) -> BakedPictu
 
 def load_shown(path: Path, device: torch.device | str | None = None) -> Drawable | LiftedScene:
     """Loads anything that can be drawn, also what another method than GaINeR has fitted; see :func:`load_run`."""
-    from gainer_ns.image.loading import is_exported, load_baked
+    from gainer_ns.image.loading import load_baked
+    from gainer_ns.image.outputs import is_exported
     from gainer_ns.image.run_file import RunFile
 
     if not is_exported(path):

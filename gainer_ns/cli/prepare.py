@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import check_folder_place
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.preparation import PreparationConfig
@@ -74,6 +75,8 @@ class Prepare:
 
         if self.no_depth and (self.depth_path is not None or self.focal_length is not None):
             raise GainerError("--no-depth: goes with neither --depth-path nor --focal-length; leave out one of them")
+        if self.output is not None:
+            check_folder_place(self.output)
         with status("Reading the photo"):
             import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import output_for
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Render:
 
         from gainer_ns.cli.progress import progress_bar
 
+        output = output_for(self.output, "picture", bit_depth=self.bit_depth)
         if not 0 < self.fraction <= 1:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
@@ -51,9 +53,11 @@ class Render:
                         f"{self.load_config}: is a lifted photo, which is drawn whole; leave out --fraction"
                     )
                 picture = as_baked(picture, self.load_config).coarse(self.fraction)
+        bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth)
+        output.check_opacity(picture.has_alpha)
         with progress_bar("Drawing") as progress:
             rgb, alpha = picture.raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
-        write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=self.bit_depth or picture.bit_depth)
+        write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth)
         size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"
         CONSOLE.print(f"Wrote {self.output}: {size}", markup=False, soft_wrap=True)

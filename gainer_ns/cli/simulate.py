@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import output_for
 
 if TYPE_CHECKING:
     from gainer_ns.physics.cast import Cast
@@ -35,6 +36,8 @@ class Simulate:
     """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    bit_depth: Literal[8, 16] | None = None
+    """Bits a sample (16: PNG frames only); the source's when not given, and 8 of films."""
     camera_path: Path | None = None
     """Of lifted photos: nerfstudio camera path (.json) along which they are filmed, once from its start to its end."""
     preview: bool = False
@@ -55,6 +58,7 @@ class Simulate:
 
         from gainer_ns.cli.progress import progress_bar
 
+        output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
@@ -83,18 +87,20 @@ class Simulate:
             if not can:
                 raise GainerError(why)
         frames = folder.frames if self.engine == "files" else cast.setting.frames
+        output.check_frames(frames, scene.fps)
+        bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, frames)
         try:
             with (
                 progress_bar("Simulating and drawing") as progress,
                 closing(self._frames(cast, folder, engine)) as moved,
             ):
                 width, height = write_film(
-                    self.output,
+                    output,
                     shots(cast, moved, path),
                     camera,
                     frames=frames,
                     fps=scene.fps,
-                    bit_depth=picture.bit_depth if self.output.suffix == "" else 8,
+                    bit_depth=bit_depth,
                     progress=progress,
                     keep_interrupted=True,
                 )

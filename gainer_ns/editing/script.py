@@ -27,6 +27,7 @@ from gainer_ns.editing.timing import Timed, frame_times
 from gainer_ns.editing.yaml_file import ExistingFile, read_yaml, to_yaml
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import MAX_PIXELS
+from gainer_ns.image.outputs import is_exported
 
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""
@@ -44,7 +45,7 @@ class _Model(BaseModel):
 
 def _fitted(path: Path) -> Path:
     """Refuses what is no picture file, by its name: a script may come from anyone, and is no way to a run."""
-    if path.suffix.lower() != ".safetensors":
+    if not is_exported(path):
         raise ValueError(f"{path} is no picture file; name a .safetensors of gainer export --format safetensors")
     return path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import Picture, read_picture
-from gainer_ns.image.loading import is_exported
+from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.run_file import RunFile
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.image.outputs import output_for
 from gainer_ns.image.samples import to_samples
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -38,39 +38,16 @@ def write_picture(path: Path, colours: np.ndarray, opacity: np.ndarray | None = 
         ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
     """
     path = Path(path)
-    check_target(path, opacity is not None, bit_depth)
+    target = output_for(path, "picture", bit_depth=bit_depth)
+    target.check_opacity(opacity is not None)
     samples = to_samples(colours, opacity, bit_depth)
     try:
         with whole_file(path) as file:
-            encode_samples(file, samples, path.suffix.lower())
+            encode_samples(file, samples, target.suffix)
     except GainerError:
         raise
     except ValueError as error:  # Where a kind cannot hold so many pixels a side.
         raise GainerError(f"{path}: cannot be written ({error}); choose a .png name") from error
-
-
-def check_target(path: Path, has_opacity: bool, bit_depth: int) -> None:
-    """Refuses what the kind of file cannot hold, and a target that is no file.
-
-    Args:
-        path: Where a picture is to be written.
-        has_opacity: Whether it has an opacity.
-        bit_depth: Bits a sample.
-
-    Raises:
-        GainerError: The suffix is unknown or holds no such picture, or the path is a folder or a device.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in _SAVE_OPTIONS:
-        raise GainerError(f"{path}: cannot write that kind; end the name in {', '.join(_SAVE_OPTIONS)}")
-    if bit_depth not in (8, 16):
-        raise GainerError(f"{path}: cannot hold {bit_depth} bits a sample; ask for 8 or 16")
-    if bit_depth == 16 and suffix != ".png":
-        raise GainerError(f"{path}: 16 bits a sample are written to PNG only; end the name in .png")
-    if has_opacity and suffix in (".jpg", ".jpeg"):
-        raise GainerError(f"{path}: JPEG holds no opacity; end the name in .png")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise GainerError(f"{path}: is a folder or a device; name a file to write")
 
 
 def encode_samples(file: BinaryIO, samples: np.ndarray, suffix: str) -> None:

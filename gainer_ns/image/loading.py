@@ -17,6 +17,7 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.fitted_model import check_version
 from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
 from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
+from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.memory import check_free
@@ -64,11 +65,6 @@ def as_baked(picture: Any, path: Path) -> BakedPicture:
     if not isinstance(picture, BakedPicture):
         raise GainerError(f"{path}: not made of Gaussians; give the config.yml of ns-train gainer")
     return picture
-
-
-def is_exported(path: Path) -> bool:
-    """Whether a path names a file of ``gainer export``, and not a run."""
-    return path.suffix.lower() == ".safetensors"
 
 
 def best_device() -> str:

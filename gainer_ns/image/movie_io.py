@@ -6,10 +6,8 @@ FFmpeg's encoders take frame after frame, where Pillow's want all of them at onc
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -19,6 +17,7 @@ from av.filter import Graph
 from jaxtyping import UInt8
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import Output
 
 _BT709 = 1
 """The number by which FFmpeg knows the primaries, the transfer curve and the matrix of Rec. ITU-R BT.709."""
@@ -34,7 +33,6 @@ class MovieKind:
     Attributes:
         encoder: FFmpeg's name of the encoder.
         pixel_format: FFmpeg's name of the samples that the encoder takes.
-        most_fps: The highest frame rate that viewers heed.
         ticks: Time steps a second; None where each frame is one.
         options: Of the encoder.
         container_options: Of the file around it.
@@ -42,29 +40,23 @@ class MovieKind:
 
     encoder: str
     pixel_format: str
-    most_fps: int
     ticks: int | None
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
 
 
 MOVIES: dict[str, MovieKind] = {
-    ".mp4": MovieKind("libx264", "yuv420p", 1000, None, {"crf": "17"}, {"movflags": "+faststart"}),
-    ".webp": MovieKind("libwebp_anim", "bgra", 1000, 1000, {"lossless": "1"}, {"loop": "0"}),
-    # Browsers slow a GIF down tenfold that asks for less than 2/100 s a frame.
-    ".gif": MovieKind("gif", "pal8", 50, 100, {}, {"loop": "0"}),
+    ".mp4": MovieKind("libx264", "yuv420p", None, {"crf": "17"}, {"movflags": "+faststart"}),
+    ".webp": MovieKind("libwebp_anim", "bgra", 1000, {"lossless": "1"}, {"loop": "0"}),
+    ".gif": MovieKind("gif", "pal8", 100, {}, {"loop": "0"}),
 }
 
 
-def check_movie(path: Path, fps: float) -> None:
-    """Refuses frame rates that the kind does not know, and a PyAV without the encoder."""
-    movie = MOVIES[path.suffix.lower()]
-    if path.exists() and not path.is_file():
-        raise GainerError(f"{path}: is a device or a pipe; name a file to write")
-    if not (math.isfinite(fps) and 0.01 <= fps <= movie.most_fps):
-        raise GainerError(f"{path}: cannot show {fps:g} frames a second; choose from 0.01 to {movie.most_fps}")
-    if movie.encoder not in av.codecs_available:
-        raise GainerError(f"{path}: this PyAV lacks the encoder {movie.encoder}; run `pip install --force av`")
+def check_encoder(output: Output) -> None:
+    """Refuses a PyAV that lacks the encoder of a kind."""
+    encoder = MOVIES[output.suffix].encoder
+    if encoder not in av.codecs_available:
+        raise GainerError(f"{output.path}: this PyAV lacks the encoder {encoder}; run `pip install --force av`")
 
 
 class MovieEncoder:

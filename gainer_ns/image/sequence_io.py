@@ -19,8 +19,9 @@ from jaxtyping import Float, UInt8
 from gainer_ns.errors import GainerError
 from gainer_ns.files import cannot_write, synchronise, whole_file
 from gainer_ns.folders import whole_folder
-from gainer_ns.image.image_writing import check_target, encode_samples
-from gainer_ns.image.movie_io import MOVIES, MovieEncoder, check_movie
+from gainer_ns.image.image_writing import encode_samples
+from gainer_ns.image.movie_io import MovieEncoder, check_encoder
+from gainer_ns.image.outputs import PICTURES, Output, output_for
 from gainer_ns.image.samples import to_samples
 
 Colour = tuple[float, float, float]
@@ -88,7 +89,7 @@ class SequenceWriter:
 
 @contextmanager
 def open_sequence(
-    path: Path,
+    path: Path | Output,
     *,
     frames: int,
     fps: float = 24.0,
@@ -111,10 +112,10 @@ def open_sequence(
     Nothing shows under the name before all frames are written, and nothing is left behind if they never are.
 
     Args:
-        path: Where to. Missing folders are made.
+        path: Where to, or what :func:`gainer_ns.image.outputs.output_for` made of it. Missing folders are made.
         frames: How many frames will be written.
         fps: Frames a second, of a moving picture.
-        bit_depth: Bits a sample, 8 or 16, of PNG; moving pictures have 8.
+        bit_depth: Bits a sample: 8, or 16 of PNG.
         background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
         keep_interrupted: Whether Ctrl-C ends the sequence early, with the frames that there are, instead of leaving
             nothing. The KeyboardInterrupt goes on once these are in place.
@@ -127,10 +128,11 @@ def open_sequence(
             the first frame, except for a full disk and a size that the encoder refuses.
         ValueError: Fewer frames were written than announced.
     """
-    path = Path(path)
+    output = path if isinstance(path, Output) else output_for(path, "picture", "frames", "film")
+    output.check_frames(frames, fps)
     interrupt: KeyboardInterrupt | None = None
-    with _opened(path, frames, fps, bit_depth, background) as put:
-        writer = SequenceWriter(path, frames, put)
+    with _opened(output, frames, output.bit_depth(bit_depth), fps, background) as put:
+        writer = SequenceWriter(output.path, frames, put)
         try:
             yield writer
             writer.check_complete()
@@ -142,26 +144,16 @@ def open_sequence(
         raise interrupt
 
 
-def _opened(path: Path, frames: int, fps: float, bit_depth: int, background: Colour) -> AbstractContextManager[_Put]:
-    """Chooses the kind, and refuses what it cannot hold."""
-    suffix = path.suffix.lower()
-    if frames < 1:
-        raise GainerError(f"{path}: a sequence of {frames} frames has nothing to show; ask for at least one")
-    if path.is_dir() or not suffix:
-        if path.exists() and not path.is_dir():
-            raise GainerError(f"{path}: is a file, and frames go to a folder; choose another name, or one in .mp4")
-        check_target(path / "frame.png", True, bit_depth)
-        return _folder(path, bit_depth)
-    if suffix in MOVIES and (frames > 1 or suffix != ".webp"):
-        check_movie(path, fps)
-        return _movie(path, fps, background)
-    if frames > 1:
-        kinds = ", ".join(MOVIES)
-        raise GainerError(
-            f"{path}: cannot hold {frames} frames; name a folder (without a suffix), or end the name in {kinds}"
-        )
-    check_target(path, False, bit_depth)
-    return _still(path, bit_depth, background)
+def _opened(
+    output: Output, frames: int, bit_depth: int, fps: float, background: Colour
+) -> AbstractContextManager[_Put]:
+    """Opens what the name means."""
+    if output.is_folder:
+        return _folder(output.path, bit_depth)
+    if output.is_film(frames):
+        check_encoder(output)
+        return _movie(output, fps, background)
+    return _still(output, bit_depth, background)
 
 
 @contextmanager
@@ -201,13 +193,13 @@ def _complaint(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _still(path: Path, bit_depth: int, background: Colour) -> Iterator[_Put]:
+def _still(output: Output, bit_depth: int, background: Colour) -> Iterator[_Put]:
     """A picture, complete after one frame."""
-    suffix = path.suffix.lower()
+    path, suffix = output.path, output.suffix
     with whole_file(path) as file:
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
-            if suffix in (".jpg", ".jpeg"):
+            if not PICTURES[suffix].opacity:
                 colours, opacity = _flattened(colours, opacity, background), None
             samples = to_samples(colours, opacity, bit_depth)
             with _complaint(path):
@@ -235,17 +227,18 @@ def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
 
 
 @contextmanager
-def _movie(path: Path, fps: float, background: Colour) -> Iterator[_Put]:
+def _movie(output: Output, fps: float, background: Colour) -> Iterator[_Put]:
     """A moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
+    path, suffix = output.path, output.suffix
     with whole_file(path) as file, contextlib.ExitStack() as stack:
         encoding: MovieEncoder | None = None
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             nonlocal encoding
-            samples = _movie_samples(colours, opacity, path.suffix.lower(), background)
+            samples = _movie_samples(colours, opacity, suffix, background)
             with _complaint(path):
                 if encoding is None:
-                    encoding = MovieEncoder(os.path.abspath(file.name), path.suffix.lower(), fps, samples.shape)
+                    encoding = MovieEncoder(os.path.abspath(file.name), suffix, fps, samples.shape)
                     stack.callback(encoding.abandon)
                 encoding.add(samples)
 

@@ -9,6 +9,7 @@ from typing import Any
 from gainer_ns.editing.film import write_film
 from gainer_ns.editing.timing import frame_times
 from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import folder_output, output_for
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.subject import AnyScript
 
@@ -75,7 +76,8 @@ class FilesTab:
 
         self._desk.say("Drawing ...")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_film(path, drawn(), camera, frames=len(times), bit_depth=session.subject.fitted.bit_depth)
+        output = output_for(path, "picture") if frames is None else folder_output(path)
+        write_film(output, drawn(), camera, frames=len(times), bit_depth=session.subject.fitted.bit_depth)
 
     def _download_script(self, event: Any) -> None:
         event.client.send_file_download(self._desk.files.path(self._name.value, ".yaml").name, self._script_text())

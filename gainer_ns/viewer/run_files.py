@@ -39,7 +39,9 @@ class RunFiles:
         Raises:
             GainerError: The name is none, or would leave the folder.
         """
-        stem = name.strip().removesuffix(suffix)
+        stem = name.strip()
+        if suffix and stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
         if not _NAME.fullmatch(stem) or _RESERVED.fullmatch(stem) or stem.endswith((".", " ")):
             raise GainerError(
                 f"{name.strip()[:40]!r} is no name for a file here; write letters, digits, spaces and - _ . only"

@@ -275,7 +275,7 @@ TWO = _named("frame_0.obj", "frame_1.obj")
         (_broken, {}, "frame_0.obj"),
         (_upright, {}, "stands upright"),
         (TWO, {"output": ["out.png"]}, "cannot hold 2 frames"),
-        (TWO, {"output": ["out.xyz"]}, "cannot hold 2 frames"),
+        (TWO, {"output": ["out.xyz"]}, "cannot write that kind"),
         (TWO, {"output": ["note.txt/out"]}, "note.txt"),
         (TWO, {"load-config": ["none.yml"]}, "no such file"),
         (TWO, {"reference": ["none.obj"]}, "cannot be read"),

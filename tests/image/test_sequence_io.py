@@ -188,7 +188,7 @@ def test_one_frame_is_a_picture(tmp_path: Path, name: str) -> None:
     ("name", "options", "words"),
     [
         ("out.png", {"frames": 2}, "name a folder"),
-        ("out.avi", {"frames": 2}, "cannot hold 2 frames"),
+        ("out.avi", {"frames": 2}, "cannot write that kind"),
         ("out.avi", {"frames": 1}, "cannot write that kind"),
         ("out", {"frames": 0}, "at least one"),
         ("file", {"frames": 2}, "is a file"),
