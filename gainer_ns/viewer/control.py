@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -17,8 +16,11 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.panel import Picture
 from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.viewer.autosave import Autosave
 from gainer_ns.viewer.config import EditPanelConfig
+from gainer_ns.viewer.departures import survive_departures
 from gainer_ns.viewer.desk import Desk
+from gainer_ns.viewer.guard import guard
 from gainer_ns.viewer.panel import build
 from gainer_ns.viewer.picking import Picker
 from gainer_ns.viewer.run_files import RunFiles
@@ -64,6 +66,8 @@ class EditControl(ViewerControl):
 
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
+        guard(viewer.viser_server)
+        survive_departures(viewer)
         say_who_can_reach(viewer.config.websocket_host)
         subject = _subject(self._picture())
         plane = subject.fitted.plane
@@ -72,6 +76,9 @@ class EditControl(ViewerControl):
         desk.session = self._session = EditSession(subject, self._redraw, desk.complain)
         desk.picker = Picker(plane.width, plane.height, files.write_mask)
         build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
+        autosave = Autosave(desk)
+        autosave.restore()
+        desk.session.keep = autosave.keep
         viewer.viser_server.scene.set_up_direction("+y")
         viewer.config.max_num_display_images = 0  # the picture's camera stands where ours does, and would hide all
 
@@ -80,17 +87,16 @@ class EditControl(ViewerControl):
             keep_framed(client.camera, subject)
 
     def _redraw(self) -> None:
-        with contextlib.suppress(KeyError):  # a page that is just being opened or closed has nothing that draws for it
-            resting = [one for one in list(self.viewer.render_statemachines.values()) if one.state == "high"]
-            self.viewer._trigger_rerender()
-            if not resting:
-                return
-            # nerfstudio interrupts what such a page draws next, though nothing else was being drawn: it must be asked
-            # again, or shows nothing for a fifth of a second.
-            end = time.monotonic() + LONGEST_WAIT
-            while any(one.state == "high" for one in resting) and time.monotonic() < end:
-                time.sleep(0.002)
-            self.viewer._trigger_rerender()
+        resting = [one for one in list(self.viewer.render_statemachines.values()) if one.state == "high"]
+        self.viewer._trigger_rerender()
+        if not resting:
+            return
+        # nerfstudio interrupts what such a page draws next, though nothing else was being drawn: it must be asked
+        # again, or shows nothing for a fifth of a second.
+        end = time.monotonic() + LONGEST_WAIT
+        while any(one.state == "high" for one in resting) and time.monotonic() < end:
+            time.sleep(0.002)
+        self.viewer._trigger_rerender()
 
     def _source(self) -> Float[np.ndarray, "h w 3"] | None:
         data: Any = self.viewer.pipeline.datamanager.train_dataset

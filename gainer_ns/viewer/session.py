@@ -34,12 +34,14 @@ class EditSession:
 
     Attributes:
         time: Of the film, from 0 to 1.
+        keep: Called with the script whenever it may have changed.
     """
 
     def __init__(self, subject: Subject, redraw: Callable[[], None], complain: Callable[[str], None]) -> None:
         self.subject = subject
         self.history = History(subject.empty())
         self.time = 1.0
+        self.keep: Callable[[AnyScript], None] = lambda _: None
         self._redraw, self._complain = redraw, complain
         self._latest = Latest()
         self._shown: Shown = subject.fitted
@@ -115,6 +117,7 @@ class EditSession:
     def _show(self, expected: Sequence[AnyScript] = ()) -> None:
         """Shows the script as it is, and then makes ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
+        self.keep(script)
 
         def work() -> None:
             subject = self.subject

@@ -1,0 +1,102 @@
+"""What keeps the viewer going when pages leave while their messages are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import viser
+from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
+
+if TYPE_CHECKING:
+    from nerfstudio.viewer.viewer import Viewer
+
+
+class Departed:
+    """Stands in for what drew for a page that is not there any more, or not yet: it is asked, and does nothing."""
+
+    running = False
+
+    def action(self, action: RenderAction) -> None:
+        """Leaves it undone."""
+
+
+class Machines(dict[int, RenderStateMachine]):
+    """What draws for each page, by its number; for pages that are not there, what draws nothing."""
+
+    def __missing__(self, client_id: int) -> RenderStateMachine:
+        return cast(RenderStateMachine, Departed())
+
+
+def released(atomic: Callable[[], AbstractContextManager[None]]) -> Callable[[], AbstractContextManager[None]]:
+    """A server's ``atomic`` that always lets go.
+
+    viser's own keeps its lock for ever where something fails inside of it; and since it forgets who holds the lock
+    only after it has let go, the next thread may be forgotten instead, and wait for itself.
+    """
+    alone = threading.RLock()
+    depth = 0
+
+    @contextmanager
+    def atomic_and_released() -> Iterator[None]:
+        nonlocal depth
+        with alone:
+            if depth:
+                yield
+                return
+            failed: BaseException | None = None
+            with atomic():
+                depth += 1
+                try:
+                    yield
+                except BaseException as error:  # raised again below, past what would keep the lock
+                    failed = error
+                finally:
+                    depth -= 1
+            if failed is not None:
+                raise failed
+
+    return atomic_and_released
+
+
+def survive_departures(viewer: Viewer) -> None:
+    """Lets a viewer outlive its pages, whenever they leave."""
+    server = viewer.viser_server
+    server.atomic = released(server.atomic)
+    viewer.render_statemachines = Machines(viewer.render_statemachines)
+
+    inner: Any = server._websock_server
+
+    def watch(connection: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # the one that serves the connection, which viser calls this in
+        task.add_done_callback(lambda _: _tidy(inner, connection))
+
+    inner.on_client_connect(watch)
+
+    @server.on_client_connect
+    def _(client: viser.ClientHandle) -> None:
+        # viser handles messages after their page has left, too. A page whose first one is among them counts as
+        # connected from then on, and nothing would ever end what draws for it.
+        if _has_left(client):
+            connected = server._connected_clients  # whose lock viser holds while it calls this
+            if connected.pop(client.client_id, None) is not None:
+                viewer.handle_disconnect(client)
+
+
+def _has_left(client: viser.ClientHandle) -> bool:
+    connection: Any = client._websock_connection
+    return bool(connection._state.message_buffer.done)
+
+
+def _tidy(inner: Any, connection: Any) -> None:
+    """Does what viser leaves undone where a connection ends otherwise than by being closed, as by a broken message."""
+    buffer = connection._state.message_buffer
+    if not buffer.done:
+        buffer.set_done()
+        for callback in inner._client_disconnect_cb:
+            callback(connection)
+        inner._client_state_from_id.pop(connection.client_id, None)

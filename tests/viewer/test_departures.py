@@ -1,0 +1,239 @@
+"""Pages that leave: a real viewer, and pages that speak to it as a browser's do, over real sockets."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+import viser
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from gainer_ns.viewer.departures import Machines, released
+
+PATIENCE = 60.0
+"""Seconds that a page may wait for its picture on a machine that has much else to do."""
+
+
+@pytest.fixture(scope="module")
+def viewer(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """nerfstudio's viewer on a copy of a fitted run, in this process."""
+    from nerfstudio.configs.base_config import ViewerConfig
+    from nerfstudio.utils.eval_utils import eval_setup
+    from nerfstudio.viewer.viewer import Viewer
+
+    run = tmp_path_factory.mktemp("left") / "run"
+    shutil.copytree(fitted_run.parent, run)
+    _, pipeline, _, _ = eval_setup(fitted_run, test_mode="test")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = ViewerConfig(websocket_host="127.0.0.1", websocket_port=port)
+    running = Viewer(config, run / "log.txt", run, pipeline, train_lock=threading.Lock())  # pyright: ignore[reportArgumentType]
+    running.init_scene(pipeline.datamanager.train_dataset, "completed")  # pyright: ignore[reportArgumentType]
+    yield running
+    running.viser_server.stop()
+    running.viser_server.flush()
+
+
+def camera(x: float = 0.0, aspect: float = 1.5) -> bytes:
+    """The message by which a page says where its camera stands."""
+    place = {"wxyz": (0.0, 1.0, 0.0, 0.0), "position": (x, 0.0, 10.0), "fov": 0.7, "aspect": aspect}
+    towards = {"look_at": (x, 0.0, 0.0), "up_direction": (0.0, 1.0, 0.0)}
+    return msgspec.msgpack.encode({"type": "ViewerCameraMessage", **place, **towards})
+
+
+@contextmanager
+def opened(viewer: Any) -> Iterator[Any]:
+    host = f"127.0.0.1:{viewer.viser_server.get_port()}"
+    with connect(f"ws://{host}", origin=f"http://{host}", max_size=None, compression=None) as page:  # pyright: ignore[reportArgumentType]
+        yield page
+
+
+def pictures(page: Any, enough: int = 1) -> int:
+    """Reads until so many pictures have come; how many messages that took."""
+    end, seen, read = time.monotonic() + PATIENCE, 0, 0
+    while seen < enough:
+        assert time.monotonic() < end, "no picture comes"
+        try:
+            messages = page.recv(1.0)
+        except TimeoutError:
+            continue
+        read += 1
+        seen += messages.count(b"BackgroundImageMessage")
+    return read
+
+
+def burst(viewer: Any, count: int = 20) -> None:
+    """A page that opens, moves its camera, and is closed while that is under way."""
+    with opened(viewer) as page:
+        for number in range(count):
+            page.send(camera(0.01 * number))
+
+
+def still_draws(viewer: Any) -> None:
+    with opened(viewer) as page:
+        page.send(camera())
+        pictures(page)
+        page.send(camera(0.2))
+        pictures(page)
+
+
+def answers(viewer: Any) -> None:
+    """A page presses a button of the panel, and the panel's line says something new."""
+    end = time.monotonic() + PATIENCE
+    with opened(viewer) as page:
+        page.send(camera())
+        button, said = None, False
+        while not said:
+            assert time.monotonic() < end, "nothing is answered"
+            for message in msgspec.msgpack.decode(page.recv(PATIENCE)):
+                if message["type"] == "GuiAddButtonGroupMessage" and "reset" in message["options"]:
+                    button = message["id"]
+                    press = {"type": "GuiUpdateMessage", "id": button, "updates": {"value": "reset"}}
+                    page.send(msgspec.msgpack.encode(press))
+                elif button is not None and message["type"] == "GuiUpdateMessage":
+                    said = said or "0 edits." in str(message["updates"])
+
+
+def drawing() -> list[threading.Thread]:
+    from nerfstudio.viewer.render_state_machine import RenderStateMachine
+
+    return [one for one in threading.enumerate() if isinstance(one, RenderStateMachine)]
+
+
+def left_alone(viewer: Any) -> None:
+    """Waits until nothing draws or counts as a page any more."""
+    end = time.monotonic() + PATIENCE
+    while drawing() or viewer.render_statemachines or viewer.viser_server.get_clients():
+        assert time.monotonic() < end, (drawing(), viewer.viser_server.get_clients())
+        time.sleep(0.05)
+
+
+def resident() -> float:
+    """Megabytes of this process."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def test_a_lock_is_released_whatever_fails_inside() -> None:
+    handler = viser.infra.WebsockMessageHandler(None)  # pyright: ignore[reportArgumentType]
+    atomic = released(handler.atomic)
+    for _ in range(3):
+        with pytest.raises(KeyError), atomic(), atomic():
+            raise KeyError(1)
+    with atomic(), atomic():
+        assert handler._atomic_lock.locked()
+    assert not handler._atomic_lock.locked()
+
+
+def test_a_lock_taken_twice_in_many_threads_is_never_waited_for_by_its_holder() -> None:
+    atomic = released(viser.infra.WebsockMessageHandler(None).atomic)  # pyright: ignore[reportArgumentType]
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(300):
+            with atomic(), atomic():
+                inside += 1
+                most = max(most, inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert most == 1 and not any(thread.is_alive() for thread in threads)
+
+
+def test_pages_that_are_gone_are_asked_in_vain() -> None:
+    machines = Machines()
+    machines[3].action(None)  # pyright: ignore[reportArgumentType]
+    assert not machines
+
+
+def survives(viewer: Any, capfd: pytest.CaptureFixture[str], what: Callable[[], None]) -> tuple[float, float]:
+    """What happens leaves a viewer that draws and answers; megabytes before and after."""
+    still_draws(viewer)
+    left_alone(viewer)
+    before = resident()
+    what()
+    left_alone(viewer)
+    still_draws(viewer)
+    answers(viewer)
+    left_alone(viewer)
+    after = resident()
+    assert "Traceback" not in "".join(capfd.readouterr())
+    return before, after
+
+
+def test_pages_that_close_amid_their_messages(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    survives(viewer, capfd, lambda: [burst(viewer) for _ in range(10)])  # pyright: ignore[reportArgumentType]
+
+
+def test_what_fails_for_one_page_fails_for_that_alone(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    def hostile() -> None:
+        for raw in (b"\xc1", msgspec.msgpack.encode({"type": "NoSuchMessage"}), "text"):
+            with opened(viewer) as page:
+                page.send(camera())
+                pictures(page)
+                page.send(raw)
+                with pytest.raises(ConnectionClosed):
+                    pictures(page, 1000)
+
+    still_draws(viewer)
+    hostile()
+    left_alone(viewer)
+    assert not viewer.viser_server._websock_server._client_state_from_id
+    still_draws(viewer)
+    answers(viewer)
+    left_alone(viewer)
+    capfd.readouterr()
+
+
+@pytest.mark.slow
+def test_a_hundred_closes_a_flood_and_ten_tabs(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    def closes() -> None:
+        for _ in range(100):
+            burst(viewer)
+
+    def flood() -> None:
+        end, number = time.monotonic() + 20, 0
+        with opened(viewer) as page:
+            while time.monotonic() < end:
+                number += 1
+                page.send(camera(0.001 * (number % 300)))
+                while True:
+                    try:
+                        page.recv(0)
+                    except TimeoutError:
+                        break
+        sent.append(number)
+
+    def tabs() -> None:
+        for _ in range(3):  # reconnecting
+            threads = [threading.Thread(target=still_draws, args=(viewer,)) for _ in range(10)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    sent: list[int] = []
+    for what in (closes, flood, tabs):
+        started = time.monotonic()
+        before, after = survives(viewer, capfd, what)
+        took = time.monotonic() - started
+        with capfd.disabled():
+            print(f"\n{what.__name__}: {before:.0f} MB before, {after:.0f} MB after, {took:.0f} s {sent}")
+        assert after < before + 100
