@@ -22,13 +22,14 @@ from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
-from gainer_ns.cli.main import INTERRUPTED, entrypoint
+from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.error_maps import error_map
 from gainer_ns.evaluation.metrics import compare
 from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture, read_picture
 from gainer_ns.image.image_writing import write_picture
+from gainer_ns.interrupts import exit_status
 from gainer_ns.rendering.plane import BakedPicture
 
 DETAIL_SIDE = 96
@@ -215,5 +216,5 @@ def side_by_side(pictures: Sequence[Colours]) -> Colours:
 if __name__ == "__main__":
     try:
         tyro.cli(Demo, description="Fits, draws, exports and measures a small picture.").run()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(exit_status(interrupt))

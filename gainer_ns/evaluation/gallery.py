@@ -16,7 +16,6 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
-from gainer_ns.cli.main import INTERRUPTED
 from gainer_ns.editing.film import Behind, Camera
 from gainer_ns.editing.script import read_script
 from gainer_ns.editing.stage import Stage
@@ -24,6 +23,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.demo import fit, loaded, say, write_original
 from gainer_ns.files import whole_file
 from gainer_ns.image.samples import to_samples
+from gainer_ns.interrupts import exit_status
 from gainer_ns.rendering.plane import BakedPicture
 
 KINDS = (
@@ -128,7 +128,7 @@ def sheet(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 if __name__ == "__main__":
     try:
         tyro.cli(Gallery, description="Draws the gallery of edits.").run()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(exit_status(interrupt))
     except GainerError as error:
         sys.exit(str(error))

@@ -22,7 +22,6 @@ from rich.progress import track
 from scipy import ndimage
 from torch import Tensor
 
-from gainer_ns.cli.main import INTERRUPTED
 from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.contact_sheet import sheet
@@ -32,6 +31,7 @@ from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.samples import to_samples
+from gainer_ns.interrupts import exit_status
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.filming import scene_for
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(exit_status(interrupt))
     except GainerError as error:
         sys.exit(str(error))

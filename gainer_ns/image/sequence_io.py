@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 from av.error import FFmpegError
@@ -23,6 +20,7 @@ from gainer_ns.image.image_writing import encode_samples
 from gainer_ns.image.movie_io import MovieEncoder, check_encoder
 from gainer_ns.image.outputs import PICTURES, Output, output_for
 from gainer_ns.image.samples import to_samples
+from gainer_ns.interrupts import uninterrupted
 
 Colour = tuple[float, float, float]
 
@@ -73,7 +71,7 @@ class SequenceWriter:
                 f"{self._path}: frame {self._written} has values that are no numbers; "
                 "look for an edit that stretches without bound"
             )
-        with _uninterrupted():
+        with uninterrupted():
             self._put(colours, opacity)
             self._written += 1
 
@@ -117,8 +115,8 @@ def open_sequence(
         fps: Frames a second, of a moving picture.
         bit_depth: Bits a sample: 8, or 16 of PNG.
         background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
-        keep_interrupted: Whether Ctrl-C ends the sequence early, with the frames that there are, instead of leaving
-            nothing. The KeyboardInterrupt goes on once these are in place.
+        keep_interrupted: Whether Ctrl-C or SIGTERM ends the sequence early, with the frames that there are, instead of
+            leaving nothing. The KeyboardInterrupt goes on once these are in place.
 
     Yields:
         What takes the frames.
@@ -154,26 +152,6 @@ def _opened(
         check_encoder(output)
         return _movie(output, fps, background)
     return _still(output, bit_depth, background)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until the end, so that no frame stays half written.
-
-    Python delivers it to the main thread alone, and elsewhere nothing needs to be held back.
-    """
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *call: held.append(call))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if held:
-        usual(*held[0])
 
 
 @contextmanager

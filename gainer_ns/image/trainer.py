@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
@@ -19,11 +20,12 @@ from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.files import cannot_write, whole_file
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.image.checkpoints import LOAD_ERRORS, is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
+from gainer_ns.standard_output import keep_standard_output
 
 SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""
@@ -45,12 +47,16 @@ class PictureTrainerConfig(TrainerConfig):
         data_config = self._data
         if data_config.data is None and data_config.dataparser.data != Path():
             data_config.data = data_config.dataparser.data
-        self.output_dir = self.output_dir.absolute()
+        try:
+            self.output_dir = self.output_dir.absolute()
+        except FileNotFoundError:
+            raise GainerError("the working folder does not exist any more; cd to one that does") from None
         if data_config.data is None:
             return super().set_experiment_name()
         data_config.data = data_config.data.absolute()
         if self.experiment_name is None:
-            self.experiment_name = data_config.data.stem
+            name = data_config.data.stem
+            self.experiment_name = name if name.strip(".") else f"picture{name}"  # of "...png" it is ".."
 
     def set_timestamp(self) -> None:
         """Names the run by the time, apart from any that started in the same second.
@@ -61,6 +67,7 @@ class PictureTrainerConfig(TrainerConfig):
             GainerError: If the picture cannot be read, the output folder cannot be written or has too little room, or
                 there is no whole checkpoint where one is to be loaded.
         """
+        keep_standard_output()
         self.set_experiment_name()
         self._check()
         if self.timestamp != "{timestamp}":
@@ -129,12 +136,22 @@ class PictureTrainerConfig(TrainerConfig):
         assert isinstance(model, RecipeConfig)
         if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
+        self._check_names(path)
         width, height = self._data.check()
         check_output(self.get_base_dir().parent, SPARE_BYTES + model.model_bytes(width * height))
         if self.load_dir is not None:
             self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
         elif self.load_checkpoint is not None and not is_whole(self.load_checkpoint):
             raise GainerError(f"{self.load_checkpoint}: not a whole checkpoint; choose another one")
+
+    def _check_names(self, picture: Path) -> None:
+        """Refuses runs outside the output folder, and names that the configuration and the log cannot hold."""
+        folder, outputs = os.path.normpath(self.get_base_dir()), os.path.normpath(self.output_dir)
+        if os.path.commonpath([folder, outputs]) != outputs:
+            raise GainerError(f"{folder}: lies outside {outputs}; choose another --experiment-name or --timestamp")
+        for path in (picture, Path(folder)):
+            if any("\ud800" <= letter <= "\udfff" for letter in str(path)):  # as Python holds such names
+                raise GainerError(f"{path}: is a name that is not UTF-8, which a run cannot keep; rename it")
 
     def _plan(self) -> None:
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
@@ -174,8 +191,7 @@ class PictureTrainer(Trainer):
             CONSOLE.log(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
             raise SystemExit(130) from None
         except OSError as error:  # from the log; checkpoints see to themselves
-            reason = error.strerror or error
-            raise GainerError(f"{self.base_dir}: cannot be written ({reason}); {self._how_to_go_on()}") from error
+            raise cannot_write(self.base_dir, error, self._how_to_go_on()) from error
 
     def _after_train(self) -> None:
         if not self.stop_training:

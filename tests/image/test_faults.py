@@ -1,6 +1,7 @@
 """What goes wrong around a fit: one clear line, and nothing lost or half-written."""
 
 import contextlib
+import copy
 import dataclasses
 import errno
 import io
@@ -26,6 +27,7 @@ from nerfstudio.scripts.render import DatasetRender
 from nerfstudio.utils.eval_utils import eval_setup
 from PIL import Image
 
+from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.image import trainer
 from gainer_ns.image.loading import load_baked
@@ -338,6 +340,51 @@ def test_an_output_folder_that_cannot_be(fit: Fit, photo: Path, tmp_path: Path) 
     with pytest.raises(GainerError, match="choose another --output-dir") as caught:
         fit(photo, tmp_path / "file")
     assert_one_line(caught)
+
+
+def named(picture: Path, folder: Path, **names: str) -> Path:
+    """The folder of a run, as ns-train names it before it begins."""
+    config = copy.deepcopy(methods.gainer.config)
+    config.data, config.output_dir = picture, folder
+    for name, value in names.items():
+        setattr(config, name, value)
+    config.pipeline.datamanager.data = picture
+    config.set_timestamp()
+    return config.get_base_dir()
+
+
+@pytest.mark.parametrize("name", ["...png", "..", ".png", "a.b.png"])
+def test_runs_stay_in_the_output_folder_whatever_the_picture_is_called(photo: Path, tmp_path: Path, name: str) -> None:
+    picture = tmp_path / "pictures" / "below" / name
+    picture.parent.mkdir(parents=True)
+    shutil.copy(photo, picture.parent if name == ".." else picture)
+    if name == "..":  # a folder is no picture; whatever is said, nothing may be made elsewhere
+        with pytest.raises(GainerError):
+            named(picture, tmp_path / "out" / "runs")
+        assert not list(tmp_path.glob("out/*"))
+        return
+    folder = named(picture, tmp_path / "out" / "runs")
+    assert folder.resolve().is_relative_to(tmp_path / "out" / "runs") and folder.is_dir()
+    assert len(folder.resolve().relative_to(tmp_path / "out" / "runs").parts) == 3
+
+
+@pytest.mark.parametrize(
+    "names", [{"experiment_name": "../../x"}, {"timestamp": "../../../x"}, {"method_name": "../../x"}]
+)
+def test_names_of_runs_that_lead_out_are_refused(photo: Path, tmp_path: Path, names: dict[str, str]) -> None:
+    with pytest.raises(GainerError, match="lies outside"):
+        named(photo, tmp_path / "out", **names)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("which", ["picture", "output"])
+def test_names_that_are_not_utf_8_are_refused_before_the_fit(photo: Path, tmp_path: Path, which: str) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(photo, odd)
+    with pytest.raises(GainerError, match="not UTF-8") as caught:
+        named(*((odd, tmp_path / "out") if which == "picture" else (photo, odd.with_suffix(".out"))))
+    assert_one_line(caught)
+    assert list(tmp_path.iterdir()) == [odd]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
