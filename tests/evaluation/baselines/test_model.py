@@ -16,8 +16,8 @@ from gainer_ns import methods
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.gaussian_image import GaussianImage, GaussianImageConfig
-from gainer_ns.evaluation.baselines.loading import load_baseline
 from gainer_ns.evaluation.baselines.gaussian_image_kernels import CUT
+from gainer_ns.evaluation.baselines.loading import load_baseline
 from gainer_ns.evaluation.baselines.model import FunctionPicture
 from gainer_ns.evaluation.baselines.moving import drawn_moved, is_movable
 from gainer_ns.evaluation.baselines.siren import SirenConfig
