@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
-from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from, plane_hits
+from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, PixelSpace, looking_from, plane_hits
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 near = st.floats(-10_000, 10_000)
@@ -232,3 +233,30 @@ def test_cameras_that_look_at_the_middle(right: float, above: float) -> None:
         math.cos(radians[0]) * math.cos(radians[1]),
     ]
     assert (pose[:, 3] / CAMERA_DISTANCE).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 5), (1000, 751), (6001, 9)])
+def test_pixel_centres_are_rounded_once(width: int, height: int) -> None:
+    """Two equally near Gaussians stay so: each centre is the float32 that is closest to where it is."""
+    column, row = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    exact = np.stack([column - width / 2, height / 2 - row], axis=-1).reshape(-1, 2) / max(width, height)
+    found = ImagePlane(width, height).pixel_centres(torch.arange(width * height)).numpy()
+    spacing = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+    assert (np.abs(found - exact) <= 0.5001 * spacing + 1e-300).all()
+
+
+def test_points_outside_belong_to_the_nearest_pixel() -> None:
+    plane = ImagePlane(6, 4)
+    x, y = plane.half_extent
+    beyond = [(3 * x, 0.01), (-3 * x, 0.01), (0.01, 3 * y), (0.01, -3 * y), (3 * x, -3 * y), (-3 * x, 3 * y)]
+    assert plane.pixel_at(torch.tensor(beyond)).tolist() == [11, 6, 3, 21, 23, 0]
+
+
+def test_a_space_in_pixels_is_undistorted_where_pixels_are_not_square() -> None:
+    """Its pixels are as large as those of the camera in the mean, between the two directions."""
+    space = PixelSpace(PinholeCamera(40, 30, (50.0, 70.0), (18.0, 16.0)), 2.0)
+    assert space.pixel_size == pytest.approx(2.0 / 60)
+    places = 20 * torch.rand(30, 3, dtype=torch.float64)
+    torch.testing.assert_close(space.from_world(space.to_world(places)), places)
+    apart = torch.cdist(space.to_world(places), space.to_world(places))
+    torch.testing.assert_close(apart, space.pixel_size * torch.cdist(places, places))
