@@ -37,7 +37,10 @@ class Prepare:
     box: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1 around what is to be lifted, in pixels of the photo."""
     mask_path: Annotated[Path | None, tyro.conf.arg(aliases=["--mask"])] = None
-    """Picture of what is to be lifted, instead of clicks or a box: its alpha if it has some, or else white on black."""
+    """Picture of what is to be lifted, instead of clicks or a box: its alpha if it has some, a label, or white on
+    black."""
+    mask_label: int | Literal["luma", "alpha"] | None = None
+    """Which label of the mask is to be lifted, where it holds several; luma or alpha, where it could be either."""
     depth_path: Path | None = None
     """Depth of the photo, instead of estimating it: .npy, .npz, .pfm, .exr, .tif, or a 16-bit .png in millimetres."""
     depth_scale: float | None = None
@@ -114,6 +117,7 @@ class Prepare:
 
         return PreparationConfig(
             mask_path=self.mask_path,
+            mask_label=self.mask_label,
             depth_path=self.depth_path,
             depth_scale=self.depth_scale,
             focal_length=self.focal_length,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property, reduce
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -74,7 +74,9 @@ class Selection(BaseModel):
         all: The whole plane; in YAML just the word ``all``.
         box: Left, top, right and bottom.
         polygon: Its corners. Where it crosses itself, what lies inside an even number of times is outside.
-        mask: A picture of the same size: what is white, or opaque where it has transparency, is selected, gray in part.
+        mask: A picture of the same size: what is white, or opaque where it has transparency, is selected, gray in part;
+            or a map of labels.
+        label: Of a mask of several labels, the one that is meant; or ``luma`` or ``alpha``, where it could be either.
         disc: Its center and radius.
         union: What is in any of these.
         minus: What is in the first but in none of the others.
@@ -89,6 +91,7 @@ class Selection(BaseModel):
     box: Box | None = None
     polygon: Annotated[tuple[Point, ...], AfterValidator(_with_area)] | None = None
     mask: ExistingFile | None = None
+    label: Annotated[int, Field(strict=True, ge=0, le=65535)] | Literal["luma", "alpha"] | None = None
     disc: Disc | None = None
     union: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
     minus: Annotated[tuple[Selection, ...], Field(min_length=2)] | None = None
@@ -111,6 +114,8 @@ class Selection(BaseModel):
             raise ValueError(f"selects nothing; write all, or one of {_KINDS}")
         if len(given) > 1:
             raise ValueError(f"has both {given[0]} and {given[1]}; join them by union, minus or intersect")
+        if self.label is not None and self.mask is None:
+            raise ValueError("label: only masks have labels; leave it out")
         if self.all and self.feather:
             raise ValueError("all has no edge to feather; leave feather out")
         return self
@@ -279,7 +284,7 @@ class Selection(BaseModel):
     def _mask(self) -> MaskField:
         """The mask's picture, read once."""
         assert self.mask is not None
-        return MaskField.read(self.mask)
+        return MaskField.read(self.mask, self.label)
 
 
 _KINDS = "all, box, polygon, mask, disc, union, minus, intersect"

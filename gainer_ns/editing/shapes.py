@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.masks import Label, read_mask
 
 _NEVER_GRAY = 0.02
 """Values this close to 0 or 1 are black or white: JPEG files blur masks by about as much."""
@@ -66,15 +66,13 @@ class MaskField:
     _grids: dict[tuple[torch.device, float], Tensor] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def read(path: Path) -> MaskField:
-        """A mask from a picture file: its opacity where that is not 1 all over, else the mean of its colours.
+    def read(path: Path, label: Label | None = None) -> MaskField:
+        """Reads a mask from a picture file; see :func:`gainer_ns.image.masks.read_mask`.
 
         Raises:
-            GainerError: The file is no picture that can be read.
+            GainerError: The file is no picture that can be read, or what it means is not clear.
         """
-        picture = read_picture(path)
-        opacity = picture.opacity()
-        return MaskField(opacity if opacity.min() < 1 else picture.colours().mean(axis=2, dtype=np.float32))
+        return MaskField(read_mask(path, label))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from gainer_ns.lifting.prepared import Prepared, load, save, write_mask
 from gainer_ns.lifting.prepared_folder import CAMERA, MASK, PREVIEW, digest, folder_for, read_camera, writable
 from gainer_ns.lifting.preview import preview
 from gainer_ns.lifting.prompts import Points
-from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_mask
+from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_fitting_mask
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ class PreparationConfig:
     """Where a photo's mask, depth and focal length come from."""
 
     mask_path: Path | None = None
-    """Picture of what is lifted: its alpha if it has some, otherwise white on black. As large as the photo."""
+    """Picture of what is lifted: its alpha if it has some, a label, or white on black. As large as the photo."""
+    mask_label: int | Literal["luma", "alpha"] | None = None
+    """Which label of the mask is lifted, where it holds several; luma or alpha, where it could be either."""
     depth_path: Path | None = None
     """Depth of the photo: .npy, .npz, .pfm, .exr, .tif, or a 16-bit .png in millimetres. As large as the photo."""
     depth_scale: float | None = None
@@ -183,7 +185,7 @@ class _Task:
         """What is lifted, and who said so; None for the whole photo."""
         size = self.picture.width, self.picture.height
         if self.config.mask_path is not None:
-            mask = read_mask(self.config.mask_path, *size)
+            mask = read_fitting_mask(self.config.mask_path, *size, label=self.config.mask_label)
             check_mask(mask, str(self.config.mask_path))
             return mask, f"file {self.config.mask_path.name}"
         if self._segments():

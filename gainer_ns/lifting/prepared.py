@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
 from gainer_ns.image.image_writing import write_picture
+from gainer_ns.image.masks import mask_bytes
 from gainer_ns.lifting.depth_files import Units, read_depth, write_depth
 from gainer_ns.lifting.prepared_folder import (
     CAMERA,
@@ -31,7 +31,7 @@ from gainer_ns.lifting.prepared_folder import (
 )
 from gainer_ns.lifting.preview import preview
 from gainer_ns.lifting.reduction import reduced_depth, reduced_mask, reduction_factor
-from gainer_ns.lifting.segmentation import read_mask
+from gainer_ns.lifting.segmentation import read_fitting_mask
 
 __all__ = ["Prepared", "folder_for", "load", "resolve_source", "save", "write_mask"]
 
@@ -185,7 +185,7 @@ def load(folder: Path, width: int, height: int) -> Prepared:
     mask, mask_by = None, notes["mask_by"]
     if mask_by is not None or (folder / MASK).is_file():
         check_there(folder, MASK)
-        mask, mask_by = read_mask(folder / MASK, *stored), mask_by or f"file {MASK}"
+        mask, mask_by = read_fitting_mask(folder / MASK, *stored), mask_by or f"file {MASK}"
     check_there(folder, DEPTH)
     whole = Prepared(
         depth=read_depth(folder / DEPTH, *stored).depth,
@@ -209,7 +209,5 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     Raises:
         GainerError: The file cannot be written.
     """
-    fits = np.allclose(np.rint(mask * 255) / 255, mask, atol=1e-6)
-    samples = np.rint(mask * 255).astype(np.uint8) if fits else np.rint(mask * 65535).astype(np.uint16)
     with whole_file(path) as file:
-        Image.fromarray(samples).save(file, format="PNG")
+        file.write(mask_bytes(mask))

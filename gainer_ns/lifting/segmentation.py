@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.masks import Label, read_mask
 from gainer_ns.lifting.prompts import Prompt
 
-__all__ = ["Prompt", "SegmentationConfig", "Segmenter", "check_mask", "read_mask"]
+__all__ = ["Prompt", "SegmentationConfig", "Segmenter", "check_mask", "read_fitting_mask"]
 
 
 class Segmenter(Protocol):
@@ -74,32 +74,27 @@ class SegmentationConfig:
         return TransformersSegmenter(self.model, download=self.download, device=device)
 
 
-def read_mask(path: Path, width: int, height: int) -> Float[np.ndarray, "h w"]:
-    """Reads a mask from a picture file of any kind, 8 or 16 bits a sample.
-
-    Its alpha is the mask if it has one that is not the same everywhere, otherwise its brightness (the luma of ITU-R
-    BT.601), white inside.
+def read_fitting_mask(path: Path, width: int, height: int, label: Label | None = None) -> Float[np.ndarray, "h w"]:
+    """Reads a mask from a picture file of any kind; see :func:`gainer_ns.image.masks.read_mask`.
 
     Args:
         path: The file.
         width: That it must have, in pixels.
         height: That it must have, in pixels.
+        label: Which of several labels is meant, or ``luma`` or ``alpha``.
 
     Returns:
         Float32 in [0, 1].
 
     Raises:
-        GainerError: The file is no picture, or of another size.
+        GainerError: The file is no picture, of another size, or what it means is not clear.
     """
-    picture = read_picture(path)
-    if (picture.width, picture.height) != (width, height):
+    mask = read_mask(path, label, "--pipeline.datamanager.mask-label {}")
+    if mask.shape != (height, width):
         raise GainerError(
-            f"{path}: is {picture.width}x{picture.height}, the picture {width}x{height}; save the mask in that size"
+            f"{path}: is {mask.shape[1]}x{mask.shape[0]}, the picture {width}x{height}; save the mask in that size"
         )
-    if picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
-        return picture.opacity()
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return (picture.colours() @ weights).clip(0.0, 1.0)
+    return mask
 
 
 def check_mask(mask: Float[np.ndarray, "h w"], source: str) -> None:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.image.masks import mask_bytes
 
 FOLDER = "edits"
 """Where the panel reads and writes, in the run's folder."""
@@ -75,10 +75,8 @@ class RunFiles:
 
     def write_mask(self, mask: Float[np.ndarray, "h w"]) -> Path:
         """Keeps a mask that a script names, under a number of its own."""
-        done, encoded = cv2.imencode(".png", (255 * np.clip(mask, 0, 1)).round().astype(np.uint8))
-        assert done
         numbers = (path.stem[5:] for path in self.folder.glob("mask_*.png"))
         number = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
         path = self.folder / f"mask_{number:03d}.png"
-        self.write(path, encoded.tobytes())
+        self.write(path, mask_bytes(np.rint(255 * np.clip(mask, 0, 1)) / 255))
         return path

@@ -107,3 +107,25 @@ def test_a_mask_alone_of_nothing_is_one_line(refusal: Refusal, scene: Path) -> N
 
 def test_no_picture_is_one_line(refusal: Refusal, tmp_path: Path) -> None:
     assert "does not exist" in refusal("prepare", tmp_path / "gone.png")
+
+
+def test_a_label_is_lifted(gainer: Gainer, refusal: Refusal, scene: Path) -> None:
+    """From a palette whose first colours are dark, as segmentation tools write it."""
+    ball = np.asarray(Image.open(scene.with_name("mask.png"))) > 127
+    labels = ball.astype(np.uint8)
+    labels[60:, :4] = 2
+    image = Image.fromarray(labels, "P")
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    image.save(scene.with_name("labels.png"))
+    words = [
+        "prepare",
+        scene,
+        "--depth-path",
+        scene.with_name("millimetres.png"),
+        "--mask",
+        scene.with_name("labels.png"),
+    ]
+    assert "such as --mask-label 1" in refusal(*words)
+    gainer(*words, "--mask-label", 1)
+    written = np.asarray(Image.open(scene.with_name("ball_lift") / "mask.png"))
+    np.testing.assert_array_equal(written, np.where(ball, 255, 0))

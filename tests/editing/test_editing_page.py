@@ -55,6 +55,7 @@ def test_each_choice_is_there() -> None:
 def test_each_script_is_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "sticker.safetensors").touch()
     Image.fromarray(np.full((512, 768), 255, np.uint8)).save(tmp_path / "ear.png")
+    Image.fromarray(np.full((512, 768), 2, np.uint8)).save(tmp_path / "labels.png")
     (tmp_path / "script.yaml").write_text(text, "utf8")
     assert read_script(tmp_path / "script.yaml", 768, 512).edits
     assert len(SCRIPTS) >= 3

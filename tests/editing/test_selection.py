@@ -274,3 +274,16 @@ def test_masks_must_fit(mask: Callable[..., str], tmp_path: Path) -> None:
 def test_written_and_read_again(data: Any) -> None:
     chosen = selection(data)
     assert selection(chosen.model_dump(exclude_defaults=True)) == chosen
+
+
+def test_labels_of_masks(tmp_path: Path) -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:, 10:30], labels[:, 40:] = 1, 2
+    path = str(tmp_path / "labels.png")
+    Image.fromarray(labels).save(path)
+    for label in (1, 2):
+        chosen = selection({"mask": path, "label": label})
+        chosen.check(WIDTH, HEIGHT)
+        np.testing.assert_array_equal(chosen.weights(centres()).reshape(HEIGHT, WIDTH), labels == label)
+    place, problem = refusal({"mask": path})
+    assert place == ("mask",) and "such as label: 1" in problem

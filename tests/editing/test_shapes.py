@@ -154,8 +154,12 @@ def test_opacity_counts_where_there_is_some(tmp_path: Path) -> None:
     Image.fromarray(rgba).save(tmp_path / "cutout.png")
     np.testing.assert_array_equal(MaskField.read(tmp_path / "cutout.png").values, rgba[..., 3] / 255)
     rgba[..., 3] = 255
-    rgba[..., :3] = (255, 51, 0)
+    rgba[..., :3] = 102
     Image.fromarray(rgba).save(tmp_path / "opaque.png")
     np.testing.assert_allclose(MaskField.read(tmp_path / "opaque.png").values, 0.4, atol=1e-6)
+    rgba[..., :3] = (255, 51, 0)
+    Image.fromarray(rgba).save(tmp_path / "opaque.png")
+    luma = 0.299 + 0.587 * 0.2
+    np.testing.assert_allclose(MaskField.read(tmp_path / "opaque.png", "luma").values, luma, atol=1e-6)
     Image.fromarray(rgba[..., 0]).save(tmp_path / "gray.png")
     assert (MaskField.read(tmp_path / "gray.png").values == 1).all()

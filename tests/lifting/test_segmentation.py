@@ -8,7 +8,7 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.grabcut import GrabCutSegmenter
-from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_mask
+from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_fitting_mask
 
 PROMPTS = [
     Prompt(clicks=((30.5, 20.5),)),
@@ -47,7 +47,7 @@ def test_read_mask_of_every_kind(tmp_path):
     }
     for name, samples in kinds.items():
         Image.fromarray(samples).save(tmp_path / f"{name}.png")
-        mask = read_mask(tmp_path / f"{name}.png", 4, 3)
+        mask = read_fitting_mask(tmp_path / f"{name}.png", 4, 3)
         assert mask.dtype == np.float32
         np.testing.assert_allclose(mask, ramp / 255, atol=1e-6, err_msg=name)
 
@@ -55,9 +55,9 @@ def test_read_mask_of_every_kind(tmp_path):
 def test_read_mask_of_another_size_names_both(tmp_path):
     Image.new("L", (4, 3)).save(tmp_path / "mask.png")
     with pytest.raises(GainerError, match=r"mask.png: is 4x3, the picture 3x4; save the mask in that size"):
-        read_mask(tmp_path / "mask.png", 3, 4)
+        read_fitting_mask(tmp_path / "mask.png", 3, 4)
     with pytest.raises(GainerError, match="does not exist"):
-        read_mask(tmp_path / "none.png", 3, 4)
+        read_fitting_mask(tmp_path / "none.png", 3, 4)
 
 
 def test_check_mask():
