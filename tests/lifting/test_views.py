@@ -8,6 +8,7 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, PixelSpace
+from gainer_ns.lifting import views
 from gainer_ns.lifting.camera_paths import camera_path, orbit
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import View, read_camera_path
@@ -104,3 +105,10 @@ def test_pixels_at_a_depth_are_the_photos_pixels() -> None:
     torch.testing.assert_close(torch.cdist(world, world), torch.cdist(places, places) * 1.7 / 60)
     step = space.to_world(places + torch.tensor([1.0, 2.0, 3.0])) - world
     torch.testing.assert_close(step[0], space.jacobian()[0] @ torch.tensor([1.0, 2, 3], dtype=torch.float64))
+
+
+def test_a_path_that_is_far_too_long_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "LARGEST_PATH", 10)
+    (tmp_path / "path.json").write_text(json.dumps({"camera_path": []}))
+    with pytest.raises(GainerError, match="too long"):
+        read_camera_path(tmp_path / "path.json")
