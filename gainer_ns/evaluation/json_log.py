@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from gainer_ns.errors import GainerError
+from gainer_ns.files import cannot_write
 
 Line = dict[str, Any]
 
@@ -31,7 +31,7 @@ class JsonLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         except OSError as error:
-            raise GainerError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+            raise cannot_write(path, error, "choose another --output") from error
 
     def lines(self) -> list[Line]:
         """All whole lines; one that was cut off is left out."""

@@ -262,7 +262,7 @@ def check_output(folder: Path, needed: int = SPARE_BYTES) -> None:
             file.write(b"probe")
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise GainerError(f"{folder}: cannot be written ({error.strerror}); choose another --output-dir") from error
+        raise cannot_write(folder, error, "choose another --output-dir") from error
     if free < needed:
         raise GainerError(
             f"{folder}: {free >> 20} MiB are free there, at least {needed >> 20} are needed; "

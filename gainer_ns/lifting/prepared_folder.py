@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 from gainer_ns.errors import GainerError
+from gainer_ns.files import cannot_write
+from gainer_ns.left_over import temporary_name
 from gainer_ns.lifting.depth_files import Units
 from gainer_ns.lifting.focal_length import check_focal_length
 
@@ -105,16 +106,14 @@ def writable(folder: Path, picture: Path) -> Iterator[None]:
     if any((folder / name).exists() and (folder / name).samefile(picture) for name in (MASK, PREVIEW)):
         raise GainerError(f"{folder}: its {picture.name} would be overwritten; choose another folder with --output")
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    trial = folder / f".{uuid.uuid4().hex}.part"
+    trial = Path(temporary_name(folder / "trial"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.touch(exist_ok=False)
         trial.unlink()
     except OSError as error:
-        raise GainerError(
-            f"{folder}: cannot be written ({error.strerror or error}); "
-            f"run gainer prepare {picture} --output DIR and train with --data DIR"
-        ) from error
+        remedy = f"run gainer prepare {picture} --output DIR and train with --data DIR"
+        raise cannot_write(folder, error, remedy) from error
     try:
         yield
     except BaseException:

@@ -66,12 +66,8 @@ class RunFiles:
         Raises:
             GainerError: It cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                file.write(content)
-        except OSError as error:
-            raise GainerError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with whole_file(path) as file:
+            file.write(content)
 
     def write_mask(self, mask: Float[np.ndarray, "h w"]) -> Path:
         """Keeps a mask that a script names, under a number of its own."""
