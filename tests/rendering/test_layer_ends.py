@@ -1,0 +1,27 @@
+"""Where a layer ends, to the last digits, and what a part of its Gaussians keeps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from gainer_ns.rendering.plane import BakedPicture
+
+
+def test_a_frame_ends_at_its_own_side(picture: Callable[..., BakedPicture]) -> None:
+    """What rounding puts beyond it is still within; a hundredth of a pixel beyond, nothing is."""
+    source = picture(12, 9)
+    half, beyond = torch.tensor(source.plane.half_extent), 0.01 * source.plane.pixel_size
+    sides = torch.tensor([[1.0, 0.3], [-1.0, 0.3], [0.3, 1.0], [0.3, -1.0], [1.0, 1.0]])
+    assert bool((source.at(sides * half).alpha == 1).all())
+    assert not bool(source.at(sides * (half + beyond)).alpha.any())
+
+
+def test_a_part_keeps_the_reaches_of_its_own(picture: Callable[..., BakedPicture]) -> None:
+    layer = picture(12, 9).only_layer
+    reaches = torch.arange(len(layer.gaussians)).float()
+    marked = replace(layer.gaussians, features=reaches[:, None].expand(-1, 8).contiguous())
+    coarse = replace(layer, gaussians=marked, reaches=reaches).coarse(0.3)
+    assert coarse.reaches is not None and len(coarse.reaches) == round(0.3 * len(reaches))
+    assert torch.equal(coarse.reaches, coarse.gaussians.features[:, 0])
+    assert not torch.equal(coarse.reaches, reaches[: len(coarse.reaches)]), "spread over the picture"
