@@ -1,8 +1,10 @@
 """The compact method, from ns-train to files and edits."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.edit_quality import edit_quality
 from gainer_ns.evaluation.known_edits import known_edits, rotation
 from gainer_ns.evaluation.metrics import psnr
+from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
@@ -107,12 +110,24 @@ def test_pictures_with_alpha(fit: Fit, photo: Path, tmp_path: Path) -> None:
     assert psnr(rgb, colours / 255.0, mask=(alpha > 0) & (opacity[..., 0] > 0.5).numpy()) > 30
 
 
-def test_a_limit_of_time_ends_it(fit: Fit, photo: Path, tmp_path: Path) -> None:
-    def for_a_second(config: Any) -> None:
+def test_a_limit_of_time_ends_it(fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock by which all that is counted takes 10 ms, on any machine: after about 200 steps."""
+
+    def spent(loop: FitLoop, on: str, since: float) -> None:
+        loop.seconds[on] = loop.seconds.get(on, 0.0) + 0.01
+
+    def for_two_seconds(config: Any) -> None:
         config.pipeline.model.fit_seconds = 2.0
 
-    limited = load_baked(fit(photo, tmp_path, "gainer-compact", for_a_second), "cpu")
+    monkeypatch.setattr(FitLoop, "_spent", spent)
+    limited = load_baked(fit(photo, tmp_path, "gainer-compact", for_two_seconds), "cpu")
     assert quality(limited, photo) > 28
+
+
+def test_what_is_counted_is_time() -> None:
+    counted = SimpleNamespace(seconds={"adam": 1.0})
+    FitLoop._spent(counted, "adam", time.monotonic() - 5)  # type: ignore[arg-type]
+    assert 6 <= counted.seconds["adam"] < 600
 
 
 def test_a_finish_is_refused(fit: Fit, photo: Path, tmp_path: Path) -> None:

@@ -78,8 +78,12 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
 ) -> None:
     from gainer_ns.evaluation.baselines.fit import FunctionFit
 
+    def spent(fit: FunctionFit, on: str, since: float) -> None:  # by a clock by which every step takes 10 ms
+        fit.seconds[on] = fit.seconds.get(on, 0.0) + 0.01
+
     fits: list[Any] = []
     stop = FunctionFit._stop
+    monkeypatch.setattr(FunctionFit, "_spent", spent)
     monkeypatch.setattr(FunctionFit, "_stop", lambda self: (fits.append(self), stop(self)))
 
     def limited(config: Any) -> None:
@@ -88,7 +92,7 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
 
     fit(photo, tmp_path, "siren", limited)
     (done,) = fits
-    assert 1.0 <= sum(done.seconds.values()) < 3.0
+    assert sum(done.seconds.values()) == pytest.approx(1.0, abs=0.015)
     (rate,) = (group["lr"] for group in done._trainer.optimizers.optimizers["function"].param_groups)
     first = methods.siren.config.optimizers["function"]["optimizer"].lr
     assert 0 <= rate < 0.05 * first
