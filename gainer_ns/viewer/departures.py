@@ -93,7 +93,12 @@ def _has_left(client: viser.ClientHandle) -> bool:
 
 
 def _tidy(inner: Any, connection: Any) -> None:
-    """Does what viser leaves undone where a connection ends otherwise than by being closed, as by a broken message."""
+    """Does what viser leaves undone where a connection ends.
+
+    Of each, a task waits for ever until all are told to send what they have; and where one ends otherwise than by being
+    closed, as by a broken message, nothing else is ended, either.
+    """
+    inner.flush()
     buffer = connection._state.message_buffer
     if not buffer.done:
         buffer.set_done()
