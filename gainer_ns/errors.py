@@ -1,5 +1,18 @@
 """What a user can get wrong, said in one line."""
 
+import pickle
+
+LOAD_ERRORS = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    pickle.UnpicklingError,
+)
+"""What loading raises where a checkpoint is whole, but is none, or fits another model."""
+
 
 class GainerError(ValueError, SystemExit):
     """A mistake that the user can mend.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from nerfstudio.models.base_model import Model
 from torch import Tensor
 
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fitting.recipe import RecipeConfig
 
 
@@ -40,6 +40,9 @@ class FittedModel(Model):
     def changed(self) -> None:
         """To be called whenever a parameter was changed, so that the next rendering sees it."""
 
+    def _check_loaded(self) -> None:
+        """Looks whether what was loaded can be drawn; anything raised means that it cannot."""
+
     @abstractmethod
     def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
         """Takes what a checkpoint of this version knows of the picture."""
@@ -51,9 +54,23 @@ class FittedModel(Model):
         return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Loads a checkpoint of this version; sizes follow the checkpoint."""
+        """Loads a checkpoint of this version; sizes follow the checkpoint.
+
+        Raises:
+            GainerError: If it is of another version, does not fit, or holds numbers that are not finite.
+        """
         self.changed()
-        return super().load_state_dict(state_dict, strict, assign)
+        remedy = "give the options that it was made with, or fit the picture again"
+        try:
+            loaded = super().load_state_dict(state_dict, strict, assign)
+            self._check_loaded()
+        except GainerError:
+            raise
+        except LOAD_ERRORS as error:
+            raise GainerError(f"the checkpoint does not fit these options; {remedy}") from error
+        if not all(bool(value.isfinite().all()) for value in self.state_dict().values()):
+            raise GainerError(f"the checkpoint holds numbers that are not finite; {remedy}")
+        return loaded
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         if not any(name.startswith(prefix) for name in state_dict):

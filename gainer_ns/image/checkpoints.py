@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from pathlib import Path
 
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
-
-LOAD_ERRORS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
-"""What loading raises where a checkpoint is whole, but is none, or fits another model."""
 
 
 def newest_whole_checkpoint(folder: Path, step: int | None) -> int:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.fitted_model import check_version
-from gainer_ns.image.checkpoints import LOAD_ERRORS, newest_whole_checkpoint
+from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
 from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.picture_model import PictureFacts
@@ -83,6 +83,8 @@ def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
     try:
         check_free(COPIES * checkpoint.stat().st_size, f"{checkpoint}:", "close other programs")
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["pipeline"]
+        if not all(bool(value.isfinite().all()) for value in state.values()):
+            raise ValueError("it holds numbers that are not finite")
         yield {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}
     except GainerError:
         raise

@@ -19,6 +19,7 @@ from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.soundness import check_layer
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
@@ -170,6 +171,9 @@ class GainerModel(PictureModel):
             layer = Layer(gaussians, self.decoder, neighbours, self.plane.half_extent)
             self._baked = BakedPicture(self.plane, (layer,), self.bit_depth)
         return self._baked
+
+    def _check_loaded(self) -> None:
+        check_layer(self.fitted().only_layer)
 
     def changed(self) -> None:
         """To be called whenever a parameter was changed, so that the next rendering sees it."""

@@ -19,10 +19,10 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.files import cannot_write, whole_file
 from gainer_ns.fitting.recipe import RecipeConfig
-from gainer_ns.image.checkpoints import LOAD_ERRORS, is_whole, newest_whole_checkpoint
+from gainer_ns.image.checkpoints import is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
 from gainer_ns.standard_output import keep_standard_output

@@ -18,7 +18,7 @@ from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.rendering.soundness import check_gaussians
+from gainer_ns.rendering.soundness import check_gaussians, check_sizes
 
 
 def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedScene:
@@ -79,4 +79,5 @@ def _layer(
     encoding, decoder = encoding.to(device), decoder.to(device)
     gaussians = encoding.gaussian_set()
     check_gaussians(gaussians)
+    check_sizes(*decoder.parameters())
     return LiftedLayer(gaussians, decoder, sizes.num_neighbours, encoding.pixels)

@@ -27,6 +27,7 @@ from gainer_ns.lifting.fit import LayerPlan, LiftFit
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
+from gainer_ns.rendering.soundness import check_gaussians
 
 
 @dataclass
@@ -182,6 +183,10 @@ class LiftModel(FittedModel):
                 self.facts.camera, layers, self.facts.unit, self.facts.metric, self.facts.bit_depth
             )
         return self._scene
+
+    def _check_loaded(self) -> None:
+        for layer in self.fitted().layers:
+            check_gaussians(layer.gaussians)
 
     def changed(self) -> None:
         """To be called whenever a parameter was changed, so that the next rendering sees it."""

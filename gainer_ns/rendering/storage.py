@@ -15,13 +15,17 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
+from gainer_ns.memory import check_free
 from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 from gainer_ns.rendering.layer_storage import layer_from, layer_tensors
 from gainer_ns.rendering.means_storage import Bits
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.soundness import check_layer
 
 FORMAT = "gainer-picture"
 VERSION = 3
+COPIES = 8
+"""Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
 READ = 2, 3
 """Versions that are read: the second had no slopes, and no means in 16 bits."""
 
@@ -55,6 +59,11 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         header, parts = layer_tensors(layer, picture, bits, stored[own])
         layers.append(header | {"decoder": own})
         tensors |= _prefixed(f"{number}.", parts)
+    for layer in picture.layers:  # what is written can be read
+        try:
+            check_layer(layer)
+        except ValueError as error:
+            raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
@@ -90,6 +99,7 @@ def load_picture(path: Path) -> BakedPicture:
     remedy = "write it again with 'gainer export --format safetensors'"
     if not path.is_file():
         raise GainerError(f"{path}: there is no such file; check the path")
+    check_free(COPIES * path.stat().st_size, f"{path}:", "close other programs")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("header", "null"))

@@ -607,3 +607,14 @@ def test_what_is_learned_and_missing(name: str, compact: Callable[[], Changed]) 
     else:
         del file.tensors[f"0.{name}"]
     refused(file.write(), "damaged")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("0.means", 1e30), ("0.covariances", 1e30), ("0.features", 1e38), ("decoder.0.linear.weight", 1e38)],
+)
+def test_finite_numbers_that_are_too_large(name: str, value: float, changed: Callable[..., Changed]) -> None:
+    file = changed(jitter=0.2)
+    changes = torch.eye(2) if name == "0.covariances" else 1.0
+    file.tensors[name] = file.tensors[name] + value * changes
+    refused(file.write(), "which no fit or edit makes")
