@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -62,6 +64,18 @@ class PointReading(NamedTuple):
     matrix: AggregationMatrix
     points: Float[Tensor, "m d"]
     neighbours: Neighbours | None
+
+
+class LearnedPlaces(NamedTuple):
+    """Where Gaussians with learned means are at some time, and how wide.
+
+    Attributes:
+        shifts: [n, d], from where they started, in spacings.
+        precision_factors: [n, e], see :class:`GaussianKNNEncoding`.
+    """
+
+    shifts: Float[Tensor, "n d"]
+    precision_factors: Float[Tensor, "n e"]
 
 
 class GaussianKNNEncoding(nn.Module):
@@ -187,6 +201,25 @@ class GaussianKNNEncoding(nn.Module):
         self.means.copy_(means)
         on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
         self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
+
+    def learned_places(self) -> LearnedPlaces | None:
+        """A copy of where the Gaussians are now; None where their means stay."""
+        if self.shifts is None:
+            return None
+        return LearnedPlaces(self.shifts.detach().clone(), self.precision_factors.detach().clone())
+
+    @contextmanager
+    def at(self, places: LearnedPlaces | None) -> Iterator[None]:
+        """Puts the Gaussians where they were at another time, while the context lasts; None leaves them."""
+        if places is None or self.shifts is None:
+            yield
+            return
+        now = LearnedPlaces(self.shifts.data, self.precision_factors.data)
+        self.shifts.data, self.precision_factors.data = (part.to(self.means) for part in places)
+        try:
+            yield
+        finally:
+            self.shifts.data, self.precision_factors.data = now
 
     @torch.no_grad()
     def bake(self) -> None:

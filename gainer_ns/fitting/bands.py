@@ -49,15 +49,28 @@ class Band:
 
 
 class BandsStep(NamedTuple):
-    """What a Gauss-Newton step on all bands did.
+    """What a Gauss-Newton step on all bands has done, or has done so far.
 
     Attributes:
+        bands: How many bands are done.
         products: The largest number of matrix products that a band took; 0 if no band got any better.
-        error_before: Mean squared error before it; rows that two bands share count in both.
+        squared_error: Sum over the pixels of the mean squared error of their bands before it.
+        pixels: How many pixels that were; rows that two bands share count in both.
     """
 
-    products: int
-    error_before: float
+    bands: int = 0
+    products: int = 0
+    squared_error: float = 0.0
+    pixels: int = 0
+
+    @property
+    def error_before(self) -> float:
+        """Mean squared error before it."""
+        return self.squared_error / max(self.pixels, 1)
+
+
+NOTHING = BandsStep()
+"""Of a step that begins."""
 
 
 class PictureBands:
@@ -69,7 +82,7 @@ class PictureBands:
             all tables of features here are tables of features and slopes (see :mod:`gainer_ns.gaussians.slopes`).
         num_neighbours: How many Gaussians a pixel reads.
         pixels: Row-major indices of the fitted pixels, ascending.
-        band_pixels: Size of a band.
+        band_pixels: Size of a band; None for ``BAND_PIXELS``.
 
     Attributes:
         seconds: Time spent so far on making bands.
@@ -82,26 +95,34 @@ class PictureBands:
         num_neighbours: int,
         pixels: Int[Tensor, " m"],
         *,
-        band_pixels: int = BAND_PIXELS,
+        band_pixels: int | None = None,
     ) -> None:
         self.plane = plane
         self.pixels = pixels
         self.num_neighbours = num_neighbours
         self._gaussians = gaussians
+        band_pixels = band_pixels or BAND_PIXELS
         rows = plane.height if plane.pixels <= band_pixels else max(1, band_pixels // plane.width)
         self._starts = list(range(0, plane.height, rows))
         self._rows = rows
         self._only: Band | None = None
         self.seconds = 0.0
 
+    def __len__(self) -> int:
+        return len(self._starts)
+
     def __iter__(self) -> Iterator[Band]:
         """The bands from top to bottom, each made when it is its turn; the only one is kept."""
-        if len(self._starts) > 1:
-            yield from (self._band(start, start + self._rows) for start in self._starts)
-            return
-        if self._only is None:
-            self._only = self._band(0, self.plane.height)
-        yield self._only
+        return self._after(0)
+
+    def _after(self, done: int) -> Iterator[Band]:
+        """The bands from top to bottom, but those that are done."""
+        if len(self) > 1:
+            yield from (self._band(start, start + self._rows) for start in self._starts[done:])
+        elif done == 0:
+            if self._only is None:
+                self._only = self._band(0, self.plane.height)
+            yield self._only
 
     @torch.no_grad()
     def finish(
@@ -114,6 +135,8 @@ class PictureBands:
         *,
         channels: slice = slice(None),
         offset: Float[Tensor, "m f"] | None = None,
+        so_far: BandsStep = NOTHING,
+        after_band: Callable[[BandsStep], None] = lambda done: None,
     ) -> BandsStep:
         """One Gauss-Newton step on the features, in place, band after band.
 
@@ -125,9 +148,11 @@ class PictureBands:
             config: Likewise.
             channels: The feature channels that may change.
             offset: What the fitted pixels read besides, which stays.
+            so_far: What was done of this step before: it goes on with the next band.
+            after_band: Called with what has been done, after every band.
         """
-        products, error, pixels = 0, 0.0, 0
-        for band in self:
+        done = so_far
+        for band in self._after(so_far.bands):
             step = finish_step(
                 band.matrix,
                 features[band.rows],
@@ -138,12 +163,14 @@ class PictureBands:
                 channels=channels,
                 offset=0.0 if offset is None else offset[band.pixels],
             )
-            error += step.error_before * len(band.pixels)
-            pixels += len(band.pixels)
+            products = done.products
             if step.improved:
                 features[band.rows[band.own_rows]] = step.features[band.own_rows]
                 products = max(products, step.products)
-        return BandsStep(products, error / max(pixels, 1))
+            error = done.squared_error + step.error_before * len(band.pixels)
+            done = BandsStep(done.bands + 1, products, error, done.pixels + len(band.pixels))
+            after_band(done)
+        return done
 
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "r f"], decoder: Decoder) -> Float[Tensor, "m c"]:

@@ -10,17 +10,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
+from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, LearnedPlaces, PointReading
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.bands import BandsStep, PictureBands
 from gainer_ns.fitting.between_pixels import PointsBetweenPixels
-from gainer_ns.fitting.loop import GaussNewtonLoop
+from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
@@ -28,9 +28,6 @@ from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
-
-if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
 
 ADAM_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where a finish follows."""
@@ -66,6 +63,26 @@ class FitPlan:
     """Share of the Adam steps, from the first on, that fit points between the pixels; only of learned means."""
 
 
+class _Search(NamedTuple):
+    """A search for what points read.
+
+    Attributes:
+        step: Before which step it was.
+        between: Whether the points lay between the pixels, and not at their centres.
+        learned: Where the Gaussians were then; None where their means stay, and it finds the same at any time.
+    """
+
+    step: int
+    between: bool
+    learned: LearnedPlaces | None
+
+    def plain(self) -> tuple[int, bool, tuple[Tensor, Tensor]] | None:
+        """What a checkpoint keeps of it, which knows no classes of this package; None where nothing is needed."""
+        if self.learned is None:
+            return None
+        return self.step, self.between, (self.learned.shifts, self.learned.precision_factors)
+
+
 class PictureFit(GaussNewtonLoop):
     """Fits one picture.
 
@@ -84,7 +101,7 @@ class PictureFit(GaussNewtonLoop):
         plan: FitPlan,
         pixels: Int[Tensor, " m"],
         target: Float[Tensor, "m 3"],
-        trainer: Trainer,
+        trainer: FitTrainer,
         changed: Callable[[], None],
     ) -> None:
         super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
@@ -92,9 +109,12 @@ class PictureFit(GaussNewtonLoop):
         check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
+        self._search: _Search | None = None  # which has found the reading
         self._read_target = target  # of the points of the reading
         self._between: PointsBetweenPixels | None = None
         self._bands: PictureBands | None = None
+        self._is_finishing = False  # baked, and opacities fitted
+        self._so_far: BandsStep | None = None  # of a step of the finish that is under way
         self._finished_colours: Float[Tensor, "m 3"] | None = None
         self._adam_steps: float = plan.adam_steps
         self._adam_share = ADAM_SHARE if self._finish_steps > 0 else 1.0
@@ -110,25 +130,53 @@ class PictureFit(GaussNewtonLoop):
         if self._finished_colours is not None:
             return self._finished_colours
         if self._reading is None:
-            self._read(self.plan.plane.pixel_centres(self.pixels), self.target)
+            self._read(_Search(self.step + 1, False, self.plan.encoding.learned_places()))
         assert self._reading is not None
         return self.plan.decoder(self.plan.encoding(self._reading))
 
-    def _read(self, points: Float[Tensor, "m 2"], target: Float[Tensor, "m 3"]) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """What the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`.
+
+        Of the neighbours it keeps where the Gaussians were when they were searched, from which the same are found.
+        """
+        return super().state_dict() | {
+            "adam_steps": self._adam_steps,
+            "is_finishing": self._is_finishing,
+            "search": None if self._search is None else self._search.plain(),
+            "so_far": None if self._so_far is None else tuple(self._so_far),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], step: int) -> None:
+        """Finds again what the points of the next step read, and which bands of it are done."""
+        if self._adam_steps == math.inf:
+            self._adam_steps = state.get("adam_steps", self._adam_steps)
+        super().load_state_dict(state, step)
+        if not state:
+            return
+        self._is_finishing = state["is_finishing"]
+        if state["so_far"] is not None:
+            self._so_far = BandsStep(*state["so_far"])
+            self.finished = False
+        if state["search"] is not None and not self.finished:
+            number, between, learned = state["search"]
+            self._read(_Search(number, between, LearnedPlaces(*learned)))
+
+    def _read(self, search: _Search) -> None:
+        """Reads the pixels, or new points between them, in place of those of the last search."""
         started = time.monotonic()
-        self._reading, self._read_target = self.plan.encoding.read(points), target
+        points, target = self.plan.plane.pixel_centres(self.pixels), self.target
+        if search.between:
+            if self._between is None:
+                self._between = PointsBetweenPixels(self.plan.plane, self._continued_picture(), self.pixels)
+            points, target = self._between.draw(self.plan.recipe.seed + search.step)
+        with self.plan.encoding.at(search.learned):
+            self._reading, self._read_target, self._search = self.plan.encoding.read(points), target, search
         self._spent("graph", started)
         self._started += time.monotonic() - started  # which is not Adam's time
 
-    def _read_between(self, step: int) -> None:
-        """Reads new points between the pixels, in place of those of the last search."""
-        if self._between is None:
-            self._between = PointsBetweenPixels(self.plan.plane, self._continued_picture(), self.pixels)
-        self._read(*self._between.draw(self.plan.recipe.seed + step))
-
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
-        if step == 0:
+        if step == 0 and not self._is_finishing:
             if self.plan.by_detail:
                 self._place_by_detail()
             self._first_features()
@@ -138,30 +186,35 @@ class PictureFit(GaussNewtonLoop):
             if step % self.plan.encoding.config.steps_between_searches == 0:
                 self._reading = None
                 if self._way(step) < self.plan.between_pixels:
-                    self._read_between(step)
+                    self._read(_Search(step, True, self.plan.encoding.learned_places()))
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
-            self._finish_step(int(step - self._adam_steps))
+            self._finish_step(step)
         else:
+            self._is_finishing = False
             self._schedule_by_time(self.plan.adam_steps, self._adam_share)
 
     def _after_step(self, step: int) -> None:
         self._changed()
         finishing = step >= self._adam_steps
         self._spent("finish" if finishing else "adam", self._started)
-        if finishing or step % STEPS_BETWEEN_PSNR == 0:
-            gain = self._measure(step)
-            if finishing and self._is_done(int(step - self._adam_steps), gain):
-                self._stop()
-        if step + 1 == self._adam_steps and self._finish_steps == 0:
-            if self.plan.encoding.is_moving:
-                self._reading = None  # the neighbours that it will be drawn with
+        self._so_far = None
+        ends_with_adam = step + 1 == self._adam_steps and self._finish_steps == 0
+        if ends_with_adam and self.plan.encoding.is_moving:
+            self._reading = None  # the neighbours that it will be drawn with
+        if finishing or ends_with_adam or step % STEPS_BETWEEN_PSNR == 0:
             self._measure(step)
+        if ends_with_adam:
             self.plan.encoding.bake()
             self._fit_opacities()
-            self._stop()
-        self._save_now_and_then(step)
+        if self._ends_with(step):
+            self._finish()
+
+    def _ends_with(self, step: int) -> bool:
+        if step < self._adam_steps:
+            return step + 1 == self._adam_steps and self._finish_steps == 0
+        return self._is_done(int(step - self._adam_steps))
 
     def _way(self, step: int) -> float:
         """Which share of the Adam steps, or of their time, is over."""
@@ -221,19 +274,29 @@ class PictureFit(GaussNewtonLoop):
         self._spent("opacity", started)
         self._started += time.monotonic() - started  # which is not the finish's time
 
-    def _finish_step(self, number: int) -> None:
-        encoding, config = self.plan.encoding, self.plan.recipe.finish
-        if self._bands is None:
-            self._reading = None  # Adam is done with it
+    def _finish_step(self, step: int) -> None:
+        encoding, config, number = self.plan.encoding, self.plan.recipe.finish, int(step - self._adam_steps)
+        if not self._is_finishing:
+            self._reading = self._search = None  # Adam is done with it
             encoding.bake()
             self._fit_opacities()
+            self._is_finishing, self._so_far = True, BandsStep()
+            self._rest(step)
+        if self._bands is None:
             gaussians = encoding.gaussian_set()
             self._bands = PictureBands(self.plan.plane, gaussians, encoding.config.num_neighbours, self.pixels)
         assert encoding.features_table is not None
         if number < self._finish_steps:
             damping = config.damping * config.damping_decay**number
-            features, decoder = encoding.features_table.data, self.plan.decoder
-            done = self._bands.finish(features, decoder, self.target, damping, config)
+            arguments = encoding.features_table.data, self.plan.decoder, self.target, damping, config
+
+            def rest(done: BandsStep) -> None:
+                self._so_far = done
+                self._spent("finish", self._started)
+                self._started = time.monotonic()
+                self._rest(step)
+
+            done = self._bands.finish(*arguments, so_far=self._so_far or BandsStep(), after_band=rest)
             if not self.history:  # the first picture there is: that of the features that the fit begins with
                 self._note(number - 1, self._bands.seconds, done.error_before)
         self._finished_colours = self._bands.decode(encoding.features_table.data, self.plan.decoder)

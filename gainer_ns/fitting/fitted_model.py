@@ -11,6 +11,7 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 
 from gainer_ns.errors import LOAD_ERRORS, GainerError
+from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import RecipeConfig
 
 
@@ -27,6 +28,11 @@ class FittedModel(Model):
         super().populate_modules()
         self.panel = self.config.panel.setup(model=self)  # public: nerfstudio's viewer looks for it
         self.register_buffer("version", torch.tensor(self.checkpoint_version))
+        self._fit: FitLoop | None = None  # set by the training callbacks; not part of the model
+
+    def running_fit(self) -> FitLoop | None:
+        """The fit inside nerfstudio's loop; None before its callbacks are made, and where nothing is fitted."""
+        return self._fit
 
     @abstractmethod
     def fitted(self) -> Any:

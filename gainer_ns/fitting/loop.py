@@ -6,25 +6,36 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
+from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.utils.writer import EventName
 from torch import Tensor
 
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
-
-if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
+from gainer_ns.fitting.stopping import StopRequest
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""
 LEAST_GAIN = 0.05
 """The finish gives up when a step improves the picture by less (dB)."""
+
+
+class FitTrainer(Protocol):
+    """The trainer around a fit."""
+
+    optimizers: Optimizers
+    stop_training: bool
+    stop: StopRequest
+
+    def save_checkpoint(self, step: int) -> None:
+        """Saves what the fit has come to, in or after a step."""
+        ...
 
 
 class FitLoop(ABC):
@@ -41,27 +52,70 @@ class FitLoop(ABC):
         psnr: Of what is fitted, after the last step that measured it, in dB.
         exact: Whether every value was exact then, rounded to the source's bits.
         history: (step, seconds of fitting so far, PSNR in dB) of every step that measured it.
+        step: The last step that was taken to its end; -1 before the first.
+        is_under_way: Whether a step has begun that is not taken to its end.
+        finished: Whether there is nothing left to do.
     """
 
     def __init__(
-        self, bit_depth: int, trainer: Trainer, changed: Callable[[], None], fit_seconds: float | None = None
+        self, bit_depth: int, trainer: FitTrainer, changed: Callable[[], None], fit_seconds: float | None = None
     ) -> None:
         self.seconds: dict[str, float] = {}
         self.psnr, self.exact = -math.inf, False
         self.history: list[tuple[int, float, float]] = []
+        self.step, self.is_under_way, self.finished = -1, False, False
+        self._gain = math.inf  # dB, of the last step that measured it
         self._bit_depth, self._trainer, self._changed, self._limit = bit_depth, trainer, changed, fit_seconds
         self._saved = self._started = time.monotonic()
 
     def callbacks(self) -> list[TrainingCallback]:
         """What nerfstudio calls around each step."""
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
-        return [TrainingCallback([before], self._before_step), TrainingCallback([after], self._after_step)]
+        return [TrainingCallback([before], self._begin_step), TrainingCallback([after], self._end_step)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next steps depend on beside parameters and optimisers: plain numbers and tensors."""
+        return {
+            "seconds": dict(self.seconds),
+            "psnr": self.psnr,
+            "exact": self.exact,
+            "gain": self._gain,
+            "history": list(self.history),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], step: int) -> None:
+        """Takes the fit up where a checkpoint left it, once parameters and optimisers are loaded.
+
+        Args:
+            state: As :meth:`state_dict` gives it; empty for checkpoints that were written before it was kept.
+            step: The last step that was taken to its end.
+        """
+        self.step = step
+        self.seconds.update(state.get("seconds", {}))
+        self.psnr, self.exact = state.get("psnr", self.psnr), state.get("exact", self.exact)
+        self._gain, self.history = state.get("gain", self._gain), list(state.get("history", []))
+        self.finished = bool(state) and self._ends_with(step)
 
     @abstractmethod
     def _before_step(self, step: int) -> None: ...
 
     @abstractmethod
     def _after_step(self, step: int) -> None: ...
+
+    @abstractmethod
+    def _ends_with(self, step: int) -> bool:
+        """Whether this step, which was taken, is the last."""
+
+    def _begin_step(self, step: int) -> None:
+        self.is_under_way = True
+        self._before_step(step)
+
+    def _end_step(self, step: int) -> None:
+        self._after_step(step)
+        self.step, self.is_under_way = step, False
+        if self.finished:
+            self._trainer.stop_training = True
+        self._rest(step)
 
     @abstractmethod
     def _errors(self) -> Float[Tensor, "m 3"]:
@@ -92,23 +146,31 @@ class FitLoop(ABC):
             for scheduler in self._trainer.optimizers.schedulers.values():
                 scheduler.last_epoch = int(min(1.0, self._time_used / share) * steps)
 
-    def _save_now_and_then(self, step: int) -> None:
-        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+    def _rest(self, step: int) -> None:
+        """Saves now and then, at a point in or after a step from which the fit can go on, and stops where asked to.
+
+        Raises:
+            KeyboardInterrupt: If the user wants to stop.
+        """
+        began, asked = time.monotonic(), self._trainer.stop.signal is not None
+        if asked or began - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._trainer.save_checkpoint(step)
             self._saved = time.monotonic()
+            self._started += self._saved - began  # which is not the fit's time
+        self._trainer.stop.answer()
 
     @torch.no_grad()
-    def _measure(self, step: int) -> float:
-        """Updates PSNR and exactness, shows the PSNR in nerfstudio's table, and returns the gain in dB."""
+    def _measure(self, step: int) -> None:
+        """Updates PSNR, its gain and exactness, and shows the PSNR in nerfstudio's table."""
         error = self._errors()
         before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
         self.psnr = self._note(step, sum(self.seconds.values()), mean_square)
         self.exact = float(error.abs_().max()) < 0.5 / (2**self._bit_depth - 1)  # half a level
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
-        return self.psnr - before
+        self._gain = self.psnr - before
 
-    def _stop(self) -> None:
-        self._trainer.stop_training = True
+    def _finish(self) -> None:
+        self.finished = True
         took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds > 0.05)
         exact = f"{'every' if self.exact else 'not every'} {self._bit_depth}-bit value exact"
         CONSOLE.log(f"Fitted to {self.psnr:.2f} dB, {exact} ({took})")
@@ -123,12 +185,12 @@ class GaussNewtonLoop(FitLoop):
     """
 
     def __init__(
-        self, recipe: GaussianRecipeConfig, bit_depth: int, trainer: Trainer, changed: Callable[[], None]
+        self, recipe: GaussianRecipeConfig, bit_depth: int, trainer: FitTrainer, changed: Callable[[], None]
     ) -> None:
         super().__init__(bit_depth, trainer, changed, recipe.fit_seconds)
         self._target_psnr, self._finish_steps = recipe.target_psnr, recipe.finish_steps
 
-    def _is_done(self, number: int, gain: float) -> bool:
-        """Whether the Gauss-Newton step of this number, which gained so much (dB), was the last."""
+    def _is_done(self, number: int) -> bool:
+        """Whether the Gauss-Newton step of this number, which was measured, is the last."""
         reached = self.psnr >= self._target_psnr and self.exact
-        return reached or gain < LEAST_GAIN or number + 1 >= self._finish_steps or self._time_used >= 1
+        return reached or self._gain < LEAST_GAIN or number + 1 >= self._finish_steps or self._time_used >= 1

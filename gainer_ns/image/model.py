@@ -13,6 +13,7 @@ from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingCon
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.callbacks import FitPlan, PictureFit
+from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
@@ -22,8 +23,6 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.soundness import check_layer
 
 if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
-
     from gainer_ns.image.datamanager import PictureDataManager
 
 UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
@@ -145,7 +144,7 @@ class GainerModel(PictureModel):
             groups["slopes"] = [self.encoding.slopes_table]
         return groups
 
-    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> PictureFit:
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> PictureFit:
         """A fit of the Gaussians and their decoder."""
         plan = FitPlan(
             plane=self.plane,

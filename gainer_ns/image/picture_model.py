@@ -18,6 +18,7 @@ from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.fitted_model import FittedModel
+from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
@@ -27,8 +28,6 @@ from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
 
 if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
-
     from gainer_ns.image.datamanager import PictureDataManager
 
 
@@ -43,14 +42,10 @@ class PictureModelConfig(RecipeConfig):
 
 
 class RunningFit(Protocol):
-    """A fit inside nerfstudio's loop, as the model sees it."""
+    """A fit inside nerfstudio's loop, as a picture's model sees it."""
 
     def outputs(self) -> dict[str, Tensor]:
         """Colours rgb [m, 3] that a step gives, and target [m, 3], what they should be."""
-        ...
-
-    def callbacks(self) -> list[TrainingCallback]:
-        """What nerfstudio is to call."""
         ...
 
 
@@ -97,15 +92,14 @@ class PictureModel(FittedModel):
         self.has_alpha = metadata["opacity"] is not None
         picture = PictureFacts(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
         self.register_buffer("picture_facts", torch.tensor(picture))
-        self._fit: RunningFit | None = None  # set by the training callbacks; not part of the model
 
     @abstractmethod
     def fitted(self) -> Drawable:
         """The picture as it is now; the same object until the fit goes on."""
 
     @abstractmethod
-    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> RunningFit:
-        """A fit of this model to a picture."""
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FitLoop:
+        """A fit of this model to a picture, which is a :class:`RunningFit`."""
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -118,7 +112,7 @@ class PictureModel(FittedModel):
         self._check_picture()
         trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
         assert trainer is not None and pipeline is not None
-        self._fit = self.fit_of(cast("PictureDataManager", pipeline.datamanager), trainer)
+        self._fit = self.fit_of(cast("PictureDataManager", pipeline.datamanager), cast("FitTrainer", trainer))
         return self._fit.callbacks()
 
     def _check_picture(self) -> None:
@@ -135,7 +129,9 @@ class PictureModel(FittedModel):
         Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
         """
         if isinstance(ray_bundle, Cameras):
-            return self.get_outputs_for_camera(ray_bundle) if self._fit is None else self._fit.outputs()
+            if self._fit is None:
+                return self.get_outputs_for_camera(ray_bundle)
+            return cast("RunningFit", self._fit).outputs()
         seen = seen_along(ray_bundle.origins.view(-1, 3), ray_bundle.directions.view(-1, 3))
         return self._outputs(self.fitted().at(seen.points), seen.distance)
 

@@ -9,9 +9,10 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import yaml
@@ -21,7 +22,10 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.files import cannot_write, whole_file
+from gainer_ns.fitting.fitted_model import FittedModel
+from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.stopping import StopRequest
 from gainer_ns.image.checkpoints import is_whole, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
@@ -177,35 +181,97 @@ class PictureTrainer(Trainer):
 
     config: PictureTrainerConfig
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stop = StopRequest(at_once=lambda: self._is_left_open or self._is_paused())
+        self._is_left_open = False
+
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        """Sets up what trains the model, and takes up the fit where a loaded checkpoint left it."""
+        try:
+            super().setup(test_mode)
+            self.step = self._start_step - 1
+            if self._loaded_file() is not None:
+                self._fit.load_state_dict(self._loaded_fit(), self.step)
+        except KeyboardInterrupt:
+            raise SystemExit(self.stop.status) from None
+
     def train(self) -> None:
-        """Trains the model; Ctrl-C ends it with exit status 130 and says how to go on.
+        """Trains the model, until ``max_num_iterations`` steps are taken in all, those before a resume included.
+
+        Ctrl-C and SIGTERM end it, with the status of shells, as soon as the step that is under way can be saved.
 
         Raises:
             GainerError: If the log cannot be written, or as :meth:`save_checkpoint` does.
         """
+        total = self.config.max_num_iterations
+        further = 0 if self._fit.finished else max(0, total - self._start_step)
+        self.config.max_num_iterations = further  # of which nerfstudio takes so many from where it begins
         try:
-            super().train()
+            with self.stop.listening():
+                super().train()
         except KeyboardInterrupt:
-            if self.training_state == "completed":
+            if self._is_left_open:
                 return  # the viewer was left open, and is closed so
+            if self._is_paused() and self._fit.step >= 0:
+                self.save_checkpoint(self._fit.step)
             CONSOLE.log(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
-            raise SystemExit(130) from None
+            raise SystemExit(self.stop.status) from None
         except OSError as error:  # from the log; checkpoints see to themselves
             raise cannot_write(self.base_dir, error, self._how_to_go_on()) from error
+        finally:
+            self.config.max_num_iterations = total
+
+    @property
+    def _fit(self) -> FitLoop:
+        fit = cast(FittedModel, self.pipeline.model).running_fit()
+        assert fit is not None
+        return fit
+
+    def _is_paused(self) -> bool:
+        return self.training_state == "paused" and not self._fit.is_under_way
 
     def _after_train(self) -> None:
-        if not self.stop_training:
-            CONSOLE.log(f"Stopped by --max-num-iterations after step {self.step}; {self._how_to_go_on()}")
+        self.step = self._fit.step  # where a fit ends by itself, nerfstudio has begun to count another
+        if not self._fit.finished:
+            CONSOLE.log(
+                f"Stopped by --max-num-iterations after step {self.step}; raise it, and "
+                f"{self._how_to_go_on().removeprefix('to go on, ')}"
+            )
         super()._after_train()
+
+    def _train_complete_viewer(self) -> None:
+        self._is_left_open = True
+        self.stop.answer()
+        super()._train_complete_viewer()
 
     def _how_to_go_on(self) -> str:
         if not any(self.checkpoint_dir.glob("step-*.ckpt")):
             return "no checkpoint was saved yet"
         return f"to go on, add --load-dir {self.checkpoint_dir} to the same command"
 
+    def _loaded_file(self) -> Path | None:
+        if self.config.load_dir is not None:
+            return self.config.load_dir / f"step-{self.config.load_step:09d}.ckpt"
+        return self.config.load_checkpoint
+
+    def _loaded_fit(self) -> dict[str, Any]:
+        """What a loaded checkpoint says of the fit; nothing, if it was written before that was kept."""
+        path = self._loaded_file()
+        assert path is not None
+        with self._fitting_options():
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("fit", {})
+
     def _load_checkpoint(self) -> None:
+        if self._loaded_file() is not None:
+            with self._fitting_options():
+                super()._load_checkpoint()
+
+    @contextlib.contextmanager
+    def _fitting_options(self) -> Iterator[None]:
+        """Says in one line that a checkpoint cannot be used with these options."""
         try:
-            super()._load_checkpoint()
+            yield
         except GainerError:
             raise
         except LOAD_ERRORS as error:
@@ -216,10 +282,10 @@ class PictureTrainer(Trainer):
 
     @check_main_thread
     def save_checkpoint(self, step: int) -> None:
-        """Saves model and optimizers, whole or not at all, and only then removes older checkpoints.
+        """Saves model, optimizers and fit, whole or not at all, and only then removes older checkpoints.
 
         Args:
-            step: Number of the last step taken.
+            step: Number of the last step taken, or of the one that is under way, which a resume then begins with.
 
         Raises:
             GainerError: If the file cannot be written, or the model holds numbers that are not finite.
@@ -231,11 +297,12 @@ class PictureTrainer(Trainer):
                 f"(--optimizers.features.optimizer.lr and the like); {self._how_to_go_on()}"
             )
         state = {
-            "step": step,
+            "step": min(step, self._fit.step),
             "pipeline": model,
             "optimizers": {name: part.state_dict() for name, part in self.optimizers.optimizers.items()},
             "schedulers": {name: part.state_dict() for name, part in self.optimizers.schedulers.items()},
             "scalers": self.grad_scaler.state_dict(),
+            "fit": self._fit.state_dict(),
         }
         path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
         with whole_file(path) as file:

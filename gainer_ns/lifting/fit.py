@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,13 +12,10 @@ from torch import Tensor
 
 from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.loop import GaussNewtonLoop
+from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.fitting.solver import finish_step
 from gainer_ns.gaussians.aggregation import AggregationMatrix
-
-if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
 
 
 @dataclass
@@ -56,7 +52,7 @@ class LiftFit(GaussNewtonLoop):
         layers: Sequence[LayerPlan],
         recipe: GaussianRecipeConfig,
         bit_depth: int,
-        trainer: Trainer,
+        trainer: FitTrainer,
         changed: Callable[[], None],
     ) -> None:
         super().__init__(recipe, bit_depth, trainer, changed)
@@ -83,9 +79,12 @@ class LiftFit(GaussNewtonLoop):
         self._changed()
 
     def _after_step(self, step: int) -> None:
-        if self._is_done(step, self._measure(step)):
-            self._stop()
-        self._save_now_and_then(step)
+        self._measure(step)
+        if self._ends_with(step):
+            self._finish()
+
+    def _ends_with(self, step: int) -> bool:
+        return self._is_done(step)
 
     @torch.no_grad()
     def _errors(self) -> Float[Tensor, "m 3"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.fitting.fitted_model import FittedModel
+from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.gaussians.small_matrices import inverse
@@ -112,8 +113,8 @@ class LiftModel(FittedModel):
             counts = sheet.seen.flatten()[discs.pixel]
             counts[int(own.sum()) :] = False  # the rest is the rim
             plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
-        fit = LiftFit(plans, self.config, self.facts.bit_depth, trainer, self.changed)
-        return fit.callbacks()
+        self._fit = LiftFit(plans, self.config, self.facts.bit_depth, cast("FitTrainer", trainer), self.changed)
+        return self._fit.callbacks()
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""

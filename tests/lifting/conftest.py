@@ -102,9 +102,10 @@ def lift() -> Callable[..., LiftModel]:
             num_train_data=1,
             metadata={"facts": LiftFacts(camera, unit, metric=True, bit_depth=8), "sheets": sheets},
         )
-        trainer: Any = SimpleNamespace(stop_training=False, save_checkpoint=lambda step: None)
+        stop = SimpleNamespace(signal=None, answer=lambda: None)
+        trainer: Any = SimpleNamespace(stop_training=False, save_checkpoint=lambda step: None, stop=stop)
         attributes: Any = SimpleNamespace(trainer=trainer)
-        before, after = model.get_training_callbacks(attributes)
+        before, after, *_ = model.get_training_callbacks(attributes)
         for step in range(model.config.finish_steps):
             before.func(step=step)
             after.func(step=step)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction
-from gainer_ns.fitting.loop import FitLoop
+from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.rendering.drawable import BLOCK_POINTS
 
 if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
-
     from gainer_ns.evaluation.baselines.model import BaselineModelConfig
 
 SAMPLED_PIXELS = 1 << 15
@@ -49,7 +47,7 @@ class FunctionFit(FitLoop):
         picture: Float[Tensor, "h w 3"],
         pixels: Int[Tensor, " m"],
         bit_depth: int,
-        trainer: Trainer,
+        trainer: FitTrainer,
         changed: Callable[[], None],
     ) -> None:
         super().__init__(bit_depth, trainer, changed, recipe.fit_seconds)
@@ -85,15 +83,27 @@ class FunctionFit(FitLoop):
     def _after_step(self, step: int) -> None:
         self._changed()
         self._spent("adam", self._started)
-        time_is_over = step + 1 >= self._recipe.steps if self._limit is None else self._time_used >= 1
-        if time_is_over:
+        if self._ends_with(step):
             self._measured = None
             self._measure(step)
-            self._stop()
+            self._finish()
         elif (spent := sum(self.seconds.values())) >= self._next_psnr:
             self._measure(step)
             self._next_psnr = spent * TIME_BETWEEN_PSNR
-        self._save_now_and_then(step)
+
+    def _ends_with(self, step: int) -> bool:
+        return step + 1 >= self._recipe.steps if self._limit is None else self._time_used >= 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""
+        return super().state_dict() | {"random": self._random.get_state(), "next_psnr": self._next_psnr}
+
+    def load_state_dict(self, state: dict[str, Any], step: int) -> None:
+        """Goes on to draw the pixels that would have been drawn next."""
+        super().load_state_dict(state, step)
+        if state:
+            self._random.set_state(state["random"])
+            self._next_psnr = state["next_psnr"]
 
     @torch.no_grad()
     def _errors(self) -> Float[Tensor, "m 3"]:

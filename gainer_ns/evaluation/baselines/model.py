@@ -12,14 +12,13 @@ from torch.nn import Parameter
 
 from gainer_ns.evaluation.baselines.fit import FunctionFit
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
+from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Drawn
 
 if TYPE_CHECKING:
-    from nerfstudio.engine.trainer import Trainer
-
     from gainer_ns.image.datamanager import PictureDataManager
 
 BYTES_PER_PIXEL = 200
@@ -109,7 +108,7 @@ class BaselineModel(PictureModel):
         """Parameters by the name of their optimizer."""
         return self.function.param_groups()
 
-    def fit_of(self, data: PictureDataManager, trainer: Trainer) -> FunctionFit:
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FunctionFit:
         """A fit of the function."""
         picture = torch.from_numpy(data.train_dataset.picture.colours()).to(self.device)
         return FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
