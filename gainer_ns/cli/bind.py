@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.image.inputs import check_run
 from gainer_ns.image.outputs import output_for
 
 
@@ -45,6 +46,7 @@ class Bind:
         from gainer_ns.cli.progress import progress_bar
 
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
+        check_run(self.load_config)
         with status("Loading the picture"):
             from gainer_ns.editing.bound_picture import BoundPicture
             from gainer_ns.editing.film import Behind, Camera, write_film

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_run, check_there
 from gainer_ns.image.outputs import output_for
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Edit:
         from gainer_ns.cli.progress import progress_bar
 
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
+        check_run(self.load_config)
+        check_there(self.script)
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_run
             from gainer_ns.editing.film import write_film

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_run
 from gainer_ns.image.outputs import named_output
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Export:
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         named_output(self.output, SUFFIXES[self.format])
+        check_run(self.load_config)
         for option, given, usual, kind in (
             ("bits", self.bits, BITS, "safetensors"),
             ("cells", self.cells, CELLS, "cage"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_picture, check_there
 from gainer_ns.image.outputs import check_folder_place
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Prepare:
             raise GainerError("--no-depth: goes with neither --depth-path nor --focal-length; leave out one of them")
         if self.output is not None:
             check_folder_place(self.output)
+        check_picture(self.image)
+        for named in (self.mask_path, self.depth_path):
+            if named is not None:
+                check_there(named)
         with status("Reading the photo"):
             import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_run
 from gainer_ns.image.outputs import output_for
 
 
@@ -38,6 +39,7 @@ class Render:
         from gainer_ns.cli.progress import progress_bar
 
         output = output_for(self.output, "picture", bit_depth=self.bit_depth)
+        check_run(self.load_config)
         if not 0 < self.fraction <= 1:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):

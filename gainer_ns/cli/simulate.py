@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_run, check_there
 from gainer_ns.image.outputs import output_for
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Simulate:
         from gainer_ns.cli.progress import progress_bar
 
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
+        check_run(self.load_config)
+        check_there(self.scene)
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_run
 
 
 @dataclass
@@ -30,6 +31,7 @@ class View:
 
         if self.load_config.suffix == ".safetensors":
             raise GainerError(f"{self.load_config}: the viewer shows runs only; give the config.yml of one")
+        check_run(self.load_config)
         check_address(self.host, self.port)
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays

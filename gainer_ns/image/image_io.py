@@ -6,6 +6,7 @@ picture, so the samples of those come from OpenCV. Colour profiles and gamma are
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -21,6 +22,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.inputs import check_picture, complaint, is_heic
 from gainer_ns.image.samples import rounded_samples
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,8 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     if downscale_factor < 1:
         raise GainerError(f"{path}: cannot be downscaled by {downscale_factor}; give a whole number from 1 up")
     _check_file(path)
+    if is_heic(path):
+        _read_heic_too()
     try:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
@@ -115,7 +119,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     except PermissionError:
         raise GainerError(f"{path}: may not be read; give yourself permission (chmod u+r) or copy it") from None
     except UnidentifiedImageError:
-        raise GainerError(f"{path}: is not a picture of a known kind; convert it to PNG, JPEG or TIFF") from None
+        raise GainerError(complaint(path)) from None
     except (Image.DecompressionBombError, MemoryError):
         limit = f"{MAX_PIXELS // 10**6} megapixels, or than memory holds"
         raise GainerError(f"{path}: has more than {limit}; crop or shrink it in an image editor first") from None
@@ -126,12 +130,19 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     return picture if downscale_factor == 1 else _downscaled(picture, downscale_factor)
 
 
+def _read_heic_too() -> None:
+    """Teaches Pillow to open HEIC, 8 bits a sample, where the package for it is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+
+        pillow_heif.register_heif_opener()
+
+
 def _check_file(path: Path) -> None:
     """Refuses what is no readable file of at least one byte."""
+    check_picture(path)
     if os.path.isdir(path):
         raise GainerError(f"{path}: is a folder; name one picture file in it")
-    if not os.path.exists(path):
-        raise GainerError(f"{path}: does not exist; check the spelling and the folder")
     if not os.path.isfile(path):
         raise GainerError(f"{path}: is a device or a pipe; save the picture to a file first")
     if os.path.getsize(path) == 0:

@@ -93,3 +93,27 @@ def test_a_bad_output_is_said_before_anything_is_loaded(
 def test_a_folder_to_prepare_in_is_looked_at_first(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "is a file" in refusal("prepare", tmp_path / "none.jpg", "--output", tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["render"],
+        ["edit", "--script", "none.yaml"],
+        ["bind", "--reference", "none.obj", "--frames", "none"],
+        ["simulate", "--scene", "none.yaml"],
+        ["export"],
+        ["view"],
+    ],
+)
+def test_a_photo_is_no_run(command: list[str], refusal: Refusal, photo: Path, tmp_path: Path) -> None:
+    words = (
+        [] if command == ["view"] else ["--output", tmp_path / f"a.{'safetensors' if command == ['export'] else 'png'}"]
+    )
+    said = refusal(*command, *words, "--load-config", photo)
+    assert said == f"{photo}: is a picture, and not a configuration of ns-train; give a run's config.yml"
+
+
+def test_a_video_is_not_prepared(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x14ftypisom\0\0\0\0isom")
+    assert "ffmpeg -i a.mp4" in refusal("prepare", tmp_path / "a.mp4")
