@@ -7,9 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from gainer_ns import memory
 from gainer_ns.errors import GainerError
+from gainer_ns.image.image_io import read_picture
 from gainer_ns.memory import check_free, free_memory
 
 MIB = 1 << 20
@@ -110,3 +112,17 @@ check_free(128 << 20, "a thing", "ask for less")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 1 and done.stdout == "it would have failed\n"
     assert done.stderr.startswith("a thing takes about 0.1 GiB of memory, ") and done.stderr.count("\n") == 1
+
+
+def test_a_small_file_of_a_large_picture_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (4000, 3000)).save(tmp_path / "large.png")
+    Image.new("1", (40, 30)).save(tmp_path / "small.png")
+    assert (tmp_path / "large.png").stat().st_size < 5000
+    put(tmp_path, {"proc/self/cgroup": "0::/"})
+    version_2(tmp_path, "", 64 * MIB, 34 * MIB)
+    monkeypatch.setattr(memory, "ROOT", tmp_path)
+    assert read_picture(tmp_path / "small.png").width == 40
+    with pytest.raises(GainerError, match=r"large\.png: reading it takes about 45\.8 MiB of memory, 30\.0 MiB are"):
+        read_picture(tmp_path / "large.png")

@@ -24,11 +24,15 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANA
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_picture, complaint, is_heic
 from gainer_ns.image.samples import rounded_samples
+from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 2**29
 """The largest picture that is read: 536 megapixels, which fill 1.6 GB as 8-bit samples."""
+
+BYTES_PER_PIXEL = 4
+"""Memory for a pixel while a picture is decoded, at least; a small file can say that it has very many."""
 
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda samples: samples[:, ::-1],
@@ -113,6 +117,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     try:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
+            check_free(image.width * image.height * BYTES_PER_PIXEL, f"{path}: reading it", "crop or shrink it first")
             rgb, alpha = _decode(image, path)
     except GainerError:
         raise
