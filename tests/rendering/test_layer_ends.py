@@ -25,3 +25,9 @@ def test_a_part_keeps_the_reaches_of_its_own(picture: Callable[..., BakedPicture
     assert coarse.reaches is not None and len(coarse.reaches) == round(0.3 * len(reaches))
     assert torch.equal(coarse.reaches, coarse.gaussians.features[:, 0])
     assert not torch.equal(coarse.reaches, reaches[: len(coarse.reaches)]), "spread over the picture"
+
+
+def test_a_picture_is_framed_where_all_its_layers_are(picture: Callable[..., BakedPicture]) -> None:
+    source = picture(12, 9)
+    free = replace(source.only_layer, half_extent=None)
+    assert source.framed and not replace(source, layers=(source.only_layer, free)).framed
