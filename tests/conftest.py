@@ -5,7 +5,9 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threads only slow small tests down
 
 import copy
+import io
 import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,58 @@ def lifted_scene() -> Callable[..., Any]:
         return LiftedScene(camera, tuple(layers), 2.5, True)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def matrix_profile() -> Callable[..., bytes]:
+    """``matrix_profile("p3" | "adobe" | "gray")``: an ICC profile of primaries and a gamma of 2.2, packed by hand."""
+
+    def tag(kind: bytes, data: bytes) -> bytes:
+        packed = kind + bytes(4) + data
+        return packed + bytes(-len(packed) % 4)
+
+    def xyz(*values: float) -> bytes:
+        return tag(b"XYZ ", struct.pack(">3i", *(round(value * 65536) for value in values)))
+
+    white = 0.9642, 1.0, 0.8249
+    primaries = {  # XYZ of red, green and blue under D50, whose sum is its white
+        "p3": ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
+        "adobe": ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)),
+    }
+
+    def make(kind: str) -> bytes:
+        curve = tag(b"curv", struct.pack(">IH", 1, round(2.2 * 256)))
+        text = tag(b"desc", struct.pack(">I", 2) + b"x\0" + bytes(78))
+        tags = {b"desc": text, b"cprt": tag(b"text", b"free\0"), b"wtpt": xyz(*white)}
+        if kind == "gray":
+            tags[b"kTRC"] = curve
+        else:
+            for letter, colour in zip("rgb", primaries[kind], strict=True):
+                tags[f"{letter}XYZ".encode()], tags[f"{letter}TRC".encode()] = xyz(*colour), curve
+        table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+        for name, data in tags.items():
+            table += name + struct.pack(">II", offset + len(body), len(data))
+            body += data
+        space = b"GRAY" if kind == "gray" else b"RGB "
+        header = struct.pack(">I4sI4s4s4s", offset + len(body), bytes(4), 0x02100000, b"mntr", space, b"XYZ ")
+        header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
+        header += struct.pack(">3i", *(round(value * 65536) for value in white))
+        return header.ljust(128, b"\0") + table + body
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def delta_e() -> Callable[..., float]:
+    """``delta_e(a, b)``: mean CIE76 difference of two Pillow pictures, each by its own profile, or as sRGB."""
+    from PIL import ImageCms
+
+    def lab(image: Image.Image) -> np.ndarray:
+        icc = image.info.get("icc_profile")
+        own = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("sRGB")
+        mode = image.mode if image.mode in ("L", "CMYK") and icc else "RGB"
+        to_lab = ImageCms.buildTransform(own, ImageCms.createProfile("LAB"), mode, "LAB", 1)
+        values = np.asarray(ImageCms.applyTransform(image.convert(mode), to_lab)).astype(float)
+        return np.dstack([values[..., 0] * 100 / 255, (values[..., 1:] + 128) % 256 - 128])
+
+    return lambda a, b: float(np.linalg.norm(lab(a) - lab(b), axis=-1).mean())

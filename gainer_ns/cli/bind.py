@@ -70,6 +70,7 @@ class Bind:
                 frames=len(files),
                 fps=self.fps,
                 bit_depth=bit_depth,
+                profile=picture.profile,
                 progress=progress,
             )
         frames = "" if len(files) == 1 else f"{len(files)} frames of "

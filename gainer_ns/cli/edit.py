@@ -84,6 +84,7 @@ class Edit:
                 frames=film.frames,
                 fps=film.fps,
                 bit_depth=output.bit_depth(self.bit_depth, picture.bit_depth, film.frames),
+                profile=picture.profile,
                 progress=progress,
             )
         frames = "" if film.frames == 1 else f"{film.frames} frames of "

@@ -60,6 +60,6 @@ class Render:
         with progress_bar("Drawing") as progress:
             rgb, alpha = picture.raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
-        write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth)
+        write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth, profile=picture.profile)
         size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"
         CONSOLE.print(f"Wrote {self.output}: {size}", markup=False, soft_wrap=True)

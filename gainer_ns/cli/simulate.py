@@ -104,6 +104,7 @@ class Simulate:
                     frames=frames,
                     fps=scene.fps,
                     bit_depth=bit_depth,
+                    profile=picture.profile,
                     progress=progress,
                     keep_interrupted=True,
                 )

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.inpainting import Inpainter
@@ -139,7 +140,14 @@ class RasterBackdrop:
         return Raster(colours * (opacity > 0)[..., None], opacity)
 
 
-def image_backdrop(path: Path, width: int, height: int, *, device: torch.device | str = "cpu") -> RasterBackdrop:
+def image_backdrop(
+    path: Path,
+    width: int,
+    height: int,
+    *,
+    device: torch.device | str = "cpu",
+    profile: ColourProfile | None = None,
+) -> RasterBackdrop:
     """A picture file behind the source: as small as covers it wholly, centred, not distorted.
 
     The file's own resolution is kept, so that an enlarged output shows what the file has.
@@ -149,6 +157,7 @@ def image_backdrop(path: Path, width: int, height: int, *, device: torch.device 
         width: The source's, in pixels.
         height: The source's, in pixels.
         device: Where its rasters are wanted.
+        profile: In which its colours are wanted; None for sRGB.
 
     Raises:
         GainerError: The file holds no picture.
@@ -156,7 +165,7 @@ def image_backdrop(path: Path, width: int, height: int, *, device: torch.device 
     picture = read_picture(path)
     density = min(picture.width / width, picture.height / height)
     corner = (picture.width - width * density) / 2, (picture.height - height * density) / 2
-    colours = torch.from_numpy(picture.colours()).to(device)
+    colours = torch.from_numpy(converted(picture.colours(), picture.profile, profile)).to(device)
     return RasterBackdrop(Raster(colours, torch.from_numpy(picture.opacity()).to(device)), corner, density)
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import (
     Backdrop,
@@ -42,6 +44,11 @@ class Drawn(Protocol):
     @property
     def plane(self) -> ImagePlane:
         """Its pixels."""
+        ...
+
+    @property
+    def profile(self) -> ColourProfile | None:
+        """What its colours mean; None for sRGB."""
         ...
 
     @property
@@ -104,12 +111,14 @@ class Behind:
         if colour is not None and image is not None:
             raise GainerError("background: only one can lie behind, a colour or an image; leave one out")
         if image is not None:
-            return cls(image_backdrop(image, picture.plane.width, picture.plane.height, device=picture.device))
+            plane = picture.plane
+            return cls(image_backdrop(image, plane.width, plane.height, device=picture.device, profile=picture.profile))
         if colour is None:
             return cls(nothing(picture.device))
         if not all(0 <= part <= 255 for part in colour):
             raise GainerError(f"background colour {colour}: red, green and blue are numbers from 0 to 255")
-        return cls(UniformBackdrop(torch.tensor(colour, device=picture.device) / 255))
+        own = converted(np.array([[colour]], np.float32) / 255, None, picture.profile)[0, 0]
+        return cls(UniformBackdrop(torch.from_numpy(own).to(picture.device)))
 
 
 class Shot(NamedTuple):
@@ -196,6 +205,7 @@ def write_film(
     frames: int,
     fps: float = 24.0,
     bit_depth: int = 8,
+    profile: ColourProfile | None = None,
     progress: Callable[[float], None] | None = None,
     keep_interrupted: bool = False,
 ) -> tuple[int, int]:
@@ -209,6 +219,7 @@ def write_film(
         frames: How many pictures there are.
         fps: Frames a second.
         bit_depth: Bits a sample of PNG files.
+        profile: What the pictures' colours mean; None for sRGB.
         progress: Called after every frame with the share, 0 to 1, that is done.
         keep_interrupted: Whether Ctrl-C leaves a film of the frames that are finished, instead of nothing.
 
@@ -220,7 +231,7 @@ def write_film(
     """
     size = 0, 0
     with open_sequence(
-        path, frames=frames, fps=fps, bit_depth=bit_depth, keep_interrupted=keep_interrupted
+        path, frames=frames, fps=fps, bit_depth=bit_depth, profile=profile, keep_interrupted=keep_interrupted
     ) as sequence:
         for number, picture in enumerate(pictures, start=1):
             frame = camera.draw(*picture) if isinstance(picture, Shot) else camera.draw(picture)

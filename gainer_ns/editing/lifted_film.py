@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.editing.lifted_script import LiftedScript
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.timing import frame_times
@@ -36,6 +37,11 @@ class Shot:
     def plane(self) -> ImagePlane:
         """The camera's pixels."""
         return ImagePlane(self.view.camera.width, self.view.camera.height)
+
+    @property
+    def profile(self) -> ColourProfile | None:
+        """What its colours mean; None for sRGB."""
+        return self.scene.profile
 
     @property
     def device(self) -> torch.device:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
 from gainer_ns.ply import write_ply
 from gainer_ns.rendering.plane import BakedPicture
@@ -52,8 +53,15 @@ def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
     gaussians = layer.gaussians
     drawn = layer.at(gaussians.means)
     covariances = gaussians.covariances.expand(len(gaussians), 2, 2)
-    parts = gaussians.means, covariances, drawn.rgb.clamp(0, 1), drawn.alpha[:, 0]
+    colours = as_srgb(drawn.rgb.clamp(0, 1), picture.profile)
+    parts = gaussians.means, covariances, colours, drawn.alpha[:, 0]
     return PlainGaussians(*(part.detach().cpu() for part in parts))
+
+
+def as_srgb(colours: Float[Tensor, "n 3"], profile: ColourProfile | None) -> Float[Tensor, "n 3"]:
+    """Colours as other programs read them, which know no profiles of points."""
+    own = colours.detach().cpu().numpy()[None]
+    return torch.from_numpy(converted(own, profile, None)[0])
 
 
 def triangle_corners(means: Float[Tensor, "n 2"], covariances: Float[Tensor, "n 2 2"]) -> Float[Tensor, "n 3 2"]:

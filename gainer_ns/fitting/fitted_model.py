@@ -10,9 +10,13 @@ from jaxtyping import Float
 from nerfstudio.models.base_model import Model
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import RecipeConfig
+
+PROFILE = "colour_profile"
+"""What checkpoints call the picture's colour profile."""
 
 
 class FittedModel(Model):
@@ -28,11 +32,17 @@ class FittedModel(Model):
         super().populate_modules()
         self.panel = self.config.panel.setup(model=self)  # public: nerfstudio's viewer looks for it
         self.register_buffer("version", torch.tensor(self.checkpoint_version))
+        self._take_profile(self.kwargs["metadata"].get("profile"))
         self._fit: FitLoop | None = None  # set by the training callbacks; not part of the model
 
     def running_fit(self) -> FitLoop | None:
         """The fit inside nerfstudio's loop; None before its callbacks are made, and where nothing is fitted."""
         return self._fit
+
+    def _take_profile(self, profile: ColourProfile | None) -> None:
+        """Notes what the colours mean; checkpoints of sRGB pictures hold nothing of it."""
+        self.profile = profile
+        self.register_buffer(PROFILE, None if profile is None else profile.to_tensor())
 
     @abstractmethod
     def fitted(self) -> Any:
@@ -83,6 +93,9 @@ class FittedModel(Model):
             return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         check_version(state_dict.get(f"{prefix}version"), self.checkpoint_version)
         self._take_facts(state_dict, prefix)
+        self._take_profile(ColourProfile.from_tensor(state_dict.pop(f"{prefix}{PROFILE}", None), "the checkpoint"))
+        if self.profile is not None:
+            state_dict[f"{prefix}{PROFILE}"] = self.profile.to_tensor()
         self.changed()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

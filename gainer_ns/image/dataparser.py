@@ -86,6 +86,7 @@ class PictureDataParser(DataParser):
                 "plane": ImagePlane(picture.width, picture.height),
                 "opacity": opacity,
                 "bit_depth": picture.bit_depth,
+                "profile": picture.profile,
                 "reader": self.config,
             },
         )

@@ -1,7 +1,8 @@
 """Read any picture a person has into exact samples.
 
 Pillow opens every file, because it knows the most kinds and the most oddities. It keeps only 8 bits of a 16-bit colour
-picture, so the samples of those come from OpenCV. Colour profiles and gamma are left alone: samples are as stored.
+picture, so the samples of those come from OpenCV. Samples are as stored, and the colour profile of RGB ones is kept
+beside them; gray and CMYK with a profile become sRGB.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 
+from gainer_ns.colour_profiles import ColourProfile, profile_problem, to_srgb_transform
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_picture, complaint, is_heic
 from gainer_ns.image.samples import rounded_samples
@@ -33,6 +35,9 @@ MAX_PIXELS = 2**29
 
 BYTES_PER_PIXEL = 4
 """Memory for a pixel while a picture is decoded, at least; a small file can say that it has very many."""
+
+_MAX_PNG_CHUNK = 64 << 20
+"""Bytes up to which a PNG's profile is unpacked: a large one is no reason to refuse the picture."""
 
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda samples: samples[:, ::-1],
@@ -56,11 +61,13 @@ class Picture:
         rgb: uint8 or uint16 [height, width, 3]. Gray is repeated, a palette looked up, CMYK converted.
         alpha: Same type, [height, width], not multiplied into the colours; None where the file declares none.
         path: The file that was read.
+        profile: What the colours mean; None for sRGB. Alpha has no part in it.
     """
 
     rgb: np.ndarray
     alpha: np.ndarray | None
     path: Path
+    profile: ColourProfile | None = None
 
     @property
     def width(self) -> int:
@@ -118,7 +125,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
             check_free(image.width * image.height * BYTES_PER_PIXEL, f"{path}: reading it", "crop or shrink it first")
-            rgb, alpha = _decode(image, path)
+            rgb, alpha, profile = _decode(image, path)
     except GainerError:
         raise
     except PermissionError:
@@ -131,7 +138,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     except Exception as error:  # Damage makes the decoders of some forty formats raise almost anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GainerError(f"{path}: is cut short or damaged ({reason}); fetch or save it again") from error
-    picture = Picture(rgb, alpha, path)
+    picture = Picture(rgb, alpha, path, profile)
     return picture if downscale_factor == 1 else _downscaled(picture, downscale_factor)
 
 
@@ -159,17 +166,18 @@ def strict_pillow() -> Iterator[None]:
     """Pillow with room for large pictures and no mercy for cut ones; its global switches are put back afterwards."""
     with _PILLOW_SWITCHES, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # On large pictures and on broken metadata: neither harms the samples.
-        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, PngImagePlugin.MAX_TEXT_CHUNK
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow warns above this, and refuses above its double.
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+        PngImagePlugin.MAX_TEXT_CHUNK = _MAX_PNG_CHUNK
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, PngImagePlugin.MAX_TEXT_CHUNK = before
 
 
-def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None."""
+def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
+    """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
     if getattr(image, "is_animated", False):
         logger.warning("%s: holds several frames; only the first is used", path)
     packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
@@ -181,17 +189,37 @@ def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndar
     # A TIFF is turned by now, by Pillow and by OpenCV alike, and has no orientation left.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
+    profile, to_srgb = _profile_of(image, is_deep or image.mode.startswith("I"), path)
     if image.mode.startswith("I"):
         rgb, alpha = _deep_gray(image)
     elif is_deep and image.mode in ("LA", "RGB", "RGBA"):
         rgb, alpha = _deep_colours(image, packing, path)
     else:
-        rgb, alpha = _shallow_samples(image)
+        rgb, alpha = _shallow_samples(image, to_srgb)
     image.close()  # Frees Pillow's copy of the samples before another is made.
     if orientation in _UPRIGHT:
         turn = _UPRIGHT[orientation]
         rgb, alpha = np.ascontiguousarray(turn(rgb)), None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return rgb, alpha
+    return rgb, alpha, profile
+
+
+def _profile_of(
+    image: ImageFile.ImageFile, is_deep: bool, path: Path
+) -> tuple[ColourProfile | None, ImageCms.ImageCmsTransform | None]:
+    """The profile that stays with the samples, or what converts them to sRGB; neither where they are sRGB."""
+    icc = image.info.get("icc_profile")
+    if not icc:
+        return None, None
+    mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode[0] in "1LI" and image.mode != "LAB" else "RGB"
+    if mode != "CMYK" and profile_problem(icc, "RGB") is None:  # also of gray samples, which are repeated
+        return ColourProfile(icc), None
+    problem = profile_problem(icc, mode)
+    if problem is None and is_deep:
+        problem = "is for gray samples, which are converted at 8 bits only"
+    if problem is not None:
+        logger.warning("%s: its colour profile %s; its colours are taken for sRGB", path, problem)
+        return None, None
+    return None, to_srgb_transform(icc, mode)
 
 
 def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None:
@@ -205,7 +233,9 @@ def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None
         raise GainerError(f"{path}: its samples are not plain 8- or 16-bit ({packing}); save it as a 16-bit PNG")
 
 
-def _shallow_samples(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
+def _shallow_samples(
+    image: ImageFile.ImageFile, to_srgb: ImageCms.ImageCmsTransform | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Any mode of Pillow's as 8-bit samples, some rows at a time: converting it whole would hold it once more."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     rgb = np.empty((image.height, image.width, 3), np.uint8)
@@ -213,8 +243,12 @@ def _shallow_samples(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray
     step = max(1, 2**20 // image.width)
     for top in range(0, image.height, step):
         bottom = min(top + step, image.height)
-        rows = np.asarray(image.crop((0, top, image.width, bottom)).convert(mode))
+        band = image.crop((0, top, image.width, bottom))
+        rows = np.asarray(band.convert(mode))
         rgb[top:bottom] = rows[..., :3]
+        if to_srgb is not None:
+            own = band if image.mode == "CMYK" else band.convert("L")
+            rgb[top:bottom] = np.asarray(ImageCms.applyTransform(own, to_srgb))
         if alpha is not None:
             alpha[top:bottom] = rows[..., 3]
     return rgb, alpha

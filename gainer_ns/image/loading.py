@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.fitted_model import check_version
+from gainer_ns.fitting.fitted_model import PROFILE, check_version
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
 from gainer_ns.image.outputs import is_exported
@@ -133,4 +134,5 @@ def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPictu
     decoder = Decoder.restored(weights, hidden_layers=recipe.hidden_layers, hidden_dim=recipe.hidden_dim)
     layer = Layer(encoding.gaussian_set(), decoder, config.num_neighbours, facts.plane.half_extent)
     check_layer(layer)
-    return BakedPicture(facts.plane, (layer,), facts.bit_depth)
+    profile = ColourProfile.from_tensor(state.get(PROFILE), "the checkpoint")
+    return BakedPicture(facts.plane, (layer,), facts.bit_depth, profile)

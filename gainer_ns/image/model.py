@@ -168,7 +168,7 @@ class GainerModel(PictureModel):
         if self._baked is None:
             gaussians, neighbours = self.encoding.gaussian_set(), self.encoding.config.num_neighbours
             layer = Layer(gaussians, self.decoder, neighbours, self.plane.half_extent)
-            self._baked = BakedPicture(self.plane, (layer,), self.bit_depth)
+            self._baked = BakedPicture(self.plane, (layer,), self.bit_depth, self.profile)
         return self._baked
 
     def _check_loaded(self) -> None:

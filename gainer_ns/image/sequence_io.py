@@ -13,6 +13,7 @@ import numpy as np
 from av.error import FFmpegError
 from jaxtyping import Float, UInt8
 
+from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
 from gainer_ns.files import cannot_write, synchronise, whole_file
 from gainer_ns.folders import whole_folder
@@ -93,6 +94,7 @@ def open_sequence(
     fps: float = 24.0,
     bit_depth: int = 8,
     background: Colour = WHITE,
+    profile: ColourProfile | None = None,
     keep_interrupted: bool = False,
 ) -> Iterator[SequenceWriter]:
     """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
@@ -115,6 +117,7 @@ def open_sequence(
         fps: Frames a second, of a moving picture.
         bit_depth: Bits a sample: 8, or 16 of PNG.
         background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
+        profile: What the colours mean; None for sRGB. Pictures and frames say it, moving pictures are made sRGB.
         keep_interrupted: Whether Ctrl-C or SIGTERM ends the sequence early, with the frames that there are, instead of
             leaving nothing. The KeyboardInterrupt goes on once these are in place.
 
@@ -129,7 +132,7 @@ def open_sequence(
     output = path if isinstance(path, Output) else output_for(path, "picture", "frames", "film")
     output.check_frames(frames, fps)
     interrupt: KeyboardInterrupt | None = None
-    with _opened(output, frames, output.bit_depth(bit_depth), fps, background) as put:
+    with _opened(output, frames, output.bit_depth(bit_depth), fps, background, profile) as put:
         writer = SequenceWriter(output.path, frames, put)
         try:
             yield writer
@@ -143,15 +146,15 @@ def open_sequence(
 
 
 def _opened(
-    output: Output, frames: int, bit_depth: int, fps: float, background: Colour
+    output: Output, frames: int, bit_depth: int, fps: float, background: Colour, profile: ColourProfile | None
 ) -> AbstractContextManager[_Put]:
     """Opens what the name means."""
     if output.is_folder:
-        return _folder(output.path, bit_depth)
+        return _folder(output.path, bit_depth, profile)
     if output.is_film(frames):
         check_encoder(output)
-        return _movie(output, fps, background)
-    return _still(output, bit_depth, background)
+        return _movie(output, fps, background, profile)
+    return _still(output, bit_depth, background, profile)
 
 
 @contextmanager
@@ -171,7 +174,7 @@ def _complaint(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _still(output: Output, bit_depth: int, background: Colour) -> Iterator[_Put]:
+def _still(output: Output, bit_depth: int, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
     """A picture, complete after one frame."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file:
@@ -181,13 +184,13 @@ def _still(output: Output, bit_depth: int, background: Colour) -> Iterator[_Put]
                 colours, opacity = _flattened(colours, opacity, background), None
             samples = to_samples(colours, opacity, bit_depth)
             with _complaint(path):
-                encode_samples(file, samples, suffix)
+                encode_samples(file, samples, suffix, profile)
 
         yield put
 
 
 @contextmanager
-def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
+def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterator[_Put]:
     """A folder of frames, complete after the last."""
     count = 0
     with whole_folder(path, _FRAME_NAME) as collected:
@@ -196,7 +199,7 @@ def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
             nonlocal count
             samples = to_samples(colours, opacity, bit_depth)
             with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
-                encode_samples(file, samples, ".png")
+                encode_samples(file, samples, ".png", profile)
                 file.flush()
                 synchronise(file.fileno())
             count += 1
@@ -205,7 +208,7 @@ def _folder(path: Path, bit_depth: int) -> Iterator[_Put]:
 
 
 @contextmanager
-def _movie(output: Output, fps: float, background: Colour) -> Iterator[_Put]:
+def _movie(output: Output, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
     """A moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file, contextlib.ExitStack() as stack:
@@ -213,6 +216,7 @@ def _movie(output: Output, fps: float, background: Colour) -> Iterator[_Put]:
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             nonlocal encoding
+            colours = converted(colours, profile, None)
             samples = _movie_samples(colours, opacity, suffix, background)
             with _complaint(path):
                 if encoding is None:

@@ -17,6 +17,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
 from gainer_ns.image.image_io import Picture
@@ -75,11 +76,13 @@ class Lifted:
         path: Its file.
         facts: Its camera and units.
         sheets: What is lifted.
+        profile: What its colours mean; None for sRGB.
     """
 
     path: Path
     facts: LiftFacts
     sheets: tuple[Sheet, ...]
+    profile: ColourProfile | None = None
 
     @property
     def opacity(self) -> Float[Tensor, "h w"]:
@@ -130,6 +133,7 @@ class LiftDataParser(PictureDataParser):
             dataparser_transform=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, CAMERA_DISTANCE * unit]]),
             metadata={
                 "facts": lifted.facts,
+                "profile": lifted.profile,
                 "sheets": lifted.sheets,
                 "opacity": lifted.opacity,
                 "distance": lifted.distance,
@@ -166,7 +170,8 @@ def _lifted(wanted: bytes, _changes: tuple[int, ...]) -> Lifted:
     prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(FARTHEST * unit)))
     colours = torch.from_numpy(picture.colours())
     sheets = sheets_of(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
-    return Lifted(path, LiftFacts(camera, unit, prepared.units == "metres", picture.bit_depth), sheets)
+    facts = LiftFacts(camera, unit, prepared.units == "metres", picture.bit_depth)
+    return Lifted(path, facts, sheets, picture.profile)
 
 
 def _camera(path: Path, picture: Picture, focal_length: float, sources: LiftSources) -> PinholeCamera:

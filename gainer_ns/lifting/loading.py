@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
 from gainer_ns.fields.gainer_field import CHANNELS
-from gainer_ns.fitting.fitted_model import check_version
+from gainer_ns.fitting.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, best_device, checkpoint_of
 from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.lifting.facts import LiftFacts
@@ -52,7 +53,8 @@ def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.d
     layers = tuple(_layer(recipe, facts, state, number, device) for number in range(count))
     if not layers:
         raise ValueError("it has no layers")
-    return LiftedScene(facts.camera, layers, facts.unit, facts.metric, facts.bit_depth)
+    profile = ColourProfile.from_tensor(state.get(PROFILE), "the checkpoint")
+    return LiftedScene(facts.camera, layers, facts.unit, facts.metric, facts.bit_depth, profile)
 
 
 def _layer(

@@ -181,7 +181,7 @@ class LiftModel(FittedModel):
                 for encoding, decoder in zip(self.encodings, self.decoders, strict=True)
             )
             self._scene = LiftedScene(
-                self.facts.camera, layers, self.facts.unit, self.facts.metric, self.facts.bit_depth
+                self.facts.camera, layers, self.facts.unit, self.facts.metric, self.facts.bit_depth, self.profile
             )
         return self._scene
 

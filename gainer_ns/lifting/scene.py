@@ -13,6 +13,7 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS, CLEAR, GainerField
 from gainer_ns.frames import ImagePlane, PinholeCamera
@@ -82,6 +83,7 @@ class LiftedScene:
         unit: Length of a world unit in the units of the depth: the distance of the scene's middle.
         metric: Whether the depth was in metres.
         bit_depth: Bits a channel of the photo: 8 or 16.
+        profile: What the photo's colours mean; None for sRGB.
     """
 
     camera: PinholeCamera
@@ -89,6 +91,7 @@ class LiftedScene:
     unit: float
     metric: bool
     bit_depth: int = 8
+    profile: ColourProfile | None = None
 
     @property
     def plane(self) -> ImagePlane:

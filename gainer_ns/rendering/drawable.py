@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid, check_room
@@ -24,6 +25,8 @@ class Drawable(ABC):
     """The picture's plane."""
     bit_depth: int
     """Bits a channel of the source: 8 or 16."""
+    profile: ColourProfile | None
+    """What the colours mean; None for sRGB."""
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
@@ -28,11 +29,13 @@ class BakedPicture(Drawable):
         plane: The picture's plane.
         layers: From back to front; a fitted picture has one.
         bit_depth: Bits a channel of the source: 8 or 16.
+        profile: What the colours mean; None for sRGB.
     """
 
     plane: ImagePlane
     layers: tuple[Layer, ...]
     bit_depth: int = 8
+    profile: ColourProfile | None = None
 
     @property
     def has_alpha(self) -> bool:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
@@ -23,11 +24,13 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.soundness import check_layer
 
 FORMAT = "gainer-picture"
-VERSION = 3
 COPIES = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-READ = 2, 3
+VERSION, WITH_PROFILE = 3, 4
+"""What is written; the higher one where there is a colour profile, which older programs would drop."""
+READ = 2, 3, 4
 """Versions that are read: the second had no slopes, and no means in 16 bits."""
+PROFILE = "colour_profile"
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
@@ -69,13 +72,15 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if picture.profile is None else WITH_PROFILE,
         "width": picture.plane.width,
         "height": picture.plane.height,
         "bit_depth": picture.bit_depth,
         "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
         "layers": layers,
     }
+    if picture.profile is not None:
+        tensors[PROFILE] = picture.profile.to_tensor()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
 
@@ -128,7 +133,8 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
     layers = (
         layer_from(one, _below(f"{number}.", tensors), decoders, plane) for number, one in enumerate(header["layers"])
     )
-    return BakedPicture(plane, tuple(layers), header["bit_depth"])
+    profile = ColourProfile.from_tensor(tensors.get(PROFILE), "the file")
+    return BakedPicture(plane, tuple(layers), header["bit_depth"], profile)
 
 
 def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:

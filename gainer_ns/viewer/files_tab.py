@@ -77,7 +77,9 @@ class FilesTab:
         self._desk.say("Drawing ...")
         path.parent.mkdir(parents=True, exist_ok=True)
         output = output_for(path, "picture") if frames is None else folder_output(path)
-        write_film(output, drawn(), camera, frames=len(times), bit_depth=session.subject.fitted.bit_depth)
+        fitted = session.subject.fitted
+        bit_depth, profile = fitted.bit_depth, fitted.profile
+        write_film(output, drawn(), camera, frames=len(times), bit_depth=bit_depth, profile=profile)
 
     def _download_script(self, event: Any) -> None:
         event.client.send_file_download(self._desk.files.path(self._name.value, ".yaml").name, self._script_text())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.finer import FinerConfig
 from gainer_ns.evaluation.baselines.flat_gaussians import FlatGaussiansConfig
@@ -17,7 +18,7 @@ from gainer_ns.evaluation.baselines.model import BaselineModel, BaselineModelCon
 from gainer_ns.evaluation.baselines.neurbf import NeurbfConfig
 from gainer_ns.evaluation.baselines.siren import SirenConfig
 from gainer_ns.evaluation.baselines.wire import WireConfig
-from gainer_ns.fitting.fitted_model import check_version
+from gainer_ns.fitting.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, best_device, checkpoint_of
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name
@@ -65,7 +66,8 @@ def load_baseline(path: Path, device: torch.device | str | None = None) -> Funct
         function.load_state_dict(weights)
         if not all(bool(tensor.isfinite().all()) for tensor in function.state_dict().values()):
             raise ValueError("it holds numbers that are not finite")
-    return FunctionPicture(facts.plane, function.to(device or best_device()), facts.bit_depth)
+    profile = ColourProfile.from_tensor(state.get(PROFILE), str(path))
+    return FunctionPicture(facts.plane, function.to(device or best_device()), facts.bit_depth, profile)
 
 
 def is_baseline(run: RunFile) -> bool:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.evaluation.baselines.fit import FunctionFit
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.fitting.loop import FitTrainer
@@ -56,11 +57,13 @@ class FunctionPicture(Drawable):
         plane: The picture's plane.
         function: Its colours.
         bit_depth: Bits a channel of the source: 8 or 16.
+        profile: What the colours mean; None for sRGB.
     """
 
     plane: ImagePlane
     function: PictureFunction
     bit_depth: int = 8
+    profile: ColourProfile | None = None
 
     @property
     def has_alpha(self) -> bool:
@@ -116,7 +119,7 @@ class BaselineModel(PictureModel):
     def fitted(self) -> Drawable:
         """The picture as it is now."""
         if self._picture is None:
-            self._picture = FunctionPicture(self.plane, self.function, self.bit_depth)
+            self._picture = FunctionPicture(self.plane, self.function, self.bit_depth, self.profile)
         return self._picture
 
     def changed(self) -> None:
