@@ -66,7 +66,8 @@ def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> Cel
         torch.set_num_threads(threads)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        path = folder / cell.path.name
+        path = folder / "picture" / cell.path.name  # apart from the folders that a fit makes, whatever it is called
+        path.parent.mkdir()
         path.write_bytes(data)
         if cell.reduce > 1:
             path = _reduced(path, cell.reduce, folder / "reduced")

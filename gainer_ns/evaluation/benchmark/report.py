@@ -74,13 +74,15 @@ measured. The sizes are of files with 32, 16 and, where the method has it, 8 bit
 def _write_sheets(lines: Sequence[Line], folder: Path) -> dict[str, str]:
     """Writes a sheet for each picture that has any; returns the files' names."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for picture in by_image(lines):
         stem = "errors_and_crops_" + (re.sub(r"[^\w.-]+", "_", picture) or "_")
         name, count = f"{stem}.png", 1
-        while name in names.values():
+        while name.casefold() in taken:  # there are systems on which a.png and A.png are one file
             count += 1
             name = f"{stem}_{count}.png"
         names[picture] = name
+        taken.add(name.casefold())
     for picture, group in by_image(lines).items():
         page = sheet(group, folder, picture)
         if page is None:

@@ -13,8 +13,11 @@ Line: TypeAlias = Mapping[str, Any]
 
 
 def newest(lines: Iterable[Line]) -> list[Line]:
-    """The lines without those that a later line of the same key replaces, in order of first appearance."""
-    return list({line.get("key", number): line for number, line in enumerate(lines)}.values())
+    """The lines without those that a later line of the same key replaces, in order of first appearance.
+
+    The same picture under two names is two.
+    """
+    return list({(line.get("key", number), image(line)): line for number, line in enumerate(lines)}.values())
 
 
 def finished(lines: Iterable[Line]) -> list[Line]:

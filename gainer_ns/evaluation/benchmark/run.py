@@ -48,9 +48,9 @@ class BenchmarkFolder:
         return [cell for cell in cells if cell.key not in done]
 
     def lines_of(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        """The newest line of each cell that has one, in the order of the cells."""
+        """The newest line of each cell that has one, in the order of the cells, with the names of this suite."""
         newest = {line["key"]: line for line in self.log.lines()}
-        return [newest[cell.key] for cell in cells if cell.key in newest]
+        return [newest[cell.key] | {"image": cell.image} for cell in cells if cell.key in newest]
 
     def keep(self, cell: Cell, result: CellResult) -> dict[str, Any]:
         """Writes what came of a cell: its pictures, and then its line, which says that they are there."""

@@ -15,6 +15,7 @@ from gainer_ns.editing.places import Places
 from gainer_ns.editing.yaml_file import read_yaml
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.benchmark.codecs import Codec
+from gainer_ns.evaluation.benchmark.naming import names_apart
 
 Extra = Literal["stored", "off_grid", "speed", "edits"]
 """What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits."""
@@ -134,6 +135,7 @@ class Suite(_Model):
         pictures = [(path, None, 1) for path in images] or [
             (path, one.crop, one.reduce) for number, one in enumerate(self.images) for path in self._found(number)
         ]
+        called = names_apart([(path.absolute(), _changes(crop, reduce)) for path, crop, reduce in pictures])
         fits = [(seed, method) for seed in self.seeds for method in self.methods]
         fits += [(self.seeds[0], Method(method=codec, label=codec.upper())) for codec in self.codecs]
         return [
@@ -148,8 +150,9 @@ class Suite(_Model):
                 seconds=method.seconds or seconds or self.seconds,
                 steps=self.steps,
                 measure=self.measure,
+                called=name,
             )
-            for path, crop, reduce in pictures
+            for (path, crop, reduce), name in zip(pictures, called, strict=True)
             for seed, method in fits
         ]
 
@@ -174,6 +177,7 @@ class Cell:
     seconds: float | None
     steps: int | None
     measure: tuple[Extra, ...]
+    called: str = ""
 
     @property
     def picture(self) -> bytes:
@@ -189,18 +193,14 @@ class Cell:
 
     @property
     def image(self) -> str:
-        """What tables call the picture: its file's name, and how it was cut and reduced."""
-        name = self.path.stem
-        if self.reduce > 1:
-            name += f"-{self.reduce}x"
-        if self.crop is not None:
-            name += "-" + "-".join(map(str, self.crop))
-        return name
+        """What tables call the picture: as much of its path as tells it apart, and how it was cut and reduced."""
+        return self.called or self.path.stem + _changes(self.crop, self.reduce)
 
     @cached_property
     def key(self) -> str:
         """What makes it the same fit as another: all of it, and the picture's content wherever it lies."""
         facts = asdict(self) | {"path": _digest(self.picture)}
+        del facts["called"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:KEY_LENGTH]
 
     def identity(self) -> dict[str, Any]:
@@ -226,6 +226,11 @@ def read_suite(path: Path) -> Suite:
     suite, places = read_yaml(path, Suite)
     suite._places, suite._folder = places, Path(path).parent
     return suite
+
+
+def _changes(crop: Crop | None, reduce: int) -> str:
+    """How a picture was reduced and cut, as it follows its name."""
+    return (f"-{reduce}x" if reduce > 1 else "") + ("" if crop is None else "-" + "-".join(map(str, crop)))
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.benchmark.cell import CellResult
@@ -79,3 +80,34 @@ def test_methods_and_options_are_checked_before_anything_runs(cells: list[Cell])
 def test_versions_name_what_results_depend_on() -> None:
     found = versions()
     assert found["Python"].startswith("3.") and {"torch", "nerfstudio", "warp-lang", "processor"} <= found.keys()
+
+
+def test_pictures_of_one_name_stay_apart_in_all_that_is_written(result: Any, tmp_path: Path) -> None:
+    """Lines, files and the report: of the same name in two folders, in other letters, and twice the same picture."""
+    from gainer_ns.evaluation.benchmark.report import write_report
+    from gainer_ns.evaluation.benchmark.suite import read_suite
+
+    names = ["a/img.png", "b/img.png", "b/IMG.png", "copy/img.png", "..img.png"]
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), (0 if name.startswith("copy") else number, 2, 3)).save(tmp_path / name)
+    (tmp_path / "suite.yaml").write_text(f"images: [{', '.join(names)}]\nmethods: [gainer, siren]\n")
+    cells, folder = read_suite(tmp_path / "suite.yaml").cells(), BenchmarkFolder(tmp_path / "out")
+    for cell in cells:
+        measured = {name: value for name, value in result("", "").items() if name not in cell.identity()}
+        folder.keep(cell, CellResult(measured, dict.fromkeys(("source", "rendered", "errors"), cell.picture)))
+    assert folder.unfinished(cells) == []
+    lines = folder.lines_of(cells)
+    assert len({line["image"] for line in lines}) == len(names)
+    different = {cell.picture for cell in cells}
+    written = [path.relative_to(folder.path) for path in folder.path.rglob("*") if path.is_file()]
+    sources = {line["pictures"]["source"] for line in lines}
+    assert len({name.casefold() for name in sources}) == len(different) == len(names) - 1
+    assert {(folder.path / name).read_bytes() for name in sources} == different
+    others = [line["pictures"][what] for line in lines for what in ("rendered", "errors")]
+    assert len({name.casefold() for name in others}) == 2 * 2 * len(different)
+    assert all(path.parts[0] in ("pictures", "results.jsonl") for path in written)
+    text = write_report(lines, folder.path, title="t", command="c", versions={}).read_text()
+    assert f"Mean over {len(names)} images" in text
+    sheets = [path.name for path in folder.path.glob("errors_and_crops_*")]
+    assert len({name.casefold() for name in sheets}) == len(sheets) == len(names)

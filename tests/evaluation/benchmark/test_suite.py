@@ -46,6 +46,21 @@ def test_files_patterns_crops_and_reductions(pictures: Path) -> None:
     assert [cell.image for cell in read.cells()] == ["b", "a-2x-1-2-5-6"]
 
 
+def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """By as little of their paths as does it; nothing of it changes what is the same fit as before."""
+    pictures = ["a/x/img.png", "b/x/img.png", "b/y/img.png", "c/img-2x.png", "c/img.png", "c/img.jpg", "c/one.png"]
+    for number, name in enumerate(pictures):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6), (number, 2, 3)).save(tmp_path / name)
+    files = [*pictures, "{path: c/img.png, reduce: 2}"]
+    cells = suite(tmp_path, f"images: [{', '.join(files)}]\nmethods: [gainer]\n").cells()
+    names = ["a/x/img", "b/x/img", "y/img", "img-2x.png", "c/img.png", "img.jpg", "one", "img.png-2x"]
+    assert [cell.image for cell in cells] == names
+    assert len({cell.key for cell in cells}) == len(cells)
+    (alone,) = suite(tmp_path, "images: [b/y/img.png]\nmethods: [gainer]\n").cells()
+    assert alone.image == "img" and alone.key == cells[2].key
+
+
 def test_images_and_seconds_of_the_command_come_first(pictures: Path) -> None:
     text = "images: [missing/*.png]\nmethods: [gainer, {method: siren, seconds: 9}]\nseconds: 5\n"
     cells = suite(pictures, text).cells((pictures / "some" / "a.jpg",), 3.0)
