@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threa
 import copy
 import io
 import random
+import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,10 @@ settings.register_profile("gainer", deadline=None, derandomize=True)
 # Others, once in a while: pytest --hypothesis-profile any --hypothesis-seed 7.
 settings.register_profile("any", deadline=None, database=None)
 settings.load_profile("gainer")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.run_file import RunFile
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import TrainerConfig
@@ -38,6 +37,8 @@ def named_folder(config: TrainerConfig) -> Path | None:
     Returns:
         The folder; None where nobody named one that this is the configuration of.
     """
+    from gainer_ns.image.run_file import RunFile  # pydantic, which the list of methods does not need
+
     path = _named.get() or _on_command_line(sys.argv)
     if path is None or not path.is_file():
         return None
