@@ -46,6 +46,9 @@ class Prepare:
     """Depth of the photo, instead of estimating it: .npy, .npz, .pfm, .exr, .tif, or a 16-bit .png in millimetres."""
     depth_scale: float | None = None
     """Metres that a stored 1 of the depth file means."""
+    depth_kind: Annotated[Literal["depth", "inverse", "disparity"] | None, tyro.conf.arg(name="depth.kind")] = None
+    """What the depth file holds: depth; inverse (relative inverse depth, as of MiDaS and Depth Anything); or disparity
+    (of two cameras, 0 is unknown). Depth when not given, with a warning where it looks like another."""
     no_depth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write mask.png alone, for --pipeline.datamanager.mask-path."""
     focal_length: float | None = None
@@ -134,6 +137,7 @@ class Prepare:
                 download=self.depth_download,
                 dtype=self.depth_dtype,
                 output=self.depth_output,
+                kind=self.depth_kind,
                 far=self.depth_far,
             ),
             segmentation=SegmentationConfig(model=self.segmentation_model, download=self.segmentation_download),

@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
-from gainer_ns.lifting.depth_files import DepthMap, known_depth, read_depth, write_depth
+from gainer_ns.lifting.depth_files import FAR, DepthMap, read_depth, write_depth
+from gainer_ns.lifting.depth_kinds import Kind, inverse_to_depth, known_depth
 from gainer_ns.lifting.depth_model import Dtype, load_depth_model
 from gainer_ns.lifting.networks import DEPTH, DEPTH_PRO
 
-__all__ = ["DepthConfig", "DepthEstimator", "DepthMap", "inverse_to_depth", "read_depth", "write_depth"]
+__all__ = ["DepthConfig", "DepthEstimator", "DepthMap", "read_depth", "write_depth"]
 
 Output = Literal["depth", "inverse"]
 
@@ -66,9 +67,21 @@ class DepthConfig:
     that in bfloat16, on CUDA in float16."""
     output: Literal["auto", "depth", "inverse"] = "auto"
     """What the model answers with: depth in metres, or relative inverse depth. auto: as its kind is known to."""
-    far: float = 5.0
+    kind: Kind | None = None
+    """What a depth file holds: depth; inverse (relative inverse depth, as of MiDaS and Depth Anything); or disparity
+    (of two cameras, 0 is unknown). Depth when not given, with a warning where it looks like another."""
+    far: float = FAR
     """Where relative inverse depth ends: it is stretched so that its 99th percentile lies at depth 1 and its 1st at
     this depth, beyond which nothing lies. Metric models do not need it."""
+
+    def check(self) -> None:
+        """Refuses a far end that is not beyond the near one.
+
+        Raises:
+            GainerError: It is such.
+        """
+        if not 1 < self.far < math.inf:
+            raise GainerError(f"depth.far: {self.far:g} is not beyond the near depth, 1; give one above 1, such as 5")
 
     def estimator(self, device: torch.device | str = "cpu") -> DepthEstimator:
         """Loads the model.
@@ -82,32 +95,8 @@ class DepthConfig:
         Raises:
             GainerError: transformers or the model is missing, or it is no depth model.
         """
-        if not 1 < self.far < math.inf:
-            raise GainerError(f"depth.far: {self.far:g} is not beyond the near depth, 1; give one above 1, such as 5")
+        self.check()
         return _TransformersDepth(self, torch.device(device))
-
-
-def inverse_to_depth(inverse: Float[np.ndarray, "h w"], far: float) -> Float[np.ndarray, "h w"]:
-    """Relative inverse depth as relative depth.
-
-    Inverse depth is stretched linearly, so that its 99th percentile lies at depth 1 and its 1st at ``far``. Nearer
-    than 1 it goes on; beyond ``far`` it stops, since inverse depth of unknown offset may reach zero. A flat map lies
-    at 1.
-
-    Args:
-        inverse: Inverse depth up to scale and offset, larger where nearer; what is not finite is unknown.
-        far: Depth of the 1st percentile, above 1.
-
-    Returns:
-        Float32, 0 where unknown.
-    """
-    inverse = np.asarray(inverse, np.float64)
-    known = np.isfinite(inverse)
-    if not known.any():
-        return np.zeros(inverse.shape, np.float32)
-    least, most = np.percentile(inverse[known], [1, 99])
-    share = (inverse - least) / (most - least) if most > least else np.where(known, 1.0, np.nan)
-    return known_depth(1.0 / np.maximum(1.0 / far + share * (1.0 - 1.0 / far), 1.0 / far))
 
 
 class _TransformersDepth:

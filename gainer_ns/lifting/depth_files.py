@@ -5,6 +5,7 @@ Every file is compared with the picture's size before its samples are read, so t
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import cv2
 import numpy as np
@@ -23,9 +24,12 @@ from PIL import Image, UnidentifiedImageError
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.lifting.depth_kinds import Kind, Units, depth_of, doubt, known_depth
 
-Units = Literal["metres", "relative"]
+logger = logging.getLogger(__name__)
 
+FAR = 5.0
+"""Where relative inverse depth ends unless something else is said; the nearest is 1."""
 MILLIMETRE = 0.001
 """What one step of whole-number samples means unless a scale says otherwise: depth cameras store millimetres."""
 
@@ -49,7 +53,9 @@ class DepthMap:
     made_by: str
 
 
-def read_depth(path: Path, width: int, height: int, scale: float | None = None) -> DepthMap:
+def read_depth(
+    path: Path, width: int, height: int, scale: float | None = None, kind: Kind | None = None, far: float = FAR
+) -> DepthMap:
     """Reads a depth map from a file.
 
     Floats (.npy, .npz, .pfm, .exr, .tif) are metres, or ``scale`` metres. Whole numbers (16-bit .png and .tif, .npy,
@@ -57,14 +63,19 @@ def read_depth(path: Path, width: int, height: int, scale: float | None = None) 
     ``scale``. An .npz holds one array, or one that is called depth. Values that are not finite, zero or negative
     become 0: unknown.
 
+    Inverse depth and disparity have no unit of their own: they become relative depth, or ``scale`` metres where they
+    are 1.
+
     Args:
         path: The file; its suffix tells the kind.
         width: Width of the picture that it belongs to, in pixels.
         height: Its height.
         scale: Metres that a stored 1 means; None for the usual.
+        kind: What is stored; None for depth, with a warning where it looks like something else.
+        far: Where relative inverse depth ends; see :func:`gainer_ns.lifting.depth_kinds.inverse_to_depth`.
 
     Returns:
-        The depth map, in metres, without a focal length.
+        The depth map, without a focal length.
 
     Raises:
         GainerError: There is no such file, it holds no depth map of that size, or the scale is not above 0.
@@ -77,16 +88,23 @@ def read_depth(path: Path, width: int, height: int, scale: float | None = None) 
         raise GainerError(f"{path}: is no depth map of a known kind; give one of {_KINDS}")
     with _one_line(path):
         samples = reader(path, width, height)
-    if samples.dtype.kind != "f":
+    if kind is None:
+        seen = doubt(samples, scale)
+        if seen is not None:
+            logger.warning(
+                "%s: is read as depth, but %s; if it is none, add --depth.kind inverse or disparity", path, seen
+            )
+    if samples.dtype.kind != "f" and kind in (None, "depth"):
         if samples.dtype.itemsize == 1 and scale is None:
             raise GainerError(
-                f"{path}: has 8 bits a pixel, too few for millimetres; give 16 bits, floats, or a scale (metres a step)"
+                f"{path}: has 8 bits a pixel, too few for millimetres; give 16 bits, floats, a scale (metres a "
+                "step), or the kind inverse or disparity, if it is that"
             )
         scale = MILLIMETRE if scale is None else scale
-    depth = known_depth(samples if scale is None else samples.astype(np.float64) * scale)
+    depth, units = depth_of(samples, kind or "depth", scale, far)
     if not depth.any():
         raise GainerError(f"{path}: has no depth above 0 anywhere; look at how it was made, or give another")
-    return DepthMap(depth, units="metres", focal_length=None, made_by=path.name)
+    return DepthMap(depth, units=units, focal_length=None, made_by=path.name)
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
@@ -106,13 +124,6 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
         raise ValueError(f"depth must be [height, width], not {list(depth.shape)}")
     with whole_file(path) as file:
         np.save(file, known_depth(depth), allow_pickle=False)
-
-
-def known_depth(depth: np.ndarray) -> np.ndarray:
-    """Depth [...] as float32, 0 where it is not finite or not above 0."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        depth = np.asarray(depth).astype(np.float32)
-        return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
 @contextmanager

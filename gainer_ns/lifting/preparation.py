@@ -105,6 +105,9 @@ def prepare(
         GainerError: What is named does not fit the photo, nothing can estimate the depth here, the folder cannot be
             written, the mask is empty, or nothing inside of it has a known depth.
     """
+    if config.depth.kind is not None and config.depth_path is None:
+        raise GainerError("--pipeline.datamanager.depth.kind: says what a depth file holds; name it, or leave this out")
+    config.depth.check()
     if config.focal_length is not None:
         check_focal_length(config.focal_length, "focal length")
     whole = _as_stored(picture_path, picture)
@@ -223,7 +226,10 @@ class _Task:
     def _depth(self) -> DepthMap:
         if self.config.depth_path is not None:
             size = self.picture.width, self.picture.height
-            return read_depth(self.config.depth_path, *size, scale=self.config.depth_scale)
+            estimate = self.config.depth
+            return read_depth(
+                self.config.depth_path, *size, scale=self.config.depth_scale, kind=estimate.kind, far=estimate.far
+            )
         kept = self._kept_depth()
         if kept is not None:
             return DepthMap(kept.depth, kept.units, None, kept.depth_by)

@@ -188,7 +188,7 @@ def load(folder: Path, width: int, height: int) -> Prepared:
         mask, mask_by = read_fitting_mask(folder / MASK, *stored), mask_by or f"file {MASK}"
     check_there(folder, DEPTH)
     whole = Prepared(
-        depth=read_depth(folder / DEPTH, *stored).depth,
+        depth=read_depth(folder / DEPTH, *stored, kind="depth").depth,
         mask=mask,
         focal_length=float(notes["focal_length_px"]),
         units=notes["units"],

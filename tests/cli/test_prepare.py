@@ -129,3 +129,16 @@ def test_a_label_is_lifted(gainer: Gainer, refusal: Refusal, scene: Path) -> Non
     gainer(*words, "--mask-label", 1)
     written = np.asarray(Image.open(scene.with_name("ball_lift") / "mask.png"))
     np.testing.assert_array_equal(written, np.where(ball, 255, 0))
+
+
+def test_disparity_is_turned_into_depth(gainer: Gainer, refusal: Refusal, scene: Path, tmp_path: Path) -> None:
+    """A ball three times as near as the ground has three times its disparity."""
+    ball = np.asarray(Image.open(scene.with_name("mask.png"))) > 127
+    disparity = scene.with_name("disparity.png")
+    Image.fromarray(np.where(ball, 30000, 10000).astype(np.uint16)).save(disparity)
+    options = ["--depth.kind", "disparity", "--output", tmp_path / "lift"]
+    gainer("prepare", scene, "--depth-path", disparity, *options)
+    depth = np.load(tmp_path / "lift" / "depth.npy")
+    np.testing.assert_allclose(depth, np.where(ball, 1, 3), rtol=1e-6)
+    assert json.loads((tmp_path / "lift" / "camera.json").read_text())["units"] == "relative"
+    assert "--depth.kind" in refusal("prepare", scene, *options)

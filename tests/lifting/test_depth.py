@@ -20,7 +20,8 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting import depth_model
-from gainer_ns.lifting.depth import DepthConfig, inverse_to_depth
+from gainer_ns.lifting.depth import DepthConfig
+from gainer_ns.lifting.depth_kinds import inverse_to_depth
 
 HEIGHT, WIDTH = 20, 30
 

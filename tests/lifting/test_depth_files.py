@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.lifting.depth_files import known_depth, read_depth, write_depth
+from gainer_ns.lifting.depth_files import read_depth, write_depth
+from gainer_ns.lifting.depth_kinds import known_depth
 
 WIDTH, HEIGHT = 7, 5
 
