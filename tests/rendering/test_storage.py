@@ -240,7 +240,7 @@ def test_unchanged_files_load(changed: Callable[..., Changed]) -> None:
         load_picture(changed(bits).write())
 
 
-@pytest.mark.parametrize("version", [0, 1, 4, 99, "", "1\n2", None])
+@pytest.mark.parametrize("version", [0, 1, 5, 99, "", "1\n2", None])
 def test_other_versions(version: Any, changed: Callable[..., Changed]) -> None:
     file = changed()
     file.header["version"] = version
