@@ -185,7 +185,7 @@ PICTURE = "the picture, which is 96 x 64 pixels"
         ),
         (
             f"edits:\n- {MOVE}\n  select: {{bax: 1}}",
-            f", line 3: edits[0].select.bax: unknown word; allowed: {KINDS}, feather",
+            f", line 3: edits[0].select.bax: unknown word; allowed: {KINDS.replace('mask', 'mask, label')}, feather",
         ),
         (
             f"edits:\n- {MOVE}\n  select: {{feather: 3}}",
