@@ -26,8 +26,13 @@ settings.register_profile("any", deadline=None, database=None)
 settings.load_profile("gainer")
 
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, usual in {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}.items():
+    if signal.getsignal(number) is signal.SIG_IGN:  # as shells and nohup start what runs in the background
+        signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)
