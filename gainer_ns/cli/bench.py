@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gainer_ns.errors import GainerError
+from gainer_ns.options import MANY_PATHS, Paths, joined
 
 if TYPE_CHECKING:
     from gainer_ns.evaluation.benchmark.cell import CellResult
@@ -29,7 +30,7 @@ class Bench:
     """The YAML file that says which pictures, methods and seeds; configs/benchmarks has some."""
     output: Path
     """Folder for results.jsonl, report.md, tables, curves and pictures."""
-    images: tuple[Path, ...] = ()
+    images: Annotated[Paths, MANY_PATHS] = ()
     """Pictures instead of the suite's own."""
     seconds: float | None = None
     """Seconds of fitting a method and picture, instead of the suite's own."""
@@ -39,6 +40,9 @@ class Bench:
     """Threads of each fit, instead of its share."""
     ray: str | None = None
     """Address of a Ray cluster that fits instead of this machine: HOST:PORT, ray://HOST:PORT, or auto."""
+
+    def __post_init__(self) -> None:
+        self.images = joined(self.images)
 
     def run(self) -> None:
         """Runs what is left of the suite, and writes the report."""

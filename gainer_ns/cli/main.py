@@ -57,7 +57,12 @@ def _check_working_folder() -> None:
 def _run(args: Sequence[str] | None) -> None:
     import tyro
 
+    from gainer_ns.options import check_given_once
+
     commands = {name: getattr(importlib.import_module(f"gainer_ns.cli.{name}"), name.title()) for name in COMMANDS}
+    first, *others = [*(sys.argv[1:] if args is None else args), ""]
+    if first in commands:
+        check_given_once(commands[first], others)
     tyro.extras.set_accent_color("bright_yellow")
     tyro.extras.subcommand_cli_from_dict(
         commands, prog="gainer", description="What to do with a picture that was fitted by ns-train.", args=args

@@ -12,11 +12,10 @@ import tyro
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_picture, check_there
 from gainer_ns.image.outputs import check_folder_place
+from gainer_ns.options import MANY_POINTS, Points
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.preparation import PreparationConfig
-
-Points = tuple[tuple[float, float], ...]
 
 
 @dataclass
@@ -31,10 +30,10 @@ class Prepare:
     """The photo."""
     output: Path | None = None
     """Folder to write; PHOTO_lift beside the photo when not given."""
-    click: Points = ()
+    click: Annotated[Points, MANY_POINTS] = ()
     """X Y of points on what is to be lifted, in pixels of the photo, x right, y down; several: X Y X Y ..."""
-    exclude: Points = ()
-    """X Y of points that are not to be lifted."""
+    exclude: Annotated[Points, MANY_POINTS] = ()
+    """X Y of points that are not to be lifted, in the same way."""
     box: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1 around what is to be lifted, in pixels of the photo."""
     mask_path: Annotated[Path | None, tyro.conf.arg(aliases=["--mask"])] = None

@@ -27,6 +27,7 @@ from gainer_ns.evaluation.off_grid import pixel_centres
 from gainer_ns.evaluation.sources import fitted_source
 from gainer_ns.image.image_io import Picture
 from gainer_ns.image.image_writing import write_picture
+from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
 TOLERANCE = 3
@@ -201,7 +202,7 @@ def sheet(rows: Sequence[Sequence[Float[np.ndarray, "side side 3"]]], titles: Se
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    tyro.cli(ContactSheet, prog="python -m gainer_ns.evaluation.contact_sheet", args=arguments).run()
+    parsed(ContactSheet, prog="python -m gainer_ns.evaluation.contact_sheet", args=arguments).run()
 
 
 if __name__ == "__main__":

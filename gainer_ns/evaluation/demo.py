@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
@@ -30,6 +29,7 @@ from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture, read_picture
 from gainer_ns.image.image_writing import write_picture
 from gainer_ns.interrupts import exit_status
+from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
 DETAIL_SIDE = 96
@@ -215,6 +215,6 @@ def side_by_side(pictures: Sequence[Colours]) -> Colours:
 
 if __name__ == "__main__":
     try:
-        tyro.cli(Demo, description="Fits, draws, exports and measures a small picture.").run()
+        parsed(Demo, prog="python -m gainer_ns.evaluation.demo").run()
     except KeyboardInterrupt as interrupt:
         sys.exit(exit_status(interrupt))

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tyro
 from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
 from scipy import ndimage
@@ -31,6 +30,7 @@ from gainer_ns.evaluation.known_edits import KnownEdit, known_edits
 from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.evaluation.off_grid import BORDER, pixel_centres
 from gainer_ns.files import whole_file
+from gainer_ns.options import parsed
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.spline import CubicSpline
@@ -226,7 +226,7 @@ def _plain(score: EditScore) -> dict[str, float | str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    tyro.cli(EditQuality, prog="python -m gainer_ns.evaluation.edit_quality", args=arguments).run()
+    parsed(EditQuality, prog="python -m gainer_ns.evaluation.edit_quality", args=arguments).run()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.json_log import JsonLog, Line
 from gainer_ns.files import whole_file
+from gainer_ns.options import parsed
 
 NOT_OPTIONS = ("images", "output", "method", "again", "in_process")
 
@@ -265,7 +266,7 @@ def _method(line: Line) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    return tyro.cli(FitReport, prog="python -m gainer_ns.evaluation.fit_report", args=arguments).run()
+    return parsed(FitReport, prog="python -m gainer_ns.evaluation.fit_report", args=arguments).run()
 
 
 if __name__ == "__main__":

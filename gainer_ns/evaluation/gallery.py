@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
@@ -24,6 +23,7 @@ from gainer_ns.evaluation.demo import fit, loaded, say, write_original
 from gainer_ns.files import whole_file
 from gainer_ns.image.samples import to_samples
 from gainer_ns.interrupts import exit_status
+from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
 KINDS = (
@@ -127,7 +127,7 @@ def sheet(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 if __name__ == "__main__":
     try:
-        tyro.cli(Gallery, description="Draws the gallery of edits.").run()
+        parsed(Gallery, prog="python -m gainer_ns.evaluation.gallery").run()
     except KeyboardInterrupt as interrupt:
         sys.exit(exit_status(interrupt))
     except GainerError as error:

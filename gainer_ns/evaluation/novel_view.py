@@ -35,6 +35,7 @@ from gainer_ns.evaluation.views import (
 )
 from gainer_ns.files import whole_file
 from gainer_ns.image.image_writing import write_picture
+from gainer_ns.options import parsed
 
 GREY, WHITE = 0.5, 1.0
 """What is behind the pictures: grey, to favour no method where it shows nothing; white behind cut-outs."""
@@ -299,7 +300,7 @@ def _plain(one: ViewScore) -> dict[str, float | str | None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    tyro.cli(NovelView, prog="python -m gainer_ns.evaluation.novel_view", args=arguments).run()
+    parsed(NovelView, prog="python -m gainer_ns.evaluation.novel_view", args=arguments).run()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from gainer_ns.image.image_io import Picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.samples import to_samples
 from gainer_ns.interrupts import exit_status
+from gainer_ns.options import parsed
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.filming import scene_for
@@ -213,7 +214,7 @@ def _line(picture: str, scene: str, found: Simulated) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    tyro.cli(SimulationSheet, prog="python -m gainer_ns.evaluation.simulation_sheet", args=arguments).run()
+    parsed(SimulationSheet, prog="python -m gainer_ns.evaluation.simulation_sheet", args=arguments).run()
 
 
 if __name__ == "__main__":

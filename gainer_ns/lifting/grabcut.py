@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import sparse
 
 from gainer_ns.errors import GainerError
-from gainer_ns.lifting.prompts import Points, Prompt
+from gainer_ns.lifting.prompts import Prompt
+from gainer_ns.options import Points
 
 _CUT_PIXELS = 300_000
 """Pixels of the copy that is cut, which takes a second or a few."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from gainer_ns.lifting.focal_length import FocalLength, check_focal_length, find
 from gainer_ns.lifting.prepared import Prepared, load, save, write_mask
 from gainer_ns.lifting.prepared_folder import CAMERA, MASK, PREVIEW, digest, folder_for, read_camera, writable
 from gainer_ns.lifting.preview import preview
-from gainer_ns.lifting.prompts import Points
 from gainer_ns.lifting.segmentation import Prompt, SegmentationConfig, check_mask, read_fitting_mask
+from gainer_ns.options import MANY_POINTS, Points, joined
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ class PreparationConfig:
     """Metres (or other units) that a step of the depth file stands for; a 16-bit file's are millimetres."""
     focal_length: float | None = None
     """Focal length in pixels of the photo as stored; otherwise kept, estimated, from EXIF, or assumed."""
-    click: Points = ()
+    click: Annotated[Points, MANY_POINTS] = ()
     """X Y of points on what is lifted, in pixels of the photo, x right, y down; several: X Y X Y ..."""
-    exclude: Points = ()
+    exclude: Annotated[Points, MANY_POINTS] = ()
     """X Y of points on what is not lifted."""
     box: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1 around what is lifted, in pixels of the photo."""
@@ -53,6 +53,9 @@ class PreparationConfig:
     """What estimates depth where no file and no prepared folder has it."""
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     """What makes a mask of clicks or a box."""
+
+    def __post_init__(self) -> None:
+        self.click, self.exclude = joined(self.click), joined(self.exclude)
 
     @property
     def has_prompt(self) -> bool:

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gainer_ns.errors import GainerError
-
-Points = tuple[tuple[float, float], ...]
+from gainer_ns.options import Points
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""No option of any command may be given twice so that only the last counts."""
+
+import argparse
+import importlib.util
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+
+from gainer_ns import evaluation
+from gainer_ns.cli.bench import Bench
+from gainer_ns.cli.main import COMMANDS, entrypoint
+from gainer_ns.cli.prepare import Prepare
+from gainer_ns.errors import GainerError
+from gainer_ns.lifting.datamanager import LiftDataManagerConfig
+from gainer_ns.options import joined, parsed
+
+
+def commands() -> Iterator[Any]:
+    for name in COMMANDS:
+        yield getattr(importlib.import_module(f"gainer_ns.cli.{name}"), name.title())
+    for found in pkgutil.iter_modules(evaluation.__path__, "gainer_ns.evaluation."):
+        spec = importlib.util.find_spec(found.name)
+        source = Path(str(spec and spec.origin)).read_text("utf8")
+        if "parsed(" in source or "tyro.cli(" in source:
+            module = importlib.import_module(found.name)
+            yield from (
+                one
+                for one in vars(module).values()
+                if inspect.isclass(one) and is_dataclass(one) and one.__module__ == found.name and hasattr(one, "run")
+            )
+
+
+def options(command: Callable[..., Any]) -> list[argparse.Action]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        parser = tyro.extras.get_parser(command)
+    return [action for action in parser._actions if action.option_strings and "--help" not in action.option_strings]
+
+
+def takes_lists(option: Any) -> bool:
+    return type(option).__name__ == "_AppendAction"
+
+
+ALL = [(command, option) for command in commands() for option in options(command)]
+
+
+def test_every_command_is_walked() -> None:
+    assert {command.__name__ for command, _ in ALL} >= {name.title() for name in COMMANDS}
+    assert len({command for command, _ in ALL}) > len(COMMANDS) + 5, "those of gainer_ns.evaluation, too"
+    listed = {(command, option.option_strings[0]) for command, option in ALL if takes_lists(option)}
+    assert listed == {(Prepare, "--click"), (Prepare, "--exclude"), (Bench, "--images")}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [pair for pair in ALL if not takes_lists(pair[1])],
+    ids=lambda one: one.option_strings[0] if isinstance(one, argparse.Action) or hasattr(one, "option_strings") else "",
+)
+def test_what_holds_one_thing_is_refused_twice(command: Any, option: Any) -> None:
+    for first in option.option_strings:
+        for second in option.option_strings:
+            with pytest.raises(GainerError, match="only the last would count") as caught:
+                parsed(command, [first, "1", f"{second}=2".replace("-", "_").replace("__", "--", 1)])
+            assert str(caught.value).startswith(first) and "\n" not in str(caught.value)
+
+
+def test_the_command_itself_refuses() -> None:
+    with pytest.raises(GainerError, match=r"--scale: is given twice"):
+        entrypoint(["render", "--load-config", "nowhere.yml", "--output", "a.png", "--scale", "2", "--scale", "3"])
+
+
+@pytest.mark.parametrize("words", [["1", "2", "3", "4", "=", "-5", "6"], ["1", "2", "=", "3", "4", "=", "-5", "6"]])
+@pytest.mark.parametrize("name", ["click", "exclude"])
+def test_points_come_at_once_or_some_at_a_time(name: str, words: list[str]) -> None:
+    said = [f"--{name}", *(f"--{name}" if word == "=" else word for word in words)]
+    expected = ((1.0, 2.0), (3.0, 4.0), (-5.0, 6.0))
+    preparation = parsed(Prepare, ["photo.png", *said])._config()
+    assert getattr(preparation, name) == expected
+    assert getattr(tyro.cli(LiftDataManagerConfig, args=said), name) == expected, "ns-train takes the same"
+    assert joined(expected) == expected, "what was joined stays so"
+
+
+def test_paths_come_at_once_or_some_at_a_time() -> None:
+    bench = parsed(Bench, ["suite.yaml", "--output", "o", "--images", "a.png", "b.png", "--images", "c.png"])
+    assert bench.images == (Path("a.png"), Path("b.png"), Path("c.png"))
+    assert joined(bench.images) == bench.images
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    assert parsed(Bench, ["--output", "o", "--", "--output"]).suite == Path("--output")
