@@ -21,6 +21,10 @@ class Panel(Protocol):
         """What cameras are to see, given what was fitted."""
         ...
 
+    def rest(self) -> None:
+        """To be called in a viewer where nothing is fitted any more."""
+        ...
+
 
 @dataclass
 class PanelConfig(InstantiateConfig):

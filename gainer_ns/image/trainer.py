@@ -243,6 +243,9 @@ class PictureTrainer(Trainer):
     def _train_complete_viewer(self) -> None:
         self._is_left_open = True
         self.stop.answer()
+        panel = cast(FittedModel, self.pipeline.model).panel
+        if panel is not None:
+            panel.rest()
         super()._train_complete_viewer()
 
     def _how_to_go_on(self) -> str:

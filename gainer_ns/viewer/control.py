@@ -23,6 +23,7 @@ from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.guard import guard
 from gainer_ns.viewer.panel import build
 from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.resting import rest
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import FlatSubject, LiftedSubject, Shown, Subject
@@ -64,6 +65,11 @@ class EditControl(ViewerControl):
             self._session.take(_subject(cast(Shown, fitted)))
         return cast(Picture, self._session.shown)
 
+    def rest(self) -> None:
+        """Leaves out of the page, if there is one, what only a training needs."""
+        if self._session is not None:
+            rest(self.viewer)
+
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         guard(viewer.viser_server)
@@ -81,6 +87,9 @@ class EditControl(ViewerControl):
         desk.session.keep = autosave.keep
         viewer.viser_server.scene.set_up_direction("+y")
         viewer.config.max_num_display_images = 0  # the picture's camera stands where ours does, and would hide all
+        viewer.hide_images.visible = viewer.show_images.visible = False
+        if viewer.trainer is None:
+            self.rest()
 
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.path.name.startswith("test_browser"))
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def picture(fitted_run: Path) -> BakedPicture:
     return load_baked(fitted_run, "cpu")
@@ -56,6 +64,32 @@ def session(picture: BakedPicture) -> Iterator[EditSession]:
     complaints: list[str] = []
     yield EditSession(FlatSubject(picture), lambda: None, complaints.append)
     assert not complaints
+
+
+@pytest.fixture(scope="module")
+def start(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """``start(trainer)`` starts nerfstudio's viewer on a copy of a fitted run, in this process; see ``serve``."""
+    from nerfstudio.configs.base_config import ViewerConfig
+    from nerfstudio.utils.eval_utils import eval_setup
+    from nerfstudio.viewer.viewer import Viewer
+
+    started = []
+
+    def run(trainer: Any = None) -> Viewer:
+        run = tmp_path_factory.mktemp("started") / "run"
+        shutil.copytree(fitted_run.parent, run)
+        _, pipeline, _, _ = eval_setup(fitted_run, test_mode="test")
+        config = ViewerConfig(websocket_host="127.0.0.1", websocket_port=free_port())
+        lock: Any = threading.Lock()
+        started.append(Viewer(config, run / "log.txt", run, pipeline, trainer, lock))
+        data: Any = pipeline.datamanager.train_dataset
+        started[-1].init_scene(data, "completed" if trainer is None else "training")
+        return started[-1]
+
+    yield run
+    for viewer in started:
+        viewer.viser_server.stop()
+        viewer.viser_server.flush()
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +131,7 @@ def serve(launch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     started: list[tuple[subprocess.Popen, Path]] = []
 
     def start(config: Path) -> Viewer:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         log = tmp_path_factory.mktemp("viewer") / "log.txt"
         command = [Path(sys.executable).with_name("ns-viewer"), "--load-config", config]
         words = ["--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]

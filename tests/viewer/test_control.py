@@ -1,8 +1,15 @@
 """Where nerfstudio's viewer, a model and the panel meet."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from gainer_ns.viewer.control import say_who_can_reach
+from gainer_ns.viewer.control import EditControl, say_who_can_reach
 
 
 def test_who_can_reach_the_page_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -11,3 +18,37 @@ def test_who_can_reach_the_page_is_said(capsys: pytest.CaptureFixture[str]) -> N
     assert not capsys.readouterr().out
     say_who_can_reach("0.0.0.0")
     assert "anyone who can reach this machine" in capsys.readouterr().out
+
+
+def test_controls_of_a_training_are_there_only_while_something_trains(start: Callable[..., Any]) -> None:
+    def shown(viewer: Any) -> list[str]:
+        panel = viewer.control_panel
+        controls = {
+            "pause": viewer.pause_train,
+            "resume": viewer.resume_train,
+            "speed": panel._train_speed.gui_handle,
+            "util": panel._train_util.gui_handle,
+            "cameras": viewer.hide_images,
+            "cameras again": viewer.show_images,
+        }
+        return [name for name, handle in controls.items() if handle.visible]
+
+    assert shown(start()) == []
+    trained = start(SimpleNamespace(training_state="training"))
+    assert shown(trained) == ["pause", "speed", "util"]
+    trained.pipeline.model.panel.rest()  # as the trainer does when it is done, and the viewer is left open
+    assert shown(trained) == []
+
+
+def test_a_viewer_that_is_left_open_after_the_fit_is_told(
+    fit: Callable[..., Path], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[EditControl] = []
+    monkeypatch.setattr(EditControl, "rest", lambda control: told.append(control))
+
+    def left_open(config: Any) -> None:
+        config.viewer.quit_on_train_completion = False
+        config.pipeline.model.finish_steps = 1
+
+    fit(photo, tmp_path, "gainer", left_open)
+    assert len(told) == 1

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import shutil
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import psutil
 import pytest
 import viser
+from viser.infra import WebsockMessageHandler
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -28,24 +26,9 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def viewer(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def viewer(start: Callable[..., Any]) -> Any:
     """nerfstudio's viewer on a copy of a fitted run, in this process."""
-    from nerfstudio.configs.base_config import ViewerConfig
-    from nerfstudio.utils.eval_utils import eval_setup
-    from nerfstudio.viewer.viewer import Viewer
-
-    run = tmp_path_factory.mktemp("left") / "run"
-    shutil.copytree(fitted_run.parent, run)
-    _, pipeline, _, _ = eval_setup(fitted_run, test_mode="test")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = ViewerConfig(websocket_host="127.0.0.1", websocket_port=port)
-    running = Viewer(config, run / "log.txt", run, pipeline, train_lock=threading.Lock())  # pyright: ignore[reportArgumentType]
-    running.init_scene(pipeline.datamanager.train_dataset, "completed")  # pyright: ignore[reportArgumentType]
-    yield running
-    running.viser_server.stop()
-    running.viser_server.flush()
+    return start()
 
 
 def camera(x: float = 0.0, aspect: float = 1.5) -> bytes:
@@ -131,7 +114,7 @@ def resident() -> float:
 
 
 def test_a_lock_is_released_whatever_fails_inside() -> None:
-    handler = viser.infra.WebsockMessageHandler(None)  # pyright: ignore[reportArgumentType]
+    handler = WebsockMessageHandler(None)  # pyright: ignore[reportArgumentType]
     atomic = released(handler.atomic)
     for _ in range(3):
         with pytest.raises(KeyError), atomic(), atomic():
@@ -142,7 +125,7 @@ def test_a_lock_is_released_whatever_fails_inside() -> None:
 
 
 def test_a_lock_taken_twice_in_many_threads_is_never_waited_for_by_its_holder() -> None:
-    atomic = released(viser.infra.WebsockMessageHandler(None).atomic)  # pyright: ignore[reportArgumentType]
+    atomic = released(WebsockMessageHandler(None).atomic)  # pyright: ignore[reportArgumentType]
     inside, most = 0, 0
 
     def work() -> None:
