@@ -6,12 +6,14 @@ point and whose matrix is the Jacobian there. Meshes are looked at from above: `
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
 
 from gainer_ns.editing.mesh_files import MeshFile
+from gainer_ns.editing.mesh_places import check_size, warn_of_place
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.small_matrices import determinant, inverse
 
@@ -36,8 +38,8 @@ class MeshBinding:
             interpolation between. Positions are those of the triangles' affine maps in any case.
 
     Raises:
-        GainerError: If the reference holds none of the points, has no area as seen from above, or is a soup of another
-            picture.
+        GainerError: If the reference holds none of the points, has no area as seen from above, is in other units, or is
+            a soup of another picture.
     """
 
     def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> None:
@@ -45,7 +47,8 @@ class MeshBinding:
         self._vertex_count = len(reference.vertices)
         self._smooth = smooth
         corners = reference.vertices[:, :2].double()[reference.faces]
-        areas = _areas(corners)
+        turned = 0.5 * determinant(_sides(corners))
+        areas = turned.abs()
         sound = areas > SLIVER * _longest_sides(corners).square()
         if not bool(sound.any()):
             raise GainerError(
@@ -54,6 +57,7 @@ class MeshBinding:
         precise = points.detach().cpu().double()
         own = _own_triangles(reference, len(points))
         if own is None:
+            check_size(reference, precise)
             kept = sound.nonzero()[:, 0]
             owners, distances = nearest_triangles(precise, corners[kept])
             owners = kept[owners]
@@ -62,6 +66,8 @@ class MeshBinding:
                     f"{reference.path}: lies beside the picture, whose centre is at (0, 0) and whose longer side is 1; "
                     "export it where the cage was"
                 )
+            held = float((distances == 0).double().mean())
+            warn_of_place(reference, held, float(turned[sound].sum() / areas[sound].sum()))
         else:
             owners = own
             self._check_soup(reference, corners[owners], precise, sound[owners])
@@ -148,7 +154,8 @@ class PointBinding:
         self._reference = reference.vertices[:, :2].double()
         k = min(neighbours, len(ids))
         distances, indices = (torch.from_numpy(found) for found in KDTree(self._reference.numpy()).query(precise, k=k))
-        spacing = float(distances[:, -1].median()) + 1e-12
+        own = KDTree(precise.numpy()).query(precise[ids].numpy(), k=min(neighbours, count))[0]
+        spacing = float(np.median(own[:, -1])) + 1e-12
         if bool(((self._reference - precise[ids]).norm(dim=1) > 2 * spacing).any()):
             raise GainerError(
                 f"{reference.path}: its points are not the Gaussians of this picture; export them from this run and "
@@ -259,10 +266,6 @@ def _check_vertices(vertices: Tensor, count: int) -> None:
 def _sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, "f 2 2"]:
     """Both sides from the first corner, as columns."""
     return (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
-
-
-def _areas(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:
-    return 0.5 * determinant(_sides(corners)).abs()
 
 
 def _longest_sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from gainer_ns.editing.mesh_places import check_first_frame
 from gainer_ns.errors import GainerError
 
 SUFFIXES = (".ply", ".obj")
@@ -223,7 +224,7 @@ def read_frames(files: Iterable[Path], reference: MeshFile) -> Iterator[MeshFile
         if len(frame.faces) == 0:
             frame = in_order(frame, reference)
         if number == 0:
-            check_axes(frame, reference)
+            check_first_frame(frame, reference)
         yield frame
 
 
@@ -260,18 +261,3 @@ def in_order(frame: MeshFile, reference: MeshFile) -> MeshFile:
     moves[places] = order
     gradients = None if frame.gradients is None else frame.gradients[moves]
     return MeshFile(frame.path, frame.vertices[moves], frame.faces, reference.ids, gradients)
-
-
-def check_axes(frame: MeshFile, reference: MeshFile) -> None:
-    """Refuses a first frame that stands upright where the reference lies flat.
-
-    Raises:
-        GainerError: If it does.
-    """
-    lying, standing = (float(axis.max() - axis.min()) for axis in (frame.vertices[:, 1], frame.vertices[:, 2]))
-    height = float(reference.vertices[:, 1].max() - reference.vertices[:, 1].min())
-    if lying < 1e-3 * height and standing > 0.1 * height:
-        raise GainerError(
-            f"{frame.path}: the mesh stands upright, and is looked at from above; export with the axes of the import "
-            "(forward Y, up Z)"
-        )

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gainer_ns.editing.mesh_files import FARTHEST, GRADIENTS, MeshFile, check_axes, in_order, read_mesh, refuse_count
+from gainer_ns.editing.mesh_files import FARTHEST, GRADIENTS, MeshFile, in_order, read_mesh, refuse_count
+from gainer_ns.editing.mesh_places import check_first_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.physics.engine import Frame, Particles
@@ -184,7 +185,7 @@ def read_moved(path: Path, rest: MeshFile, *, is_flat_first: bool = False) -> Me
     Args:
         path: The frame; its faces, if it has any, mean nothing.
         rest: The particles at rest, with numbers.
-        is_flat_first: Whether to check that it lies flat, which the first frame of what moves on a plane does.
+        is_flat_first: Whether it is the first one, of what moves on a plane, so that it lies flat, and as at rest.
 
     Raises:
         GainerError: If it cannot be read, or its numbers are not those of the particles.
@@ -193,7 +194,7 @@ def read_moved(path: Path, rest: MeshFile, *, is_flat_first: bool = False) -> Me
     frame = replace(frame, faces=frame.faces[:0])
     frame = in_order(frame, rest) if len(frame.vertices) == len(rest.vertices) else _completed(frame, rest)
     if is_flat_first:
-        check_axes(frame, rest)
+        check_first_frame(frame, rest)
     return frame
 
 

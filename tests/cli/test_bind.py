@@ -326,3 +326,15 @@ def test_the_files_of_another_picture_are_refused(
     message = refusal("bind", *words, "--output", tmp_path / "out.png")
     assert message.startswith(str(mesh.path)) and "export" in message
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reference_in_other_units_is_refused(
+    kind: str, references: dict[str, Path], cut_out_run: Path, refusal: Refusal, tmp_path: Path
+) -> None:
+    mesh = read_mesh(references[f"cut-out {kind}"])
+    larger = write(tmp_path / f"larger{mesh.path.suffix}", mesh, 100 * mesh.vertices)
+    frame = write(tmp_path / "frames" / f"0{mesh.path.suffix}", mesh, 100 * mesh.vertices)
+    words = ["--load-config", cut_out_run, "--reference", larger, "--frames", frame.parent]
+    assert refusal("bind", *words, "--output", tmp_path / "out.png").startswith(f"{larger}: ")
+    assert not (tmp_path / "out.png").exists()
