@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from gainer_ns.errors import GainerError
 
 ROOT = Path("/")
 """Where ``proc`` and ``sys`` are."""
+BYTES_PER_PIXEL = 80
+"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
 
 
 def free_memory(root: Path | None = None) -> int:
@@ -45,6 +48,12 @@ def check_free(needed: float, what: str, remedy: str, *, free: int | None = None
     free = free_memory() if free is None else free
     if needed > free:
         raise GainerError(f"{what} takes about {_in_words(needed)} of memory, {_in_words(free)} are free; {remedy}")
+
+
+def check_drawn(width: float, height: float, scale: float, what: str) -> None:
+    """Refuses pictures at a scale that there is no memory to draw; scales that are none are left to who draws."""
+    if math.isfinite(scale):
+        check_free(width * height * scale**2 * BYTES_PER_PIXEL, what, "lower the scale or the resolution")
 
 
 def _in_words(size: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_run, check_there
 from gainer_ns.image.outputs import output_for
+from gainer_ns.lifting.camera_path_files import camera_path_of
 
 if TYPE_CHECKING:
     from gainer_ns.editing.film import Camera, Drawn
@@ -59,6 +60,8 @@ class Edit:
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
         check_run(self.load_config)
         check_there(self.script)
+        if self.camera_path is not None:
+            camera_path_of(self.camera_path, self.scale)
         with status("Loading the picture"):
             from gainer_ns.cli.loading import load_run
             from gainer_ns.editing.film import write_film
@@ -117,6 +120,6 @@ class Edit:
             raise GainerError(f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png")
         script = read_lifted_script(self.script, scene.plane.width, scene.plane.height, len(scene.layers))
         path = self.camera_path or script.camera
-        film = LiftedFilm(script, scene, None if path is None else read_camera_path(path))
+        film = LiftedFilm(script, scene, None if path is None else read_camera_path(path, self.scale))
         behind = Behind.colour_or_image(script.background.color, script.background.image, film.first)
         return Film(film.shots(), Camera(behind, self.scale), film.frames, film.fps)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_run, check_there
 from gainer_ns.image.outputs import output_for
+from gainer_ns.lifting.camera_path_files import camera_path_of
 
 if TYPE_CHECKING:
     from gainer_ns.physics.cast import Cast
@@ -62,6 +63,9 @@ class Simulate:
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
         check_there(self.scene)
+        scale = self.scale * (PREVIEW_SCALE if self.preview else 1.0)
+        if self.camera_path is not None:
+            camera_path_of(self.camera_path, scale)
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
@@ -77,10 +81,10 @@ class Simulate:
             if self.preview:
                 scene = scene.model_copy(update={"cells": None})
             cast = cast_of(scene, picture, PREVIEW_PARTICLES if self.preview else None)
-            path = None if self.camera_path is None else read_camera_path(self.camera_path)
+            path = None if self.camera_path is None else read_camera_path(self.camera_path, scale)
             folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
             engine = self._engine(folder)
-            camera = camera_for(cast, self.scale * (PREVIEW_SCALE if self.preview else 1.0), path)
+            camera = camera_for(cast, scale, path)
             if self.engine == "files":
                 self._begin(cast, folder)
             can, why = engine.available()

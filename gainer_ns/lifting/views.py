@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,18 +10,15 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.camera_paths import get_path_from_json
-from nerfstudio.cameras.cameras import CameraType
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane, PinholeCamera
+from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.rendering.raster import RasterGrid, check_room
 
 RAYS_AT_ONCE = 1 << 16
 """How many rays are followed at once: bounds memory."""
-LARGEST_PATH = 64 * 2**20
-"""Bytes of the longest camera path that is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,35 +96,23 @@ class CameraPath(NamedTuple):
     fps: float
 
 
-def read_camera_path(path: Path) -> CameraPath:
+def read_camera_path(path: Path, scale: float = 1.0) -> CameraPath:
     """Reads a camera path as nerfstudio's viewer saves it.
 
+    Args:
+        path: The file.
+        scale: Output pixels per pixel of its cameras.
+
     Raises:
-        GainerError: If it is none, or its camera is no perspective one.
+        GainerError: See :func:`gainer_ns.lifting.camera_path_files.camera_path_of`.
     """
-    try:
-        if path.stat().st_size > LARGEST_PATH:
-            raise GainerError(f"{path}: is too long for a camera path; save one from nerfstudio's viewer")
-        said = json.loads(path.read_text("utf8"))
-        cameras = get_path_from_json(said)
-        fps = float(said.get("fps", 24.0))
-    except OSError as error:
-        raise GainerError(f"{path}: cannot be read ({error.strerror}); check the name and its folder") from error
-    except GainerError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer") from error
-    if len(cameras.camera_to_worlds) == 0 or not bool(cameras.camera_to_worlds.isfinite().all()) or not 0 < fps <= 1000:
-        raise GainerError(f"{path}: is a camera path without frames, poses or speed; save it again")
-    if not bool((cameras.camera_type == CameraType.PERSPECTIVE.value).all()):
-        raise GainerError(f"{path}: is not a path of a perspective camera; choose that type in nerfstudio's viewer")
+    said = camera_path_of(path, scale)
+    cameras = get_path_from_json(said)
     views = []
     for number, pose in enumerate(cameras.camera_to_worlds):
         width, height, fx, fy, cx, cy = (
             float(each[number, 0])
             for each in (cameras.width, cameras.height, cameras.fx, cameras.fy, cameras.cx, cameras.cy)
         )
-        if not (width >= 1 and height >= 1 and fx > 0 and fy > 0):
-            raise GainerError(f"{path}: has a camera without a picture; save it again from nerfstudio's viewer")
         views.append(View(PinholeCamera(int(width), int(height), (fx, fy), (cx, cy)), pose[:3, :4].float()))
-    return CameraPath(tuple(views), fps)
+    return CameraPath(tuple(views), said["fps"])

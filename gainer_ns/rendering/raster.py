@@ -12,12 +12,10 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.memory import check_free, free_memory
+from gainer_ns.memory import BYTES_PER_PIXEL, check_free, free_memory
 
 MAX_SAMPLES = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
-BYTES_PER_PIXEL = 80
-"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
 BYTES_PER_DRAWN_PIXEL = 32
 """The part of that which a graphics card holds, where one draws."""
 MAX_REFINEMENT = 8

@@ -1,5 +1,6 @@
 """``gainer render``, ``edit``, ``export`` and ``bind`` of a lifted photo, as a user calls them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,17 @@ def test_a_moving_camera_films_it(
     gainer("edit", "--load-config", lifted_run, "--script", script(MOVE, frames=3), *options)
     frames = [samples(file) for file in sorted((tmp_path / "film").iterdir())]
     assert len(frames) == 3 and np.abs(frames[0] - frames[1]).max() > 10
+
+
+def test_the_camera_of_a_script_is_checked_before_anything_is_drawn(
+    refusal: Refusal, lifted_run: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    said = json.loads((lifted_run.parent / "orbit.json").read_text())
+    for change, says in (({"camera_type": "vr180"}, "vr180"), ({"render_width": 10**7}, "10000000 x 30 pixels takes")):
+        (tmp_path / "path.json").write_text(json.dumps(said | change))
+        edit = ("edit", "--load-config", lifted_run, "--script", script(MOVE, camera="path.json"), "--scale", 9)
+        refused = refusal(*edit, "--output", tmp_path / "a.mp4")
+        assert refused.startswith(str(tmp_path / "path.json")) and says in refused.replace("1e+07", "10000000")
 
 
 @pytest.mark.parametrize("kind", ["points", "splat"])

@@ -1,0 +1,115 @@
+"""Says what is wrong with a camera path of nerfstudio's viewer, before anything slow is imported or loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gainer_ns.errors import GainerError
+from gainer_ns.memory import check_drawn, check_free
+
+LARGEST_PATH = 64 * 2**20
+"""Bytes of the longest camera path that is read."""
+COPIES = 30
+"""Bytes of memory for a byte of a path while it is read, at most."""
+FARTHEST = 1e6
+"""Numbers beyond this, in world units, are no poses."""
+SAVE = "save it again from nerfstudio's viewer"
+
+
+def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
+    """What a camera path says, as nerfstudio's viewer saves it.
+
+    Args:
+        path: The file.
+        scale: Output pixels per pixel of its cameras.
+
+    Returns:
+        Of that as much as is drawn by.
+
+    Raises:
+        GainerError: If it is none, its camera is no perspective one, it has no cameras or one without a pose or a
+            picture, or there is no memory for pictures as large as it asks for.
+    """
+    said = _read(path)
+    cameras = said.get("camera_path")
+    if not (isinstance(cameras, list) and all(isinstance(camera, dict) for camera in cameras)):
+        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer")
+    if not cameras:
+        raise GainerError(
+            f"{path}: is a camera path without cameras; add some in nerfstudio's viewer, and save it again"
+        )
+    kind = str(said.get("camera_type", "perspective")).lower()
+    if kind != "perspective":
+        raise GainerError(
+            f"{path}: is a path of a camera of type {kind[:20]!r}, and only perspective ones are drawn; choose that "
+            "type in nerfstudio's viewer"
+        )
+    fps = _number(said.get("fps", 24.0))
+    if not 0 < fps <= 1000:
+        raise GainerError(f"{path}: has no frames a second; {SAVE}")
+    width, height = (_number(said.get(name)) for name in ("render_width", "render_height"))
+    if not (1 <= width < math.inf and 1 <= height < math.inf):
+        sides = f"{said.get('render_width')!r} x {said.get('render_height')!r}"[:60]
+        raise GainerError(
+            f"{path}: has pictures of {sides} pixels; choose a resolution in the viewer, and save it again"
+        )
+    poses = [_pose(camera.get("camera_to_world")) for camera in cameras]
+    for number, (camera, pose) in enumerate(zip(cameras, poses, strict=True)):
+        if pose is None:
+            raise GainerError(f"{path}: camera {number} stands nowhere, its camera_to_world is no pose; {SAVE}")
+        if not 0.01 <= _number(camera.get("fov")) <= 179.9:
+            raise GainerError(f"{path}: camera {number} has no field of view, fov, between 0 and 180 degrees; {SAVE}")
+    check_drawn(width, height, scale, f"{path}: drawing its pictures of {width:.6g} x {height:.6g} pixels")
+    return {
+        "render_width": width,
+        "render_height": height,
+        "fps": fps,
+        "camera_path": [
+            {"camera_to_world": pose, "fov": float(camera["fov"])} for camera, pose in zip(cameras, poses, strict=True)
+        ],
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_PATH:
+            raise GainerError(f"{path}: is too long for a camera path; save one from nerfstudio's viewer")
+        check_free(COPIES * size, f"{path}: reading it", "close other programs")
+        said = json.loads(path.read_text("utf8"))
+    except OSError as error:
+        raise GainerError(f"{path}: cannot be read ({error.strerror}); check the name and its folder") from error
+    except GainerError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer") from error
+    if not isinstance(said, dict):
+        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer")
+    return said
+
+
+def _number(value: Any) -> float:
+    """A number, and not a number where there is none."""
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # of a whole number of 400 digits
+        return math.inf
+
+
+def _pose(value: Any) -> list[float] | None:
+    """A matrix of 4 x 4 numbers, in one list or by rows, that leads from axes to axes; None for anything else."""
+    numbers = [_number(one) for one in _flat(value)] if isinstance(value, list) else []
+    if len(numbers) != 16 or not all(abs(one) < FARTHEST for one in numbers):
+        return None
+    (a, b, c, _), (d, e, f, _), (g, h, i, _) = (numbers[row : row + 4] for row in (0, 4, 8))
+    volume = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return numbers if abs(volume) > 1e-9 else None
+
+
+def _flat(rows: Iterable[Any]) -> Iterator[Any]:
+    for row in rows:
+        yield from row if isinstance(row, list) else (row,)
