@@ -8,18 +8,19 @@ from pathlib import Path
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_run
+from gainer_ns.image.outputs import is_exported
 
 
 @dataclass
 class View:
     """Look at a fitted picture in nerfstudio's viewer, in a browser.
 
-    The same as ns-viewer, which listens to the whole network whatever the run's own configuration says; this one
-    listens to this machine only. Stop it with Ctrl-C.
+    The same as ns-viewer, which listens to the whole network whatever the run's own configuration says, and shows runs
+    only; this one listens to this machine only. Stop it with Ctrl-C.
     """
 
     load_config: Path
-    """The config.yml of a run. Its picture must still be where it was."""
+    """The config.yml of a run, whose picture must still be where it was, or a .safetensors file of `gainer export`."""
     host: str = "127.0.0.1"
     """Address to listen on: 127.0.0.1 is this machine alone, 0.0.0.0 all networks it is in, for anyone there to use."""
     port: int | None = None
@@ -29,20 +30,26 @@ class View:
         """Starts the viewer, which runs until it is interrupted."""
         from nerfstudio.utils.rich_utils import status
 
-        if self.load_config.suffix == ".safetensors":
-            raise GainerError(f"{self.load_config}: the viewer shows runs only; give the config.yml of one")
         check_run(self.load_config)
         check_address(self.host, self.port)
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
             from gainer_ns.cli.loading import check_names, load_run
+            from gainer_ns.image.loading import load_baked
             from gainer_ns.image.named_run import naming
 
-            load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
-            check_names(self.load_config)
-        # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
-        viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
+            # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
+            viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
+            stored = load_baked(self.load_config) if is_exported(self.load_config) else None
+            if stored is None:
+                load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
+                check_names(self.load_config)
+        if stored is not None:
+            from gainer_ns.viewer.stored import view_stored
+
+            view_stored(self.load_config, stored, viewer.as_viewer_config())
+            return
         with naming(self.load_config):
             RunViewer(load_config=self.load_config, viewer=viewer).main()
 

@@ -65,30 +65,30 @@ class PictureDataParser(DataParser):
         self.config.check_named()
         picture = read_once(self.config.data, self.config.factor)
         # The camera sees the fitted plane, whatever number of pixels it is shown in.
-        plane = ImagePlane(*(self.config.fitted_size or (picture.width, picture.height)))
-        poses = torch.stack([plane.camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)])
+        shown = ImagePlane(picture.width, picture.height)
+        fitted = ImagePlane(*self.config.fitted_size) if self.config.fitted_size else shown
+        opacity = None if picture.alpha is None else torch.from_numpy(picture.opacity())
+        facts = {"opacity": opacity, "bit_depth": picture.bit_depth, "profile": picture.profile}
+        return self._outputs(fitted, shown, facts)
+
+    def _outputs(self, fitted: ImagePlane, shown: ImagePlane, facts: dict[str, Any]) -> DataparserOutputs:
+        """Cameras that see a fitted plane in the pixels of the one that is shown, and what else a model has to know."""
+        poses = torch.stack([fitted.camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)])
         cameras = Cameras(
             camera_to_worlds=poses,
-            fx=plane.focal_length * picture.width / plane.width,
-            fy=plane.focal_length * picture.height / plane.height,
-            cx=picture.width / 2,
-            cy=picture.height / 2,
-            width=picture.width,
-            height=picture.height,
+            fx=fitted.focal_length * shown.width / fitted.width,
+            fy=fitted.focal_length * shown.height / fitted.height,
+            cx=shown.width / 2,
+            cy=shown.height / 2,
+            width=shown.width,
+            height=shown.height,
             camera_type=CameraType.PERSPECTIVE,
         )
-        opacity = None if picture.alpha is None else torch.from_numpy(picture.opacity())
         return DataparserOutputs(
             image_filenames=[self.config.data],
             cameras=cameras,
             scene_box=SceneBox(torch.tensor([[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]])),
-            metadata={
-                "plane": ImagePlane(picture.width, picture.height),
-                "opacity": opacity,
-                "bit_depth": picture.bit_depth,
-                "profile": picture.profile,
-                "reader": self.config,
-            },
+            metadata={"plane": shown, "reader": self.config, **facts},
         )
 
 

@@ -1,4 +1,4 @@
-"""The script of a session, kept in the run's folder as it changes."""
+"""The script of a session, kept as it changes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.latest import Latest
 from gainer_ns.viewer.subject import AnyScript
 
-NAME, UNREADABLE = "edit_autosave.yaml", "edit_autosave_unreadable.yaml"
-"""Beside config.yml, where no name that is typed in the page leads."""
 PAUSE = 0.2
 """Seconds between two times that the script is written while something is dragged."""
 
@@ -26,7 +24,7 @@ class Autosave:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.path: Path = desk.files.folder.parent / NAME
+        self.path: Path = desk.files.autosave
         self._kept: AnyScript = desk.session.subject.empty()
         self._latest = Latest()
 
@@ -38,8 +36,9 @@ class Autosave:
         try:
             self._kept = session.subject.read(self.path)
         except GainerError as error:
-            os.replace(self.path, self.path.with_name(UNREADABLE))
-            self._desk.complain(f"The edits of last time are not restored, and are kept as {UNREADABLE}: {error}")
+            aside = self.path.with_stem(f"{self.path.stem}_unreadable")
+            os.replace(self.path, aside)
+            self._desk.complain(f"The edits of last time are not restored, and are kept as {aside.name}: {error}")
             return
         session.history.replace(self._kept)
         session.refresh()

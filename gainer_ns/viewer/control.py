@@ -15,6 +15,7 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.panel import Picture
+from gainer_ns.image.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.autosave import Autosave
 from gainer_ns.viewer.config import EditPanelConfig
@@ -77,7 +78,8 @@ class EditControl(ViewerControl):
         say_who_can_reach(viewer.config.websocket_host)
         subject = _subject(self._picture())
         plane = subject.fitted.plane
-        files = RunFiles(viewer.log_filename.parent)
+        source = viewer.pipeline.datamanager.get_datapath()
+        files = RunFiles(source if is_exported(source) else viewer.log_filename.parent)
         desk = Desk(viewer.viser_server, files)
         desk.session = self._session = EditSession(subject, self._redraw, desk.complain)
         desk.picker = Picker(plane.width, plane.height, files.write_mask)

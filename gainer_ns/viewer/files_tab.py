@@ -121,6 +121,8 @@ def _refuse_models(value: Any) -> None:
     """Refuses an uploaded script that names a model, which may bring code with it."""
     if isinstance(value, Mapping):
         if value.get("diffusers") is not None or value.get("lama") is not None:
-            raise GainerError("an uploaded script may not name a model; save it in the run's folder, and load it")
+            raise GainerError(
+                "an uploaded script may not name a model; save it in the folder of the edits, and load it"
+            )
         for each in value.values():
             _refuse_models(each)

@@ -1,4 +1,4 @@
-"""The tab that plays: scripts with keyframes, and sequences from the run's folder."""
+"""The tab that plays: scripts with keyframes, and sequences from the panel's folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FilmTab:
         self._time.on_update(by_hand(lambda _: desk.session.seek(self._time.value)))
         desk.buttons("Film", {"play": lambda _: self._play(), "stop": lambda _: self._stop.set()})
         gui.add_button(
-            "Look for sequences", hint="Folders that gainer simulate or bind made in the run's folder edits"
+            "Look for sequences", hint=f"Folders that gainer simulate or bind made in {desk.files.folder.name}"
         ).on_click(by_hand(lambda _: self._look()))
         desk.listeners.append(self._end)
 

@@ -1,4 +1,4 @@
-"""The files of the panel: all in one folder of the run, whatever is typed in the page."""
+"""The files of the panel: all in one folder, of the run or beside a stored picture, whatever is typed in the page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from jaxtyping import Float
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
 from gainer_ns.image.masks import mask_bytes
+from gainer_ns.image.outputs import is_exported
 
-FOLDER = "edits"
-"""Where the panel reads and writes, in the run's folder."""
+FOLDER, AUTOSAVE = "edits", "edit_autosave.yaml"
+"""Where the panel reads and writes, and where it keeps what was not saved, which no name that is typed leads to."""
 _NAME = re.compile(r"\w[\w .()+-]{0,80}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
@@ -23,11 +24,17 @@ class RunFiles:
     """Files that people name in the page.
 
     Args:
-        run: The run's folder.
+        home: The run's folder; or the file of a stored picture, whose name then precedes those of what lies beside it.
+
+    Attributes:
+        folder: Where they are.
+        autosave: The file that keeps what was not saved.
     """
 
-    def __init__(self, run: Path) -> None:
-        self.folder = run / FOLDER
+    def __init__(self, home: Path) -> None:
+        place, prefix = (home.parent, f"{home.stem}_") if is_exported(home) else (home, "")
+        self.folder = place / f"{prefix}{FOLDER}"
+        self.autosave = place / f"{prefix}{AUTOSAVE}"
 
     def path(self, name: str, suffix: str = "") -> Path:
         """The file of a name.
@@ -48,7 +55,7 @@ class RunFiles:
             )
         path = self.folder / f"{stem}{suffix}"
         if path.is_symlink() or self.folder.is_symlink():
-            raise GainerError(f"{path.name} is a link out of the run's folder; choose another name")
+            raise GainerError(f"{path.name} is a link out of the folder; choose another name")
         return path
 
     def names(self, suffix: str) -> list[str]:

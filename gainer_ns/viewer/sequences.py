@@ -1,4 +1,4 @@
-"""Sequences that other programs, or ``gainer simulate``, have left in a run's folder, as pictures at a time."""
+"""Sequences that other programs, or ``gainer simulate``, have left in the panel's folder, as pictures at a time."""
 
 from __future__ import annotations
 

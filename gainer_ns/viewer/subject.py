@@ -157,9 +157,9 @@ class FlatSubject:
 
     def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
         """Where the Gaussians are on the plane."""
-        gaussians = self.fitted.gaussians
-        shown = slice(None) if gaussians.opacities is None else gaussians.opacities > SOLID
-        means = gaussians.means[shown].detach().cpu()
+        sets = [layer.gaussians for layer in self.fitted.layers]
+        shown = [slice(None) if one.opacities is None else one.opacities > SOLID for one in sets]
+        means = torch.cat([one.means[which].detach().cpu() for one, which in zip(sets, shown, strict=True)])
         return self.fitted.plane.pixel_from_plane(means), torch.nn.functional.pad(means, (0, 1))
 
 

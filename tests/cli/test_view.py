@@ -3,7 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from nerfstudio.scripts.viewer import run_viewer
 from nerfstudio.scripts.viewer.run_viewer import RunViewer
+from safetensors.torch import save
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]
@@ -51,7 +54,21 @@ def test_a_port_that_is_taken_is_refused(refusal: Refusal, fitted_run: Path, vie
     assert not viewers
 
 
-def test_only_runs_are_viewed(refusal: Refusal, viewers: list[RunViewer], tmp_path: Path) -> None:
-    assert "config.yml" in refusal("view", "--load-config", tmp_path / "photo.safetensors")
-    assert "no such file" in refusal("view", "--load-config", tmp_path / "config.yml")
-    assert not viewers
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("none.safetensors", None, "no such file"),
+        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{}", "damaged or cut short"),
+        ("other.safetensors", save({"weight": torch.ones(2)}), "not a picture of gainer"),
+        ("config.yml", None, "no such file"),
+        ("config.yml", b"", "config.yml"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_before_the_viewer_starts(
+    name: str, content: bytes | None, complaint: str, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_viewer, "_start_viewer", lambda *_: pytest.fail("it was started"))
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    said = refusal("view", "--load-config", tmp_path / name)
+    assert said.startswith(str(tmp_path / name)) and complaint in said

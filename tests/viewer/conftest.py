@@ -12,14 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
+from websockets.sync.client import connect
 
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
@@ -68,20 +71,22 @@ def session(picture: BakedPicture) -> Iterator[EditSession]:
 
 @pytest.fixture(scope="module")
 def start(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """``start(trainer)`` starts nerfstudio's viewer on a copy of a fitted run, in this process; see ``serve``."""
+    """``start(trainer, folder, pipeline)`` starts nerfstudio's viewer in this process: on a copy of a fitted run, if no
+    pipeline is given. See ``serve``."""
     from nerfstudio.configs.base_config import ViewerConfig
     from nerfstudio.utils.eval_utils import eval_setup
-    from nerfstudio.viewer.viewer import Viewer
+    from nerfstudio.viewer.viewer import Viewer as NerfstudioViewer
 
     started = []
 
-    def run(trainer: Any = None) -> Viewer:
-        run = tmp_path_factory.mktemp("started") / "run"
-        shutil.copytree(fitted_run.parent, run)
-        _, pipeline, _, _ = eval_setup(fitted_run, test_mode="test")
+    def run(trainer: Any = None, folder: Path | None = None, pipeline: Any = None) -> NerfstudioViewer:
+        if folder is None:
+            folder = tmp_path_factory.mktemp("started") / "run"
+            shutil.copytree(fitted_run.parent, folder)
+            _, pipeline, _, _ = eval_setup(fitted_run, test_mode="test")
         config = ViewerConfig(websocket_host="127.0.0.1", websocket_port=free_port())
         lock: Any = threading.Lock()
-        started.append(Viewer(config, run / "log.txt", run, pipeline, trainer, lock))
+        started.append(NerfstudioViewer(config, folder / "log.txt", folder, pipeline, trainer, lock))
         data: Any = pipeline.datamanager.train_dataset
         started[-1].init_scene(data, "completed" if trainer is None else "training")
         return started[-1]
@@ -90,6 +95,46 @@ def start(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for viewer in started:
         viewer.viser_server.stop()
         viewer.viser_server.flush()
+
+
+class RawPage:
+    """What a page is to the viewer: a websocket.
+
+    Args:
+        connection: Of the websocket.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def look(self, x: float = 0.0, aspect: float = 1.5) -> None:
+        """Says where the page's camera stands: a length of the picture away, ``x`` tenths of it to the right."""
+        place = {"wxyz": (0.0, 1.0, 0.0, 0.0), "position": (x, 0.0, 10.0), "fov": 0.6435, "aspect": aspect}
+        towards = {"look_at": (x, 0.0, 0.0), "up_direction": (0.0, 1.0, 0.0)}
+        self._connection.send(msgspec.msgpack.encode({"type": "ViewerCameraMessage", **place, **towards}))
+
+    def picture(self) -> np.ndarray:
+        """The next picture that is sent."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for message in msgspec.msgpack.decode(self._connection.recv(PATIENCE)):
+                if message["type"] == "BackgroundImageMessage":
+                    return np.asarray(Image.open(io.BytesIO(message["rgb_bytes"]))).astype(float)
+        pytest.fail("no picture comes")
+
+
+@pytest.fixture(scope="session")
+def connected() -> Callable[[Any], Any]:
+    """``with connected(viewer) as page:`` opens a page without a browser."""
+
+    @contextmanager
+    def connection(viewer: Any) -> Iterator[RawPage]:
+        host = f"127.0.0.1:{viewer.viser_server.get_port()}"
+        origin: Any = f"http://{host}"
+        with connect(f"ws://{host}", origin=origin, max_size=None, compression=None) as page:
+            yield RawPage(page)
+
+    return connection
 
 
 @pytest.fixture(scope="session")
@@ -113,36 +158,39 @@ def browser(launch: Callable[[], Any]) -> Iterator[Any]:
 
 @dataclass
 class Viewer:
-    """ns-viewer in a process of its own."""
+    """A viewer in a process of its own.
+
+    Attributes:
+        edits: Where the panel keeps its files.
+    """
 
     address: str
     run: Path
-    log: Path
-
-    @property
-    def edits(self) -> Path:
-        """Where the panel keeps its files."""
-        return self.run / "edits"
+    edits: Path
 
 
 @pytest.fixture(scope="module")
 def serve(launch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Viewer]]:
-    """``serve(config)`` starts ns-viewer on a run, where there is a browser; a traceback of its fails the module."""
+    """``serve(config)`` starts ns-viewer on a run, or gainer view on a stored picture, where there is a browser; a
+    traceback of its fails the module."""
     started: list[tuple[subprocess.Popen, Path]] = []
 
     def start(config: Path) -> Viewer:
         port = free_port()
         log = tmp_path_factory.mktemp("viewer") / "log.txt"
-        command = [Path(sys.executable).with_name("ns-viewer"), "--load-config", config]
-        words = ["--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]
-        started.append((subprocess.Popen([*command, *words], stdout=log.open("w"), stderr=subprocess.STDOUT), log))
+        edits = config.parent / "edits"
+        command = ["ns-viewer", "--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]
+        if config.suffix == ".safetensors":
+            edits, command = config.with_name(f"{config.stem}_edits"), ["gainer", "view", "--port", str(port)]
+        words = [Path(sys.executable).with_name(command[0]), *command[1:], "--load-config", config]
+        started.append((subprocess.Popen(words, stdout=log.open("w"), stderr=subprocess.STDOUT), log))
         for _ in range(2 * PATIENCE):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return Viewer(f"http://127.0.0.1:{port}", config.parent, log)
+                    return Viewer(f"http://127.0.0.1:{port}", config.parent, edits)
             assert started[-1][0].poll() is None, log.read_text()
             time.sleep(0.5)
-        pytest.fail(f"ns-viewer does not answer: {log.read_text()}")
+        pytest.fail(f"{command[0]} does not answer: {log.read_text()}")
 
     yield start
     for process, log in started:

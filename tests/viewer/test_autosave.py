@@ -78,10 +78,10 @@ def test_no_saved_script_is_in_its_way(picture: BakedPicture, tmp_path: Path) ->
 
 
 def test_what_cannot_be_read_is_put_aside_and_said(picture: BakedPicture, tmp_path: Path) -> None:
-    (tmp_path / autosave.NAME).write_text("edits: [{select: {box: [1, 2")
+    (tmp_path / "edit_autosave.yaml").write_text("edits: [{select: {box: [1, 2")
     desk, kept, line = started(tmp_path, picture)
     assert "not restored" in line.content and "\n" not in line.content
-    assert (tmp_path / autosave.UNREADABLE).read_text().startswith("edits:")
+    assert (tmp_path / "edit_autosave_unreadable.yaml").read_text().startswith("edits:")
     desk.session.change(BOX, {"move": {"by": [8, 4]}})
     assert kept.wait() and kept.path.is_file() and desk.session.wait()
 
