@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gainer_ns.encodings.hash_grid import MAX_FEATURES
 from gainer_ns.fields import decoder as decoder_module
 from gainer_ns.fields.decoder import Decoder
 
@@ -117,3 +118,20 @@ def test_nobody_elses_random_numbers_change(hidden_layers: int, monkeypatch: pyt
     state = torch.get_rng_state()
     Decoder(8, hidden_layers=hidden_layers)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("feature_dim", [1, MAX_FEATURES])
+def test_a_decoder_of_stored_weights(feature_dim: int) -> None:
+    decoder, features = Decoder(feature_dim, hidden_layers=1, hidden_dim=4), torch.randn(5, feature_dim)
+    restored = Decoder.restored(decoder.state_dict(), hidden_layers=1, hidden_dim=4)
+    assert torch.equal(restored.decode(features), decoder.decode(features)) and not restored.training
+
+
+@pytest.mark.parametrize(
+    ("feature_dim", "hidden_layers", "hidden_dim"),
+    [(0, 0, 4), (MAX_FEATURES + 1, 0, 4), (8, -1, 4), (8, 3, 4), (8, 0, 0), (8, 0, -1)],
+)
+def test_sizes_that_no_decoder_has(feature_dim: int, hidden_layers: int, hidden_dim: int) -> None:
+    weights = {"linear.weight": torch.zeros(3, feature_dim), "linear.bias": torch.zeros(3)}
+    with pytest.raises(ValueError, match="does not fit its layers"):
+        Decoder.restored(weights, hidden_layers=hidden_layers, hidden_dim=hidden_dim)
