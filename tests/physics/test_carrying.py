@@ -236,6 +236,13 @@ def test_few_particles(count: int) -> None:
         assert all(bool(part.isfinite().all()) for part in guessed)
 
 
+def test_of_many_equally_near_particles_one_is_followed() -> None:
+    """Where none is nearer than the first that is left out, weights end before they begin."""
+    rest = torch.cat([torch.full((20, 2), 0.5), torch.tensor([[9.0, 9.0]])])
+    found = Carrier(rest, 0.1).at(torch.tensor([[0.2, 0.1]]), rest * torch.tensor([1.0, 3.0]), eyes(21))
+    torch.testing.assert_close(found.positions, torch.tensor([[0.2, 1.1]]))
+
+
 def test_nothing_carries_nothing() -> None:
     with pytest.raises(ValueError, match="0 particles"):
         Carrier(torch.empty(0, 2), 0.1)
@@ -249,6 +256,14 @@ def test_grains_that_flew_apart_do_not_stretch() -> None:
     gradients = Carrier(rest, spacing, torch.ones(len(rest), dtype=torch.bool)).gradients(positions)
     torch.testing.assert_close(gradients @ gradients.mT, eyes(len(rest)), rtol=0, atol=1e-2)
     assert bool((torch.linalg.det(gradients) > 0).all())
+
+
+def test_what_holds_is_not_stretched_by_grains_that_left_it() -> None:
+    rest, spacing = particles()
+    breaking = rest[:, 0] > 0.5
+    gone = rest + breaking[:, None] * torch.tensor([10.0, 0.0])
+    gradients = Carrier(rest, spacing, breaking).gradients(gone)
+    torch.testing.assert_close(gradients, eyes(len(rest)), rtol=0, atol=1e-3)
 
 
 def made_of(values: Callable[[int], Tensor], dimensions: int) -> Tensor:
