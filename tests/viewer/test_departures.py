@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import sys
@@ -23,6 +24,8 @@ from gainer_ns.viewer.departures import Machines, released
 
 PATIENCE = 60.0
 """Seconds that a page may wait for its picture on a machine that has much else to do."""
+ENDING = 3
+"""How many tasks and the like may be about to end: had each page left one, tests that close ten would see ten."""
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +100,30 @@ def drawing() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if isinstance(one, RenderStateMachine)]
 
 
-def left_alone(viewer: Any) -> None:
-    """Waits until nothing draws or counts as a page any more."""
+def kept(viewer: Any) -> dict[str, int]:
+    """How much there is of what pages need, and of what they share."""
+    inner = viewer.viser_server._websock_server
+    gc.collect()
+    return {
+        "pages": len(inner._client_state_from_id) + len(viewer.viser_server.get_clients()),
+        "drawing": len(viewer.render_statemachines) + len(drawing()),
+        "handles": sum(type(one) is viser.ClientHandle for one in gc.get_objects()),
+        "tasks": len(asyncio.all_tasks(inner._broadcast_buffer.event_loop)),
+        "calls": inner._thread_executor._work_queue.qsize(),
+        "messages": len(inner._broadcast_buffer.message_from_id),
+        "threads": len(set(threading.enumerate()) - inner._thread_executor._threads),  # of which viser makes up to 32
+    }
+
+
+def left_alone(viewer: Any, before: dict[str, int] | None = None) -> dict[str, int]:
+    """Waits until nothing is kept of pages any more, and of what they share no more than before, or about so."""
     end = time.monotonic() + PATIENCE
-    while drawing() or viewer.render_statemachines or viewer.viser_server.get_clients():
-        assert time.monotonic() < end, (drawing(), viewer.viser_server.get_clients())
+    while True:
+        now = kept(viewer)
+        few = {name: 0 if before is None else now[name] - before[name] for name in ("tasks", "messages", "threads")}
+        if not any(now[name] for name in ("pages", "drawing", "handles", "calls")) and max(few.values()) <= ENDING:
+            return now
+        assert time.monotonic() < end, (now, before)
         time.sleep(0.05)
 
 
@@ -150,24 +172,30 @@ def test_pages_that_are_gone_are_asked_in_vain() -> None:
     assert not machines
 
 
-def survives(viewer: Any, capfd: pytest.CaptureFixture[str], what: Callable[[], None]) -> tuple[float, float]:
-    """What happens leaves a viewer that draws and answers; megabytes before and after."""
+def survives(viewer: Any, capfd: pytest.CaptureFixture[str], what: Callable[[], None]) -> None:
+    """What happens leaves a viewer that draws and answers, and that keeps no more than before."""
     still_draws(viewer)
-    left_alone(viewer)
-    before = resident()
+    answers(viewer)
+    before, memory = left_alone(viewer), resident()
+    started = time.monotonic()
     what()
-    left_alone(viewer)
+    took = time.monotonic() - started
     still_draws(viewer)
+    left_alone(viewer)
     assert "Traceback" not in "".join(capfd.readouterr())
     answers(viewer)  # and closes while viser still looks for who pressed, of which it prints a harmless KeyError
-    left_alone(viewer)
-    after = resident()
+    left_alone(viewer, before)
     capfd.readouterr()
-    return before, after
+    with capfd.disabled():
+        print(f"\n{what.__name__}: {took:.0f} s; {memory:.0f} MB before, {resident():.0f} MB after; kept {before}")
 
 
 def test_pages_that_close_amid_their_messages(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    survives(viewer, capfd, lambda: [burst(viewer) for _ in range(10)])  # pyright: ignore[reportArgumentType]
+    def closes() -> None:
+        for _ in range(10):
+            burst(viewer)
+
+    survives(viewer, capfd, closes)
 
 
 def test_what_fails_for_one_page_fails_for_that_alone(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +211,6 @@ def test_what_fails_for_one_page_fails_for_that_alone(viewer: Any, capfd: pytest
     still_draws(viewer)
     hostile()
     left_alone(viewer)
-    assert not viewer.viser_server._websock_server._client_state_from_id
     still_draws(viewer)
     answers(viewer)
     left_alone(viewer)
@@ -207,7 +234,6 @@ def test_a_hundred_closes_a_flood_and_ten_tabs(viewer: Any, capfd: pytest.Captur
                         page.recv(0)
                     except TimeoutError:
                         break
-        sent.append(number)
 
     def tabs() -> None:
         for _ in range(3):  # reconnecting
@@ -217,13 +243,5 @@ def test_a_hundred_closes_a_flood_and_ten_tabs(viewer: Any, capfd: pytest.Captur
             for thread in threads:
                 thread.join()
 
-    sent: list[int] = []
     for what in (closes, flood, tabs):
-        started = time.monotonic()
-        before, after = survives(viewer, capfd, what)
-        took = time.monotonic() - started
-        with capfd.disabled():
-            print(f"\n{what.__name__}: {before:.0f} MB before, {after:.0f} MB after, {took:.0f} s {sent}")
-        assert not [one for one in gc.get_objects() if type(one) is viser.ClientHandle], "nothing is kept of a page"
-        assert threading.active_count() < 80, "viser's 32 workers among them"
-        assert after < before + 400, "what the C library scatters over its arenas among them"
+        survives(viewer, capfd, what)
