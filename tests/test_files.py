@@ -1,6 +1,7 @@
 """Files that are written whole, or not at all."""
 
 import os
+import re
 import resource
 import signal
 import stat
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gainer_ns import left_over
+from gainer_ns import files, folders, left_over
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.files import cannot_write, whole_file
+from gainer_ns.folders import whole_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -173,6 +175,57 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     before = names(tmp_path)
     write(tmp_path / "a")
     assert names(tmp_path) == sorted([*before, "a"])
+
+
+@pytest.mark.parametrize("target", ["file", "folder", "nothing"])
+def test_links_that_are_called_like_left_over_files_stay(tmp_path: Path, target: str) -> None:
+    """A writer makes none, and what they lead to may be anything."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    link = Path(left_over.temporary_name(tmp_path / "a"))
+    link.symlink_to(target)
+    write(tmp_path / "a")
+    assert link.is_symlink() and names(tmp_path) == sorted([link.name, "a", "file", "folder"])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_taken_for_left_over_before_it_is_locked_is_made_anew(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer comes between the making and the locking."""
+    cleared: list[str] = []
+
+    def later(descriptor: int) -> bool | None:
+        if not cleared:
+            cleared.extend(name for name in names(tmp_path) if name.endswith(".part"))
+            left_over.clear_left_over(tmp_path)
+        return left_over.lock(descriptor)
+
+    monkeypatch.setattr(files if kind == "file" else folders, "lock", later)
+    if kind == "file":
+        write(tmp_path / "a")
+    else:
+        with whole_folder(tmp_path / "a", re.compile("b")) as folder:
+            (folder / "b").write_bytes(b"new")
+    assert len(cleared) == 1 and names(tmp_path) == ["a"]
+    assert (tmp_path / "a" if kind == "file" else tmp_path / "a" / "b").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("named", "blamed"),
+    [
+        (None, "/a/b.png"),
+        ("/a/b.png", "/a/b.png"),
+        ("/a/.b.png.01234567-0123456789ab.part", "/a/b.png"),
+        (b"/a", "/a/b.png"),
+        ("/a/b", "/a/b"),
+        ("/home/cache", "/home/cache"),
+        (b"/home/cache", "/home/cache"),
+    ],
+)
+def test_errors_are_blamed_on_the_file_that_they_are_of(named: str | bytes | None, blamed: str) -> None:
+    error = cannot_write(Path("/a/b.png"), OSError(13, "Permission denied", named))
+    assert str(error).startswith(f"{blamed}: cannot be written (Permission denied); ")
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -61,6 +61,8 @@ def test_killed_at_any_point_old_and_new_never_show_together(tmp_path: Path) -> 
         if not killed_at(folder, rename):
             break
         assert len(frames(folder)) <= 1 and len(hidden(folder)) == 1
+        shown = visible(folder)[:-1]
+        assert shown == [f"frame_{number}" for number in range(len(shown))], "the first ones, without a gap"
         with pytest.raises(RuntimeError), whole_folder(folder, NAMES):
             raise RuntimeError
         assert visible(folder) == ["frame_0", "frame_1", "frame_2", "notes"]

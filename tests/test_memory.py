@@ -67,6 +67,28 @@ def test_the_limit_of_version_1(tmp_path: Path, place: str) -> None:
     assert free_memory(tmp_path) == 6 * MIB
 
 
+def test_both_versions_together(tmp_path: Path) -> None:
+    """Some systems have version 2 beside version 1, without its limits or with them."""
+    put(tmp_path, {"proc/self/cgroup": "5:memory:/a\n0::/a"})
+    version_1(tmp_path, "a", 60 * MIB, 40 * MIB)
+    version_2(tmp_path, "unified/a", 50 * MIB, 40 * MIB)
+    assert free_memory(tmp_path) == 10 * MIB
+
+
+def test_a_group_told_from_elsewhere_is_found(tmp_path: Path) -> None:
+    """Of a process that came from outside of its container the way begins above the container's own group."""
+    put(tmp_path, {"proc/self/cgroup": "0::/../../a"})
+    version_2(tmp_path, "a", 64 * MIB, 40 * MIB)
+    assert free_memory(tmp_path) == 24 * MIB
+
+
+def test_more_can_be_dropped_than_is_used(tmp_path: Path) -> None:
+    """The kernel counts the two at different times; no more than the limit is free."""
+    put(tmp_path, {"proc/self/cgroup": "0::/"})
+    version_2(tmp_path, "", 64 * MIB, 10 * MIB, 20 * MIB)
+    assert free_memory(tmp_path) == 64 * MIB
+
+
 def test_no_limit_of_version_1_is_a_huge_number(tmp_path: Path) -> None:
     put(tmp_path, {"proc/self/cgroup": "5:memory:/"})
     version_1(tmp_path, "", NO_LIMIT, 30 * MIB)

@@ -49,11 +49,14 @@ WHOLE: dict[str, Callable[[], Image.Image]] = {
     "palette, a rim": lambda: palette(SHAPE * 1 + OTHER * 255),
     "palette of two colours": lambda: gray(255).convert("P", palette=Image.Palette.ADAPTIVE, colors=2),
     "palette, colours elsewhere": lambda: gray(255).convert("RGB").convert("P"),
+    "palette, 255 in another colour": lambda: palette(SHAPE * 255, colours={255: RED}),
+    "palette, white first": lambda: palette(1 - SHAPE, colours={0: (255, 255, 255), 1: (0, 0, 0)}),
     "0 and 1": lambda: gray(1),
     "0 and 1, 16 bits": lambda: gray(1, dtype=np.uint16),
     "0 and 3": lambda: gray(3),
     "black and white": lambda: gray(255),
     "1 bit": lambda: gray(255).convert("1"),
+    "0 and 255 of 16 bits": lambda: gray(255, dtype=np.uint16),
     "16 bits": lambda: gray(65535, dtype=np.uint16),
     "colours": lambda: gray(255).convert("RGB"),
     "red on black": lambda: rgb((255, 0, 0), (0, 0, 0)),
@@ -90,6 +93,33 @@ def test_soft_masks_stay_soft(tmp_path: Path, mode: str, most: int) -> None:
     np.testing.assert_allclose(read_mask(tmp_path / "mask.png"), ramp / 255, atol=1e-6)
 
 
+def test_a_palette_of_grays_stays_soft(tmp_path: Path) -> None:
+    ramp = (RAMP * 255).round().astype(np.uint8)
+    image = Image.fromarray(255 - ramp, "P")
+    image.putpalette([255 - value for value in range(256) for _ in range(3)])
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_allclose(read_mask(tmp_path / "mask.png"), ramp / 255, atol=1e-6)
+
+
+def test_a_palette_is_turned_as_the_file_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn clockwise shows it upright
+    palette(SHAPE * 1 + OTHER * 2).save(tmp_path / "mask.png", exif=exif)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", 2), np.rot90(OTHER, -1))
+
+
+def test_a_palette_may_end_before_its_last_label(tmp_path: Path) -> None:
+    """Pillow leaves out black colours at the end."""
+    palette(SHAPE * 1 + OTHER * 9, colours={255: (0, 0, 0)}).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", 9), OTHER)
+
+
+def test_faint_differences_of_alpha_are_no_dither(tmp_path: Path) -> None:
+    alpha = np.where(SHAPE, 140, 100).astype(np.uint8)
+    Image.fromarray(np.dstack([*3 * [plane(40)], alpha])).save(tmp_path / "mask.png")
+    np.testing.assert_allclose(read_mask(tmp_path / "mask.png"), alpha / 255, atol=1e-6)
+
+
 def test_sixteen_bits_and_alpha_stay_soft(tmp_path: Path) -> None:
     deep = (RAMP * 65535).round().astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
@@ -103,6 +133,13 @@ def test_a_jpeg_is_no_map_of_labels(tmp_path: Path) -> None:
     """Its values are blurred: black has very dark grays beside it."""
     gray(255).save(tmp_path / "mask.jpg", quality=95)
     assert np.abs(read_mask(tmp_path / "mask.jpg") - SHAPE).max() < 0.1
+
+
+def test_dark_grays_of_a_jpeg_are_no_labels(tmp_path: Path) -> None:
+    """Beside white, as compression leaves them; blocks of one gray are kept as they are."""
+    blocks = np.repeat(np.repeat(np.array([[0, 3, 255]], np.uint8), 8, axis=0), 8, axis=1)
+    Image.fromarray(blocks).save(tmp_path / "mask.jpg", quality=95)
+    np.testing.assert_allclose(read_mask(tmp_path / "mask.jpg"), blocks / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [lambda labels: palette(labels), lambda labels: Image.fromarray(labels)])
@@ -128,6 +165,8 @@ def test_labels_of_few_bits_are_counted_as_stored(tmp_path: Path) -> None:
 UNCLEAR: dict[str, Callable[[], Image.Image]] = {
     "labels, one as dark as VOC's gray": lambda: gray(38),
     "labels that are gray": lambda: Image.fromarray((SHAPE * 38 + OTHER * 75).astype(np.uint8)),
+    "few grays, none white": lambda: Image.fromarray((SHAPE * 150 + OTHER * 200).astype(np.uint8)),
+    "a label of 16 bits, or very dark": lambda: gray(300, dtype=np.uint16),
     "a label with a white rim": lambda: Image.fromarray((SHAPE * 1 + OTHER * 255).astype(np.uint8)),
     "painted labels": lambda: Image.fromarray(
         (SHAPE[..., None] * np.array(RED) + OTHER[..., None] * np.array((0, 128, 0))).astype(np.uint8)
@@ -146,7 +185,8 @@ def test_what_is_unclear_is_refused_and_can_be_said(tmp_path: Path, kind: str) -
     with pytest.raises(GainerError, match="label: luma") as refused:
         read_mask(path)
     assert str(refused.value).startswith(f"{path}: ") and "\n" not in str(refused.value)
-    values = np.asarray(image.convert("RGB")) @ np.array([0.299, 0.587, 0.114]) / 255
+    deep = image.mode.startswith("I")
+    values = np.asarray(image) / 65535 if deep else np.asarray(image.convert("RGB")) @ [0.299, 0.587, 0.114] / 255
     np.testing.assert_allclose(read_mask(path, "luma"), values, atol=1e-6)
 
 
@@ -163,3 +203,10 @@ def test_our_own_masks_are_read_as_they_are(tmp_path: Path, values: tuple[int, .
     mask = np.tile(np.array(values, np.float32) / 255, (4, 2))
     (tmp_path / "mask.png").write_bytes(mask_bytes(mask))
     np.testing.assert_allclose(read_mask(tmp_path / "mask.png"), mask, atol=1e-6)
+
+
+def test_our_own_masks_of_16_bits_are_read_as_they_are(tmp_path: Path) -> None:
+    """To half a step."""
+    mask = np.linspace(0, 1, 999, dtype=np.float32).reshape(27, 37)
+    (tmp_path / "mask.png").write_bytes(mask_bytes(mask))
+    assert np.abs(read_mask(tmp_path / "mask.png").astype(np.float64) - mask).max() < 0.501 / 65535
