@@ -12,14 +12,14 @@ PROGRAM = '''
 """Forks commands from a process that has everything imported, and kills them."""
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
-import torch
+import torch, torch._dynamo, tyro  # the former by the first derivative that is taken
 from nerfstudio.utils.rich_utils import CONSOLE
 from gainer_ns.cli import loading, main, edit, export, progress, render, simulate
 from gainer_ns.editing import film, script, stage
 from gainer_ns.lifting import scene, views
 from gainer_ns.physics import filming, folder, mpm, simulation
 from gainer_ns.rendering import raster, storage
-import gainer_ns.exporting.cage
+import gainer_ns.evaluation.baselines.loading, gainer_ns.exporting.cage, gainer_ns.lifting.loading
 
 torch.set_num_threads(1)
 here, picture, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -74,13 +74,13 @@ for name in sys.argv[5:]:
         place = here / f"{name}_{kill}"
         place.mkdir()
         before = {}
-        if kill % 3 == 0 and name == "edit":  # frames of before, and something that stays
+        if kill % 4 == 0 and name == "edit":  # frames of before, and something that stays
             (place / "out").mkdir()
             for number in range(9):
                 (place / "out" / f"frame_{number:05d}.png").write_bytes(b"old")
             (place / "out" / "notes").write_bytes(b"mine")
             before = content(place, False)
-        number = (signal.SIGKILL, signal.SIGTERM)[kill % 2]
+        number = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)[kill % 3]
         # Half of them late, where the writing is.
         delay = seconds * (chance.random() if kill % 4 < 2 else 0.6 + 0.4 * chance.random())
         status, _ = run(place, words, delay, number)
@@ -96,7 +96,7 @@ for name in sys.argv[5:]:
             assert data in (expected.get(file), before.get(file)), (name, kill, file, "half-written")
         old = [file for file, data in seen.items() if data == b"old"]
         assert not old or seen == {file: b"old" for file in old}, (name, kill, "old beside new")
-        if number == signal.SIGTERM:
+        if number != signal.SIGKILL:
             assert not content(place, True), (name, kill, list(content(place, True)))
         told["left"] += bool(content(place, True))
         assert run(place, words)[0] == 0, (name, kill)
