@@ -178,8 +178,11 @@ class SimulationFolder:
             self._listing = frame_files(folder)
         return len(self._listing)
 
-    def write(self, number: int, frame: Frame) -> None:
+    def write(self, number: int, frame: Frame) -> Frame:
         """Writes a frame, and then the state by which to go on from it.
+
+        Returns:
+            The frame as it will be read: a film that was stopped, and goes on, shows the same as one that was not.
 
         Raises:
             GainerError: If it cannot be written.
@@ -193,6 +196,7 @@ class SimulationFolder:
             state = {name: value.detach().cpu().contiguous() for name, value in frame.state.items()}
             with whole_file(self.path / STATE) as file:
                 file.write(save(state, {"frame": str(number)}))
+        return self._units.kept(frame)
 
     def read(self, number: int) -> Frame:
         """A frame, without its state; points that it leaves out follow their nearest one at rest.

@@ -141,6 +141,11 @@ class PlaneUnits:
             gradients = _turned(gradients[:, :dimensions, :dimensions]).float()
         return Frame(time, self.from_plane(file.vertices[:, :dimensions]).float(), gradients)
 
+    def kept(self, frame: Frame) -> Frame:
+        """A frame to the digits of its file, which are those of float32 in plane units."""
+        told = self.to_plane(frame.positions.double()).float()
+        return replace(frame, positions=self.from_plane(told.double()).float())
+
     def _places(self, points: Float[Tensor, "n d"]) -> Columns:
         places = torch.zeros(len(points), 3, dtype=torch.float64)
         places[:, : points.shape[1]] = self.to_plane(points.detach().cpu().double())

@@ -61,8 +61,7 @@ def simulated(
             for frame in engine.run(setting, particles, materials, last):
                 number = round(frame.time * setting.fps)
                 if number >= there:
-                    folder.write(number, frame)
-                    yield frame
+                    yield folder.write(number, frame)
         status = "finished"
     except GainerError as error:
         status, message = "failed", str(error)

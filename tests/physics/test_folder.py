@@ -83,6 +83,8 @@ def test_what_is_written_is_read(dimensions: int, tmp_path: Path) -> None:
         torch.testing.assert_close(frame.positions, expected.positions)
         torch.testing.assert_close(frame.gradients, expected.gradients)
         assert not frame.state
+        again = folder.write(number, expected)
+        assert torch.equal(again.positions, frame.positions), "bit by bit, or a film that goes on shows something else"
     read = folder.particles()
     for name, value in vars(particles).items():
         torch.testing.assert_close(getattr(read, name), value, msg=name)
