@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from nerfstudio.configs.base_config import LoggingConfig, MachineConfig, ViewerConfig
+from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
@@ -37,9 +37,14 @@ def _trainer(
     model: RecipeConfig,
     optimizers: dict,
     datamanager: PictureDataManagerConfig | None = None,
+    *,
+    steps_per_log: int = 10,
     **options: Any,
 ) -> PictureTrainerConfig:
-    """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting."""
+    """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting.
+
+    nerfstudio's table of steps and its profile do without: the loop may be far longer than the fit.
+    """
     return PictureTrainerConfig(
         method_name=method_name,
         pipeline=VanillaPipelineConfig(datamanager=datamanager or PictureDataManagerConfig(), model=model),
@@ -47,6 +52,9 @@ def _trainer(
         machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
         vis="viewer+tensorboard",
         viewer=ViewerConfig(websocket_host="127.0.0.1", quit_on_train_completion=True),
+        logging=LoggingConfig(
+            steps_per_log=steps_per_log, local_writer=LocalWriterConfig(enable=False), profiler="none"
+        ),
         steps_per_eval_batch=0,
         steps_per_eval_image=0,
         steps_per_eval_all_images=0,
@@ -72,7 +80,7 @@ gainer = MethodSpecification(
             "covariances": _adam(6e-2, CosineSchedulerConfig()),
         },
         steps_per_save=500,
-        logging=LoggingConfig(steps_per_log=1),
+        steps_per_log=1,
     ),
     description="GaINeR on one picture: lattice means and a Gauss-Newton finish, every 8-bit value exact.",
 )
@@ -139,7 +147,7 @@ gainer_lift = MethodSpecification(
         {group: _adam(1e-3, CosineSchedulerConfig()) for group in ("decoder", "features")},
         LiftDataManagerConfig(),
         steps_per_save=500,
-        logging=LoggingConfig(steps_per_log=1),
+        steps_per_log=1,
     ),
     description="GaINeR in space: one photo, lifted by its depth, rendered by nerfstudio's volumetric pipeline.",
 )

@@ -209,7 +209,7 @@ class PictureFit(GaussNewtonLoop):
             self.plan.encoding.bake()
             self._fit_opacities()
         if self._ends_with(step):
-            self._finish()
+            self.finished = True
 
     def _ends_with(self, step: int) -> bool:
         if step < self._adam_steps:

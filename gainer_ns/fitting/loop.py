@@ -13,15 +13,17 @@ from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.utils import writer
-from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.utils.writer import EventName
 from torch import Tensor
 
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.fitting.stopping import StopRequest
+from gainer_ns.fitting.terminal import say
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""
+SECONDS_BETWEEN_SIGNS = 10.0
+"""How often a fit that takes long shows that it lives."""
 LEAST_GAIN = 0.05
 """The finish gives up when a step improves the picture by less (dB)."""
 
@@ -66,7 +68,16 @@ class FitLoop(ABC):
         self.step, self.is_under_way, self.finished = -1, False, False
         self._gain = math.inf  # dB, of the last step that measured it
         self._bit_depth, self._trainer, self._changed, self._limit = bit_depth, trainer, changed, fit_seconds
-        self._saved = self._started = time.monotonic()
+        self._saved = self._said = self._started = time.monotonic()
+
+    def outcome(self) -> str:
+        """What has come of the fit so far: quality, with the step that it was measured in if that is not the last."""
+        quality = f"{self.psnr:.2f} dB" if self.history else "not measured"
+        if self.history and self.history[-1][0] != self.step:
+            quality += f" in step {self.history[-1][0]}"
+        if self.exact:
+            quality += f", every {self._bit_depth}-bit value exact"
+        return f"{quality}, {sum(self.seconds.values()):.1f} s"
 
     def callbacks(self) -> list[TrainingCallback]:
         """What nerfstudio calls around each step."""
@@ -157,6 +168,9 @@ class FitLoop(ABC):
             self._trainer.save_checkpoint(step)
             self._saved = time.monotonic()
             self._started += self._saved - began  # which is not the fit's time
+        if began - self._said > SECONDS_BETWEEN_SIGNS and not self.finished:
+            say(f"{'In' if self.is_under_way else 'After'} step {step}: {self.outcome()}")
+            self._said = began
         self._trainer.stop.answer()
 
     @torch.no_grad()
@@ -168,12 +182,6 @@ class FitLoop(ABC):
         self.exact = float(error.abs_().max()) < 0.5 / (2**self._bit_depth - 1)  # half a level
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
         self._gain = self.psnr - before
-
-    def _finish(self) -> None:
-        self.finished = True
-        took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds > 0.05)
-        exact = f"{'every' if self.exact else 'not every'} {self._bit_depth}-bit value exact"
-        CONSOLE.log(f"Fitted to {self.psnr:.2f} dB, {exact} ({took})")
 
 
 class GaussNewtonLoop(FitLoop):

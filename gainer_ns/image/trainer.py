@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import os
-import shutil
-import tempfile
-import warnings
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +13,9 @@ from typing import Any, ClassVar, Literal, cast
 
 import torch
 import yaml
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.decorators import check_main_thread
-from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.files import cannot_write, whole_file
@@ -26,13 +23,13 @@ from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.fitting.stopping import StopRequest
-from gainer_ns.image.checkpoints import is_whole, newest_whole_checkpoint
+from gainer_ns.fitting.terminal import hushed, say, silence_known_noise
+from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
+from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
 from gainer_ns.standard_output import keep_standard_output
 
-SPARE_BYTES = 64 << 20
-"""Room for a run beside its checkpoint: configuration and log."""
 THUMBNAIL_ASPECT = 100
 """Above this ratio of sides, the viewer shows no thumbnail of a picture while it is fitted."""
 
@@ -45,6 +42,18 @@ class PictureTrainerConfig(TrainerConfig):
 
     _fits = False  # not a field: whether this configuration was set up to fit, and not only loaded
     _folder: ClassVar[Path | None] = None  # nor is this one: where a loaded run lies, if it was moved or copied
+
+    def __post_init__(self) -> None:
+        """Looks at the configuration that is to be loaded in place of this one, before nerfstudio opens it."""
+        if self.load_config is not None:
+            from gainer_ns.image.inputs import check_run
+            from gainer_ns.image.run_file import RunFile  # pydantic, which the list of methods does not need
+
+            try:
+                check_run(self.load_config)
+                RunFile(self.load_config)
+            except GainerError as error:
+                sys.exit(str(error))  # tyro would take the ValueError that it is for its own
 
     def set_experiment_name(self) -> None:
         """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
@@ -84,10 +93,15 @@ class PictureTrainerConfig(TrainerConfig):
                 break
             self.timestamp = f"{second}-{number}"
 
+    def print_to_terminal(self) -> None:
+        """Says what is fitted; config.yml says how."""
+        width, height = self._data.dataparser.fitted_size or (0, 0)
+        device = self.machine.device_type
+        say(f"Fitting {self._data.data}, {width} x {height} pixels, by {self.method_name} on {device}")
+
     def save_config(self) -> None:
         """Saves the configuration to the run's folder, whole or not at all, and what its data have to add."""
         path = self.get_base_dir() / "config.yml"
-        CONSOLE.log(f"Saving config to: {path}")
         with whole_file(path) as file:
             file.write(yaml.dump(self).encode("utf8"))
         self._data.write_beside(path)
@@ -126,8 +140,9 @@ class PictureTrainerConfig(TrainerConfig):
         self.set_experiment_name()
         self._check()
         self._plan()
-        _silence_known_noise()
-        return super().setup(**kwargs)
+        silence_known_noise()
+        with hushed():
+            return super().setup(**kwargs)
 
     @property
     def _data(self) -> PictureDataManagerConfig:
@@ -140,22 +155,11 @@ class PictureTrainerConfig(TrainerConfig):
         assert isinstance(model, RecipeConfig)
         if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
-        self._check_names(path)
+        check_machine(self.machine)
+        check_names(self, path)
         width, height = self._data.check()
         check_output(self.get_base_dir().parent, SPARE_BYTES + model.model_bytes(width * height))
-        if self.load_dir is not None:
-            self.load_step = newest_whole_checkpoint(self.load_dir, self.load_step)
-        elif self.load_checkpoint is not None and not is_whole(self.load_checkpoint):
-            raise GainerError(f"{self.load_checkpoint}: not a whole checkpoint; choose another one")
-
-    def _check_names(self, picture: Path) -> None:
-        """Refuses runs outside the output folder, and names that the configuration and the log cannot hold."""
-        folder, outputs = os.path.normpath(self.get_base_dir()), os.path.normpath(self.output_dir)
-        if os.path.commonpath([folder, outputs]) != outputs:
-            raise GainerError(f"{folder}: lies outside {outputs}; choose another --experiment-name or --timestamp")
-        for path in (picture, Path(folder)):
-            if any("\ud800" <= letter <= "\udfff" for letter in str(path)):  # as Python holds such names
-                raise GainerError(f"{path}: is a name that is not UTF-8, which a run cannot keep; rename it")
+        check_start(self)
 
     def _plan(self) -> None:
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
@@ -189,10 +193,13 @@ class PictureTrainer(Trainer):
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
         """Sets up what trains the model, and takes up the fit where a loaded checkpoint left it."""
         try:
-            super().setup(test_mode)
+            with hushed():
+                super().setup(test_mode)
+            self.callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._say_what_came_of_it))
             self.step = self._start_step - 1
-            if self._loaded_file() is not None:
+            if (loaded := self._loaded_file()) is not None:
                 self._fit.load_state_dict(self._loaded_fit(), self.step)
+                say(f"Going on after step {self.step} of {loaded}")
         except KeyboardInterrupt:
             raise SystemExit(self.stop.status) from None
 
@@ -215,7 +222,7 @@ class PictureTrainer(Trainer):
                 return  # the viewer was left open, and is closed so
             if self._is_paused() and self._fit.step >= 0:
                 self.save_checkpoint(self._fit.step)
-            CONSOLE.log(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
+            say(f"Interrupted in step {self.step}; {self._how_to_go_on()}", style="yellow")
             raise SystemExit(self.stop.status) from None
         except OSError as error:  # from the log; checkpoints see to themselves
             raise cannot_write(self.base_dir, error, self._how_to_go_on()) from error
@@ -233,12 +240,15 @@ class PictureTrainer(Trainer):
 
     def _after_train(self) -> None:
         self.step = self._fit.step  # where a fit ends by itself, nerfstudio has begun to count another
-        if not self._fit.finished:
-            CONSOLE.log(
-                f"Stopped by --max-num-iterations after step {self.step}; raise it, and "
-                f"{self._how_to_go_on().removeprefix('to go on, ')}"
-            )
-        super()._after_train()
+        with hushed():
+            super()._after_train()
+
+    def _say_what_came_of_it(self, step: int) -> None:
+        with hushed(False):
+            if not self._fit.finished:
+                how = self._how_to_go_on().removeprefix("to go on, ")
+                say(f"Stopped by --max-num-iterations after step {step}; raise it, and {how}")
+            say(f"Wrote {self.base_dir / 'config.yml'}: {self._fit.outcome()}")
 
     def _train_complete_viewer(self) -> None:
         self._is_left_open = True
@@ -246,7 +256,8 @@ class PictureTrainer(Trainer):
         panel = cast(FittedModel, self.pipeline.model).panel
         if panel is not None:
             panel.rest()
-        super()._train_complete_viewer()
+        with hushed(False):
+            super()._train_complete_viewer()
 
     def _how_to_go_on(self) -> str:
         if not any(self.checkpoint_dir.glob("step-*.ckpt")):
@@ -316,30 +327,6 @@ class PictureTrainer(Trainer):
                     older.unlink()
 
 
-def check_output(folder: Path, needed: int = SPARE_BYTES) -> None:
-    """Refuses an output folder that cannot be written, or that has no room.
-
-    Args:
-        folder: Made if it does not exist.
-        needed: Bytes that must be free.
-
-    Raises:
-        GainerError: If either is so.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"probe")
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise cannot_write(folder, error, "choose another --output-dir") from error
-    if free < needed:
-        raise GainerError(
-            f"{folder}: {free >> 20} MiB are free there, at least {needed >> 20} are needed; "
-            "free some space or choose another --output-dir"
-        )
-
-
 def _refuse_export() -> None:
     """Ends ns-export in one line: it offers no hook of its own, and stops at assertions that mean other methods."""
     for frame in inspect.stack(context=0):
@@ -348,14 +335,3 @@ def _refuse_export() -> None:
                 "ns-export makes points and meshes of volumes, and a picture is a plane; "
                 "use gainer export --load-config CONFIG --format points, triangles or splat"
             )
-
-
-def _silence_known_noise() -> None:
-    """Warnings that nerfstudio 1.1.5 calls forth from newer versions of torch in every run, of any method."""
-    messages = (
-        r"`torch\.cuda\.amp\.GradScaler",
-        "Converting a tensor with requires_grad=True",  # the loss, on its way to the log
-        r"Detected call of `lr_scheduler\.step\(\)` before",  # schedules go on where nothing is learned
-    )
-    for message in messages:
-        warnings.filterwarnings("ignore", message=message, module=r"nerfstudio\.")

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from gainer_ns.fitting.terminal import say
 from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
 from gainer_ns.lifting.camera_paths import write_camera_paths
 from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources
@@ -72,7 +72,7 @@ class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
     def write_beside(self, config: Path) -> None:
         """Writes camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
         write_camera_paths(config.parent, self.noted().lifted().facts.camera)
-        CONSOLE.log(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
+        say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
 
 
 class LiftDataManager(PictureDataManager):

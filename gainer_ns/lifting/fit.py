@@ -81,7 +81,7 @@ class LiftFit(GaussNewtonLoop):
     def _after_step(self, step: int) -> None:
         self._measure(step)
         if self._ends_with(step):
-            self._finish()
+            self.finished = True
 
     def _ends_with(self, step: int) -> bool:
         return self._is_done(step)

@@ -29,7 +29,7 @@ from PIL import Image
 
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
-from gainer_ns.image import trainer
+from gainer_ns.image import run_checks, trainer
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -396,7 +396,7 @@ def test_a_read_only_output_folder(fit: Fit, photo: Path, tmp_path: Path) -> Non
 
 
 def test_a_disk_with_too_little_room(fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda folder: SimpleNamespace(free=63 << 20))
+    monkeypatch.setattr(run_checks.shutil, "disk_usage", lambda folder: SimpleNamespace(free=63 << 20))
     with pytest.raises(GainerError, match="63 MiB are free there, at least 64 are needed") as caught:
         fit(photo, tmp_path)
     assert_one_line(caught)

@@ -86,7 +86,7 @@ class FunctionFit(FitLoop):
         if self._ends_with(step):
             self._measured = None
             self._measure(step)
-            self._finish()
+            self.finished = True
         elif (spent := sum(self.seconds.values())) >= self._next_psnr:
             self._measure(step)
             self._next_psnr = spent * TIME_BETWEEN_PSNR

@@ -1,0 +1,69 @@
+"""What is wrong with a run is said in one line before anything is written."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from nerfstudio.scripts import train
+
+HERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+@pytest.fixture
+def refusal(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs ns-train in this process, expects it to refuse, and returns what it says: one line, and nothing is left."""
+
+    def run(*words: str) -> str:
+        out = tmp_path / "out"
+        monkeypatch.setattr(sys, "argv", ["ns-train", "gainer", "--data", str(photo), "--output-dir", str(out), *words])
+        with pytest.raises(SystemExit) as stopped:
+            train.entrypoint()
+        said = stopped.value.code
+        assert isinstance(said, str) and "\n" not in said, said
+        assert capfd.readouterr().err == ""
+        assert not list(out.rglob("config.yml"))
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "option", ["--machine.num-devices 2", "--machine.num-devices 0", "--machine.num-machines 2"], ids=str
+)
+def test_more_devices_than_a_picture_takes(refusal: Callable[..., str], option: str) -> None:
+    assert refusal(*option.split()).startswith(f"{option}: a picture is fitted on one device")
+
+
+@pytest.mark.parametrize("device", [name for name, is_here in HERE.items() if not is_here])
+def test_devices_that_are_not_there(refusal: Callable[..., str], device: str) -> None:
+    assert refusal("--machine.device-type", device).startswith(f"--machine.device-type {device}: torch ")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "complaint"),
+    [
+        ("nowhere.yml", None, "there is no such file"),
+        ("photo.yml", b"\x89PNG\r\n\x1a\n", "is a picture"),
+        ("notes.yml", b"some: notes", "not a configuration of ns-train"),
+        ("broken.yml", b"{", "not a configuration of ns-train"),
+        ("odd.yml", b"\xff\xfe", "not a configuration of ns-train"),
+        ("deep.yml", b"[" * 5000, "not a configuration of ns-train"),
+    ],
+)
+def test_configurations_that_cannot_be_loaded(
+    refusal: Callable[..., str], tmp_path: Path, name: str, data: bytes | None, complaint: str
+) -> None:
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    said = refusal("--load-config", str(path))
+    assert said.startswith(f"{path}: ") and complaint in said
+
+
+@pytest.mark.parametrize("option", ["--load-dir", "--load-checkpoint"])
+def test_checkpoints_that_cannot_be_loaded(refusal: Callable[..., str], tmp_path: Path, option: str) -> None:
+    assert refusal(option, str(tmp_path / "nowhere")).startswith(f"{tmp_path / 'nowhere'}: ")
