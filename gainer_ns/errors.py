@@ -1,6 +1,10 @@
 """What a user can get wrong, said in one line."""
 
+import errno
 import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOAD_ERRORS = (
     RuntimeError,
@@ -12,6 +16,11 @@ LOAD_ERRORS = (
     pickle.UnpicklingError,
 )
 """What loading raises where a checkpoint is whole, but is none, or fits another model."""
+_NO_MEMORY = re.compile(
+    r"(?i)out of memory|insufficient memory|alloc_failed|bad_alloc|allocate (memory|\d)|overflowed with siz"
+)
+"""How torch, Warp, OpenCV, safetensors and Pillow put it."""
+_RAN_OUT = "memory ran out"
 
 
 class GainerError(ValueError, SystemExit):
@@ -32,3 +41,35 @@ class GainerError(ValueError, SystemExit):
 
 class Unavailable(GainerError):
     """Something that this machine does not have, such as a GPU: said in one line, and no mistake of the user's."""
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, says that there is no memory left.
+
+    Libraries say so in their own exceptions; those that quote what a user wrote, such as of YAML, are not searched.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    library = type(error).__module__.partition(".")[0]
+    speaks = isinstance(error, RuntimeError | OSError) or library in ("cv2", "safetensors")
+    if isinstance(error, MemoryError) or (speaks and _NO_MEMORY.search(" ".join(str(error).split()))):
+        return True
+    return error.__cause__ is not None and memory_ran_out(error.__cause__)
+
+
+@contextmanager
+def memory_in_words(remedy: str) -> Iterator[None]:
+    """Says in one line that memory ran out, whichever library was refused it, and whatever that was taken for.
+
+    Args:
+        remedy: What the user can do.
+
+    Raises:
+        GainerError: If it did.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not memory_ran_out(error) or (isinstance(error, GainerError) and _RAN_OUT in str(error)):
+            raise
+        raise GainerError(f"{_RAN_OUT}; {remedy}") from error

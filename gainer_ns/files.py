@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import GainerError, memory_ran_out
 from gainer_ns.left_over import SUFFIX, clear_left_over, lock, temporary_name
 
 _OF_WRITING = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -161,6 +161,8 @@ def _put_in_place(file: BinaryIO, target: str, replaced: os.stat_result | None) 
 
 
 def _is_of_writing(error: OSError, temporary: str, path: Path) -> bool:
+    if memory_ran_out(error):  # Pillow's encoders say so without a number
+        return False
     if isinstance(error.filename, str | bytes):
         return os.fsdecode(error.filename) in (temporary, os.fspath(path))
     return error.errno in _OF_WRITING

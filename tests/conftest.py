@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threads only slow small tests down
 
 import copy
+import errno
 import io
 import random
 import signal
@@ -50,6 +51,42 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "astronaut.png"
     Image.fromarray(data.astronaut()[88:152, 176:272]).save(path)
     return path
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _large_array_of_warp() -> None:
+    import warp
+
+    warp.empty((2**31 - 1, 2**15), dtype=warp.float64, device="cpu")
+
+
+def _large_picture_of_opencv() -> None:
+    import cv2
+
+    cv2.resize(np.zeros((2, 2, 4)), (2**31 - 1, 2**31 - 1))
+
+
+EXHAUSTIONS: dict[str, Callable[[], Any]] = {
+    "Python": lambda: bytearray(2**60),
+    "numpy": lambda: np.empty(2**57),
+    "torch": lambda: torch.empty(2**50),
+    "torch, of no size at all": lambda: torch.empty(2**62),
+    "OpenCV": _large_picture_of_opencv,
+    "Warp": _large_array_of_warp,
+    "Pillow": lambda: _raise(OSError("out of memory when writing image file")),
+    "CUDA": lambda: _raise(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    "the system": lambda: _raise(OSError(errno.ENOMEM, "Cannot allocate memory")),
+}
+"""Ways to ask for more memory than any machine has, each refused by another library, in its own words."""
+
+
+@pytest.fixture(params=EXHAUSTIONS)
+def exhaustion(request: pytest.FixtureRequest) -> Callable[[], Any]:
+    """Raises what a library raises when memory runs out."""
+    return EXHAUSTIONS[request.param]
 
 
 @pytest.fixture(scope="session")

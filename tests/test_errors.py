@@ -1,13 +1,15 @@
 """What a user can get wrong, said in one line."""
 
 import copy
+import errno
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import GainerError, memory_in_words, memory_ran_out
 
 
 def test_it_is_a_value_error_to_callers() -> None:
@@ -28,3 +30,41 @@ def test_uncaught_it_is_one_line_and_status_one(cause: str) -> None:
     program = f"from gainer_ns.errors import GainerError\nraise GainerError('the thing: wrong; mend it'){cause}"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (1, "", "the thing: wrong; mend it\n")
+
+
+def test_memory_that_ran_out_is_not_blamed_on_what_it_was_for(exhaustion: Callable[[], None]) -> None:
+    def load() -> None:
+        try:
+            exhaustion()
+        except Exception as error:
+            raise GainerError("the file: damaged; fetch it again") from error
+
+    with pytest.raises(GainerError, match=r"^memory ran out; ask for less$"), memory_in_words("ask for less"):
+        load()
+
+
+def test_what_says_already_that_memory_ran_out_is_left_alone() -> None:
+    def load() -> None:
+        raise GainerError("the network: memory ran out; choose a smaller one") from MemoryError()
+
+    with pytest.raises(GainerError, match="choose a smaller one"), memory_in_words("ask for less"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("on line 3: 'out of memory'"),
+        KeyError("out of memory"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "out of memory.png"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        GainerError("out of memory.png: does not exist"),
+        RuntimeError("shapes do not match"),
+    ],
+    ids=repr,
+)
+def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+    assert not memory_ran_out(error)
+    with pytest.raises(type(error)) as caught, memory_in_words("ask for less"):
+        raise error
+    assert caught.value is error

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from gainer_ns.errors import memory_in_words
 from gainer_ns.interrupts import ending_alike, exit_status
 from gainer_ns.standard_output import keep_standard_output
 
@@ -33,13 +34,11 @@ def entrypoint(args: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore")  # libraries warn their programmers, whom nobody meets here
     keep_standard_output()
     try:
-        with ending_alike():
+        with ending_alike(), memory_in_words("close other programs, or ask for less: a lower scale, or crop by crop"):
             _check_working_folder()
             _run(args)
     except KeyboardInterrupt as interrupt:
         sys.exit(exit_status(interrupt))
-    except MemoryError:
-        sys.exit("out of memory: close other programs, lower the scale, or go crop by crop")
     except OSError as error:
         if error.filename is None:
             raise

@@ -17,7 +17,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocati
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 from nerfstudio.utils.decorators import check_main_thread
 
-from gainer_ns.errors import LOAD_ERRORS, GainerError
+from gainer_ns.errors import LOAD_ERRORS, GainerError, memory_in_words
 from gainer_ns.files import cannot_write, whole_file
 from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitLoop
@@ -30,6 +30,8 @@ from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
 from gainer_ns.standard_output import keep_standard_output
 
+LESS_MEMORY = "close other programs, or reduce the picture: --pipeline.datamanager.dataparser.downscale-factor 2"
+"""What to do where a fit gets no more memory."""
 THUMBNAIL_ASPECT = 100
 """Above this ratio of sides, the viewer shows no thumbnail of a picture while it is fitted."""
 
@@ -71,6 +73,7 @@ class PictureTrainerConfig(TrainerConfig):
             name = data_config.data.stem
             self.experiment_name = name if name.strip(".") else f"picture{name}"  # of "...png" it is ".."
 
+    @memory_in_words(LESS_MEMORY)
     def set_timestamp(self) -> None:
         """Names the run by the time, apart from any that started in the same second.
 
@@ -130,6 +133,7 @@ class PictureTrainerConfig(TrainerConfig):
             self.load_step = newest_whole_checkpoint(folder, self.load_step if self.load_dir is None else None)
         return folder
 
+    @memory_in_words(LESS_MEMORY)
     def setup(self, **kwargs: Any) -> Any:
         """Makes the trainer, after a look at what can go wrong.
 
@@ -190,6 +194,7 @@ class PictureTrainer(Trainer):
         self.stop = StopRequest(at_once=lambda: self._is_left_open or self._is_paused())
         self._is_left_open = False
 
+    @memory_in_words(LESS_MEMORY)
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
         """Sets up what trains the model, and takes up the fit where a loaded checkpoint left it."""
         try:
@@ -203,6 +208,7 @@ class PictureTrainer(Trainer):
         except KeyboardInterrupt:
             raise SystemExit(self.stop.status) from None
 
+    @memory_in_words(LESS_MEMORY)
     def train(self) -> None:
         """Trains the model, until ``max_num_iterations`` steps are taken in all, those before a resume included.
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gainer_ns.errors import GainerError
+from gainer_ns.errors import GainerError, memory_ran_out
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Purpose:
             raise
         except Exception as error:  # Pictures too narrow for it, parts that a device lacks, no memory left.
             reason = _reason(error)
-            if isinstance(error, MemoryError) or "memory" in reason.lower():
+            if memory_ran_out(error):
                 raise GainerError(f"{name}: memory ran out; {self.less_memory}, or {self.without}") from error
             raise GainerError(
                 f"{name}: {self.failing} here ({reason}); choose another model, or {self.without}"

@@ -6,9 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfstudio.scripts import train
 
+from gainer_ns.errors import GainerError
+from gainer_ns.image import dataparser, trainer
+from gainer_ns.image.model import GainerModel
+
 HERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+PLACES = {
+    "the picture": (dataparser, "_read"),
+    "the model": (GainerModel, "populate_modules"),
+    "a step": (VanillaPipeline, "get_train_loss_dict"),
+    "a checkpoint": (trainer.torch, "save"),
+}
+"""Where a run takes memory."""
 
 
 @pytest.fixture
@@ -29,6 +42,20 @@ def refusal(
         return said
 
     return run
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_memory_that_runs_out(
+    exhaustion: Callable[[], None],
+    fit: Callable[..., Path],
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    monkeypatch.setattr(*PLACES[place], lambda *_, **__: exhaustion())
+    with pytest.raises(GainerError, match=r"^memory ran out; .*--pipeline\.datamanager\.dataparser\.downscale-factor"):
+        fit(photo, tmp_path)
 
 
 @pytest.mark.parametrize(

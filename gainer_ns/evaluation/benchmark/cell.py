@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gainer_ns.errors import GainerError, Unavailable
+from gainer_ns.errors import GainerError, Unavailable, memory_ran_out
 from gainer_ns.evaluation.benchmark.codecs import CODECS, coded
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def run_cell(cell: Cell, picture: bytes, threads: int | None) -> CellResult:
         return CellResult({"skipped": str(reason)})
     except GainerError as error:
         return CellResult({"error": str(error)})
-    except MemoryError:
-        return CellResult({"error": f"{cell.image}: out of memory; run fewer jobs, or a smaller picture"})
     except Exception as error:
+        if memory_ran_out(error):
+            return CellResult({"error": f"{cell.image}: memory ran out; run fewer jobs, or a smaller picture"})
         return CellResult({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 
 
