@@ -60,7 +60,7 @@ def _raise(error: Exception) -> None:
 def _large_array_of_warp() -> None:
     import warp
 
-    warp.empty((2**31 - 1, 2**15), dtype=warp.float64, device="cpu")
+    warp.empty((2**31 - 1, 2**15), dtype=float, device="cpu")
 
 
 def _large_picture_of_opencv() -> None:
@@ -230,7 +230,9 @@ def delta_e() -> Callable[..., float]:
         icc = image.info.get("icc_profile")
         own = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("sRGB")
         mode = image.mode if image.mode in ("L", "CMYK") and icc else "RGB"
-        to_lab = ImageCms.buildTransform(own, ImageCms.createProfile("LAB"), mode, "LAB", 1)
+        to_lab = ImageCms.buildTransform(
+            own, ImageCms.createProfile("LAB"), mode, "LAB", ImageCms.Intent.RELATIVE_COLORIMETRIC
+        )
         values = np.asarray(ImageCms.applyTransform(image.convert(mode), to_lab)).astype(float)
         return np.dstack([values[..., 0] * 100 / 255, (values[..., 1:] + 128) % 256 - 128])
 

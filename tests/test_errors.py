@@ -15,6 +15,7 @@ from gainer_ns.errors import GainerError, memory_in_words, memory_ran_out
 def test_it_is_a_value_error_to_callers() -> None:
     with pytest.raises(ValueError, match="the thing: wrong") as error:
         raise GainerError("the thing: wrong; mend it")
+    assert isinstance(error.value, GainerError)
     assert str(error.value) == "the thing: wrong; mend it" == error.value.code
     assert isinstance(error.value, Exception), "`except Exception` sees it"
 

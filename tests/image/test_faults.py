@@ -292,7 +292,8 @@ def test_a_fit_that_diverges_keeps_its_last_good_checkpoint(
     def diverging(self: VanillaPipeline, step: int) -> Any:
         taken = take_step(self, step)
         if step == 4:
-            self.model.decoder.linear.bias.data += torch.nan
+            model: Any = self.model
+            model.decoder.linear.bias.data += torch.nan
         return taken
 
     take_step = VanillaPipeline.get_train_loss_dict

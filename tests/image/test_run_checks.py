@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from gainer_ns.image.model import GainerModel
 
 HERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
-PLACES = {
+PLACES: dict[str, tuple[Any, str]] = {
     "the picture": (dataparser, "_read"),
     "the model": (GainerModel, "populate_modules"),
     "a step": (VanillaPipeline, "get_train_loss_dict"),
@@ -53,7 +54,8 @@ def test_memory_that_runs_out(
     monkeypatch: pytest.MonkeyPatch,
     place: str,
 ) -> None:
-    monkeypatch.setattr(*PLACES[place], lambda *_, **__: exhaustion())
+    owner, name = PLACES[place]
+    monkeypatch.setattr(owner, name, lambda *_, **__: exhaustion())
     with pytest.raises(GainerError, match=r"^memory ran out; .*--pipeline\.datamanager\.dataparser\.downscale-factor"):
         fit(photo, tmp_path)
 
