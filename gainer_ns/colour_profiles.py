@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image, ImageCms
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.samples import rounded_samples
+from gainer_ns.matrix_profiles import SRGB_CURVE, SRGB_PRIMARIES, MatrixProfile, packed_profile
 
 logger = logging.getLogger(__name__)
 
@@ -59,40 +62,68 @@ class ColourProfile:
         """The bytes as uint8 [n], for a checkpoint or a model file."""
         return torch.from_numpy(np.frombuffer(self.icc, np.uint8).copy())
 
-    def to_srgb(self, colours: np.ndarray) -> np.ndarray:
-        """Colours [h, w, 3] in [0, 1] as sRGB: relative colorimetric, to 8 bits."""
-        return _converted(colours, self._to_srgb)
-
-    def from_srgb(self, colours: np.ndarray) -> np.ndarray:
-        """The other way round.
-
-        Raises:
-            GainerError: The profile tells what samples mean, but not which samples mean a colour.
-        """
-        try:
-            transform = ImageCms.buildTransform(_srgb(), _opened(self.icc), "RGB", "RGB", _INTENT)
-        except ImageCms.PyCMSError:
-            raise GainerError(
-                "the picture's colour profile leads out of its colours only, so nothing of other colours can be laid "
-                "beside it; convert the picture to sRGB, and fit it again"
-            ) from None
-        return _converted(colours, transform)
-
     @cached_property
-    def _to_srgb(self) -> ImageCms.ImageCmsTransform:
-        return ImageCms.buildTransform(_opened(self.icc), _srgb(), "RGB", "RGB", _INTENT)
+    def arithmetic(self) -> MatrixProfile | None:
+        """What it computes, in floats; None where only LittleCMS can, to 8 bits."""
+        return MatrixProfile.read(self.icc)
+
+
+SRGB = ColourProfile(packed_profile(SRGB_PRIMARIES, SRGB_CURVE, "sRGB"))
+"""What samples without a profile are."""
 
 
 def converted(colours: np.ndarray, source: ColourProfile | None, target: ColourProfile | None) -> np.ndarray:
     """Colours [h, w, 3] in [0, 1] of one profile told in another; untouched where both are the same.
+
+    Relative colorimetric; straight colours, not multiplied by an opacity.
 
     Raises:
         GainerError: The target cannot be converted to.
     """
     if source == target:
         return colours
-    colours = colours if source is None else source.to_srgb(colours)
-    return colours if target is None else target.from_srgb(colours)
+    source, target = source or SRGB, target or SRGB
+    if source.arithmetic is not None and target.arithmetic is not None:
+        return source.arithmetic.told_by(target.arithmetic, colours)
+    samples = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    image = ImageCms.applyTransform(Image.fromarray(samples), _transform(source, target))
+    assert image is not None
+    return np.divide(np.asarray(image), 255, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How colours of one profile are told in another; None for sRGB.
+
+    Attributes:
+        source: Of the colours.
+        target: In which they are wanted.
+
+    Raises:
+        GainerError: The target cannot be converted to.
+    """
+
+    source: ColourProfile | None
+    target: ColourProfile | None
+
+    def __post_init__(self) -> None:
+        converted(np.zeros((1, 1, 3), np.float32), self.source, self.target)
+
+    def __call__(self, colours: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+        """The colours, where they are; clamped to what the target can tell."""
+        told = converted(colours.cpu().numpy()[None], self.source, self.target)[0]
+        return torch.from_numpy(told).to(colours)
+
+
+@lru_cache(8)
+def _transform(source: ColourProfile, target: ColourProfile) -> ImageCms.ImageCmsTransform:
+    try:
+        return ImageCms.buildTransform(_opened(source.icc), _opened(target.icc), "RGB", "RGB", _INTENT)
+    except ImageCms.PyCMSError:
+        raise GainerError(
+            "the picture's colour profile leads out of its colours only, so nothing of other colours can be laid "
+            "beside it; convert the picture to sRGB, and fit it again"
+        ) from None
 
 
 def profile_problem(icc: bytes, mode: str) -> str | None:
@@ -104,28 +135,27 @@ def profile_problem(icc: bytes, mode: str) -> str | None:
         space = profile.profile.xcolor_space
         if space != _SPACES[mode]:
             return f"is for {space.strip()} samples, not for {_SPACES[mode].strip()}"
-        ImageCms.buildTransform(profile, _srgb(), mode, "RGB", _INTENT)
+        ImageCms.buildTransform(profile, _opened(SRGB.icc), mode, "RGB", _INTENT)
+        if mode == "L" and MatrixProfile.read(icc) is None:
+            return "is of a kind that is not known of gray samples"
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return "is damaged or of a kind that is not known"
     return None
 
 
-def to_srgb_transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
-    """What converts Pillow's pictures of a mode, whose profile has no problem, to sRGB."""
-    return ImageCms.buildTransform(_opened(icc), _srgb(), mode, "RGB", _INTENT)
+def cmyk_to_srgb(icc: bytes) -> ImageCms.ImageCmsTransform:
+    """What converts Pillow's CMYK pictures, whose profile has no problem, to sRGB."""
+    return ImageCms.buildTransform(_opened(icc), _opened(SRGB.icc), "CMYK", "RGB", _INTENT)
+
+
+def gray_as_srgb(icc: bytes, samples: np.ndarray) -> np.ndarray:
+    """Repeated gray samples (uint8 or uint16 [..., 3]), whose profile has no problem, as sRGB ones of as many bits."""
+    own, srgb = MatrixProfile.read(icc), SRGB.arithmetic
+    assert own is not None and srgb is not None
+    white = np.iinfo(samples.dtype).max
+    levels = own.told_by(srgb, np.repeat(np.arange(white + 1)[:, None] / white, 3, axis=1))[:, 0]
+    return rounded_samples(levels * white, white)[samples]
 
 
 def _opened(icc: bytes) -> Any:
     return ImageCms.ImageCmsProfile(io.BytesIO(icc))
-
-
-def _srgb() -> Any:
-    return ImageCms.createProfile("sRGB")
-
-
-def _converted(colours: np.ndarray, transform: ImageCms.ImageCmsTransform) -> np.ndarray:
-    """Colours [h, w, 3] in [0, 1] through LittleCMS, which Pillow gives 8 bits a sample."""
-    samples = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
-    image = ImageCms.applyTransform(Image.fromarray(samples), transform)
-    assert image is not None
-    return np.divide(np.asarray(image), 255, dtype=np.float32)

@@ -51,7 +51,7 @@ class Stage:
         self.script, self.picture = script, picture
         self.pieces = self._wholes = _pieces(None, picture, picture.plane)
         for name, laid in script.layers.items():
-            other = (layers or {})[name]
+            other = (layers or {})[name].told_in(picture.profile)
             script.check_selections(name, other.plane.width, other.plane.height)
             pieces = [
                 replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)

@@ -22,10 +22,11 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 
-from gainer_ns.colour_profiles import ColourProfile, profile_problem, to_srgb_transform
+from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_picture, complaint, is_heic
 from gainer_ns.image.samples import rounded_samples
+from gainer_ns.image.stored_colours import stored_colours
 from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
@@ -189,37 +190,20 @@ def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndar
     # A TIFF is turned by now, by Pillow and by OpenCV alike, and has no orientation left.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
-    profile, to_srgb = _profile_of(image, is_deep or image.mode.startswith("I"), path)
+    colours = stored_colours(image, path)
     if image.mode.startswith("I"):
         rgb, alpha = _deep_gray(image)
     elif is_deep and image.mode in ("LA", "RGB", "RGBA"):
         rgb, alpha = _deep_colours(image, packing, path)
     else:
-        rgb, alpha = _shallow_samples(image, to_srgb)
+        rgb, alpha = _shallow_samples(image, colours.cmyk)
+    if colours.gray is not None:
+        rgb = colours.gray(rgb)
     image.close()  # Frees Pillow's copy of the samples before another is made.
     if orientation in _UPRIGHT:
         turn = _UPRIGHT[orientation]
         rgb, alpha = np.ascontiguousarray(turn(rgb)), None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return rgb, alpha, profile
-
-
-def _profile_of(
-    image: ImageFile.ImageFile, is_deep: bool, path: Path
-) -> tuple[ColourProfile | None, ImageCms.ImageCmsTransform | None]:
-    """The profile that stays with the samples, or what converts them to sRGB; neither where they are sRGB."""
-    icc = image.info.get("icc_profile")
-    if not icc:
-        return None, None
-    mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode[0] in "1LI" and image.mode != "LAB" else "RGB"
-    if mode != "CMYK" and profile_problem(icc, "RGB") is None:  # also of gray samples, which are repeated
-        return ColourProfile(icc), None
-    problem = profile_problem(icc, mode)
-    if problem is None and is_deep:
-        problem = "is for gray samples, which are converted at 8 bits only"
-    if problem is not None:
-        logger.warning("%s: its colour profile %s; its colours are taken for sRGB", path, problem)
-        return None, None
-    return None, to_srgb_transform(icc, mode)
+    return rgb, alpha, colours.profile
 
 
 def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None:
@@ -234,7 +218,7 @@ def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None
 
 
 def _shallow_samples(
-    image: ImageFile.ImageFile, to_srgb: ImageCms.ImageCmsTransform | None
+    image: ImageFile.ImageFile, cmyk_to_srgb: ImageCms.ImageCmsTransform | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Any mode of Pillow's as 8-bit samples, some rows at a time: converting it whole would hold it once more."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
@@ -246,9 +230,8 @@ def _shallow_samples(
         band = image.crop((0, top, image.width, bottom))
         rows = np.asarray(band.convert(mode))
         rgb[top:bottom] = rows[..., :3]
-        if to_srgb is not None:
-            own = band if image.mode == "CMYK" else band.convert("L")
-            rgb[top:bottom] = np.asarray(ImageCms.applyTransform(own, to_srgb))
+        if cmyk_to_srgb is not None:
+            rgb[top:bottom] = np.asarray(ImageCms.applyTransform(band, cmyk_to_srgb))
         if alpha is not None:
             alpha[top:bottom] = rows[..., 3]
     return rgb, alpha

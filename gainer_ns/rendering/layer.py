@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gainer_ns.colour_profiles import Conversion
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.gaussians.aggregation import read_once
 from gainer_ns.gaussians.gaussian_set import GaussianSet
@@ -66,6 +67,8 @@ class Layer:
             than the Gaussians' radius in any case, so larger ones are no limit, and on an undeformed square lattice
             those from 0.71 of its spacing on change nothing. None for no limit.
         fade: Over which distance beyond its reach what is there fades away, in the same units.
+        conversion: From the colours that the decoder tells to those of the picture that the layer is in; None where
+            these are the same.
     """
 
     gaussians: GaussianSet
@@ -74,6 +77,7 @@ class Layer:
     half_extent: tuple[float, float] | None = None
     reaches: Float[Tensor, " n"] | None = None
     fade: float = 0.0
+    conversion: Conversion | None = None
 
     def __post_init__(self) -> None:
         if self.reaches is not None and tuple(self.reaches.shape) != (len(self.gaussians),):
@@ -184,14 +188,18 @@ class Layer:
             alpha = alpha * self._reached(points, nearest[:, 0].clamp(min=0), self.reaches)
         shown = (alpha[:, 0] > 0).nonzero()[:, 0]
         if len(shown) == len(points):
-            rgb = self.decoder.decode(read)
+            rgb = self._colours(read)
         else:
             rgb = points.new_zeros(len(points), self.decoder.channels)
-            rgb[shown] = self.decoder.decode(read[shown])
+            rgb[shown] = self._colours(read[shown])
         squeeze = torch.ones_like(alpha)
         if self._squeezes is not None:
             squeeze = torch.where(seen, self._squeezes.expand(len(gaussians))[nearest.clamp(min=0)], squeeze)
         return Drawn(rgb, alpha, squeeze)
+
+    def _colours(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m 3"]:
+        colours = self.decoder.decode(features)
+        return colours if self.conversion is None else self.conversion(colours)
 
     def _reached(
         self, points: Float[Tensor, "m 2"], nearest: Int[Tensor, " m"], reaches: Float[Tensor, " n"]

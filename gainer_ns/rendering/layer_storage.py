@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gainer_ns.colour_profiles import ColourProfile, Conversion
 from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
@@ -27,6 +28,8 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.shapes_storage import shapes_from, shapes_tensors
 from gainer_ns.rendering.soundness import check_layer
 
+PROFILE = "colour_profile"
+"""What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
 LARGEST_ROUNDED = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
 FLATTEST = 1e-6
@@ -83,6 +86,9 @@ def layer_tensors(
         tensors["opacity_slopes"] = (gaussians.opacity_slopes * plane.pixel_size).to(round_to)  # a pixel
     if layer.reaches is not None:
         tensors["reaches"] = layer.reaches
+    if layer.conversion is not None:
+        own = layer.conversion.source
+        tensors[PROFILE] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
     header = {
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
@@ -95,7 +101,11 @@ def layer_tensors(
 
 
 def layer_from(
-    header: Mapping[str, Any], tensors: Mapping[str, Tensor], decoders: Sequence[Decoder], plane: ImagePlane
+    header: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    decoders: Sequence[Decoder],
+    plane: ImagePlane,
+    profile: ColourProfile | None,
 ) -> Layer:
     """The layer that a file describes; anything raised here means that its parts do not fit together."""
     bits = header["bits"]
@@ -121,7 +131,11 @@ def layer_from(
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
     reaches = None if reaches is None else reaches.float()
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
-    layer = Layer(gaussians, decoder, neighbours, half, reaches, fade)
+    conversion = None
+    if PROFILE in tensors:
+        own = tensors[PROFILE]
+        conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
+    layer = Layer(gaussians, decoder, neighbours, half, reaches, fade, conversion)
     check_layer(layer)
     return layer
 

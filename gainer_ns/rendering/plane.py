@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
+from gainer_ns.colour_profiles import ColourProfile, Conversion
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
@@ -70,6 +70,20 @@ class BakedPicture(Drawable):
     def coarse(self, fraction: float) -> BakedPicture:
         """The picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""
         return replace(self, layers=tuple(layer.coarse(fraction) for layer in self.layers))
+
+    def told_in(self, profile: ColourProfile | None) -> BakedPicture:
+        """The same picture, which another profile tells: it looks the same where that can tell its colours.
+
+        Raises:
+            GainerError: Nothing can be converted to it.
+        """
+        if profile == self.profile:
+            return self
+        layers = []
+        for layer in self.layers:
+            own = self.profile if layer.conversion is None else layer.conversion.source
+            layers.append(replace(layer, conversion=None if own == profile else Conversion(own, profile)))
+        return replace(self, layers=tuple(layers), profile=profile)
 
     def to(self, device: torch.device | str) -> BakedPicture:
         """The same picture on a device; the decoders move in place."""

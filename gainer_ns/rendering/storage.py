@@ -18,7 +18,7 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.header import checked_bit_depth, checked_plane
-from gainer_ns.rendering.layer_storage import layer_from, layer_tensors
+from gainer_ns.rendering.layer_storage import PROFILE, layer_from, layer_tensors
 from gainer_ns.rendering.means_storage import Bits
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.soundness import check_layer
@@ -30,7 +30,6 @@ VERSION, WITH_PROFILE = 3, 4
 """What is written; the higher one where there is a colour profile, which older programs would drop."""
 READ = 2, 3, 4
 """Versions that are read: the second had no slopes, and no means in 16 bits."""
-PROFILE = "colour_profile"
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
@@ -70,17 +69,17 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
+    if picture.profile is not None:
+        tensors[PROFILE] = picture.profile.to_tensor()
     header = {
         "format": FORMAT,
-        "version": VERSION if picture.profile is None else WITH_PROFILE,
+        "version": WITH_PROFILE if any(name.endswith(PROFILE) for name in tensors) else VERSION,
         "width": picture.plane.width,
         "height": picture.plane.height,
         "bit_depth": picture.bit_depth,
         "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
         "layers": layers,
     }
-    if picture.profile is not None:
-        tensors[PROFILE] = picture.profile.to_tensor()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
 
@@ -130,10 +129,11 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
     if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
         raise ValueError("it has no layers")
     decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
-    layers = (
-        layer_from(one, _below(f"{number}.", tensors), decoders, plane) for number, one in enumerate(header["layers"])
-    )
     profile = ColourProfile.from_tensor(tensors.get(PROFILE), "the file")
+    layers = (
+        layer_from(one, _below(f"{number}.", tensors), decoders, plane, profile)
+        for number, one in enumerate(header["layers"])
+    )
     return BakedPicture(plane, tuple(layers), header["bit_depth"], profile)
 
 
