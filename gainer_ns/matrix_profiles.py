@@ -86,8 +86,8 @@ def packed_profile(primaries: tuple[float, ...], curve: tuple[float, ...], named
         ValueError: There are no such primaries.
     """
     x, y = np.reshape(primaries, (4, 2)).T
-    if not (y > 0).all():
-        raise ValueError("a primary has no light")
+    if not ((x >= 0) & (x <= 1) & (y > 0) & (y <= 1)).all():
+        raise ValueError("a primary is no chromaticity")
     xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
     try:
         own = xyz[:, 1:] * np.linalg.solve(xyz[:, 1:], xyz[:, 0])

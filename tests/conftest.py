@@ -222,6 +222,30 @@ def matrix_profile() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
+def table_profile() -> Callable[..., bytes]:
+    """``table_profile("RGB" | "CMYK")``: an ICC profile of a table that leads to Lab, and not back, packed by hand."""
+
+    def make(space: str) -> bytes:
+        inks = np.stack(np.meshgrid(*[[0.0, 1.0]] * len(space), indexing="ij"), axis=-1)
+        light = inks if space == "RGB" else (1 - inks[..., :3]) * (1 - inks[..., 3:])
+        y = light @ [0.22, 0.72, 0.06]
+        lab = np.stack([100 * np.cbrt(y), 70 * (light[..., 0] - light[..., 1]), 60 * (y - light[..., 2])], axis=-1)
+        nodes = np.rint(np.clip(lab * [2.55, 1, 1] + [0, 128, 128], 0, 255)).astype(np.uint8).tobytes()
+        straight = bytes(range(256))
+        table = b"mft1" + bytes(4) + struct.pack(">4B9i", len(space), 3, 2, 0, *(65536 * np.eye(3, dtype=int).ravel()))
+        table += straight * len(space) + nodes + straight * 3
+        header = struct.pack(
+            ">I4sI4s4s4s", 144 + len(table), bytes(4), 0x02100000, b"prtr", space.ljust(4).encode(), b"Lab "
+        )
+        header += (
+            struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+        )
+        return header.ljust(128, b"\0") + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def delta_e() -> Callable[..., float]:
     """``delta_e(a, b)``: mean CIE76 difference of two Pillow pictures, each by its own profile, or as sRGB."""
     from PIL import ImageCms

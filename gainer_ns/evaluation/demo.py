@@ -76,7 +76,7 @@ class Demo:
             "export", "--load-config", str(config), "--format=safetensors", "--bits=8", "--output", str(stored)
         )
         source, picture = read_picture(original), loaded(config)
-        write_picture(self.output / "detail.png", detail(source, picture))
+        write_picture(self.output / "detail.png", detail(source, picture), profile=source.profile)
         error = error_map(picture.raster()[0].cpu().numpy(), source.colours(), mask=visible(source))
         write_picture(self.output / "error_map.png", error)
         metrics = {
@@ -122,7 +122,7 @@ def write_original(image: Path | None, path: Path) -> None:
         return
     picture = read_picture(image)
     opacity = None if picture.alpha is None else picture.opacity()
-    write_picture(path, picture.colours(), opacity, bit_depth=picture.bit_depth)
+    write_picture(path, picture.colours(), opacity, bit_depth=picture.bit_depth, profile=picture.profile)
 
 
 def fit(image: Path, config: Path) -> float:

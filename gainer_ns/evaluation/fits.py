@@ -105,7 +105,7 @@ def cropped(image: Path, crop: tuple[int, int, int, int], folder: Path) -> Path:
     part = slice(y0, y1), slice(x0, x1)
     path = folder / f"{image.stem}-{x0}-{y0}-{x1}-{y1}.png"
     opacity = None if picture.alpha is None else picture.opacity()[part]
-    write_picture(path, picture.colours()[part], opacity, bit_depth=picture.bit_depth)
+    write_picture(path, picture.colours()[part], opacity, bit_depth=picture.bit_depth, profile=picture.profile)
     return path
 
 

@@ -190,7 +190,7 @@ def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndar
     # A TIFF is turned by now, by Pillow and by OpenCV alike, and has no orientation left.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
-    colours = stored_colours(image, path)
+    colours = stored_colours(image, "LA" if "LA;" in packing else image.mode, path)
     if image.mode.startswith("I"):
         rgb, alpha = _deep_gray(image)
     elif is_deep and image.mode in ("LA", "RGB", "RGBA"):

@@ -60,8 +60,13 @@ class StoredColours(NamedTuple):
     gray: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def stored_colours(image: ImageFile.ImageFile, path: Path) -> StoredColours:
-    """What the samples of an opened picture mean.
+def stored_colours(image: ImageFile.ImageFile, mode: str, path: Path) -> StoredColours:
+    """What the samples of a picture mean.
+
+    Args:
+        image: The opened picture.
+        mode: Of its samples as they are stored, which Pillow widens.
+        path: Its file.
 
     Raises:
         GainerError: They are for brighter light than a screen's white, or no full range from black to white.
@@ -71,8 +76,8 @@ def stored_colours(image: ImageFile.ImageFile, path: Path) -> StoredColours:
     if said is not None:
         return said
     if icc:
-        return _by_icc(icc, image.mode, path)
-    if image.mode == "CMYK" or "srgb" in image.info:
+        return _by_icc(icc, mode, path)
+    if mode == "CMYK" or "srgb" in image.info:
         return StoredColours()
     if image.format == "PNG":
         return _by_gamma(image.info, path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import torch
 from PIL import Image, ImageCms
 
 from gainer_ns.colour_profiles import MAX_PROFILE_BYTES, ColourProfile, converted
+from gainer_ns.editing.compositing import image_backdrop
+from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import as_srgb
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.image_writing import write_picture
@@ -39,7 +43,9 @@ def seen_as_srgb(image: Image.Image) -> np.ndarray:
     """What LittleCMS makes of a picture with a profile, as whole levels of sRGB."""
     own = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     srgb = ImageCms.createProfile("sRGB")
-    return np.asarray(ImageCms.profileToProfile(image, own, srgb, renderingIntent=1)).astype(int)
+    return np.asarray(
+        ImageCms.profileToProfile(image, own, srgb, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    ).astype(int)
 
 
 @pytest.fixture(params=["p3", "adobe"])
@@ -131,9 +137,9 @@ def test_a_profile_that_tells_nothing_is_named_and_left(
 
 
 def test_there_and_back_is_where_one_was(icc: bytes) -> None:
-    profile, colours = ColourProfile(icc), colourful()
+    profile, colours = ColourProfile(icc), 0.3 + 0.6 * colourful()
     back = converted(converted(colours, profile, None), None, profile)
-    assert np.abs(back - colours).max() < 3 / 255  # two roundings to 8 bits
+    assert np.abs(back - colours).max() < 2 / 65535
     assert converted(colours, profile, profile) is colours
 
 
@@ -150,32 +156,163 @@ def test_a_tensor_that_is_no_profile_is_srgb(bad: torch.Tensor) -> None:
     assert ColourProfile.from_tensor(bad, "the file") is None
 
 
-def test_edited_drawn_filmed_and_exported_it_looks_the_same(
-    tmp_path: Path,
-    matrix_profile: Profiles,
-    delta_e: DeltaE,
-    fit: Callable[..., Path],
-    gainer: Callable[..., None],
+def test_a_table_converts_to_eight_bits_and_only_out(tmp_path: Path, table_profile: Profiles) -> None:
+    profile, colours = ColourProfile(table_profile("RGB")), colourful()
+    samples = np.rint(converted(colours, profile, None) * 255)
+    assert profile.arithmetic is None
+    assert np.abs(samples - seen_as_srgb(opened(colours, profile.icc))).max() <= 1
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "behind.png")
+    with pytest.raises(GainerError, match="convert the picture to sRGB"):
+        image_backdrop(tmp_path / "behind.png", 4, 4, profile=profile)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_cmyk_becomes_srgb_by_its_profile(
+    tmp_path: Path, suffix: str, table_profile: Profiles, delta_e: DeltaE
 ) -> None:
-    icc = matrix_profile("adobe")
-    source = opened(colourful(), None)
-    source.save(tmp_path / "adobe.png", icc_profile=icc)
-    source = Image.open(tmp_path / "adobe.png")
-    config = fit(tmp_path / "adobe.png", tmp_path / "run")
-    gainer("export", "--load-config", config, "--output", tmp_path / "a.safetensors")
-    for loaded in (config, tmp_path / "a.safetensors"):
-        gainer("render", "--load-config", loaded, "--output", tmp_path / "out.png")
-        drawn = Image.open(tmp_path / "out.png")
-        assert drawn.info["icc_profile"] == icc
-        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(source))
-    # Moved away as a whole, it shows what is behind it: a picture and a colour, both of sRGB.
-    behind = Image.fromarray(np.full((32, 48, 3), (200, 90, 60), np.uint8))
-    behind.save(tmp_path / "behind.png")
-    for background in ("{image: behind.png}", "{color: [200, 90, 60]}"):
-        script = tmp_path / "edit.yaml"
-        script.write_text(f"edits: [{{move: {{by: [200, 0]}}}}]\nbackground: {background}\n")
-        gainer("edit", "--load-config", config, "--script", script, "--output", tmp_path / "edited.png")
-        edited = Image.open(tmp_path / "edited.png")
-        assert edited.info["icc_profile"] == icc
-        # Converted there and back, each time rounded to whole levels; Adobe's are up to 1.4 of those of sRGB.
-        assert np.abs(seen_as_srgb(edited) - np.asarray(behind)).max() <= 2
+    inks = Image.fromarray(np.rint(colourful() * 255).astype(np.uint8)).convert("CMYK")
+    inks.save(tmp_path / f"a{suffix}", icc_profile=table_profile("CMYK"))
+    picture = read_picture(tmp_path / f"a{suffix}")
+    assert picture.profile is None
+    with Image.open(tmp_path / f"a{suffix}") as source:
+        assert delta_e(Image.fromarray(picture.rgb), source) < 1
+        without = Image.fromarray(np.asarray(source.convert("RGB")))
+        assert delta_e(without, source) > 3, "what would be seen without the profile"
+
+
+def calm() -> np.ndarray:
+    y, x = np.mgrid[:32, :48].astype(np.float32)
+    return np.dstack([0.6 + 0.1 * x / 48, 0.4 + 0.1 * y / 32, 0.35 + 0.1 * x / 48])
+
+
+Run = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def run(fit: Callable[..., Path], matrix_profile: Profiles, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """``run("p3" | "adobe" | "srgb")`` is the config.yml of a fit; the picture beside it is ``picture.png``."""
+    folder = tmp_path_factory.mktemp("profiles")
+
+    @functools.cache
+    def make(kind: str) -> Path:
+        (folder / kind).mkdir()
+        icc = None if kind == "srgb" else matrix_profile(kind)
+        opened(CALM[kind], None).save(folder / kind / "picture.png", icc_profile=icc)
+        return fit(folder / kind / "picture.png", folder / kind / "run")
+
+    return make
+
+
+def source_of(config: Path) -> Image.Image:
+    return Image.open(next(parent for parent in config.parents if parent.name == "run").parent / "picture.png")
+
+
+CALM = {"p3": calm(), "adobe": calm()[::-1], "srgb": calm()[:, ::-1]}
+"""Colours that all of the profiles can tell, and that look otherwise by another than their own."""
+WRITERS: dict[str, tuple[str, ...]] = {
+    "drawn.png": ("render",),
+    "deep.png": ("render", "--bit-depth", "16"),
+    "drawn.jpg": ("render",),
+    "drawn.tif": ("render",),
+    "drawn.webp": ("render",),
+    "edited.png": ("edit", "frames: 1"),
+    "edited16.png": ("edit", "frames: 1", "--bit-depth", "16"),
+    "edited.webp": ("edit", "frames: 1"),
+    "edited": ("edit", "frames: 2"),
+    "film.mp4": ("edit", "frames: 2"),
+    "film.gif": ("edit", "frames: 2"),
+    "film.webp": ("edit", "frames: 2"),
+    "simulated": ("simulate",),
+    "simulated.webp": ("simulate",),
+    "bound.png": ("bind",),
+    "bound.webp": ("bind", "2"),
+}
+"""By the names of what they write: commands, and what they are told."""
+
+
+def shown(path: Path) -> Image.Image:
+    """The first picture in a file or a folder, as Pillow opens it; that of a film by FFmpeg."""
+    if path.is_dir():
+        path = path / "frame_00000.png"
+    if path.suffix != ".mp4":
+        return Image.open(path)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0)).reformat(format="rgb24", src_colorspace="ITU709")
+        return Image.fromarray(frame.to_ndarray())
+
+
+def written(gainer: Callable[..., None], config: Path, path: Path) -> Path:
+    """What a command writes of a picture that nothing moves."""
+    command, *words = WRITERS[path.name]
+    told: list[object] = ["--load-config", config, "--output", path]
+    if command == "edit":
+        script = path.with_name("edit.yaml")
+        script.write_text(f"edits: [{{move: {{by: [0, 0]}}}}]\n{words.pop(0)}\n")
+        told += ["--script", script]
+    elif command == "simulate":
+        script = path.with_name("scene.yaml")
+        script.write_text("particles: 300\nduration: 0.1\ngravity: [0, 0]\nbodies: [{material: medium}]\n")
+        script.write_text(script.read_text() + "domain: {margin: [0, 0, 0, 0]}\n")
+        told += ["--scene", script]
+    elif command == "bind":
+        cage, frames = path.with_name("cage.obj"), path.with_name("frames")
+        gainer("export", "--load-config", config, "--format", "cage", "--output", cage)
+        frames.mkdir()
+        for number in range(int(words.pop() if words else 1)):
+            shutil.copy(cage, frames / f"{number}.obj")
+        told += ["--reference", cage, "--frames", frames]
+    gainer(command, *told, *words)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["p3", "adobe"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_whatever_is_written_looks_as_the_picture_does(
+    name: str, kind: str, tmp_path: Path, run: Run, gainer: Callable[..., None], delta_e: DeltaE
+) -> None:
+    source = source_of(run(kind))
+    looks = written(gainer, run(kind), tmp_path / name)
+    kept = shown(looks).info.get("icc_profile")
+    assert kept == (None if is_film(looks) else source.info["icc_profile"])
+    wanted = source
+    if is_film(looks):  # with what its encoder loses, which is not meant here
+        colours = np.divide(seen_as_srgb(source), 255, dtype=np.float32)
+        with open_sequence(tmp_path / f"reference{looks.suffix}", frames=2) as film:
+            film.write(colours)
+            film.write(colours)
+        wanted = shown(tmp_path / f"reference{looks.suffix}")
+    assert delta_e(shown(looks).convert("RGB"), wanted.convert("RGB")) < 1
+    assert delta_e(opened(CALM[kind], None), source) > 3, "what would be seen without the profile"
+
+
+def is_film(path: Path) -> bool:
+    return path.suffix in (".mp4", ".gif") or path.name in ("film.webp", "bound.webp", "simulated.webp")
+
+
+@pytest.mark.parametrize("kind", ["p3", "adobe", "srgb"])
+@pytest.mark.parametrize("other", ["p3", "adobe", "srgb"])
+@pytest.mark.parametrize("what", ["layer", "layer of a layer", "background", "background of a film"])
+def test_what_is_laid_over_or_behind_looks_as_it_does_alone(
+    what: str, kind: str, other: str, tmp_path: Path, run: Run, gainer: Callable[..., None], delta_e: DeltaE
+) -> None:
+    own, laid, script = run(kind), source_of(run(other)), tmp_path / "edit.yaml"
+    output = tmp_path / ("out.webp" if what.endswith("film") else "out.png")
+    if what.startswith("layer"):
+        gainer("export", "--load-config", run(other), "--output", tmp_path / "laid.safetensors")
+        script.write_text("layers: {top: {picture: laid.safetensors}}\nedits: [{layer: top, move: {by: [0, 0]}}]\n")
+        if what == "layer of a layer":  # by way of a third picture's file, of yet another profile
+            third = run(next(each for each in ("srgb", "p3", "adobe") if each not in (kind, other)))
+            gainer("edit", "--load-config", third, "--script", script, "--output", tmp_path / "both.safetensors")
+            script.write_text(script.read_text().replace("laid", "both"))
+    else:
+        laid.save(tmp_path / "behind.png", icc_profile=laid.info.get("icc_profile"))
+        script.write_text("edits: [{move: {by: [200, 0]}}]\nbackground: {image: behind.png}\n")
+        if what.endswith("film"):
+            script.write_text(script.read_text() + "frames: 2\n")
+    gainer("edit", "--load-config", own, "--script", script, "--output", output)
+    drawn = Image.open(output)
+    if what.endswith("film"):
+        drawn.seek(getattr(drawn, "n_frames", 1) - 1)  # equal frames are written once
+    else:
+        assert drawn.info.get("icc_profile") == source_of(own).info.get("icc_profile")
+    assert delta_e(drawn, laid) < 1

@@ -153,7 +153,7 @@ def _reduced(path: Path, factor: int, folder: Path) -> Path:
     picture = read_picture(path, downscale_factor=factor)
     opacity = None if picture.alpha is None else picture.opacity()
     smaller = folder / f"{path.stem}.png"
-    write_picture(smaller, picture.colours(), opacity, bit_depth=picture.bit_depth)
+    write_picture(smaller, picture.colours(), opacity, bit_depth=picture.bit_depth, profile=picture.profile)
     return smaller
 
 
