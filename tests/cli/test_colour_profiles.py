@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -316,3 +317,34 @@ def test_what_is_laid_over_or_behind_looks_as_it_does_alone(
     else:
         assert drawn.info.get("icc_profile") == source_of(own).info.get("icc_profile")
     assert delta_e(drawn, laid) < 1
+
+
+def test_a_lifted_picture_looks_as_it_did(
+    tmp_path: Path, run: Run, fit: Callable[..., Path], gainer: Callable[..., None], delta_e: DeltaE
+) -> None:
+    source = source_of(run("adobe"))
+    source.save(tmp_path / "photo.png", icc_profile=source.info["icc_profile"])
+    np.save(tmp_path / "depth.npy", np.full((32, 48), 2.0, np.float32))
+
+    def edit(config: Any) -> None:
+        config.pipeline.datamanager.depth_path = tmp_path / "depth.npy"
+        config.pipeline.datamanager.focal_length = 60.0
+
+    lifted = fit(tmp_path / "photo.png", tmp_path / "runs", "gainer-lift", edit)
+    source_of(run("p3")).save(tmp_path / "behind.png", icc_profile=source_of(run("p3")).info["icc_profile"])
+    script = tmp_path / "edit.yaml"
+    for name, by, wanted in (
+        ("own.png", 0, source),
+        ("film.webp", 0, source),
+        ("behind.png", 200, source_of(run("p3"))),
+    ):
+        script.write_text(f"edits: [{{move: {{by: [{by}, 0, 0]}}}}]\nbackground: {{image: behind.png}}\n")
+        script.write_text(script.read_text() + ("frames: 2\n" if name == "film.webp" else ""))
+        gainer("edit", "--load-config", lifted, "--script", script, "--output", tmp_path / "out" / name)
+        drawn = shown(tmp_path / "out" / name)
+        assert drawn.info.get("icc_profile") == (None if name == "film.webp" else source.info["icc_profile"])
+        inside = (3, 3, 45, 29)  # of the photo, whose border is the end of the surface
+        assert delta_e(drawn.convert("RGB").crop(inside), wanted.crop(inside)) < 1
+    gainer("render", "--load-config", lifted, "--output", tmp_path / "drawn.png")
+    assert shown(tmp_path / "drawn.png").info["icc_profile"] == source.info["icc_profile"]
+    assert delta_e(shown(tmp_path / "drawn.png").convert("RGB").crop(inside), source.crop(inside)) < 1
