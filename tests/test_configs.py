@@ -76,7 +76,7 @@ def test_a_script_can_be_drawn(name: str, coarse: Callable[[int, int], BakedPict
     picture = coarse(512, 512)
     script: Script = read_script(scripts / name, 512, 512)
     stage = Stage(script, picture, {layer: coarse(64, 64) for layer in script.layers})
-    camera = Camera(Behind.of(script.background, picture, stage.hole()), 0.125, script.canvas)
+    camera = Camera(Behind.of(script.background, picture, stage.hole), 0.125, script.canvas)
     before, after = (camera.draw(shown) for shown in (replace(picture), stage.at(script.times[len(script.times) // 2])))
     assert bool(after.colours.isfinite().all()) and bool(after.opacity.isfinite().all())
     assert float(after.opacity.mean()) > 0.3

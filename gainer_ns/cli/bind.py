@@ -49,7 +49,7 @@ class Bind:
         check_run(self.load_config)
         with status("Loading the picture"):
             from gainer_ns.editing.bound_picture import BoundPicture
-            from gainer_ns.editing.film import Behind, Camera, write_film
+            from gainer_ns.editing.film import Behind, Camera, check_frame, write_film
             from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
             from gainer_ns.image.loading import load_baked
 
@@ -59,6 +59,7 @@ class Bind:
             check_frames(files, reference)
             output.check_frames(len(files), self.fps)
             bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, len(files))
+            check_frame(picture, self.scale, self.canvas)
             bound = BoundPicture(picture, reference)
             behind = Behind.colour_or_image(self.background_color, self.background_image, picture)
             camera = Camera(behind, self.scale, self.canvas)

@@ -73,7 +73,7 @@ class Edit:
             if isinstance(picture, LiftedScene):
                 film = self._lifted(picture, output)
             else:
-                stage = self._stage(picture)
+                stage = self._stage(picture, output)
                 if output.is_model:
                     save_picture(stage.at(1.0), self.output)
                     CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
@@ -93,7 +93,8 @@ class Edit:
         frames = "" if film.frames == 1 else f"{film.frames} frames of "
         CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)
 
-    def _stage(self, picture: BakedPicture) -> Stage:
+    def _stage(self, picture: BakedPicture, output: Output) -> Stage:
+        from gainer_ns.editing.film import check_frame
         from gainer_ns.editing.script import read_script
         from gainer_ns.editing.stage import Stage
         from gainer_ns.image.loading import load_baked
@@ -101,13 +102,15 @@ class Edit:
         if self.camera_path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
         script = read_script(self.script, picture.plane.width, picture.plane.height)
+        if not output.is_model:
+            check_frame(picture, self.scale, script.canvas)
         return Stage(script, picture, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
 
     def _flat(self, stage: Stage) -> Film:
         from gainer_ns.editing.film import Behind, Camera
 
         script, times = stage.script, stage.script.times
-        behind = Behind.of(script.background, stage.picture, stage.hole())
+        behind = Behind.of(script.background, stage.picture, stage.hole)
         return Film((stage.at(t) for t in times), Camera(behind, self.scale, script.canvas), len(times), script.fps)
 
     def _lifted(self, scene: LiftedScene, output: Output) -> Film:

@@ -76,19 +76,22 @@ class Behind:
     filler: Inpainter | None = None
 
     @classmethod
-    def of(cls, background: Background, picture: BakedPicture, hole: Bool[Tensor, "h w"]) -> Behind:
+    def of(cls, background: Background, picture: BakedPicture, find_hole: Callable[[], Bool[Tensor, "h w"]]) -> Behind:
         """What a script puts behind a picture.
 
         Args:
             background: The script's.
             picture: The main picture as it was fitted.
-            hole: [h, w], the pixels out of which something was cut.
+            find_hole: Tells the pixels out of which something was cut; asked where the background is painted.
 
         Raises:
-            GainerError: If the background's picture or model cannot be read, or nothing is left to paint from.
+            GainerError: If the background's picture or model cannot be read, there is no memory for all of the picture,
+                or nothing is left to paint from.
         """
         if background.inpaint is None:
             return cls.colour_or_image(background.color, background.image, picture)
+        check_frame(picture, 1.0)
+        hole = find_hole()
         inpainter = inpainter_for(background.inpaint.spec, device=picture.device)
         filler = None if picture.has_alpha else inpainter
         if not bool(hole.any()):
@@ -121,6 +124,15 @@ class Behind:
         return cls(UniformBackdrop(torch.from_numpy(own).to(picture.device)))
 
 
+def check_frame(picture: Drawn, scale: float, crop: Crop | None = None) -> None:
+    """Refuses sizes of frames that cannot be drawn, so that no long work precedes that.
+
+    Raises:
+        GainerError: If scale and crop leave no picture, or there is no memory for so many pixels.
+    """
+    check_room(RasterGrid.over(picture.plane, scale, crop, framed=False), picture.device)
+
+
 class Shot(NamedTuple):
     """A frame for which the camera has moved.
 
@@ -147,14 +159,6 @@ class Camera:
     scale: float = 1.0
     crop: Crop | None = None
     _back: tuple[Crop, Raster] | None = field(default=None, repr=False)
-
-    def check(self, picture: Drawn) -> None:
-        """Refuses sizes that cannot be drawn, so that no long work precedes that.
-
-        Raises:
-            GainerError: If scale and crop leave no picture, or there is no memory for so many pixels.
-        """
-        check_room(RasterGrid.over(picture.plane, self.scale, self.crop, framed=False), picture.device)
 
     def draw(self, picture: Drawn, shift: tuple[float, float] | None = None) -> Raster:
         """One frame: the picture as it is in it, over what lies behind.

@@ -22,10 +22,15 @@ from torch import Tensor
 
 from gainer_ns.editing.mesh_places import check_first_frame
 from gainer_ns.errors import GainerError
+from gainer_ns.memory import check_free
 
 SUFFIXES = (".ply", ".obj")
 FARTHEST = 1e6
 """Coordinates beyond this, in plane units, belong to no picture."""
+COPIES, COPIES_OF_TEXT = 5, 20
+"""Bytes of memory for a byte of a file while it is read, about; the latter of a PLY file in text."""
+LONGEST_HEADER = 1 << 16
+"""Bytes in which a PLY file says what is in it."""
 GRADIENTS = {d: [[f"f_{row}{column}" for column in "xyz"[:d]] for row in "xyz"[:d]] for d in (2, 3)}
 """Names of the properties that hold deformation gradients, by rows: how x (or y, or z) moves with each."""
 _NUMBER = re.compile(r"(\d+)$")
@@ -62,15 +67,24 @@ def read_mesh(path: Path) -> MeshFile:
     if suffix not in SUFFIXES:
         raise GainerError(f"{path}: meshes are read from .ply and .obj files; export it as one of these")
     try:
+        check_size(path)
         with warnings.catch_warnings():
             # Where numpy stops at a word it only warns, and what follows would be lost.
             warnings.filterwarnings("error", message="string or file could not be read")
             vertices, faces, columns = _parsed(path)
             ids = columns.get("gaussian_id")
+    except GainerError:
+        raise
     except OSError as error:
         raise GainerError(f"{path}: cannot be read ({error.strerror or error}); name a .ply or .obj file") from error
     except Exception as error:  # trimesh reports damage by whatever exception it runs into
         raise GainerError(f"{path}: not a readable {suffix[1:].upper()} file; export it again, as triangles") from error
+    said = announced(path) if suffix == ".ply" else {}
+    for name, found in (("vertex", vertices), ("face", faces)):  # readers of text are content with less
+        if len(found) < said.get(name, 0):
+            raise GainerError(
+                f"{path}: is cut short, at element {name} {len(found):,} of {said[name]:,}; export it again"
+            )
     if len(vertices) == 0:
         raise GainerError(f"{path}: holds no vertices; export a mesh (Blender writes none for points without faces)")
     if not (np.abs(vertices) < FARTHEST).all():  # nor where one is not a number
@@ -82,6 +96,19 @@ def read_mesh(path: Path) -> MeshFile:
     numbers = None if ids is None else torch.from_numpy(np.rint(ids).astype(np.int64))
     gradients = _gradients(path, columns)
     return MeshFile(path, torch.from_numpy(vertices), torch.from_numpy(faces), numbers, gradients)
+
+
+def check_size(path: Path) -> None:
+    """Refuses a mesh file that there is no memory to read.
+
+    Raises:
+        GainerError: If it is one.
+        OSError: If it cannot be opened.
+    """
+    with path.open("rb") as file:
+        is_text = path.suffix.lower() == ".ply" and b"format ascii" in file.read(100)
+    copies = COPIES_OF_TEXT if is_text else COPIES
+    check_free(copies * path.stat().st_size, f"{path}:", "make a coarser mesh, or close other programs")
 
 
 def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Float[np.ndarray, " v"]]]:
@@ -171,8 +198,8 @@ def frame_files(folder: Path) -> list[Path]:
     return [path for _, path in numbered]
 
 
-def count_vertices(path: Path) -> int | None:
-    """How many vertices a file announces, without reading it all into a mesh; None if it does not say.
+def announced(path: Path) -> dict[str, int]:
+    """How many vertices and faces a file says that it holds, without making a mesh of it; empty if it does not say.
 
     Raises:
         GainerError: If the file cannot be opened.
@@ -180,16 +207,13 @@ def count_vertices(path: Path) -> int | None:
     try:
         with path.open("rb") as file:
             if path.suffix.lower() == ".obj":
-                return sum(line.lstrip().startswith((b"v ", b"v\t")) for line in file)
-            for line in itertools.islice(file, 100):
-                words = line.split()
-                if words[:2] == [b"element", b"vertex"] and len(words) == 3 and words[2].isdigit():
-                    return int(words[2])
-                if words[:1] == [b"end_header"]:
-                    break
+                return {"vertex": sum(line.lstrip().startswith((b"v ", b"v\t")) for line in file)}
+            lines = [line.split() for line in io.BytesIO(file.read(LONGEST_HEADER))]
     except OSError as error:
         raise GainerError(f"{path}: cannot be read ({error.strerror or error}); export it again") from error
-    return None
+    header = itertools.takewhile(lambda words: words[:1] != [b"end_header"], lines)
+    elements = [words for words in header if words[:1] == [b"element"] and len(words) == 3 and words[2].isdigit()]
+    return {name.decode("latin1"): int(count[:40]) for _, name, count in elements}
 
 
 def check_frames(files: Iterable[Path], reference: MeshFile) -> None:
@@ -199,8 +223,8 @@ def check_frames(files: Iterable[Path], reference: MeshFile) -> None:
         GainerError: If a frame has another number of vertices than the reference.
     """
     for path in files:
-        count = count_vertices(path)
-        if count is not None and count != len(reference.vertices):
+        count = announced(path).get("vertex", len(reference.vertices))
+        if count != len(reference.vertices):
             refuse_count(path, count, reference)
 
 

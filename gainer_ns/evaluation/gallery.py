@@ -97,7 +97,7 @@ def drawn(picture: BakedPicture, script_path: Path, side: int) -> Image.Image:
     width, height = picture.plane.width, picture.plane.height
     if script.canvas is not None:
         width, height = (math.ceil(script.canvas[side + 2] - script.canvas[side]) for side in range(2))
-    camera = Camera(Behind.of(script.background, picture, stage.hole()), side / max(width, height), script.canvas)
+    camera = Camera(Behind.of(script.background, picture, stage.hole), side / max(width, height), script.canvas)
     return square(camera.draw(stage.at(1.0)), side)
 
 

@@ -13,12 +13,16 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.memory import check_free
 from gainer_ns.ply import write_obj
 
 MARGIN = 4.0
 """How far the cage reaches beyond the picture and its Gaussians, in pixels."""
 MAX_CELLS = 1000
 """The most cells along a side: more of them than that are finer than what a picture shows."""
+
+BYTES_PER_CELL = 1000
+"""Memory for a cell until it is in a file, where numbers are text."""
 
 
 class Cage(NamedTuple):
@@ -47,7 +51,7 @@ def cage_over(plane: ImagePlane, means: Float[Tensor, "n 2"], cells: int = 24) -
         cells: Along the longer side.
 
     Raises:
-        GainerError: If the number of cells makes no sense.
+        GainerError: If the number of cells makes no sense, or there is no memory for them.
     """
     if not 1 <= cells <= MAX_CELLS:
         raise GainerError(f"{cells} cells along the longer side: give a number from 1 to {MAX_CELLS}")
@@ -57,6 +61,7 @@ def cage_over(plane: ImagePlane, means: Float[Tensor, "n 2"], cells: int = 24) -
     columns, rows = (max(1, math.ceil(2 * float(length) / side - 1e-9)) for length in reach)
     x = np.linspace(-float(reach[0]), float(reach[0]), columns + 1)
     y = np.linspace(-float(reach[1]), float(reach[1]), rows + 1)
+    check_free(columns * rows * BYTES_PER_CELL, f"a cage of {columns} x {rows} cells", "choose fewer cells")
     vertices = np.stack([*np.meshgrid(x, y), np.zeros((rows + 1, columns + 1))], axis=-1).reshape(-1, 3)
     row, column = np.divmod(np.arange(rows * columns), columns)
     corner = row * (columns + 1) + column

@@ -40,6 +40,12 @@ def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
     raise GainerError(f"{folder}: holds no whole checkpoint of step {step}; {remedy}")
 
 
+def unpacked_bytes(path: Path) -> int:
+    """How much a whole checkpoint holds: it may be packed."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(each.file_size for each in archive.infolist())
+
+
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint was written to its end, and nothing in it has changed since."""
     try:

@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 MAX_PIXELS = 2**29
 """The largest picture that is read: 536 megapixels, which fill 1.6 GB as 8-bit samples."""
 
-BYTES_PER_PIXEL = 4
-"""Memory for a pixel while a picture is decoded, at least; a small file can say that it has very many."""
+BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 20
+"""Memory for a pixel while a picture of 8 or 16 bits is decoded; a small file can say that it has very many."""
 
 _MAX_PNG_CHUNK = 64 << 20
 """Bytes up to which a PNG's profile is unpacked: a large one is no reason to refuse the picture."""
@@ -125,8 +125,11 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     try:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
-            check_free(image.width * image.height * BYTES_PER_PIXEL, f"{path}: reading it", "crop or shrink it first")
-            rgb, alpha, profile = _decode(image, path)
+            packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
+            is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
+            size = BYTES_PER_DEEP_PIXEL if is_deep or image.mode.startswith("I") else BYTES_PER_PIXEL
+            check_free(image.width * image.height * size, f"{path}: reading it", "crop or shrink it first")
+            rgb, alpha, profile = _decode(image, packing, is_deep, path)
     except GainerError:
         raise
     except PermissionError:
@@ -177,11 +180,12 @@ def strict_pillow() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, PngImagePlugin.MAX_TEXT_CHUNK = before
 
 
-def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
+def _decode(
+    image: ImageFile.ImageFile, packing: str, is_deep: bool, path: Path
+) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
     """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
     if getattr(image, "is_animated", False):
         logger.warning("%s: holds several frames; only the first is used", path)
-    packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
     _check_samples(image, packing, path)
     for shallow, step in (("L;2", 85), ("L;4", 17)):
         if shallow in packing and "transparency" in image.info:
@@ -189,7 +193,6 @@ def _decode(image: ImageFile.ImageFile, path: Path) -> tuple[np.ndarray, np.ndar
     image.load()
     # A TIFF is turned by now, by Pillow and by OpenCV alike, and has no orientation left.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
     colours = stored_colours(image, "LA" if "LA;" in packing else image.mode, path)
     if image.mode.startswith("I"):
         rgb, alpha = _deep_gray(image)

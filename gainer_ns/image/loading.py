@@ -16,7 +16,7 @@ from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.fitted_model import PROFILE, check_version
-from gainer_ns.image.checkpoints import newest_whole_checkpoint
+from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
 from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
 from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.picture_model import PictureFacts
@@ -29,6 +29,8 @@ from gainer_ns.rendering.storage import load_picture
 
 COPIES = 3
 """How often the numbers of a checkpoint are in memory while it is read, about."""
+SHARED = 4
+"""How often a number of a checkpoint may be in its tensors."""
 BYTES_PER_GRID_READ = 200
 """Memory for what a Gaussian reads of a level of a hash grid, while the grid is laid out."""
 
@@ -82,8 +84,11 @@ def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
     """
     checkpoint = _newest_checkpoint(run)
     try:
-        check_free(COPIES * checkpoint.stat().st_size, f"{checkpoint}:", "close other programs")
+        held = unpacked_bytes(checkpoint)
+        check_free(COPIES * held, f"{checkpoint}:", "close other programs")
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["pipeline"]
+        if sum(value.numel() * value.element_size() for value in state.values()) > SHARED * held:
+            raise ValueError("it says that it has more numbers than it holds")  # the same ones over and over
         if not all(bool(value.isfinite().all()) for value in state.values()):
             raise ValueError("it holds numbers that are not finite")
         yield {name.removeprefix("_model."): value for name, value in state.items() if name.startswith("_model.")}

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import Picture, read_picture, strict_pillow
+from gainer_ns.memory import check_free
 
 Label = int | Literal["luma", "alpha"]
 """What of a mask is meant: a label's number, the brightness, or the opacity."""
@@ -23,6 +24,8 @@ VOID_COLOUR = (224, 224, 192)
 FEW = 16
 """A soft mask has more grays than this, a label map hardly."""
 FEW_COLOURS = 64
+BYTES_PER_PIXEL = 24
+"""Memory for a pixel of a picture that is read, while what it means as a mask is found out."""
 SOFT = "gainer", "soft mask"
 """What a mask of our own says of itself in the file, so that no few grays in it are taken for labels."""
 MOST_NAMED = 8
@@ -70,6 +73,7 @@ def read_mask(path: Path, label: Label | None = None, option: str = "label: {}")
         GainerError: The file is no picture, it has no such label, or what it means is not clear.
     """
     picture = read_picture(path)
+    check_free(picture.width * picture.height * BYTES_PER_PIXEL, f"{path}: reading it as a mask", "shrink it first")
     if label == "alpha":
         if picture.alpha is None:
             raise GainerError(f"{path}: has no alpha; leave out {option.format('alpha')}")

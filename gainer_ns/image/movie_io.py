@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.outputs import Output
+from gainer_ns.memory import check_free
 
 _BT709 = 1
 """The number by which FFmpeg knows the primaries, the transfer curve and the matrix of Rec. ITU-R BT.709."""
@@ -33,6 +34,7 @@ class MovieKind:
     Attributes:
         encoder: FFmpeg's name of the encoder.
         pixel_format: FFmpeg's name of the samples that the encoder takes.
+        bytes_per_pixel: Memory that encoding takes for a pixel of a frame, about: frames wait for one another.
         ticks: Time steps a second; None where each frame is one.
         options: Of the encoder.
         container_options: Of the file around it.
@@ -40,15 +42,16 @@ class MovieKind:
 
     encoder: str
     pixel_format: str
+    bytes_per_pixel: int
     ticks: int | None
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
 
 
 MOVIES: dict[str, MovieKind] = {
-    ".mp4": MovieKind("libx264", "yuv420p", None, {"crf": "17"}, {"movflags": "+faststart"}),
-    ".webp": MovieKind("libwebp_anim", "bgra", 1000, {"lossless": "1"}, {"loop": "0"}),
-    ".gif": MovieKind("gif", "pal8", 100, {}, {"loop": "0"}),
+    ".mp4": MovieKind("libx264", "yuv420p", 260, None, {"crf": "17"}, {"movflags": "+faststart"}),
+    ".webp": MovieKind("libwebp_anim", "bgra", 150, 1000, {"lossless": "1"}, {"loop": "0"}),
+    ".gif": MovieKind("gif", "pal8", 140, 100, {}, {"loop": "0"}),
 }
 
 
@@ -67,10 +70,15 @@ class MovieEncoder:
         suffix: The kind.
         fps: Frames a second.
         shape: Of the samples of every frame: [h, w, 3] without, [h, w, 4] with opacity.
+
+    Raises:
+        GainerError: If there is no memory for frames as large.
     """
 
     def __init__(self, name: str, suffix: str, fps: float, shape: tuple[int, ...]) -> None:
         movie = MOVIES[suffix]
+        what = f"a film of {shape[1]} x {shape[0]} pixels"
+        check_free(shape[0] * shape[1] * movie.bytes_per_pixel, what, "lower the scale, or write a folder of frames")
         rate = Fraction(fps).limit_denominator(1001)
         self._ticks_a_frame = Fraction(1) if movie.ticks is None else movie.ticks / rate
         self._tick = 1 / rate if movie.ticks is None else Fraction(1, movie.ticks)

@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
 from gainer_ns.lifting.depth_kinds import Kind, Units, depth_of, doubt, known_depth
+from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ FAR = 5.0
 """Where relative inverse depth ends unless something else is said; the nearest is 1."""
 MILLIMETRE = 0.001
 """What one step of whole-number samples means unless a scale says otherwise: depth cameras store millimetres."""
+BYTES_PER_PIXEL = 40
+"""Memory for a pixel while depth is read and turned into distances."""
+LARGEST_NUMBER, LARGEST_HEADER = 16, 1 << 16
+"""Bytes of a number of an array, and of what stands before them."""
 
 _KINDS = ".npy, .npz, .png, .tif, .tiff, .pfm, .exr"
 
@@ -151,7 +156,7 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 def _check_shape(path: Path, shape: tuple[int, ...], width: int, height: int) -> None:
-    """Refuses depth of another size than the picture's, and what is no depth."""
+    """Refuses depth of another size than the picture's, what is no depth, and what there is no memory to read."""
     if len(shape) == 3 and shape[2] in (2, 3, 4):
         raise GainerError(f"{path}: has {shape[2]} channels, as a coloured picture has; give one depth a pixel")
     if len(shape) != 2:
@@ -161,6 +166,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], width: int, height: int) ->
         if shape == (width, height):  # As the camera stored it, with a note in the photo to turn it.
             remedy = "turn it upright, as the picture is shown"
         raise GainerError(f"{path}: is {shape[1]}x{shape[0]}, but the picture is {width}x{height}; {remedy}")
+    check_free(width * height * BYTES_PER_PIXEL, f"{path}: reading it", "shrink the picture, and the depth with it")
 
 
 def _read_npy(path: Path, width: int, height: int) -> np.ndarray:
@@ -174,6 +180,10 @@ def _read_npz(path: Path, width: int, height: int) -> np.ndarray:
         named = [name for name in names if name == "depth.npy"] or names
         if len(named) != 1:
             raise GainerError(f"{path}: holds {len(names)} arrays, none called depth; keep one, or save it as .npy")
+        if archive.getinfo(named[0]).file_size > LARGEST_NUMBER * width * height + LARGEST_HEADER:
+            raise GainerError(
+                f"{path}: holds more than one number for each pixel of the picture; save one depth a pixel"
+            )
         with archive.open(named[0]) as file:
             return _read_array(path, file, width, height)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gainer_ns.editing.film import Behind, Camera, Drawn, Shot
+from gainer_ns.editing.film import Behind, Camera, Drawn, Shot, check_frame
 from gainer_ns.editing.lifted_film import Shot as LiftedShot
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.scene import LiftedScene
@@ -59,20 +59,18 @@ def camera_for(cast: Cast | LiftedCast, scale: float, path: CameraPath | None = 
     if isinstance(cast, Cast):
         if path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
-        picture: Drawn = cast.picture
-        camera = Camera(Behind.of(background, cast.picture, cast.hole()), scale, crop)
-    else:
-        if background.inpaint is not None:
-            raise GainerError(
-                "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
-                "write a color or an image"
-            )
-        picture = LiftedShot(cast.lifted, View(cast.lifted.camera) if path is None else path.views[0])
-        is_framed = path is not None or (cast.scene.canvas is None and not cast.lifted.has_alpha)
-        behind = Behind.colour_or_image(background.color, background.image, picture)
-        camera = Camera(behind, scale, None if is_framed else crop)
-    camera.check(picture)
-    return camera
+        check_frame(cast.picture, scale, crop)
+        return Camera(Behind.of(background, cast.picture, cast.hole), scale, crop)
+    if background.inpaint is not None:
+        raise GainerError(
+            "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
+            "write a color or an image"
+        )
+    shot = LiftedShot(cast.lifted, View(cast.lifted.camera) if path is None else path.views[0])
+    if path is not None or (cast.scene.canvas is None and not cast.lifted.has_alpha):
+        crop = None  # all of the frame
+    check_frame(shot, scale, crop)
+    return Camera(Behind.colour_or_image(background.color, background.image, shot), scale, crop)
 
 
 def shots(cast: Cast | LiftedCast, frames: Iterable[Frame], path: CameraPath | None = None) -> Iterator[Drawn | Shot]:

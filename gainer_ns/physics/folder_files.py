@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gainer_ns.editing.mesh_files import FARTHEST, GRADIENTS, MeshFile, in_order, read_mesh, refuse_count
+from gainer_ns.editing.mesh_files import FARTHEST, GRADIENTS, MeshFile, check_size, in_order, read_mesh, refuse_count
 from gainer_ns.editing.mesh_places import check_first_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
@@ -174,8 +174,11 @@ def read_points(path: Path) -> Mapping[str, np.ndarray]:
     from trimesh.exchange.ply import load_ply
 
     try:
+        check_size(path)
         with path.open("rb") as file:
             data = load_ply(file, fix_texture=False, skip_materials=True)["metadata"]["_ply_raw"]["vertex"]["data"]
+    except GainerError:
+        raise
     except Exception as error:  # trimesh reports damage by whatever exception it runs into
         raise GainerError(f"{path}: is missing or damaged; simulate again with --restart") from error
     names = data if isinstance(data, Mapping) else data.dtype.names or ()

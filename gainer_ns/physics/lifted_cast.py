@@ -12,6 +12,7 @@ from gainer_ns.editing.lifted_stage import SOLID, LiftedPiece, SpaceStep, parted
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.memory import check_free
 from gainer_ns.physics.choosing import members_of, particles_of
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.followers import Carry, Followers, centre_of_mass, followers_of
@@ -26,6 +27,8 @@ FARTHEST = 0.05
 """Share of a surface that may lie even farther away."""
 FEWEST_SHEETS = 3
 """Particles one behind the other, at least."""
+BYTES_PER_PARTICLE = 1300
+"""Memory for a particle in space, of which more than half is what the engine keeps of it."""
 ROOM = 0.25
 """Before and behind the bodies, in widths of the photo."""
 
@@ -138,8 +141,16 @@ def thickened(surface: Particles, thickness: Float[Tensor, " n"]) -> Particles:
     Args:
         surface: Of volumes that are areas, as the camera sees them.
         thickness: Of the body behind each of them, widths.
+
+    Raises:
+        GainerError: If there is no memory for so many.
     """
     sheets = (thickness / surface.spacing).round().long().clamp(min=FEWEST_SHEETS)
+    check_free(
+        int(sheets.sum()) * BYTES_PER_PARTICLE,
+        f"particles: {int(sheets.sum()):,} of them",
+        "write fewer into the scene",
+    )
     columns = torch.arange(len(surface), device=sheets.device).repeat_interleave(sheets)
     starts = torch.cumsum(sheets, dim=0) - sheets
     behind = torch.arange(len(columns), device=sheets.device) - starts[columns]

@@ -11,14 +11,20 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.memory import check_free
 from gainer_ns.physics.colliders import Surface
 from gainer_ns.physics.setting import Setting
 
 BEYOND = 3
 """Cells of the grid beyond the domain on each side: a particle gives to nodes up to one and a half cells away."""
 MOST_NODES = 1 << 25
-"""Nodes that fit in memory with what acts on them."""
+"""The most nodes that are counted in 32 bits, with what acts on them; so many are never waited for either."""
 _NUMBERS: dict[Surface, int] = {"sticky": 0, "slip": 1, "separate": 2}
+
+
+def bytes_per_node(setting: Setting) -> int:
+    """Memory for a node of the grid with what acts on it, a tenth or two more than was measured."""
+    return setting.dimensions * (45 + 20 * (len(setting.colliders) + len(setting.forces)))
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,17 @@ class Grid:
         """A grid over a setting's domain, with cells of a size, in widths.
 
         Raises:
-            GainerError: It would have too many nodes.
+            GainerError: It would have too many nodes, or there is no memory for them.
         """
         counts = [math.ceil((high - low) / cell - 1e-6) for low, high in zip(setting.low, setting.high, strict=True)]
         shape = [count + 1 + 2 * BEYOND for count in counts]
+        what, remedy = (
+            f"a grid of {' x '.join(map(str, counts))} cells",
+            "fewer cells or particles, or a smaller domain",
+        )
         if math.prod(shape) > MOST_NODES:
-            raise GainerError(
-                f"cells: a grid of {' x '.join(map(str, counts))} cells does not fit in memory; write fewer cells or "
-                "particles, or a smaller domain"
-            )
+            raise GainerError(f"cells: {what} is more than {MOST_NODES // 10**6} million nodes; write {remedy}")
+        check_free(math.prod(shape) * bytes_per_node(setting), f"cells: {what}", f"write {remedy}")
         origin = tuple(high - cell * (count + BEYOND) for high, count in zip(setting.high, counts, strict=True))
         across, down, deep = (*shape, 1)[:3]
         return cls(origin, cell, (across, down, deep), setting, device)

@@ -133,7 +133,7 @@ class FlatSubject:
     def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
         """What a picture of a script is drawn with, and from."""
         assert isinstance(script, Script) and isinstance(shown, BakedPicture)
-        behind = Behind.of(script.background, self.fitted, self.staged(script).hole())
+        behind = Behind.of(script.background, self.fitted, self.staged(script).hole)
         return Camera(behind, crop=script.canvas), shown
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:

@@ -1,0 +1,271 @@
+"""Every number that becomes memory is compared with what is free, before any is taken.
+
+Each door is passed with the memory of this machine, and refused in one line where a container leaves hardly any.
+"""
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gainer_ns import memory
+from gainer_ns.editing.backgrounds import Background
+from gainer_ns.editing.film import Behind, check_frame
+from gainer_ns.editing.mesh_files import read_mesh
+from gainer_ns.errors import GainerError
+from gainer_ns.exporting.cage import cage_over
+from gainer_ns.frames import ImagePlane, PinholeCamera
+from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.loading import load_baked
+from gainer_ns.image.masks import read_mask
+from gainer_ns.image.sequence_io import open_sequence
+from gainer_ns.lifting.camera_path_files import camera_path_of
+from gainer_ns.lifting.camera_paths import camera_path, orbit
+from gainer_ns.lifting.depth_files import read_depth
+from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.folder_files import read_points
+from gainer_ns.physics.forces import Gravity
+from gainer_ns.physics.lifted_cast import thickened
+from gainer_ns.physics.mpm_grid import Grid
+from gainer_ns.physics.setting import Setting
+from gainer_ns.ply import write_obj, write_ply
+from gainer_ns.rendering.raster import RasterGrid, check_room
+from gainer_ns.rendering.storage import load_picture, save_picture
+
+FREE = 16 << 10
+WIDTH, HEIGHT = 60, 50
+VALUES = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+CPU = torch.device("cpu")
+Door = Callable[[Path], Callable[[], object]]
+"""Makes what is asked for, in a folder, and gives what asks for it."""
+
+
+def picture(suffix: str, kind: str = "uint8", read: Callable[[Path], object] = read_picture) -> Door:
+    def door(folder: Path) -> Callable[[], object]:
+        path = folder / f"a{suffix}"
+        Image.fromarray((VALUES % 7 > 3).astype(kind) * np.iinfo(kind).max).save(path)
+        return lambda: read(path)
+
+    return door
+
+
+def colours_of_16_bits(folder: Path) -> Callable[[], object]:
+    import cv2
+
+    cv2.imwrite(str(folder / "a.png"), np.repeat(VALUES[..., None], 3, axis=2).astype(np.uint16))
+    return lambda: read_picture(folder / "a.png")
+
+
+def depth(suffix: str) -> Door:
+    def door(folder: Path) -> Callable[[], object]:
+        path, values = folder / f"a{suffix}", (VALUES + 1).astype(np.float32)
+        if suffix == ".npy":
+            np.save(path, values)
+        elif suffix == ".npz":
+            np.savez_compressed(path, depth=values)
+        elif suffix == ".pfm":
+            path.write_bytes(f"Pf {WIDTH} {HEIGHT} -1.0\n".encode() + values.tobytes())
+        elif suffix == ".tif":
+            Image.fromarray(values).save(path)
+        else:
+            Image.fromarray(values.astype(np.uint16)).save(path)
+        return lambda: read_depth(path, WIDTH, HEIGHT)
+
+    return door
+
+
+def mesh(suffix: str, read: Callable[[Path], object] = read_mesh, is_text: bool = False) -> Door:
+    def door(folder: Path) -> Callable[[], object]:
+        path, places = folder / f"a{suffix}", np.random.default_rng(0).random((800, 3)).astype(np.float32)
+        faces = np.arange(798).reshape(-1, 3)
+        if is_text:
+            rows = "\n".join(" ".join(map(str, row)) for row in places.tolist())
+            names = "\n".join(f"property float {name}" for name in "xyz")
+            path.write_text(f"ply\nformat ascii 1.0\nelement vertex {len(places)}\n{names}\nend_header\n{rows}\n")
+        elif suffix == ".obj":
+            write_obj(path, places, places[:, :2], faces)
+        else:
+            write_ply(path, dict(zip("xyz", places.T, strict=True)), faces)
+        return lambda: read(path)
+
+    return door
+
+
+def film(suffix: str) -> Door:
+    def door(folder: Path) -> Callable[[], object]:
+        def write() -> None:
+            with open_sequence(folder / f"a{suffix}", frames=2) as sequence:
+                for _ in range(2):
+                    sequence.write(np.zeros((HEIGHT, WIDTH, 3), np.float32))
+
+        return write
+
+    return door
+
+
+def grid(low: tuple[float, ...], high: tuple[float, ...]) -> Door:
+    setting = Setting(low=low, high=high, gravity=Gravity())
+    return lambda folder: lambda: Grid.over(setting, 0.1, CPU)
+
+
+def particles(folder: Path) -> Callable[[], object]:
+    count = 30
+    places = torch.rand(count, 3, dtype=torch.float64)
+    ones, none = torch.ones(count, dtype=torch.float64), torch.zeros(count, dtype=torch.int64)
+    surface = Particles(places, ones, torch.zeros_like(places), none, torch.arange(count), 0.01)
+    return lambda: thickened(surface, 0.1 * ones)
+
+
+def raster(scale: float, crop: tuple[float, float, float, float] | None = None) -> Door:
+    return lambda folder: lambda: check_room(RasterGrid.over(ImagePlane(WIDTH, HEIGHT), scale, crop), CPU)
+
+
+def cage(folder: Path) -> Callable[[], object]:
+    return lambda: cage_over(ImagePlane(WIDTH, HEIGHT), torch.zeros(1, 2), 40)
+
+
+def path_of_a_camera(folder: Path) -> Callable[[], object]:
+    (folder / "path.json").write_text(json.dumps(camera_path(orbit(1), PinholeCamera.centred(48, 36, 50.0))))
+    return lambda: camera_path_of(folder / "path.json")
+
+
+DOORS: dict[str, Door] = {
+    "a picture": picture(".png"),
+    "a picture of one bit": picture(".bmp"),
+    "grays of 16 bits": picture(".png", "uint16"),
+    "colours of 16 bits": colours_of_16_bits,
+    "a mask": picture(".png", read=read_mask),
+    **{f"depth as {suffix}": depth(suffix) for suffix in (".npy", ".npz", ".png", ".tif", ".pfm")},
+    "a mesh": mesh(".ply"),
+    "a mesh as text": mesh(".ply", is_text=True),
+    "a mesh as .obj": mesh(".obj"),
+    "simulated points": mesh(".ply", read_points),
+    **{f"a film as {suffix}": film(suffix) for suffix in (".mp4", ".webp", ".gif")},
+    "a grid on a plane": grid((0.0, 0.0), (1.0, 1.0)),
+    "a grid in space": grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "particles": particles,
+    "a scale": raster(4.0),
+    "a part of a picture": raster(4.0, (0.0, 0.0, 50.0, 40.0)),
+    "cells of a cage": cage,
+    "a camera path": path_of_a_camera,
+}
+
+
+@pytest.fixture
+def hardly_any(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Leaves this process ``FREE`` bytes, as a container would."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "proc/self").mkdir(parents=True)
+    (root / "sys/fs/cgroup").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text("0::/\n")
+    (root / "sys/fs/cgroup/memory.max").write_text(f"{10**9 + FREE}\n")
+    (root / "sys/fs/cgroup/memory.current").write_text(f"{10**9}\n")
+    return lambda: monkeypatch.setattr(memory, "ROOT", root)
+
+
+def refused(ask: Callable[[], object]) -> str:
+    with pytest.raises(GainerError) as caught:
+        ask()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_what_does_not_fit_is_refused(name: str, tmp_path: Path, hardly_any: Callable[[], None]) -> None:
+    ask = DOORS[name](tmp_path)
+    ask()
+    hardly_any()
+    assert "of memory, " in refused(ask)
+
+
+def test_runs_and_model_files_and_the_sizes_they_say(
+    fitted_run: Path, tmp_path: Path, hardly_any: Callable[[], None]
+) -> None:
+    fitted = load_baked(fitted_run, "cpu")
+    save_picture(fitted, tmp_path / "a.safetensors")
+    load_picture(tmp_path / "a.safetensors")
+    painted = Background.model_validate({"inpaint": "telea"})
+
+    def hole() -> torch.Tensor:
+        raise AssertionError("memory for it has been taken")
+
+    hardly_any()
+    assert "of memory, " in refused(lambda: load_baked(fitted_run, "cpu"))
+    assert "of memory, " in refused(lambda: load_picture(tmp_path / "a.safetensors"))
+    assert "of memory, " in refused(lambda: Behind.of(painted, fitted, hole))
+    assert "of memory, " in refused(lambda: check_frame(fitted, 1.0))
+    assert "of memory, " in refused(lambda: fitted.raster(1.0))
+
+
+def test_a_packed_checkpoint_is_as_large_as_what_is_in_it(
+    fitted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(fitted_run.parent, tmp_path / "run"))
+    (path,) = (run / "nerfstudio_models").glob("*.ckpt")
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "nothing": torch.zeros(10**6)}, path)
+    with zipfile.ZipFile(path) as archive:
+        files = {each.filename: archive.read(each) for each in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    assert path.stat().st_size < 2 * 10**6
+    monkeypatch.setattr(memory, "free_memory", lambda root=None: 6 * 10**6)
+    assert "of memory, " in refused(lambda: load_baked(run / "config.yml", "cpu"))
+
+
+def test_a_checkpoint_that_says_the_same_numbers_over_and_over(fitted_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(fitted_run.parent, tmp_path / "run"))
+    (path,) = (run / "nerfstudio_models").glob("*.ckpt")
+    state = torch.load(path, weights_only=True)
+    means = next(name for name in state["pipeline"] if name.endswith("encoding.means"))
+    state["pipeline"][means] = torch.zeros(1, 2).expand(10**9, 2)
+    torch.save(state, path)
+    assert path.stat().st_size < 10**7
+    assert str(path) in refused(lambda: load_baked(run / "config.yml", "cpu"))
+
+
+def test_no_header_makes_more_numbers_than_the_file_holds(tmp_path: Path) -> None:
+    """An .npz whose array is the right one, with a gigabyte of nothing behind it."""
+    header = io.BytesIO()
+    np.save(header, VALUES.astype(np.float32))
+    with (
+        zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("depth.npy", "w") as file,
+    ):
+        file.write(header.getvalue())
+        for _ in range(4):
+            file.write(bytes(1 << 20))
+    assert (tmp_path / "a.npz").stat().st_size < 20_000
+    assert "more than one number" in refused(lambda: read_depth(tmp_path / "a.npz", WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("element", ["vertex", "face"])
+@pytest.mark.parametrize("count", [5, 10**9, 10**30])
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian"])
+def test_ply_files_that_hold_less_than_they_say_are_refused(
+    element: str, count: int, kind: str, tmp_path: Path
+) -> None:
+    counts = {"vertex": 4, "face": 2} | {element: count}
+    header = [
+        f"ply\nformat {kind} 1.0\nelement vertex {counts['vertex']}",
+        *(f"property float {name}" for name in "xyz"),
+        f"element face {counts['face']}\nproperty list uchar int vertex_indices\nend_header\n",
+    ]
+    places = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+    if kind == "ascii":
+        rows = [" ".join(map(str, place)) for place in places] + ["3 0 1 2", "3 0 2 3"]
+        body = "\n".join(rows if element == "face" else rows[:4]).encode()
+    else:
+        body = np.array(places, "<f4").tobytes() + b"".join(
+            b"\x03" + np.array(f, "<i4").tobytes() for f in ([0, 1, 2],) * 2
+        )
+    (tmp_path / "a.ply").write_bytes("\n".join(header).encode() + body + b"\n")
+    assert str(tmp_path / "a.ply") in refused(lambda: read_mesh(tmp_path / "a.ply"))
