@@ -3,12 +3,14 @@
 Each door is passed with the memory of this machine, and refused in one line where a container leaves hardly any.
 """
 
+import functools
 import io
 import json
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,6 +232,40 @@ def test_a_checkpoint_that_says_the_same_numbers_over_and_over(fitted_run: Path,
     torch.save(state, path)
     assert path.stat().st_size < 10**7
     assert str(path) in refused(lambda: load_baked(run / "config.yml", "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("gainer", {"num_gaussians": 10**13}),
+        ("gainer", {"gaussians_per_pixel": 1e9}),
+        ("gainer", {"feature_dim": 10**9}),
+        ("gainer", {"hidden_dim": 10**7}),
+        ("gainer-paper", {"num_gaussians": 10**13}),
+        ("gainer-compact", {"num_gaussians": 10**13}),
+        ("siren", {"function.hidden_dim": 10**7}),
+        ("ingp", {"function.log2_table_size": 30, "function.finest": 1e4}),
+        ("gaussian-image", {"function.num_gaussians": 10**13}),
+    ],
+)
+def test_options_of_a_fit_that_ask_for_too_much(
+    method: str, options: dict[str, float], fit: Callable[..., Path], photo: Path, tmp_path: Path
+) -> None:
+    def edit(config: Any) -> None:
+        for name, value in options.items():
+            *holders, last = name.split(".")
+            setattr(functools.reduce(getattr, holders, config.pipeline.model), last, value)
+
+    assert "what this fit learns takes about" in refused(lambda: fit(photo, tmp_path, method, edit))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("density", [0.0, -1.0, float("nan"), float("inf")])
+def test_densities_that_are_none(density: float, fit: Callable[..., Path], photo: Path, tmp_path: Path) -> None:
+    def edit(config: Any) -> None:
+        config.pipeline.model.gaussians_per_pixel = density
+
+    assert "must be above 0" in refused(lambda: fit(photo, tmp_path, "gainer", edit))
 
 
 def test_no_header_makes_more_numbers_than_the_file_holds(tmp_path: Path) -> None:

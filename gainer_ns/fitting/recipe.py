@@ -8,6 +8,7 @@ from nerfstudio.models.base_model import ModelConfig
 
 from gainer_ns.fitting.panel import PanelConfig
 from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.frames import ImagePlane
 
 
 @dataclass
@@ -33,8 +34,8 @@ class RecipeConfig(ModelConfig):
         """Most steps of any kind, for a picture of so many pixels."""
         return self.planned_adam_steps(pixels)
 
-    def model_bytes(self, pixels: int) -> int:
-        """About how large a checkpoint's parameters are, for a picture of so many pixels."""
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """About how large a checkpoint's parameters are, for a picture of a size."""
         raise NotImplementedError
 
 
@@ -52,6 +53,10 @@ class GaussianRecipeConfig(RecipeConfig):
     """Most Gauss-Newton steps; 0 leaves the finish out."""
     target_psnr: float = 80.0
     """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
+
+    def decoder_bytes(self, features: int) -> int:
+        """How large the weights of the decoder are."""
+        return 4 * self.hidden_dim * (features + max(0, self.hidden_layers) * self.hidden_dim)
 
     def planned_steps(self, pixels: int) -> int:
         """Adam steps and Gauss-Newton steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from gainer_ns.encodings.hash_grid import grid_numbers
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.callbacks import FitPlan, PictureFit
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
@@ -60,8 +63,15 @@ class GainerModelConfig(PictureModelConfig, GaussianRecipeConfig):
     finish alone is as good and faster, and 1000 below."""
 
     def density(self, pixels: int) -> float:
-        """Gaussians a pixel in a picture of so many pixels."""
-        return self.gaussians_per_pixel if self.num_gaussians is None else self.num_gaussians / pixels
+        """Gaussians a pixel in a picture of so many pixels.
+
+        Raises:
+            GainerError: If there are none, or no number of them.
+        """
+        density = self.gaussians_per_pixel if self.num_gaussians is None else self.num_gaussians / pixels
+        if not 0 < density < math.inf:
+            raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
+        return density
 
     def planned_adam_steps(self, pixels: int) -> int:
         """Adam steps before the finish, by the user's word or by the density."""
@@ -69,10 +79,14 @@ class GainerModelConfig(PictureModelConfig, GaussianRecipeConfig):
             return self.adam_steps
         return 0 if self.density(pixels) >= 1 else SPARSE_ADAM_STEPS
 
-    def model_bytes(self, pixels: int) -> int:
-        """About how large a checkpoint's Gaussians are."""
-        copies = 3 if self.planned_adam_steps(pixels) else 1  # Adam keeps two numbers beside each of the model's
-        return int(self.density(pixels) * pixels * 4 * (self.feature_dim + 2) * copies)
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """About how large a checkpoint's parameters are."""
+        copies = 3 if self.planned_adam_steps(plane.pixels) else 1  # Adam keeps two numbers beside each of the model's
+        numbers = int(self.density(plane.pixels) * plane.pixels * (self.feature_dim + 2))
+        encoding = self.planned_encoding(plane.pixels)
+        if encoding.features == "hash-grid":
+            numbers += grid_numbers(encoding.hash_grid, 2)
+        return copies * (4 * numbers + self.decoder_bytes(self.feature_dim))
 
     def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
         """How points read Gaussians at this density."""
@@ -92,8 +106,6 @@ class GainerModel(PictureModel):
         config = self.config
         opacity: Tensor | None = self.kwargs["metadata"]["opacity"]
         density = config.density(self.plane.pixels)
-        if density <= 0:
-            raise GainerError(f"{density:g} Gaussians a pixel: --pipeline.model.gaussians-per-pixel must be above 0")
         spacing = placement.spacing(self.plane, density)
         moving = config.planned_encoding(self.plane.pixels).means == "learned"
         if moving and config.finish_steps > 0:

@@ -24,10 +24,12 @@ from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import RecipeConfig
 from gainer_ns.fitting.stopping import StopRequest
 from gainer_ns.fitting.terminal import hushed, say, silence_known_noise
+from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
+from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
 
 LESS_MEMORY = "close other programs, or reduce the picture: --pipeline.datamanager.dataparser.downscale-factor 2"
@@ -162,7 +164,9 @@ class PictureTrainerConfig(TrainerConfig):
         check_machine(self.machine)
         check_names(self, path)
         width, height = self._data.check()
-        check_output(self.get_base_dir().parent, SPARE_BYTES + model.model_bytes(width * height))
+        needed = model.model_bytes(ImagePlane(width, height))
+        check_free(needed, "what this fit learns", "choose fewer Gaussians, or smaller features, layers or grids")
+        check_output(self.get_base_dir().parent, SPARE_BYTES + needed)
         check_start(self)
 
     def _plan(self) -> None:

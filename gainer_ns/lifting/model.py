@@ -20,7 +20,7 @@ from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
-from gainer_ns.frames import CAMERA_DISTANCE
+from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.lifting.discs import Discs, discs_on
 from gainer_ns.lifting.facts import LiftFacts
@@ -47,9 +47,11 @@ class LiftModelConfig(GaussianRecipeConfig):
         """None: the finish alone is as good and faster."""
         return 0
 
-    def model_bytes(self, pixels: int) -> int:
+    def model_bytes(self, plane: ImagePlane) -> int:
         """About how large a checkpoint's Gaussians are: one a pixel, and some more around the edges."""
-        return int(1.5 * pixels * 4 * (self.encoding.feature_dim + 12))
+        return int(1.5 * plane.pixels * 4 * (self.encoding.feature_dim + 12)) + self.decoder_bytes(
+            self.encoding.feature_dim
+        )
 
 
 class LiftModel(FittedModel):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_PIXEL = 200
 """Room for a checkpoint of the largest of them: parameters, and the two numbers that Adam keeps for each."""
+BYTES_PER_NUMBER = 12
 LEAST_BYTES = 64 << 20
 """The same for networks, whatever the picture."""
 
@@ -44,9 +45,9 @@ class BaselineModelConfig(PictureModelConfig):
         """As many as the user says, for any picture."""
         return self.steps
 
-    def model_bytes(self, pixels: int) -> int:
-        """As much as the largest of them takes."""
-        return max(LEAST_BYTES, BYTES_PER_PIXEL * pixels)
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """As much as the function takes, or, where that is more, the largest of them as it comes."""
+        return max(LEAST_BYTES, BYTES_PER_PIXEL * plane.pixels, BYTES_PER_NUMBER * self.function.numbers(plane))
 
 
 @dataclass(frozen=True)
