@@ -28,6 +28,7 @@ from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.masks import read_mask
 from gainer_ns.image.sequence_io import open_sequence
+from gainer_ns.json_files import read_object
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.lifting.camera_paths import camera_path, orbit
 from gainer_ns.lifting.depth_files import read_depth
@@ -129,6 +130,11 @@ def raster(scale: float, crop: tuple[float, float, float, float] | None = None) 
     return lambda folder: lambda: check_room(RasterGrid.over(ImagePlane(WIDTH, HEIGHT), scale, crop), CPU)
 
 
+def object_of(folder: Path) -> Callable[[], object]:
+    (folder / "a.json").write_text(json.dumps({"numbers": list(range(500))}))
+    return lambda: read_object(folder / "a.json", "a list", "write one")
+
+
 def cage(folder: Path) -> Callable[[], object]:
     return lambda: cage_over(ImagePlane(WIDTH, HEIGHT), torch.zeros(1, 2), 40)
 
@@ -156,6 +162,7 @@ DOORS: dict[str, Door] = {
     "a scale": raster(4.0),
     "a part of a picture": raster(4.0, (0.0, 0.0, 50.0, 40.0)),
     "cells of a cage": cage,
+    "words": object_of,
     "a camera path": path_of_a_camera,
 }
 

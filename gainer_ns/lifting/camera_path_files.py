@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gainer_ns.errors import GainerError
-from gainer_ns.memory import check_drawn, check_free
+from gainer_ns.json_files import read_object
+from gainer_ns.memory import check_drawn
 
 LARGEST_PATH = 64 * 2**20
 """Bytes of the longest camera path that is read."""
-COPIES = 30
-"""Bytes of memory for a byte of a path while it is read, at most."""
 FARTHEST = 1e6
 """Numbers beyond this, in world units, are no poses."""
+PATH, OTHER = "a camera path", "name one that nerfstudio's viewer has saved"
 SAVE = "save it again from nerfstudio's viewer"
 
 
@@ -34,10 +33,12 @@ def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
         GainerError: If it is none, its camera is no perspective one, it has no cameras or one without a pose or a
             picture, or there is no memory for pictures as large as it asks for.
     """
-    said = _read(path)
+    if path.is_file() and path.stat().st_size > LARGEST_PATH:
+        raise GainerError(f"{path}: is too long for {PATH}; {OTHER}")
+    said = read_object(path, PATH, OTHER)
     cameras = said.get("camera_path")
     if not (isinstance(cameras, list) and all(isinstance(camera, dict) for camera in cameras)):
-        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer")
+        raise GainerError(f"{path}: is not {PATH}; {OTHER}")
     if not cameras:
         raise GainerError(
             f"{path}: is a camera path without cameras; add some in nerfstudio's viewer, and save it again"
@@ -72,24 +73,6 @@ def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
             {"camera_to_world": pose, "fov": float(camera["fov"])} for camera, pose in zip(cameras, poses, strict=True)
         ],
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_PATH:
-            raise GainerError(f"{path}: is too long for a camera path; save one from nerfstudio's viewer")
-        check_free(COPIES * size, f"{path}: reading it", "close other programs")
-        said = json.loads(path.read_text("utf8"))
-    except OSError as error:
-        raise GainerError(f"{path}: cannot be read ({error.strerror}); check the name and its folder") from error
-    except GainerError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer") from error
-    if not isinstance(said, dict):
-        raise GainerError(f"{path}: is no camera path; save one from nerfstudio's viewer")
-    return said
 
 
 def _number(value: Any) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any, get_args
 
 from gainer_ns.errors import GainerError
 from gainer_ns.files import cannot_write
+from gainer_ns.json_files import read_object
 from gainer_ns.left_over import temporary_name
 from gainer_ns.lifting.depth_files import Units
 from gainer_ns.lifting.focal_length import check_focal_length
@@ -64,13 +64,8 @@ def read_camera(folder: Path) -> dict[str, Any]:
     """
     path = folder / CAMERA
     again = "run gainer prepare again"
-    try:
-        notes = json.loads(path.read_bytes())
-    except OSError as error:
-        raise GainerError(f"{path}: cannot be read ({error.strerror or error}); {again}") from error
-    except ValueError as error:
-        raise GainerError(f"{path}: is no JSON ({' '.join(str(error).split())}); {again}") from error
-    if not isinstance(notes, dict) or notes.get("version") != VERSION:
+    notes = read_object(path, "what gainer prepare writes", again)
+    if notes.get("version") != VERSION:
         raise GainerError(f"{path}: is not of version {VERSION}; {again}")
     wanted: dict[str, type | tuple[type, ...]] = {
         "picture": str,

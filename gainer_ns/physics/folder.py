@@ -20,9 +20,11 @@ from safetensors.torch import save
 from gainer_ns.editing.mesh_files import SUFFIXES, MeshFile, frame_files, read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.files import whole_file
+from gainer_ns.json_files import read_object
+from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.folder_files import PlaneUnits, read_moved, write_points
-from gainer_ns.physics.manifest import MANIFEST, manifest_of, read_json, read_manifest
+from gainer_ns.physics.manifest import MANIFEST, NAMED, manifest_of, read_manifest
 from gainer_ns.physics.materials import BEHAVIOURS, Material
 from gainer_ns.physics.setting import Setting
 
@@ -227,6 +229,7 @@ class SimulationFolder:
         path = self.path / STATE
         if not path.is_file():
             return None
+        check_free(2 * path.stat().st_size, f"{path}: reading it", "close other programs")
         try:
             with safe_open(path, framework="pt") as file:
                 number = int((file.metadata() or {})["frame"])
@@ -259,7 +262,7 @@ class SimulationFolder:
             GainerError: If the file is damaged.
         """
         path = self.path / RESULT
-        return read_json(path) if path.is_file() else None
+        return read_object(path, *NAMED) if path.is_file() else None
 
     def _reference(self, data: Mapping[str, Any]) -> MeshFile:
         """The particles' file."""

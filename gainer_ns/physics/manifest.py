@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,15 @@ from typing import Any
 import torch
 
 from gainer_ns.errors import GainerError
+from gainer_ns.json_files import read_object
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.folder_files import PlaneUnits
 from gainer_ns.physics.materials import BEHAVIOURS, Material
 from gainer_ns.physics.setting import Setting
 
 MANIFEST = "manifest.json"
+NAMED = "a simulation's file", "take the folder away, or choose another"
+"""What such files are called, and what to do where one is something else."""
 FORMAT, VERSION = "gainer-simulation", 1
 
 
@@ -60,7 +62,7 @@ def read_manifest(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     Raises:
         GainerError: If it is missing or damaged, or of another version or picture.
     """
-    data = read_json(path)
+    data = read_object(path, *NAMED)
     if data.get("format") != FORMAT or data.get("version") != VERSION:
         raise GainerError(f"{path}: is not of version {VERSION} of simulations; choose another folder")
     if data.get("picture") != list(size):
@@ -74,21 +76,4 @@ def read_manifest(path: Path, size: tuple[int, int]) -> dict[str, Any]:
     for name in ("fps", "spacing"):
         if not (type(data.get(name)) in (int, float) and 0 < data[name] < 1e9):
             raise GainerError(f"{path}: its {name} makes no sense; take the folder away, or choose another")
-    return data
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds.
-
-    Raises:
-        GainerError: If it cannot be read, or holds something else.
-    """
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise GainerError(f"{path}: cannot be read ({error.strerror or error}); choose another folder") from error
-    except (ValueError, RecursionError) as error:
-        raise GainerError(f"{path}: is no JSON; take the folder away, or choose another") from error
-    if not isinstance(data, dict):
-        raise GainerError(f"{path}: is no simulation's; take the folder away, or choose another")
     return data

@@ -38,10 +38,10 @@ def without(name: str) -> Change:
 
 
 BAD = {
-    "a list": (lambda said: [], "no camera path"),
-    "empty": (lambda said: {}, "no camera path"),
-    "cameras of no list": (words(camera_path=5), "no camera path"),
-    "cameras that are none": (words(camera_path=[1, 2]), "no camera path"),
+    "a list": (lambda said: [], "is not a camera path"),
+    "empty": (lambda said: {}, "is not a camera path"),
+    "cameras of no list": (words(camera_path=5), "is not a camera path"),
+    "cameras that are none": (words(camera_path=[1, 2]), "is not a camera path"),
     "no cameras": (words(camera_path=[]), "without cameras"),
     "width 0": (words(render_width=0), "pictures of 0 x 36 pixels"),
     "height 0": (words(render_height=0), "pixels"),
