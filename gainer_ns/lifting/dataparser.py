@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import pickle
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,12 @@ class LiftDataParserConfig(PictureDataParserConfig):
             GainerError: Something that it takes is missing, or does not fit.
         """
         path, folder = resolve_source(self.data)
-        wanted = pickle.dumps((path, folder, self.factor, self.sources))
-        return _lifted(wanted, _changes(path, folder or folder_for(path), self.sources))
+        sources = deepcopy(self.sources)  # what is compared later must not have changed with the configuration
+        wanted = path, folder, self.factor, sources, _changes(path, folder or folder_for(path), sources)
+        if not _LAST or _LAST[0][0] != wanted:
+            _LAST.clear()
+            _LAST.append((wanted, _lifted(path, folder, self.factor, sources)))
+        return _LAST[0][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +161,11 @@ def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
 
-@functools.lru_cache(maxsize=1)
-def _lifted(wanted: bytes, _changes: tuple[int, ...]) -> Lifted:
-    """Options are no keys of a dictionary, so they come packed."""
-    path, folder, factor, sources = pickle.loads(wanted)
+_LAST: list[tuple[Any, Lifted]] = []
+"""The photo that was prepared last, and what of; options can be compared, but are no keys of a dictionary."""
+
+
+def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> Lifted:
     picture = read_once(path, factor)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
