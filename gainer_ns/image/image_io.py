@@ -26,7 +26,7 @@ from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import GainerError
 from gainer_ns.image.inputs import check_picture, complaint, is_heic
 from gainer_ns.image.samples import rounded_samples
-from gainer_ns.image.stored_colours import stored_colours
+from gainer_ns.image.stored_colours import StoredColours, stored_colours
 from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Picture:
         return np.divide(self.alpha, self.max_value, dtype=np.float32)
 
 
-def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
+def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False) -> Picture:
     """Reads the first frame of a picture file, turned upright.
 
     PNG, TIFF and PNM keep 16 bits a sample; every other depth comes out as 8.
@@ -109,6 +109,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
     Args:
         path: A file of any kind that Pillow opens.
         downscale_factor: Divides width and height (rounded down, at least one pixel), by Pillow's antialiased bicubic.
+        is_mask: Whether samples are plain numbers, whatever colours the file says that they stand for.
 
     Returns:
         The picture.
@@ -129,7 +130,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1) -> Picture:
             is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
             size = BYTES_PER_DEEP_PIXEL if is_deep or image.mode.startswith("I") else BYTES_PER_PIXEL
             check_free(image.width * image.height * size, f"{path}: reading it", "crop or shrink it first")
-            rgb, alpha, profile = _decode(image, packing, is_deep, path)
+            rgb, alpha, profile = _decode(image, packing, is_deep, path, is_mask)
     except GainerError:
         raise
     except PermissionError:
@@ -181,7 +182,7 @@ def strict_pillow() -> Iterator[None]:
 
 
 def _decode(
-    image: ImageFile.ImageFile, packing: str, is_deep: bool, path: Path
+    image: ImageFile.ImageFile, packing: str, is_deep: bool, path: Path, is_mask: bool
 ) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
     """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
     if getattr(image, "is_animated", False):
@@ -193,7 +194,8 @@ def _decode(
     image.load()
     # A TIFF is turned by now, by Pillow and by OpenCV alike, and has no orientation left.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    colours = stored_colours(image, "LA" if "LA;" in packing else image.mode, path)
+    mode = "LA" if "LA;" in packing else image.mode
+    colours = StoredColours() if is_mask else stored_colours(image, mode, path)
     if image.mode.startswith("I"):
         rgb, alpha = _deep_gray(image)
     elif is_deep and image.mode in ("LA", "RGB", "RGBA"):

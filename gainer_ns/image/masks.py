@@ -72,7 +72,7 @@ def read_mask(path: Path, label: Label | None = None, option: str = "label: {}")
     Raises:
         GainerError: The file is no picture, it has no such label, or what it means is not clear.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, is_mask=True)
     check_free(picture.width * picture.height * BYTES_PER_PIXEL, f"{path}: reading it as a mask", "shrink it first")
     if label == "alpha":
         if picture.alpha is None:

@@ -43,6 +43,8 @@ _CURVES = {
 """From samples to linear light by the numbers of its table 3; see ``packed_profile``."""
 _HDR = {16: "PQ", 18: "HLG"}
 _UNSPECIFIED = 2
+_AVIF_HEAD = 1 << 16
+"""Bytes at the beginning of an AVIF among which the numbers are looked for."""
 _ADOBE = packed_profile((*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (563 / 256, 1, 0, 0, 0), "Adobe RGB (1998)")
 
 
@@ -71,8 +73,10 @@ def stored_colours(image: ImageFile.ImageFile, mode: str, path: Path) -> StoredC
     Raises:
         GainerError: They are for brighter light than a screen's white, or no full range from black to white.
     """
+    if mode == "LAB":  # which Pillow makes sRGB of, by itself
+        return StoredColours()
     icc = image.info.get("icc_profile")
-    said = _by_codes(_cicp(path) if image.format == "PNG" else _nclx(image.info) if not icc else None, path)
+    said = _by_codes(_cicp(path) if image.format == "PNG" else _nclx(image, path) if not icc else None, path)
     if said is not None:
         return said
     if icc:
@@ -86,7 +90,7 @@ def stored_colours(image: ImageFile.ImageFile, mode: str, path: Path) -> StoredC
 
 def _by_icc(icc: bytes, stored: str, path: Path) -> StoredColours:
     """By an ICC profile: of RGB it stays, also with gray samples, which are repeated."""
-    mode = "CMYK" if stored == "CMYK" else "L" if stored[0] in "1LI" and stored != "LAB" else "RGB"
+    mode = "CMYK" if stored == "CMYK" else "L" if stored[0] in "1LI" else "RGB"
     if mode != "CMYK" and profile_problem(icc, "RGB") is None:
         return StoredColours(ColourProfile(icc))
     problem = profile_problem(icc, mode)
@@ -133,9 +137,13 @@ def _cicp(path: Path) -> bytes | None:
     return None
 
 
-def _nclx(info: Mapping[Any, Any]) -> Sequence[int] | None:
-    """The numbers that a HEIC picture has instead of a profile; the decoder has made RGB of full range of it."""
-    said = info.get("nclx_profile")
+def _nclx(image: ImageFile.ImageFile, path: Path) -> Sequence[int] | None:
+    """The numbers that a HEIC or AVIF has instead of a profile; the decoder has made RGB of full range of it."""
+    if image.format == "AVIF":  # of which Pillow says nothing; the box lies before the samples (ISO/IEC 23008-12)
+        with path.open("rb") as file:
+            _, found, codes = file.read(_AVIF_HEAD).partition(b"colrnclx")
+        return (*struct.unpack_from(">2H", codes), 0, 1) if found and len(codes) >= 4 else None
+    said = image.info.get("nclx_profile")
     return None if said is None else (said["color_primaries"], said["transfer_characteristics"], 0, 1)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, features
 
 from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import read_picture
+from gainer_ns.image.masks import read_mask
 
 Profiles = Callable[[str], bytes]
 P3 = (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
@@ -179,6 +180,45 @@ def test_a_camera_may_say_adobe_rgb_by_exif_alone(tmp_path: Path, words: dict[in
     np.testing.assert_allclose(profile.arithmetic.matrix[:, 1], (0.2053, 0.6257, 0.0609), atol=2e-4)
     Image.fromarray(COLOURS).save(tmp_path / "b.jpg")
     assert read_picture(tmp_path / "b.jpg").profile is None
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="needs a Pillow with AVIF")
+@pytest.mark.parametrize(("codes", "colours"), [((12, 13), "P3"), ((1, 13), "sRGB"), ((9, 16), "HDR")])
+def test_an_avif_says_it_in_numbers(tmp_path: Path, codes: tuple[int, int], colours: str) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / "a.avif")
+    usual, wanted = (b"colrnclx" + struct.pack(">2H", *each) for each in ((1, 13), codes))
+    stored = (tmp_path / "a.avif").read_bytes()
+    assert usual in stored
+    (tmp_path / "a.avif").write_bytes(stored.replace(usual, wanted))
+    if colours == "HDR":
+        with pytest.raises(GainerError, match="PQ"):
+            read_picture(tmp_path / "a.avif")
+    else:
+        assert (read_picture(tmp_path / "a.avif").profile is not None) == (colours == "P3")
+
+
+@pytest.mark.parametrize("profile", ["gray", "p3"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_numbers_of_a_mask_are_no_colours(
+    tmp_path: Path, profile: str, labels: bool, matrix_profile: Profiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = np.tile(np.arange(4 if labels else 256, dtype=np.uint8), (4, 1))
+    path = png(tmp_path / "a.png", cicp(9, 16, 0, 1), samples=samples)
+    Image.fromarray(samples).save(tmp_path / "b.png", icc_profile=matrix_profile(profile))
+    for each in (path, tmp_path / "b.png"):
+        mask = read_mask(each, 3 if labels else "luma")
+        np.testing.assert_allclose(mask, samples == 3 if labels else samples / 255, atol=1e-6)
+    assert not caplog.records
+
+
+def test_lab_is_converted_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    stored = ImageCms.profileToProfile(Image.fromarray(COLOURS), srgb, lab, outputMode="LAB")
+    assert stored is not None
+    stored.save(tmp_path / "a.tif")
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.profile is None and not caplog.records
+    assert np.abs(picture.rgb.astype(int) - COLOURS).mean() < 2
 
 
 @pytest.mark.parametrize(("primaries", "has_profile"), [(12, True), (1, False), (2, False)])
