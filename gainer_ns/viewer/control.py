@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,12 +18,12 @@ from gainer_ns.image.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.autosave import Autosave
 from gainer_ns.viewer.config import EditPanelConfig
+from gainer_ns.viewer.controls import draw_finely, hide_training, leave_depth_out
 from gainer_ns.viewer.departures import survive_departures
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.guard import guard
 from gainer_ns.viewer.panel import build
 from gainer_ns.viewer.picking import Picker
-from gainer_ns.viewer.resting import rest
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import FlatSubject, LiftedSubject, Shown, Subject
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
     from gainer_ns.fitting.fitted_model import FittedModel
 
-LONGEST_WAIT = 0.1
-"""Seconds until a page that was asked to draw has surely begun."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -67,9 +64,12 @@ class EditControl(ViewerControl):
         return cast(Picture, self._session.shown)
 
     def rest(self) -> None:
-        """Leaves out of the page, if there is one, what only a training needs."""
-        if self._session is not None:
-            rest(self.viewer)
+        """Leaves out of the page, if there is one, what only a training needs, and takes its time for the picture."""
+        if self._session is None:
+            return
+        hide_training(self.viewer)
+        if not self._session.subject.is_deep:
+            draw_finely(self.viewer, self._session.subject.fitted.plane)
 
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
@@ -81,7 +81,7 @@ class EditControl(ViewerControl):
         source = viewer.pipeline.datamanager.get_datapath()
         files = RunFiles(source if is_exported(source) else viewer.log_filename.parent)
         desk = Desk(viewer.viser_server, files)
-        desk.session = self._session = EditSession(subject, self._redraw, desk.complain)
+        desk.session = self._session = EditSession(subject, viewer._trigger_rerender, desk.complain)
         desk.picker = Picker(plane.width, plane.height, files.write_mask)
         build(desk, self._config.segmentation, self._source, viewer.stats_markdown.order + 0.5)
         autosave = Autosave(desk)
@@ -90,24 +90,14 @@ class EditControl(ViewerControl):
         viewer.viser_server.scene.set_up_direction("+y")
         viewer.config.max_num_display_images = 0  # the picture's camera stands where ours does, and would hide all
         viewer.hide_images.visible = viewer.show_images.visible = False
+        if not subject.is_deep:
+            leave_depth_out(viewer)
         if viewer.trainer is None:
             self.rest()
 
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:
             keep_framed(client.camera, subject)
-
-    def _redraw(self) -> None:
-        resting = [one for one in list(self.viewer.render_statemachines.values()) if one.state == "high"]
-        self.viewer._trigger_rerender()
-        if not resting:
-            return
-        # nerfstudio interrupts what such a page draws next, though nothing else was being drawn: it must be asked
-        # again, or shows nothing for a fifth of a second.
-        end = time.monotonic() + LONGEST_WAIT
-        while any(one.state == "high" for one in resting) and time.monotonic() < end:
-            time.sleep(0.002)
-        self.viewer._trigger_rerender()
 
     def _source(self) -> Float[np.ndarray, "h w 3"] | None:
         data: Any = self.viewer.pipeline.datamanager.train_dataset

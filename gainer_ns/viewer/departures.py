@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import viser
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
+
+from gainer_ns.viewer.drawing import PageMachine
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
@@ -25,7 +27,23 @@ class Departed:
 
 
 class Machines(dict[int, RenderStateMachine]):
-    """What draws for each page, by its number; for pages that are not there, what draws nothing."""
+    """What draws for each page, by its number; for pages that are not there, what draws nothing.
+
+    Args:
+        early: What draws for pages that have come already.
+    """
+
+    def __init__(self, early: Mapping[int, RenderStateMachine]) -> None:
+        super().__init__()
+        for client_id, machine in early.items():
+            self[client_id] = machine
+            if machine.is_alive():
+                machine.running = False
+                self[client_id].start()
+
+    def __setitem__(self, client_id: int, machine: RenderStateMachine) -> None:
+        """Takes our own machine in the place of nerfstudio's, which then starts what it finds here."""
+        super().__setitem__(client_id, PageMachine(machine.viewer, machine.viser_scale_ratio, machine.client))
 
     def __missing__(self, client_id: int) -> RenderStateMachine:
         return cast(RenderStateMachine, Departed())

@@ -167,7 +167,7 @@ def test_a_lock_taken_twice_in_many_threads_is_never_waited_for_by_its_holder() 
 
 
 def test_pages_that_are_gone_are_asked_in_vain() -> None:
-    machines = Machines()
+    machines = Machines({})
     machines[3].action(None)  # pyright: ignore[reportArgumentType]
     assert not machines
 

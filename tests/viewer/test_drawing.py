@@ -1,0 +1,89 @@
+"""What a page is sent while something moves, and once it rests."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
+
+from gainer_ns.frames import ImagePlane
+from gainer_ns.viewer import drawing
+from gainer_ns.viewer.controls import draw_finely
+from gainer_ns.viewer.departures import Machines
+from gainer_ns.viewer.drawing import AT_REST, LEAST, PageMachine
+
+
+@pytest.fixture(scope="module")
+def viewer(start: Callable[..., Any]) -> Any:
+    return start()
+
+
+def machine(max_res: int, state: str, pixels_per_second: float = 1e9) -> PageMachine:
+    viewer: Any = SimpleNamespace(control_panel=SimpleNamespace(max_res=max_res))
+    made = PageMachine(viewer, 10.0, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+    made.state, made._pixels_per_second = state, pixels_per_second  # pyright: ignore[reportAttributeAccessIssue]
+    return made
+
+
+@pytest.mark.parametrize("aspect", [0.4, 1.0, 1.28, 3.0])
+@pytest.mark.parametrize("max_res", [64, 200, 512, 2048])
+def test_sizes_are_bounded_by_the_page_the_time_and_what_can_be_recognised(aspect: float, max_res: int) -> None:
+    finest = machine(max_res, "high", 1.0)._calculate_image_res(aspect)
+    assert max(finest) == max_res
+    least = min(LEAST, *finest)
+    for state, rate in (("low_move", 1e9), ("low_static", 1e9), ("low_static", 1e6), ("low_static", 1.0)):
+        height, width = machine(max_res, state, rate)._calculate_image_res(aspect)
+        assert least <= min(height, width) and height <= finest[0] and width <= finest[1]
+        assert abs(width / height - finest[1] / finest[0]) < 0.03 * aspect, "nothing is distorted"
+        if state == "low_static":
+            in_time = height * width <= 1.01 * AT_REST * rate
+            assert (height, width) == finest if rate == 1e9 else in_time or min(height, width) == least
+
+
+def test_a_page_is_sent_coarse_pictures_and_then_all_pixels(
+    viewer: Any, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "AT_REST", math.inf)  # however slow this machine is
+    full, coarse = (341, 512), (LEAST, 1.5 * LEAST)
+    with connected(viewer) as page:
+        page.look()
+        page.picture()
+        for machine in viewer.render_statemachines.values():
+            machine.target_fps = 1e9  # and however fast
+        for number in range(20):
+            page.look(0.01 * number)
+        sizes = [page.picture().shape[:2]]
+        while sizes[-2:] != [full, full]:  # with one sample a pixel, and with all
+            sizes.append(page.picture().shape[:2])
+        assert coarse in sizes and set(sizes) <= {coarse, full}
+        viewer._trigger_rerender()  # as edits do
+        assert page.picture().shape[:2] == coarse, "at once: nothing has interrupted it"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "finest"), [(96, 64, 512), (64, 300, 1200), (768, 512, 1600), (6000, 10, 1600)]
+)
+def test_pictures_are_drawn_as_finely_as_they_are(viewer: Any, width: int, height: int, finest: int) -> None:
+    before = viewer.control_panel.max_res
+    assert before == 512 and not viewer.control_panel.layer_depth
+    draw_finely(viewer, ImagePlane(width, height))
+    assert viewer.control_panel.max_res == finest
+    draw_finely(viewer, ImagePlane(96, 64))
+
+
+def test_pages_that_came_early_are_drawn_for_by_the_same_machine() -> None:
+    viewer: Any = SimpleNamespace(ready=False)
+    early = RenderStateMachine(viewer, 10.0, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+    early.start()
+    machines = Machines({7: early, 8: RenderStateMachine(viewer, 10.0, SimpleNamespace())})  # pyright: ignore
+    early.join(10)
+    assert not early.is_alive() and machines[7].is_alive() and not machines[8].is_alive()
+    assert all(isinstance(one, PageMachine) for one in machines.values())
+    machines[7].running = False
+    machines[7].join(10)
+    assert not [one for one in threading.enumerate() if one in machines.values()]
