@@ -261,3 +261,16 @@ def delta_e() -> Callable[..., float]:
         return np.dstack([values[..., 0] * 100 / 255, (values[..., 1:] + 128) % 256 - 128])
 
     return lambda a, b: float(np.linalg.norm(lab(a) - lab(b), axis=-1).mean())
+
+
+@pytest.fixture(scope="session")
+def seen_as_srgb() -> Callable[[Image.Image], np.ndarray]:
+    """``seen_as_srgb(a)``: what LittleCMS makes of a Pillow picture with a profile, as whole levels of sRGB."""
+    from PIL import ImageCms
+
+    def convert(image: Image.Image) -> np.ndarray:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        transform = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), "RGB", "RGB", 1)  # pyright: ignore
+        return np.asarray(ImageCms.applyTransform(image, transform)).astype(int)
+
+    return convert
