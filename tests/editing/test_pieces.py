@@ -8,7 +8,7 @@ import torch
 
 from gainer_ns.editing.borders import unframed
 from gainer_ns.editing.operations import Move, Rotate, Scale
-from gainer_ns.editing.pieces import Piece, Step, Weights, parted
+from gainer_ns.editing.pieces import Piece, Placed, Step, Weights, border_holds, parted
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
@@ -72,6 +72,72 @@ def test_jacobians_of_soft_steps_are_those_of_the_map(piece: Piece) -> None:
         offset[axis] = step
         ends = [piece.placed([0.7, 1.0], points + sign * offset).points for sign in (1, -1)]
         close(placed.jacobians[:, :, axis], (ends[0] - ends[1]) / (2 * step), 0.02)
+
+
+def test_gaussians_are_deformed_as_the_plane_is_around_them(piece: Piece, landscape: BakedPicture) -> None:
+    """Told on the plane, whose y points up, by differences of where points go."""
+    piece.steps = (
+        Step(0, (Scale(factor=(2.0, 0.5), center=(30, 20)), Rotate(degrees=30)), BOX),
+        Step(1, (Rotate(degrees=40),), (18, 12, 42, 36), SOFT),
+    )
+    plane, step = landscape.plane, 1e-3
+    start = plane.plane_from_pixel(piece.origins.double())
+    columns = []
+    for axis in range(2):
+        offset = torch.zeros(2, dtype=torch.float64)
+        offset[axis] = step
+        ends = [
+            plane.plane_from_pixel(piece.placed([1.0, 0.6], plane.pixel_from_plane(start + sign * offset)).points)
+            for sign in (1, -1)
+        ]
+        columns.append((ends[0] - ends[1]) / (2 * step))
+    jacobians = torch.stack(columns, dim=2)
+    before, posed = piece.layer.gaussians, piece.posed([1.0, 0.6]).gaussians
+    assert posed.inverse_jacobians is not None
+    close(posed.inverse_jacobians.double() @ jacobians, torch.eye(2).double(), 0.1)
+    covariances = jacobians @ before.covariances.double() @ jacobians.mT
+    close(
+        posed.covariances.double() / covariances.diagonal(dim1=1, dim2=2).mean(),
+        covariances / covariances.diagonal(dim1=1, dim2=2).mean(),
+        0.1,
+    )
+
+
+def diagonal(x: float, y: float) -> Placed:
+    return Placed(torch.zeros(1, 2), torch.diag(torch.tensor([x, y]))[None])
+
+
+@pytest.mark.parametrize(
+    ("whole", "followed", "holds"),
+    [
+        ((1, 1), (1, 1), True),
+        ((1, 1), (3.9, 1), True),
+        ((1, 1), (4.1, 1), False),
+        ((1, 1), (1, 0.26), True),
+        ((1, 1), (1, 0.24), False),
+        ((1, 1), (-1, 1), False),
+        ((1, 1), (0, 1), False),
+        ((-1, 1), (-1, 1), True),
+        ((-1, 1), (1, 1), False),
+        ((0.1, 0.1), (1, 1), True),
+        ((0.1, 0.1), (0.03, 0.1), True),
+        ((0.1, 0.1), (0.02, 0.1), False),
+        ((5, 5), (19, 1), True),
+        ((5, 5), (21, 1), False),
+        ((5, 5), (1, 0.24), False),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_a_border_neither_folds_nor_tears(
+    whole: tuple[float, float], followed: tuple[float, float], holds: bool, scale: float
+) -> None:
+    """By four times what the edit itself does, or what nothing does; however large the picture was placed."""
+    placed = [diagonal(scale * x, scale * y) for x, y in ((1, 1), whole, followed)]
+    assert border_holds(*placed) == holds
+    still = Placed(torch.zeros(2, 2), torch.eye(2).expand(2, 2, 2))
+    both = [Placed(torch.zeros(2, 2), torch.cat([one.jacobians, scale * torch.eye(2)[None]])) for one in placed]
+    assert border_holds(*both) == holds, "one point that does not is enough"
+    assert border_holds(still, still, still)
 
 
 def test_an_unmoved_piece_keeps_its_frame(piece: Piece, landscape: BakedPicture) -> None:

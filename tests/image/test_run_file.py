@@ -13,7 +13,7 @@ from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.loading import FUNCTIONS
 from gainer_ns.image.model import GainerModelConfig
-from gainer_ns.image.run_file import MAX_BYTES, MAX_DEPTH, RunFile, class_name
+from gainer_ns.image.run_file import MAX_BYTES, MAX_DEPTH, RunFile, class_name, tags_in
 
 METHODS = {name: one.config for name, one in vars(methods).items() if isinstance(one, MethodSpecification)}
 
@@ -66,6 +66,7 @@ def test_aliases_numbers_and_what_is_missing(written: Callable[[str], Path]) -> 
         ("hidden_dim: 64", f"hidden_dim: {'9' * 5000}"),
         ("hidden_dim: 64", f"hidden_dim: {'1:' * 20000}1"),
         ("hidden_dim: 64", "hidden_dim: 2024-01-01"),
+        ("hidden_dim: 64", "hidden_dim: !!python/name:os.system"),
         ("hidden_dim: 64", "hidden_dim: &a [*a]"),
         ("loss: mse", "loss: none"),
         ("jitter: 0.0", "jitter: .nan"),
@@ -133,3 +134,38 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     for missing in (tmp_path, tmp_path / "none.yml"):
         with pytest.raises(GainerError, match="no such file"):
             RunFile(missing)
+
+
+def test_a_file_that_is_longer_than_any_says_so(written: Callable[[str], Path]) -> None:
+    text = gainer()
+    assert RunFile(written(text + "#" * (MAX_BYTES - len(text)))).kind("pipeline", "model") is not None
+    with pytest.raises(GainerError, match="longer than 1 MiB"):
+        RunFile(written(text + "#" * (MAX_BYTES - len(text) + 1)))
+
+
+def test_the_last_of_several_counts_as_with_any_loader(written: Callable[[str], Path]) -> None:
+    text = gainer() + "load_step: 3\nload_step: 7\n"
+    assert yaml.compose(text) is not None
+    assert RunFile(written(text)).value("load_step", of=int | None) == 7
+
+
+def test_an_object_of_another_class_is_not_taken_for_the_wanted_one(written: Callable[[str], Path]) -> None:
+    text, name = gainer(), class_name(GainerModelConfig)
+    run = RunFile(written(text.replace(f"python/object:{name}", "python/object:a.B")))
+    assert run.kind("pipeline", "model") == "a.B"
+    with pytest.raises(GainerError, match=r"pipeline\.model is nothing"):
+        run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
+
+
+@pytest.mark.parametrize("text", ['"a\\0b"', "[a]", "{a: b}", "!!python/object/apply:pathlib.PosixPath [[a]]"])
+def test_paths_that_are_none(text: str, written: Callable[[str], Path]) -> None:
+    with pytest.raises(GainerError, match="load_dir is nothing"):
+        RunFile(written(f"{gainer()}load_dir: {text}\n")).file_path("load_dir")
+
+
+@pytest.mark.parametrize(
+    "text", ["[!!a 1]", "{b: !!a 1}", "{!!a b: 1}", "{? [!!a b] : 1}", "[[{b: [!!a 1]}]]", "!!a {}"]
+)
+def test_tags_are_found_wherever_they_are(text: str, written: Callable[[str], Path]) -> None:
+    run = RunFile(written(f"{gainer()}x: {text}\n"))
+    assert "tag:yaml.org,2002:a" in run.tags and "tag:yaml.org,2002:a" in tags_in(text)

@@ -145,6 +145,12 @@ def test_opacity_of_a_soft_mask(wavy: Tensor) -> None:
     assert (discs.opacity[~soft] >= 1).all()
 
 
+def test_full_opacity_is_as_none_is_told() -> None:
+    """Also where a surface goes on behind another one, solid for longer than opacities say."""
+    plain, opaque = lifted(walls()), lifted(walls(), opacity=torch.ones_like(walls()))
+    assert torch.equal(plain.opacity, opaque.opacity) and float(plain.opacity.max()) > 1
+
+
 def test_a_rim_is_no_more_opaque_than_what_it_continues() -> None:
     depth = torch.zeros(15, 20)
     depth[4:10, 5:12] = 2.0

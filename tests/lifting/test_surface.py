@@ -108,6 +108,20 @@ def test_quantised_depth_is_smoothed(plane_depth: Any) -> None:
     assert len(rim_of(surface).pixel) == 0
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_one_of_two_planes_joins_pixels(column: int) -> None:
+    """Told from either pixel; the other's, such as one beside an edge, may lead anywhere."""
+    x, y = torch.meshgrid(torch.arange(6.0), torch.arange(5.0), indexing="xy")
+    gradient = torch.zeros(5, 6, 2, dtype=torch.float64)
+    gradient[:, column::2] = torch.tensor([0.1, -0.07]).double()  # of every other column
+    surface = Surface((2 + 0.1 * x - 0.07 * y).double(), gradient, 30.0, EDGE)
+    for step in (1, -1):
+        inside = torch.zeros(5, 6, dtype=torch.bool)
+        inside[:, max(0, -step) : 6 - max(0, step)] = True
+        assert torch.equal(surface.joined(0, step), inside)
+        assert not surface.joined(step, 0)[:, 1 - column :: 2].any(), "both are wrong along a column"
+
+
 @given(seed=st.integers(0, 1000), noise=st.floats(0, 0.3), share=st.floats(0, 0.5))
 def test_whatever_the_depth_the_surface_stays_near_it(seed: int, noise: float, share: float) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -116,7 +130,7 @@ def test_whatever_the_depth_the_surface_stays_near_it(seed: int, noise: float, s
     surface = surface_of(depth, 30.0)
     assert torch.equal(surface.known, depth > 0)
     assert (surface.inverse_depth[depth <= 0] == 0).all() and (surface.gradient[depth <= 0] == 0).all()
-    assert float(errors_of(surface, depth)[depth > 0].max()) <= EDGE  # never over to the other side of an edge
+    assert float(errors_of(surface, depth)[depth > 0].max()) <= EDGE / 2 + 1e-9  # never over to an edge's other side
     slope = surface.gradient.abs().amax(dim=-1) * 30 * depth
     assert float(slope.max()) <= STEEPEST * (1 + EDGE)
     rim = rim_of(surface)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.guard import Guard, guard, host_name
+from gainer_ns.viewer.guard import Guard, guard, host_name, is_own_address
 
 Ask = Callable[..., tuple[int, bytes]]
 
@@ -93,6 +93,28 @@ def test_folders_are_no_files(ask: Ask) -> None:
     for target in ("/assets", "/assets/", "/..", "/.", "/?", "*"):
         status, answer = ask(target)
         assert status == (200 if target == "/?" else 404), answer[:200]
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "WebSocket", "websocket, h2c", "websockets"])
+def test_what_is_no_websocket_is_a_request_for_a_file(ask: Ask, upgrade: str) -> None:
+    """viser sends files to whatever is not exactly a websocket."""
+    for target in OUTSIDE[:3]:
+        status, answer = ask(target, "Host: 127.0.0.1:{port}", "Connection: Upgrade", f"Upgrade: {upgrade}")
+        assert status == 404 and answer.endswith(b"404\n")
+
+
+def test_codes_stand_for_letters(tmp_path: Path) -> None:
+    (tmp_path / "a b.js").touch()
+    guarded = Guard(tmp_path, set)
+    assert guarded.file("/a%20b.js#c") == "/a b.js"
+    assert guarded.file("/a%20b.js%00") is None and guarded.file("/a%2520b.js") is None
+
+
+def test_addresses_of_this_machine() -> None:
+    for name in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+        assert is_own_address(name)
+    for name in ("8.8.8.8", "::ffff:8.8.8.8", "localhost", "0.0.0.0", "127.0.0.1.nip.io", ""):
+        assert not is_own_address(name)
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
