@@ -106,7 +106,12 @@ def fit() -> Callable[..., Path]:
         config = copy.deepcopy(getattr(methods, method.replace("-", "_")).config)
         config.data, config.output_dir, config.vis = picture, folder, "tensorboard"
         edit(config)
-        for left_over in (writer.EVENT_WRITERS, writer.EVENT_STORAGE, profiler.PROFILER):  # nerfstudio's globals
+        for left_over in (
+            writer.EVENT_WRITERS,
+            writer.EVENT_STORAGE,
+            writer.GLOBAL_BUFFER,
+            profiler.PROFILER,
+        ):  # nerfstudio's globals
             left_over.clear()
         main(config)
         return config.get_base_dir() / "config.yml"
