@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a program as Ctrl-C does."""
 
 
 class Ended(KeyboardInterrupt):
@@ -37,7 +38,7 @@ def ending_alike() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
     try:
         for number in taken:
             signal.signal(number, _end)
@@ -56,7 +57,7 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     usual = {number: handler for number, handler in usual.items() if callable(handler)}
     held: list[tuple[int, FrameType | None]] = []
     for number in usual:

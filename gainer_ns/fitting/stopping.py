@@ -1,13 +1,16 @@
-"""Answers Ctrl-C and SIGTERM at the next point where a fit can be saved and taken up again."""
+"""Answers Ctrl-C, SIGTERM and a closed terminal at the next point where a fit can be saved and taken up again."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from gainer_ns.interrupts import ENDING
 
 NOTICE = b"\nStopping as soon as this step can be saved; once more stops at once.\n"
 
@@ -49,9 +52,7 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [
-            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
-        ]
+        numbers = [number for number in (signal.SIGINT, *ENDING) if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._noted) for number in numbers}
         try:
             yield
@@ -63,4 +64,5 @@ class StopRequest:
         first, self.signal = self.signal is None, number
         if not first or self._at_once():
             raise KeyboardInterrupt
-        os.write(2, NOTICE)  # a handler must not print: it may have come in the middle of a print
+        with contextlib.suppress(OSError):  # of a terminal that is closed
+            os.write(2, NOTICE)  # a handler must not print: it may have come in the middle of a print

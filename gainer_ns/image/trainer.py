@@ -216,7 +216,8 @@ class PictureTrainer(Trainer):
     def train(self) -> None:
         """Trains the model, until ``max_num_iterations`` steps are taken in all, those before a resume included.
 
-        Ctrl-C and SIGTERM end it, with the status of shells, as soon as the step that is under way can be saved.
+        Ctrl-C, SIGTERM and a closed terminal end it, with the status of shells, as soon as the step that is under way
+        can be saved.
 
         Raises:
             GainerError: If the log cannot be written, or as :meth:`save_checkpoint` does.

@@ -233,7 +233,7 @@ def test_bands_that_are_done_are_kept(
 
 
 @pytest.mark.usefixtures("banded")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("band", "step"), [(2, -1), (9, 0), (16, 0)], ids=["first step", "drawing", "second step"])
 def test_signals_are_answered_between_bands(
     fit: Fit, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, band: int, step: int
