@@ -28,6 +28,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.named_run import named_folder
+from gainer_ns.image.option_bounds import check_bounds
 from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
@@ -162,6 +163,7 @@ class PictureTrainerConfig(TrainerConfig):
         if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
         check_machine(self.machine)
+        check_bounds(self)
         check_names(self, path)
         width, height = self._data.check()
         needed = model.model_bytes(ImagePlane(width, height))

@@ -82,9 +82,9 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
         fit.seconds[on] = fit.seconds.get(on, 0.0) + 0.01
 
     fits: list[Any] = []
-    stop = FunctionFit._finish
+    outcome = FunctionFit.outcome
     monkeypatch.setattr(FunctionFit, "_spent", spent)
-    monkeypatch.setattr(FunctionFit, "_finish", lambda self: (fits.append(self), stop(self)))
+    monkeypatch.setattr(FunctionFit, "outcome", lambda self: (fits.append(self), outcome(self))[1])
 
     def limited(config: Any) -> None:
         short(config)
