@@ -115,6 +115,7 @@ def _fixed(*values: float) -> bytes:
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 
+@np.errstate(all="ignore")  # whatever a damaged one says is clipped
 def _curve(tag: bytes) -> np.ndarray:
     """What a curve makes of samples from 0 to 1."""
     v = np.linspace(0, 1, CURVE_STEPS)
@@ -122,7 +123,8 @@ def _curve(tag: bytes) -> np.ndarray:
         (count,) = struct.unpack_from(">I", tag, 8)
         if count <= 1:
             return v ** (struct.unpack_from(">H", tag, 12)[0] / 256 if count else 1.0)
-        return np.interp(v, np.linspace(0, 1, count), np.frombuffer(tag, ">u2", count, 12) / 65535)
+        table = np.frombuffer(tag, ">u2", count, 12) / 65535  # first of all: a damaged count may be any
+        return np.interp(v, np.linspace(0, 1, count), table)
     if tag[:4] != b"para":
         raise ValueError("no curve")
     (kind,) = struct.unpack_from(">H", tag, 8)

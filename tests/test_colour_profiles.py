@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gainer_ns.colour_profiles import MAX_PROFILE_BYTES, ColourProfile, converted
+from gainer_ns.colour_profiles import MAX_PROFILE_BYTES, SRGB, ColourProfile, converted
 from gainer_ns.editing.compositing import image_backdrop
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import as_srgb
@@ -123,6 +123,20 @@ def test_a_profile_that_tells_nothing_is_named_and_left(
     np.testing.assert_array_equal(picture.rgb, np.asarray(source))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "colour profile" in caplog.text and "sRGB" in caplog.text
+
+
+@pytest.mark.filterwarnings("error")
+def test_damage_that_is_not_noticed_makes_colours_all_the_same(matrix_profile: Profiles) -> None:
+    rng, whole, taken = np.random.default_rng(0), [matrix_profile("p3"), SRGB.icc], 0
+    for number in range(200):
+        damaged = np.frombuffer(whole[number % 2], np.uint8).copy()
+        damaged[rng.integers(0, len(damaged), 4)] = rng.integers(0, 256, 4)
+        profile = ColourProfile.checked(damaged.tobytes(), "a file")
+        if profile is not None:
+            taken += 1
+            for told in (converted(colourful(), profile, None), converted(colourful(), None, profile)):
+                assert np.isfinite(told).all() and told.min() >= 0 and told.max() <= 1
+    assert 20 < taken < 180
 
 
 def test_there_and_back_is_where_one_was(icc: bytes) -> None:

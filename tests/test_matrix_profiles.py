@@ -143,3 +143,15 @@ def test_what_is_no_such_profile_is_none(matrix_profile: Profiles, table_profile
 def test_primaries_that_make_no_colours_are_refused(bad: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         packed_profile(bad, SRGB_CURVE, "bad")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("curve", [parametric(0, -2), parametric(1, 99, 0, 0.1), parametric(4, -9, 0, 0, 9, 0, 9, 9)])
+def test_curves_that_make_no_sense_are_clipped(curve: bytes) -> None:
+    profile = read(with_curves(packed_profile(P3, SRGB_CURVE, "P3"), *[curve] * 3))
+    for told in (profile.told_by(read(SRGB), levels() / 255), read(SRGB).told_by(profile, levels() / 255)):
+        assert np.isfinite(told).all() and told.min() >= 0 and told.max() <= 1
+
+
+def test_a_damaged_count_takes_no_memory() -> None:
+    assert MatrixProfile.read(with_curves(SRGB, *[struct.pack(">4s4xIH", b"curv", 0xFFFFFFFF, 1)] * 3)) is None
