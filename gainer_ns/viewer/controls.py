@@ -26,8 +26,8 @@ ENLARGED = 4
 
 def hide_training(viewer: Viewer) -> None:
     """Hides what only a training heeds; nothing but a press of these very buttons would show it again."""
-    for button in (viewer.pause_train, viewer.resume_train):
-        button.visible = False
+    for part in (viewer.pause_train, viewer.resume_train, viewer.stats_markdown):  # the last: "Step: 0"
+        part.visible = False
     for element in _controls(viewer, *TRAINING):
         element.set_visible(False)
 

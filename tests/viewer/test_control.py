@@ -26,6 +26,7 @@ def test_controls_of_a_training_are_there_only_while_something_trains(start: Cal
         controls = {
             "pause": viewer.pause_train,
             "resume": viewer.resume_train,
+            "step": viewer.stats_markdown,
             "speed": panel._train_speed.gui_handle,
             "util": panel._train_util.gui_handle,
             "cameras": viewer.hide_images,
@@ -35,7 +36,7 @@ def test_controls_of_a_training_are_there_only_while_something_trains(start: Cal
 
     assert shown(start()) == []
     trained = start(SimpleNamespace(training_state="training"))
-    assert shown(trained) == ["pause", "speed", "util"]
+    assert shown(trained) == ["pause", "step", "speed", "util"]
     trained.pipeline.model.panel.rest()  # as the trainer does when it is done, and the viewer is left open
     assert shown(trained) == []
 
