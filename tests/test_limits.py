@@ -23,20 +23,26 @@ from gainer_ns.editing.film import Behind, check_frame
 from gainer_ns.editing.mesh_files import read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
+from gainer_ns.exporting.gaussians import PlainGaussians, write_points, write_triangles
+from gainer_ns.exporting.splat import write_splat
 from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.masks import read_mask
 from gainer_ns.image.sequence_io import open_sequence
 from gainer_ns.json_files import read_object
+from gainer_ns.lifting import fit as lift_fit
+from gainer_ns.lifting import model as lift_model
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.lifting.camera_paths import camera_path, orbit
 from gainer_ns.lifting.depth_files import read_depth
+from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.folder_files import read_points
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.lifted_cast import thickened
 from gainer_ns.physics.mpm_grid import Grid
+from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
 from gainer_ns.ply import write_obj, write_ply
 from gainer_ns.rendering.raster import RasterGrid, check_room
@@ -130,6 +136,12 @@ def raster(scale: float, crop: tuple[float, float, float, float] | None = None) 
     return lambda folder: lambda: check_room(RasterGrid.over(ImagePlane(WIDTH, HEIGHT), scale, crop), CPU)
 
 
+def exported(write: Callable[[Path, PlainGaussians], object]) -> Door:
+    places, covariances = torch.rand(300, 2), 1e-3 * torch.eye(2).expand(300, 2, 2)
+    gaussians = PlainGaussians(places, covariances, torch.rand(300, 3), torch.ones(300))
+    return lambda folder: lambda: write(folder / "a.ply", gaussians)
+
+
 def object_of(folder: Path) -> Callable[[], object]:
     (folder / "a.json").write_text(json.dumps({"numbers": list(range(500))}))
     return lambda: read_object(folder / "a.json", "a list", "write one")
@@ -162,6 +174,9 @@ DOORS: dict[str, Door] = {
     "a scale": raster(4.0),
     "a part of a picture": raster(4.0, (0.0, 0.0, 50.0, 40.0)),
     "cells of a cage": cage,
+    "points of an export": exported(write_points),
+    "triangles of an export": exported(write_triangles),
+    "splats of an export": exported(write_splat),
     "words": object_of,
     "a camera path": path_of_a_camera,
 }
@@ -265,6 +280,38 @@ def test_options_of_a_fit_that_ask_for_too_much(
 
     assert "what this fit learns takes about" in refused(lambda: fit(photo, tmp_path, method, edit))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "says"),
+    [(lift_model, "BYTES_PER_LIFTED_PIXEL", "lifting 0.0 megapixels"), (lift_fit, "BYTES_PER_DISC", "million discs")],
+)
+def test_photos_that_are_too_large_to_be_lifted(
+    module: Any,
+    constant: str,
+    says: str,
+    fit: Callable[..., Path],
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    width, height = Image.open(photo).size
+    np.save(tmp_path / "depth.npy", np.ones((height, width), np.float32))
+
+    def edit(config: Any) -> None:
+        config.pipeline.datamanager.depth_path = tmp_path / "depth.npy"
+
+    monkeypatch.setattr(module, constant, 10**12)
+    assert says in refused(lambda: fit(photo, tmp_path / "runs", "gainer-lift", edit))
+
+
+def test_more_particles_than_fit(fitted_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = load_baked(fitted_run, "cpu")
+    scene = Scene.model_validate({"bodies": [{"material": "soft"}], "particles": "all"})
+    scene = scene.on(fitted.plane.width, fitted.plane.height, content_of(fitted))
+    Cast(scene, fitted)
+    monkeypatch.setattr(memory, "free_memory", lambda root=None: 100 * len(fitted.gaussians))
+    assert "particles: " in refused(lambda: Cast(scene, fitted))
 
 
 @pytest.mark.parametrize("density", [0.0, -1.0, float("nan"), float("inf")])

@@ -14,9 +14,12 @@ from torch import Tensor
 
 from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
+from gainer_ns.memory import check_free
 from gainer_ns.ply import write_ply
 from gainer_ns.rendering.plane import BakedPicture
 
+BYTES_PER_POINT, BYTES_PER_TRIANGLE = 75, 320
+"""Memory for a Gaussian until it is in a file."""
 SLIMMEST = 1e-3
 """The least height of a triangle over its first side, relative to that side, so that none is degenerate."""
 
@@ -98,6 +101,7 @@ def write_points(path: Path, gaussians: PlainGaussians, comments: Sequence[str] 
     Raises:
         GainerError: If the file cannot be written.
     """
+    check_written(len(gaussians.means), BYTES_PER_POINT)
     write_ply(path, _vertices(gaussians, gaussians.means[:, None]), comments=comments)
 
 
@@ -107,9 +111,19 @@ def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
     Raises:
         GainerError: If the file cannot be written.
     """
+    check_written(len(gaussians.means), BYTES_PER_TRIANGLE)
     corners = triangle_corners(gaussians.means, gaussians.covariances)
     faces = np.arange(3 * len(corners)).reshape(-1, 3)
     write_ply(path, _vertices(gaussians, corners), faces)
+
+
+def check_written(count: int, bytes_each: int) -> None:
+    """Refuses more Gaussians than there is memory to write.
+
+    Raises:
+        GainerError: If there are.
+    """
+    check_free(count * bytes_each, f"writing {count:,} Gaussians", "close other programs")
 
 
 def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c d"]) -> dict[str, np.ndarray]:

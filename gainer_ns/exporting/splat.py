@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.exporting.gaussians import PlainGaussians
+from gainer_ns.exporting.gaussians import PlainGaussians, check_written
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.ply import write_ply
@@ -36,6 +36,8 @@ NEIGHBOURS = 16
 REACH = 6.0
 """How far, in standard deviations, neighbours of lifted Gaussians are looked for."""
 PROBES = 50_000
+BYTES_PER_SPLAT = 700
+"""Memory for a Gaussian until it is in a file."""
 
 
 def splat_growth(gaussians: PlainGaussians) -> float:
@@ -162,6 +164,7 @@ def write_splat(path: Path, gaussians: PlainGaussians, comments: Sequence[str] =
     Raises:
         GainerError: If there is nothing to write, or the file cannot be written.
     """
+    check_written(len(gaussians.means), BYTES_PER_SPLAT)
     growth = splat_growth(gaussians)
     write_ply(path, splat_properties(gaussians, growth), comments=comments)
     return growth

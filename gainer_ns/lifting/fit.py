@@ -16,6 +16,11 @@ from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.recipe import GaussianRecipeConfig
 from gainer_ns.fitting.solver import finish_step
 from gainer_ns.gaussians.aggregation import AggregationMatrix
+from gainer_ns.memory import check_free
+
+BYTES_PER_DISC = 900
+"""Memory for a disc and the neighbours that it reads while it is fitted, beside what it had before."""
+LESS = "reduce the photo with --pipeline.datamanager.dataparser.downscale-factor 2, or lift a part of it by a mask"
 
 
 @dataclass
@@ -45,6 +50,9 @@ class LiftFit(GaussNewtonLoop):
         bit_depth: Bits of the photo's values, 8 or 16.
         trainer: Is told when the fit is done, and saves checkpoints.
         changed: Called after every step, when parameters have changed.
+
+    Raises:
+        GainerError: If there is no memory for it.
     """
 
     def __init__(
@@ -56,6 +64,9 @@ class LiftFit(GaussNewtonLoop):
         changed: Callable[[], None],
     ) -> None:
         super().__init__(recipe, bit_depth, trainer, changed)
+        discs = sum(len(layer.target) for layer in layers)
+        if not any(layer.target.is_cuda for layer in layers):  # torch says so itself there, at once
+            check_free(discs * BYTES_PER_DISC, f"fitting {discs / 1e6:.1f} million discs", LESS)
         self._layers, self._config = layers, recipe.finish
         self._matrices: list[AggregationMatrix] = []
 

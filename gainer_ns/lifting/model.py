@@ -24,11 +24,15 @@ from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.lifting.discs import Discs, discs_on
 from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.fit import LayerPlan, LiftFit
+from gainer_ns.lifting.fit import LESS, LayerPlan, LiftFit
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
+from gainer_ns.memory import check_free
 from gainer_ns.rendering.soundness import check_gaussians
+
+BYTES_PER_LIFTED_PIXEL = 600
+"""Memory for a pixel of the photo until it is a disc in space."""
 
 
 @dataclass
@@ -67,6 +71,8 @@ class LiftModel(FittedModel):
         metadata = self.kwargs["metadata"]
         self.facts: LiftFacts = metadata["facts"]
         sheets: tuple[Sheet, ...] = metadata["sheets"]
+        lifted = sum(int((sheet.depth > 0).sum()) for sheet in sheets)
+        check_free(lifted * BYTES_PER_LIFTED_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS)
         self._plans: list[tuple[Discs, Sheet]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
         for sheet in sheets:

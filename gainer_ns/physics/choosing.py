@@ -7,12 +7,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gainer_ns.editing.places import PlacedError
+from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.sampling import evenly, volumes_of
 from gainer_ns.physics.scene import Scene
 
 FEWEST = 4
 """Particles of the smallest body."""
+BYTES_PER_PARTICLE = {2: 800, 3: 1300}
+"""Memory for a particle on a plane and in space, of which more than half is what the engine keeps of it."""
 
 
 def members_of(scene: Scene, pixels: Float[Tensor, "n 2"], shown: Bool[Tensor, " n"]) -> list[Int64[Tensor, " m"]]:
@@ -53,7 +56,12 @@ def particles_of(
 
     Returns:
         Particles whose Gaussians are numbered as the points are, and whose volumes are areas.
+
+    Raises:
+        GainerError: If there is no memory for so many.
     """
+    most = min(count, sum(map(len, members)))
+    check_free(most * BYTES_PER_PARTICLE[places.shape[1]], f"particles: {most:,} of them", "write fewer into the scene")
     whole = float(areas[torch.cat(members)].sum())
     chosen, volumes, velocities, bodies, spacings = [], [], [], [], []
     for number, own in enumerate(members):

@@ -13,7 +13,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.memory import check_free
-from gainer_ns.physics.choosing import members_of, particles_of
+from gainer_ns.physics.choosing import BYTES_PER_PARTICLE, members_of, particles_of
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.followers import Carry, Followers, centre_of_mass, followers_of
 from gainer_ns.physics.materials import Material
@@ -27,8 +27,6 @@ FARTHEST = 0.05
 """Share of a surface that may lie even farther away."""
 FEWEST_SHEETS = 3
 """Particles one behind the other, at least."""
-BYTES_PER_PARTICLE = 1300
-"""Memory for a particle in space, of which more than half is what the engine keeps of it."""
 ROOM = 0.25
 """Before and behind the bodies, in widths of the photo."""
 
@@ -147,7 +145,7 @@ def thickened(surface: Particles, thickness: Float[Tensor, " n"]) -> Particles:
     """
     sheets = (thickness / surface.spacing).round().long().clamp(min=FEWEST_SHEETS)
     check_free(
-        int(sheets.sum()) * BYTES_PER_PARTICLE,
+        int(sheets.sum()) * BYTES_PER_PARTICLE[3],
         f"particles: {int(sheets.sum()):,} of them",
         "write fewer into the scene",
     )
