@@ -10,6 +10,8 @@ by half a cell, a dense level wraps around at its far edge. So one table serves 
 used for CUDA tensors where it is installed, only adds speed.
 """
 
+import importlib
+import logging
 import math
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -23,6 +25,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from gainer_ns.errors import GainerError
+
+logger = logging.getLogger(__name__)
 
 PRIMES = (1, 2654435761, 805459861)
 """One factor an axis for the spatial hash (Mueller et al. 2022, equation 4)."""
@@ -153,8 +157,8 @@ class HashGrid(nn.Module):
         config: Size of the grid.
         dimensions: 2 or 3.
         seed: Seed of the initial features.
-        implementation: "torch" or "tcnn"; tiny-cuda-nn reads CUDA tensors only, and torch steps in, with nerfstudio's
-            warning, where it is missing. "auto" is "tcnn" without the warning.
+        implementation: "torch" or "tcnn"; tiny-cuda-nn reads CUDA tensors only, and torch steps in, with a warning,
+            where it is missing. "auto" is "tcnn" without the warning.
 
     Raises:
         GainerError: If the sizes do not make a grid.
@@ -177,9 +181,7 @@ class HashGrid(nn.Module):
         spans = [torch.arange(level.first_row, level.first_row + level.num_rows) for level in self.levels]
         self.table = nn.Parameter(torch.cat([initial_features(span, config, seed) for span in spans]))
         if implementation == "tcnn" and self._tcnn is None:
-            from nerfstudio.utils.printing import print_tcnn_speed_warning
-
-            print_tcnn_speed_warning("HashGrid")
+            logger.warning("tinycudann is not there, or lays out its tables otherwise: torch reads the hash grid")
 
     def forward(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n f"]:
         """Features [n, output_dim] at points [n, dimensions] of the unit square or cube, differentiable by both.
@@ -215,9 +217,11 @@ class HashGrid(nn.Module):
 
         A cached property, so that ``nn.Module`` neither lists its parameters nor stores them.
         """
-        from nerfstudio.utils.external import TCNN_EXISTS, tcnn
-
-        if not TCNN_EXISTS or self.config.features_per_level not in (1, 2, 4, 8):
+        if self.config.features_per_level not in (1, 2, 4, 8):
+            return None
+        try:
+            tcnn = importlib.import_module("tinycudann")
+        except (ImportError, OSError):  # it raises the latter where it is installed, and there is no GPU
             return None
         sizes = {
             "otype": "HashGrid",
@@ -227,7 +231,7 @@ class HashGrid(nn.Module):
             "base_resolution": self.config.base_resolution,
             "per_level_scale": self.config.growth_factor,
         }
-        encoding: nn.Module = tcnn.Encoding(self.dimensions, sizes, dtype=torch.float32)  # pyright: ignore
+        encoding: nn.Module = tcnn.Encoding(self.dimensions, sizes, dtype=torch.float32)
         is_same_layout = encoding.params.numel() == self.table.numel()
         encoding.params = nn.Parameter(torch.empty(0))
         return encoding if is_same_layout else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import cast
 
 import torch
 from jaxtyping import Float
-from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
 
 from gainer_ns.encodings.hash_grid import MAX_FEATURES
@@ -16,6 +16,26 @@ BLOCK_ROWS = 1 << 14
 """How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""
 MLP_GAIN = 0.1
 """Factor of the MLP's last weights at the start: nearly linear decoders take fewer Gauss-Newton steps."""
+
+
+class MLP(nn.Module):
+    """Linear layers with SiLU between them; the names of its weights are those in checkpoints and files.
+
+    Args:
+        sizes: Length of what goes in, of each hidden layer, and of what comes out.
+    """
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(*pair) for pair in itertools.pairwise(sizes)])
+
+    def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
+        """What comes out."""
+        first, *rest = self.layers
+        values = first(features)
+        for layer in rest:
+            values = layer(nn.functional.silu(values))
+        return values
 
 
 class Decoder(nn.Module):
@@ -52,7 +72,7 @@ class Decoder(nn.Module):
             nn.init.constant_(self.linear.bias, 0.5)
             self.mlp = None
             if hidden_layers > 0:
-                self.mlp = MLP(feature_dim, hidden_layers + 1, hidden_dim, channels, activation=nn.SiLU())
+                self.mlp = MLP(feature_dim, *[hidden_dim] * hidden_layers, channels)
                 last = cast(nn.Linear, self.mlp.layers[-1])
                 nn.init.zeros_(last.bias)
                 last.weight.data.mul_(MLP_GAIN)
