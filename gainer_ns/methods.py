@@ -1,7 +1,8 @@
-"""The registered methods. The only place where the numbers of recipes live."""
+"""The registered methods; the numbers of the 2D ones are those of :mod:`gainer_ns.recipes`."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -9,7 +10,6 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
-from gainer_ns.encodings.knn_encoding import KNNEncodingConfig
 from gainer_ns.evaluation.baselines.finer import FinerConfig
 from gainer_ns.evaluation.baselines.flat_gaussians import FlatGaussiansConfig
 from gainer_ns.evaluation.baselines.fourier import FourierConfig
@@ -21,20 +21,22 @@ from gainer_ns.evaluation.baselines.neurbf import NeurbfConfig
 from gainer_ns.evaluation.baselines.picture_function import PictureFunctionConfig
 from gainer_ns.evaluation.baselines.siren import SirenConfig
 from gainer_ns.evaluation.baselines.wire import WireConfig
-from gainer_ns.fitting.optimizers import BetasAdamConfig
-from gainer_ns.fitting.recipe import RecipeConfig
-from gainer_ns.fitting.schedules import CosineSchedulerConfig, StepsSchedulerConfig
+from gainer_ns.fitting.schedules import CosineSchedule
+from gainer_ns.fitting.trainer import EPSILON
 from gainer_ns.image.datamanager import PictureDataManagerConfig
+from gainer_ns.image.fitted_model import FittedModelConfig
 from gainer_ns.image.model import GainerModelConfig
+from gainer_ns.image.optimizers import BetasAdamConfig, CosineSchedulerConfig, StepsSchedulerConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModelConfig
+from gainer_ns.recipes import RECIPES
 from gainer_ns.viewer.config import EditPanelConfig
 
 
 def _trainer(
     method_name: str,
-    model: RecipeConfig,
+    model: FittedModelConfig,
     optimizers: dict,
     datamanager: PictureDataManagerConfig | None = None,
     *,
@@ -67,79 +69,34 @@ def _adam(
     scheduler: CosineSchedulerConfig | StepsSchedulerConfig,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> dict:
-    return {"optimizer": BetasAdamConfig(lr=rate, eps=1e-15, betas=betas), "scheduler": scheduler}
+    return {"optimizer": BetasAdamConfig(lr=rate, eps=EPSILON, betas=betas), "scheduler": scheduler}
 
 
-gainer = MethodSpecification(
-    config=_trainer(
-        "gainer",
-        GainerModelConfig(panel=EditPanelConfig()),
-        {
-            "decoder": _adam(3e-3, CosineSchedulerConfig()),
-            "features": _adam(5e-2, CosineSchedulerConfig()),
-            "covariances": _adam(6e-2, CosineSchedulerConfig()),
-        },
-        steps_per_save=500,
-        steps_per_log=1,
-    ),
-    description="GaINeR on one picture: lattice means and a Gauss-Newton finish, every 8-bit value exact.",
+def _picture_method(name: str, description: str, **options: Any) -> MethodSpecification:
+    """A 2D method by its recipe."""
+    recipe, adam = RECIPES[name]
+    kind = CosineSchedulerConfig if isinstance(adam.schedule, CosineSchedule) else StepsSchedulerConfig
+    model = GainerModelConfig(panel=EditPanelConfig(), **copy.deepcopy(vars(recipe)))
+    groups = {group: _adam(rate, kind(**vars(adam.schedule)), adam.betas) for group, rate in adam.rates.items()}
+    return MethodSpecification(_trainer(name, model, groups, **options), description)
+
+
+gainer = _picture_method(
+    "gainer",
+    "GaINeR on one picture: lattice means and a Gauss-Newton finish, every 8-bit value exact.",
+    steps_per_save=500,
+    steps_per_log=1,
 )
-
-PAPER_STEPS = 30_000
-# 32 pixels and a tenth of the picture's width, as the official settings have it on a Kodak photograph.
-PAPER_ENCODING = KNNEncodingConfig(features="hash-grid", covariances="diagonal", sigma=36.0, radius=87.0)
-
-gainer_paper = MethodSpecification(
-    config=_trainer(
-        "gainer-paper",
-        GainerModelConfig(
-            num_gaussians=500_000,
-            placement="uniform",
-            encoding=PAPER_ENCODING,
-            sparse_encoding=PAPER_ENCODING,
-            loss="smooth-l1",
-            adam_steps=PAPER_STEPS,
-            finish_steps=0,
-            panel=EditPanelConfig(),
-        ),
-        {group: _adam(1e-3, StepsSchedulerConfig()) for group in ("decoder", "features", "covariances")},
-        steps_per_save=2000,
-    ),
-    description="GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
+gainer_paper = _picture_method(
+    "gainer-paper",
+    "GaINeR as the paper has it: 500,000 uniform Gaussians, hash-grid features, 30,000 steps of Adam.",
+    steps_per_save=2000,
 )
-
-COMPACT_ENCODING = KNNEncodingConfig(num_neighbours=12, covariances="full", sigma=0.5, means="learned", slopes=1)
-
-gainer_compact = MethodSpecification(
-    config=_trainer(
-        "gainer-compact",
-        GainerModelConfig(
-            gaussians_per_pixel=0.18,
-            placement="detail",
-            feature_dim=3,
-            hidden_layers=0,
-            encoding=COMPACT_ENCODING,
-            sparse_encoding=COMPACT_ENCODING,
-            adam_steps=2000,
-            finish_steps=0,
-            between_pixels=0.92,
-            panel=EditPanelConfig(),
-        ),
-        {
-            group: _adam(rate, CosineSchedulerConfig(), betas=(0.9, 0.95))
-            for group, rate in {
-                "decoder": 3e-3,
-                "features": 7e-2,
-                "slopes": 7e-2,
-                "covariances": 7e-2,
-                "means": 7e-2,
-            }.items()
-        },
-        steps_per_save=500,
-    ),
-    description="GaINeR with few Gaussians that are learned entirely: small files, quick to drag.",
+gainer_compact = _picture_method(
+    "gainer-compact",
+    "GaINeR with few Gaussians that are learned entirely: small files, quick to drag.",
+    steps_per_save=500,
 )
-
 gainer_lift = MethodSpecification(
     config=_trainer(
         "gainer-lift",

@@ -231,7 +231,7 @@ class HashGrid(nn.Module):
             "base_resolution": self.config.base_resolution,
             "per_level_scale": self.config.growth_factor,
         }
-        encoding: nn.Module = tcnn.Encoding(self.dimensions, sizes, dtype=torch.float32)
+        encoding: Any = tcnn.Encoding(self.dimensions, sizes, dtype=torch.float32)
         is_same_layout = encoding.params.numel() == self.table.numel()
         encoding.params = nn.Parameter(torch.empty(0))
         return encoding if is_same_layout else None

@@ -1,24 +1,21 @@
-"""What a fit does around the steps that it takes inside nerfstudio's own training loop."""
+"""What a fit does around the steps that a trainer takes for it: nerfstudio's, or the one beside this file."""
 
 from __future__ import annotations
 
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
-from nerfstudio.engine.optimizers import Optimizers
-from nerfstudio.utils import writer
-from nerfstudio.utils.writer import EventName
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.optimizer import Optimizer
 
-from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.fitting.stopping import StopRequest
-from gainer_ns.fitting.terminal import say
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""
@@ -28,12 +25,38 @@ LEAST_GAIN = 0.05
 """The finish gives up when a step improves the picture by less (dB)."""
 
 
+class FitOptimizers(Protocol):
+    """The optimisers around a fit, and the schedules of their learning rates, by groups of parameters."""
+
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Optimisers."""
+        ...
+
+    @property
+    def schedulers(self) -> Mapping[str, LRScheduler]:
+        """Schedules; none for what never steps."""
+        ...
+
+
 class FitTrainer(Protocol):
     """The trainer around a fit."""
 
-    optimizers: Optimizers
+    @property
+    def optimizers(self) -> FitOptimizers:
+        """What takes the Adam steps."""
+        ...
+
     stop_training: bool
     stop: StopRequest
+
+    def report(self, step: int, psnr: float) -> None:
+        """Is told how good the picture is after a step, in dB."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Is told now and then, where a fit takes long, how far it has come."""
+        ...
 
     def save_checkpoint(self, step: int) -> None:
         """Saves what the fit has come to, in or after a step."""
@@ -79,11 +102,6 @@ class FitLoop(ABC):
             quality += f", every {self._bit_depth}-bit value exact"
         return f"{quality}, {sum(self.seconds.values()):.1f} s"
 
-    def callbacks(self) -> list[TrainingCallback]:
-        """What nerfstudio calls around each step."""
-        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
-        return [TrainingCallback([before], self._begin_step), TrainingCallback([after], self._end_step)]
-
     def state_dict(self) -> dict[str, Any]:
         """What the next steps depend on beside parameters and optimisers: plain numbers and tensors."""
         return {
@@ -117,11 +135,13 @@ class FitLoop(ABC):
     def _ends_with(self, step: int) -> bool:
         """Whether this step, which was taken, is the last."""
 
-    def _begin_step(self, step: int) -> None:
+    def begin_step(self, step: int) -> None:
+        """To be called before a step."""
         self.is_under_way = True
         self._before_step(step)
 
-    def _end_step(self, step: int) -> None:
+    def end_step(self, step: int) -> None:
+        """To be called after a step, which the optimisers may have taken in between."""
         self._after_step(step)
         self.step, self.is_under_way = step, False
         if self.finished:
@@ -169,18 +189,18 @@ class FitLoop(ABC):
             self._saved = time.monotonic()
             self._started += self._saved - began  # which is not the fit's time
         if began - self._said > SECONDS_BETWEEN_SIGNS and not self.finished:
-            say(f"{'In' if self.is_under_way else 'After'} step {step}: {self.outcome()}")
+            self._trainer.say(f"{'In' if self.is_under_way else 'After'} step {step}: {self.outcome()}")
             self._said = began
         self._trainer.stop.answer()
 
     @torch.no_grad()
     def _measure(self, step: int) -> None:
-        """Updates PSNR, its gain and exactness, and shows the PSNR in nerfstudio's table."""
+        """Updates PSNR, its gain and exactness, and reports the PSNR."""
         error = self._errors()
         before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
         self.psnr = self._note(step, sum(self.seconds.values()), mean_square)
         self.exact = float(error.abs_().max()) < 0.5 / (2**self._bit_depth - 1)  # half a level
-        writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=self.psnr, step=step)
+        self._trainer.report(step, self.psnr)
         self._gain = self.psnr - before
 
 
@@ -193,7 +213,7 @@ class GaussNewtonLoop(FitLoop):
     """
 
     def __init__(
-        self, recipe: GaussianRecipeConfig, bit_depth: int, trainer: FitTrainer, changed: Callable[[], None]
+        self, recipe: GaussianRecipe, bit_depth: int, trainer: FitTrainer, changed: Callable[[], None]
     ) -> None:
         super().__init__(bit_depth, trainer, changed, recipe.fit_seconds)
         self._target_psnr, self._finish_steps = recipe.target_psnr, recipe.finish_steps

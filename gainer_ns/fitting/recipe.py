@@ -1,30 +1,26 @@
-"""What the recipes of all methods have in common."""
+"""What the recipes of all methods have in common, whoever runs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from nerfstudio.models.base_model import ModelConfig
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
 
-from gainer_ns.fitting.panel import PanelConfig
 from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
 
 
 @dataclass
-class RecipeConfig(ModelConfig):
+class Recipe:
     """How a picture becomes a model, whatever the model is."""
 
-    enable_collider: bool = False
-    """Rays meet what is there, and nothing else bounds them."""
     fit_seconds: float | None = None
     """Stop after so many seconds of fitting; learning rates then fall with time instead of steps. None for no limit."""
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Colour shown where nothing is."""
     seed: int = 0
     """Seed of everything random in the model."""
-    panel: PanelConfig = field(default_factory=PanelConfig)
-    """What the viewer offers besides."""
 
     def planned_adam_steps(self, pixels: int) -> int:
         """Adam steps, for a picture of so many pixels: the length of the learning rates' schedules."""
@@ -40,7 +36,19 @@ class RecipeConfig(ModelConfig):
 
 
 @dataclass
-class GaussianRecipeConfig(RecipeConfig):
+class PixelsRecipe(Recipe):
+    """How colours of pixels are fitted, whatever makes them."""
+
+    loss: Literal["l1", "mse", "smooth-l1"] = "mse"
+    """Loss of the Adam steps; a Gauss-Newton finish minimises the squared error."""
+
+    def loss_of(self, rgb: Float[Tensor, "m 3"], target: Float[Tensor, "m 3"]) -> Float[Tensor, ""]:
+        """The loss of colours against what they should be."""
+        return {"mse": mse_loss, "l1": l1_loss, "smooth-l1": smooth_l1_loss}[self.loss](rgb, target)
+
+
+@dataclass
+class GaussianRecipe(Recipe):
     """How a photo becomes Gaussians, whether they stay in its plane or go into space."""
 
     hidden_layers: int = 2

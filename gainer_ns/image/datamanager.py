@@ -16,6 +16,7 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.fitting.picture_fit import fitted_pixels
 from gainer_ns.frames import looking_from
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
 from gainer_ns.image.image_io import Picture
@@ -109,13 +110,7 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
     def setup_train(self) -> None:
         """Takes the fitted pixels out of the picture."""
         picture, opacity = self.train_dataset.picture, self.train_dataset.metadata["opacity"]
-        target = torch.from_numpy(picture.colours()).view(-1, 3)
-        if opacity is None:
-            self.pixels = torch.arange(len(target), device=self.device)
-        else:
-            self.pixels = (opacity.flatten() > 0).nonzero()[:, 0].to(self.device)
-            target = target[opacity.flatten() > 0]
-        self.target = target.to(self.device)
+        self.pixels, self.target = fitted_pixels(torch.from_numpy(picture.colours()).to(self.device), opacity)
         self.camera = self.train_dataset.cameras.to(self.device)[:1]
 
     def setup_eval(self) -> None:

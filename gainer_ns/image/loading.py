@@ -15,9 +15,10 @@ from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.fitted_model import PROFILE, check_version
+from gainer_ns.fitting.picture_recipe import UNIT_BOX
 from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
-from gainer_ns.image.model import UNIT_BOX, GainerModel, GainerModelConfig
+from gainer_ns.image.fitted_model import PROFILE, check_version
+from gainer_ns.image.model import GainerModel, GainerModelConfig
 from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -14,14 +14,13 @@ from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.model_components import renderers
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
 
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitLoop, FitTrainer
-from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.recipe import PixelsRecipe
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
+from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 from gainer_ns.rendering.layer import Drawn
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PictureModelConfig(RecipeConfig):
+class PictureModelConfig(FittedModelConfig, PixelsRecipe):
     """How a picture on its plane is fitted."""
 
     eval_num_rays_per_chunk: int = BLOCK_POINTS
     """Rays drawn at once where nerfstudio cuts them into chunks."""
-    loss: Literal["l1", "mse", "smooth-l1"] = "mse"
-    """Loss of the Adam steps; a Gauss-Newton finish minimises the squared error."""
 
 
 class RunningFit(Protocol):
@@ -113,7 +110,7 @@ class PictureModel(FittedModel):
         trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
         assert trainer is not None and pipeline is not None
         self._fit = self.fit_of(cast("PictureDataManager", pipeline.datamanager), cast("FitTrainer", trainer))
-        return self._fit.callbacks()
+        return training_callbacks(self._fit)
 
     def _check_picture(self) -> None:
         plane: ImagePlane = self.kwargs["metadata"]["plane"]
@@ -174,12 +171,7 @@ class PictureModel(FittedModel):
     ) -> dict[str, Tensor]:
         """The loss of the fitted pixels; in a finish nothing depends on it but the log."""
         rgb, target = outputs["rgb"], outputs["target"]
-        if self.config.loss == "mse":
-            loss = mse_loss(rgb, target)
-        elif self.config.loss == "l1":
-            loss = l1_loss(rgb, target)
-        else:
-            loss = smooth_l1_loss(rgb, target)
+        loss = self.config.loss_of(rgb, target)
         if not bool(loss.isfinite()):
             group = list(self.get_param_groups())[-1]
             raise GainerError(

@@ -15,21 +15,23 @@ import torch
 import yaml
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
+from nerfstudio.utils import writer
 from nerfstudio.utils.decorators import check_main_thread
+from nerfstudio.utils.writer import EventName
 
 from gainer_ns.errors import LOAD_ERRORS, GainerError, memory_in_words
 from gainer_ns.files import cannot_write, whole_file
-from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitLoop
-from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.recipe import Recipe
 from gainer_ns.fitting.stopping import StopRequest
-from gainer_ns.fitting.terminal import hushed, say, silence_known_noise
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
+from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.option_bounds import check_bounds
 from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
+from gainer_ns.image.terminal import hushed, say, silence_known_noise
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
 
@@ -159,7 +161,7 @@ class PictureTrainerConfig(TrainerConfig):
 
     def _check(self) -> None:
         path, model = self.pipeline.datamanager.data, self.pipeline.model
-        assert isinstance(model, RecipeConfig)
+        assert isinstance(model, Recipe)
         if path is None:
             raise GainerError("no picture is named; add --data PICTURE")
         check_machine(self.machine)
@@ -174,7 +176,7 @@ class PictureTrainerConfig(TrainerConfig):
     def _plan(self) -> None:
         """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
         model = self.pipeline.model
-        assert isinstance(model, RecipeConfig)
+        assert isinstance(model, Recipe)
         width, height = self._data.dataparser.fitted_size or (1, 1)
         adam_steps = model.planned_adam_steps(width * height)
         if model.fit_seconds is None or adam_steps == 0:
@@ -241,6 +243,14 @@ class PictureTrainer(Trainer):
             raise cannot_write(self.base_dir, error, self._how_to_go_on()) from error
         finally:
             self.config.max_num_iterations = total
+
+    def report(self, step: int, psnr: float) -> None:
+        """Shows in nerfstudio's table how good the picture is after a step, in dB."""
+        writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=psnr, step=step)
+
+    def say(self, line: str) -> None:
+        """Says how far a long fit has come."""
+        say(line)
 
     @property
     def _fit(self) -> FitLoop:

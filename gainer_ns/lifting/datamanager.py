@@ -10,8 +10,8 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from gainer_ns.fitting.terminal import say
 from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
+from gainer_ns.image.terminal import say
 from gainer_ns.lifting.camera_paths import write_camera_paths
 from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources
 from gainer_ns.lifting.preparation import PreparationConfig

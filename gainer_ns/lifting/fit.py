@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
-from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.fitting.solver import finish_step
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.memory import check_free
@@ -58,7 +58,7 @@ class LiftFit(GaussNewtonLoop):
     def __init__(
         self,
         layers: Sequence[LayerPlan],
-        recipe: GaussianRecipeConfig,
+        recipe: GaussianRecipe,
         bit_depth: int,
         trainer: FitTrainer,
         changed: Callable[[], None],

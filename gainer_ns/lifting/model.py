@@ -17,11 +17,11 @@ from gainer_ns.encodings.disc_encoding import DiscEncoding, DiscEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS
-from gainer_ns.fitting.fitted_model import FittedModel
 from gainer_ns.fitting.loop import FitTrainer
-from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse
+from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.lifting.discs import Discs, discs_on
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.fit import LESS, LayerPlan, LiftFit
@@ -36,7 +36,7 @@ BYTES_PER_LIFTED_PIXEL = 600
 
 
 @dataclass
-class LiftModelConfig(GaussianRecipeConfig):
+class LiftModelConfig(FittedModelConfig, GaussianRecipe):
     """The 3D model and how it is fitted."""
 
     _target: type = field(default_factory=lambda: LiftModel)
@@ -122,7 +122,7 @@ class LiftModel(FittedModel):
             counts[int(own.sum()) :] = False  # the rest is the rim
             plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
         self._fit = LiftFit(plans, self.config, self.facts.bit_depth, cast("FitTrainer", trainer), self.changed)
-        return self._fit.callbacks()
+        return training_callbacks(self._fit)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gainer_ns.fitting.panel import Panel, PanelConfig
+from gainer_ns.image.panel import Panel, PanelConfig
 from gainer_ns.lifting.segmentation import SegmentationConfig
 
 

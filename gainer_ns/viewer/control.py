@@ -13,8 +13,8 @@ from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.panel import Picture
 from gainer_ns.image.outputs import is_exported
+from gainer_ns.image.panel import Picture
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.autosave import Autosave
 from gainer_ns.viewer.config import EditPanelConfig
@@ -32,7 +32,7 @@ from gainer_ns.viewer.view_space import keep_framed
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
-    from gainer_ns.fitting.fitted_model import FittedModel
+    from gainer_ns.image.fitted_model import FittedModel
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 

@@ -11,7 +11,7 @@ import torch
 from nerfstudio.engine.schedulers import SchedulerConfig
 from torch.optim.lr_scheduler import LRScheduler
 
-from gainer_ns.fitting.schedules import CosineSchedulerConfig, StepsSchedulerConfig
+from gainer_ns.image.optimizers import CosineSchedulerConfig, StepsSchedulerConfig
 
 Made = tuple[torch.optim.Optimizer, LRScheduler]
 configs = pytest.mark.parametrize(

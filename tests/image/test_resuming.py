@@ -295,7 +295,7 @@ def test_signals_are_answered_after_the_step(
 def test_a_second_signal_is_answered_at_once(
     fit: Fit, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = FitLoop._begin_step
+    begin = FitLoop.begin_step
 
     def signalled(self: FitLoop, step: int) -> None:
         begin(self, step)
@@ -303,7 +303,7 @@ def test_a_second_signal_is_answered_at_once(
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(FitLoop, "_begin_step", signalled)
+    monkeypatch.setattr(FitLoop, "begin_step", signalled)
     with pytest.raises(SystemExit) as caught:
         fit(small, tmp_path, "gainer", gainer)
     assert caught.value.code == 130

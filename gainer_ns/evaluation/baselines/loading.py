@@ -18,7 +18,7 @@ from gainer_ns.evaluation.baselines.model import BaselineModel, BaselineModelCon
 from gainer_ns.evaluation.baselines.neurbf import NeurbfConfig
 from gainer_ns.evaluation.baselines.siren import SirenConfig
 from gainer_ns.evaluation.baselines.wire import WireConfig
-from gainer_ns.fitting.fitted_model import PROFILE, check_version
+from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, best_device, checkpoint_of
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name

@@ -100,13 +100,13 @@ def configured(cell: Cell, path: Path, folder: Path) -> PictureTrainerConfig:
         GainerError: If the method or an option is not known.
     """
     from gainer_ns.evaluation.fits import method_config
-    from gainer_ns.fitting.recipe import RecipeConfig
+    from gainer_ns.fitting.recipe import Recipe
 
     config = method_config(cell.method, path, folder)
     for option, value in cell.options.items():
         set_option(config, option, value)
     recipe = config.pipeline.model
-    assert isinstance(recipe, RecipeConfig)
+    assert isinstance(recipe, Recipe)
     recipe.seed = config.machine.seed = cell.seed
     recipe.fit_seconds = cell.seconds
     if cell.steps is not None:

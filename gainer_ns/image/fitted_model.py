@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from nerfstudio.models.base_model import Model
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
+from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 
 from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fitting.loop import FitLoop
-from gainer_ns.fitting.recipe import RecipeConfig
+from gainer_ns.fitting.recipe import Recipe
+from gainer_ns.image.panel import PanelConfig
 
 PROFILE = "colour_profile"
 """What checkpoints call the picture's colour profile."""
 
 
+@dataclass
+class FittedModelConfig(ModelConfig, Recipe):
+    """A nerfstudio model, and how it is fitted."""
+
+    enable_collider: bool = False
+    """Rays meet what is there, and nothing else bounds them."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Colour shown where nothing is."""
+    panel: PanelConfig = field(default_factory=PanelConfig)
+    """What the viewer offers besides."""
+
+
 class FittedModel(Model):
     """A nerfstudio model whose checkpoints say of which version they are."""
 
-    config: RecipeConfig
+    config: FittedModelConfig
     checkpoint_version: ClassVar[int]
     """Raised whenever older checkpoints no longer load."""
     version: Tensor
@@ -98,6 +113,12 @@ class FittedModel(Model):
             state_dict[f"{prefix}{PROFILE}"] = self.profile.to_tensor()
         self.changed()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def training_callbacks(fit: FitLoop) -> list[TrainingCallback]:
+    """What nerfstudio calls around each step of a fit."""
+    before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+    return [TrainingCallback([before], fit.begin_step), TrainingCallback([after], fit.end_step)]
 
 
 def check_version(version: Tensor | None, wanted: int) -> None:

@@ -1,7 +1,7 @@
-"""The fit of a picture inside nerfstudio's own training loop.
+"""The fit of a picture, step by step, whoever's loop takes the steps.
 
-A step is an Adam step until ``adam_steps``, and from then on a Gauss-Newton step of the finish. nerfstudio's loop runs
-both, so progress, logging, checkpoints, ``--max-num-iterations`` and resume work as they do for every method.
+A step is an Adam step until ``adam_steps``, and from then on a Gauss-Newton step of the finish. Both are steps of one
+loop, so that progress, logging, checkpoints, limits and resume are the loop's, as they are for every method.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
-from gainer_ns.fitting.recipe import GaussianRecipeConfig
+from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
@@ -39,6 +39,17 @@ STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
 
+def fitted_pixels(
+    colours: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"] | None
+) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 3"]]:
+    """Row-major indices of the pixels that are fitted, ascending, and their colours: all, or those with any opacity."""
+    flat = colours.reshape(-1, 3)
+    if opacity is None:
+        return torch.arange(len(flat), device=flat.device), flat
+    pixels = (opacity.flatten() > 0).nonzero()[:, 0].to(flat.device)
+    return pixels, flat[pixels]
+
+
 @dataclass
 class FitPlan:
     """What is fitted, and how far."""
@@ -47,20 +58,22 @@ class FitPlan:
     """The picture's plane."""
     opacity: Float[Tensor, "h w"] | None
     """The picture's own opacity; None for a picture without alpha."""
-    encoding: GaussianKNNEncoding
-    """Its Gaussians."""
-    decoder: Decoder
-    """From features to colours."""
-    by_detail: bool
-    """Whether the Gaussians, before the first step, are put where the picture has detail."""
-    adam_steps: int
-    """Steps by Adam before the finish."""
+    learned: Learned
+    """Its Gaussians and their decoder."""
     bit_depth: int
     """Bits of the source's values, 8 or 16."""
-    recipe: GaussianRecipeConfig
-    """How far, and how a Gauss-Newton step is taken."""
-    between_pixels: float = 0.0
-    """Share of the Adam steps, from the first on, that fit points between the pixels; only of learned means."""
+    recipe: PictureRecipe
+    """How far, and how."""
+
+    @property
+    def encoding(self) -> GaussianKNNEncoding:
+        """The picture's Gaussians."""
+        return self.learned.encoding
+
+    @property
+    def decoder(self) -> Decoder:
+        """From features to colours."""
+        return self.learned.decoder
 
 
 class _Search(NamedTuple):
@@ -106,7 +119,8 @@ class PictureFit(GaussNewtonLoop):
     ) -> None:
         super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
         self.plan, self.pixels, self.target = plan, pixels, target
-        check_memory(len(pixels), len(plan.encoding), plan.encoding, plan.adam_steps)
+        self._planned_adam_steps = plan.recipe.planned_adam_steps(plan.plane.pixels)
+        check_memory(len(pixels), len(plan.encoding), plan.encoding, self._planned_adam_steps)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
         self._search: _Search | None = None  # which has found the reading
@@ -116,9 +130,9 @@ class PictureFit(GaussNewtonLoop):
         self._is_finishing = False  # baked, and opacities fitted
         self._so_far: BandsStep | None = None  # of a step of the finish that is under way
         self._finished_colours: Float[Tensor, "m 3"] | None = None
-        self._adam_steps: float = plan.adam_steps
+        self._adam_steps: float = self._planned_adam_steps
         self._adam_share = ADAM_SHARE if self._finish_steps > 0 else 1.0
-        if plan.recipe.fit_seconds is not None and plan.adam_steps > 0:
+        if plan.recipe.fit_seconds is not None and self._planned_adam_steps > 0:
             self._adam_steps = math.inf  # until its share of the time is over
 
     def outputs(self) -> dict[str, Tensor]:
@@ -177,7 +191,7 @@ class PictureFit(GaussNewtonLoop):
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
         if step == 0 and not self._is_finishing:
-            if self.plan.by_detail:
+            if self.plan.recipe.placement == "detail":
                 self._place_by_detail()
             self._first_features()
         if self.plan.encoding.is_moving:
@@ -185,7 +199,7 @@ class PictureFit(GaussNewtonLoop):
                 self._relocate(step)
             if step % self.plan.encoding.config.steps_between_searches == 0:
                 self._reading = None
-                if self._way(step) < self.plan.between_pixels:
+                if self._way(step) < self.plan.recipe.between_pixels:
                     self._read(_Search(step, True, self.plan.encoding.learned_places()))
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
@@ -193,7 +207,7 @@ class PictureFit(GaussNewtonLoop):
             self._finish_step(step)
         else:
             self._is_finishing = False
-            self._schedule_by_time(self.plan.adam_steps, self._adam_share)
+            self._schedule_by_time(self._planned_adam_steps, self._adam_share)
 
     def _after_step(self, step: int) -> None:
         self._changed()

@@ -1,0 +1,160 @@
+"""How a picture becomes Gaussians on its plane: where they start, and what is fitted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import Parameter
+
+from gainer_ns.encodings.hash_grid import grid_numbers
+from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.recipe import GaussianRecipe, PixelsRecipe
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians import placement
+from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
+from gainer_ns.rendering.layer import Layer
+
+UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
+"""Origin and side of the square that holds any picture's plane, which a hash grid spans."""
+SPARSE_ADAM_STEPS = 1000
+"""Adam steps below one Gaussian a pixel, unless the user says otherwise."""
+
+
+class Learned(NamedTuple):
+    """What is fitted of a picture.
+
+    Attributes:
+        encoding: Its Gaussians.
+        decoder: From features to colours.
+    """
+
+    encoding: GaussianKNNEncoding
+    decoder: Decoder
+
+    def groups(self) -> dict[str, list[Parameter]]:
+        """Parameters of Adam, by what they are."""
+        encoding = self.encoding
+        grid, table = encoding.hash_grid, encoding.features_table
+        groups = {
+            "decoder": list(self.decoder.parameters()),
+            "features": list(grid.parameters()) if grid is not None else [] if table is None else [table],
+            "covariances": [encoding.precision_factors],
+        }
+        if encoding.shifts is not None:
+            groups["means"] = [encoding.shifts]
+        if encoding.slopes_table is not None:
+            groups["slopes"] = [encoding.slopes_table]
+        return groups
+
+    def layer(self, plane: ImagePlane) -> Layer:
+        """What has been learned so far, baked: without optimiser and hash grid."""
+        neighbours = self.encoding.config.num_neighbours
+        return Layer(self.encoding.gaussian_set(), self.decoder, neighbours, plane.half_extent)
+
+
+@dataclass
+class PictureRecipe(GaussianRecipe, PixelsRecipe):
+    """How a picture becomes Gaussians on its plane (paper, sections 3.2 to 3.4)."""
+
+    gaussians_per_pixel: float = 1.0
+    """Density of the Gaussians; from 1 on, the picture is reached exactly."""
+    num_gaussians: int | None = None
+    """Number of Gaussians; overrides the density."""
+    placement: Literal["lattice", "uniform", "detail"] = "lattice"
+    """Means on a square lattice, drawn uniformly as in the paper, or dense where the picture has detail."""
+    jitter: float = 0.0
+    """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
+    feature_dim: int = 8
+    """Length of a Gaussian's feature (a hash grid has its own)."""
+    encoding: KNNEncodingConfig = field(default_factory=KNNEncodingConfig)
+    """How points read Gaussians, from one Gaussian a pixel on."""
+    sparse_encoding: KNNEncodingConfig = field(
+        default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
+    )
+    """How points read Gaussians below one a pixel."""
+    between_pixels: float = 0.0
+    """Share of the Adam steps, from the first on, that fit points drawn anywhere between the pixels, which edits show;
+    the rest fits the pixels. Needs learned means. 0 gives the highest PSNR of the pixels, and the worst edits."""
+    adam_steps: int | None = None
+    """Steps by Adam on the whole picture before the finish; None for none from one Gaussian a pixel on, where the
+    finish alone is as good and faster, and 1000 below."""
+
+    def density(self, pixels: int) -> float:
+        """Gaussians a pixel in a picture of so many pixels.
+
+        Raises:
+            GainerError: If there are none, or no number of them.
+        """
+        density = self.gaussians_per_pixel if self.num_gaussians is None else self.num_gaussians / pixels
+        if not 0 < density < math.inf:
+            raise GainerError(f"{density:g} Gaussians a pixel: gaussians-per-pixel must be above 0")
+        return density
+
+    def planned_adam_steps(self, pixels: int) -> int:
+        """Adam steps before the finish, by the user's word or by the density."""
+        if self.adam_steps is not None:
+            return self.adam_steps
+        return 0 if self.density(pixels) >= 1 else SPARSE_ADAM_STEPS
+
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """About how large a checkpoint's parameters are."""
+        copies = 3 if self.planned_adam_steps(plane.pixels) else 1  # Adam keeps two numbers beside each of the model's
+        numbers = int(self.density(plane.pixels) * plane.pixels * (self.feature_dim + 2))
+        encoding = self.planned_encoding(plane.pixels)
+        if encoding.features == "hash-grid":
+            numbers += grid_numbers(encoding.hash_grid, 2)
+        return copies * (4 * numbers + self.decoder_bytes(self.feature_dim))
+
+    def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
+        """How points read Gaussians at this density."""
+        encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
+        return replace(encoding, feature_dim=self.feature_dim)
+
+    def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> Learned:
+        """Places the Gaussians and makes their decoder.
+
+        Args:
+            plane: The picture's plane.
+            opacity: The picture's own opacity; None for a picture without alpha.
+
+        Raises:
+            GainerError: If the numbers contradict one another, or leave no Gaussian.
+        """
+        density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
+        self._check(planned.means == "learned")
+        spacing = placement.spacing(plane, density)
+        inside = None
+        if opacity is not None:
+            inside = near_what_shows(opacity, MARGIN * max(1.0, spacing / plane.pixel_size))
+        if self.placement == "lattice":
+            means = placement.lattice(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
+        else:
+            pixels = plane.pixels if inside is None else int(inside.sum())
+            means = placement.uniform(plane, round(density * pixels), inside=inside, seed=self.seed)
+        if len(means) == 0:
+            raise GainerError(f"{density:g} Gaussians a pixel leave none in this picture; raise gaussians-per-pixel")
+        opacities = None if opacity is None else opacity_field(opacity).flatten()[plane.pixel_at(means)]
+        encoding = GaussianKNNEncoding(planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities)
+        decoder = Decoder(
+            encoding.feature_dim,
+            hidden_layers=self.hidden_layers,
+            hidden_dim=self.hidden_dim,
+            seed=self.seed,
+            grey_first=encoding.config.slopes > 0,
+        )
+        return Learned(encoding, decoder)
+
+    def _check(self, moving: bool) -> None:
+        if moving and self.finish_steps > 0:
+            raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
+        if self.between_pixels and not moving:
+            raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
+        if not 0 <= self.between_pixels <= 1:
+            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")

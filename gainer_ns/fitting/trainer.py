@@ -1,0 +1,154 @@
+"""Takes the steps of a fit without nerfstudio: the same steps, with nothing around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim.adam import Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
+from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
+from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
+from gainer_ns.fitting.stopping import StopRequest
+from gainer_ns.frames import ImagePlane
+from gainer_ns.rendering.layer import Layer
+
+EPSILON = 1e-15
+"""Added to the root of Adam's mean squares."""
+
+
+@dataclass(frozen=True)
+class AdamRecipe:
+    """How Adam learns.
+
+    Attributes:
+        rates: Learning rates at the start, by groups of parameters.
+        schedule: How they change; as long as the Adam steps of the fit.
+        betas: How much of the last steps' gradients, and of their squares, is remembered.
+    """
+
+    rates: Mapping[str, float]
+    schedule: CosineSchedule | StepsSchedule
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class _Optimizers:
+    """Adam on groups of parameters, and its schedules; these only where there are steps for them to fill."""
+
+    def __init__(self, groups: Mapping[str, Sequence[Parameter]], adam: AdamRecipe, steps: int) -> None:
+        schedule = replace(adam.schedule, max_steps=steps)
+        self.optimizers = {
+            name: Adam(parameters, lr=adam.rates[name], betas=adam.betas, eps=EPSILON)
+            for name, parameters in groups.items()
+        }
+        self.schedulers = {}
+        if steps > 0:
+            self.schedulers = {name: LambdaLR(one, schedule.factor_at) for name, one in self.optimizers.items()}
+
+
+class PlainTrainer:
+    """Runs a fit from its first step to its last; a :class:`gainer_ns.fitting.loop.FitTrainer` that saves nothing.
+
+    Args:
+        groups: Parameters, by what they are.
+        adam: How Adam learns.
+        adam_steps: How many steps it takes.
+    """
+
+    def __init__(self, groups: Mapping[str, Sequence[Parameter]], adam: AdamRecipe, adam_steps: int) -> None:
+        self.optimizers = _Optimizers(groups, adam, adam_steps)
+        self.stop_training = False
+        self.stop = StopRequest(at_once=lambda: True)
+
+    def report(self, step: int, psnr: float) -> None:
+        """Shows nothing: the fit keeps its history."""
+
+    def say(self, line: str) -> None:
+        """Says nothing: a program has its own ways."""
+
+    def save_checkpoint(self, step: int) -> None:
+        """Saves nothing: the fit is over in a moment, or its caller's."""
+
+    def run(
+        self,
+        fit: PictureFit,
+        loss_of: Callable[[Tensor, Tensor], Tensor],
+        steps: int | None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Takes all steps of a fit.
+
+        Args:
+            fit: What is fitted.
+            loss_of: The loss of colours against what they should be, for Adam.
+            steps: Most steps; None for as many as the fit takes.
+            progress: Called after every step with the share, 0 to 1, that is done at least.
+
+        Raises:
+            GainerError: If the loss is not a number any more.
+        """
+        step = 0
+        while not self.stop_training and (steps is None or step < steps):
+            fit.begin_step(step)
+            for optimizer in self.optimizers.optimizers.values():
+                optimizer.zero_grad()
+            outputs = fit.outputs()
+            loss = loss_of(outputs["rgb"], outputs["target"])
+            if not bool(loss.isfinite()):
+                raise GainerError("the loss is not a number any more; fit with lower learning rates")
+            if loss.requires_grad:
+                loss.backward()
+                for optimizer in self.optimizers.optimizers.values():
+                    optimizer.step()
+            for scheduler in self.optimizers.schedulers.values():
+                scheduler.step()
+            fit.end_step(step)
+            step += 1
+            if progress is not None and steps is not None:
+                progress(1.0 if self.stop_training else step / steps)
+
+
+def fit_layer(
+    colours: Float[Tensor, "h w 3"],
+    opacity: Float[Tensor, "h w"] | None,
+    recipe: PictureRecipe,
+    adam: AdamRecipe,
+    *,
+    bit_depth: int = 8,
+    device: torch.device | str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Layer, PictureFit]:
+    """Fits Gaussians to a picture (paper, sections 3.2 to 3.4).
+
+    Args:
+        colours: In [0, 1], not multiplied by the opacity.
+        opacity: In [0, 1]; None for a picture without alpha.
+        recipe: How far, and how.
+        adam: How its Adam steps learn, if it has any.
+        bit_depth: Bits of the source's values, 8 or 16: from which error on they are exact.
+        device: Where to fit.
+        progress: Called after every step with the share, 0 to 1, that is done at least.
+
+    Returns:
+        The Gaussians and their decoder, baked, and the fit, which knows how good they are.
+
+    Raises:
+        GainerError: If nothing shows, the recipe contradicts itself, or there is too little memory.
+    """
+    plane = ImagePlane(colours.shape[1], colours.shape[0])
+    encoding, decoder = recipe.begin(plane, opacity)
+    learned = Learned(encoding.to(device), decoder.to(device))
+    pixels, target = fitted_pixels(colours.to(device), opacity)
+    adam_steps = recipe.planned_adam_steps(plane.pixels)
+    trainer = PlainTrainer(learned.groups(), adam, adam_steps)
+    fit = PictureFit(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
+    by_time = recipe.fit_seconds is not None and adam_steps > 0
+    trainer.run(fit, recipe.loss_of, None if by_time else recipe.planned_steps(plane.pixels), progress)
+    return learned.layer(plane), fit
