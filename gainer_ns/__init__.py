@@ -1,1 +1,36 @@
-"""GaINeR for nerfstudio: a picture as Gaussians on a plane that a person can move."""
+"""GaINeR: a picture as Gaussians on a plane that a person can move.
+
+>>> import gainer_ns as gn
+>>> picture = gn.fit("cat.png")
+>>> picture.edit({"rotate": {"degrees": 20}}).save("cat_turned.png")
+
+What is listed here is imported when it is first asked for, so ``import gainer_ns`` itself takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gainer_ns.api import Film, Picture, fit, load
+    from gainer_ns.errors import GainerError
+
+    __version__: str
+
+__all__ = ["Film", "GainerError", "Picture", "__version__", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gainer_ns")
+    if name not in __all__:
+        raise AttributeError(f"module 'gainer_ns' has no attribute {name!r}")
+    module = "gainer_ns.errors" if name == "GainerError" else "gainer_ns.api"
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -125,6 +125,14 @@ def fitted_run(fit: Callable[..., Path], photo: Path, tmp_path_factory: pytest.T
     return fit(photo, tmp_path_factory.mktemp("fitted"))
 
 
+@pytest.fixture
+def gainer() -> Callable[..., None]:
+    """Runs the command in this process: ``gainer("render", "--scale", 2)``."""
+    from gainer_ns.cli.main import entrypoint
+
+    return lambda *words: entrypoint([str(word) for word in words])
+
+
 @pytest.fixture(scope="session")
 def lifted_scene() -> Callable[..., Any]:
     """``lifted_scene(depths, inside, size, spacing)``: planes in space that a camera sees, in smooth colours.

@@ -63,9 +63,9 @@ class Edit:
         if self.camera_path is not None:
             camera_path_of(self.camera_path, self.scale)
         with status("Loading the picture"):
-            from gainer_ns.cli.loading import load_run
             from gainer_ns.editing.film import write_film
             from gainer_ns.lifting.scene import LiftedScene
+            from gainer_ns.loading import load_run
             from gainer_ns.rendering.storage import save_picture
 
             picture = load_run(self.load_config)

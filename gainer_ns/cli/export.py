@@ -53,8 +53,8 @@ class Export:
             if given != usual and self.format != kind:
                 raise GainerError(f"--{option} {given}: only {kind} files have them; leave it out for {self.format}")
         with status("Loading the picture"):
-            from gainer_ns.cli.loading import load_run
             from gainer_ns.lifting.scene import LiftedScene
+            from gainer_ns.loading import load_run
 
             picture = load_run(self.load_config)
         lifted = isinstance(picture, LiftedScene)

@@ -43,10 +43,9 @@ class Render:
         if not 0 < self.fraction <= 1:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
-            from gainer_ns.cli.loading import load_shown
             from gainer_ns.image.image_writing import write_picture
-            from gainer_ns.image.loading import as_baked
             from gainer_ns.lifting.scene import LiftedScene
+            from gainer_ns.loading import as_baked, load_shown
 
             picture = load_shown(self.load_config)
             if self.fraction < 1:

@@ -69,9 +69,9 @@ class Simulate:
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
-            from gainer_ns.cli.loading import load_run
             from gainer_ns.editing.film import write_film
             from gainer_ns.lifting.views import read_camera_path
+            from gainer_ns.loading import load_run
             from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
             from gainer_ns.physics.folder import SimulationFolder
 

@@ -35,9 +35,10 @@ class View:
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-            from gainer_ns.cli.loading import check_names, load_run
+            from gainer_ns.cli.trusting import check_names
             from gainer_ns.image.loading import load_baked
             from gainer_ns.image.named_run import naming
+            from gainer_ns.loading import load_run
 
             # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
             viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)

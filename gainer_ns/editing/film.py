@@ -158,7 +158,7 @@ class Camera:
     behind: Behind
     scale: float = 1.0
     crop: Crop | None = None
-    _back: tuple[Crop, Raster] | None = field(default=None, repr=False)
+    _back: tuple[Crop, Raster] | None = field(default=None, init=False, repr=False)
 
     def draw(self, picture: Drawn, shift: tuple[float, float] | None = None) -> Raster:
         """One frame: the picture as it is in it, over what lies behind.

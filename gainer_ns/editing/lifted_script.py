@@ -13,7 +13,7 @@ from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
 from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, Seam, with_words
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.yaml_file import ExistingFile, read_yaml
+from gainer_ns.editing.yaml_file import ExistingFile, read_document
 
 LayerName = Literal["object", "background"]
 """What a photo was lifted into: what its mask shows, and what is behind that."""
@@ -106,11 +106,13 @@ class LiftedScript(PlacedScript):
             self.check_selection(number, edit.select, width, height)
 
 
-def read_lifted_script(path: Path, width: int, height: int, layers: int, *, enclosed: bool = False) -> LiftedScript:
+def read_lifted_script(
+    source: Path | Mapping[str, Any], width: int, height: int, layers: int, *, enclosed: bool = False
+) -> LiftedScript:
     """Reads and checks an edit script for a lifted photo.
 
     Args:
-        path: The YAML file. Paths in it start at its folder.
+        source: The YAML file, whose paths start at its folder, or what would be in it.
         width: Width of the photo in pixels.
         height: Its height.
         layers: Into how many layers it was lifted.
@@ -119,7 +121,7 @@ def read_lifted_script(path: Path, width: int, height: int, layers: int, *, encl
     Raises:
         GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    script, places = read_yaml(path, LiftedScript, {"enclosed": enclosed})
+    script, places = read_document(source, LiftedScript, {"enclosed": enclosed})
     script._places = places
     script.check(width, height, layers)
     return script

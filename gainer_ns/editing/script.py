@@ -24,7 +24,7 @@ from gainer_ns.editing.operations import OPERATIONS, Operation
 from gainer_ns.editing.places import PlacedError, Places
 from gainer_ns.editing.selection import Box, Point, Selection
 from gainer_ns.editing.timing import Timed, frame_times
-from gainer_ns.editing.yaml_file import ExistingFile, read_yaml, to_yaml
+from gainer_ns.editing.yaml_file import ExistingFile, read_document, to_yaml
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import MAX_PIXELS
 from gainer_ns.image.outputs import is_exported
@@ -232,13 +232,13 @@ class Script(PlacedScript):
                 self.check_selection(i, edit.select, width, height)
 
 
-def read_script(path: Path, width: int, height: int, *, enclosed: bool = False) -> Script:
+def read_script(source: Path | Mapping[str, Any], width: int, height: int, *, enclosed: bool = False) -> Script:
     """Reads and checks an edit script.
 
     Selections in further layers are left to ``Script.check_selections``, once the size of those pictures is known.
 
     Args:
-        path: The YAML file. Paths in it start at its folder.
+        source: The YAML file, whose paths start at its folder, or what would be in it.
         width: Width of the main picture in pixels.
         height: Height of the main picture in pixels.
         enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
@@ -246,7 +246,7 @@ def read_script(path: Path, width: int, height: int, *, enclosed: bool = False) 
     Raises:
         GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    script, places = read_yaml(path, Script, {"enclosed": enclosed})
+    script, places = read_document(source, Script, {"enclosed": enclosed})
     script._places = places
     script.check_selections(None, width, height)
     return script

@@ -76,6 +76,15 @@ ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 """Field type: a file. In a YAML file its path is relative to the folder of that file."""
 
 
+def read_document(
+    source: Path | Mapping[str, Any], model_type: type[Model], context: Mapping[str, Any] | None = None
+) -> tuple[Model, Places]:
+    """Reads a YAML file, or checks what a program says in place of one: :func:`read_yaml` or :func:`check_data`."""
+    if isinstance(source, Mapping):
+        return check_data(source, model_type, context)
+    return read_yaml(source, model_type, context)
+
+
 def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | None = None) -> tuple[Model, Places]:
     """Reads a YAML file into a pydantic model.
 
@@ -113,9 +122,42 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
     if node is None:
         raise GainerError(f"{path}: is empty; write {_list_of_words(model_type)} into it")
     data = _plain(node, (), places)
-    context = {"folder": path.parent, **(context or {})}
+    return _checked(data, model_type, {"folder": path.parent, **(context or {})}, places), places
+
+
+def check_data(
+    data: Mapping[str, Any], model_type: type[Model], context: Mapping[str, Any] | None = None
+) -> tuple[Model, Places]:
+    """Checks what a program says in place of a YAML file.
+
+    Args:
+        data: What the file would hold. Relative paths in it start at the working folder.
+        model_type: What it must hold.
+        context: For the model's validators.
+
+    Returns:
+        The model, and places without lines.
+
+    Raises:
+        GainerError: As :func:`read_yaml`, without a file and its lines.
+    """
+    places = Places()
+    _note(data, (), places)
+    return _checked(data, model_type, {"folder": Path(), **(context or {})}, places), places
+
+
+def _note(data: Any, loc: Loc, places: Places) -> None:
+    """Notes that a value, and all that it holds, has a place; nothing has a line."""
+    places.lines[tuple(map(str, loc))] = 0
+    parts = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
+    for name, part in parts:
+        _note(part, (*loc, name), places)
+
+
+def _checked(data: Any, model_type: type[Model], context: Mapping[str, Any], places: Places) -> Model:
+    """The model of plain data."""
     try:
-        return model_type.model_validate(data, context=context), places
+        return model_type.model_validate(data, context=context)
     except ValidationError as caught:
         errors = caught.errors()
     # A list counts its bad items as missing: what is said about it follows from what is said about them.

@@ -151,4 +151,5 @@ def fit_layer(
     fit = PictureFit(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
     by_time = recipe.fit_seconds is not None and adam_steps > 0
     trainer.run(fit, recipe.loss_of, None if by_time else recipe.planned_steps(plane.pixels), progress)
+    decoder.requires_grad_(False).eval()
     return learned.layer(plane), fit

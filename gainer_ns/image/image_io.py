@@ -144,7 +144,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GainerError(f"{path}: is cut short or damaged ({reason}); fetch or save it again") from error
     picture = Picture(rgb, alpha, path, profile)
-    return picture if downscale_factor == 1 else _downscaled(picture, downscale_factor)
+    return picture if downscale_factor == 1 else downscaled(picture, downscale_factor)
 
 
 def _read_heic_too() -> None:
@@ -274,7 +274,7 @@ def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.
     return rounded_samples(values, max_value)
 
 
-def _downscaled(picture: Picture, factor: int) -> Picture:
+def downscaled(picture: Picture, factor: int) -> Picture:
     """A smaller picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
     size = max(1, picture.width // factor), max(1, picture.height // factor)
     if picture.alpha is None and picture.bit_depth == 8:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gainer_ns.colour_profiles import ColourProfile
+from gainer_ns.devices import best_device
 from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
@@ -58,22 +58,6 @@ def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPic
     with checkpoint_of(run) as state:
         picture = _restored(recipe, state)
     return picture.to(device)
-
-
-def as_baked(picture: Any, path: Path) -> BakedPicture:
-    """A loaded picture as one of Gaussians.
-
-    Raises:
-        GainerError: If it is none, naming the path that it was loaded from.
-    """
-    if not isinstance(picture, BakedPicture):
-        raise GainerError(f"{path}: not made of Gaussians; give the config.yml of ns-train gainer")
-    return picture
-
-
-def best_device() -> str:
-    """The graphics card where there is one that torch can use, or else the processor."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager

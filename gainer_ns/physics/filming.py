@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gainer_ns.editing.film import Behind, Camera, Drawn, Shot, check_frame
-from gainer_ns.editing.lifted_film import Shot as LiftedShot
 from gainer_ns.errors import GainerError
-from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.lifting.views import CameraPath, View
 from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.lifted_cast import LiftedCast, content_of_lifted
 from gainer_ns.physics.scene import Scene, read_scene
 from gainer_ns.rendering.plane import BakedPicture
 
+if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.lifting.views import CameraPath
+    from gainer_ns.physics.lifted_cast import LiftedCast
 
-def scene_for(path: Path, picture: BakedPicture | LiftedScene) -> Scene:
-    """Reads a scene file for a picture or a lifted photo.
+
+def scene_for(source: Path | Mapping[str, Any], picture: BakedPicture | LiftedScene) -> Scene:
+    """Reads a scene for a picture or a lifted photo.
+
+    Args:
+        source: The YAML file, or what would be in it.
+        picture: As it was fitted.
 
     Raises:
-        GainerError: The file is wrong, or does not fit the picture; or that shows nothing.
+        GainerError: The scene is wrong, or does not fit the picture; or that shows nothing.
     """
-    content = content_of_lifted(picture) if isinstance(picture, LiftedScene) else content_of(picture)
-    return read_scene(path, picture.plane.width, picture.plane.height, content)
+    if isinstance(picture, BakedPicture):
+        content = content_of(picture)
+    else:
+        from gainer_ns.physics.lifted_cast import content_of_lifted
+
+        content = content_of_lifted(picture)
+    return read_scene(source, picture.plane.width, picture.plane.height, content)
 
 
 def cast_of(scene: Scene, picture: BakedPicture | LiftedScene, count: int | None = None) -> Cast | LiftedCast:
@@ -38,7 +49,11 @@ def cast_of(scene: Scene, picture: BakedPicture | LiftedScene, count: int | None
     Raises:
         GainerError: The scene does not fit it.
     """
-    return LiftedCast(scene, picture, count) if isinstance(picture, LiftedScene) else Cast(scene, picture, count)
+    if isinstance(picture, BakedPicture):
+        return Cast(scene, picture, count)
+    from gainer_ns.physics.lifted_cast import LiftedCast
+
+    return LiftedCast(scene, picture, count)
 
 
 def camera_for(cast: Cast | LiftedCast, scale: float, path: CameraPath | None = None) -> Camera:
@@ -66,6 +81,9 @@ def camera_for(cast: Cast | LiftedCast, scale: float, path: CameraPath | None = 
             "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
             "write a color or an image"
         )
+    from gainer_ns.editing.lifted_film import Shot as LiftedShot
+    from gainer_ns.lifting.views import View
+
     shot = LiftedShot(cast.lifted, View(cast.lifted.camera) if path is None else path.views[0])
     if path is not None or (cast.scene.canvas is None and not cast.lifted.has_alpha):
         crop = None  # all of the frame
@@ -86,6 +104,9 @@ def shots(cast: Cast | LiftedCast, frames: Iterable[Frame], path: CameraPath | N
         if isinstance(cast, Cast):
             picture: Drawn = cast.at(frame)
         else:
+            from gainer_ns.editing.lifted_film import Shot as LiftedShot
+            from gainer_ns.lifting.views import View
+
             views = (View(cast.lifted.camera),) if path is None else path.views
             share = number / max(1, cast.setting.frames - 1)
             picture = LiftedShot(cast.at(frame), views[min(round(share * (len(views) - 1)), len(views) - 1)])

@@ -5,6 +5,7 @@ Lengths are widths of the picture, x to the right and y down from its top-left c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.places import PlacedError, dotted
 from gainer_ns.editing.script import FrameRate, PlacedScript
 from gainer_ns.editing.selection import Box, Selection
-from gainer_ns.editing.yaml_file import read_yaml
+from gainer_ns.editing.yaml_file import read_document
 from gainer_ns.errors import GainerError
 from gainer_ns.image.image_io import MAX_PIXELS
 from gainer_ns.physics.bodies import Body, shared_out
@@ -255,13 +256,13 @@ class Scene(PlacedScript):
         return f"{_words(self.box)} does not hold {name}, which is in {_words(body)}; enlarge it, or write a margin"
 
 
-def read_scene(path: Path, width: int, height: int, content: Bounds) -> Scene:
+def read_scene(source: Path | Mapping[str, Any], width: int, height: int, content: Bounds) -> Scene:
     """Reads a scene file and checks it against the picture that it is for.
 
     What only the particles tell is left to :meth:`Scene.check_particles`.
 
     Args:
-        path: The YAML file. Paths in it start at its folder.
+        source: The YAML file, whose paths start at its folder, or what would be in it.
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
         content: Left, top, right and bottom of what the picture shows, in pixels: of what is not transparent.
@@ -269,7 +270,7 @@ def read_scene(path: Path, width: int, height: int, content: Bounds) -> Scene:
     Raises:
         GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    scene, places = read_yaml(path, Scene)
+    scene, places = read_document(source, Scene)
     scene._places = places
     return scene.on(width, height, content)
 

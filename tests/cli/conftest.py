@@ -6,14 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from gainer_ns.cli.main import entrypoint
-
-
-@pytest.fixture
-def gainer() -> Callable[..., None]:
-    """Runs the command in this process: ``gainer("render", "--scale", 2)``."""
-    return lambda *words: entrypoint([str(word) for word in words])
-
 
 @pytest.fixture
 def refusal(gainer: Callable[..., None]) -> Callable[..., str]:

@@ -10,9 +10,9 @@ import torch
 import yaml
 
 from gainer_ns import methods
-from gainer_ns.cli.loading import load_shown
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.sam import _read_weights
+from gainer_ns.loading import load_shown
 
 
 class Touching:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from gainer_ns.colour_profiles import ColourProfile
+from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.finer import FinerConfig
 from gainer_ns.evaluation.baselines.flat_gaussians import FlatGaussiansConfig
@@ -19,7 +20,7 @@ from gainer_ns.evaluation.baselines.neurbf import NeurbfConfig
 from gainer_ns.evaluation.baselines.siren import SirenConfig
 from gainer_ns.evaluation.baselines.wire import WireConfig
 from gainer_ns.image.fitted_model import PROFILE, check_version
-from gainer_ns.image.loading import below, best_device, checkpoint_of
+from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.memory import check_free

@@ -1,0 +1,8 @@
+"""Which of the machine's devices is used where nobody says."""
+
+import torch
+
+
+def best_device() -> str:
+    """The graphics card where there is one that torch can use, or else the processor."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
