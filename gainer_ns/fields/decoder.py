@@ -98,7 +98,7 @@ class Decoder(nn.Module):
         decoder.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
         if not all(bool(value.isfinite().all()) for value in decoder.state_dict().values()):
             raise ValueError("it holds numbers that are not finite")
-        return decoder.eval()
+        return decoder.requires_grad_(False).eval()
 
     def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
         """Colours of features, unclamped."""
