@@ -13,12 +13,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gainer_ns.api import Film, Picture, fit, load
+    from gainer_ns.api import fit, lift, load
     from gainer_ns.errors import GainerError
+    from gainer_ns.film import Film
+    from gainer_ns.picture import Picture
 
     __version__: str
 
-__all__ = ["Film", "GainerError", "Picture", "__version__", "fit", "load"]
+__all__ = ["Film", "GainerError", "Picture", "__version__", "fit", "lift", "load"]
+
+_HOMES = {
+    "Film": "gainer_ns.film",
+    "GainerError": "gainer_ns.errors",
+    "Picture": "gainer_ns.picture",
+    "fit": "gainer_ns.api",
+    "lift": "gainer_ns.api",
+    "load": "gainer_ns.api",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -26,10 +37,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("gainer_ns")
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'gainer_ns' has no attribute {name!r}")
-    module = "gainer_ns.errors" if name == "GainerError" else "gainer_ns.api"
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

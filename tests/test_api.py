@@ -302,3 +302,42 @@ def test_a_camera_that_is_copied_forgets_what_lay_behind() -> None:
     camera.draw(gn.fit(np.full((4, 5, 3), 200, np.uint8))._drawn)
     assert camera._back is not None and replace(camera, scale=2.0)._back is None
     assert ImagePlane(5, 4).pixels == 20
+
+
+LIFTED_SCRIPT = {"edits": [{"rotate": {"degrees": 10}}], "frames": 2}
+
+
+def test_lifting_is_that_of_ns_train(fit: Fit, photo: Path, gainer: Callable[..., None], tmp_path: Path) -> None:
+    y, x = np.mgrid[0:64, 0:96]
+    depth = (2 + x / 96 + np.sin(y / 9) / 5).astype(np.float32)
+    mask = np.hypot(x - 48, y - 32) < 26
+    np.save(tmp_path / "depth.npy", depth)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+
+    def named(config: Any) -> None:
+        data = config.pipeline.datamanager
+        data.depth_path, data.mask_path, data.focal_length = tmp_path / "depth.npy", tmp_path / "mask.png", 120.0
+
+    theirs = fit(photo, tmp_path, "gainer-lift", named)
+    lifted = gn.lift(photo, depth=depth, mask=mask, focal_length=120.0)
+    assert lifted.is_lifted and lifted.psnr is not None and lifted.psnr > 40
+    assert np.array_equal(lifted.render(), gn.load(theirs).render())
+    from_files = gn.lift(
+        Image.open(photo), depth=tmp_path / "depth.npy", mask=str(tmp_path / "mask.png"), focal_length=120.0
+    )
+    assert np.array_equal(lifted.render(), from_files.render())
+    script = tmp_path / "edit.yaml"
+    script.write_text(yaml.safe_dump(LIFTED_SCRIPT))
+    gainer("edit", "--load-config", theirs, "--script", script, "--output", tmp_path / "film")
+    for number, frame in enumerate(lifted.frames(LIFTED_SCRIPT)):
+        assert np.array_equal(frame, np.asarray(Image.open(tmp_path / "film" / f"frame_0000{number}.png")))
+    for refused in (lambda: lifted.edit(LIFTED_SCRIPT), lambda: lifted.save(tmp_path / "lifted.safetensors")):
+        with pytest.raises(gn.GainerError, match="a photo in space cannot be"):
+            refused()
+
+
+def test_a_lift_without_its_depth_is_refused(photo: Path) -> None:
+    with pytest.raises(gn.GainerError, match=r"nowhere\.npy"):
+        gn.lift(photo, depth="nowhere.npy")
+    with pytest.raises(gn.GainerError, match="depth"):
+        gn.lift(photo, depth=np.ones((3, 3)))

@@ -13,6 +13,7 @@ from torch.optim.adam import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from gainer_ns.errors import GainerError
+from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
 from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
@@ -39,6 +40,10 @@ class AdamRecipe:
     betas: tuple[float, float] = (0.9, 0.999)
 
 
+NOTHING = AdamRecipe({}, CosineSchedule())
+"""Of a fit that does all by itself."""
+
+
 class _Optimizers:
     """Adam on groups of parameters, and its schedules; these only where there are steps for them to fill."""
 
@@ -57,13 +62,15 @@ class PlainTrainer:
     """Runs a fit from its first step to its last; a :class:`gainer_ns.fitting.loop.FitTrainer` that saves nothing.
 
     Args:
-        groups: Parameters, by what they are.
+        groups: Parameters of Adam, by what they are; None for fits that do all by themselves.
         adam: How Adam learns.
         adam_steps: How many steps it takes.
     """
 
-    def __init__(self, groups: Mapping[str, Sequence[Parameter]], adam: AdamRecipe, adam_steps: int) -> None:
-        self.optimizers = _Optimizers(groups, adam, adam_steps)
+    def __init__(
+        self, groups: Mapping[str, Sequence[Parameter]] | None = None, adam: AdamRecipe = NOTHING, adam_steps: int = 0
+    ) -> None:
+        self.optimizers = _Optimizers(groups or {}, adam, adam_steps)
         self.stop_training = False
         self.stop = StopRequest(at_once=lambda: True)
 
@@ -78,16 +85,17 @@ class PlainTrainer:
 
     def run(
         self,
-        fit: PictureFit,
-        loss_of: Callable[[Tensor, Tensor], Tensor],
+        fit: FitLoop,
         steps: int | None,
+        adam_step: Callable[[], Tensor] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         """Takes all steps of a fit.
 
         Args:
             fit: What is fitted.
-            loss_of: The loss of colours against what they should be, for Adam.
+            adam_step: Gives the loss of a step, which Adam lessens if anything depends on it; None for fits that do all
+                by themselves.
             steps: Most steps; None for as many as the fit takes.
             progress: Called after every step with the share, 0 to 1, that is done at least.
 
@@ -97,22 +105,26 @@ class PlainTrainer:
         step = 0
         while not self.stop_training and (steps is None or step < steps):
             fit.begin_step(step)
-            for optimizer in self.optimizers.optimizers.values():
-                optimizer.zero_grad()
-            outputs = fit.outputs()
-            loss = loss_of(outputs["rgb"], outputs["target"])
-            if not bool(loss.isfinite()):
-                raise GainerError("the loss is not a number any more; fit with lower learning rates")
-            if loss.requires_grad:
-                loss.backward()
-                for optimizer in self.optimizers.optimizers.values():
-                    optimizer.step()
-            for scheduler in self.optimizers.schedulers.values():
-                scheduler.step()
+            if adam_step is not None:
+                self._lessen(adam_step)
             fit.end_step(step)
             step += 1
             if progress is not None and steps is not None:
                 progress(1.0 if self.stop_training else step / steps)
+
+    def _lessen(self, loss_of_step: Callable[[], Tensor]) -> None:
+        """An Adam step, unless nothing depends on the loss, and a step of the schedules."""
+        for optimizer in self.optimizers.optimizers.values():
+            optimizer.zero_grad()
+        loss = loss_of_step()
+        if not bool(loss.isfinite()):
+            raise GainerError("the loss is not a number any more; fit with lower learning rates")
+        if loss.requires_grad:
+            loss.backward()
+            for optimizer in self.optimizers.optimizers.values():
+                optimizer.step()
+        for scheduler in self.optimizers.schedulers.values():
+            scheduler.step()
 
 
 def fit_layer(
@@ -150,6 +162,12 @@ def fit_layer(
     trainer = PlainTrainer(learned.groups(), adam, adam_steps)
     fit = PictureFit(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
     by_time = recipe.fit_seconds is not None and adam_steps > 0
-    trainer.run(fit, recipe.loss_of, None if by_time else recipe.planned_steps(plane.pixels), progress)
+    steps = None if by_time else recipe.planned_steps(plane.pixels)
+
+    def loss() -> Tensor:
+        outputs = fit.outputs()
+        return recipe.loss_of(outputs["rgb"], outputs["target"])
+
+    trainer.run(fit, steps, loss, progress)
     decoder.requires_grad_(False).eval()
     return learned.layer(plane), fit

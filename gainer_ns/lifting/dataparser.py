@@ -131,7 +131,7 @@ class LiftDataParser(PictureDataParser):
         return DataparserOutputs(
             image_filenames=[lifted.path],
             cameras=cameras,
-            scene_box=SceneBox(_bounds(lifted)),
+            scene_box=SceneBox(bounds_of(lifted)),
             dataparser_scale=1 / unit,
             dataparser_transform=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, CAMERA_DISTANCE * unit]]),
             metadata={
@@ -145,7 +145,7 @@ class LiftDataParser(PictureDataParser):
         )
 
 
-def _bounds(lifted: Lifted) -> Float[Tensor, "2 3"]:
+def bounds_of(lifted: Lifted) -> Float[Tensor, "2 3"]:
     """A box around everything that is lifted."""
     camera, deepest = lifted.facts.camera, max(float(sheet.depth.max()) for sheet in lifted.sheets)
     deepest = deepest / lifted.facts.unit

@@ -108,6 +108,15 @@ class LiftModel(FittedModel):
         """The callbacks that run the fit inside nerfstudio's own loop."""
         trainer = training_callback_attributes.trainer
         assert trainer is not None
+        self._fit = self.fit_of(cast("FitTrainer", trainer))
+        return training_callbacks(self._fit)
+
+    def fit_of(self, trainer: FitTrainer) -> LiftFit:
+        """A fit of the discs and their decoders to the photo.
+
+        Raises:
+            GainerError: If a loaded checkpoint is of another photo, mask or depth.
+        """
         if [len(discs) for discs, _ in self._plans] != [len(table) for table in self.encodings.parameters()]:
             raise GainerError(
                 "the checkpoint is of another photo, mask or depth than this one; name the same, or leave out "
@@ -121,8 +130,7 @@ class LiftModel(FittedModel):
             counts = sheet.seen.flatten()[discs.pixel]
             counts[int(own.sum()) :] = False  # the rest is the rim
             plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
-        self._fit = LiftFit(plans, self.config, self.facts.bit_depth, cast("FitTrainer", trainer), self.changed)
-        return training_callbacks(self._fit)
+        return LiftFit(plans, self.config, self.facts.bit_depth, trainer, self.changed)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""

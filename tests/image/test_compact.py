@@ -134,7 +134,7 @@ def test_a_finish_is_refused(fit: Fit, photo: Path, tmp_path: Path) -> None:
     def finishing(config: Any) -> None:
         config.pipeline.model.finish_steps = 3
 
-    with pytest.raises(GainerError, match="finish-steps 0"):
+    with pytest.raises(GainerError, match="set finish-steps to 0"):
         fit(photo, tmp_path, "gainer-compact", finishing)
 
 

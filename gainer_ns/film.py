@@ -1,0 +1,90 @@
+"""Frames as a Python program asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.editing.film import Camera, Drawn, Shot, write_film
+from gainer_ns.errors import GainerError
+from gainer_ns.image.outputs import output_for
+from gainer_ns.image.samples import to_samples
+
+if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.rendering.plane import BakedPicture
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames that are drawn as they are asked for: ``for frame in film``, or :meth:`save`.
+
+    Attributes:
+        fps: Frames a second.
+    """
+
+    _pictures: Callable[[], Iterable[Drawn | Shot]]
+    _camera: Camera
+    _frames: int
+    fps: float
+    _source: BakedPicture | LiftedScene
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
+        for picture in self._pictures():
+            frame = self._camera.draw(*picture) if isinstance(picture, Shot) else self._camera.draw(picture)
+            yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        bit_depth: Literal[8, 16] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Writes the film, whole or not at all.
+
+        Args:
+            path: .mp4, .webp, .gif, a folder for the frames (no suffix), or a picture where there is one frame.
+            bit_depth: Bits a sample (16: PNG frames only); None for the source's, and 8 of films.
+            progress: Called after every frame with the share, 0 to 1, that is done.
+
+        Raises:
+            GainerError: If the kind of file cannot hold it, or it cannot be written.
+        """
+        output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
+        write_film(
+            output,
+            self._pictures(),
+            self._camera,
+            frames=self._frames,
+            fps=self.fps,
+            bit_depth=output.bit_depth(bit_depth, self._source.bit_depth, self._frames),
+            profile=self._source.profile,
+            progress=progress,
+        )
+
+
+def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:
+    """The opacity of what was drawn; None where nothing is clear."""
+    return alpha.numpy() if bool((alpha < 1).any()) else None
+
+
+def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: str) -> np.ndarray:
+    """What was drawn as an array [h, w, 3], or [h, w, 4] where something is clear, of uint8, uint16 or float32."""
+    colours, opacity = rgb.numpy(), opacity_of(alpha)
+    if dtype == "float32":
+        return colours if opacity is None else np.dstack((colours, opacity))
+    if dtype not in ("uint8", "uint16"):
+        raise GainerError(f"dtype {dtype!r}: choose uint8, uint16 or float32")
+    return to_samples(colours, opacity, 8 if dtype == "uint8" else 16)

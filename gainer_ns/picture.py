@@ -1,0 +1,298 @@
+"""A picture of Gaussians as a Python program holds it: drawn, edited, filmed, simulated or kept."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.editing import script as scripts
+from gainer_ns.editing.film import Behind, Camera, Drawn, Shot
+from gainer_ns.editing.stage import Stage
+from gainer_ns.errors import GainerError
+from gainer_ns.film import Film, opacity_of, samples_of
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.image.image_writing import write_picture
+from gainer_ns.image.outputs import output_for
+from gainer_ns.rendering.plane import BakedPicture
+
+if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
+
+Script: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""An edit script: a YAML file, what would be in it, one edit, or a list of edits."""
+Crop = tuple[float, float, float, float]
+Progress = Callable[[float], None]
+
+
+class Picture:
+    """A picture made of Gaussians. It does not change: what edits it makes another one.
+
+    :func:`gainer_ns.fit`, :func:`gainer_ns.load` and :func:`gainer_ns.lift` make one.
+
+    Attributes:
+        psnr: How near a fit came to its source, in dB; None for what was loaded or edited.
+    """
+
+    def __init__(
+        self, drawn: BakedPicture | LiftedScene, psnr: float | None = None, *, camera: Camera | None = None
+    ) -> None:
+        self._drawn, self._camera, self.psnr = drawn, camera, psnr
+
+    def __repr__(self) -> str:
+        count = sum(len(one) for one in self.layers)
+        return f"<gainer_ns.Picture of {self.width} x {self.height} pixels, {count:,} Gaussians>"
+
+    def _repr_png_(self) -> bytes:
+        """The picture as notebooks show it."""
+        import io
+
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(self.render()).save(file, "PNG")
+        return file.getvalue()
+
+    @property
+    def width(self) -> int:
+        """Width in pixels of the source."""
+        return self._drawn.plane.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels of the source."""
+        return self._drawn.plane.height
+
+    @property
+    def is_lifted(self) -> bool:
+        """Whether it is a photo in space."""
+        return not isinstance(self._drawn, BakedPicture)
+
+    @property
+    def plane(self) -> ImagePlane:
+        """Its frame: what turns pixels into plane units, in which Gaussians are, and back."""
+        return self._drawn.plane
+
+    @property
+    def layers(self) -> tuple[GaussianSet, ...]:
+        """The Gaussians of each layer, from back to front: means, covariances, features, opacities.
+
+        In plane units (the longer side is 1, the origin the middle, y up), or of a photo in space in world units.
+        """
+        return tuple(layer.gaussians for layer in self._drawn.layers)
+
+    @property
+    def gaussians(self) -> GaussianSet:
+        """The Gaussians of a picture of one layer, as fitted ones have.
+
+        Raises:
+            GainerError: If it has several.
+        """
+        if len(self.layers) != 1:
+            raise GainerError(f"the picture has {len(self.layers)} layers; see .layers")
+        return self.layers[0]
+
+    def moved(self, means: Float[Tensor, "n d"], jacobians: Float[Tensor, "n d d"] | None = None) -> Picture:
+        """The picture with its Gaussians elsewhere: for motion of your own.
+
+        Args:
+            means: Where each of :attr:`gaussians` goes, in the units of theirs.
+            jacobians: How a small step at each mean shows afterwards, ``d phi / d mu``; None to estimate it from how
+                the neighbours moved.
+
+        Raises:
+            GainerError: If the shapes do not fit, numbers are not finite, or the picture has several layers.
+        """
+        gaussians, picture = self.gaussians, self._flat("moved")
+        means = torch.as_tensor(means).to(gaussians.means)
+        if means.shape != gaussians.means.shape or not bool(means.isfinite().all()):
+            raise GainerError(f"means must be finite numbers of shape {list(gaussians.means.shape)}")
+        if jacobians is None:
+            from gainer_ns.physics.carrying import Carrier
+
+            span = (gaussians.means.amax(dim=0) - gaussians.means.amin(dim=0)).prod().clamp(min=1e-12)
+            carrier = Carrier(gaussians.means, math.sqrt(float(span) / len(means)))
+            jacobians = carrier.gradients(means)
+        jacobians = torch.as_tensor(jacobians).to(means)
+        if tuple(jacobians.shape) not in {(len(means), 2, 2), (1, 2, 2)} or not bool(jacobians.isfinite().all()):
+            raise GainerError(f"jacobians must be finite numbers of shape {[len(means), 2, 2]}")
+        return Picture(picture.with_gaussians(gaussians.transformed(means, jacobians)))
+
+    def render(
+        self, *, scale: float = 1.0, crop: Crop | None = None, dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    ) -> np.ndarray:
+        """Draws the picture.
+
+        Args:
+            scale: Output pixels per source pixel: shrinking averages.
+            crop: (x0, y0, x1, y1) in source pixels, x right, y down; None for all of it.
+            dtype: Of the samples: integers of 8 or 16 bits, or floats in [0, 1].
+
+        Returns:
+            [h, w, 3], or [h, w, 4] where something is clear; colours are not multiplied by the opacity.
+
+        Raises:
+            GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
+        """
+        rgb, alpha = self._raster(scale, crop)
+        return samples_of(rgb, alpha, dtype)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        scale: float = 1.0,
+        crop: Crop | None = None,
+        bit_depth: Literal[8, 16] | None = None,
+    ) -> None:
+        """Writes the picture, whole or not at all.
+
+        Args:
+            path: A picture (.png, .webp, .tif, .jpg) of what :meth:`render` draws, or .safetensors: the Gaussians
+                themselves, without what lies behind them, for :func:`gainer_ns.load`.
+            scale: Output pixels per source pixel.
+            crop: (x0, y0, x1, y1) in source pixels; None for all of it.
+            bit_depth: Bits a sample (16: PNG only); None for the source's.
+
+        Raises:
+            GainerError: If the kind of file cannot hold it, or it cannot be written.
+        """
+        output = output_for(Path(path), "picture", "model", bit_depth=bit_depth)
+        if output.is_model:
+            from gainer_ns.rendering.storage import save_picture
+
+            if scale != 1.0 or crop is not None:
+                raise GainerError(f"{path}: holds the whole picture at any scale; leave scale and crop out")
+            save_picture(self._flat("stored as .safetensors"), output.path)
+            return
+        rgb, alpha = self._raster(scale, crop)
+        depth = output.bit_depth(bit_depth, self._drawn.bit_depth)
+        profile = self._drawn.profile
+        write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=profile)
+
+    def edit(self, script: Script, *, t: float = 1.0) -> Picture:
+        """The picture after an edit script.
+
+        Args:
+            script: A YAML file, what would be in it, one edit such as ``{"rotate": {"degrees": 20}}``, or a list of
+                edits; see docs/editing.md.
+            t: Time of a script that moves, from 0 to 1.
+
+        Raises:
+            GainerError: If the script is wrong, or does not fit the picture.
+        """
+        picture = self._flat("edited here; film it with frames()")
+        stage = self._stage(picture, script)
+        return Picture(stage.at(t), camera=self._camera_of(stage))
+
+    def frames(self, script: Script, *, scale: float = 1.0) -> Film:
+        """The film of an edit script, drawn as its frames are asked for.
+
+        Args:
+            script: As of :meth:`edit`; ``frames`` and ``fps`` in it say how long and how fast.
+            scale: Output pixels per source pixel.
+
+        Raises:
+            GainerError: If the script is wrong, or does not fit the picture.
+        """
+        if not isinstance(self._drawn, BakedPicture):
+            return self._lifted_film(script, scale)
+        stage = self._stage(self._drawn, script)
+        times = stage.script.times
+        camera = replace(self._camera_of(stage), scale=scale)
+        return Film(lambda: (stage.at(t) for t in times), camera, len(times), stage.script.fps, self._drawn)
+
+    def simulate(
+        self, scene: str | os.PathLike[str] | Mapping[str, Any], *, scale: float = 1.0, particles: int | None = None
+    ) -> Film:
+        """The film of the picture, or parts of it, falling, bouncing, splashing or crumbling.
+
+        Args:
+            scene: A YAML file, or what would be in it; see docs/physics.md.
+            scale: Output pixels per source pixel.
+            particles: How many are simulated, instead of as many as the scene says.
+
+        Raises:
+            GainerError: If the scene is wrong, or does not fit the picture.
+        """
+        from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
+        from gainer_ns.physics.mpm import MpmEngine
+
+        cast = cast_of(scene_for(_named(scene), self._drawn), self._drawn, particles)
+        setting = cast.setting
+
+        def pictures() -> Iterable[Drawn | Shot]:
+            return shots(cast, MpmEngine().run(setting, cast.particles, cast.materials))
+
+        return Film(pictures, camera_for(cast, scale), setting.frames, cast.scene.fps, self._drawn)
+
+    def _raster(self, scale: float, crop: Crop | None) -> tuple[Tensor, Tensor]:
+        """Colours [h, w, 3] and opacity [h, w], in the processor's memory."""
+        if self._camera is None:
+            rgb, alpha = self._drawn.raster(scale, crop)
+            return rgb.cpu(), alpha[..., 0].cpu()
+        assert isinstance(self._drawn, BakedPicture)
+        camera = replace(self._camera, scale=scale, crop=crop or self._camera.crop)
+        frame = camera.draw(self._drawn)
+        return frame.colours.cpu(), frame.opacity.cpu()
+
+    def _flat(self, what: str) -> BakedPicture:
+        if not isinstance(self._drawn, BakedPicture):
+            raise GainerError(f"a photo in space cannot be {what}")
+        return self._drawn
+
+    @staticmethod
+    def _stage(picture: BakedPicture, script: Any) -> Stage:
+        words = _script(script, scripts.Script)
+        read = scripts.read_script(words, picture.plane.width, picture.plane.height)
+        layers: dict[str, BakedPicture] = {}
+        if read.layers:
+            from gainer_ns.rendering.storage import load_picture
+
+            layers = {name: load_picture(layer.picture).to(picture.device) for name, layer in read.layers.items()}
+        return Stage(read, picture, layers)
+
+    def _camera_of(self, stage: Stage) -> Camera:
+        """What draws an edited picture: what lies behind stays there, unless the script says otherwise."""
+        script = stage.script
+        if self._camera is not None and "background" not in script.model_fields_set:
+            behind = self._camera.behind
+        else:
+            behind = Behind.of(script.background, stage.picture, stage.hole())
+        canvas = script.canvas or (None if self._camera is None else self._camera.crop)
+        return Camera(behind, crop=canvas)
+
+    def _lifted_film(self, script: Any, scale: float) -> Film:
+        from gainer_ns.editing.lifted_film import LiftedFilm
+        from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
+        from gainer_ns.lifting.views import read_camera_path
+
+        scene = self._drawn
+        assert not isinstance(scene, BakedPicture)
+        words = _script(script, LiftedScript)
+        read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
+        film = LiftedFilm(read, scene, None if read.camera is None else read_camera_path(read.camera))
+        behind = Behind.colour_or_image(read.background.color, read.background.image, film.first)
+        return Film(film.shots, Camera(behind, scale), film.frames, film.fps, scene)
+
+
+def _named(source: Any) -> Path | Mapping[str, Any]:
+    return source if isinstance(source, Mapping) else Path(source)
+
+
+def _script(source: Any, script: Any) -> Path | Mapping[str, Any]:
+    """A script as a file, or as what would be in one; edits alone are one too."""
+    if isinstance(source, Mapping):
+        return source if set(source) & set(script.model_fields) else {"edits": [source]}
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return {"edits": list(source)}
+    return Path(source)
