@@ -267,7 +267,7 @@ class Picture:
         if self._camera is not None and "background" not in script.model_fields_set:
             behind = self._camera.behind
         else:
-            behind = Behind.of(script.background, stage.picture, stage.hole())
+            behind = Behind.of(script.background, stage.picture, stage.hole)
         canvas = script.canvas or (None if self._camera is None else self._camera.crop)
         return Camera(behind, crop=canvas)
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from gainer_ns import methods
 from gainer_ns.errors import Unavailable
-from gainer_ns.fitting import loop, terminal
+from gainer_ns.fitting import loop
+from gainer_ns.image import terminal
 
 METHODS = [kind.config.method_name for kind in vars(methods).values() if isinstance(kind, MethodSpecification)]
 LAST = re.compile(r"Wrote (/.*/config\.yml): (\d+\.\d\d) dB(, every 8-bit value exact)?, \d+\.\d s")
