@@ -44,9 +44,14 @@ class Overlays:
         self._desk, self._source = desk, source
         self._nodes: list[viser.SceneNodeHandle] = []
         self._what = desk.server.gui.add_dropdown("Show", OVERLAYS, hint="What is laid over the picture")
-        self._what.on_update(desk.by_hand(lambda _: self.draw()))
+        self._what.on_update(desk.by_hand(lambda _: self._choose()))
         desk.listeners.append(self.draw)
         desk.before_moving.append(self.draw)
+
+    def _choose(self) -> None:
+        self.draw()
+        if self._what.value == ERRORS and not self._nodes:
+            self._desk.say("Errors are shown of flat pictures whose file is at hand.")
 
     def draw(self) -> None:
         """Draws what is chosen."""
@@ -83,7 +88,6 @@ class Overlays:
     def _errors(self) -> None:
         source = self._source()
         if source is None or self._desk.subject.is_deep:
-            self._desk.say("Errors are shown of flat pictures whose file is at hand.")
             return
         fitted = self._desk.subject.fitted.raster()[0].cpu().numpy()
         colours = coloured_error_map(fitted, source)

@@ -42,8 +42,7 @@ def test_a_stored_picture_is_edited_and_saved(
     assert list(stored.parent.iterdir()) == [stored], "nothing is kept yet"
     page.choose("Show", "errors")
     page.says("Errors are shown of flat pictures whose file is at hand.")
-    page.choose("Show", "selection")
-    page.select()
+    page.select()  # which says so, whatever is to be laid over it
     page.tab("Move")
     page.type("Bend, deg", 30)
     page.says("bend")
