@@ -3,6 +3,7 @@
 import errno
 import pickle
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ LOAD_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
+    EOFError,
+    struct.error,
     pickle.UnpicklingError,
 )
 """What loading raises where a checkpoint is whole, but is none, or fits another model."""

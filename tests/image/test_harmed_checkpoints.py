@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,29 @@ def test_flipped_bytes(run: Path) -> None:
             refused(run)
         else:
             assert bool(rgb.isfinite().all() & alpha.isfinite().all())
+
+
+def test_pickles_that_are_cut_or_changed(run: Path, state: dict[str, Tensor]) -> None:
+    """Of an archive that is whole: as a program that is no longer the same writes them."""
+    put(run, state)
+    path, chance = checkpoint_of(run), random.Random(0)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in parts if name.endswith("data.pkl"))
+    whole = parts[name]
+    read = 0
+    for number in range(60):
+        place = chance.randrange(len(whole))
+        changed = bytes([chance.randrange(256)]) + whole[place + 1 :] if number % 3 else b""
+        with zipfile.ZipFile(path, "w") as archive:
+            for other, data in parts.items():
+                archive.writestr(other, whole[:place] + changed if other == name else data)
+        try:
+            load_baked(run, "cpu")
+            read += 1
+        except GainerError:
+            refused(run)
+    assert read < 30
 
 
 class Largest(TorchDispatchMode):
