@@ -117,6 +117,16 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
         return replace(encoding, feature_dim=self.feature_dim)
 
+    def check(self, pixels: int) -> None:
+        """Looks whether means, finish and points go together."""
+        moving = self.planned_encoding(pixels).means == "learned"
+        if moving and self.finish_steps > 0:
+            raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
+        if self.between_pixels and not moving:
+            raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
+        if not 0 <= self.between_pixels <= 1:
+            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
+
     def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> Learned:
         """Places the Gaussians and makes their decoder.
 
@@ -128,7 +138,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             GainerError: If the numbers contradict one another, or leave no Gaussian.
         """
         density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
-        self._check(planned.means == "learned")
+        self.check(plane.pixels)
         spacing = placement.spacing(plane, density)
         inside = None
         if opacity is not None:
@@ -150,11 +160,3 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             grey_first=encoding.config.slopes > 0,
         )
         return Learned(encoding, decoder)
-
-    def _check(self, moving: bool) -> None:
-        if moving and self.finish_steps > 0:
-            raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
-        if self.between_pixels and not moving:
-            raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
-        if not 0 <= self.between_pixels <= 1:
-            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")

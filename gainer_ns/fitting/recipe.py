@@ -22,6 +22,13 @@ class Recipe:
     seed: int = 0
     """Seed of everything random in the model."""
 
+    def check(self, pixels: int) -> None:
+        """Looks, before anything is written, whether a picture of so many pixels can be fitted by these options here.
+
+        Raises:
+            GainerError: If not.
+        """
+
     def planned_adam_steps(self, pixels: int) -> int:
         """Adam steps, for a picture of so many pixels: the length of the learning rates' schedules."""
         raise NotImplementedError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import itertools
 import sys
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.option_bounds import check_bounds
-from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
+from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start, refuse_export
 from gainer_ns.image.terminal import hushed, say, silence_known_noise
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
@@ -133,7 +132,7 @@ class PictureTrainerConfig(TrainerConfig):
             vars(self)["_folder"] = named_folder(self)
         folder = super().get_checkpoint_dir()
         if is_loaded:
-            _refuse_export()
+            refuse_export()
             # A resumed run was told which step to load from the folder of another run.
             self.load_step = newest_whole_checkpoint(folder, self.load_step if self.load_dir is None else None)
         return folder
@@ -168,6 +167,7 @@ class PictureTrainerConfig(TrainerConfig):
         check_bounds(self)
         check_names(self, path)
         width, height = self._data.check()
+        model.check(width * height)
         needed = model.model_bytes(ImagePlane(width, height))
         check_free(needed, "what this fit learns", "choose fewer Gaussians, or smaller features, layers or grids")
         check_output(self.get_base_dir().parent, SPARE_BYTES + needed)
@@ -348,13 +348,3 @@ class PictureTrainer(Trainer):
             for older in self.checkpoint_dir.glob("*.ckpt"):
                 if older != path:
                     older.unlink()
-
-
-def _refuse_export() -> None:
-    """Ends ns-export in one line: it offers no hook of its own, and stops at assertions that mean other methods."""
-    for frame in inspect.stack(context=0):
-        if type(frame.frame.f_locals.get("self")).__module__ == "nerfstudio.scripts.exporter":
-            raise GainerError(
-                "ns-export makes points and meshes of volumes, and a picture is a plane; "
-                "use gainer export --load-config CONFIG --format points, triangles or splat"
-            )

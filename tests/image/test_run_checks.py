@@ -67,6 +67,30 @@ def test_more_devices_than_a_picture_takes(refusal: Callable[..., str], option: 
     assert refusal(*option.split()).startswith(f"{option}: a picture is fitted on one device")
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("gainer", {"gaussians_per_pixel": 0.0}),
+        ("gainer", {"between_pixels": 0.5}),
+        ("gainer-compact", {"finish_steps": 2}),
+        ("gainer-compact", {"between_pixels": 1.5}),
+        ("mirage", {}),
+    ],
+)
+def test_fits_that_cannot_begin(
+    fit: Callable[..., Path], photo: Path, tmp_path: Path, method: str, options: dict[str, Any]
+) -> None:
+    if not options and torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+
+    def edit(config: Any) -> None:
+        vars(config.pipeline.model).update(options)
+
+    with pytest.raises(GainerError):
+        fit(photo, tmp_path, method, edit)
+    assert not list(tmp_path.rglob("config.yml"))
+
+
 @pytest.mark.parametrize("device", [name for name, is_here in HERE.items() if not is_here])
 def test_devices_that_are_not_there(refusal: Callable[..., str], device: str) -> None:
     assert refusal("--machine.device-type", device).startswith(f"--machine.device-type {device}: torch ")

@@ -52,6 +52,10 @@ class FlatGaussiansConfig(PictureFunctionConfig):
     blur: float = 0.3
     """Variance in squared pixels by which the rasteriser widens each Gaussian, so that none falls between pixels."""
 
+    def check(self) -> None:
+        """Looks for gsplat, and for its GPU."""
+        gsplat_rasteriser()
+
     def count(self, plane: ImagePlane) -> int:
         """How many Gaussians a picture has."""
         return self.num_gaussians or max(1, round(self.gaussians_per_pixel * plane.pixels))

@@ -41,6 +41,10 @@ class BaselineModelConfig(PictureModelConfig):
     pixels_per_step: int | None = None
     """Pixels drawn at random for each step; None for all of them, as most papers have it."""
 
+    def check(self, pixels: int) -> None:
+        """Asks the function, which may need what this machine has not."""
+        self.function.check()
+
     def planned_adam_steps(self, pixels: int) -> int:
         """As many as the user says, for any picture."""
         return self.steps

@@ -24,6 +24,13 @@ class PictureFunctionConfig(InstantiateConfig):
         """Makes the function of a ``plane``, with a ``seed``."""
         return self._target(self, **kwargs)
 
+    def check(self) -> None:
+        """Looks whether this machine has what the function needs.
+
+        Raises:
+            Unavailable: If not.
+        """
+
     def numbers(self, plane: ImagePlane) -> int:
         """About how many numbers it learns for a picture: what has stored fewer than half has not learned them."""
         raise NotImplementedError
