@@ -26,20 +26,11 @@ _NO_MEMORY = re.compile(
 _RAN_OUT = "memory ran out"
 
 
-class GainerError(ValueError, SystemExit):
-    """A mistake that the user can mend.
+class GainerError(ValueError):
+    """A mistake that the user can mend: one line that names the thing, what is wrong with it, and the remedy.
 
-    To a caller of the library it is a ``ValueError``. Where nobody catches it, Python treats it as the ``SystemExit``
-    that it also is: the one line goes to standard error, without a traceback, and the exit status is 1. That holds
-    inside nerfstudio's own commands too, which know nothing of this package.
-
-    Args:
-        message: One line that names the thing, what is wrong with it, and the remedy.
+    Programs end on that line; see :mod:`gainer_ns.doors`.
     """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.code = message
 
 
 class Unavailable(GainerError):

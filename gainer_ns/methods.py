@@ -10,6 +10,7 @@ from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, Mac
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
+from gainer_ns.doors import end_in_one_line
 from gainer_ns.evaluation.baselines.finer import FinerConfig
 from gainer_ns.evaluation.baselines.flat_gaussians import FlatGaussiansConfig
 from gainer_ns.evaluation.baselines.fourier import FourierConfig
@@ -32,6 +33,8 @@ from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModelConfig
 from gainer_ns.recipes import RECIPES
 from gainer_ns.viewer.config import EditPanelConfig
+
+end_in_one_line()  # nerfstudio's programs import this module, whatever they do
 
 
 def _trainer(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gainer_ns.errors import GainerError
 from gainer_ns.folders import whole_folder
 
 NAMES = re.compile(r"frame_\d+")
@@ -104,7 +105,7 @@ def test_a_failure_amid_the_swap_is_undone(tmp_path: Path, monkeypatch: pytest.M
         usual(source, target)  # pyright: ignore
 
     monkeypatch.setattr(os, "rename", failing)
-    with pytest.raises(SystemExit, match="cannot be written"):
+    with pytest.raises(GainerError, match="cannot be written"):
         write(tmp_path / "frames", "new", 2)
     assert visible(tmp_path / "frames") == ["frame_0", "frame_1", "frame_5"] and not hidden(tmp_path / "frames")
     assert (tmp_path / "frames" / "frame_1").read_text() == "old"

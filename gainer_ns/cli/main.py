@@ -8,9 +8,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from gainer_ns.errors import memory_in_words
-from gainer_ns.interrupts import ending_alike, exit_status
-from gainer_ns.standard_output import keep_standard_output
+from gainer_ns.doors import run_program
+from gainer_ns.errors import GainerError
 
 COMMANDS = ("render", "edit", "bind", "simulate", "export", "prepare", "view", "bench")
 """A subcommand is a module of this folder with a dataclass of the same name, capitalised, that has a ``run()``.
@@ -26,36 +25,24 @@ def entrypoint(args: Sequence[str] | None = None) -> None:
         args: Its name and its arguments; None for those of the process.
 
     Raises:
-        SystemExit: For all that is not success. A :class:`gainer_ns.errors.GainerError` is one too: Python prints its
-            one line and exits with status 1. Arguments that do not parse exit with 2, Ctrl-C with 130, SIGTERM with
-            143.
+        SystemExit: As :func:`gainer_ns.doors.run_program` says; arguments that do not parse exit with 2.
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn their programmers, whom nobody meets here
-    keep_standard_output()
-    try:
-        with ending_alike(), memory_in_words("close other programs, or ask for less: a lower scale, or crop by crop"):
-            _check_working_folder()
-            _run(args)
-    except KeyboardInterrupt as interrupt:
-        sys.exit(exit_status(interrupt))
-    except OSError as error:
-        if error.filename is None:
-            raise
-        reason = error.strerror or type(error).__name__
-        sys.exit(f"{os.fsdecode(error.filename)}: cannot be used ({reason}); look whether it is there, and whose it is")
+    run_program(lambda: _run(args))
 
 
 def _check_working_folder() -> None:
     try:
         os.getcwd()
     except FileNotFoundError:
-        sys.exit("the working folder does not exist any more; cd to one that does")
+        raise GainerError("the working folder does not exist any more; cd to one that does") from None
 
 
 def _run(args: Sequence[str] | None) -> None:
     import tyro
 
+    _check_working_folder()
     from gainer_ns.options import check_given_once
 
     commands = {name: getattr(importlib.import_module(f"gainer_ns.cli.{name}"), name.title()) for name in COMMANDS}

@@ -6,7 +6,6 @@ outside of it, and colours at its edge that the source does not show there.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from gainer_ns.doors import run_program
 from gainer_ns.editing.compositing import Crop
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
@@ -206,4 +206,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -22,13 +22,13 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
+from gainer_ns.doors import run_program
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.error_maps import error_map
 from gainer_ns.evaluation.metrics import compare
 from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture, read_picture
 from gainer_ns.image.image_writing import write_picture
-from gainer_ns.interrupts import exit_status
 from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -214,7 +214,4 @@ def side_by_side(pictures: Sequence[Colours]) -> Colours:
 
 
 if __name__ == "__main__":
-    try:
-        parsed(Demo, prog="python -m gainer_ns.evaluation.demo").run()
-    except KeyboardInterrupt as interrupt:
-        sys.exit(exit_status(interrupt))
+    run_program(lambda: parsed(Demo, prog="python -m gainer_ns.evaluation.demo").run())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from scipy import ndimage
 from torch import Tensor
 
+from gainer_ns.doors import run_program
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.baselines.moving import drawn_moved, is_movable
@@ -230,4 +230,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from gainer_ns.doors import run_program
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.json_log import JsonLog, Line
 from gainer_ns.files import whole_file
@@ -270,4 +271,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -6,7 +6,6 @@ The photograph is fitted once, and then every script of configs/edits that needs
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
+from gainer_ns.doors import run_program
 from gainer_ns.editing.film import Behind, Camera
 from gainer_ns.editing.script import read_script
 from gainer_ns.editing.stage import Stage
-from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.demo import fit, loaded, say, write_original
 from gainer_ns.files import whole_file
 from gainer_ns.image.samples import to_samples
-from gainer_ns.interrupts import exit_status
 from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -126,9 +124,4 @@ def sheet(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 
 if __name__ == "__main__":
-    try:
-        parsed(Gallery, prog="python -m gainer_ns.evaluation.gallery").run()
-    except KeyboardInterrupt as interrupt:
-        sys.exit(exit_status(interrupt))
-    except GainerError as error:
-        sys.exit(str(error))
+    run_program(lambda: parsed(Gallery, prog="python -m gainer_ns.evaluation.gallery").run())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import tyro
 from jaxtyping import Bool, Float
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from gainer_ns.doors import run_program
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.error_maps import error_map
 from gainer_ns.evaluation.metrics import psnr
@@ -304,4 +304,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -5,7 +5,6 @@ Beside the sheet it says in numbers what one should not see: holes and veils ins
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from rich.progress import track
 from scipy import ndimage
 from torch import Tensor
 
+from gainer_ns.doors import run_program
 from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
 from gainer_ns.evaluation.contact_sheet import sheet
@@ -31,7 +31,6 @@ from gainer_ns.files import whole_file
 from gainer_ns.image.image_io import Picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.samples import to_samples
-from gainer_ns.interrupts import exit_status
 from gainer_ns.options import parsed
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
@@ -218,9 +217,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt as interrupt:
-        sys.exit(exit_status(interrupt))
-    except GainerError as error:
-        sys.exit(str(error))
+    run_program(main)

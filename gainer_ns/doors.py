@@ -1,0 +1,60 @@
+"""How programs end where a user can mend what went wrong: on one line and a status, without a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+
+from gainer_ns.errors import GainerError, memory_in_words
+from gainer_ns.interrupts import ending_alike, exit_status
+from gainer_ns.standard_output import keep_standard_output
+
+LESS_MEMORY = "close other programs, or ask for less: a lower scale, or crop by crop"
+
+
+def run_program(main: Callable[[], int | None]) -> None:
+    """Runs a program of this package to its end.
+
+    Args:
+        main: What it does; what it returns is its status.
+
+    Raises:
+        SystemExit: For all that is not success: 1 with one line for what a user can mend, 130 for Ctrl-C, 143 for
+            SIGTERM.
+    """
+    keep_standard_output()
+    try:
+        with ending_alike(), memory_in_words(LESS_MEMORY):
+            status = main()
+    except KeyboardInterrupt as interrupt:
+        sys.exit(exit_status(interrupt))
+    except GainerError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        reason = error.strerror or type(error).__name__
+        sys.exit(f"{os.fsdecode(error.filename)}: cannot be used ({reason}); look whether it is there, and whose it is")
+    if status:
+        sys.exit(status)
+
+
+def end_in_one_line() -> None:
+    """Shows a :class:`gainer_ns.errors.GainerError` that ends a program as its one line; the status is 1 anyway.
+
+    For programs that are not ours, such as nerfstudio's, which know nothing of it. All else is shown as before.
+    """
+    if getattr(sys.excepthook, "is_ours", False):
+        return
+    usual = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if isinstance(error, GainerError):
+            print(error, file=sys.stderr)
+        else:
+            usual(kind, error, traceback)
+
+    show.is_ours = True  # pyright: ignore[reportFunctionMemberAccess]
+    sys.excepthook = show

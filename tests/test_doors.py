@@ -1,0 +1,79 @@
+"""How programs end, and that nothing else ends of a mistake."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from gainer_ns.doors import run_program
+from gainer_ns.errors import GainerError
+
+RAISED = {
+    "GainerError('the thing: wrong; mend it')": (1, "the thing: wrong; mend it"),
+    "GainerError('the thing: wrong; mend it') from OSError('deeper')": (1, "the thing: wrong; mend it"),
+    "KeyboardInterrupt": (130, ""),
+    "MemoryError": (1, "memory ran out; close other programs, or ask for less: a lower scale, or crop by crop"),
+    "PermissionError(13, 'Permission denied', 'kept.png')": (
+        1,
+        "kept.png: cannot be used (Permission denied); look whether it is there, and whose it is",
+    ),
+}
+DOORS = {
+    "ours": "from gainer_ns.doors import run_program\ndef main():\n    raise {}\nrun_program(main)",
+    "another's": "from gainer_ns.doors import end_in_one_line\nend_in_one_line()\nend_in_one_line()\nraise {}",
+}
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    program = f"from gainer_ns.errors import GainerError\n{program}"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_our_programs_end_on_one_line(raised: str) -> None:
+    status, line = RAISED[raised]
+    done = run(DOORS["ours"].format(raised))
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (status, "", line)
+
+
+def test_what_is_our_mistake_is_shown_whole() -> None:
+    for door in DOORS.values():
+        done = run(door.format("KeyError('ours')"))
+        assert done.returncode == 1 and done.stderr.startswith("Traceback") and done.stderr.count("KeyError") >= 1
+
+
+@pytest.mark.parametrize("cause", ["", " from OSError('deeper')"])
+def test_nerfstudios_programs_end_on_one_line(cause: str) -> None:
+    done = run(DOORS["another's"].format(f"GainerError('the thing: wrong; mend it'){cause}"))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "the thing: wrong; mend it\n")
+
+
+def test_nerfstudio_finds_that_door() -> None:
+    from gainer_ns import methods
+
+    assert methods.gainer is not None and getattr(sys.excepthook, "is_ours", False)
+
+
+@pytest.mark.parametrize("status", [None, 0, 3])
+def test_a_status_is_handed_on(status: int | None) -> None:
+    if not status:
+        run_program(lambda: status)
+        return
+    with pytest.raises(SystemExit) as ended:
+        run_program(lambda: status)
+    assert ended.value.code == status
+
+
+def test_a_mistake_ends_no_server() -> None:
+    async def request(is_bad: bool) -> str:
+        await asyncio.sleep(0)
+        if is_bad:
+            raise GainerError("mask.png: does not exist; check the spelling")
+        return "done"
+
+    async def server() -> list[object]:
+        return list(await asyncio.gather(request(True), request(False), return_exceptions=True))
+
+    bad, good = asyncio.run(server())
+    assert isinstance(bad, GainerError) and good == "done"
