@@ -137,7 +137,7 @@ def test_the_camera_is_what_was_named(shared: Path, train: Any) -> None:
     assert load_lifted(shared).camera == PinholeCamera(48, 36, (60.0, 60.0), (22.5, 19.25))
     config = train(focal_length=71.5)
     assert load_lifted(config).camera == PinholeCamera(48, 36, (71.5, 71.5), (24.0, 18.0))
-    cameras = eval_setup(config)[1].datamanager.train_dataset.cameras
+    cameras = eval_setup(config)[1].datamanager.train_dataset.cameras  # pyright: ignore[reportOptionalMemberAccess]
     assert float(cameras.fx[0]) == 71.5 and float(cameras.cx[0]) == 24
 
 
