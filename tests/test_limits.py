@@ -314,6 +314,17 @@ def test_more_particles_than_fit(fitted_run: Path, monkeypatch: pytest.MonkeyPat
     assert "particles: " in refused(lambda: Cast(scene, fitted))
 
 
+def test_a_step_on_more_pixels_than_fit(
+    fit: Callable[..., Path], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(config: Any) -> None:
+        config.pipeline.model.function.hidden_dim = 768
+        config.pipeline.model.pixels_per_step = None
+
+    monkeypatch.setattr(memory, "free_memory", lambda root=None: 100 << 20)
+    assert refused(lambda: fit(photo, tmp_path, "siren", edit)).startswith("a step on 6,144 pixels takes about")
+
+
 @pytest.mark.parametrize("density", [0.0, -1.0, float("nan"), float("inf")])
 def test_densities_that_are_none(density: float, fit: Callable[..., Path], photo: Path, tmp_path: Path) -> None:
     def edit(config: Any) -> None:

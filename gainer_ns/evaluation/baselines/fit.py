@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainer_ns.evaluation.baselines.picture_function import PictureFunction
 from gainer_ns.fitting.loop import FitLoop, FitTrainer
+from gainer_ns.memory import check_free
 from gainer_ns.rendering.drawable import BLOCK_POINTS
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 SAMPLED_PIXELS = 1 << 15
 """How many pixels tell the PSNR on the way, unless all are quickly drawn; at the end all of them do."""
+FEW_POINTS = 256
+"""How many points tell what is kept of one for its gradient."""
+GRADIENTS = 1.3
+"""How much memory a step takes for each byte that is kept, about."""
 TIME_BETWEEN_PSNR = 1.3
 """Factor of the time of fitting after which PSNR is measured again: curves are drawn over its logarithm."""
 FIRST_PSNR = 0.1
@@ -76,9 +81,28 @@ class FunctionFit(FitLoop):
         self._started = time.monotonic()
         if step == 0:
             self._function.begin(self._picture)
+            self._check_room()
             self._spent("begin", self._started)
             self._started = time.monotonic()
         self._schedule_by_time(self._recipe.steps)
+
+    def _check_room(self) -> None:
+        """Refuses a step for whose points there is no memory; what draws all at once keeps nothing for each of them."""
+        few = min(FEW_POINTS, len(self._points) // 2)
+        if self._function.at_once or few == 0 or self._points.is_cuda:  # where torch says so itself, at once
+            return
+        kept = [0, 0]
+        for number, points in enumerate((self._points[:few], self._points[: 2 * few])):
+
+            def keep(tensor: Tensor, number: int = number) -> Tensor:
+                kept[number] += tensor.numel() * tensor.element_size()
+                return tensor
+
+            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                self._function(points)
+        count = min(self._recipe.pixels_per_step or len(self._points), len(self._points))
+        remedy = "lower --pipeline.model.pixels-per-step, which is all pixels unless it is set"
+        check_free(GRADIENTS * count * (kept[1] - kept[0]) / few, f"a step on {count:,} pixels", remedy)
 
     def _after_step(self, step: int) -> None:
         self._changed()
