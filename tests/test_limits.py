@@ -336,7 +336,7 @@ def test_densities_that_are_none(density: float, fit: Callable[..., Path], photo
     def edit(config: Any) -> None:
         config.pipeline.model.gaussians_per_pixel = density
 
-    assert "--pipeline.model.gaussians-per-pixel" in refused(lambda: fit(photo, tmp_path, "gainer", edit))
+    assert "gaussians-per-pixel" in refused(lambda: fit(photo, tmp_path, "gainer", edit))
 
 
 def test_no_header_makes_more_numbers_than_the_file_holds(tmp_path: Path) -> None:
