@@ -72,7 +72,7 @@ def test_what_holds_one_thing_is_refused_twice(command: Any, option: Any) -> Non
 
 
 def test_the_command_itself_refuses() -> None:
-    with pytest.raises(GainerError, match=r"--scale: is given twice"):
+    with pytest.raises(SystemExit, match=r"--scale: is given twice"):
         entrypoint(["render", "--load-config", "nowhere.yml", "--output", "a.png", "--scale", "2", "--scale", "3"])
 
 

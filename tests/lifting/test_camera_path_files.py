@@ -104,7 +104,7 @@ def test_both_commands_refuse_it_before_they_load(
     (tmp_path / "file.yaml").write_text("none either", "utf8")
     path, output = written(BAD[name][0]), str(tmp_path / "out.mp4")
     files = ["--load-config", str(tmp_path / "config.yml"), command[1], str(tmp_path / "file.yaml"), "--output", output]
-    with pytest.raises(GainerError) as caught:
+    with pytest.raises(SystemExit) as caught:
         entrypoint([command[0], *files, "--camera-path", str(path)])
     assert str(caught.value).startswith(str(path)) and BAD[name][1] in str(caught.value)
     assert {each.name for each in tmp_path.iterdir()} == {"config.yml", "file.yaml", "path.json"}
@@ -116,7 +116,7 @@ def test_the_scale_counts(command: tuple[str, str], written: Callable[[Change], 
     files = ["--load-config", str(tmp_path / "config.yml"), command[1], str(tmp_path / "config.yml")]
     words = [command[0], *files, "--output", str(tmp_path / "out.mp4"), "--camera-path", str(written(unchanged))]
     for scale, says in (("1", "config.yml"), ("100000", "path.json"), ("nan", "config.yml"), ("-1", "config.yml")):
-        with pytest.raises(GainerError) as caught:
+        with pytest.raises(SystemExit) as caught:
             entrypoint([*words, "--scale", scale])
         assert str(caught.value).startswith(str(tmp_path / says))
 
