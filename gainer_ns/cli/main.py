@@ -47,6 +47,11 @@ def _run(args: Sequence[str] | None) -> None:
 
     commands = {name: getattr(importlib.import_module(f"gainer_ns.cli.{name}"), name.title()) for name in COMMANDS}
     first, *others = [*(sys.argv[1:] if args is None else args), ""]
+    if first == "--version":
+        from gainer_ns import __version__
+
+        print(f"gainer_ns {__version__}")
+        return
     if first in commands:
         check_given_once(commands[first], others)
     tyro.extras.set_accent_color("bright_yellow")

@@ -140,3 +140,10 @@ def test_the_script_of_the_package_is_this_entry_point() -> None:
 
     (script,) = entry_points(group="console_scripts", name="gainer")
     assert script.load() is main.entrypoint
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    main.entrypoint(["--version"])
+    assert capsys.readouterr().out == f"gainer_ns {version('gainer_ns')}\n"
