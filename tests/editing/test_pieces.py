@@ -183,3 +183,41 @@ def test_under_a_piece_the_other_goes_on_until_they_part(piece: Piece) -> None:
     assert together > 1.5 and -0.5 < apart < 0.2
     between = [float(seam.limit_after(left, [amount]).values[beside]) for amount in (0.05, 0.1, 0.15)]
     assert together > between[0] > between[1] > between[2] == pytest.approx(float(apart))
+
+
+def test_a_picture_on_a_larger_canvas_is_placed_even_where_it_does_not_move(landscape: BakedPicture) -> None:
+    """Its pixels stay where they were, but the plane's units are others."""
+    canvas = ImagePlane(200, 100)
+    piece = Piece("other", landscape.only_layer, landscape.plane, canvas)
+    assert not piece.is_still([])
+    close(canvas.pixel_from_plane(piece.posed([]).gaussians.means), piece.origins, 1e-3)
+
+
+def test_what_only_turns_is_not_still(piece: Piece) -> None:
+    number = len(piece.origins) // 2
+    one = piece.part(torch.tensor([number]), None)
+    x, y = piece.origins[number].tolist()
+    one.steps = (Step(0, (Rotate(degrees=30, center=(x, y)),), BOX),)
+    close(one.placed([1.0]).points, piece.origins[number])
+    assert one.is_still([0.0]) and not one.is_still([1.0])
+
+
+def test_parts_are_posed_anew(piece: Piece) -> None:
+    whole = piece.posed([])
+    left, taken = parted(piece, Selection.model_validate({"box": [10, 8, 30, 40]}).field(piece.origins), upper=True)
+    for part in (left, taken):
+        assert len(part.posed([]).gaussians) < len(whole.gaussians)
+
+
+def test_along_a_soft_cut_pieces_part_more_slowly(piece: Piece) -> None:
+    """And far from it their limits grow by 1 a pixel all the same."""
+    width = 6.0
+    left, taken = parted(piece, 0.5 + (piece.origins[:, 0] - 32.0) / width, upper=True, width=width)
+    taken.steps = (Step(0, (Move(by=(10, 0)),), BOX),)
+    (seam,) = left.seams
+    beside = ((left.origins - torch.tensor([32.5, 20.5])).norm(dim=1) < 0.1).nonzero()[0, 0]
+    values = [float(seam.limit_after(left, [amount]).values[beside]) for amount in (0.0, 0.3, 0.5, 0.6, 1.0)]
+    assert values[0] > values[1] > values[2] > values[3] == pytest.approx(values[4])
+    row = (left.origins[:, 1] - 20.5).abs() < 0.1
+    far = [float(seam.limit.values[row & ((left.origins[:, 0] - x).abs() < 0.1)][0]) for x in (12.5, 16.5, 20.5)]
+    assert far[0] - far[1] == pytest.approx(4, abs=0.4) and far[1] - far[2] == pytest.approx(4, abs=0.4)
