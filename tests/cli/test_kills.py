@@ -14,7 +14,8 @@ import json, os, random, shutil, signal, sys, time
 from pathlib import Path
 import torch, torch._dynamo, tyro  # the former by the first derivative that is taken
 from nerfstudio.utils.rich_utils import CONSOLE
-from gainer_ns.cli import loading, main, edit, export, progress, render, simulate
+from gainer_ns import loading
+from gainer_ns.cli import main, edit, export, progress, render, simulate
 from gainer_ns.editing import film, script, stage
 from gainer_ns.lifting import scene, views
 from gainer_ns.physics import filming, folder, mpm, simulation
