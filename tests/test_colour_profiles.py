@@ -166,6 +166,8 @@ def test_a_table_converts_to_eight_bits_and_only_out(
     samples = np.rint(converted(colours, profile, None) * 255)
     assert profile.arithmetic is None
     assert np.abs(samples - seen_as_srgb(opened(colours, profile.icc))).max() <= 1
+    beyond, ends = (np.array([[[low, 0.5, high]]], np.float32) for low, high in ((-0.4, 1.4), (0, 1)))
+    assert np.array_equal(converted(beyond, profile, None), converted(ends, profile, None)), "as fits may decode to"
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "behind.png")
     with pytest.raises(GainerError, match="convert the picture to sRGB"):
         image_backdrop(tmp_path / "behind.png", 4, 4, profile=profile)
