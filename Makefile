@@ -20,7 +20,7 @@ help: ## list the targets
 venv: $(STAMP) ## build or update the environment in .venv (about 10 GB, some minutes the first time)
 
 demo: $(STAMP) ## fit a small picture, edit it and write the results to demo/
-	@$(BIN)/python -m gainer_ns.evaluation.demo --output demo
+	@$(BIN)/python -m gainer_bench.demo --output demo
 
 test: lint browser ## linters, type checker and all tests but the slow ones; TESTS="..." selects
 	@echo "== pytest"

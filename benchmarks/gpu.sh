@@ -21,8 +21,8 @@ part() { # NAME SECONDS COMMAND...
 }
 
 part device 20 nvidia-smi
-part tests 120 "$python" -m pytest -q -k "cuda or gpu" tests/gaussians tests/encodings tests/fitting tests/rendering \
-    tests/evaluation/baselines
+part tests 120 "$python" -m pytest -q -k "cuda or gpu" tests/gaussians tests/fields tests/fitting tests/rendering \
+    tests/gainer_bench/baselines
 part fit 90 "$python" benchmarks/profile_fit.py "$picture"
 [ -z "$large" ] || part large 110 "$python" benchmarks/profile_fit.py "$large" --repeats 1 --rows 0
 part bench 140 "$python" -m gainer_ns.cli.main bench configs/benchmarks/kodak.yaml --images "$picture" --seconds 5 \

@@ -20,9 +20,9 @@ import torch
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from gainer_bench.fits import Fit, fitted, method_config
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
-from gainer_ns.evaluation.fits import Fit, fitted, method_config
 from gainer_ns.rendering.plane import BakedPicture
 
 

@@ -29,7 +29,7 @@ from rich.progress import track
 from unpacking import names, unpack
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.io.files import whole_file
 
 ARCHIVE = Archive(
     name="DIV2K_valid_HR.zip",

@@ -22,7 +22,7 @@ from scenes import View, write_scene
 from unpacking import unpack
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.io.files import whole_file
 
 ARCHIVE = Archive(
     name="tandt_db.zip",

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.io.files import whole_file
 
 BLOCK = 1 << 18
 """Bytes that are written at a time."""

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.linalg import rq
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
-from gainer_ns.image.image_io import read_picture
-from gainer_ns.image.image_writing import write_picture
+from gainer_ns.io.files import whole_file
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.io.image_writing import write_picture
 
 CONVENTION = (
     "x right, y down, z forward (OpenCV); c2w maps camera points to the world; K is in pixels of the pictures beside "

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
+from gainer_ns.io.files import whole_file
 
 Placement = Callable[[PurePosixPath], PurePosixPath | None]
 """Takes the path of a file in an archive, and returns where it is to lie in the folder; None to leave it out."""

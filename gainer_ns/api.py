@@ -18,7 +18,7 @@ import torch
 from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.sources import Source, picture_of
+from gainer_ns.io.sources import Source, picture_of
 from gainer_ns.picture import Picture
 from gainer_ns.rendering.plane import BakedPicture
 

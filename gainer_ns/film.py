@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gainer_ns.editing.film import Camera, Drawn, Shot, write_film
 from gainer_ns.errors import GainerError
-from gainer_ns.image.outputs import output_for
-from gainer_ns.image.samples import to_samples
+from gainer_ns.io.outputs import output_for
+from gainer_ns.io.samples import to_samples
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.drawable import Drawable
     from gainer_ns.rendering.plane import BakedPicture
+
+LOADERS = "gainer_ns.loaders"
+"""Entry points of packages whose methods fit pictures too: the class of a model's configuration, and what loads it."""
 
 
 def load_run(path: Path, device: torch.device | str | None = None) -> BakedPicture | LiftedScene:
@@ -31,14 +35,13 @@ def load_run(path: Path, device: torch.device | str | None = None) -> BakedPictu
 
 def load_shown(path: Path, device: torch.device | str | None = None) -> Drawable | LiftedScene:
     """Loads anything that can be drawn, also what another method than GaINeR has fitted; see :func:`load_run`."""
-    from gainer_ns.image.outputs import is_exported
+    from gainer_ns.io.outputs import is_exported
 
     if is_exported(path):
         from gainer_ns.devices import best_device
-        from gainer_ns.rendering.storage import load_picture
+        from gainer_ns.storage.picture_files import load_picture
 
         return load_picture(path).to(device or best_device())
-    from gainer_ns.evaluation.baselines.loading import is_baseline, load_baseline
     from gainer_ns.image.loading import load_baked
     from gainer_ns.image.run_file import RunFile
     from gainer_ns.lifting.loading import is_lifted, load_lifted
@@ -46,8 +49,8 @@ def load_shown(path: Path, device: torch.device | str | None = None) -> Drawable
     run = RunFile(path)
     if is_lifted(run):
         return load_lifted(path, device)
-    if is_baseline(run):
-        return load_baseline(path, device)
+    for foreign in entry_points(group=LOADERS, name=run.kind("pipeline", "model") or ""):
+        return foreign.load()(path, device)
     return load_baked(path, device)
 
 

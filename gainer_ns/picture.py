@@ -21,8 +21,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.film import Film, opacity_of, samples_of
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.image.image_writing import write_picture
-from gainer_ns.image.outputs import output_for
+from gainer_ns.io.image_writing import write_picture
+from gainer_ns.io.outputs import output_for
 from gainer_ns.rendering.plane import BakedPicture
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Picture:
         """
         output = output_for(Path(path), "picture", "model", bit_depth=bit_depth)
         if output.is_model:
-            from gainer_ns.rendering.storage import save_picture
+            from gainer_ns.storage.picture_files import save_picture
 
             if scale != 1.0 or crop is not None:
                 raise GainerError(f"{path}: holds the whole picture at any scale; leave scale and crop out")
@@ -225,7 +225,7 @@ class Picture:
             GainerError: If the scene is wrong, or does not fit the picture.
         """
         from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
-        from gainer_ns.physics.mpm import MpmEngine
+        from gainer_ns.physics.mpm.engine import MpmEngine
 
         cast = cast_of(scene_for(_named(scene), self._drawn), self._drawn, particles)
         setting = cast.setting
@@ -256,7 +256,7 @@ class Picture:
         read = scripts.read_script(words, picture.plane.width, picture.plane.height)
         layers: dict[str, BakedPicture] = {}
         if read.layers:
-            from gainer_ns.rendering.storage import load_picture
+            from gainer_ns.storage.picture_files import load_picture
 
             layers = {name: load_picture(layer.picture).to(picture.device) for name, layer in read.layers.items()}
         return Stage(read, picture, layers)

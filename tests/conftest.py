@@ -98,12 +98,15 @@ def fit() -> Callable[..., Path]:
     from nerfstudio.scripts.train import main
     from nerfstudio.utils import profiler, writer
 
-    from gainer_ns import methods
+    import gainer_bench.methods
+    import gainer_ns.methods
+
+    known = {**vars(gainer_bench.methods), **vars(gainer_ns.methods)}
 
     def run(
         picture: Path, folder: Path, method: str = "gainer", edit: Callable[[Any], None] = lambda config: None
     ) -> Path:
-        config = copy.deepcopy(getattr(methods, method.replace("-", "_")).config)
+        config = copy.deepcopy(known[method.replace("-", "_")].config)
         config.data, config.output_dir, config.vis = picture, folder, "tensorboard"
         edit(config)
         for left_over in (

@@ -17,7 +17,7 @@ import gainer_ns as gn
 from gainer_ns.editing.film import Behind, Camera
 from gainer_ns.fitting.trainer import fit_layer
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.image_io import read_picture
+from gainer_ns.io.image_io import read_picture
 from gainer_ns.recipes import RECIPES
 
 Fit = Callable[..., Path]

@@ -21,7 +21,7 @@ from gainer_ns.gaussians.placement import lattice
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import save_picture
+from gainer_ns.storage.picture_files import save_picture
 
 FOLDER = Path(__file__).parents[1] / "configs" / "edits"
 EVERY = sorted(path.name for path in FOLDER.glob("*.yaml"))

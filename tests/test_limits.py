@@ -26,27 +26,27 @@ from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, write_points, write_triangles
 from gainer_ns.exporting.splat import write_splat
 from gainer_ns.frames import ImagePlane, PinholeCamera
-from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
-from gainer_ns.image.masks import read_mask
-from gainer_ns.image.sequence_io import open_sequence
-from gainer_ns.json_files import read_object
+from gainer_ns.io.depth_files import read_depth
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.io.json_files import read_object
+from gainer_ns.io.masks import read_mask
+from gainer_ns.io.ply import write_obj, write_ply
+from gainer_ns.io.sequence_io import open_sequence
 from gainer_ns.lifting import fit as lift_fit
 from gainer_ns.lifting import model as lift_model
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.lifting.camera_paths import camera_path, orbit
-from gainer_ns.lifting.depth_files import read_depth
 from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Particles
-from gainer_ns.physics.folder_files import read_points
+from gainer_ns.physics.exchange.folder_files import read_points
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.lifted_cast import thickened
-from gainer_ns.physics.mpm_grid import Grid
+from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
-from gainer_ns.ply import write_obj, write_ply
 from gainer_ns.rendering.raster import RasterGrid, check_room
-from gainer_ns.rendering.storage import load_picture, save_picture
+from gainer_ns.storage.picture_files import load_picture, save_picture
 
 FREE = 16 << 10
 WIDTH, HEIGHT = 60, 50

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gainer_ns import memory
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture
+from gainer_ns.io.image_io import read_picture
 from gainer_ns.memory import check_free, free_memory
 
 MIB = 1 << 20

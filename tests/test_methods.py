@@ -17,12 +17,15 @@ from nerfstudio.configs.method_configs import AnnotatedBaseConfigUnion, all_desc
 from nerfstudio.plugins.types import MethodSpecification
 from nerfstudio.scripts.eval import ComputePSNR
 
+import gainer_bench.methods as bench_methods
 from gainer_ns import methods
 from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
 
 SPECIFICATIONS = {
-    kind.config.method_name: kind for kind in vars(methods).values() if isinstance(kind, MethodSpecification)
+    kind.config.method_name: kind
+    for kind in (vars(methods) | vars(bench_methods)).values()
+    if isinstance(kind, MethodSpecification)
 }
 IN_2D = [name for name, kind in SPECIFICATIONS.items() if isinstance(kind.config.pipeline.model, GainerModelConfig)]
 """Those that need nothing but a picture; see tests/lifting/test_lift_training.py for the other."""
@@ -32,7 +35,7 @@ def test_nerfstudio_finds_every_method() -> None:
     registered = {
         entry.name: entry.load()
         for entry in entry_points(group="nerfstudio.method_configs")
-        if entry.value.startswith("gainer_ns.")
+        if entry.value.startswith(("gainer_ns.", "gainer_bench."))
     }
     assert registered == SPECIFICATIONS
     assert {"gainer", "gainer-compact", "gainer-paper", "gainer-lift"} <= set(registered)

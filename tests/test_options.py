@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import tyro
 
-from gainer_ns import evaluation
+import gainer_bench
 from gainer_ns.cli.bench import Bench
 from gainer_ns.cli.main import COMMANDS, entrypoint
 from gainer_ns.cli.prepare import Prepare
@@ -25,7 +25,9 @@ from gainer_ns.options import joined, parsed
 def commands() -> Iterator[Any]:
     for name in COMMANDS:
         yield getattr(importlib.import_module(f"gainer_ns.cli.{name}"), name.title())
-    for found in pkgutil.iter_modules(evaluation.__path__, "gainer_ns.evaluation."):
+    for found in pkgutil.iter_modules(gainer_bench.__path__, "gainer_bench."):
+        if found.ispkg:
+            continue
         spec = importlib.util.find_spec(found.name)
         source = Path(str(spec and spec.origin)).read_text("utf8")
         if "parsed(" in source or "tyro.cli(" in source:
@@ -53,7 +55,7 @@ ALL = [(command, option) for command in commands() for option in options(command
 
 def test_every_command_is_walked() -> None:
     assert {command.__name__ for command, _ in ALL} >= {name.title() for name in COMMANDS}
-    assert len({command for command, _ in ALL}) > len(COMMANDS) + 5, "those of gainer_ns.evaluation, too"
+    assert len({command for command, _ in ALL}) > len(COMMANDS) + 5, "those of gainer_bench, too"
     listed = {(command, option.option_strings[0]) for command, option in ALL if takes_lists(option)}
     assert listed == {(Prepare, "--click"), (Prepare, "--exclude"), (Bench, "--images")}
 

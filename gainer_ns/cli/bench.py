@@ -14,8 +14,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.options import MANY_PATHS, Paths, joined
 
 if TYPE_CHECKING:
-    from gainer_ns.evaluation.benchmark.cell import CellResult
-    from gainer_ns.evaluation.benchmark.suite import Cell
+    from gainer_bench.benchmark.cell import CellResult
+    from gainer_bench.benchmark.suite import Cell
 
 
 @dataclass
@@ -48,10 +48,10 @@ class Bench:
         """Runs what is left of the suite, and writes the report."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
+        from gainer_bench.benchmark.report import write_report
+        from gainer_bench.benchmark.run import BenchmarkFolder, check_methods, run_cells, versions
+        from gainer_bench.benchmark.suite import read_suite
         from gainer_ns.cli.progress import progress_bar
-        from gainer_ns.evaluation.benchmark.report import write_report
-        from gainer_ns.evaluation.benchmark.run import BenchmarkFolder, check_methods, run_cells, versions
-        from gainer_ns.evaluation.benchmark.suite import read_suite
 
         if self.jobs < 1 or (self.threads is not None and self.threads < 1):
             raise GainerError("--jobs and --threads: must be at least 1")
@@ -103,11 +103,11 @@ class Bench:
 
     def _runner(self, logs: Path) -> Any:
         if self.ray is not None:
-            from gainer_ns.evaluation.benchmark.ray_jobs import run_on_ray
+            from gainer_bench.benchmark.ray_jobs import run_on_ray
 
             address = self.ray
             return lambda cells: run_on_ray(cells, address, self.threads)
-        from gainer_ns.evaluation.benchmark.local_jobs import run_locally
+        from gainer_bench.benchmark.local_jobs import run_locally
 
         def run(cells: Iterable[Cell]) -> Iterator[tuple[Cell, CellResult]]:
             return run_locally(cells, self.jobs, self.threads, logs)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gainer_ns.image.inputs import check_run
-from gainer_ns.image.outputs import output_for
+from gainer_ns.io.inputs import check_run
+from gainer_ns.io.outputs import output_for
 
 
 @dataclass

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_run, check_there
-from gainer_ns.image.outputs import output_for
+from gainer_ns.io.inputs import check_run, check_there
+from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
 
 if TYPE_CHECKING:
     from gainer_ns.editing.film import Camera, Drawn
     from gainer_ns.editing.stage import Stage
-    from gainer_ns.image.outputs import Output
+    from gainer_ns.io.outputs import Output
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
@@ -66,7 +66,7 @@ class Edit:
             from gainer_ns.editing.film import write_film
             from gainer_ns.lifting.scene import LiftedScene
             from gainer_ns.loading import load_run
-            from gainer_ns.rendering.storage import save_picture
+            from gainer_ns.storage.picture_files import save_picture
 
             picture = load_run(self.load_config)
         with status("Taking it apart"):

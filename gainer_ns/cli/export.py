@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_run
-from gainer_ns.image.outputs import named_output
+from gainer_ns.io.inputs import check_run
+from gainer_ns.io.outputs import named_output
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
@@ -87,7 +87,7 @@ class Export:
         return f"{len(gaussians.means):,} of them seen, sized by {growth:.2f} for viewers"
 
     def _safetensors(self, picture: BakedPicture) -> str:
-        from gainer_ns.rendering.storage import save_picture
+        from gainer_ns.storage.picture_files import save_picture
 
         save_picture(picture, self.output, self.bits)
         return f"{self.bits} bits a feature channel"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_picture, check_there
-from gainer_ns.image.outputs import check_folder_place
+from gainer_ns.io.inputs import check_picture, check_there
+from gainer_ns.io.outputs import check_folder_place
 from gainer_ns.options import MANY_POINTS, Points
 
 if TYPE_CHECKING:
-    from gainer_ns.lifting.preparation import PreparationConfig
+    from gainer_ns.preparation.preparation import PreparationConfig
 
 
 @dataclass
@@ -90,9 +90,9 @@ class Prepare:
         with status("Reading the photo"):
             import torch
 
-            from gainer_ns.image.image_io import read_picture
-            from gainer_ns.lifting.preparation import prepare, prepare_mask
-            from gainer_ns.lifting.prepared import folder_for
+            from gainer_ns.io.image_io import read_picture
+            from gainer_ns.preparation.preparation import prepare, prepare_mask
+            from gainer_ns.preparation.prepared import folder_for
 
             picture = read_picture(self.image)
             config = self._config()
@@ -118,9 +118,9 @@ class Prepare:
         CONSOLE.print(f"Next: ns-train gainer-lift --data {quote(str(source))}{where}", markup=False, soft_wrap=True)
 
     def _config(self) -> PreparationConfig:
-        from gainer_ns.lifting.depth import DepthConfig
-        from gainer_ns.lifting.preparation import PreparationConfig
-        from gainer_ns.lifting.segmentation import SegmentationConfig
+        from gainer_ns.preparation.depth import DepthConfig
+        from gainer_ns.preparation.preparation import PreparationConfig
+        from gainer_ns.preparation.segmentation import SegmentationConfig
 
         return PreparationConfig(
             mask_path=self.mask_path,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_run
-from gainer_ns.image.outputs import output_for
+from gainer_ns.io.inputs import check_run
+from gainer_ns.io.outputs import output_for
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Render:
         if not 0 < self.fraction <= 1:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
-            from gainer_ns.image.image_writing import write_picture
+            from gainer_ns.io.image_writing import write_picture
             from gainer_ns.lifting.scene import LiftedScene
             from gainer_ns.loading import as_baked, load_shown
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_run, check_there
-from gainer_ns.image.outputs import output_for
+from gainer_ns.io.inputs import check_run, check_there
+from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
 
 if TYPE_CHECKING:
     from gainer_ns.physics.cast import Cast
     from gainer_ns.physics.engine import Engine, Frame
-    from gainer_ns.physics.folder import SimulationFolder
+    from gainer_ns.physics.exchange.folder import SimulationFolder
     from gainer_ns.physics.lifted_cast import LiftedCast
 
 PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
@@ -72,8 +72,8 @@ class Simulate:
             from gainer_ns.editing.film import write_film
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run
+            from gainer_ns.physics.exchange.folder import SimulationFolder
             from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
-            from gainer_ns.physics.folder import SimulationFolder
 
             picture = load_run(self.load_config)
         with status("Reading the scene"):
@@ -125,16 +125,16 @@ class Simulate:
 
     def _engine(self, folder: SimulationFolder) -> Engine:
         if self.engine == "files":
-            from gainer_ns.physics.files_engine import FilesEngine
+            from gainer_ns.physics.exchange.files_engine import FilesEngine
 
             return FilesEngine(folder)
         if self.engine == "taichi_elements":
-            from gainer_ns.physics.taichi_elements import TaichiElementsEngine
+            from gainer_ns.physics.exchange.taichi_elements import TaichiElementsEngine
 
             if self.engine_path is None:
                 raise GainerError("--engine taichi_elements: needs --engine-path, the folder of its checkout")
             return TaichiElementsEngine(self.engine_path)
-        from gainer_ns.physics.mpm import MpmEngine
+        from gainer_ns.physics.mpm.engine import MpmEngine
 
         return MpmEngine()
 

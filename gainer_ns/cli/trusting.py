@@ -17,16 +17,15 @@ def check_names(path: Path) -> None:
         GainerError: If it is such, or no configuration of ns-train at all.
     """
     import yaml
-    from nerfstudio.plugins.types import MethodSpecification
+    from nerfstudio.plugins.registry import discover_methods
 
-    from gainer_ns import methods
     from gainer_ns.errors import GainerError
     from gainer_ns.image.run_file import RunFile, tags_in
 
     run = RunFile(path)
     name = run.value("method_name", of=str)
-    known = [one.config for one in vars(methods).values() if isinstance(one, MethodSpecification)]
-    allowed = {tag for config in known if config.method_name == name for tag in tags_in(yaml.dump(config))}
+    known = discover_methods()[0].get(name)
+    allowed = set() if known is None else set(tags_in(yaml.dump(known)))
     foreign = sorted(tag for tag in run.tags - allowed if "/apply:pathlib" not in tag)
     if foreign:
         shown = foreign[0].removeprefix("tag:yaml.org,2002:")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inputs import check_run
-from gainer_ns.image.outputs import is_exported
+from gainer_ns.io.inputs import check_run
+from gainer_ns.io.outputs import is_exported
 
 
 @dataclass

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from gainer_ns.editing.yaml_file import ExistingFile
+from gainer_ns.io.yaml_file import ExistingFile
 
 Channel = Annotated[float, Field(strict=True, ge=0, le=255, allow_inf_nan=False)]
 
@@ -72,7 +72,7 @@ class Inpaint(_Model):
 
     @property
     def spec(self) -> str | dict[str, Any]:
-        """What :func:`gainer_ns.image.inpainting.inpainter_for` understands."""
+        """What :func:`gainer_ns.preparation.inpainting.inpainter_for` understands."""
         if self.method is not None:
             return self.method
         return {"lama": self.lama} if self.lama is not None else {"diffusers": self.diffusers, "prompt": self.prompt}

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture
-from gainer_ns.image.inpainting import Inpainter
+from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.preparation.inpainting import Inpainter
 
 Crop = tuple[float, float, float, float]
 """x0, y0, x1, y1 in source pixels."""

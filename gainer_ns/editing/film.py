@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import (
     Backdrop,
@@ -28,9 +27,10 @@ from gainer_ns.editing.compositing import (
 )
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.inpainting import Inpainter, inpainter_for
-from gainer_ns.image.outputs import Output
-from gainer_ns.image.sequence_io import open_sequence
+from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.outputs import Output
+from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.preparation.inpainting import Inpainter, inpainter_for
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import RasterGrid, check_room
 
@@ -216,7 +216,7 @@ def write_film(
     """Draws pictures and writes them, as a picture, a folder of pictures or a film by the name of the file.
 
     Args:
-        path: Where to, or what its name means; see :func:`gainer_ns.image.sequence_io.open_sequence`.
+        path: Where to, or what its name means; see :func:`gainer_ns.io.sequence_io.open_sequence`.
         pictures: The picture as it is in each frame, as shots where the camera moves; may be made as they are asked
             for.
         camera: Draws them.

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.editing.lifted_script import LiftedScript
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.timing import frame_times
 from gainer_ns.frames import ImagePlane
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import CameraPath, View
 

@@ -10,10 +10,10 @@ from pydantic import field_validator, model_validator
 
 from gainer_ns.editing.backgrounds import Background, PlainBackground
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, Seam, with_words
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.yaml_file import ExistingFile, read_document
+from gainer_ns.io.places import PlacedError
+from gainer_ns.io.yaml_file import ExistingFile, read_document
 
 LayerName = Literal["object", "background"]
 """What a photo was lifted into: what its mask shows, and what is behind that."""

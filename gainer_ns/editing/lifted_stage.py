@@ -12,11 +12,11 @@ from torch import Tensor
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.limits import Limit, limited
 from gainer_ns.editing.pieces import STILL, Amounts, Movement, Placed, Step, Weights, border_holds
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse, product
+from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.surface import RIM
 

@@ -21,13 +21,13 @@ from pydantic import (
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.operations import OPERATIONS, Operation
-from gainer_ns.editing.places import PlacedError, Places
 from gainer_ns.editing.selection import Box, Point, Selection
 from gainer_ns.editing.timing import Timed, frame_times
-from gainer_ns.editing.yaml_file import ExistingFile, read_document, to_yaml
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import MAX_PIXELS
-from gainer_ns.image.outputs import is_exported
+from gainer_ns.io.image_io import MAX_PIXELS
+from gainer_ns.io.outputs import is_exported
+from gainer_ns.io.places import PlacedError, Places
+from gainer_ns.io.yaml_file import ExistingFile, read_document, to_yaml
 
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""

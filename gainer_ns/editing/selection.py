@@ -23,10 +23,10 @@ from pydantic import (
 )
 from torch import Tensor
 
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
-from gainer_ns.editing.yaml_file import ExistingFile
 from gainer_ns.errors import GainerError
+from gainer_ns.io.places import PlacedError
+from gainer_ns.io.yaml_file import ExistingFile
 
 FAR = 1e6
 """The largest coordinate, in pixels; also how deep inside everything is in ``all``."""

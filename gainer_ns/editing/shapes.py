@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.image.masks import Label, read_mask
+from gainer_ns.io.masks import Label, read_mask
 
 _NEVER_GRAY = 0.02
 """Values this close to 0 or 1 are black or white: JPEG files blur masks by about as much."""
@@ -67,7 +67,7 @@ class MaskField:
 
     @staticmethod
     def read(path: Path, label: Label | None = None) -> MaskField:
-        """Reads a mask from a picture file; see :func:`gainer_ns.image.masks.read_mask`.
+        """Reads a mask from a picture file; see :func:`gainer_ns.io.masks.read_mask`.
 
         Raises:
             GainerError: The file is no picture that can be read, or what it means is not clear.

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.io.ply import write_obj
 from gainer_ns.memory import check_free
-from gainer_ns.ply import write_obj
 
 MARGIN = 4.0
 """How far the cage reaches beyond the picture and its Gaussians, in pixels."""

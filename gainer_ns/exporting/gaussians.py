@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
+from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.ply import write_ply
 from gainer_ns.memory import check_free
-from gainer_ns.ply import write_ply
 from gainer_ns.rendering.plane import BakedPicture
 
 BYTES_PER_POINT, BYTES_PER_TRIANGLE = 75, 320

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gainer_ns.encodings.hash_grid import MAX_FEATURES
+from gainer_ns.fields.hash_grid import MAX_FEATURES
 
 BLOCK_ROWS = 1 << 14
 """How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
 from gainer_ns.fitting.bands import BAND_PIXELS
 from gainer_ns.memory import check_free
 

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, LearnedPlaces, PointReading
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, LearnedPlaces, PointReading
 from gainer_ns.fitting.bands import BandsStep, PictureBands
 from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 
-from gainer_ns.encodings.hash_grid import grid_numbers
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.hash_grid import grid_numbers
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.recipe import GaussianRecipe, PixelsRecipe
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement

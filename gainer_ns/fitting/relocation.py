@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torch.optim import Optimizer
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, PointReading
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import gaussian_weights
 from gainer_ns.gaussians.placement import sampled_pixels

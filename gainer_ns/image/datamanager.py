@@ -19,7 +19,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fitting.picture_fit import fitted_pixels
 from gainer_ns.frames import looking_from
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
-from gainer_ns.image.image_io import Picture
+from gainer_ns.io.image_io import Picture
 
 SPIRAL_DEGREES = 5.0
 """How far above the middle of the picture ``ns-render spiral`` starts."""

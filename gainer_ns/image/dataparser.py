@@ -15,7 +15,7 @@ from nerfstudio.data.scene_box import SceneBox
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane, looking_from
-from gainer_ns.image.image_io import Picture, read_picture
+from gainer_ns.io.image_io import Picture, read_picture
 
 SIDE_VIEW_DEGREES = 25.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""

@@ -12,11 +12,11 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocati
 from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import Recipe
 from gainer_ns.image.panel import PanelConfig
+from gainer_ns.io.colour_profiles import ColourProfile
 
 PROFILE = "colour_profile"
 """What checkpoints call the picture's colour profile."""

@@ -10,23 +10,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.devices import best_device
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
 from gainer_ns.fitting.picture_recipe import UNIT_BOX
 from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
 from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.model import GainerModel, GainerModelConfig
-from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.picture_model import PictureFacts
 from gainer_ns.image.run_file import RunFile, class_name
+from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.io.outputs import is_exported
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.soundness import check_layer
-from gainer_ns.rendering.storage import load_picture
+from gainer_ns.storage.picture_files import load_picture
+from gainer_ns.storage.soundness import check_layer
 
 COPIES = 3
 """How often the numbers of a checkpoint are in memory while it is read, about."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from nerfstudio.engine.trainer import TrainerConfig
 
-from gainer_ns.encodings.hash_grid import MAX_FEATURES
-from gainer_ns.encodings.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.errors import GainerError
+from gainer_ns.fields.hash_grid import MAX_FEATURES
+from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
 
 USUAL = 0, 10**9
 """From where to where numbers go, both included."""

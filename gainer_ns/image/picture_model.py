@@ -22,9 +22,9 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
-from gainer_ns.rendering.header import checked_bit_depth, checked_plane
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
+from gainer_ns.storage.header import checked_bit_depth, checked_plane
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
@@ -191,7 +191,7 @@ class PictureModel(FittedModel):
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Metrics of the rendered picture, and source and rendering side by side."""
-        from gainer_ns.evaluation.metrics import compare
+        from gainer_ns.metrics import compare
 
         target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
         mask = batch["mask"].cpu() if "mask" in batch else None

@@ -13,8 +13,8 @@ from nerfstudio.configs.base_config import MachineConfig
 from nerfstudio.engine.trainer import TrainerConfig
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import cannot_write
 from gainer_ns.image.checkpoints import is_whole, newest_whole_checkpoint
+from gainer_ns.io.files import cannot_write
 
 SPARE_BYTES = 64 << 20
 """Room for a run beside its checkpoint: configuration and log."""

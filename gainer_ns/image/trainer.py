@@ -19,7 +19,6 @@ from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.writer import EventName
 
 from gainer_ns.errors import LOAD_ERRORS, GainerError, memory_in_words
-from gainer_ns.files import cannot_write, whole_file
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import Recipe
 from gainer_ns.fitting.stopping import StopRequest
@@ -31,6 +30,7 @@ from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.option_bounds import check_bounds
 from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start, refuse_export
 from gainer_ns.image.terminal import hushed, say, silence_known_noise
+from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
 
@@ -52,8 +52,8 @@ class PictureTrainerConfig(TrainerConfig):
     def __post_init__(self) -> None:
         """Looks at the configuration that is to be loaded in place of this one, before nerfstudio opens it."""
         if self.load_config is not None:
-            from gainer_ns.image.inputs import check_run
             from gainer_ns.image.run_file import RunFile  # pydantic, which the list of methods does not need
+            from gainer_ns.io.inputs import check_run
 
             try:
                 check_run(self.load_config)

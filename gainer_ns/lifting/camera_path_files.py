@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gainer_ns.errors import GainerError
-from gainer_ns.json_files import read_object
+from gainer_ns.io.json_files import read_object
 from gainer_ns.memory import check_drawn
 
 LARGEST_PATH = 64 * 2**20

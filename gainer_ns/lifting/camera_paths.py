@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.files import whole_file
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
+from gainer_ns.io.files import whole_file
 
 SECONDS, FPS = 4.0, 24
 """Length of a path, and its frames a second."""

@@ -14,8 +14,8 @@ from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerCo
 from gainer_ns.image.terminal import say
 from gainer_ns.lifting.camera_paths import write_camera_paths
 from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources
-from gainer_ns.lifting.preparation import PreparationConfig
 from gainer_ns.lifting.sheets import Background
+from gainer_ns.preparation.preparation import PreparationConfig
 
 
 class LiftDataset(PictureDataset):

@@ -16,15 +16,15 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
-from gainer_ns.image.image_io import Picture
+from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.io.image_io import Picture
 from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.focal_length import check_focal_length
-from gainer_ns.lifting.preparation import PreparationConfig, prepare
-from gainer_ns.lifting.prepared import Prepared, folder_for, resolve_source
 from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
+from gainer_ns.preparation.focal_length import check_focal_length
+from gainer_ns.preparation.preparation import PreparationConfig, prepare
+from gainer_ns.preparation.prepared import Prepared, folder_for, resolve_source
 
 FARTHEST = 100.0
 """Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""

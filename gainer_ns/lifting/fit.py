@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.disc_encoding import DiscEncoding
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.fitting.solver import finish_step

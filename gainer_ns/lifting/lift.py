@@ -13,11 +13,11 @@ from nerfstudio.data.scene_box import SceneBox
 from PIL import Image
 
 from gainer_ns.fitting.trainer import PlainTrainer
-from gainer_ns.image.image_writing import write_picture
-from gainer_ns.image.sources import Source, picture_of
+from gainer_ns.io.depth_kinds import Kind
+from gainer_ns.io.image_writing import write_picture
+from gainer_ns.io.sources import Source, picture_of
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.dataparser import bounds_of
-from gainer_ns.lifting.depth_kinds import Kind
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedScene
 

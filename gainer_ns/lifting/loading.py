@@ -8,19 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.devices import best_device
-from gainer_ns.encodings.disc_encoding import DiscEncoding
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
+from gainer_ns.fields.disc_encoding import DiscEncoding
 from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, class_name
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.rendering.soundness import check_gaussians, check_sizes
+from gainer_ns.storage.soundness import check_gaussians, check_sizes
 
 
 def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedScene:

@@ -13,9 +13,9 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from gainer_ns.encodings.disc_encoding import DiscEncoding, DiscEncodingConfig
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.disc_encoding import DiscEncoding, DiscEncodingConfig
 from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipe
@@ -29,7 +29,7 @@ from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
 from gainer_ns.memory import check_free
-from gainer_ns.rendering.soundness import check_gaussians
+from gainer_ns.storage.soundness import check_gaussians
 
 BYTES_PER_LIFTED_PIXEL = 600
 """Memory for a pixel of the photo until it is a disc in space."""
@@ -168,7 +168,7 @@ class LiftModel(FittedModel):
         Only pixels that were lifted count. ``depth_error`` is the median of how far the rendered depth is from the
         photo's, as a share of it.
         """
-        from gainer_ns.evaluation.metrics import compare
+        from gainer_ns.metrics import compare
 
         opacity, rgb = batch["opacity"].cpu(), outputs["rgb"].cpu()
         target = self._composited(batch["image"].cpu(), opacity)

@@ -13,11 +13,11 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import CHANNELS, CLEAR, GainerField
 from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.crossings import DiscTree
 from gainer_ns.lifting.sampler import LAYER, SurfaceSampler
 from gainer_ns.lifting.views import View

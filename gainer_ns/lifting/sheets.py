@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from gainer_ns.image.inpainting import Method, inpainter_for
-from gainer_ns.lifting.prepared import Prepared
+from gainer_ns.preparation.inpainting import Method, inpainter_for
+from gainer_ns.preparation.prepared import Prepared
 
 Background = Literal["none", "inpaint"]
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
+from gainer_ns.io.places import PlacedError
 from gainer_ns.physics.lengths import Bounds, Vector, in_pixels, is_empty, share_of
 from gainer_ns.physics.materials import ChosenMaterial
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from gainer_ns.editing.places import PlacedError
+from gainer_ns.io.places import PlacedError
 from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.sampling import evenly, volumes_of

@@ -26,8 +26,8 @@ from pydantic import (
 )
 from torch import Tensor
 
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
+from gainer_ns.io.places import PlacedError
 from gainer_ns.physics.lengths import Number, PositiveNumber, Seconds, Vector, in_pixels
 
 IMPULSE = 1 / 30

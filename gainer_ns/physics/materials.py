@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from gainer_ns.editing.places import PlacedError
+from gainer_ns.io.places import PlacedError
 
 Behaviour = Literal["elastic", "liquid", "sand", "snow", "rigid", "pinned"]
 """How a material answers to being deformed; pinned does not move at all."""

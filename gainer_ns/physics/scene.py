@@ -14,12 +14,12 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.places import PlacedError, dotted
 from gainer_ns.editing.script import FrameRate, PlacedScript
 from gainer_ns.editing.selection import Box, Selection
-from gainer_ns.editing.yaml_file import read_document
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import MAX_PIXELS
+from gainer_ns.io.image_io import MAX_PIXELS
+from gainer_ns.io.places import PlacedError, dotted
+from gainer_ns.io.yaml_file import read_document
 from gainer_ns.physics.bodies import Body, shared_out
 from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, borders
 from gainer_ns.physics.domain import MARGIN, Domain

@@ -7,8 +7,8 @@ from collections.abc import Generator
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Engine, Frame, Particles
-from gainer_ns.physics.folder import SimulationFolder, Status
-from gainer_ns.physics.folder_files import fingerprint
+from gainer_ns.physics.exchange.folder import SimulationFolder, Status
+from gainer_ns.physics.exchange.folder_files import fingerprint
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting

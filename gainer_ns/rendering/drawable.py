@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile
 from gainer_ns.frames import ImagePlane
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid, check_room
 

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.colour_profiles import Conversion
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.gaussians.aggregation import read_once
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.gaussians.small_matrices import singular_range
+from gainer_ns.io.colour_profiles import Conversion
 
 LEAST_SQUEEZE = 1.25
 """Less than this is not told: where sampling answers to it, it rounds to 1."""

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.colour_profiles import ColourProfile, Conversion
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Drawn, Layer
 

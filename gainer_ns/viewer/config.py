@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gainer_ns.image.panel import Panel, PanelConfig
-from gainer_ns.lifting.segmentation import SegmentationConfig
+from gainer_ns.preparation.segmentation import SegmentationConfig
 
 
 @dataclass

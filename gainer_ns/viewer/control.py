@@ -13,8 +13,8 @@ from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.outputs import is_exported
 from gainer_ns.image.panel import Picture
+from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.autosave import Autosave
 from gainer_ns.viewer.config import EditPanelConfig

@@ -9,7 +9,7 @@ from typing import Any
 from gainer_ns.editing.film import write_film
 from gainer_ns.editing.timing import frame_times
 from gainer_ns.errors import GainerError
-from gainer_ns.image.outputs import folder_output, output_for
+from gainer_ns.io.outputs import folder_output, output_for
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.subject import AnyScript
 

@@ -12,7 +12,7 @@ import viser
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from gainer_ns.evaluation.error_maps import coloured_error_map
+from gainer_ns.error_maps import coloured_error_map
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.view_space import LIFT, SCALE, UPRIGHT, to_page

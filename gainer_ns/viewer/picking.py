@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from pydantic import ValidationError
 
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
+from gainer_ns.io.places import PlacedError
 from gainer_ns.viewer.session import one_line
 from gainer_ns.viewer.subject import Place
 

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
-from gainer_ns.files import whole_file
-from gainer_ns.image.masks import mask_bytes
-from gainer_ns.image.outputs import is_exported
+from gainer_ns.io.files import whole_file
+from gainer_ns.io.masks import mask_bytes
+from gainer_ns.io.outputs import is_exported
 
 FOLDER, AUTOSAVE = "edits", "edit_autosave.yaml"
 """Where the panel reads and writes, and where it keeps what was not saved, which no name that is typed leads to."""

@@ -13,7 +13,7 @@ from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.deformations import bend
 from gainer_ns.editing.mesh_files import MeshFile, read_mesh
 from gainer_ns.frames import ImagePlane
-from gainer_ns.ply import write_obj, write_ply
+from gainer_ns.io.ply import write_obj, write_ply
 
 KINDS = {"cage": "cage.obj", "triangles": "triangles.ply", "points": "points.ply"}
 
@@ -159,7 +159,7 @@ def test_what_was_edited_is_neither_bound_nor_exported_for_binding(
     from gainer_ns.editing.script import Script
     from gainer_ns.editing.stage import Stage
     from gainer_ns.image.loading import load_baked
-    from gainer_ns.rendering.storage import save_picture
+    from gainer_ns.storage.picture_files import save_picture
 
     edit = {"select": {"box": [10, 10, 40, 40]}, "move": {"by": [30, 0]}}
     edited = tmp_path / "edited.safetensors"

@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.image.loading import load_baked
-from gainer_ns.rendering.storage import save_picture
+from gainer_ns.storage.picture_files import save_picture
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

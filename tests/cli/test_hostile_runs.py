@@ -14,8 +14,8 @@ import torch
 import yaml
 from nerfstudio.scripts.viewer.run_viewer import RunViewer
 
+from gainer_bench.sources import fitted_source
 from gainer_ns.errors import GainerError
-from gainer_ns.evaluation.sources import fitted_source
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gainer_ns.cli import main, render
-from gainer_ns.files import whole_file
+from gainer_ns.io.files import whole_file
 
 HELP_AND_IMPORTS = """
 import sys

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
-from gainer_ns.rendering.storage import save_picture
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.storage.picture_files import save_picture
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

@@ -7,8 +7,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from gainer_ns.image.image_io import read_picture
-from gainer_ns.image.image_writing import write_picture
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.io.image_writing import write_picture
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

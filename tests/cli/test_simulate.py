@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gainer_ns.physics.mpm import MpmEngine
+from gainer_ns.physics.mpm.engine import MpmEngine
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_ns.image.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence
 
 Profiles = Callable[[str], bytes]
 DeltaE = Callable[[Image.Image, Image.Image], float]

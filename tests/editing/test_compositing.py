@@ -23,7 +23,7 @@ from gainer_ns.editing.compositing import (
     over,
 )
 from gainer_ns.errors import GainerError
-from gainer_ns.image.inpainting import OpenCVInpainter
+from gainer_ns.preparation.inpainting import OpenCVInpainter
 
 WHOLE = (0.0, 0.0, 12.0, 8.0)
 

@@ -15,7 +15,7 @@ from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import triangle_corners
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice
-from gainer_ns.ply import write_ply
+from gainer_ns.io.ply import write_ply
 
 PLANE = ImagePlane(24, 16)
 POINTS = lattice(PLANE, jitter=0.3).double()

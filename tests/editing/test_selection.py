@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from gainer_ns.editing.deformations import with_jacobian
-from gainer_ns.editing.places import PlacedError
 from gainer_ns.editing.selection import Selection
+from gainer_ns.io.places import PlacedError
 
 WIDTH, HEIGHT = 60, 40
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.encodings.hash_grid import MAX_FEATURES
 from gainer_ns.fields import decoder as decoder_module
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.hash_grid import MAX_FEATURES
 
 depths = pytest.mark.parametrize("hidden_layers", [0, 1, 2])
 

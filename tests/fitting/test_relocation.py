@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from gainer_ns.encodings.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice, spacing

@@ -20,7 +20,7 @@ from gainer_ns.gaussians.placement import lattice
 from gainer_ns.gaussians.small_matrices import product
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import Bits, load_picture, save_picture
+from gainer_ns.storage.picture_files import Bits, load_picture, save_picture
 
 PLANE = ImagePlane(16, 8)
 TENSORS = [field.name for field in fields(GaussianSet) if field.name != "radius"]

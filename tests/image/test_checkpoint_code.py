@@ -9,10 +9,11 @@ import pytest
 import torch
 import yaml
 
+import gainer_bench.methods as bench_methods
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
-from gainer_ns.lifting.sam import _read_weights
 from gainer_ns.loading import load_shown
+from gainer_ns.preparation.sam import _read_weights
 
 
 class Touching:
@@ -42,7 +43,7 @@ def test_the_code_would_run(evil: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["gainer", "gainer_compact", "gainer_lift", "siren"])
 def test_runs(method: str, evil: dict[str, Any], tmp_path: Path) -> None:
     """Of every kind of model, whoever reads its checkpoint."""
-    config = copy.deepcopy(getattr(methods, method).config)
+    config = copy.deepcopy((vars(methods) | vars(bench_methods))[method].config)
     (tmp_path / "config.yml").write_text(yaml.dump(config), encoding="utf8")
     (tmp_path / "nerfstudio_models").mkdir()
     torch.save(evil, tmp_path / "nerfstudio_models" / "step-000000001.ckpt")

@@ -12,18 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
+from gainer_bench.edit_quality import edit_quality
+from gainer_bench.known_edits import known_edits, rotation
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
-from gainer_ns.evaluation.edit_quality import edit_quality
-from gainer_ns.evaluation.known_edits import known_edits, rotation
-from gainer_ns.evaluation.metrics import psnr
 from gainer_ns.fitting.loop import FitLoop
-from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.metrics import psnr
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import load_picture, save_picture
+from gainer_ns.storage.picture_files import load_picture, save_picture
 
 Fit = Callable[..., Path]
 

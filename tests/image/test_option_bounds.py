@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from nerfstudio.plugins.types import MethodSpecification
 
+import gainer_bench.methods as bench_methods
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.image.option_bounds import _numbers, check_bounds
 
 CONFIGS: dict[str, Any] = {
     str(kind.config.method_name): kind.config
-    for kind in vars(methods).values()
+    for kind in (vars(methods) | vars(bench_methods)).values()
     if isinstance(kind, MethodSpecification)
 }
 
@@ -65,11 +66,11 @@ def test_every_number_has_bounds(method: str) -> None:
         ("gainer-lift", "pipeline.model.encoding.feature_dim", 0),
         ("gainer-lift", "pipeline.datamanager.principal_point", (math.nan, 3.0)),
         ("gainer-lift", "pipeline.datamanager.train_num_rays_per_batch", 0),
-        ("siren", "pipeline.model.function.hidden_omega", 0.0),
-        ("wire", "pipeline.model.function.hidden_dim", 0),
+        ("bench-siren", "pipeline.model.function.hidden_omega", 0.0),
+        ("bench-wire", "pipeline.model.function.hidden_dim", 0),
         ("finer", "pipeline.model.function.bias_range", -1.0),
         ("neurbf", "pipeline.model.function.neighbours", 0),
-        ("gaussian-image", "pipeline.model.function.num_gaussians", -1),
+        ("bench-gaussian-image", "pipeline.model.function.num_gaussians", -1),
     ],
 )
 def test_nothing_is_written_then(

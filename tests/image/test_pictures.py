@@ -10,9 +10,9 @@ from nerfstudio.scripts.eval import ComputePSNR
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture
-from gainer_ns.image.image_writing import write_picture
 from gainer_ns.image.loading import load_baked
+from gainer_ns.io.image_io import read_picture
+from gainer_ns.io.image_writing import write_picture
 
 Fit = Callable[..., Path]
 Made = Callable[[np.ndarray, Path], Path]

@@ -9,13 +9,18 @@ import pytest
 import yaml
 from nerfstudio.plugins.types import MethodSpecification
 
+import gainer_bench.methods as bench_methods
+from gainer_bench.baselines.loading import FUNCTIONS
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
-from gainer_ns.evaluation.baselines.loading import FUNCTIONS
 from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.run_file import MAX_BYTES, MAX_DEPTH, RunFile, class_name, tags_in
 
-METHODS = {name: one.config for name, one in vars(methods).items() if isinstance(one, MethodSpecification)}
+METHODS = {
+    name: one.config
+    for name, one in (vars(methods) | vars(bench_methods)).items()
+    if isinstance(one, MethodSpecification)
+}
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from nerfstudio.viewer.utils import CameraState
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.image_io import read_picture
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.model import GainerModel
+from gainer_ns.io.image_io import read_picture
 
 Fit = Callable[..., Path]
 

@@ -16,12 +16,17 @@ from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 
+import gainer_bench.methods as bench_methods
 from gainer_ns import methods
 from gainer_ns.errors import Unavailable
 from gainer_ns.fitting import loop
 from gainer_ns.image import terminal
 
-METHODS = [kind.config.method_name for kind in vars(methods).values() if isinstance(kind, MethodSpecification)]
+METHODS = [
+    kind.config.method_name
+    for kind in (vars(methods) | vars(bench_methods)).values()
+    if isinstance(kind, MethodSpecification)
+]
 LAST = re.compile(r"Wrote (/.*/config\.yml): (\d+\.\d\d) dB(, every 8-bit value exact)?, \d+\.\d s")
 
 
@@ -98,12 +103,12 @@ def test_a_run_that_goes_on_says_from_where(ns_train: Callable[..., list[str]], 
 
 
 def test_who_asks_for_nerfstudios_table_gets_it(ns_train: Callable[..., list[str]], small: Path) -> None:
-    lines = ns_train(*options("siren", small), "--logging.local-writer.enable", "True")
+    lines = ns_train(*options("bench-siren", small), "--logging.local-writer.enable", "True")
     assert any("Step (% Done)" in line for line in lines)
     check_last(lines)
 
 
-@pytest.mark.parametrize("method", ["gainer", "gainer-compact", "gainer-lift", "siren"])
+@pytest.mark.parametrize("method", ["gainer", "gainer-compact", "gainer-lift", "bench-siren"])
 def test_long_fits_show_that_they_live(
     ns_train: Callable[..., list[str]], small: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -16,7 +16,7 @@ from gainer_ns.cli.main import entrypoint
 from gainer_ns.image.loading import load_baked
 from gainer_ns.image.model import GainerModel
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import load_picture, save_picture
+from gainer_ns.storage.picture_files import load_picture, save_picture
 
 HEIGHT, WIDTH = 30, 44
 ROW, COLUMN = np.mgrid[:HEIGHT, :WIDTH]

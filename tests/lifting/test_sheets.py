@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.prepared import Prepared
 from gainer_ns.lifting.sheets import sheets_of
+from gainer_ns.preparation.prepared import Prepared
 
 
 def prepared(depth: Tensor, mask: Tensor | None = None) -> Prepared:

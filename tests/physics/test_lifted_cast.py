@@ -12,7 +12,7 @@ from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.physics.engine import Frame, resting
 from gainer_ns.physics.filming import camera_for, cast_of, shots
 from gainer_ns.physics.lifted_cast import LiftedCast, content_of_lifted
-from gainer_ns.physics.mpm import MpmEngine
+from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.scene import Scene
 
 OBJECT = 14, 8, 34, 24

@@ -13,9 +13,9 @@ from gainer_ns.physics.colliders import HalfSpace
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import PRESETS, Material
-from gainer_ns.physics.mpm import Simulation
-from gainer_ns.physics.mpm_kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
-from gainer_ns.physics.mpm_state import MpmState
+from gainer_ns.physics.mpm.engine import Simulation
+from gainer_ns.physics.mpm.kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
+from gainer_ns.physics.mpm.state import MpmState
 from gainer_ns.physics.setting import Setting
 
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ import torch
 
 from gainer_ns.physics.colliders import HalfSpace
 from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.files_engine import FilesEngine
-from gainer_ns.physics.folder import SimulationFolder
+from gainer_ns.physics.exchange.files_engine import FilesEngine
+from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.mpm import MpmEngine
+from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.setting import Setting
 
 BORDERS = (

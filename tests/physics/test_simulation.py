@@ -6,9 +6,9 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame, Particles
-from gainer_ns.physics.folder import SimulationFolder
+from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.materials import Material
-from gainer_ns.physics.mpm import MpmEngine
+from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
 from gainer_ns.physics.simulation import fingerprint_of, simulated

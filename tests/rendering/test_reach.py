@@ -11,7 +11,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import load_picture, picture_bytes, save_picture
+from gainer_ns.storage.picture_files import load_picture, picture_bytes, save_picture
 
 MakePicture = Callable[..., BakedPicture]
 

@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
-from gainer_ns.rendering import storage
-from gainer_ns.rendering.layer_storage import layer_tensors
-from gainer_ns.rendering.means_storage import means_from, means_tensors
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.shapes_storage import shapes_from, shapes_tensors
+from gainer_ns.storage import picture_files as storage
+from gainer_ns.storage.covariances import shapes_from, shapes_tensors
+from gainer_ns.storage.layers import layer_tensors
+from gainer_ns.storage.means import means_from, means_tensors
 
 MakePicture = Callable[..., BakedPicture]
 PLANE = ImagePlane(10, 8)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from gainer_ns.colour_profiles import ColourProfile, converted
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import load_picture, save_picture
+from gainer_ns.storage.picture_files import load_picture, save_picture
 
 Profiles = Callable[[str], bytes]
 PLANE = ImagePlane(24, 16)

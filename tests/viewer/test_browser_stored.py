@@ -12,7 +12,7 @@ from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import save_picture
+from gainer_ns.storage.picture_files import save_picture
 
 
 @pytest.fixture(scope="module")

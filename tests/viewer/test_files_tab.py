@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_ns.colour_profiles import ColourProfile
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.files_tab import FilesTab

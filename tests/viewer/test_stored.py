@@ -15,7 +15,7 @@ from gainer_ns.editing.script import Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.storage import load_picture, save_picture
+from gainer_ns.storage.picture_files import load_picture, save_picture
 
 BOX = Selection(box=(20.0, 10.0, 60.0, 50.0))
 

@@ -27,11 +27,11 @@ import torch
 
 from gainer_ns.physics.colliders import HalfSpace
 from gainer_ns.physics.engine import Particles
-from gainer_ns.physics.folder import SimulationFolder
+from gainer_ns.physics.exchange.folder import SimulationFolder
+from gainer_ns.physics.exchange.taichi_elements import TaichiElementsEngine
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.setting import Setting
-from gainer_ns.physics.taichi_elements import TaichiElementsEngine
 
 SIZE = 100
 BORDERS = (

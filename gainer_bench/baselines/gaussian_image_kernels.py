@@ -1,0 +1,284 @@
+"""The Warp kernels of sums of Gaussians, ``sum_i c_i exp(-1/2 |L_i^-1 (x - mu_i)|^2)``, in pixel coordinates.
+
+Nothing is added atomically: each colour and each gradient has one writer, which adds in the order of the Gaussians or
+of the points. So the same input gives the same bits, on any number of threads.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import warp as wp
+
+CUT = 2.0 * math.log(255.0)
+"""Largest squared Mahalanobis distance at which a Gaussian counts: there its weight is 1/255, at 3.33 deviations."""
+RUN = 16
+"""After how many pixels of a row the weights, each of which follows from the one before, are computed anew."""
+LEAST_AREA = 1e-9
+"""Gaussians whose deviations multiply to less, in square pixels, are not drawn."""
+GREATEST = 1e6
+"""Nor are those that are larger or farther away, in pixels, or that are not numbers."""
+TILE = 16
+"""Side in pixels of the tiles by which points and Gaussians find each other."""
+
+
+class Functions(NamedTuple):
+    """What the kernels share; a factor is ``(l1, l2, l3)`` for ``L = [[l1, 0], [l2, l3]]``, and so is its inverse."""
+
+    drawn: Any
+    inverse: Any
+    tall: Any
+    span: Any
+    row_span: Any
+    whitened: Any
+    mean_gradient: Any
+    factor_gradient: Any
+
+
+@functools.cache
+def functions() -> Functions:
+    """The functions that the kernels share."""
+
+    @wp.func
+    def drawn(mean: wp.vec2, factor: wp.vec3):
+        """Whether a Gaussian is drawn at all."""
+        return (
+            wp.abs(factor[0] * factor[2]) >= LEAST_AREA
+            and wp.abs(factor[0]) <= GREATEST
+            and wp.abs(factor[1]) <= GREATEST
+            and wp.abs(factor[2]) <= GREATEST
+            and wp.abs(mean[0]) <= GREATEST
+            and wp.abs(mean[1]) <= GREATEST
+        )
+
+    @wp.func
+    def inverse(factor: wp.vec3):
+        """``L^-1``."""
+        return wp.vec3(1.0 / factor[0], -factor[1] / (factor[0] * factor[2]), 1.0 / factor[2])
+
+    @wp.func
+    def tall(factor: wp.vec3):
+        """How far up and down a Gaussian counts."""
+        return wp.sqrt(CUT * (factor[1] * factor[1] + factor[2] * factor[2]))
+
+    @wp.func
+    def span(low: float, high: float, size: int):
+        """First, and one past the last, of the pixels whose centres lie between two coordinates."""
+        first = wp.clamp(wp.ceil(low - 0.5), 0.0, float(size))
+        last = wp.clamp(wp.floor(high - 0.5) + 1.0, 0.0, float(size))
+        return wp.vec2i(int(first), int(last))
+
+    @wp.func
+    def row_span(x: float, dy: float, factor: wp.vec3, width: int):
+        """Those pixels of a row at which a Gaussian counts: its ellipse is that wide there."""
+        variance = factor[1] * factor[1] + factor[2] * factor[2]
+        middle = x + factor[0] * factor[1] / variance * dy
+        half = wp.abs(factor[0] * factor[2]) / variance * wp.sqrt(wp.max(CUT * variance - dy * dy, 0.0))
+        return span(middle - half, middle + half, width)
+
+    @wp.func
+    def whitened(back: wp.vec3, dx: float, dy: float):
+        """``u = L^-1 d``, where the Gaussian is round; its weight is ``exp(-1/2 |u|^2)``."""
+        return wp.vec2(back[0] * dx, back[1] * dx + back[2] * dy)
+
+    @wp.func
+    def mean_gradient(back: wp.vec3, first: wp.vec2):
+        """``L^-T sum u``, weighed by the gradient."""
+        return wp.vec2(back[0] * first[0] + back[1] * first[1], back[2] * first[1])
+
+    @wp.func
+    def factor_gradient(back: wp.vec3, second: wp.vec3):
+        """The lower triangle of ``L^-T sum u u^T``, weighed by the gradient; ``second`` is its ``xx, xy, yy``."""
+        return wp.vec3(back[0] * second[0] + back[1] * second[1], back[2] * second[1], back[2] * second[2])
+
+    return Functions(drawn, inverse, tall, span, row_span, whitened, mean_gradient, factor_gradient)
+
+
+@functools.cache
+def draw_rows_kernel() -> wp.Kernel:
+    """Adds all Gaussians to one strip of a picture's rows: on a CPU faster than going through the pixels."""
+    drawn, inverse, tall_of, span, row_span, whitened, _, _ = functions()
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def draw_rows(
+        first: int,
+        top: int,
+        bottom: int,  # one past the last row
+        width: int,
+        means: wp.array(dtype=wp.vec2),  # [n]
+        factors: wp.array(dtype=wp.vec3),  # [n]
+        colours: wp.array(dtype=wp.vec3),  # [n]
+        picture: wp.array(dtype=wp.vec3),  # out [height * width], 0 before
+    ):
+        for i in range(means.shape[0]):
+            mean = means[i]
+            factor = factors[i]
+            tall = tall_of(factor)
+            if mean[1] + tall >= float(top) and mean[1] - tall <= float(bottom) and drawn(mean, factor):
+                back = inverse(factor)
+                colour = colours[i]
+                curvature = back[0] * back[0] + back[1] * back[1]
+                falling = wp.exp(-curvature)
+                rows = span(mean[1] - tall, mean[1] + tall, bottom)
+                for row in range(wp.max(rows[0], top), rows[1]):
+                    dy = float(row) + 0.5 - mean[1]
+                    columns = row_span(mean[0], dy, factor, width)
+                    for column in range(columns[0], columns[1], RUN):
+                        u = whitened(back, float(column) + 0.5 - mean[0], dy)
+                        weight = float(wp.exp(-0.5 * wp.dot(u, u)))
+                        ratio = float(wp.exp(-u[0] * back[0] - u[1] * back[1] - 0.5 * curvature))
+                        for at in range(row * width + column, row * width + wp.min(column + RUN, columns[1])):
+                            picture[at] = picture[at] + weight * colour
+                            weight = weight * ratio
+                            ratio = ratio * falling
+
+    return draw_rows
+
+
+@functools.cache
+def pixel_gradients_kernel() -> wp.Kernel:
+    """Gradients of each Gaussian, from the pixels of a whole picture at which it counts."""
+    drawn, inverse, tall_of, span, row_span, whitened, mean_gradient, factor_gradient = functions()
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def pixel_gradients(
+        first: int,
+        width: int,
+        height: int,
+        means: wp.array(dtype=wp.vec2),  # [n]
+        factors: wp.array(dtype=wp.vec3),  # [n]
+        colours: wp.array(dtype=wp.vec3),  # [n]
+        of_picture: wp.array(dtype=wp.vec3),  # [height * width], gradient by the colours of the pixels
+        of_means: wp.array(dtype=wp.vec2),  # out [n]
+        of_factors: wp.array(dtype=wp.vec3),  # out [n]
+        of_colours: wp.array(dtype=wp.vec3),  # out [n]
+    ):
+        i = first + wp.tid()
+        mean = means[i]
+        factor = factors[i]
+        of_mean = wp.vec2()
+        of_factor = wp.vec3()
+        of_colour = wp.vec3()
+        if drawn(mean, factor):
+            back = inverse(factor)
+            colour = colours[i]
+            curvature = back[0] * back[0] + back[1] * back[1]
+            falling = wp.exp(-curvature)
+            along = wp.vec2(back[0], back[1])  # how u changes from pixel to pixel
+            along_twice = wp.vec3(along[0] * along[0], along[0] * along[1], along[1] * along[1])
+            tall = tall_of(factor)
+            rows = span(mean[1] - tall, mean[1] + tall, height)
+            once = wp.vec2()
+            twice = wp.vec3()
+            for row in range(rows[0], rows[1]):
+                dy = float(row) + 0.5 - mean[1]
+                columns = row_span(mean[0], dy, factor, width)
+                for column in range(columns[0], columns[1], RUN):
+                    u = whitened(back, float(column) + 0.5 - mean[0], dy)
+                    weight = float(wp.exp(-0.5 * wp.dot(u, u)))
+                    ratio = float(wp.exp(-wp.dot(u, along) - 0.5 * curvature))
+                    moments = wp.vec3()  # of 1, t and t^2, where t counts the pixels of the run
+                    t = 0.0
+                    for at in range(row * width + column, row * width + wp.min(column + RUN, columns[1])):
+                        pull = weight * of_picture[at]
+                        of_colour += pull
+                        share = wp.dot(colour, pull)
+                        moments += wp.vec3(share, share * t, share * t * t)
+                        t += 1.0
+                        weight = weight * ratio
+                        ratio = ratio * falling
+                    cross = u[0] * along[1] + u[1] * along[0]
+                    once += moments[0] * u + moments[1] * along
+                    twice += moments[0] * wp.vec3(u[0] * u[0], u[0] * u[1], u[1] * u[1])
+                    twice += moments[1] * wp.vec3(2.0 * u[0] * along[0], cross, 2.0 * u[1] * along[1])
+                    twice += moments[2] * along_twice
+            of_mean = mean_gradient(back, once)
+            of_factor = factor_gradient(back, twice)
+        of_means[i] = of_mean
+        of_factors[i] = of_factor
+        of_colours[i] = of_colour
+
+    return pixel_gradients
+
+
+@functools.cache
+def draw_points_kernel() -> wp.Kernel:
+    """Sums of the Gaussians of each point's tile."""
+    inverse, whitened = functions().inverse, functions().whitened
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def draw_points(
+        first: int,
+        points: wp.array(dtype=wp.vec2),  # [m]
+        tiles: wp.array(dtype=wp.int32),  # [m], in which tile each is
+        offsets: wp.array(dtype=wp.int32),  # [tiles + 1], where the Gaussians of each tile begin
+        listed: wp.array(dtype=wp.int32),  # [entries], the Gaussians of each tile
+        means: wp.array(dtype=wp.vec2),  # [n]
+        factors: wp.array(dtype=wp.vec3),  # [n]
+        colours: wp.array(dtype=wp.vec3),  # [n]
+        result: wp.array(dtype=wp.vec3),  # out [m]
+    ):
+        i = first + wp.tid()
+        total = wp.vec3()
+        for entry in range(offsets[tiles[i]], offsets[tiles[i] + 1]):
+            j = listed[entry]
+            d = points[i] - means[j]
+            u = whitened(inverse(factors[j]), d[0], d[1])
+            if wp.dot(u, u) <= CUT:
+                total += wp.exp(-0.5 * wp.dot(u, u)) * colours[j]
+        result[i] = total
+
+    return draw_points
+
+
+@functools.cache
+def point_gradients_kernel() -> wp.Kernel:
+    """Gradients of each Gaussian, from the points of the tiles that it touches."""
+    shared = functions()
+    inverse, whitened = shared.inverse, shared.whitened
+    mean_gradient, factor_gradient = shared.mean_gradient, shared.factor_gradient
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def point_gradients(
+        first: int,
+        columns: int,  # how many tiles there are in a row of them
+        ranges: wp.array(dtype=wp.vec4i),  # [n], tiles: first column and row, one past the last; all 0 if not drawn
+        offsets: wp.array(dtype=wp.int32),  # [tiles + 1], where the points of each tile begin
+        points: wp.array(dtype=wp.vec2),  # [m], in the order of their tiles
+        of_points: wp.array(dtype=wp.vec3),  # [m], gradient by their colours
+        means: wp.array(dtype=wp.vec2),  # [n]
+        factors: wp.array(dtype=wp.vec3),  # [n]
+        colours: wp.array(dtype=wp.vec3),  # [n]
+        of_means: wp.array(dtype=wp.vec2),  # out [n]
+        of_factors: wp.array(dtype=wp.vec3),  # out [n]
+        of_colours: wp.array(dtype=wp.vec3),  # out [n]
+    ):
+        i = first + wp.tid()
+        touched = ranges[i]
+        of_mean = wp.vec2()
+        of_factor = wp.vec3()
+        of_colour = wp.vec3()
+        if touched[2] > touched[0]:
+            back = inverse(factors[i])
+            colour = colours[i]
+            once = wp.vec2()
+            twice = wp.vec3()
+            for row in range(touched[1], touched[3]):
+                begin = offsets[row * columns + touched[0]]
+                end = offsets[row * columns + touched[2]]  # tiles beside each other, so their points follow too
+                for at in range(begin, end):
+                    d = points[at] - means[i]
+                    u = whitened(back, d[0], d[1])
+                    if wp.dot(u, u) <= CUT:
+                        pull = wp.exp(-0.5 * wp.dot(u, u)) * of_points[at]
+                        of_colour += pull
+                        share = wp.dot(colour, pull)
+                        once += share * u
+                        twice += share * wp.vec3(u[0] * u[0], u[0] * u[1], u[1] * u[1])
+            of_mean = mean_gradient(back, once)
+            of_factor = factor_gradient(back, twice)
+        of_means[i] = of_mean
+        of_factors[i] = of_factor
+        of_colours[i] = of_colour
+
+    return point_gradients

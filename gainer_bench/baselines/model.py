@@ -1,0 +1,132 @@
+"""A baseline as a nerfstudio model: the shell of all pictures on a plane, around a function that Adam learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import Parameter
+
+from gainer_bench.baselines.fit import FunctionFit
+from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
+from gainer_ns.fitting.loop import FitTrainer
+from gainer_ns.frames import ImagePlane
+from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
+from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
+from gainer_ns.rendering.layer import Drawn
+
+if TYPE_CHECKING:
+    from gainer_ns.image.datamanager import PictureDataManager
+
+BYTES_PER_PIXEL = 200
+"""Room for a checkpoint of the largest of them: parameters, and the two numbers that Adam keeps for each."""
+BYTES_PER_NUMBER = 12
+LEAST_BYTES = 64 << 20
+"""The same for networks, whatever the picture."""
+
+
+@dataclass
+class BaselineModelConfig(PictureModelConfig):
+    """A baseline and how it is fitted."""
+
+    _target: type = field(default_factory=lambda: BaselineModel)
+    function: PictureFunctionConfig = field(default_factory=PictureFunctionConfig)
+    """What the picture is made of."""
+    steps: int = 30_000
+    """Adam steps, unless fit-seconds ends the fit before."""
+    pixels_per_step: int | None = None
+    """Pixels drawn at random for each step; None for all of them, as most papers have it."""
+
+    def check(self, pixels: int) -> None:
+        """Asks the function, which may need what this machine has not."""
+        self.function.check()
+
+    def planned_adam_steps(self, pixels: int) -> int:
+        """As many as the user says, for any picture."""
+        return self.steps
+
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """As much as the function takes, or, where that is more, the largest of them as it comes."""
+        return max(LEAST_BYTES, BYTES_PER_PIXEL * plane.pixels, BYTES_PER_NUMBER * self.function.numbers(plane))
+
+
+@dataclass(frozen=True)
+class FunctionPicture(Drawable):
+    """A picture that a function draws; opaque within its frame.
+
+    Attributes:
+        plane: The picture's plane.
+        function: Its colours.
+        bit_depth: Bits a channel of the source: 8 or 16.
+        profile: What the colours mean; None for sRGB.
+    """
+
+    plane: ImagePlane
+    function: PictureFunction
+    bit_depth: int = 8
+    profile: ColourProfile | None = None
+
+    @property
+    def has_alpha(self) -> bool:
+        """Never: the papers know only colours."""
+        return False
+
+    @property
+    def device(self) -> torch.device:
+        """Where the function's parameters are."""
+        return next(self.function.parameters()).device
+
+    @property
+    def block_points(self) -> int:
+        """All pixels, where the function is best asked for them at once."""
+        return max(BLOCK_POINTS, self.plane.pixels) if self.function.at_once else BLOCK_POINTS
+
+    @torch.no_grad()
+    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
+        """Draws any points of the plane, in blocks; those outside the frame are transparent."""
+        return drawn_in_blocks(self._block, points.float(), self.block_points)
+
+    def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
+        inside = (points.abs() <= points.new_tensor(self.plane.half_extent) * (1 + 1e-6)).all(dim=1)
+        if bool(inside.all()):
+            rgb, one = self.function(points), points.new_ones(len(points), 1)
+            return Drawn(rgb, one, one)
+        drawn = Drawn.nothing(points)
+        drawn.rgb[inside], drawn.alpha[inside] = self.function(points[inside]), 1.0
+        return drawn
+
+
+class BaselineModel(PictureModel):
+    """Any of the baselines; its configuration says which."""
+
+    config: BaselineModelConfig
+    checkpoint_version = 1
+
+    def populate_modules(self) -> None:
+        """Builds the function."""
+        super().populate_modules()
+        self.function: PictureFunction = self.config.function.setup(plane=self.plane, seed=self.config.seed)
+        self._picture: FunctionPicture | None = None
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """Parameters by the name of their optimizer."""
+        return self.function.param_groups()
+
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FunctionFit:
+        """A fit of the function."""
+        picture = torch.from_numpy(data.train_dataset.picture.colours()).to(self.device)
+        return FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
+
+    def fitted(self) -> Drawable:
+        """The picture as it is now."""
+        if self._picture is None:
+            self._picture = FunctionPicture(self.plane, self.function, self.bit_depth, self.profile)
+        return self._picture
+
+    def changed(self) -> None:
+        """To be called whenever a parameter was changed."""
+        self._picture = None

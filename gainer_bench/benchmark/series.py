@@ -1,0 +1,114 @@
+"""The numbers of a benchmark's curves: quality over the time of the fit and over the size of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from gainer_bench.benchmark.columns import mean_sizes
+from gainer_bench.benchmark.results import Line, by_image, number, part
+
+
+class Curve(NamedTuple):
+    """Points to be joined."""
+
+    x: Float[np.ndarray, " m"]
+    """Seconds of fitting, or bytes."""
+    y: Float[np.ndarray, " m"]
+    """PSNR in dB."""
+    bits: tuple[int, ...] = ()
+    """Bits a stored number at each point, of curves over bytes."""
+    pictures: int = 1
+    """How many pictures it is the mean of."""
+
+
+class History(NamedTuple):
+    """What was measured during a fit, in order of time."""
+
+    seconds: Float[np.ndarray, " n"]
+    psnr: Float[np.ndarray, " n"]
+
+
+def history(line: Line) -> History:
+    """Seconds of fitting and PSNR (dB) of a run's measurements; those that gave no number are left out."""
+    points = []
+    for entry in part(line, "history") or ():
+        seconds, psnr = number(entry[1]), number(entry[2])
+        if seconds is not None and psnr is not None and not np.isnan([seconds, psnr]).any():
+            points.append((seconds, psnr))
+    points.sort(key=lambda point: point[0])  # stable: of two at one time, the later one in the history counts
+    seconds, psnr = np.array(points, float).reshape(-1, 2).T
+    return History(seconds, psnr)
+
+
+def psnr_at(measured: History, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+    """The quality one has at some times: the last one measured until then.
+
+    Args:
+        measured: Measurements of a run.
+        times: Seconds of fitting.
+
+    Returns:
+        PSNR in dB, nan before the first measurement. After the last one it stays.
+    """
+    place = np.searchsorted(measured.seconds, times, side="right")
+    return np.concatenate([[np.nan], measured.psnr])[place]
+
+
+def time_grid(lines: Iterable[Line], count: int = 400) -> Float[np.ndarray, " t"]:
+    """Times in equal ratios, from the first measurement of all runs (after the start) to the last.
+
+    Args:
+        lines: Finished runs.
+        count: How many times there are.
+
+    Returns:
+        Seconds of fitting; empty where nothing was measured after the start.
+    """
+    seconds = np.concatenate([np.empty(0), *(history(line).seconds for line in lines)])
+    seconds = seconds[seconds > 0]
+    if seconds.size == 0:
+        return np.empty(0)
+    grid = np.geomspace(seconds.min(), seconds.max(), count)
+    grid[0], grid[-1] = seconds.min(), seconds.max()  # as they are: rounding would miss a measurement
+    return grid
+
+
+def over_time(lines: Sequence[Line], times: Float[np.ndarray, " t"]) -> Curve | None:
+    """Quality at equal times, mean over pictures of the mean over each one's runs.
+
+    Args:
+        lines: Finished runs of one method.
+        times: Seconds of fitting.
+
+    Returns:
+        A point at each time from which all runs have a measurement on; None where no time is left. Runs without any
+        measurement are not in the mean.
+    """
+    measured = [line for line in lines if history(line).seconds.size]
+    pictures = by_image(measured).values()
+    if not measured or times.size == 0:
+        return None
+    means = [np.mean([psnr_at(history(line), times) for line in group], axis=0) for group in pictures]
+    mean = np.mean(means, axis=0)
+    known = ~np.isnan(mean)
+    return Curve(times[known], mean[known], pictures=len(pictures)) if known.any() else None
+
+
+def over_bytes(lines: Sequence[Line]) -> Curve | None:
+    """Size and quality of the stored models, means over pictures, from the fewest bits a number to the most.
+
+    Args:
+        lines: Finished runs of one method.
+
+    Returns:
+        A point for each width that every run which stored anything has; None where there is none.
+    """
+    means = {bits: mean for bits, mean in sorted(mean_sizes(lines).items()) if mean[0] > 0 and not np.isnan(mean[1])}
+    if not means:
+        return None
+    size, psnr = np.array(list(means.values()), float).T
+    return Curve(size, psnr, tuple(means), len(by_image(line for line in lines if part(line, "stored"))))

@@ -1,0 +1,243 @@
+"""What a suite file says: which pictures, which methods, how long, and what is measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from gainer_bench.benchmark.codecs import Codec
+from gainer_bench.benchmark.naming import names_apart
+from gainer_ns.errors import GainerError
+from gainer_ns.io.places import Places
+from gainer_ns.io.yaml_file import read_yaml
+
+Extra = Literal["stored", "off_grid", "speed", "edits"]
+"""What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits."""
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""What counts as a picture where a folder is named."""
+KEY_LENGTH = 16
+
+Crop = tuple[int, int, int, int]
+Value = bool | int | float | str | list[float]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pictures(_Model):
+    """Pictures of a suite.
+
+    Attributes:
+        path: A file, a folder, or a pattern such as ``kodak/*.png``, from the folder of the suite.
+        crop: X0, Y0, X1, Y1 in pixels: the part that is fitted, after reduction.
+        reduce: How many times smaller it is made, by Pillow's BICUBIC, as the paper reduces DIV2K.
+    """
+
+    path: str
+    crop: Crop | None = None
+    reduce: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    def found(self, folder: Path) -> list[Path]:
+        """The files, in order of their names.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        path = folder / self.path
+        if path.is_dir():
+            files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
+        elif path.is_file():
+            files = [path]
+        else:
+            files = sorted(file for file in folder.glob(self.path) if file.is_file()) if _is_pattern(self.path) else []
+        if not files:
+            raise ValueError(f"{path}: there is no such picture; data_scripts has downloads, --images names others")
+        return files
+
+
+class Method(_Model):
+    """A method of a suite.
+
+    Attributes:
+        method: Name of a registered 2D method.
+        label: What tables call it; its name when not given.
+        set: Options that differ from its recipe, by the names of ns-train: ``pipeline.model.num-gaussians: 70000``.
+        seconds: Its own limit in seconds of fitting, instead of the suite's.
+    """
+
+    method: str
+    label: str | None = None
+    set: dict[str, Value] = {}
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"method": value} if isinstance(value, str) else value
+
+
+class Suite(_Model):
+    """A suite file.
+
+    Attributes:
+        title: Heading of the report.
+        images: Which pictures.
+        methods: Which methods.
+        codecs: Everyday picture formats whose files are measured beside the models.
+        seeds: Each cell is fitted once for each of them.
+        seconds: How long a fit may take, in seconds of fitting; None for the recipe's own steps.
+        steps: How many steps it may take; None for no limit but that.
+        measure: What is measured besides quality and time.
+    """
+
+    title: str = "Benchmark"
+    images: Annotated[tuple[Pictures, ...], Field(min_length=1)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    codecs: tuple[Codec, ...] = ()
+    seeds: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)] = (0,)
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    steps: Annotated[int, Field(strict=True, gt=0)] | None = None
+    measure: tuple[Extra, ...] = ("stored", "off_grid", "speed")
+    _places: Places = PrivateAttr(Places())
+    _folder: Path = PrivateAttr(Path())
+
+    @field_validator("methods")
+    @classmethod
+    def _labels_differ(cls, methods: tuple[Method, ...], info: ValidationInfo) -> tuple[Method, ...]:
+        labels = [method.label or method.method for method in methods]
+        twice = next((label for number, label in enumerate(labels) if label in labels[:number]), None)
+        if twice is not None:
+            raise ValueError(f"two methods are called {twice!r}; give them different labels")
+        return methods
+
+    def cells(self, images: tuple[Path, ...] = (), seconds: float | None = None) -> list[Cell]:
+        """All fits of the suite: picture by picture, so that the first tables are whole.
+
+        Args:
+            images: Pictures instead of the suite's own.
+            seconds: A limit instead of the suite's own.
+
+        Raises:
+            GainerError: If a picture is missing.
+        """
+        pictures = [(path, None, 1) for path in images] or [
+            (path, one.crop, one.reduce) for number, one in enumerate(self.images) for path in self._found(number)
+        ]
+        called = names_apart([(path.absolute(), _changes(crop, reduce)) for path, crop, reduce in pictures])
+        fits = [(seed, method) for seed in self.seeds for method in self.methods]
+        fits += [(self.seeds[0], Method(method=codec, label=codec.upper())) for codec in self.codecs]
+        return [
+            Cell(
+                path=path.absolute(),
+                crop=crop,
+                reduce=reduce,
+                method=method.method,
+                label=method.label or method.method,
+                options=method.set,
+                seed=seed,
+                seconds=method.seconds or seconds or self.seconds,
+                steps=self.steps,
+                measure=self.measure,
+                called=name,
+            )
+            for (path, crop, reduce), name in zip(pictures, called, strict=True)
+            for seed, method in fits
+        ]
+
+    def _found(self, number: int) -> list[Path]:
+        try:
+            return self.images[number].found(self._folder)
+        except ValueError as error:
+            raise self._places.error(("images", number), str(error)) from None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit of a suite: a picture, a method, a seed, a budget."""
+
+    path: Path
+    crop: Crop | None
+    reduce: int
+    method: str
+    label: str
+    options: dict[str, Value]
+    seed: int
+    seconds: float | None
+    steps: int | None
+    measure: tuple[Extra, ...]
+    called: str = ""
+
+    @property
+    def picture(self) -> bytes:
+        """The picture file.
+
+        Raises:
+            GainerError: If it cannot be read.
+        """
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise GainerError(f"{self.path}: cannot be read ({error.strerror}); check the path") from error
+
+    @property
+    def image(self) -> str:
+        """What tables call the picture: as much of its path as tells it apart, and how it was cut and reduced."""
+        return self.called or self.path.stem + _changes(self.crop, self.reduce)
+
+    @cached_property
+    def key(self) -> str:
+        """What makes it the same fit as another: all of it, and the picture's content wherever it lies."""
+        facts = asdict(self) | {"path": _digest(self.picture)}
+        del facts["called"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:KEY_LENGTH]
+
+    def identity(self) -> dict[str, Any]:
+        """How a line of the results begins."""
+        return {
+            "key": self.key,
+            "image": self.image,
+            "method": self.method,
+            "label": self.label,
+            "seed": self.seed,
+            "options": dict(self.options),
+            "seconds_allowed": self.seconds,
+            "steps_allowed": self.steps,
+        }
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads and checks a suite file.
+
+    Raises:
+        GainerError: In one line: the file, the line, what is wrong there, and what is allowed.
+    """
+    suite, places = read_yaml(path, Suite)
+    suite._places, suite._folder = places, Path(path).parent
+    return suite
+
+
+def _changes(crop: Crop | None, reduce: int) -> str:
+    """How a picture was reduced and cut, as it follows its name."""
+    return (f"-{reduce}x" if reduce > 1 else "") + ("" if crop is None else "-" + "-".join(map(str, crop)))
+
+
+@lru_cache(maxsize=1)
+def _digest(picture: bytes) -> str:
+    """Of a picture file; the cells of one follow each other."""
+    return hashlib.sha256(picture).hexdigest()
+
+
+def _is_pattern(path: str) -> bool:
+    return any(sign in path for sign in "*?[")

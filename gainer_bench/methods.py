@@ -1,0 +1,119 @@
+"""The methods that GaINeR is compared with, as nerfstudio finds them."""
+
+from __future__ import annotations
+
+from nerfstudio.plugins.types import MethodSpecification
+
+from gainer_bench.baselines.finer import FinerConfig
+from gainer_bench.baselines.flat_gaussians import FlatGaussiansConfig
+from gainer_bench.baselines.fourier import FourierConfig
+from gainer_bench.baselines.gauss import GaussConfig
+from gainer_bench.baselines.gaussian_image import GaussianImageConfig
+from gainer_bench.baselines.ingp import IngpConfig
+from gainer_bench.baselines.model import BaselineModelConfig
+from gainer_bench.baselines.neurbf import NeurbfConfig
+from gainer_bench.baselines.picture_function import PictureFunctionConfig
+from gainer_bench.baselines.siren import SirenConfig
+from gainer_bench.baselines.wire import WireConfig
+from gainer_ns.image.optimizers import CosineSchedulerConfig
+from gainer_ns.methods import adam_config, trainer_config
+
+
+def _baseline(
+    method_name: str,
+    function: PictureFunctionConfig,
+    rates: dict[str, float],
+    description: str,
+    *,
+    pixels_per_step: int | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
+    steps: int = 30_000,
+) -> MethodSpecification:
+    """A method that GaINeR is compared with: Adam on the squared error, rates that fall along half a cosine.
+
+    Args:
+        method_name: Its name.
+        function: What the picture is made of.
+        rates: Learning rates by group of parameters.
+        description: What it is, and where it was published.
+        pixels_per_step: Pixels drawn for each step; None for all.
+        betas: Of Adam.
+        steps: Length of a fit that no time bounds.
+    """
+    model = BaselineModelConfig(function=function, steps=steps, pixels_per_step=pixels_per_step)
+    optimizers = {group: adam_config(rate, CosineSchedulerConfig(), betas) for group, rate in rates.items()}
+    return MethodSpecification(trainer_config(method_name, model, optimizers, steps_per_save=5000), description)
+
+
+# The networks' frequencies and rates are those that got furthest in a minute on two cores with pictures of half a
+# megapixel; their own defaults are the published ones, which take many more steps.
+siren = _baseline(
+    "bench-siren",
+    SirenConfig(first_omega=60.0),
+    {"function": 5e-4},
+    "SIREN: sines (Sitzmann 2020).",
+    pixels_per_step=1024,
+)
+wire = _baseline(
+    "bench-wire",
+    WireConfig(omega=5.0, window=5.0),
+    {"function": 2e-3},
+    "WIRE: wavelets (Saragadam 2023).",
+    pixels_per_step=1024,
+)
+finer = _baseline(
+    "bench-finer",
+    FinerConfig(first_omega=60.0),
+    {"function": 5e-4},
+    "FINER: quickening sines (Liu 2024).",
+    pixels_per_step=1024,
+)
+gauss = _baseline(
+    "bench-gauss",
+    GaussConfig(sharpness=10.0),
+    {"function": 1e-3},
+    "Bells (Ramasinghe 2022).",
+    pixels_per_step=1024,
+)
+fourier = _baseline(
+    "bench-fourier",
+    FourierConfig(sigma=20.0),
+    {"function": 2e-3},
+    "Random Fourier features (Tancik 2020).",
+    pixels_per_step=1024,
+)
+ingp = _baseline(
+    "bench-ingp",
+    IngpConfig(),
+    {"grid": 3e-2, "function": 3e-3},
+    "Instant-NGP: a hash grid (Mueller 2022).",
+    pixels_per_step=16384,
+    betas=(0.9, 0.99),
+)
+neurbf = _baseline(
+    "bench-neurbf",
+    NeurbfConfig(),
+    {"kernels": 7e-3, "grid": 2e-2, "function": 3e-3},
+    "NeuRBF: radial basis functions (Chen 2023).",
+    pixels_per_step=16384,
+    betas=(0.9, 0.99),
+)
+gaussian_image = _baseline(
+    "bench-gaussian-image",
+    GaussianImageConfig(),
+    {"means": 0.2, "covariances": 0.1, "colours": 2e-2},
+    "GaussianImage: 2D Gaussians summed up (Zhang 2024).",
+    betas=(0.9, 0.99),
+)
+flat_3dgs = _baseline(
+    "bench-3dgs",
+    FlatGaussiansConfig(),
+    {"means": 1e-4, "covariances": 5e-3, "opacities": 5e-2, "colours": 1e-2},
+    "3D Gaussian splatting of one picture (Kerbl 2023), by gsplat, on a GPU.",
+)
+mirage = _baseline(
+    "bench-mirage",
+    FlatGaussiansConfig(flat=True),
+    {"means": 1e-4, "covariances": 5e-3, "opacities": 5e-2, "colours": 1e-2},
+    "MiraGe: flat Gaussians in the picture's plane (Waczynska 2025), by gsplat, on a GPU.",
+)

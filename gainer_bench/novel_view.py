@@ -1,0 +1,307 @@
+"""A lifted photo seen from somewhere else: ``python -m gainer_bench.novel_view SCENE... [--output DIR]``.
+
+One view of a scene is lifted by a given depth, drawn as another real view sees it, and compared with that, beside two
+simple baselines. :mod:`gainer_bench.view_pairs` says what a scene is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Bool, Float
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from gainer_bench.view_baselines import BASELINES, Visibility, visible_in_both
+from gainer_bench.view_pairs import read_pairs
+from gainer_bench.views import (
+    NovelViewMethod,
+    Rendered,
+    Renderer,
+    TracesFreeSpace,
+    ViewPair,
+    composite,
+)
+from gainer_ns.doors import run_program
+from gainer_ns.error_maps import error_map
+from gainer_ns.errors import GainerError
+from gainer_ns.io.files import whole_file
+from gainer_ns.io.image_writing import write_picture
+from gainer_ns.metrics import psnr
+from gainer_ns.options import parsed
+
+GREY, WHITE = 0.5, 1.0
+"""What is behind the pictures: grey, to favour no method where it shows nothing; white behind cut-outs."""
+COVERED = 0.5
+"""Accumulation from which on a pixel is covered."""
+FREE = 0.02
+"""Accumulation below which space is free."""
+FREE_SPACE_POINTS = 20000
+"""How many points in front of the surface are looked at."""
+FREE_SPACE_REACH = (0.3, 0.97)
+"""How far along the ray to the surface these are, as shares of its depth."""
+GAP = 6
+"""Between pictures of a sheet, in px."""
+
+
+@dataclass(frozen=True)
+class ViewScore:
+    """How well a method shows a pair's target, and the source. None where a method cannot tell.
+
+    Attributes:
+        pair: Its name.
+        method: Its name.
+        psnr: In dB, on the pixels visible in both views; what is not covered counts, over grey.
+        ssim: Structural similarity on the same pixels.
+        coverage: Share of the same pixels, where the target is opaque, that are covered.
+        psnr_all_cover: In dB, on those of them that all methods of the run cover.
+        psnr_surface: In dB, also on pixels that something of unknown depth may hide.
+        source_psnr: In dB, of the source seen as itself, on its pixels with depth.
+        source_depth_error: Median relative error there of the depth that is drawn, where something is.
+        free_space: Share of points in front of the surface up to which nothing is in the way.
+        fit_seconds: To lift the source.
+        render_seconds: To draw the target.
+    """
+
+    pair: str
+    method: str
+    psnr: float
+    ssim: float
+    coverage: float
+    psnr_all_cover: float | None
+    psnr_surface: float
+    source_psnr: float
+    source_depth_error: float | None
+    free_space: float | None
+    fit_seconds: float
+    render_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a method made of a pair: its name, the lifted source, both views, and the seconds that took."""
+
+    method: str
+    renderer: Renderer
+    target: Rendered
+    source: Rendered
+    fit_seconds: float
+    render_seconds: float
+
+
+def draw(method: NovelViewMethod, pair: ViewPair, fitted: tuple[Renderer, float] | None = None) -> Drawn:
+    """Lifts a pair's source, unless that is done already, and draws both views."""
+    began = time.perf_counter()
+    renderer, seconds = fitted or (method.fit(pair), time.perf_counter() - began)
+    began = time.perf_counter()
+    target = renderer.render(pair.K_target, pair.T_target_from_source, *pair.target_size)
+    render_seconds = time.perf_counter() - began
+    source = renderer.render(pair.K_source, np.eye(4), *pair.source_size)
+    return Drawn(method.name, renderer, target, source, seconds, render_seconds)
+
+
+def score(drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> list[ViewScore]:
+    """Compares what methods made of a pair with the target and the source.
+
+    Both sides are composited first, over grey, or over white if the source is a cut-out, and clamped to [0, 1].
+
+    Raises:
+        GainerError: If no pixel is visible in both views.
+    """
+    if not seen.visible.any():
+        raise GainerError(f"{pair.name}: nothing is visible in both views; name a scene whose views overlap")
+    background = backdrop(pair)
+    target = composite(pair.target_colours, pair.target_alpha, background)
+    source = composite(pair.source_colours, pair.source_alpha, background)
+    lifted, opaque = pair.source_depth > 0, seen.visible
+    if pair.target_alpha is not None:
+        opaque = seen.visible & (pair.target_alpha > COVERED)
+    common = np.logical_and.reduce([one.target.accumulation > COVERED for one in drawn]) & seen.visible
+    scores = []
+    for one in drawn:
+        shown = one.target.over(background)
+        known = lifted & (one.source.accumulation > COVERED)
+        error = np.abs(one.source.depth[known] / pair.source_depth[known] - 1)
+        scores.append(
+            ViewScore(
+                pair=pair.name,
+                method=one.method,
+                psnr=_psnr(shown, target, seen.visible),
+                ssim=masked_ssim(shown, target, seen.visible),
+                coverage=float((one.target.accumulation[opaque] > COVERED).mean()) if opaque.any() else 0.0,
+                psnr_all_cover=_psnr(shown, target, common) if common.any() else None,
+                psnr_surface=_psnr(shown, target, seen.surface),
+                source_psnr=_psnr(one.source.over(background), source, lifted),
+                source_depth_error=float(np.median(error)) if known.any() else None,
+                free_space=free_space(one.renderer, pair) if isinstance(one.renderer, TracesFreeSpace) else None,
+                fit_seconds=one.fit_seconds,
+                render_seconds=one.render_seconds,
+            )
+        )
+    return scores
+
+
+def backdrop(pair: ViewPair) -> float:
+    """The shade of grey behind a pair's pictures."""
+    return GREY if pair.source_alpha is None else WHITE
+
+
+def masked_ssim(
+    rendered: Float[np.ndarray, "h w 3"], target: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
+) -> float:
+    """Mean structural similarity of the pixels of a mask.
+
+    Outside of it the rendered picture is taken to be right, so that windows which reach out see nothing wrong there.
+
+    Source:
+        Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    pictures = np.stack([np.where(mask[..., None], rendered, target), target]).astype(np.float64)
+    first, second = torch.from_numpy(pictures).permute(0, 3, 1, 2).split(1)
+    whole = structural_similarity_index_measure(first, second, data_range=1.0, return_full_image=True)[1]
+    return float(whole[0].mean(dim=0).numpy()[mask].mean())
+
+
+def free_space(renderer: TracesFreeSpace, pair: ViewPair, points: int = FREE_SPACE_POINTS, seed: int = 0) -> float:
+    """Share of random points on rays of the source, in front of its surface, up to which nothing is in the way."""
+    generator = np.random.default_rng(seed)
+    row, column = np.nonzero(pair.source_depth > 0)
+    chosen = generator.integers(len(row), size=points)
+    row, column = row[chosen], column[chosen]
+    depth = pair.source_depth[row, column] * generator.uniform(*FREE_SPACE_REACH, size=points)
+    place = pair.K_source.ray(np.stack([column, row], axis=-1) + 0.5) * depth[:, None]
+    return float((np.asarray(renderer.accumulation_up_to(place)) < FREE).mean())
+
+
+def _psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
+    return psnr(a.astype(np.float64), b.astype(np.float64), mask=mask)
+
+
+def score_table(scores: Sequence[ViewScore]) -> str:
+    """Scores as a Markdown table."""
+    titles = "pair", "method", "dB", "SSIM", "covered", "dB, all cover", "dB, hidden or not", "source dB", "depth error"
+    rows = [[*titles, "free space", "fit s", "render s"]]
+    rows.append(["---", "---", *["--:"] * (len(rows[0]) - 2)])
+    for one in scores:
+        cells = [
+            _shown(one.psnr, "{:.2f}"),
+            _shown(one.ssim, "{:.4f}"),
+            _shown(one.coverage, "{:.2%}"),
+            _shown(one.psnr_all_cover, "{:.2f}"),
+            _shown(one.psnr_surface, "{:.2f}"),
+            _shown(one.source_psnr, "{:.2f}"),
+            _shown(one.source_depth_error, "{:.3%}"),
+            _shown(one.free_space, "{:.2%}"),
+            _shown(one.fit_seconds, "{:.1f}"),
+            _shown(one.render_seconds, "{:.2f}"),
+        ]
+        rows.append([one.pair, one.method, *cells])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def sheet(pictures: Sequence[Float[np.ndarray, "h w 3"]], columns: int) -> Float[np.ndarray, "h2 w2 3"]:
+    """Pictures of one size in rows, on white."""
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    page = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3))
+    for index, picture in enumerate(pictures):
+        y, x = index // columns * (height + GAP), index % columns * (width + GAP)
+        page[y : y + height, x : x + width] = picture
+    return page
+
+
+def write_pictures(folder: Path, drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> None:
+    """Writes the target, each method's view and its error map, and all of that on one sheet.
+
+    In the upper row of the sheet are the target and the views, in the lower the target where it counts, and the errors.
+    """
+    background = backdrop(pair)
+    target = composite(pair.target_colours, pair.target_alpha, background)
+    counted = np.where(seen.visible[..., None], target, 0)
+    views = [one.target.over(background) for one in drawn]
+    errors = [error_map(view.astype(float), target.astype(float), mask=seen.visible) for view in views]
+    write_picture(folder / "target.png", target)
+    for one, view, error in zip(drawn, views, errors, strict=True):
+        write_picture(folder / f"{_file_name(one.method)}.png", view)
+        write_picture(folder / f"{_file_name(one.method)}_error.png", error)
+    write_picture(folder / "sheet.png", sheet([target, *views, counted, *errors], len(views) + 1))
+
+
+def _file_name(name: str) -> str:
+    return "_".join(name.split())
+
+
+@dataclass
+class NovelView:
+    """Lifts one view of each scene, draws it as other views see it, and says how far it is from them.
+
+    Two simple baselines are measured beside it: forward point splatting, and a depth mesh cut at depth edges.
+    """
+
+    scenes: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders with a scene.json: a stereo pair, views of a depth camera, or posed views."""
+    output: Path | None = None
+    """Folder for pictures, error maps, a sheet of each pair, and results.json; None to only show the table."""
+    baselines_only: bool = False
+    """Leave the lifted model out, which takes minutes a scene."""
+
+    def run(self) -> None:
+        """Measures all scenes and shows the table."""
+        if not self.scenes:
+            raise GainerError("no scene is named; give one or more folders with a scene.json")
+        methods = [*BASELINES] if self.baselines_only else [_lifted(), *BASELINES]
+        scores, notes, before = [], [], None
+        fitted: dict[str, tuple[Renderer, float]] = {}
+        for pair in (pair for scene in self.scenes for pair in read_pairs(scene)):
+            if before is None or not before.same_source(pair):
+                fitted = {}
+            seen = visible_in_both(pair)
+            drawn = [draw(method, pair, fitted.get(method.name)) for method in methods]
+            fitted, before = {one.method: (one.renderer, one.fit_seconds) for one in drawn}, pair
+            scores += score(drawn, pair, seen)
+            notes.append({"pair": pair.name, "depth": pair.depth_note, "counted": float(seen.visible.mean())})
+            if self.output is not None:
+                write_pictures(self.output / _file_name(pair.name), drawn, pair, seen)
+            CONSOLE.log(f"{pair.name}: {seen.visible.mean():.1%} of the pixels count; {pair.depth_note}", markup=False)
+        if self.output is not None:
+            results = {"pairs": notes, "scores": [_plain(one) for one in scores]}
+            with whole_file(self.output / "results.json") as file:
+                file.write((json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
+        CONSOLE.print(score_table(scores), markup=False, highlight=False, soft_wrap=True)
+
+
+def _lifted() -> NovelViewMethod:
+    """The lifted model, which needs nerfstudio's trainer."""
+    from gainer_bench.lifted_view import LiftedView  # pyright: ignore[reportMissingImports]
+
+    return LiftedView()
+
+
+def _plain(one: ViewScore) -> dict[str, float | str | None]:
+    """A score as standard JSON can hold it, which has no infinity."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(one).items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parsed(NovelView, prog="python -m gainer_bench.novel_view", args=arguments).run()
+
+
+if __name__ == "__main__":
+    run_program(main)

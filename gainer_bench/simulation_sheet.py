@@ -1,0 +1,220 @@
+"""Simulated cut-outs, to look at: ``python -m gainer_bench.simulation_sheet CONFIG... --output PNG``.
+
+Beside the sheet it says in numbers what one should not see: holes and veils inside of what is elastic, in any frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Bool, Float
+from nerfstudio.utils.rich_utils import CONSOLE
+from PIL import Image
+from rich.progress import track
+from scipy import ndimage
+from torch import Tensor
+
+from gainer_bench.contact_sheet import sheet
+from gainer_bench.gallery import COLOURS, square
+from gainer_bench.sources import fitted_source
+from gainer_ns.doors import run_program
+from gainer_ns.editing.compositing import Crop
+from gainer_ns.errors import GainerError
+from gainer_ns.image.loading import load_baked
+from gainer_ns.io.files import whole_file
+from gainer_ns.io.image_io import Picture
+from gainer_ns.io.samples import to_samples
+from gainer_ns.options import parsed
+from gainer_ns.physics.cast import Cast
+from gainer_ns.physics.engine import Frame
+from gainer_ns.physics.filming import scene_for
+from gainer_ns.physics.materials import BREAKING
+from gainer_ns.physics.mpm.engine import MpmEngine
+from gainer_ns.rendering.plane import BakedPicture
+
+TOLERANCE = 3
+"""How far inside the material's shape a pixel has to be solid, in px."""
+CLOSED = 3
+"""Gaps between moved pixels belong to the material up to twice this width, in px: it may be stretched as far."""
+CLEAR = 12
+"""How far from what is solid pixels are carried along to tell where there is nothing, in px."""
+OPAQUE = 254.5 / 255
+"""From this opacity on a pixel of the source is solid."""
+SOLID = 0.98
+"""Below this alpha one sees through a pixel."""
+
+
+class Solidity(NamedTuple):
+    """How solid what is elastic is, in all frames of a simulation.
+
+    Attributes:
+        lowest: The lowest alpha of a pixel inside the material; 1 if nothing is inside.
+        frame: Where that is.
+        faint: How many pixels of all frames are less than solid.
+        inside: How many pixels of all frames are inside.
+    """
+
+    lowest: float = 1.0
+    frame: int = 0
+    faint: int = 0
+    inside: int = 0
+
+    def with_frame(self, number: int, alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> Solidity:
+        """Takes one more frame into account."""
+        lowest = float(alpha[inside].min(initial=1.0))
+        least = (lowest, number) if lowest < self.lowest else (self.lowest, self.frame)
+        faint = int((alpha[inside] < SOLID).sum())
+        return Solidity(*least, self.faint + faint, self.inside + int(inside.sum()))
+
+
+def interior(
+    solid: Float[Tensor, "m 2"], clear: Float[Tensor, "c 2"], crop: Crop, shape: tuple[int, int]
+) -> Bool[np.ndarray, "h w"]:
+    """The pixels that lie inside the shape of the moved material, away from its edge.
+
+    Args:
+        solid: Where the solid pixels of the source have gone, in source pixels.
+        clear: Where the others have gone that are near to these.
+        crop: What is drawn, in source pixels, one output pixel for each.
+        shape: Height and width of what is drawn.
+    """
+    material = _distance(solid, crop, shape) <= CLOSED
+    inside = np.asarray(ndimage.distance_transform_edt(np.pad(material, 1)))[1:-1, 1:-1] > CLOSED + TOLERANCE
+    return inside & (_distance(clear, crop, shape) > TOLERANCE)  # narrow gaps are closed, but nothing is in them
+
+
+def _distance(points: Float[Tensor, "m 2"], crop: Crop, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """Of each pixel from the nearest that holds a point; infinite where none does."""
+    column, row = (points.cpu().double().numpy() - np.array(crop[:2])).T
+    drawn = (column >= 0) & (column < shape[1]) & (row >= 0) & (row < shape[0])
+    touched = np.zeros(shape, dtype=bool)
+    touched[row[drawn].astype(int), column[drawn].astype(int)] = True
+    return np.asarray(ndimage.distance_transform_edt(~touched)) if touched.any() else np.full(shape, np.inf)
+
+
+def solid_and_clear(source: Picture) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "c 2"]]:
+    """Centres, in pixels, of the pixels of a picture that nothing is seen through, and of others near to these."""
+    solid = source.opacity() >= OPAQUE
+    away = np.asarray(ndimage.distance_transform_edt(~solid))
+    parts = solid, (away > 0) & (away < CLEAR)
+    row_column = [np.stack(np.nonzero(part), axis=1)[:, ::-1] + 0.5 for part in parts]
+    return torch.from_numpy(row_column[0]).float(), torch.from_numpy(row_column[1]).float()
+
+
+class Simulated(NamedTuple):
+    """What was found out about one scene on one picture.
+
+    Attributes:
+        tiles: Some of its frames.
+        particles: How many there are.
+        seconds: Of a simulated frame, on average.
+        drawing: Seconds of a drawn frame, on average.
+        solidity: None where something breaks.
+    """
+
+    tiles: list[Image.Image]
+    particles: int
+    seconds: float
+    drawing: float
+    solidity: Solidity | None
+
+
+@dataclass
+class SimulationSheet:
+    """Simulates scenes on fitted cut-outs, draws some frames on a sheet, and looks for holes in all of them."""
+
+    configs: tyro.conf.Positional[tuple[Path, ...]]
+    """The config.yml of each run, or .safetensors files of `gainer export`."""
+    output: Path
+    """The sheet to write (.png)."""
+    scenes: tuple[Path, ...]
+    """Scene files."""
+    columns: int = 6
+    """How many frames of each are shown, from the first to the last."""
+    tile: int = 160
+    """Width and height of the tiles that the frames are fitted into, in px."""
+    particles: int | None = None
+    """How many particles, instead of as many as the scenes say."""
+    source: Path | None = None
+    """The picture that was fitted, for one config; None for the one that the run names."""
+
+    def run(self) -> None:
+        """Draws the sheet and says how solid what is elastic stays."""
+        if not self.configs or not self.scenes:
+            raise GainerError("no run or no scene is named; give one or more config.yml, and --scenes")
+        if self.source is not None and len(self.configs) > 1:
+            raise GainerError(f"{self.source}: one source for {len(self.configs)} runs; draw their sheets one by one")
+        if not (2 <= self.columns <= 100 and 16 <= self.tile <= 4096):
+            raise GainerError("--columns is between 2 and 100, and --tile between 16 and 4096 pixels")
+        rows, lines = (
+            [],
+            ["| picture | scene | particles | s simulating | s drawing | lowest alpha | at | faint pixels |"],
+        )
+        lines.append("| --- | --- | --: | --: | --: | --: | --: | --: |")
+        for config in self.configs:
+            picture, source = load_baked(config), fitted_source(config, self.source)
+            for scene in self.scenes:
+                found = self._simulated(picture, source, scene)
+                rows.append([np.asarray(tile, np.float32) / 255 for tile in found.tiles])
+                lines.append(_line(source.path.name, scene.stem, found))
+        titles = [f"{100 * number // (self.columns - 1)} %" for number in range(self.columns)]
+        page = Image.fromarray(to_samples(sheet(rows, titles), None, 8))
+        with whole_file(self.output) as file:
+            page.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(file, "PNG", optimize=True)
+        CONSOLE.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+    def _simulated(self, picture: BakedPicture, source: Picture, path: Path) -> Simulated:
+        scene = scene_for(path, picture)
+        cast = Cast(scene, picture, self.particles)
+        stays = all(material.behaviour not in BREAKING for material in cast.materials)
+        solid, clear = (points.to(picture.device) for points in solid_and_clear(source))
+        shown = set(np.linspace(0, cast.setting.frames - 1, self.columns).round().astype(int).tolist())
+        solidity, tiles, drawing = Solidity(), [], []
+        start = time.perf_counter()
+        frames = MpmEngine().run(cast.setting, cast.particles, cast.materials)
+        for number, frame in enumerate(track(frames, path.stem, cast.setting.frames)):
+            if stays or number in shown:
+                begun = time.perf_counter()
+                crop = _followed(scene.filmed, cast, frame) if scene.camera == "follow" else scene.filmed
+                rgb, alpha = (part.cpu() for part in cast.at(frame).raster(crop=crop))
+                drawing.append(time.perf_counter() - begun)
+                alpha = alpha[..., 0]
+                if stays:
+                    where = cast.moved(solid, frame), cast.moved(clear, frame)
+                    inside = interior(*where, crop, (alpha.shape[0], alpha.shape[1]))
+                    solidity = solidity.with_frame(number, alpha.numpy(), inside)
+                if number in shown:
+                    tiles.append(square((rgb, alpha), self.tile))
+        seconds = (time.perf_counter() - start - sum(drawing)) / cast.setting.frames
+        mean = sum(drawing) / len(drawing)
+        return Simulated(tiles, len(cast.particles), seconds, mean, solidity if stays else None)
+
+
+def _followed(crop: Crop, cast: Cast, frame: Frame) -> Crop:
+    """What a camera films that follows what moves."""
+    (x, y), start = cast.centre(frame), cast.centre(Frame(0.0, cast.particles.positions, None))
+    return crop[0] + x - start[0], crop[1] + y - start[1], crop[2] + x - start[0], crop[3] + y - start[1]
+
+
+def _line(picture: str, scene: str, found: Simulated) -> str:
+    start = f"| {picture} | {scene} | {found.particles} | {found.seconds:.2f} | {found.drawing:.2f} |"
+    if found.solidity is None:
+        return f"{start} | | |"
+    lowest, frame, faint, inside = found.solidity
+    return f"{start} {lowest:.4f} | {frame} | {faint} of {inside} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parsed(SimulationSheet, prog="python -m gainer_bench.simulation_sheet", args=arguments).run()
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,158 @@
+"""Encode moving pictures, one frame after the other, by FFmpeg through PyAV.
+
+FFmpeg's encoders take frame after frame, where Pillow's want all of them at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.filter import Graph
+from jaxtyping import UInt8
+
+from gainer_ns.errors import GainerError
+from gainer_ns.io.outputs import Output
+from gainer_ns.memory import check_free
+
+_BT709 = 1
+"""The number by which FFmpeg knows the primaries, the transfer curve and the matrix of Rec. ITU-R BT.709."""
+
+_VIDEO_RANGE = 1
+"""FFmpeg's number for luma from 16 to 235, which players expect."""
+
+
+@dataclass(frozen=True)
+class MovieKind:
+    """How FFmpeg makes one kind of moving picture.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        pixel_format: FFmpeg's name of the samples that the encoder takes.
+        bytes_per_pixel: Memory that encoding takes for a pixel of a frame, about: frames wait for one another.
+        ticks: Time steps a second; None where each frame is one.
+        options: Of the encoder.
+        container_options: Of the file around it.
+    """
+
+    encoder: str
+    pixel_format: str
+    bytes_per_pixel: int
+    ticks: int | None
+    options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+
+
+MOVIES: dict[str, MovieKind] = {
+    ".mp4": MovieKind("libx264", "yuv420p", 260, None, {"crf": "17"}, {"movflags": "+faststart"}),
+    ".webp": MovieKind("libwebp_anim", "bgra", 150, 1000, {"lossless": "1"}, {"loop": "0"}),
+    ".gif": MovieKind("gif", "pal8", 140, 100, {}, {"loop": "0"}),
+}
+
+
+def check_encoder(output: Output) -> None:
+    """Refuses a PyAV that lacks the encoder of a kind."""
+    encoder = MOVIES[output.suffix].encoder
+    if encoder not in av.codecs_available:
+        raise GainerError(f"{output.path}: this PyAV lacks the encoder {encoder}; run `pip install --force av`")
+
+
+class MovieEncoder:
+    """A moving picture under way: frames pass through FFmpeg's filters and encoder into a file.
+
+    Args:
+        name: Absolute path of the file.
+        suffix: The kind.
+        fps: Frames a second.
+        shape: Of the samples of every frame: [h, w, 3] without, [h, w, 4] with opacity.
+
+    Raises:
+        GainerError: If there is no memory for frames as large.
+    """
+
+    def __init__(self, name: str, suffix: str, fps: float, shape: tuple[int, ...]) -> None:
+        movie = MOVIES[suffix]
+        what = f"a film of {shape[1]} x {shape[0]} pixels"
+        check_free(shape[0] * shape[1] * movie.bytes_per_pixel, what, "lower the scale, or write a folder of frames")
+        rate = Fraction(fps).limit_denominator(1001)
+        self._ticks_a_frame = Fraction(1) if movie.ticks is None else movie.ticks / rate
+        self._tick = 1 / rate if movie.ticks is None else Fraction(1, movie.ticks)
+        self._kind = "rgb24" if shape[2] == 3 else "rgba"
+        self._count = 0
+        options = dict(movie.container_options)
+        if suffix == ".gif":
+            options["final_delay"] = str(round(self._ticks_a_frame))
+        self._container = av.open(name, "w", format=suffix[1:], options=options)
+        stream: Any = self._container.add_stream(movie.encoder, rate=1 / self._tick, options=movie.options)
+        stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], movie.pixel_format
+        context = stream.codec_context
+        context.time_base = self._tick
+        if suffix == ".mp4":
+            context.color_primaries = context.color_trc = context.colorspace = _BT709
+            context.color_range = _VIDEO_RANGE
+        self._stream = stream
+        # PyAV's filters do not keep the graph alive that they are in.
+        self._graph, self._source, self._sink = _filters(suffix, self._kind, shape, self._tick)
+
+    def add(self, samples: UInt8[np.ndarray, "h w c"]) -> None:
+        """Encodes the next frame."""
+        frame = av.VideoFrame.from_ndarray(samples, format=self._kind)
+        frame.pts = round(self._count * self._ticks_a_frame)
+        frame.time_base = self._tick
+        self._count += 1
+        self._source.push(frame)
+        self._drain()
+
+    def finish(self) -> None:
+        """Encodes what is still under way, and ends the file."""
+        self._source.push(None)
+        self._drain()
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Lets go of the file; harmless after ``finish``."""
+        with contextlib.suppress(FFmpegError, OSError):
+            self._container.close()
+
+    def _drain(self) -> None:
+        """Moves filtered frames into the encoder, and what comes out of that into the file."""
+        while True:
+            try:
+                frame = self._sink.pull()
+            except (BlockingIOError, EOFError):
+                return
+            frame.pict_type = 0  # The encoder chooses the key frames, not what the filters made of them.
+            self._container.mux(self._stream.encode(frame))
+
+
+def _filters(suffix: str, kind: str, shape: tuple[int, ...], tick: Fraction) -> tuple[Graph, Any, Any]:
+    """A graph of filters, where RGB or RGBA frames go in, and where they come out as the encoder takes them."""
+    graph: Any = Graph()
+    source: Any = graph.add_buffer(width=shape[1], height=shape[0], format=kind, time_base=tick)
+    sink: Any = graph.add("buffersink")
+    if suffix == ".gif":
+        split: Any = graph.add("split")
+        palette: Any = graph.add("palettegen", "stats_mode=single:reserve_transparent=1")
+        last: Any = graph.add("paletteuse", "new=1:dither=sierra2_4a:alpha_threshold=128")
+        source.link_to(split)
+        split.link_to(last, 0, 0)
+        split.link_to(palette, 1, 0)
+        palette.link_to(last, 0, 1)
+    elif suffix == ".mp4":
+        exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+        scale: Any = graph.add("scale", f"out_color_matrix=bt709:out_range=tv:{exact}")
+        last = graph.add("format", "yuv420p")
+        source.link_to(scale)
+        scale.link_to(last)
+    else:
+        last = graph.add("format", "bgra")
+        source.link_to(last)
+    last.link_to(sink)
+    graph.configure()
+    return graph, source, sink

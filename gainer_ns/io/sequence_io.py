@@ -1,0 +1,252 @@
+"""Write frames as a folder of pictures or as a moving picture: one at a time, and whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from jaxtyping import Float, UInt8
+
+from gainer_ns.errors import GainerError
+from gainer_ns.interrupts import uninterrupted
+from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.files import cannot_write, synchronise, whole_file
+from gainer_ns.io.folders import whole_folder
+from gainer_ns.io.image_writing import encode_samples
+from gainer_ns.io.movie_io import MovieEncoder, check_encoder
+from gainer_ns.io.outputs import PICTURES, Output, output_for
+from gainer_ns.io.samples import to_samples
+
+Colour = tuple[float, float, float]
+
+WHITE: Colour = (1.0, 1.0, 1.0)
+
+_FRAME_NAME = re.compile(r"frame_\d+\.png")
+
+_Put = Callable[[np.ndarray, "np.ndarray | None"], None]
+
+
+class SequenceWriter:
+    """Takes the frames of an open sequence, in order. ``open_sequence`` makes it."""
+
+    def __init__(self, path: Path, frames: int, put: _Put) -> None:
+        self._path = path
+        self._frames = frames
+        self._put = put
+        self._size: tuple[int, ...] | None = None
+        self._written = 0
+
+    @property
+    def written(self) -> int:
+        """How many frames there are so far."""
+        return self._written
+
+    def write(self, colours: Float[np.ndarray, "h w 3"], opacity: Float[np.ndarray, "h w"] | None = None) -> None:
+        """Adds the next frame.
+
+        Args:
+            colours: [h, w, 3] in [0, 1], not multiplied by the opacity; values outside are clamped.
+            opacity: [h, w] in [0, 1]; None means opaque.
+
+        Raises:
+            GainerError: The frame has another size than the first or holds NaN, or it cannot be written or encoded.
+            ValueError: The arrays are no picture, or there are more frames than were announced.
+        """
+        if self._written == self._frames:
+            raise ValueError(f"{self._frames} frames were announced, and more are written")
+        self._size = self._size or colours.shape[:2]
+        if colours.shape[:2] != self._size:
+            shapes = [f"{shape[1]} x {shape[0]}" for shape in (colours.shape, self._size)]
+            raise GainerError(
+                f"{self._path}: frame {self._written} has {shapes[0]} pixels and the first {shapes[1]}; "
+                "draw all frames with one scale and crop"
+            )
+        if not (np.isfinite(colours).all() and (opacity is None or np.isfinite(opacity).all())):
+            raise GainerError(
+                f"{self._path}: frame {self._written} has values that are no numbers; "
+                "look for an edit that stretches without bound"
+            )
+        with uninterrupted():
+            self._put(colours, opacity)
+            self._written += 1
+
+    def check_complete(self) -> None:
+        """Refuses a sequence with fewer frames than announced.
+
+        Raises:
+            ValueError: Frames are missing.
+        """
+        if self._written < self._frames:
+            raise ValueError(f"{self._frames} frames were announced, and {self._written} written")
+
+
+@contextmanager
+def open_sequence(
+    path: Path | Output,
+    *,
+    frames: int,
+    fps: float = 24.0,
+    bit_depth: int = 8,
+    background: Colour = WHITE,
+    profile: ColourProfile | None = None,
+    keep_interrupted: bool = False,
+) -> Iterator[SequenceWriter]:
+    """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
+
+    - No suffix, or a folder that exists: frame_00000.png and so on, with opacity. Frames that are there already are
+      replaced at the very end, never seen beside new ones, and files of other names are left alone.
+    - ``.mp4``: H.264 of high quality (4:2:0, BT.709, within 2/255 of flat colours), without opacity. Where width or
+      height is odd, the last column or row is repeated once, since H.264 of this kind holds even sizes only.
+    - ``.webp``: without loss, with opacity.
+    - ``.gif``: 255 colours a frame, dithered; opacity is all or nothing. Delays are multiples of 1/100 s, chosen so
+      that the frames stay in time.
+    - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
+
+    Memory does not grow with the number of frames, but for WebP, whose encoder keeps the compressed frames.
+    Nothing shows under the name before all frames are written, and nothing is left behind if they never are.
+
+    Args:
+        path: Where to, or what :func:`gainer_ns.io.outputs.output_for` made of it. Missing folders are made.
+        frames: How many frames will be written.
+        fps: Frames a second, of a moving picture.
+        bit_depth: Bits a sample: 8, or 16 of PNG.
+        background: Red, green and blue in [0, 1] of what lies behind, for the kinds without opacity (.mp4, .jpg).
+        profile: What the colours mean; None for sRGB. Pictures and frames say it, moving pictures are made sRGB.
+        keep_interrupted: Whether Ctrl-C or SIGTERM ends the sequence early, with the frames that there are, instead of
+            leaving nothing. The KeyboardInterrupt goes on once these are in place.
+
+    Yields:
+        What takes the frames.
+
+    Raises:
+        GainerError: The kind is unknown or cannot hold the frames, or the place cannot be written; all of that before
+            the first frame, except for a full disk and a size that the encoder refuses.
+        ValueError: Fewer frames were written than announced.
+    """
+    output = path if isinstance(path, Output) else output_for(path, "picture", "frames", "film")
+    output.check_frames(frames, fps)
+    interrupt: KeyboardInterrupt | None = None
+    with _opened(output, frames, output.bit_depth(bit_depth), fps, background, profile) as put:
+        writer = SequenceWriter(output.path, frames, put)
+        try:
+            yield writer
+            writer.check_complete()
+        except KeyboardInterrupt as raised:
+            if not (keep_interrupted and writer.written):
+                raise
+            interrupt = raised
+    if interrupt is not None:
+        raise interrupt
+
+
+def _opened(
+    output: Output, frames: int, bit_depth: int, fps: float, background: Colour, profile: ColourProfile | None
+) -> AbstractContextManager[_Put]:
+    """Opens what the name means."""
+    if output.is_folder:
+        return _folder(output.path, bit_depth, profile)
+    if output.is_film(frames):
+        check_encoder(output)
+        return _movie(output, fps, background, profile)
+    return _still(output, bit_depth, background, profile)
+
+
+@contextmanager
+def _complaint(path: Path) -> Iterator[None]:
+    """Says in one line why something could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error, "free some space, draw smaller or choose another folder") from error
+    except FFmpegError as error:
+        reason = error.strerror or error
+        raise GainerError(f"{path}: cannot be written ({reason}); draw smaller or choose another kind") from error
+    except ValueError as error:  # Where a kind of picture cannot hold so many pixels a side.
+        if isinstance(error, GainerError):
+            raise
+        raise GainerError(f"{path}: cannot be written ({error}); choose a .png name") from error
+
+
+@contextmanager
+def _still(output: Output, bit_depth: int, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
+    """A picture, complete after one frame."""
+    path, suffix = output.path, output.suffix
+    with whole_file(path) as file:
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            if not PICTURES[suffix].opacity:
+                colours, opacity = _flattened(colours, opacity, background), None
+            samples = to_samples(colours, opacity, bit_depth)
+            with _complaint(path):
+                encode_samples(file, samples, suffix, profile)
+
+        yield put
+
+
+@contextmanager
+def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterator[_Put]:
+    """A folder of frames, complete after the last."""
+    count = 0
+    with whole_folder(path, _FRAME_NAME) as collected:
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            nonlocal count
+            samples = to_samples(colours, opacity, bit_depth)
+            with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
+                encode_samples(file, samples, ".png", profile)
+                file.flush()
+                synchronise(file.fileno())
+            count += 1
+
+        yield put
+
+
+@contextmanager
+def _movie(output: Output, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
+    """A moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
+    path, suffix = output.path, output.suffix
+    with whole_file(path) as file, contextlib.ExitStack() as stack:
+        encoding: MovieEncoder | None = None
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            nonlocal encoding
+            colours = converted(colours, profile, None)
+            samples = _movie_samples(colours, opacity, suffix, background)
+            with _complaint(path):
+                if encoding is None:
+                    encoding = MovieEncoder(os.path.abspath(file.name), suffix, fps, samples.shape)
+                    stack.callback(encoding.abandon)
+                encoding.add(samples)
+
+        yield put
+        with _complaint(path):
+            if encoding is not None:
+                encoding.finish()
+
+
+def _movie_samples(
+    colours: np.ndarray, opacity: np.ndarray | None, suffix: str, background: Colour
+) -> UInt8[np.ndarray, "h w c"]:
+    """A frame as 8-bit samples of what the kind holds: even sizes without opacity, or RGBA."""
+    if suffix == ".mp4":
+        flat = to_samples(_flattened(colours, opacity, background), None, 8)
+        height, width = flat.shape[:2]
+        return np.pad(flat, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
+    if suffix == ".gif":
+        opacity = (opacity >= 0.5).astype(np.float32)
+    return to_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
+
+
+def _flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:
+    """Colours [h, w, 3] in front of a uniform background."""
+    if opacity is None:
+        return colours
+    share = np.clip(opacity, 0.0, 1.0)[..., None]
+    return (np.clip(colours, 0.0, 1.0) * share + np.asarray(background) * (1.0 - share)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Simulations that other programs make, and the folders by which they are exchanged."""

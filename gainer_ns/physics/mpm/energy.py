@@ -1,0 +1,79 @@
+"""Energy of what moves: what tells that a simulation has blown up."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.materials import Material
+from gainer_ns.physics.mpm.state import MpmState
+
+SLACK = 0.5
+"""What share of the energy that has been there it may grow by, before that counts as a mistake."""
+
+
+def energies(
+    state: MpmState,
+    masses: Float[Tensor, " n"],
+    volumes: Float[Tensor, " n"],
+    bodies: Tensor,
+    materials: tuple[Material, ...],
+) -> tuple[float, float]:
+    """Kinetic energy, and what is stored in elastic deformation. Sand and packed snow are taken as elastic solids.
+
+    Returns:
+        In units of mass times squared widths a squared second; without bound where something is no number.
+    """
+    if not all(bool(each.isfinite().all()) for each in (state.velocities, state.affine, state.elastic, state.inner)):
+        return math.inf, math.inf
+    moving = 0.5 * float((masses.double() * state.velocities.double().square().sum(dim=1)).sum())
+    stored = 0.0
+    for number, material in enumerate(materials):
+        own = bodies == number
+        if material.behaviour in ("rigid", "pinned") or not bool(own.any()):
+            continue
+        first, second = material.lame
+        if material.behaviour == "liquid":
+            density = 0.5 * first * (state.inner[own].double().clamp(max=1) - 1).square()
+        else:
+            sizes = torch.linalg.svdvals(state.elastic[own].double())
+            density = second * (sizes - 1).square().sum(dim=1) + 0.5 * first * (sizes.prod(dim=1) - 1).square()
+        stored += float((density * volumes[own].double()).sum())
+    return moving, stored
+
+
+class EnergyWatch:
+    """Compares the energy with what was left of it at the last look and what has been put in since."""
+
+    def __init__(self) -> None:
+        self._left: float | None = None
+        self._most = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has looked already."""
+        return self._left is not None
+
+    def check(self, time: float, total: float, work: float) -> None:
+        """Looks at a frame.
+
+        Args:
+            time: Of the frame, in seconds.
+            total: Kinetic and elastic energy.
+            work: What gravity and forces have put in since the last frame: negative where they took out.
+
+        Raises:
+            GainerError: Energy came from nowhere, or something is no number.
+        """
+        allowed = (total if self._left is None else self._left) + work
+        self._most = max(self._most, abs(work), abs(allowed))
+        if not (math.isfinite(total) and total <= allowed + SLACK * self._most):
+            raise GainerError(
+                f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
+                "0.5, or more particles"
+            )
+        self._left = min(allowed, total)  # what friction took is gone for good

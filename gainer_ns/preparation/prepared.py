@@ -1,0 +1,213 @@
+"""What a photo needs besides its colours to be lifted, and the folder beside it where that is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gainer_ns.errors import GainerError
+from gainer_ns.io.depth_files import Units, read_depth, write_depth
+from gainer_ns.io.files import whole_file
+from gainer_ns.io.image_writing import write_picture
+from gainer_ns.io.masks import mask_bytes
+from gainer_ns.preparation.prepared_folder import (
+    CAMERA,
+    DEPTH,
+    MASK,
+    PREVIEW,
+    VERSION,
+    check_there,
+    digest,
+    folder_for,
+    read_camera,
+    remove,
+    resolve_source,
+)
+from gainer_ns.preparation.preview import preview
+from gainer_ns.preparation.reduction import reduced_depth, reduced_mask, reduction_factor
+from gainer_ns.preparation.segmentation import read_fitting_mask
+
+__all__ = ["Prepared", "folder_for", "load", "resolve_source", "save", "write_mask"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Depth, mask and focal length of a picture.
+
+    Attributes:
+        depth: Distance along the optical axis, float32 [h, w]; 0 where unknown.
+        mask: What is lifted, float32 [h, w] in [0, 1]; None for the whole picture.
+        focal_length: In pixels of this picture.
+        units: Of the depth.
+        depth_by: Who or what made the depth.
+        mask_by: Who or what made the mask; None without one.
+        focal_length_by: Who or what said the focal length.
+    """
+
+    depth: np.ndarray
+    mask: np.ndarray | None
+    focal_length: float
+    units: Units
+    depth_by: str
+    mask_by: str | None
+    focal_length_by: str
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.depth.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.depth.shape[0]
+
+    def reduced(self, width: int, height: int) -> Prepared:
+        """The same for the picture reduced by a whole factor, as ``read_picture`` reduces it.
+
+        A depth is the median of those that are known among its pixels, the nearer one of two in the middle, so that
+        nothing floats between an object and what lies behind it; it is unknown where most of them are. The mask is
+        averaged.
+
+        Args:
+            width: Width of the reduced picture: this one's divided by the factor, rounded down.
+            height: Its height, in the same way.
+
+        Raises:
+            GainerError: No whole factor leads there.
+        """
+        if (width, height) == (self.width, self.height):
+            return self
+        factor = reduction_factor((self.width, self.height), (width, height))
+        if factor is None:
+            raise GainerError(
+                f"depth of {self.width} x {self.height} pixels: does not fit a picture of {width} x {height}; "
+                "run gainer prepare again"
+            )
+        return replace(
+            self,
+            depth=reduced_depth(self.depth, factor, (width, height)),
+            mask=None if self.mask is None else reduced_mask(self.mask, (width, height)),
+            focal_length=self.focal_length * width / self.width,
+        )
+
+    def summary(self) -> list[str]:
+        """What it is and who made it, in a few lines for people."""
+        inside = np.ones(self.depth.shape, bool) if self.mask is None else self.mask >= 0.5
+        known = self.depth[(self.depth > 0) & inside]
+        low, high = np.percentile(known, (1, 99)) if known.size else (0.0, 0.0)
+        share = known.size / max(int(inside.sum()), 1)
+        unit = "metres" if self.units == "metres" else "relative units"
+        mask = "none: the whole photo is lifted"
+        if self.mask is not None:
+            mask = f"{inside.mean():.1%} of the pixels, by {self.mask_by}"
+        return [
+            f"Depth: {low:.3g} to {high:.3g} {unit}, known at {share:.1%} of the pixels, by {self.depth_by}",
+            f"Mask: {mask}",
+            f"Focal length: {self.focal_length:.1f} pixels, {self.focal_length_by}",
+        ]
+
+
+def save(
+    prepared: Prepared,
+    folder: Path,
+    source: Path,
+    colours: np.ndarray,
+    requests: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the folder: mask.png (if there is a mask), depth.npy, preview.jpg, and camera.json last.
+
+    Each file is written whole, and a folder counts as prepared only while it has camera.json: what breaks off halfway
+    is never taken for a preparation.
+
+    Args:
+        prepared: Of the picture as stored, not reduced.
+        folder: Where to; made if it is missing.
+        source: The picture.
+        colours: Its colours, floats [h, w, 3] in [0, 1].
+        requests: What was asked for, to be recognised later; stored in camera.json as it is.
+
+    Raises:
+        GainerError: The folder cannot be written.
+    """
+    remove(folder / CAMERA)
+    if prepared.mask is None:
+        remove(folder / MASK)
+    else:
+        write_mask(folder / MASK, prepared.mask)
+    write_depth(folder / DEPTH, prepared.depth)
+    write_picture(folder / PREVIEW, preview(colours, prepared.mask, prepared.depth))
+    notes = {
+        "version": VERSION,
+        "picture": source.name,
+        "picture_path": os.path.abspath(source),
+        "picture_sha256": digest(source),
+        "width": prepared.width,
+        "height": prepared.height,
+        "focal_length_px": prepared.focal_length,
+        "focal_length_by": prepared.focal_length_by,
+        "units": prepared.units,
+        "depth_by": prepared.depth_by,
+        "mask_by": prepared.mask_by,
+        "requests": dict(requests or {}),
+    }
+    with whole_file(folder / CAMERA) as file:
+        file.write((json.dumps(notes, indent=2) + "\n").encode())
+
+
+def load(folder: Path, width: int, height: int) -> Prepared:
+    """Reads a prepared folder.
+
+    Args:
+        folder: As ``save`` wrote it. A person may replace its mask.png and depth.npy, or add a mask.png.
+        width: Width in pixels of the picture that is to be lifted: as prepared, or reduced by a whole factor.
+        height: Its height.
+
+    Returns:
+        For a picture of this size.
+
+    Raises:
+        GainerError: Something of it is missing or damaged, or belongs to a picture of another size.
+    """
+    notes = read_camera(folder)
+    stored = notes["width"], notes["height"]
+    if (width, height) != stored and reduction_factor(stored, (width, height)) is None:
+        raise GainerError(
+            f"{folder}: was prepared for {stored[0]} x {stored[1]} pixels, and the picture has {width} x {height}; "
+            "run gainer prepare again"
+        )
+    mask, mask_by = None, notes["mask_by"]
+    if mask_by is not None or (folder / MASK).is_file():
+        check_there(folder, MASK)
+        mask, mask_by = read_fitting_mask(folder / MASK, *stored), mask_by or f"file {MASK}"
+    check_there(folder, DEPTH)
+    whole = Prepared(
+        depth=read_depth(folder / DEPTH, *stored, kind="depth").depth,
+        mask=mask,
+        focal_length=float(notes["focal_length_px"]),
+        units=notes["units"],
+        depth_by=notes["depth_by"],
+        mask_by=mask_by,
+        focal_length_by=notes["focal_length_by"],
+    )
+    return whole.reduced(width, height)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Writes a mask as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values.
+
+    Args:
+        path: Where to.
+        mask: Floats [h, w] in [0, 1].
+
+    Raises:
+        GainerError: The file cannot be written.
+    """
+    with whole_file(path) as file:
+        file.write(mask_bytes(mask))

@@ -1,0 +1,1 @@
+"""Baked pictures as files."""

@@ -1,0 +1,219 @@
+"""One layer of a picture as tensors in few bits, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
+from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.slopes import slopes_along, stacked, with_slopes_along
+from gainer_ns.gaussians.small_matrices import singular_range
+from gainer_ns.io.colour_profiles import ColourProfile, Conversion
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.covariances import shapes_from, shapes_tensors
+from gainer_ns.storage.header import whole_number
+from gainer_ns.storage.means import Bits, means_from, means_tensors
+from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
+from gainer_ns.storage.soundness import check_layer
+
+PROFILE = "colour_profile"
+"""What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
+LARGEST_ROUNDED = 50.0
+"""Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
+FLATTEST = 1e-6
+"""Smallest singular value of an inverse Jacobian that is read: a stretch by a million."""
+
+_log = logging.getLogger(__name__)
+
+
+def layer_tensors(
+    layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file holds of a layer besides its decoder: numbers for the header, and tensors.
+
+    Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted to the
+    pixels that the layer shows, which only undeformed Gaussians can be: others keep 16.
+
+    Args:
+        layer: What is stored.
+        picture: The picture that it is part of.
+        bits: Of a feature channel.
+        decoder: Its decoder as the file holds it.
+
+    Raises:
+        GainerError: If so many bits cannot hold it.
+    """
+    gaussians, plane = layer.gaussians, picture.plane
+    tensors: dict[str, Tensor] = {}
+    pixels = torch.zeros(0)
+    if bits == 8:
+        pixels = pixels if gaussians.inverse_jacobians is not None else _shown_pixels(layer, picture)
+        if len(pixels) == 0:
+            _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
+            bits = 16
+    whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
+    try:
+        tensors |= (of_shapes := shapes_tensors(gaussians.covariances, plane, bits))
+        if gaussians.inverse_jacobians is not None:
+            tensors["inverse_jacobians"] = _inverse_jacobians(gaussians.inverse_jacobians, exactly=whole)
+    except ValueError as error:
+        raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
+    lattice, of_means = means_tensors(gaussians.means, plane, bits)
+    tensors |= of_means
+    if bits == 8:
+        means = means_from(lattice, tensors, plane, len(gaussians))
+        rough = replace(gaussians, means=means, covariances=shapes_from(of_shapes, plane).to(gaussians.covariances))
+        tensors |= _levels(layer, rough, plane, pixels, decoder)
+    else:
+        tensors["features"] = gaussians.features.to(round_to)
+        if gaussians.slopes is not None:
+            tensors["slope_features"] = slopes_along(gaussians).flatten(1).to(round_to)
+    if gaussians.opacities is not None:
+        tensors["opacities"] = gaussians.opacities.to(round_to)
+    if gaussians.opacity_slopes is not None:
+        tensors["opacity_slopes"] = (gaussians.opacity_slopes * plane.pixel_size).to(round_to)  # a pixel
+    if layer.reaches is not None:
+        tensors["reaches"] = layer.reaches
+    if layer.conversion is not None:
+        own = layer.conversion.source
+        tensors[PROFILE] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
+    header = {
+        "num_neighbours": layer.num_neighbours,
+        "radius": gaussians.radius,
+        "half_extent": layer.half_extent,
+        "fade": layer.fade,
+        "lattice": lattice,
+        "bits": bits,
+    }
+    return header, tensors
+
+
+def layer_from(
+    header: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    decoders: Sequence[Decoder],
+    plane: ImagePlane,
+    profile: ColourProfile | None,
+) -> Layer:
+    """The layer that a file describes; anything raised here means that its parts do not fit together."""
+    bits = header["bits"]
+    features = _features(bits, tensors)
+    means = means_from(header["lattice"], tensors, plane, len(features))
+    optional = "opacities", "opacity_slopes", "inverse_jacobians", "reaches"
+    opacities, opacity_slopes, inverses, reaches = (tensors.get(name) for name in optional)
+    gaussians = GaussianSet(
+        means,
+        shapes_from(tensors, plane),
+        features,
+        float(header["radius"]),
+        None if opacities is None else opacities.float(),
+        None if inverses is None else _inverse_jacobians(inverses, exactly=True),
+        opacity_slopes=None if opacity_slopes is None else opacity_slopes.float() / plane.pixel_size,
+    )
+    if "slope_levels" in tensors or "slope_features" in tensors:
+        gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
+    half = header["half_extent"]
+    if half is not None:
+        half = float(half[0]), float(half[1])
+    fade = float(header.get("fade", 0))  # pictures stored before there was one have none
+    decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
+    reaches = None if reaches is None else reaches.float()
+    neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
+    conversion = None
+    if PROFILE in tensors:
+        own = tensors[PROFILE]
+        conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
+    layer = Layer(gaussians, decoder, neighbours, half, reaches, fade, conversion)
+    check_layer(layer)
+    return layer
+
+
+def _levels(
+    layer: Layer, rough: GaussianSet, plane: ImagePlane, pixels: Int[Tensor, " m"], decoder: Decoder
+) -> dict[str, Tensor]:
+    """Levels of slopes, and of features that are refitted for all else as the file holds it.
+
+    Args:
+        layer: What is stored.
+        rough: Its Gaussians, where they are and of the shapes that the file holds.
+        plane: The picture's plane.
+        pixels: Those that the layer shows something in.
+        decoder: As the file holds it.
+    """
+    exact, k = layer.gaussians, layer.num_neighbours
+    target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)
+    found, offset = {}, None
+    if exact.slopes is not None:
+        slopes = rounded(slopes_along(rough).flatten(1), bent=True)
+        found = _level_tensors(slopes, "slope_")
+        alone = _with_slopes(replace(rough, features=torch.zeros_like(exact.features)), slopes.features())
+        offset = PictureBands(plane, alone, k, pixels).read(stacked(alone))
+    bands = PictureBands(plane, replace(rough, slopes=None), k, pixels)
+    return found | _level_tensors(quantised(bands, exact.features, decoder, target, offset=offset))
+
+
+def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]:
+    tensors = {"levels": levels.levels, "level_low": levels.low, "level_step": levels.step, "level_bend": levels.bend}
+    return {of + name: value for name, value in tensors.items() if value is not None}
+
+
+def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "n c"]) -> GaussianSet:
+    """Gaussians with slopes of their first channels, told in the columns of a table along each axis in turn."""
+    count, dimensions = gaussians.means.shape
+    if along.shape[0] != count or along.shape[1] % dimensions or along.shape[1] < dimensions:
+        raise ValueError("its slopes do not fit its features")
+    return with_slopes_along(gaussians, along.view(count, -1, dimensions))
+
+
+def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[Tensor, "r f"]:
+    """A table of features, or of slopes."""
+    if bits == 8:
+        levels, low, step = (tensors[of + name] for name in ("levels", "level_low", "level_step"))
+        bend = tensors.get(of + "level_bend")
+        if levels.dtype != torch.uint8 or any(levels.shape[1:] != one.shape for one in (low, step)):
+            raise ValueError("its levels do not fit together")
+        if bend is not None and bend.shape != low.shape:
+            raise ValueError("its levels do not fit together")
+        features = QuantisedFeatures(levels, low, step, bend).features()
+    elif bits in (16, 32):
+        features = tensors[of + "features"].float()
+    else:
+        raise ValueError(f"{bits!r} bits are not known")
+    if features.dim() != 2:
+        raise ValueError("its features are no table")
+    return features
+
+
+def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
+    """The pixels that a layer shows something in."""
+    plane = picture.plane
+    pixels = torch.arange(plane.pixels, device=layer.gaussians.means.device)
+    alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
+    shown = torch.cat([alone.at(plane.pixel_centres(some)).alpha[:, 0] > least for some in pixels.split(1 << 20)])
+    return pixels[shown]
+
+
+def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Float[Tensor, "t 2 2"]:
+    """As half floats where these take less room and change little of how points find their neighbours.
+
+    Raises:
+        ValueError: If one is not finite, or flat.
+    """
+    smallest, largest = singular_range(matrices.float())
+    if not bool(matrices.isfinite().all() & (smallest > FLATTEST).all()):
+        raise ValueError("a deformation of the picture is flat, or not finite")
+    if exactly or len(matrices) == 1 or bool((torch.maximum(1 / smallest, largest) > LARGEST_ROUNDED).any()):
+        return matrices.float()
+    return matrices.half()

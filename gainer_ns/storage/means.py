@@ -1,0 +1,136 @@
+"""Means as tensors of a file: as nodes of a lattice, as levels of 16 bits, or as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.frames import ImagePlane
+from gainer_ns.storage.header import whole_number
+
+Bits = Literal[32, 16, 8]
+FINEST = 0.02
+"""Means are stored as levels where these are closer than this, in pixels."""
+Lattice = tuple[int, int]
+"""Columns and rows."""
+
+
+def means_tensors(
+    means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits
+) -> tuple[Lattice | None, dict[str, Tensor]]:
+    """The lattice that means lie on, if they do, and what a file holds of them.
+
+    Args:
+        means: In plane units.
+        plane: The picture's plane.
+        bits: Of a feature channel; with 8 of them, means that lie on no lattice have 16 bits a coordinate.
+    """
+    nodes = _lattice_nodes(means, plane)
+    if nodes is None:
+        return None, _levels_tensors(means, plane) if bits == 8 else {"means": means}
+    if len(means) == math.prod(nodes[0]):
+        return nodes[0], {}
+    chosen = np.zeros(math.prod(nodes[0]), bool)
+    chosen[nodes[1].numpy()] = True
+    return nodes[0], {"lattice_mask": torch.from_numpy(np.packbits(chosen))}
+
+
+def means_from(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, count: int) -> Float[Tensor, "n 2"]:
+    """The means that a file holds; anything raised here means that its parts do not fit together.
+
+    Args:
+        lattice: Columns and rows, as the file's header says; None for means that lie on none.
+        tensors: Of the file.
+        plane: The picture's plane.
+        count: How many there should be.
+    """
+    means = _scattered(tensors) if lattice is None else _lattice_means(lattice, tensors, plane, count)
+    if len(means) != count:
+        raise ValueError("its means do not fit the features")
+    return means
+
+
+def _levels_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane) -> dict[str, Tensor]:
+    """Means with 16 bits a coordinate, where those are fine enough."""
+    if len(means) > 0:
+        low, high = means.amin(dim=0), means.amax(dim=0)
+        step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
+        if float(step.max()) < FINEST * plane.pixel_size:
+            levels = ((means - low) / step).round().clamp(0, 2**16 - 1).to(torch.uint16)
+            return {"mean_levels": levels, "mean_low": low, "mean_step": step}
+    return {"means": means}
+
+
+def _scattered(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
+    if "mean_levels" not in tensors:
+        return tensors["means"].float()
+    levels, low, step = (tensors[name] for name in ("mean_levels", "mean_low", "mean_step"))
+    if levels.dtype != torch.uint16 or not levels.shape[1:] == low.shape == step.shape == (2,):
+        raise ValueError("its means do not fit together")
+    return levels.to(torch.int32).float() * step + low
+
+
+def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tuple[int, int], Int[Tensor, " n"]] | None:
+    """Columns and rows of the lattice on which the means lie row by row, and the node of each; None if on none."""
+    means = means.cpu()
+    if len(means) == 0:
+        return None
+    columns, rows = size = _lattice_size(plane.pixel_from_plane(means.double()), plane)
+    if columns * rows / 8 > means.nbytes or not _is_square(size, plane):  # the mask would be larger than the means
+        return None
+    steps = means.new_tensor([columns / plane.width, rows / plane.height], dtype=torch.float64)
+    column, row = (plane.pixel_from_plane(means.double()) * steps).floor().long().unbind(-1)
+    if bool(((column < 0) | (column >= columns) | (row < 0) | (row >= rows)).any()):
+        return None
+    nodes = row * columns + column
+    exact = torch.equal(_node_means(nodes, size, plane), means)
+    return (size, nodes) if exact and bool((nodes.diff() > 0).all()) else None
+
+
+def _lattice_size(pixels: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[int, int]:
+    """Columns and rows of the lattice that points, in pixel coordinates, seem to lie on."""
+    steps = []
+    for coordinates in pixels.unbind(-1):
+        gaps = torch.unique(coordinates).diff()
+        steps.append(float(gaps[gaps < 1.5 * gaps.min()].mean()) if len(gaps) else math.inf)
+    common = min(steps) if math.isfinite(min(steps)) else 1.0  # of points in one row, or in one column
+    across, down = (step if math.isfinite(step) else common for step in steps)
+    return max(1, round(plane.width / across)), max(1, round(plane.height / down))
+
+
+def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
+    """Whether some density has a square lattice of so many columns and rows."""
+    (left, right), (top, bottom) = (
+        ((count - 0.5) / length if count > 1 else 0.0, (count + 0.5) / length)
+        for count, length in zip(size, (plane.width, plane.height), strict=True)
+    )
+    return max(left, top) <= min(right, bottom)
+
+
+def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
+    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice` does."""
+    columns, rows = size
+    x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
+    y = ((nodes // columns).double() + 0.5) * (plane.height / rows)
+    return plane.plane_from_pixel(torch.stack([x, y], dim=-1)).float()
+
+
+def _lattice_means(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, count: int) -> Float[Tensor, "n 2"]:
+    """Means on a lattice; nothing is allocated for nodes that the file says nothing of."""
+    columns, rows = (whole_number(count, 2**31) for count in lattice)
+    mask = tensors.get("lattice_mask")
+    if mask is None and columns * rows == count:
+        nodes = torch.arange(count)
+    elif mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):
+        nodes = torch.from_numpy(np.unpackbits(mask.numpy(), count=columns * rows)).nonzero()[:, 0]
+    else:
+        nodes = None
+    if nodes is None or len(nodes) != count or not _is_square((columns, rows), plane):
+        raise ValueError("its lattice does not fit the features")
+    return _node_means(nodes, (columns, rows), plane)

@@ -1,0 +1,161 @@
+"""Baked pictures as safetensors files, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.io.files import whole_file
+from gainer_ns.memory import check_free
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.header import checked_bit_depth, checked_plane
+from gainer_ns.storage.layers import PROFILE, layer_from, layer_tensors
+from gainer_ns.storage.means import Bits
+from gainer_ns.storage.soundness import check_layer
+
+FORMAT = "gainer-picture"
+COPIES = 8
+"""Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
+VERSION, WITH_PROFILE = 3, 4
+"""What is written; the higher one where there is a colour profile, which older programs would drop."""
+READ = 2, 3, 4
+"""Versions that are read: the second had no slopes, and no means in 16 bits."""
+
+
+def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
+    """A baked picture as the bytes of a safetensors file.
+
+    Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
+    share is stored once: ``decoder.0.linear.weight``.
+
+    Args:
+        picture: What to store.
+        bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
+            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.storage.quantisation`), and decoders
+            as half floats. Layers that were deformed have 16 where 8 are wanted.
+
+    Raises:
+        GainerError: If so many bits cannot hold it.
+    """
+    decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
+    exact = {id(layer.decoder) for layer in picture.layers if layer.gaussians.inverse_jacobians is not None}
+    halved = [bits == 8 and id(decoder) not in exact for decoder in decoders]
+    stored = [_halved(one) if half else one for one, half in zip(decoders, halved, strict=True)]
+    tensors: dict[str, Tensor] = {}
+    for number, (decoder, half) in enumerate(zip(stored, halved, strict=True)):
+        values = {name: value.half() if half else value for name, value in decoder.state_dict().items()}
+        tensors |= _prefixed(f"decoder.{number}.", values)
+    layers = []
+    for number, layer in enumerate(picture.layers):
+        own = next(i for i, one in enumerate(decoders) if one is layer.decoder)
+        header, parts = layer_tensors(layer, picture, bits, stored[own])
+        layers.append(header | {"decoder": own})
+        tensors |= _prefixed(f"{number}.", parts)
+    for layer in picture.layers:  # what is written can be read
+        try:
+            check_layer(layer)
+        except ValueError as error:
+            raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
+        raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
+    if picture.profile is not None:
+        tensors[PROFILE] = picture.profile.to_tensor()
+    header = {
+        "format": FORMAT,
+        "version": WITH_PROFILE if any(name.endswith(PROFILE) for name in tensors) else VERSION,
+        "width": picture.plane.width,
+        "height": picture.plane.height,
+        "bit_depth": picture.bit_depth,
+        "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
+        "layers": layers,
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
+
+
+def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
+    """Writes a baked picture to a file, whole or not at all.
+
+    Raises:
+        GainerError: If the file cannot be written.
+    """
+    with whole_file(path) as file:  # first of all, so that a path that cannot be written costs no time
+        file.write(picture_bytes(picture, bits))
+
+
+def load_picture(path: Path) -> BakedPicture:
+    """Reads a baked picture.
+
+    Raises:
+        GainerError: If the file is missing, damaged, of another format or version, or does not fit together.
+    """
+    remedy = "write it again with 'gainer export --format safetensors'"
+    if not path.is_file():
+        raise GainerError(f"{path}: there is no such file; check the path")
+    check_free(COPIES * path.stat().st_size, f"{path}:", "close other programs")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("header", "null"))
+            if not (isinstance(header, dict) and header.get("format") == FORMAT):
+                raise GainerError(f"{path}: not a picture of gainer; {remedy}")
+            if header.get("version") not in READ:
+                raise GainerError(
+                    f"{path}: written in version {header.get('version')!r} of the format, this program reads "
+                    f"versions {READ[0]} to {READ[-1]}; {remedy}"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return _assembled(header, tensors)
+    except GainerError:
+        raise
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {remedy}") from error
+
+
+def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
+    """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
+    plane = checked_plane(header["width"], header["height"])
+    checked_bit_depth(header["bit_depth"])
+    if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
+        raise ValueError("it has no layers")
+    decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
+    profile = ColourProfile.from_tensor(tensors.get(PROFILE), "the file")
+    layers = (
+        layer_from(one, _below(f"{number}.", tensors), decoders, plane, profile)
+        for number, one in enumerate(header["layers"])
+    )
+    return BakedPicture(plane, tuple(layers), header["bit_depth"], profile)
+
+
+def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:
+    layers, width = int(header["hidden_layers"]), int(header["hidden_dim"])
+    return Decoder.restored(weights, hidden_layers=layers, hidden_dim=width)
+
+
+def _halved(decoder: Decoder) -> Decoder:
+    """A decoder whose numbers are those of half floats."""
+    other = deepcopy(decoder)
+    other.load_state_dict({name: value.half().float() for name, value in decoder.state_dict().items()})
+    return other
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in tensors.items()}
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,284 @@
+"""The default engine against what physics says."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, Surface, borders
+from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.forces import Gravity
+from gainer_ns.physics.materials import PRESETS, Material
+from gainer_ns.physics.mpm import engine as mpm
+from gainer_ns.physics.mpm.engine import MpmEngine, Simulation
+from gainer_ns.physics.scene import Scene, read_scene
+from gainer_ns.physics.setting import Setting
+
+NO_GRAVITY = Gravity(keyframes={0.0: (0.0, 0.0)})
+Box = tuple[float, float, float, float]
+
+
+def block(box: Box, spacing: float, depth: float | None = None) -> Particles:
+    """A lattice of one body that fills a box; in space as deep as is said."""
+    left, top, right, bottom = box
+    axes = [torch.arange(low + spacing / 2, high, spacing) for low, high in ((left, right), (top, bottom))]
+    if depth is not None:
+        axes.append(torch.arange(-depth / 2 + spacing / 2, depth / 2, spacing))
+    points = torch.stack([each.flatten() for each in torch.meshgrid(*axes, indexing="ij")], dim=1)
+    count = len(points)
+    volumes = torch.full((count,), spacing ** points.shape[1])
+    zeros = torch.zeros(count, dtype=torch.int64)
+    return Particles(points, volumes, torch.zeros_like(points), zeros, torch.arange(count), spacing)
+
+
+def world(
+    gravity: Gravity = NO_GRAVITY, *more: Collider, fps: float = 30.0, frames: int = 31, **words: object
+) -> Setting:
+    """A unit square, with a rough floor."""
+    base = Setting((0.0, 0.0), (1.0, 1.0), gravity, (), (*more, *borders((0, 0, 1, 1))), frames, fps)
+    return replace(base, **words)  # type: ignore[arg-type]
+
+
+def simulate(setting: Setting, particles: Particles, *materials: Material) -> list[Frame]:
+    return list(MpmEngine().run(setting, particles, materials))
+
+
+def momentum(frame: Frame, particles: Particles) -> torch.Tensor:
+    return (particles.volumes[:, None].double() * frame.state["velocities"].double()).sum(dim=0)
+
+
+@pytest.mark.parametrize("material", ["soft", "stiff", "liquid", "sand", "snow", "rigid"])
+def test_everything_falls_alike(material: str) -> None:
+    particles = block((0.4, 0.1, 0.6, 0.3), 0.02)
+    frames = simulate(world(Gravity(), fps=40, frames=17), particles, PRESETS[material])
+    fallen = float((frames[-1].positions - particles.positions)[:, 1].mean())
+    assert fallen == pytest.approx(0.5 * 5 * 0.4**2, rel=5e-3)
+    assert frames[-1].gradients is not None
+    assert torch.allclose(frames[-1].gradients, torch.eye(2).expand(len(particles), 2, 2), atol=1e-3)
+
+
+def test_in_space_it_falls_too() -> None:
+    particles = block((0.4, 0.1, 0.6, 0.3), 0.05, depth=0.2)
+    sides = tuple(HalfSpace("separate", 0.0, (0, 0, z), (0, 0, way)) for z, way in ((-0.5, 1), (0.5, -1)))
+    setting = world(Gravity(), *sides, frames=11, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
+    for material in ("medium", "liquid", "sand", "snow", "rigid"):
+        frames = simulate(setting, particles, PRESETS[material])
+        shift = (frames[-1].positions - particles.positions).mean(dim=0)
+        assert shift.tolist() == pytest.approx([0, 0.5 * 5 / 9, 0], abs=2e-3)
+
+
+@pytest.mark.parametrize("material", ["medium", "liquid", "snow"])
+def test_momentum_and_mass_stay(material: str) -> None:
+    particles = block((0.3, 0.3, 0.5, 0.5), 0.02)
+    x, y = particles.positions.T
+    start = torch.stack([0.3 + 2 * (y - 0.4), 0.2 - 1.5 * (x - 0.4)], dim=1)
+    particles = replace(particles, velocities=start)
+    frames = simulate(world(frames=11), particles, PRESETS[material])
+    before, after = momentum(frames[0], particles), momentum(frames[-1], particles)
+    moving = float((particles.volumes * start.norm(dim=1)).sum())
+    assert float((after - before).abs().max()) < 1e-4 * moving
+    simulation = Simulation(world(), particles, (PRESETS[material],), torch.device("cpu"))
+    assert float(simulation._masses.sum()) == pytest.approx(0.04 * PRESETS[material].density, rel=1e-4)
+
+
+def test_what_turns_is_not_strained() -> None:
+    particles = block((0.35, 0.35, 0.65, 0.65), 0.015)
+    away = particles.positions - 0.5
+    turning = 2.0 * torch.stack([away[:, 1], -away[:, 0]], dim=1)
+    frames = simulate(world(), replace(particles, velocities=turning), PRESETS["stiff"])
+    assert frames[-1].gradients is not None
+    sizes = torch.linalg.svdvals(frames[-1].gradients)
+    assert float((sizes.mean(dim=0) - 1).abs().max()) < 5e-3
+    assert float((sizes - 1).abs().max()) < 0.02
+    f = frames[-1].gradients.mean(dim=0)
+    assert float(torch.atan2(f[0, 1] - f[1, 0], f.trace())) == pytest.approx(2.0, rel=0.03), "two radians in a second"
+
+
+def frequency(length: float, spacing: float) -> float:
+    """Of the longest wave in a free bar that was let go stretched, in hertz."""
+    bar = block((0.5 - length / 2, 0.45, 0.5 + length / 2, 0.55), spacing)
+    wave = 0.05 * torch.sin(math.pi * (bar.positions[:, 0] - 0.5) / length)
+    bar = replace(bar, velocities=torch.stack([wave, torch.zeros_like(wave)], dim=1))
+    material = Material(behaviour="elastic", E=100.0, nu=0.0)
+    frames = simulate(world(fps=400, frames=121), bar, material)
+    shape = torch.sin(math.pi * (bar.positions[:, 0] - 0.5) / length)
+    extent = np.array([float(((frame.positions - bar.positions)[:, 0] * shape).mean()) for frame in frames])
+    falling = np.flatnonzero((extent[:-1] > 0) & (extent[1:] <= 0))[0]  # half a period after the start
+    crossing = falling + extent[falling] / (extent[falling] - extent[falling + 1])
+    return 400 / (2 * crossing)
+
+
+def test_a_bar_swings_at_its_frequency() -> None:
+    length = 0.6
+    assert frequency(length, 0.01) == pytest.approx(math.sqrt(100.0) / (2 * length), rel=0.05)
+
+
+def test_liquid_fills_a_box_to_a_level_surface() -> None:
+    particles = block((0.0, 0.5, 0.4, 1.0), 1 / 80)
+    setting = world(Gravity(), fps=2, frames=21, colliders=borders((0, 0, 1, 1)))
+    frames = simulate(setting, particles, PRESETS["liquid"])
+    heights = []
+    for frame in frames[-10:]:  # it goes on swaying, so level is what the mean over some time is
+        x, y = frame.positions.T
+        # Of what is spread evenly from the floor up, the mean is half of the height.
+        heights.append([float(2 * (1 - y[(x >= left / 10) & (x < (left + 1) / 10)]).mean()) for left in range(10)])
+    level = np.array(heights)
+    assert level.mean() == pytest.approx(0.2, rel=0.03), "volume"
+    assert level.mean(axis=0).std() < 0.012, "level"
+
+
+def drained(angle: float, spacing: float) -> float:
+    """The slope, in degrees, of the heap that sand leaves on a table when what finds no hold has run off its edges."""
+    width = 0.8
+    high = 0.65 * width * math.tan(math.radians(angle))
+    table = SolidBox("sticky", 0.0, (1 - width / 2, 0.7, 1 + width / 2, 1.0))
+    particles = block((1 - width / 2, 0.7 - high, 1 + width / 2, 0.7), spacing)
+    setting = Setting((0.0, 0.0), (2.0, 1.0), Gravity(), (), (table, *borders((0, 0, 2, 1))), 41, 10.0)
+    sand = PRESETS["sand"].model_copy(update={"friction_angle": angle})
+    away, height = (simulate(setting, particles, sand)[-1].positions - torch.tensor([1.0, 0.7])).abs().T
+    lies = (away < width / 2) & (height < 0.65 * width)
+    edges = np.linspace(0.35, 0.9, 9) * width / 2  # the top is round, since sand arrives there with speed
+    tops = [float(height[lies & (away >= a) & (away < b)].quantile(0.97)) for a, b in itertools.pairwise(edges)]
+    return math.degrees(math.atan(-np.polyfit((edges[1:] + edges[:-1]) / 2, tops, 1)[0]))
+
+
+@pytest.mark.parametrize(
+    "angle", [pytest.param(25.0, marks=pytest.mark.slow), pytest.param(30.0, marks=pytest.mark.slow), 35.0]
+)
+def test_sand_piles_at_its_friction_angle(angle: float) -> None:
+    assert drained(angle, 0.0075) == pytest.approx(angle, abs=3)
+
+
+def test_a_flatter_heap_stays() -> None:
+    particles = block((0.0, 0.6, 2.0, 1.0), 0.01)
+    x, y = particles.positions.T
+    kept = 1 - y < 0.35 - (x - 1).abs() * math.tan(math.radians(32))
+    columns = ("positions", "volumes", "velocities", "bodies", "gaussian_ids")
+    particles = replace(particles, **{name: getattr(particles, name)[kept] for name in columns})
+    floor = HalfSpace("sticky", 0.0, (0.0, 1.0), (0.0, -1.0))
+    setting = Setting((0.0, 0.0), (2.0, 1.0), Gravity(), (), (floor, *borders((0, 0, 2, 1))), 31, 20.0)
+    frames = simulate(setting, particles, PRESETS["sand"])
+    assert float((frames[-1].positions - particles.positions).norm(dim=1).max()) < 0.02
+
+
+def test_nothing_leaves_the_domain(shipped_scene: Path, particles_of: Callable[..., Particles]) -> None:
+    scene: Scene = read_scene(shipped_scene, 200, 150, (50, 30, 150, 110))
+    particles = particles_of(scene, spacing=5.0)
+    setting = replace(scene.setting(), frames=301)
+    low, high = torch.tensor(setting.low), torch.tensor(setting.high)
+    for frame in MpmEngine().run(setting, particles, scene.materials):
+        assert bool(frame.positions.isfinite().all())
+        assert bool((frame.positions >= low - 1e-5).all()) and bool((frame.positions <= high + 1e-5).all()), frame.time
+
+
+def test_what_is_rigid_keeps_its_shape_and_rests_on_the_floor() -> None:
+    particles = block((0.4, 0.6, 0.6, 0.8), 0.02)
+    particles = replace(particles, velocities=torch.tensor([0.5, 0.0]).repeat(len(particles), 1))
+    frames = simulate(world(Gravity(), frames=46), particles, PRESETS["rigid"])
+    before = torch.pdist(particles.positions)
+    for frame in frames[::9]:
+        assert float((torch.pdist(frame.positions) - before).abs().max()) < 1e-4
+    assert float(frames[-1].positions[:, 1].max()) > 0.96
+    assert float(frames[-1].state["velocities"].abs().max()) < 0.2, "friction has stopped it"
+
+
+def test_what_is_pinned_stays_and_holds_the_rest() -> None:
+    particles = block((0.4, 0.2, 0.6, 0.6), 0.02)
+    bodies = (particles.positions[:, 1] > 0.3).long()
+    setting = world(Gravity(), frames=31)
+    frames = simulate(setting, replace(particles, bodies=bodies), PRESETS["pinned"], PRESETS["stiff"])
+    held = bodies == 0
+    assert torch.equal(frames[-1].positions[held], particles.positions[held])
+    lowest = float(frames[-1].positions[:, 1].max())
+    assert 0.59 < lowest < 0.62, "it hangs"
+
+
+@pytest.mark.parametrize(("friction", "slides"), [(0.0, True), (0.2, True), (1.0, False)])
+def test_friction_holds_back_what_slides(friction: float, slides: bool) -> None:
+    tilt = math.radians(20)
+    ground = HalfSpace("separate", friction, (0.5, 0.8), (math.sin(tilt), -math.cos(tilt)))
+    particles = block((-0.08, -0.1, 0.08, 0.0), 0.01)
+    turned = torch.tensor([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
+    places = particles.positions @ turned + torch.tensor([0.5, 0.79])
+    frames = simulate(world(Gravity(), ground, frames=16), replace(particles, positions=places), PRESETS["stiff"])
+    gone = float((frames[-1].positions - places)[:, 0].mean())
+    expected = 0.5 * 5 * (math.sin(tilt) - friction * math.cos(tilt)) * math.cos(tilt) * 0.25
+    assert gone == pytest.approx(expected, abs=0.03) if slides else abs(gone) < 0.01
+
+
+@pytest.mark.parametrize(("surface", "rises"), [("sticky", False), ("slip", False), ("separate", True)])
+def test_what_touches_a_surface_stays_as_it_says(surface: Surface, rises: bool) -> None:
+    floor = HalfSpace(surface, 0.0, (0.5, 0.8), (0.0, -1.0))
+    particles = block((0.4, 0.64, 0.6, 0.8), 0.02)
+    particles = replace(particles, velocities=torch.tensor([0.3, -0.6]).expand(len(particles), 2))
+    frames = simulate(world(NO_GRAVITY, floor, frames=11), particles, PRESETS["soft"])
+    lowest = particles.positions[:, 1] > 0.78
+    across, down = (frames[-1].positions - particles.positions)[lowest].mean(dim=0).tolist()
+    assert down < -0.1 if rises else abs(down) < 0.03
+    assert abs(across) < 0.03 if surface == "sticky" else across > 0.05
+
+
+def test_snow_packs_and_stays_packed() -> None:
+    sizes = {}
+    for material in ("snow", "medium"):
+        particles = block((0.4, 0.7, 0.6, 0.9), 0.01)
+        particles = replace(particles, velocities=torch.tensor([0.0, 3.0]).expand(len(particles), 2))
+        last = simulate(world(Gravity(), frames=46), particles, PRESETS[material])[-1]
+        assert last.gradients is not None
+        sizes[material] = float(torch.linalg.det(last.gradients).mean())
+    assert sizes["snow"] < 0.92 < 0.97 < sizes["medium"]
+
+
+def test_a_cube_bounces_in_space() -> None:
+    particles = block((0.4, 0.5, 0.6, 0.7), 0.025, depth=0.2)
+    ground = HalfSpace("separate", 0.0, (0, 0.9, 0), (0, -1, 0))
+    setting = world(Gravity(), ground, frames=31, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
+    frames = simulate(setting, particles, PRESETS["medium"])
+    heights = torch.tensor([float(frame.positions[:, 1].mean()) for frame in frames])
+    landed = int(heights.argmax())
+    assert 0.75 < float(heights.max()) < 0.83, "its middle, 0.1 above its foot and squashed"
+    assert float(heights[landed:].min()) < 0.72, "it comes back up"
+    middle = frames[-1].positions.mean(dim=0)
+    assert middle[[0, 2]].tolist() == pytest.approx([0.5, 0.0], abs=0.01), "straight"
+
+
+def test_a_disc_is_in_the_way() -> None:
+    disc = SolidDisc("separate", 0.2, (0.5, 0.7), 0.1)
+    particles = block((0.4, 0.3, 0.6, 0.5), 0.0125)
+    frames = simulate(world(Gravity(), disc, frames=31), particles, PRESETS["liquid"])
+    deepest = max(float(disc.depth(frame.positions).max()) for frame in frames)
+    assert deepest < 0.015, "0.6 cells"
+    assert float(frames[-1].positions[:, 1].max()) > 0.95, "it runs off on both sides"
+
+
+def test_going_on_from_a_frame_gives_the_same_frames() -> None:
+    particles = block((0.3, 0.6, 0.5, 0.9), 0.02)
+    for material in ("sand", "rigid", "snow"):
+        frames = simulate(world(Gravity(), frames=9), particles, PRESETS[material])
+        engine = MpmEngine().run(world(Gravity(), frames=9), particles, (PRESETS[material],), frames[4])
+        for one, other in zip(frames[5:], engine, strict=True):
+            assert torch.equal(one.positions, other.positions) and one.time == other.time
+
+
+def test_a_simulation_that_blows_up_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mpm, "COURANT", 5.0)
+    monkeypatch.setattr(mpm, "FARTHEST", 1e9)
+    monkeypatch.setattr(mpm, "LONGEST_STEP", 1.0)
+    particles = block((0.3, 0.6, 0.5, 0.9), 0.02)
+    with pytest.raises(GainerError, match="gains energy") as stopped:
+        simulate(world(Gravity(), frames=60), particles, PRESETS["stiff"])
+    assert "\n" not in str(stopped.value)
+
+
+def test_grids_that_do_not_fit_are_refused() -> None:
+    particles = block((0.3, 0.6, 0.5, 0.9), 0.02)
+    with pytest.raises(GainerError, match="33 million nodes"):
+        simulate(world(cells=100_000), particles, PRESETS["stiff"])
+    with pytest.raises(GainerError, match="steps"):
+        simulate(world(cells=4000, fps=1.0), particles, PRESETS["stiff"].model_copy(update={"E": 1e8}))
