@@ -26,13 +26,15 @@ test: lint browser ## linters, type checker and all tests but the slow ones; TES
 	@echo "== pytest"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
 
-lint: $(STAMP) ## ruff and pyright, changing nothing
+lint: $(STAMP) ## ruff, pyright and import-linter, changing nothing
 	@echo "== ruff check"
 	@$(BIN)/python -m ruff check
 	@echo "== ruff format --check"
 	@$(BIN)/python -m ruff format --check
 	@echo "== pyright"
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/python -m pyright
+	@echo "== lint-imports"
+	@$(BIN)/lint-imports --no-cache
 
 browser: ## Chromium for the tests of the viewer, where apt may install it
 	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \

@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 from fetching import CONSOLE, Archive, fetch
 
+from gainer_ns.doors import end_in_one_line
 from gainer_ns.errors import GainerError
 
 
@@ -93,6 +94,7 @@ def workspace(output: Path) -> tempfile.TemporaryDirectory[str]:
 
 def run(command: type, args: list[str] | None = None) -> None:
     """Runs a script's command with the arguments of the process."""
+    end_in_one_line()
     try:
         scene = tyro.cli(command, args=args).run()
     except KeyboardInterrupt:

@@ -178,7 +178,7 @@ def pixel_gradients_kernel() -> wp.Kernel:
                     weight = float(wp.exp(-0.5 * wp.dot(u, u)))
                     ratio = float(wp.exp(-wp.dot(u, along) - 0.5 * curvature))
                     moments = wp.vec3()  # of 1, t and t^2, where t counts the pixels of the run
-                    t = 0.0
+                    t = float(0.0)
                     for at in range(row * width + column, row * width + wp.min(column + RUN, columns[1])):
                         pull = weight * of_picture[at]
                         of_colour += pull

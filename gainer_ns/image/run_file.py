@@ -23,6 +23,8 @@ MAX_NUMBER = 40
 """The longest number that is read, in letters."""
 
 _YAML = "tag:yaml.org,2002:"
+_MOVED = {"gainer_ns.encodings.": "gainer_ns.fields.", "gainer_ns.evaluation.": "gainer_bench."}
+"""Packages whose classes older runs name, and where those are now."""
 _OBJECT = f"{_YAML}python/object:"
 _PLAIN = {f"{_YAML}{kind}" for kind in ("null", "bool", "int", "float", "str")}
 
@@ -198,7 +200,11 @@ class _Composer(yaml.SafeLoader):
 def _kind(node: yaml.Node | None) -> str | None:
     if not isinstance(node, yaml.MappingNode) or not node.tag.startswith(_OBJECT):
         return None
-    return node.tag.removeprefix(_OBJECT)
+    named = node.tag.removeprefix(_OBJECT)
+    for before, now in _MOVED.items():
+        if named.startswith(before):
+            return now + named.removeprefix(before)
+    return named
 
 
 def _tags(root: yaml.Node) -> set[str]:

@@ -52,6 +52,15 @@ def test_what_every_method_writes_is_read(name: str, written: Callable[[str], Pa
     assert run.file_path("load_dir") is None and run.value("load_step", of=int | None) is None
 
 
+def test_runs_of_before_the_classes_moved_are_read(written: Callable[[str], Path]) -> None:
+    run = RunFile(written(gainer().replace("gainer_ns.fields.", "gainer_ns.encodings.")))
+    model = run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
+    assert model.encoding == METHODS["gainer"].pipeline.model.encoding
+    ingp = yaml.dump(METHODS["ingp"]).replace("gainer_bench.", "gainer_ns.evaluation.")
+    kind = RunFile(written(ingp)).kind("pipeline", "model")
+    assert kind == class_name(type(METHODS["ingp"].pipeline.model))
+
+
 def test_aliases_numbers_and_what_is_missing(written: Callable[[str], Path]) -> None:
     """What one object at two places, other options and other versions leave in a file."""
     model = GainerModelConfig(gaussians_per_pixel=2, fit_seconds=float("inf"), background=(0.5, 0.25, 0.0))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ def rays_from() -> Callable[..., RayBundle]:
 def lift() -> Callable[..., LiftModel]:
     """``lift(camera, *sheets, unit=1)``: a model, fitted as in a run, but without one."""
 
-    from nerfstudio.utils import writer  # which cannot be imported before the model is
+    from gainer_ns.fitting.trainer import PlainTrainer
 
     def fitted(camera: PinholeCamera, *sheets: Sheet, unit: float = 1.0, **options: Any) -> LiftModel:
         model = LiftModel(
@@ -102,16 +101,8 @@ def lift() -> Callable[..., LiftModel]:
             num_train_data=1,
             metadata={"facts": LiftFacts(camera, unit, metric=True, bit_depth=8), "sheets": sheets},
         )
-        stop = SimpleNamespace(signal=None, answer=lambda: None)
-        trainer: Any = SimpleNamespace(stop_training=False, save_checkpoint=lambda step: None, stop=stop)
-        attributes: Any = SimpleNamespace(trainer=trainer)
-        before, after, *_ = model.get_training_callbacks(attributes)
-        for step in range(model.config.finish_steps):
-            before.func(step=step)
-            after.func(step=step)
-            if trainer.stop_training:
-                break
-        writer.EVENT_STORAGE.clear()  # nerfstudio's global
+        trainer = PlainTrainer()
+        trainer.run(model.fit_of(trainer), model.config.finish_steps)
         return model.eval()
 
     return fitted

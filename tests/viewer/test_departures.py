@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import sys
 import threading
 import time
@@ -198,7 +199,11 @@ def test_pages_that_close_amid_their_messages(viewer: Any, capfd: pytest.Capture
     survives(viewer, capfd, closes)
 
 
-def test_what_fails_for_one_page_fails_for_that_alone(viewer: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_for_one_page_fails_for_that_alone(
+    viewer: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("websockets.server"), "disabled", True)  # pytest keeps what it logs: the page
+
     def hostile() -> None:
         for raw in (b"\xc1", msgspec.msgpack.encode({"type": "NoSuchMessage"}), "text"):
             with opened(viewer) as page:
