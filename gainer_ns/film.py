@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.editing.film import Camera, Drawn, Shot, write_film
@@ -80,11 +81,11 @@ def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:
     return alpha.numpy() if bool((alpha < 1).any()) else None
 
 
-def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: str) -> np.ndarray:
+def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: DTypeLike) -> np.ndarray:
     """What was drawn as an array [h, w, 3], or [h, w, 4] where something is clear, of uint8, uint16 or float32."""
-    colours, opacity = rgb.numpy(), opacity_of(alpha)
-    if dtype == "float32":
+    colours, opacity, kind = rgb.numpy(), opacity_of(alpha), np.dtype(dtype)
+    if kind == np.float32:
         return colours if opacity is None else np.dstack((colours, opacity))
-    if dtype not in ("uint8", "uint16"):
-        raise GainerError(f"dtype {dtype!r}: choose uint8, uint16 or float32")
-    return to_samples(colours, opacity, 8 if dtype == "uint8" else 16)
+    if kind not in (np.uint8, np.uint16):
+        raise GainerError(f"dtype {kind}: choose uint8, uint16 or float32")
+    return to_samples(colours, opacity, 8 * kind.itemsize)

@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.editing import script as scripts
@@ -47,6 +48,15 @@ class Picture:
         self, drawn: BakedPicture | LiftedScene, psnr: float | None = None, *, camera: Camera | None = None
     ) -> None:
         self._drawn, self._camera, self.psnr = drawn, camera, psnr
+
+    def __copy__(self) -> Picture:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Picture:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise GainerError("a picture goes to another process by save() and gainer_ns.load()")
 
     def __repr__(self) -> str:
         count = sum(len(one) for one in self.layers)
@@ -86,9 +96,10 @@ class Picture:
     def layers(self) -> tuple[GaussianSet, ...]:
         """The Gaussians of each layer, from back to front: means, covariances, features, opacities.
 
-        In plane units (the longer side is 1, the origin the middle, y up), or of a photo in space in world units.
+        In plane units (the longer side is 1, the origin the middle, y up), or of a photo in space in world units. They
+        are copies: see :meth:`moved`.
         """
-        return tuple(layer.gaussians for layer in self._drawn.layers)
+        return tuple(layer.gaussians.copied() for layer in self._drawn.layers)
 
     @property
     def gaussians(self) -> GaussianSet:
@@ -127,15 +138,13 @@ class Picture:
             raise GainerError(f"jacobians must be finite numbers of shape {[len(means), 2, 2]}")
         return Picture(picture.with_gaussians(gaussians.transformed(means, jacobians)))
 
-    def render(
-        self, *, scale: float = 1.0, crop: Crop | None = None, dtype: Literal["uint8", "uint16", "float32"] = "uint8"
-    ) -> np.ndarray:
+    def render(self, *, scale: float = 1.0, crop: Crop | None = None, dtype: DTypeLike = "uint8") -> np.ndarray:
         """Draws the picture.
 
         Args:
             scale: Output pixels per source pixel: shrinking averages.
             crop: (x0, y0, x1, y1) in source pixels, x right, y down; None for all of it.
-            dtype: Of the samples: integers of 8 or 16 bits, or floats in [0, 1].
+            dtype: Of the samples: uint8, uint16, or float32 in [0, 1].
 
         Returns:
             [h, w, 3], or [h, w, 4] where something is clear; colours are not multiplied by the opacity.
@@ -237,6 +246,8 @@ class Picture:
 
     def _raster(self, scale: float, crop: Crop | None) -> tuple[Tensor, Tensor]:
         """Colours [h, w, 3] and opacity [h, w], in the processor's memory."""
+        if not (isinstance(scale, int | float) and (crop is None or len(crop) == 4)):
+            raise GainerError(f"scale {scale!r}, crop {crop!r}: give a number, and four of them (x0, y0, x1, y1)")
         if self._camera is None:
             rgb, alpha = self._drawn.raster(scale, crop)
             return rgb.cpu(), alpha[..., 0].cpu()
@@ -286,7 +297,11 @@ class Picture:
 
 
 def _named(source: Any) -> Path | Mapping[str, Any]:
-    return source if isinstance(source, Mapping) else Path(source)
+    if isinstance(source, Mapping):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise GainerError(f"{type(source).__name__}: give a YAML file, or what would be in it")
+    return Path(source)
 
 
 def _script(source: Any, script: Any) -> Path | Mapping[str, Any]:
@@ -295,4 +310,4 @@ def _script(source: Any, script: Any) -> Path | Mapping[str, Any]:
         return source if set(source) & set(script.model_fields) else {"edits": [source]}
     if isinstance(source, Sequence) and not isinstance(source, str):
         return {"edits": list(source)}
-    return Path(source)
+    return _named(source)

@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threa
 import copy
 import errno
 import io
+import math
 import random
 import signal
 import struct
@@ -106,7 +107,7 @@ def fit() -> Callable[..., Path]:
     def run(
         picture: Path, folder: Path, method: str = "gainer", edit: Callable[[Any], None] = lambda config: None
     ) -> Path:
-        config = copy.deepcopy(known[method.replace("-", "_")].config)
+        config = copy.deepcopy(known[method.removeprefix("bench-").replace("-", "_")].config)
         config.data, config.output_dir, config.vis = picture, folder, "tensorboard"
         edit(config)
         for left_over in (
@@ -290,3 +291,81 @@ def seen_as_srgb() -> Callable[[Image.Image], np.ndarray]:
         return np.asarray(ImageCms.applyTransform(image, transform)).astype(int)
 
     return convert
+
+
+@pytest.fixture
+def picture() -> Callable[..., Any]:
+    """Makes a picture of random features, or of given colours a Gaussian (or one for all).
+
+    With an opacity [h, w], or a mask of what shows, it has Gaussians there and in a margin, with fitted opacities.
+    """
+
+    from gainer_ns.fields.decoder import Decoder
+    from gainer_ns.fitting.opacity import fit_opacities
+    from gainer_ns.frames import ImagePlane
+    from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
+    from gainer_ns.gaussians.opacity import near_what_shows, opacity_field
+    from gainer_ns.gaussians.placement import lattice
+    from gainer_ns.rendering.layer import Layer
+    from gainer_ns.rendering.plane import BakedPicture
+
+    def make(
+        width: int = 12,
+        height: int = 9,
+        *,
+        opacity: torch.Tensor | None = None,
+        colours: torch.Tensor | None = None,
+        hidden_layers: int = 2,
+        num_neighbours: int = 16,
+        jitter: float = 0.0,
+    ) -> Any:
+        plane = ImagePlane(width, height)
+        near = None if opacity is None else near_what_shows(opacity.float())
+        means = lattice(plane, inside=near, jitter=jitter)
+        decoder = Decoder(8, hidden_layers=hidden_layers, hidden_dim=16).eval()
+        if colours is None:
+            features = 0.3 * torch.randn(len(means), 8)
+        else:
+            features = decoder.features_for(colours).expand(len(means), 8).clone()
+        gaussians = GaussianSet(means, isotropic(0.64 * plane.pixel_size, 2), features, 10 * plane.pixel_size)
+        if opacity is not None and near is not None:
+            field, pixels = opacity_field(opacity.float()).flatten(), near.flatten().nonzero()[:, 0]
+            start = GaussianSet(means, gaussians.covariances, features, gaussians.radius, field[plane.pixel_at(means)])
+            opacities = fit_opacities(plane, start, num_neighbours, pixels, field[pixels])
+            gaussians = GaussianSet(means, gaussians.covariances, features, gaussians.radius, opacities)
+        return BakedPicture(plane, (Layer(gaussians, decoder, num_neighbours, plane.half_extent),))
+
+    return make
+
+
+@pytest.fixture
+def gaussians() -> Callable[..., Any]:
+    """Makes lattice Gaussians as the method places them: one a pixel, 0.64 pixels wide, features zero."""
+
+    from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
+    from gainer_ns.gaussians.placement import lattice
+
+    def make(plane: Any, *, feature_dim: int = 8, **placement: float) -> GaussianSet:
+        means = lattice(plane, **placement)
+        covariance = isotropic(0.64 * plane.pixel_size, 2)
+        return GaussianSet(means, covariance, torch.zeros(len(means), feature_dim), 10 * plane.pixel_size)
+
+    return make
+
+
+@pytest.fixture
+def smooth_picture() -> Callable[[Any], torch.Tensor]:
+    """Makes the colours of a picture of soft waves, between 0 and 1."""
+
+    def make(plane: Any) -> torch.Tensor:
+        x, y = plane.pixel_centres(torch.arange(plane.pixels)).unbind(-1)
+        waves = [(9 * x + 3 * y).sin(), (7 * y - 2 * x).cos(), (11 * x * y + 1).sin()]
+        return 0.5 + 0.4 * torch.stack(waves, dim=-1)
+
+    return make
+
+
+@pytest.fixture
+def psnr() -> Callable[[torch.Tensor, torch.Tensor], float]:
+    """PSNR of two sets of colours in dB."""
+    return lambda one, other: -10 * math.log10(max(float((one - other).double().square().mean()), 1e-30))

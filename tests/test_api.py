@@ -1,8 +1,11 @@
 """The library as a program uses it, compared with the commands."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from gainer_ns.recipes import RECIPES
 
 Fit = Callable[..., Path]
 MOVE = {"select": {"box": [6, 5, 14, 12]}, "move": {"by": [4, 3]}}
+TURN = {"rotate": {"degrees": 9}}
 FALL = {
     "bodies": [{"material": {"preset": "soft"}, "select": {"disc": {"center": [0.5, 0.3], "radius": 0.2}}}],
     "colliders": [{"floor": {}}],
@@ -128,6 +132,9 @@ SOURCES = {
     "Pillow": Image.fromarray,
     "Pillow's gray": lambda colours: Image.fromarray(colours[..., 0]),
     "Pillow's palette": lambda colours: Image.fromarray(colours).quantize(16),
+    "Pillow's 16 bits": lambda colours: Image.fromarray(colours[..., 0].astype(np.uint16) * 257),
+    "Pillow's whole numbers": lambda colours: Image.fromarray(colours[..., 0].astype(np.int32) * 257),
+    "Pillow's floats": lambda colours: Image.fromarray(colours[..., 0].astype(np.float32) / 255),
     "Pillow's cut-out": lambda colours: Image.fromarray(as_cutout(colours)),
 }
 
@@ -138,7 +145,7 @@ def test_any_source(kind: str, colours: np.ndarray) -> None:
     found = gn.fit(source).render()
     wanted = np.asarray(source.convert("RGB") if getattr(source, "mode", "") in ("P", "L") else source)
     if wanted.dtype != np.uint8:
-        wanted = np.rint(wanted / (257 if wanted.dtype == np.uint16 else 1 / 255)).astype(np.uint8)
+        wanted = np.rint(wanted / (257 if wanted.dtype.kind in "ui" else 1 / 255)).astype(np.uint8)
     wanted = np.repeat(wanted[..., None], 3, axis=2) if wanted.ndim == 2 else wanted
     if wanted.shape[2] == 4:
         assert np.array_equal(found[..., 3], wanted[..., 3])
@@ -156,6 +163,10 @@ def test_any_source(kind: str, colours: np.ndarray) -> None:
         (np.full((4, 5, 3), 1.5), "from 0 to 1"),
         (np.full((4, 5, 3), np.nan), "from 0 to 1"),
         (np.zeros((4, 5, 4), np.uint8), "transparent"),
+        (Image.fromarray(np.full((4, 5), 70000, np.int32)), "from 0 to 65535"),
+        (Image.fromarray(np.full((4, 5), 2.0, np.float32)), "from 0 to 1"),
+        (torch.zeros(4, 5, 3), "Tensor: give a file"),
+        ([[0, 1], [1, 0]], "list: give a file"),
         ("nowhere.png", "nowhere.png"),
     ],
 )
@@ -232,6 +243,7 @@ def test_an_edited_picture_at_other_scales(scale: float, picture: gn.Picture) ->
         ({"edits": [], "frames": 3}, "neither edits nor layers"),
         ({"edits": [MOVE], "background": {"image": "nowhere.png"}}, "background.image: nowhere.png does not exist"),
         ("nowhere.yaml", "nowhere.yaml: does not exist"),
+        (None, "NoneType: give a YAML file"),
     ],
 )
 def test_a_wrong_script_is_refused(script: Any, complaint: str, picture: gn.Picture) -> None:
@@ -341,3 +353,35 @@ def test_a_lift_without_its_depth_is_refused(photo: Path) -> None:
         gn.lift(photo, depth="nowhere.npy")
     with pytest.raises(gn.GainerError, match="depth"):
         gn.lift(photo, depth=np.ones((3, 3)))
+
+
+@pytest.mark.parametrize(
+    "words", [{"crop": (1, 2, 3)}, {"scale": "2"}, {"dtype": "int8"}, {"scale": 0}, {"crop": (9, 9, 2, 2)}]
+)
+def test_what_cannot_be_drawn_is_refused(words: dict[str, Any], picture: gn.Picture) -> None:
+    with pytest.raises(gn.GainerError):
+        picture.render(**words)
+
+
+def test_dtypes_of_numpy(picture: gn.Picture) -> None:
+    for kind in (np.uint8, np.uint16, np.float32):
+        assert np.array_equal(picture.render(dtype=kind), picture.render(dtype=np.dtype(kind).name))
+
+
+def test_a_picture_never_changes(picture: gn.Picture) -> None:
+    before = picture.render()
+    for values in (picture.gaussians.means, picture.gaussians.features, *(one.means for one in picture.layers)):
+        values.mul_(1.5)
+    assert np.array_equal(picture.render(), before)
+    assert copy.deepcopy(picture) is picture is copy.copy(picture)
+    with pytest.raises(gn.GainerError, match="goes to another process by save"):
+        pickle.dumps(picture)
+
+
+@pytest.mark.parametrize("edit", [{"rotate": {"degrees": 5}}, {"select": {**MOVE["select"], "feather": 4}, **TURN}])
+def test_edits_in_threads_are_those_of_one_thread(edit: dict[str, Any], picture: gn.Picture) -> None:
+    """torch differentiates forwards on levels that belong to the whole process."""
+    wanted = picture.edit(edit).render()
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: picture.edit(edit).render(), range(24)):
+            assert np.array_equal(found, wanted)

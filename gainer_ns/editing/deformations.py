@@ -8,6 +8,7 @@ was given, and can be differentiated everywhere by forward-mode automatic differ
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from itertools import combinations
@@ -32,6 +33,9 @@ Parameters = ParamSpec("Parameters")
 BLOCK = 65_536
 """How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
 
+FORWARD = threading.RLock()
+"""Held while torch differentiates forwards: its levels are the whole process's, and threads would mix theirs up."""
+
 CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
 """Coefficients of 1, x, x^2 and x^3 between the second and third of four samples in a row (Keys 1981, a = -1/2)."""
 
@@ -44,7 +48,8 @@ def with_jacobian(
     for block in points.split(BLOCK):
         # The points do not influence one another, so one tangent along each axis serves all of them.
         tangents = torch.eye(dimensions).to(block)[:, None].expand(dimensions, *block.shape)
-        place, columns = torch.func.vmap(partial(_derivative, map, block))(tangents)
+        with FORWARD:
+            place, columns = torch.func.vmap(partial(_derivative, map, block))(tangents)
         moved.append(place[0])
         jacobians.append(columns.permute(1, 2, 0))
     return torch.cat(moved), torch.cat(jacobians)

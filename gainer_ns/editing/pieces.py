@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.editing.borders import Border, spacing
+from gainer_ns.editing.deformations import FORWARD
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
@@ -122,7 +123,8 @@ class Weights:
         for axis in range(2):
             step = torch.zeros_like(points)
             step[:, axis] = 1
-            gradients[:, axis] = torch.func.jvp(selection.weights, (points,), (step,))[1]
+            with FORWARD:
+                gradients[:, axis] = torch.func.jvp(selection.weights, (points,), (step,))[1]
         return cls(selection.weights(points), gradients)
 
 

@@ -117,6 +117,11 @@ class GaussianSet:
             inverse_jacobians=back,
         )
 
+    def copied(self) -> GaussianSet:
+        """The same Gaussians in tensors of their own."""
+        values = {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **values)
+
     def to(self, device: torch.device | str) -> GaussianSet:
         """The same Gaussians on a device."""
         return replace(

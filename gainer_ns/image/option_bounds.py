@@ -77,6 +77,6 @@ def _numbers(found: Any, words: tuple[str, ...], everything: bool) -> Iterator[t
 
 def _is_ours(config: Any, name: str) -> bool:
     return any(
-        kind.__module__.startswith("gainer_ns.") and name in vars(kind).get("__annotations__", ())
+        kind.__module__.startswith("gainer_") and name in vars(kind).get("__annotations__", ())
         for kind in type(config).__mro__
     )

@@ -34,8 +34,12 @@ def picture_of(source: Source, *, downscale: int = 1) -> Picture:
         picture = _of_pillow(source)
     elif isinstance(source, np.ndarray):
         picture = _of_array(source, "the array", None)
-    else:
+    elif isinstance(source, str | os.PathLike):
         picture = read_picture(Path(source))
+    else:
+        raise GainerError(
+            f"{type(source).__name__}: give a file, an array of numpy, or an image of Pillow"
+        )
     if downscale != 1:
         picture = downscaled(picture, downscale)
     if picture.alpha is not None and not picture.alpha.any():
@@ -45,7 +49,12 @@ def picture_of(source: Source, *, downscale: int = 1) -> Picture:
 
 def _of_pillow(image: Image.Image) -> Picture:
     icc = image.info.get("icc_profile")
-    if image.mode not in ("RGB", "RGBA", "L", "I;16"):
+    if image.mode == "I":  # whole numbers of 32 bits, in which Pillow keeps 16-bit gray
+        wide = np.asarray(image)
+        if not (wide.min() >= 0 and wide.max() <= 65535):
+            raise GainerError("the image: its whole numbers must be from 0 to 65535; divide them")
+        return _of_array(wide.astype(np.uint16), "the image", None)
+    if image.mode not in ("RGB", "RGBA", "L", "I;16", "F"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     profile = ColourProfile.checked(icc, "the image") if icc and image.mode in ("RGB", "RGBA") else None
     return _of_array(np.asarray(image), "the image", profile)

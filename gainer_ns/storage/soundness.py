@@ -61,7 +61,7 @@ def check_sizes(*parts: Tensor | None, largest: float = LARGEST) -> None:
     for part in parts:
         if part is None or part.numel() == 0:
             continue
-        size = float(part.abs().max())
+        size = float(part.detach().abs().max())
         if not math.isfinite(size):
             raise ValueError("it holds numbers that are not finite")
         if size > largest:
