@@ -37,9 +37,7 @@ def picture_of(source: Source, *, downscale: int = 1) -> Picture:
     elif isinstance(source, str | os.PathLike):
         picture = read_picture(Path(source))
     else:
-        raise GainerError(
-            f"{type(source).__name__}: give a file, an array of numpy, or an image of Pillow"
-        )
+        raise GainerError(f"{type(source).__name__}: give a file, an array of numpy, or an image of Pillow")
     if downscale != 1:
         picture = downscaled(picture, downscale)
     if picture.alpha is not None and not picture.alpha.any():
