@@ -1,0 +1,19 @@
+"""Fit a picture, draw it larger, and keep it in a file.
+
+python examples/01_fit.py photo.png results
+"""
+
+import sys
+from pathlib import Path
+
+import gainer_ns as gn
+
+photo, results = Path(sys.argv[1]), Path(sys.argv[2])
+results.mkdir(parents=True, exist_ok=True)
+
+picture = gn.fit(photo, progress=lambda share: print(f"fitted to {share:.0%}"))
+print(f"{picture}: {picture.psnr:.1f} dB from the photo")
+
+picture.save(results / "double.png", scale=2)
+picture.save(results / "detail.png", scale=4, crop=(10, 10, 40, 30))  # left, top, right and bottom in pixels
+picture.save(results / "picture.safetensors")  # all that drawing needs; gn.load reads it

@@ -1,0 +1,29 @@
+"""Bend a picture, and move a part of it over a painted background.
+
+python examples/02_edit.py photo.png results
+"""
+
+import sys
+from pathlib import Path
+
+import gainer_ns as gn
+
+photo, results = Path(sys.argv[1]), Path(sys.argv[2])
+results.mkdir(parents=True, exist_ok=True)
+picture = gn.fit(photo)
+width, height = picture.width, picture.height
+
+middle = [[0.2 * width, 0.5 * height], [0.8 * width, 0.5 * height]]
+picture.edit({"bend": {"degrees": 40, "axis": middle}}).save(results / "bent.png")
+
+part = {"disc": {"center": [0.4 * width, 0.4 * height], "radius": 0.15 * width}}
+moved = picture.edit(
+    {
+        "edits": [{"select": part, "move": {"by": [0.2 * width, 0.1 * height]}}],
+        "background": {"inpaint": "telea"},  # paints what was behind
+    }
+)
+moved.save(results / "moved.png")
+
+soft = {**part, "feather": 0.1 * width}  # what is around follows
+picture.edit({"select": soft, "scale": {"factor": 1.3}}).save(results / "larger.png")
