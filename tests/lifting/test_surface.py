@@ -37,11 +37,11 @@ def test_planes_come_back_exactly(
     # Seen from its front everywhere, and no steeper than what counts as a surface.
     assume(bool((depth > 0).all()) and max(map(abs, normal[:2])) * float(depth.max()) < 0.9 * STEEPEST * height)
     surface = surface_of(depth.float() if single else depth, focal_length)
-    tolerance = 1e-5 if single else 1e-7
-    torch.testing.assert_close(surface.inverse_depth * depth, torch.ones_like(depth), rtol=0, atol=tolerance)
+    # Inverse depths are solved for together, to the precision of the largest: what is far off is known less well.
+    tolerance = (1e-5 if single else 1e-7) / float(depth.min())
+    torch.testing.assert_close(surface.inverse_depth.double(), 1 / depth, rtol=0, atol=tolerance)
     gradient = torch.tensor([-normal[0], normal[1]], dtype=torch.float64) / (focal_length * height)
-    error = (surface.gradient - gradient).abs().amax(dim=-1) * depth
-    assert float(error.max()) < tolerance
+    assert float((surface.gradient - gradient).abs().max()) < tolerance
     assert bool(surface.known.all())
 
 
