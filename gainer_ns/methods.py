@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
 from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 
+from gainer_ns.devices import best_device
 from gainer_ns.doors import end_in_one_line
 from gainer_ns.fitting.schedules import CosineSchedule
 from gainer_ns.fitting.trainer import EPSILON
@@ -43,7 +43,7 @@ def trainer_config(
         method_name=method_name,
         pipeline=VanillaPipelineConfig(datamanager=datamanager or PictureDataManagerConfig(), model=model),
         optimizers=optimizers,
-        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        machine=MachineConfig(device_type=best_device()),
         vis="viewer+tensorboard",
         viewer=ViewerConfig(websocket_host="127.0.0.1", quit_on_train_completion=True),
         logging=LoggingConfig(

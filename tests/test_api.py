@@ -363,6 +363,13 @@ def test_what_cannot_be_drawn_is_refused(words: dict[str, Any], picture: gn.Pict
         picture.render(**words)
 
 
+@pytest.mark.parametrize("factor", [0, -2])
+def test_a_factor_that_reduces_nothing_is_refused(factor: int, colours: np.ndarray) -> None:
+    for source in (colours, Image.fromarray(colours)):
+        with pytest.raises(gn.GainerError, match=f"cannot be downscaled by {factor}"):
+            gn.fit(source, downscale=factor)
+
+
 def test_dtypes_of_numpy(picture: gn.Picture) -> None:
     for kind in (np.uint8, np.uint16, np.float32):
         assert np.array_equal(picture.render(dtype=kind), picture.render(dtype=np.dtype(kind).name))

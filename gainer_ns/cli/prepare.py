@@ -88,8 +88,7 @@ class Prepare:
             if named is not None:
                 check_there(named)
         with status("Reading the photo"):
-            import torch
-
+            from gainer_ns.devices import best_device
             from gainer_ns.io.image_io import read_picture
             from gainer_ns.preparation.preparation import prepare, prepare_mask
             from gainer_ns.preparation.prepared import folder_for
@@ -97,7 +96,7 @@ class Prepare:
             picture = read_picture(self.image)
             config = self._config()
         folder = self.output or folder_for(self.image)
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = self.device or best_device()
         try:
             if self.no_depth:
                 with status("Making the mask"):

@@ -33,7 +33,7 @@ Parameters = ParamSpec("Parameters")
 BLOCK = 65_536
 """How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
 
-FORWARD = threading.RLock()
+_FORWARD = threading.RLock()
 """Held while torch differentiates forwards: its levels are the whole process's, and threads would mix theirs up."""
 
 CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
@@ -48,16 +48,19 @@ def with_jacobian(
     for block in points.split(BLOCK):
         # The points do not influence one another, so one tangent along each axis serves all of them.
         tangents = torch.eye(dimensions).to(block)[:, None].expand(dimensions, *block.shape)
-        with FORWARD:
-            place, columns = torch.func.vmap(partial(_derivative, map, block))(tangents)
+        place, columns = torch.func.vmap(partial(with_derivative, map, block))(tangents)
         moved.append(place[0])
         jacobians.append(columns.permute(1, 2, 0))
     return torch.cat(moved), torch.cat(jacobians)
 
 
-def _derivative(map: Map, points: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-    moved, derivative = torch.func.jvp(map, (points,), (tangents,))[:2]
-    return moved, derivative
+def with_derivative(
+    function: Callable[[Tensor], Tensor], points: Float[Tensor, "m d"], steps: Float[Tensor, "m d"]
+) -> tuple[Tensor, Tensor]:
+    """Values of a point-wise function, and how they change along a step from each point."""
+    with _FORWARD:
+        values, derivative = torch.func.jvp(function, (points,), (steps,))[:2]
+    return values, derivative
 
 
 def _in_float64(

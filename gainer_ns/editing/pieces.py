@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.editing.borders import Border, spacing
-from gainer_ns.editing.deformations import FORWARD
+from gainer_ns.editing.deformations import with_derivative
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
@@ -120,11 +120,8 @@ class Weights:
         gradients = torch.zeros_like(points)
         if not selection.is_soft:
             return cls(selection.weights(points), gradients)
-        for axis in range(2):
-            step = torch.zeros_like(points)
-            step[:, axis] = 1
-            with FORWARD:
-                gradients[:, axis] = torch.func.jvp(selection.weights, (points,), (step,))[1]
+        for axis, step in enumerate(torch.eye(2).to(points)):
+            gradients[:, axis] = with_derivative(selection.weights, points, step.expand_as(points))[1]
         return cls(selection.weights(points), gradients)
 
 

@@ -16,6 +16,7 @@ from nerfstudio.data.scene_box import SceneBox
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane, looking_from
 from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.sources import picture_of
 
 SIDE_VIEW_DEGREES = 25.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
@@ -107,7 +108,4 @@ def read_once(path: Path, downscale_factor: int) -> Picture:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
-    picture = read_picture(path, downscale_factor=downscale_factor)
-    if picture.alpha is not None and not picture.alpha.any():
-        raise GainerError(f"{path}: every pixel is transparent; choose a picture that shows something")
-    return picture
+    return picture_of(path, downscale=downscale_factor)

@@ -118,8 +118,6 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
         GainerError: The path holds no picture, only part of one, or one that has no exact 8- or 16-bit RGB samples.
     """
     path = Path(path)
-    if downscale_factor < 1:
-        raise GainerError(f"{path}: cannot be downscaled by {downscale_factor}; give a whole number from 1 up")
     _check_file(path)
     if is_heic(path):
         _read_heic_too()
@@ -276,6 +274,8 @@ def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.
 
 def downscaled(picture: Picture, factor: int) -> Picture:
     """A smaller picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
+    if factor < 1:
+        raise GainerError(f"{picture.path}: cannot be downscaled by {factor}; give a whole number from 1 up")
     size = max(1, picture.width // factor), max(1, picture.height // factor)
     if picture.alpha is None and picture.bit_depth == 8:
         return replace(picture, rgb=np.array(Image.fromarray(picture.rgb).resize(size, Image.Resampling.BICUBIC)))

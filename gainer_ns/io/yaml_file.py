@@ -79,10 +79,18 @@ ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 def read_document(
     source: Path | Mapping[str, Any], model_type: type[Model], context: Mapping[str, Any] | None = None
 ) -> tuple[Model, Places]:
-    """Reads a YAML file, or checks what a program says in place of one: :func:`read_yaml` or :func:`check_data`."""
-    if isinstance(source, Mapping):
-        return check_data(source, model_type, context)
-    return read_yaml(source, model_type, context)
+    """Reads a YAML file, or checks what a program says in place of one.
+
+    Args:
+        source: The file; or what it would hold, without lines, and with relative paths from the working folder.
+        model_type: What it must hold.
+        context: See :func:`read_yaml`, as for what is returned and raised.
+    """
+    if not isinstance(source, Mapping):
+        return read_yaml(source, model_type, context)
+    places = Places()
+    _note(source, (), places)
+    return _checked(source, model_type, {"folder": Path(), **(context or {})}, places), places
 
 
 def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | None = None) -> tuple[Model, Places]:
@@ -123,27 +131,6 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
         raise GainerError(f"{path}: is empty; write {_list_of_words(model_type)} into it")
     data = _plain(node, (), places)
     return _checked(data, model_type, {"folder": path.parent, **(context or {})}, places), places
-
-
-def check_data(
-    data: Mapping[str, Any], model_type: type[Model], context: Mapping[str, Any] | None = None
-) -> tuple[Model, Places]:
-    """Checks what a program says in place of a YAML file.
-
-    Args:
-        data: What the file would hold. Relative paths in it start at the working folder.
-        model_type: What it must hold.
-        context: For the model's validators.
-
-    Returns:
-        The model, and places without lines.
-
-    Raises:
-        GainerError: As :func:`read_yaml`, without a file and its lines.
-    """
-    places = Places()
-    _note(data, (), places)
-    return _checked(data, model_type, {"folder": Path(), **(context or {})}, places), places
 
 
 def _note(data: Any, loc: Loc, places: Places) -> None:

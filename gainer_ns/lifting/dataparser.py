@@ -16,6 +16,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
+from gainer_ns.devices import best_device
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
 from gainer_ns.io.colour_profiles import ColourProfile
@@ -167,7 +168,7 @@ _LAST: list[tuple[Any, Lifted]] = []
 
 def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> Lifted:
     picture = read_once(path, factor)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
     camera = _camera(path, picture, prepared.focal_length, sources)
     unit = _middle(prepared)
