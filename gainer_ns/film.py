@@ -52,19 +52,22 @@ class Film:
         *,
         bit_depth: Literal[8, 16] | None = None,
         progress: Callable[[float], None] | None = None,
-    ) -> None:
-        """Writes the film, whole or not at all.
+    ) -> tuple[int, int]:
+        """Write the film, whole or not at all.
 
         Args:
             path: .mp4, .webp, .gif, a folder for the frames (no suffix), or a picture where there is one frame.
             bit_depth: Bits a sample (16: PNG frames only); None for the source's, and 8 of films.
             progress: Called after every frame with the share, 0 to 1, that is done.
 
+        Returns:
+            Width and height of a frame in pixels.
+
         Raises:
             GainerError: If the kind of file cannot hold it, or it cannot be written.
         """
         output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
-        write_film(
+        return write_film(
             output,
             self._pictures(),
             self._camera,

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.editing import script as scripts
-from gainer_ns.editing.film import Behind, Camera, Drawn, Shot
+from gainer_ns.editing.film import Behind, Camera, Drawn, Shot, check_frame
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.film import Film, opacity_of, samples_of
@@ -199,26 +199,69 @@ class Picture:
         Raises:
             GainerError: If the script is wrong, or does not fit the picture.
         """
-        picture = self._flat("edited here; film it with frames()")
+        picture = self._flat("edited as one picture (frames() films it)")
         stage = self._stage(picture, script)
         return Picture(stage.at(t), camera=self._camera_of(stage))
 
-    def frames(self, script: Script, *, scale: float = 1.0) -> Film:
-        """The film of an edit script, drawn as its frames are asked for.
+    def frames(self, script: Script, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None) -> Film:
+        """Film an edit script; the frames are drawn as they are asked for.
 
         Args:
             script: As of :meth:`edit`; ``frames`` and ``fps`` in it say how long and how fast.
             scale: Output pixels per source pixel.
+            camera_path: Of a lifted photo: nerfstudio's camera path (.json) along which it is filmed; None for the
+                script's, or else the camera that took it.
 
         Raises:
-            GainerError: If the script is wrong, or does not fit the picture.
+            GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
         """
         if not isinstance(self._drawn, BakedPicture):
-            return self._lifted_film(script, scale)
+            return self._lifted_film(script, scale, camera_path)
+        if camera_path is not None:
+            raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
         stage = self._stage(self._drawn, script)
+        check_frame(self._drawn, scale, stage.script.canvas)
         times = stage.script.times
         camera = replace(self._camera_of(stage), scale=scale)
         return Film(lambda: (stage.at(t) for t in times), camera, len(times), stage.script.fps, self._drawn)
+
+    def bind(
+        self,
+        reference: str | os.PathLike[str],
+        frames: str | os.PathLike[str],
+        *,
+        fps: float = 24.0,
+        scale: float = 1.0,
+        canvas: Crop | None = None,
+        background_color: tuple[float, float, float] | None = None,
+        background_image: str | os.PathLike[str] | None = None,
+    ) -> Film:
+        """Film the picture as it follows a mesh or points that another program moved.
+
+        Args:
+            reference: The unmoved mesh or points (.obj or .ply); see docs/blender.md.
+            frames: Folder of the moved ones, frame_00000.obj (or .ply) and so on: the same vertices in the same order.
+            fps: Frames a second.
+            scale: Output pixels per source pixel.
+            canvas: (x0, y0, x1, y1), the part that is drawn, in source pixels, perhaps beyond the picture.
+            background_color: Red, green and blue, 0 to 255, of what lies behind; None for nothing.
+            background_image: Picture that lies behind, scaled to cover this one; None for nothing.
+
+        Raises:
+            GainerError: If a file is no mesh or has other vertices, or no picture of that size can be drawn.
+        """
+        from gainer_ns.editing.bound_picture import BoundPicture
+        from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
+
+        picture, mesh, files = self._flat("bound to a mesh"), read_mesh(Path(reference)), frame_files(Path(frames))
+        check_frames(files, mesh)
+        check_frame(picture, scale, canvas)
+        bound = BoundPicture(picture, mesh)
+        image = None if background_image is None else Path(background_image)
+        camera = Camera(Behind.colour_or_image(background_color, image, picture), scale, canvas)
+        return Film(
+            lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, picture
+        )
 
     def simulate(
         self, scene: str | os.PathLike[str] | Mapping[str, Any], *, scale: float = 1.0, particles: int | None = None
@@ -258,7 +301,7 @@ class Picture:
 
     def _flat(self, what: str) -> BakedPicture:
         if not isinstance(self._drawn, BakedPicture):
-            raise GainerError(f"a photo in space cannot be {what}")
+            raise GainerError(f"a photo in space cannot be {what}; give a flat picture")
         return self._drawn
 
     @staticmethod
@@ -267,9 +310,10 @@ class Picture:
         read = scripts.read_script(words, picture.plane.width, picture.plane.height)
         layers: dict[str, BakedPicture] = {}
         if read.layers:
-            from gainer_ns.storage.picture_files import load_picture
+            from gainer_ns.loading import as_baked, load_run
 
-            layers = {name: load_picture(layer.picture).to(picture.device) for name, layer in read.layers.items()}
+            paths = {name: layer.picture for name, layer in read.layers.items()}
+            layers = {name: as_baked(load_run(path, picture.device), path) for name, path in paths.items()}
         return Stage(read, picture, layers)
 
     def _camera_of(self, stage: Stage) -> Camera:
@@ -282,7 +326,7 @@ class Picture:
         canvas = script.canvas or (None if self._camera is None else self._camera.crop)
         return Camera(behind, crop=canvas)
 
-    def _lifted_film(self, script: Any, scale: float) -> Film:
+    def _lifted_film(self, script: Any, scale: float, camera_path: str | os.PathLike[str] | None) -> Film:
         from gainer_ns.editing.lifted_film import LiftedFilm
         from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
         from gainer_ns.lifting.views import read_camera_path
@@ -291,7 +335,8 @@ class Picture:
         assert not isinstance(scene, BakedPicture)
         words = _script(script, LiftedScript)
         read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
-        film = LiftedFilm(read, scene, None if read.camera is None else read_camera_path(read.camera))
+        path = camera_path or read.camera
+        film = LiftedFilm(read, scene, None if path is None else read_camera_path(Path(path), scale))
         behind = Behind.colour_or_image(read.background.color, read.background.image, film.first)
         return Film(film.shots, Camera(behind, scale), film.frames, film.fps, scene)
 

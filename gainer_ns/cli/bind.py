@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
 
@@ -45,34 +46,24 @@ class Bind:
 
         from gainer_ns.cli.progress import progress_bar
 
-        output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
+        output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
         with status("Loading the picture"):
-            from gainer_ns.editing.bound_picture import BoundPicture
-            from gainer_ns.editing.film import Behind, Camera, check_frame, write_film
-            from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
-            from gainer_ns.image.loading import load_baked
+            from gainer_ns.api import load
 
-            picture = load_baked(self.load_config)
-            reference = read_mesh(self.reference)
-            files = frame_files(self.frames)
-            check_frames(files, reference)
-            output.check_frames(len(files), self.fps)
-            bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, len(files))
-            check_frame(picture, self.scale, self.canvas)
-            bound = BoundPicture(picture, reference)
-            behind = Behind.colour_or_image(self.background_color, self.background_image, picture)
-            camera = Camera(behind, self.scale, self.canvas)
-        with progress_bar("Drawing") as progress:
-            width, height = write_film(
-                output,
-                (bound.at(frame.vertices) for frame in read_frames(files, reference)),
-                camera,
-                frames=len(files),
+            picture = load(self.load_config)
+            if picture.is_lifted:
+                raise GainerError(f"{self.load_config}: is a lifted photo, and flat pictures follow meshes; name one")
+            film = picture.bind(
+                self.reference,
+                self.frames,
                 fps=self.fps,
-                bit_depth=bit_depth,
-                profile=picture.profile,
-                progress=progress,
+                scale=self.scale,
+                canvas=self.canvas,
+                background_color=self.background_color,
+                background_image=self.background_image,
             )
-        frames = "" if len(files) == 1 else f"{len(files)} frames of "
+        with progress_bar("Drawing") as progress:
+            width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
+        frames = "" if len(film) == 1 else f"{len(film)} frames of "
         CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)

@@ -143,10 +143,10 @@ def test_what_is_flat_is_refused_in_one_line(
     nothing = script({"select": {"box": [39, 0, 40, 30]}, "move": {"by": [1, 1]}})
     assert "nothing that was lifted" in refusal(*edit, nothing, "--output", tmp_path / "a.png")
     frames = ("--reference", tmp_path / "a.ply", "--frames", tmp_path, "--output", tmp_path / "a.png")
-    assert "not a run of a 2D gainer method" in refusal("bind", "--load-config", lifted_run, *frames)
+    assert "is a lifted photo" in refusal("bind", "--load-config", lifted_run, *frames)
     flat = ("edit", "--load-config", fitted_run, "--script", script({"rotate": {"degrees": 5}}))
     path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
-    assert "--camera-path" in refusal(*flat, *path)
+    assert "camera path" in refusal(*flat, *path)
     assert [each.name for each in tmp_path.iterdir()] == ["edit.yaml"]
 
 
