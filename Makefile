@@ -12,7 +12,7 @@ WORKERS ?= auto  # processes that `make test` shares the tests out to: auto is o
 TESTS ?=  # what `make test` selects, for example TESTS="tests/image -k palette"; empty: everything but slow tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint browser format clean
+.PHONY: help venv demo test lint docs package browser format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ test: lint browser ## linters, type checker and all tests but the slow ones; TES
 	@echo "== pytest"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal $(TESTS)
 
-lint: $(STAMP) ## ruff, pyright and import-linter, changing nothing
+lint: $(STAMP) ## ruff, pyright, import-linter and interrogate, changing nothing
 	@echo "== ruff check"
 	@$(BIN)/python -m ruff check
 	@echo "== ruff format --check"
@@ -35,6 +35,17 @@ lint: $(STAMP) ## ruff, pyright and import-linter, changing nothing
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/python -m pyright
 	@echo "== lint-imports"
 	@$(BIN)/lint-imports --no-cache
+	@echo "== interrogate"
+	@$(BIN)/interrogate gainer_ns gainer_bench
+
+docs: $(STAMP) ## the documentation as a site, into site/; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --clean --site-dir site
+	@echo "Wrote site/index.html; to look at it: $(BIN)/python -m http.server --directory site"
+
+package: $(STAMP) ## sdist and wheel, into dist/, checked as PyPI checks them
+	@rm -rf build dist
+	@$(BIN)/python -m build --no-isolation --outdir dist > /dev/null
+	@$(BIN)/python -m twine check --strict dist/*
 
 browser: ## Chromium for the tests of the viewer, where apt may install it
 	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
@@ -49,7 +60,7 @@ format: $(STAMP) ## let ruff mend and format the code
 	@$(BIN)/python -m ruff format
 
 clean: ## remove caches, builds and demo/ (for the environment: rm -r .venv)
-	@rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist site demo *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # Two builds at once wait for each other where flock exists. An install that was cut off after it had begun to change
@@ -77,7 +88,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Installing into $(VENV): some minutes and about 10 GB the first time"; \
 	touch $(UNFINISHED); \
 	install="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e"; \
-	$$install ".[dev,sam,hf,ray,heif]"; \
+	$$install ".[dev,docs,sam,hf,ray,heif]"; \
 	$$install ".[blender]" || echo "note: Blender's Python module is not to be had here: its tests will skip" >&2; \
 	rm $(UNFINISHED); \
 	touch $(STAMP)

@@ -15,7 +15,7 @@ PRIME = wp.constant(wp.uint32(2654435761))
 
 
 @wp.func
-def row_of(x: int, y: int, size: wp.vec3i):
+def row_of(x: int, y: int, size: wp.vec3i) -> int:
     """The table row of a vertex of a level: its own where the level has enough, else a hash of where the vertex is."""
     resolution = size[0]
     num_rows = size[2]
@@ -28,7 +28,7 @@ def row_of(x: int, y: int, size: wp.vec3i):
 
 
 @wp.func
-def place_of(coordinate: float, scale: float):
+def place_of(coordinate: float, scale: float) -> wp.vec2:
     """Where a coordinate of the unit interval lies among the vertices: the cell, and how far in it."""
     at = wp.clamp(coordinate, 0.0, 1.0) * scale + 0.5
     cell = wp.floor(at)
