@@ -251,7 +251,8 @@ class Picture:
             GainerError: If a file is no mesh or has other vertices, or no picture of that size can be drawn.
         """
         from gainer_ns.editing.bound_picture import BoundPicture
-        from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
+        from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
+        from gainer_ns.io.meshes import read_mesh
 
         picture, mesh, files = self._flat("bound to a mesh"), read_mesh(Path(reference)), frame_files(Path(frames))
         check_frames(files, mesh)

@@ -16,12 +16,13 @@ from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
-from gainer_ns.exporting.cage import cage_over, write_cage
+from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, write_triangles
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice
 from gainer_ns.image.loading import load_baked
+from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
+from gainer_ns.io.meshes import read_mesh, write_obj
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "blender_bend.py"
 PLANE = ImagePlane(48, 32)
@@ -68,7 +69,7 @@ def arc(points: torch.Tensor, length: float) -> torch.Tensor:
 def test_blender_moves_the_picture_along_an_arc(bend: Bend, suffix: str, tmp_path: Path) -> None:
     means = lattice(PLANE, jitter=0.3).double()
     if suffix == ".obj":
-        write_cage(tmp_path / "mesh.obj", cage_over(PLANE, means, 12))
+        write_obj(tmp_path / "mesh.obj", *cage_over(PLANE, means, 12))
         tolerance = 0.003  # between the vertices of the cage the arc is a chord
     else:
         sizes = (0.64 * PLANE.pixel_size) ** 2 * torch.eye(2).expand(len(means), 2, 2)

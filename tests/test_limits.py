@@ -20,7 +20,6 @@ from PIL import Image
 from gainer_ns import memory
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.film import Behind, check_frame
-from gainer_ns.editing.mesh_files import read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, write_points, write_triangles
@@ -31,7 +30,7 @@ from gainer_ns.io.depth_files import read_depth
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.json_files import read_object
 from gainer_ns.io.masks import read_mask
-from gainer_ns.io.ply import write_obj, write_ply
+from gainer_ns.io.meshes import read_mesh, write_obj, write_ply
 from gainer_ns.io.sequence_io import open_sequence
 from gainer_ns.lifting import fit as lift_fit
 from gainer_ns.lifting import model as lift_model

@@ -105,10 +105,11 @@ class Export:
         return "a triangle each"
 
     def _cage(self, picture: BakedPicture) -> str:
-        from gainer_ns.exporting.cage import cage_over, write_cage
+        from gainer_ns.exporting.cage import cage_over
+        from gainer_ns.io.meshes import write_obj
 
         cage = cage_over(picture.plane, picture.gaussians.means, self.cells)
-        write_cage(self.output, cage)
+        write_obj(self.output, *cage)
         return f"under {len(cage.faces):,} triangles"
 
     def _splat(self, picture: BakedPicture) -> str:

@@ -6,16 +6,18 @@ point and whose matrix is the Jacobian there. Meshes are looked at from above: `
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from gainer_ns.editing.mesh_files import MeshFile
-from gainer_ns.editing.mesh_places import check_size, warn_of_place
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.small_matrices import determinant, inverse
+from gainer_ns.io.mesh_frames import extents
+from gainer_ns.io.meshes import MeshFile
 
 SLIVER = 1e-9
 """A reference triangle of a smaller area, relative to the square of its longest side, holds no points."""
@@ -23,6 +25,14 @@ PAIRS = 1 << 21
 """How many points and triangles are compared at once: bounds memory."""
 NEIGHBOURS = 10
 """How many reference points tell how the neighbourhood of a point is deformed."""
+MAX_MESH_SIZE, MIN_MESH_SIZE = 8.0, 1 / 50
+"""How large a mesh over a picture may be, in lengths of that: it may lie over all around, or over an eye."""
+MIN_HELD_SHARE = 0.1
+"""A mesh that holds a smaller share of the picture's points may be one that has slipped."""
+MIN_FACING = -0.5
+"""Share of a mesh that is seen from above, less that seen from below, where it is turned over."""
+
+_logger = logging.getLogger(__name__)
 
 
 class MeshBinding:
@@ -57,7 +67,7 @@ class MeshBinding:
         precise = points.detach().cpu().double()
         own = _own_triangles(reference, len(points))
         if own is None:
-            check_size(reference, precise)
+            _check_size(reference, precise)
             kept = sound.nonzero()[:, 0]
             owners, distances = nearest_triangles(precise, corners[kept])
             owners = kept[owners]
@@ -67,7 +77,7 @@ class MeshBinding:
                     "export it where the cage was"
                 )
             held = float((distances == 0).double().mean())
-            warn_of_place(reference, held, float(turned[sound].sum() / areas[sound].sum()))
+            _warn_of_place(reference, held, float(turned[sound].sum() / areas[sound].sum()))
         else:
             owners = own
             self._check_soup(reference, corners[owners], precise, sound[owners])
@@ -254,6 +264,39 @@ def _own_triangles(reference: MeshFile, count: int) -> Int64[Tensor, " n"] | Non
     if not torch.equal(ranks, torch.arange(count)):
         raise GainerError(f"{reference.path}: a gaussian_id is missing or there twice; export the triangles again")
     return order
+
+
+def _check_size(reference: MeshFile, points: Float[Tensor, "n 2"]) -> None:
+    """Refuse a reference mesh in other units than the picture's."""
+    (width, height), (own_width, own_height) = extents(reference.vertices), extents(points)
+    ratio = max(width, height) / max(own_width, own_height, 1e-12)
+    if not MIN_MESH_SIZE <= ratio <= MAX_MESH_SIZE:
+        raise GainerError(
+            f"{reference.path}: is {width:.3g} x {height:.3g}, and the picture {own_width:.3g} x {own_height:.3g}; "
+            "export it in the picture's units, whose longer side is 1"
+        )
+
+
+def _warn_of_place(reference: MeshFile, held: float, seen: float) -> None:
+    """Warn of a reference mesh that may lie elsewhere than it was meant to.
+
+    Args:
+        reference: The mesh.
+        held: Share of the picture's points that lie in its triangles.
+        seen: Share of its area that is seen from above, less that seen from below.
+    """
+    if held < MIN_HELD_SHARE:
+        _logger.warning(
+            "%s: holds only %.1f %% of the picture, whose centre is (0, 0) and whose longer side is 1; the rest will "
+            "follow its border: export it where the cage was, if it is to hold more",
+            reference.path,
+            100 * held,
+        )
+    if seen < MIN_FACING:
+        _logger.warning(
+            "%s: its faces look away; if it is mirrored, export it with y pointing up and forward axis Y",
+            reference.path,
+        )
 
 
 def _check_vertices(vertices: Tensor, count: int) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 from gainer_ns.editing.binding import bind
 from gainer_ns.editing.borders import UNSEEN, unframed
 from gainer_ns.editing.limits import limited
-from gainer_ns.editing.mesh_files import MeshFile
 from gainer_ns.errors import GainerError
+from gainer_ns.io.meshes import MeshFile
 from gainer_ns.rendering.plane import BakedPicture
 
 

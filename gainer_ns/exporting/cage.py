@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +12,12 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.ply import write_obj
 from gainer_ns.memory import check_free
 
-MARGIN = 4.0
-"""How far the cage reaches beyond the picture and its Gaussians, in pixels."""
+CAGE_MARGIN_PX = 4.0
+"""How far the cage extends beyond the picture and its Gaussians, in pixels."""
 MAX_CELLS = 1000
 """The most cells along a side: more of them than that are finer than what a picture shows."""
-
 BYTES_PER_CELL = 1000
 """Memory for a cell until it is in a file, where numbers are text."""
 
@@ -40,7 +37,7 @@ class Cage(NamedTuple):
 
 
 def cage_over(plane: ImagePlane, means: Float[Tensor, "n 2"], cells: int = 24) -> Cage:
-    """A grid over the picture and all its Gaussians.
+    """Lay a grid over the picture and all its Gaussians.
 
     Triangles rather than quads, since programs disagree on which diagonal divides a quad; their diagonals alternate, so
     that a symmetric bend stays symmetric.
@@ -56,11 +53,12 @@ def cage_over(plane: ImagePlane, means: Float[Tensor, "n 2"], cells: int = 24) -
     if not 1 <= cells <= MAX_CELLS:
         raise GainerError(f"{cells} cells along the longer side: give a number from 1 to {MAX_CELLS}")
     half = torch.tensor(plane.half_extent, dtype=torch.float64)
-    reach = torch.cat([half[None], means.detach().cpu().double().abs()]).amax(dim=0) + MARGIN * plane.pixel_size
-    side = 2 * float(reach.max()) / cells
-    columns, rows = (max(1, math.ceil(2 * float(length) / side - 1e-9)) for length in reach)
-    x = np.linspace(-float(reach[0]), float(reach[0]), columns + 1)
-    y = np.linspace(-float(reach[1]), float(reach[1]), rows + 1)
+    outermost = torch.cat([half[None], means.detach().cpu().double().abs()]).amax(dim=0)
+    extent = outermost + CAGE_MARGIN_PX * plane.pixel_size
+    side = 2 * float(extent.max()) / cells
+    columns, rows = (max(1, math.ceil(2 * float(length) / side - 1e-9)) for length in extent)
+    x = np.linspace(-float(extent[0]), float(extent[0]), columns + 1)
+    y = np.linspace(-float(extent[1]), float(extent[1]), rows + 1)
     check_free(columns * rows * BYTES_PER_CELL, f"a cage of {columns} x {rows} cells", "choose fewer cells")
     vertices = np.stack([*np.meshgrid(x, y), np.zeros((rows + 1, columns + 1))], axis=-1).reshape(-1, 3)
     row, column = np.divmod(np.arange(rows * columns), columns)
@@ -70,12 +68,3 @@ def cage_over(plane: ImagePlane, means: Float[Tensor, "n 2"], cells: int = 24) -
     falling = np.stack([low_left, low_right, top_left, low_right, top_right, top_left], axis=-1)
     faces = np.where(((row + column) % 2 == 0)[:, None], rising, falling).reshape(-1, 3)
     return Cage(vertices, vertices[:, :2] / (2 * half.numpy()) + 0.5, faces)
-
-
-def write_cage(path: Path, cage: Cage) -> None:
-    """Writes a cage as an OBJ file with texture coordinates.
-
-    Raises:
-        GainerError: If the file cannot be written.
-    """
-    write_obj(path, cage.vertices, cage.uv, cage.faces)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile, converted
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.meshes import write_ply
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 

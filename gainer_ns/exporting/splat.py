@@ -16,7 +16,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import PlainGaussians, check_written
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.meshes import write_ply
 
 SH_DEGREE_0 = 0.28209479177387814
 """The constant spherical harmonic, 1 / (2 sqrt(pi))."""

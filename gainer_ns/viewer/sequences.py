@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gainer_ns.editing.bound_picture import BoundPicture
-from gainer_ns.editing.mesh_files import SUFFIXES, MeshFile, check_frames, frame_files, in_order, read_mesh
 from gainer_ns.errors import GainerError
+from gainer_ns.io.mesh_frames import check_frames, frame_files, in_order
+from gainer_ns.io.meshes import MESH_SUFFIXES, MeshFile, read_mesh
 from gainer_ns.rendering.plane import BakedPicture
 
 FRAMES = "frames"
@@ -16,7 +17,7 @@ FRAMES = "frames"
 
 def is_sequence(folder: Path) -> bool:
     """Whether a folder holds an unmoved mesh or points, and frames of it."""
-    return (folder / FRAMES).is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+    return (folder / FRAMES).is_dir() and any(path.suffix.lower() in MESH_SUFFIXES for path in folder.iterdir())
 
 
 def open_sequence(folder: Path, picture: BakedPicture) -> Callable[[float], BakedPicture]:
@@ -32,7 +33,7 @@ def open_sequence(folder: Path, picture: BakedPicture) -> Callable[[float], Bake
     Raises:
         GainerError: The files do not fit one another or the picture. The picture at a time raises it too.
     """
-    unmoved = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    unmoved = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]
     if len(unmoved) != 1:
         names = ", ".join(sorted(path.name for path in unmoved))
         raise GainerError(f"{folder.name}: one mesh or point set is to stand beside {FRAMES}, not {names or 'none'}")

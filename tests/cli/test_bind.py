@@ -11,9 +11,8 @@ from PIL import Image
 
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.deformations import bend
-from gainer_ns.editing.mesh_files import MeshFile, read_mesh
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.ply import write_obj, write_ply
+from gainer_ns.io.meshes import MeshFile, read_mesh, write_obj, write_ply
 
 KINDS = {"cage": "cage.obj", "triangles": "triangles.ply", "points": "points.ply"}
 

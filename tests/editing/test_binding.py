@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.editing.binding import MeshBinding, PointBinding, bind, nearest_triangles
-from gainer_ns.editing.mesh_files import MeshFile, read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, gaussians_of_triangles, triangle_corners, write_triangles
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.placement import lattice
+from gainer_ns.io.meshes import MeshFile, read_mesh
 
 PLANE = ImagePlane(48, 32)
 EYE = torch.eye(2, dtype=torch.float64)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.editing.bound_picture import BoundPicture
-from gainer_ns.editing.mesh_files import MeshFile
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import triangle_corners
+from gainer_ns.io.meshes import MeshFile
 from gainer_ns.rendering.plane import BakedPicture
 
 KINDS = ("cage", "triangles", "points")

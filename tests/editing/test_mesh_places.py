@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.mesh_files import MeshFile, read_frames
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import triangle_corners
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.mesh_frames import read_frames
+from gainer_ns.io.meshes import MeshFile, write_ply
 
 PLANE = ImagePlane(24, 16)
 POINTS = lattice(PLANE, jitter=0.3).double()

@@ -5,11 +5,11 @@ import open3d
 import pytest
 import torch
 
-from gainer_ns.editing.mesh_files import read_mesh
 from gainer_ns.errors import GainerError
-from gainer_ns.exporting.cage import cage_over, write_cage
+from gainer_ns.exporting.cage import cage_over
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import lattice
+from gainer_ns.io.meshes import read_mesh, write_obj
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 96), (50, 50), (300, 1), (1, 1)])
@@ -42,7 +42,7 @@ def test_absurd_cages_are_refused(cells: int) -> None:
 
 def test_the_file_keeps_the_order(tmp_path: Path) -> None:
     cage = cage_over(ImagePlane(96, 64), torch.zeros(1, 2), 5)
-    write_cage(tmp_path / "cage.obj", cage)
+    write_obj(tmp_path / "cage.obj", *cage)
     read = read_mesh(tmp_path / "cage.obj")
     np.testing.assert_allclose(read.vertices, cage.vertices, atol=1e-9)
     np.testing.assert_array_equal(read.faces, cage.faces)

@@ -6,8 +6,8 @@ import pytest
 
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.mesh_files import read_mesh
 from gainer_ns.image.loading import load_baked
+from gainer_ns.io.meshes import read_mesh
 
 KINDS = {"points": "points.ply", "triangles": "triangles.ply", "cage": "cage.obj", "splat": "splat.ply"}
 

@@ -17,10 +17,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from gainer_ns.editing.mesh_files import SUFFIXES, MeshFile, frame_files, read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
 from gainer_ns.io.json_files import read_object
+from gainer_ns.io.mesh_frames import frame_files
+from gainer_ns.io.meshes import MESH_SUFFIXES, MeshFile, read_mesh
 from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.exchange.folder_files import PlaneUnits, read_moved, write_points
@@ -174,7 +175,7 @@ class SimulationFolder:
             GainerError: If one is missing in between, or numbered twice.
         """
         folder = self.path / FRAMES
-        if not folder.is_dir() or not any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        if not folder.is_dir() or not any(path.suffix.lower() in MESH_SUFFIXES for path in folder.iterdir()):
             self._listing = []
         else:
             self._listing = frame_files(folder)

@@ -14,11 +14,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gainer_ns.editing.mesh_files import FARTHEST, GRADIENTS, MeshFile, check_size, in_order, read_mesh, refuse_count
-from gainer_ns.editing.mesh_places import check_first_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.mesh_frames import check_first_frame, in_order, refuse_count
+from gainer_ns.io.meshes import GRADIENT_PROPERTIES, MAX_COORDINATE, MeshFile, check_mesh_memory, read_mesh, write_ply
 from gainer_ns.physics.engine import Frame, Particles
 
 Columns = dict[str, np.ndarray]
@@ -122,7 +121,7 @@ class PlaneUnits:
         if frame.gradients is not None:
             dimensions = frame.positions.shape[1]
             turned = _turned(frame.gradients.detach().cpu().double()).flatten(1)
-            names = itertools.chain(*GRADIENTS[dimensions])
+            names = itertools.chain(*GRADIENT_PROPERTIES[dimensions])
             columns |= {name: _floats(part) for name, part in zip(names, turned.T, strict=True)}
         return columns
 
@@ -158,7 +157,9 @@ def write_points(path: Path, columns: Columns) -> None:
     Raises:
         GainerError: If they are no numbers, or huge, or the file cannot be written.
     """
-    if not all(bool((np.abs(values) < FARTHEST).all()) for name, values in columns.items() if name in ("x", "y", "z")):
+    if not all(
+        bool((np.abs(values) < MAX_COORDINATE).all()) for name, values in columns.items() if name in ("x", "y", "z")
+    ):
         raise GainerError(
             f"{path}: points would be no numbers, or huge; the simulation has blown up, take it more slowly"
         )
@@ -174,7 +175,7 @@ def read_points(path: Path) -> Mapping[str, np.ndarray]:
     from trimesh.exchange.ply import load_ply
 
     try:
-        check_size(path)
+        check_mesh_memory(path)
         with path.open("rb") as file:
             data = load_ply(file, fix_texture=False, skip_materials=True)["metadata"]["_ply_raw"]["vertex"]["data"]
     except GainerError:

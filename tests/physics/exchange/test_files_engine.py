@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.meshes import write_ply
 from gainer_ns.physics.engine import Frame, Particles, resting
 from gainer_ns.physics.exchange.files_engine import FilesEngine
 from gainer_ns.physics.exchange.folder import SimulationFolder

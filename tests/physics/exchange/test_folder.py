@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.mesh_files import frame_files, read_frames, read_mesh
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.ply import write_ply
+from gainer_ns.io.mesh_frames import frame_files, read_frames
+from gainer_ns.io.meshes import read_mesh, write_ply
 from gainer_ns.physics.engine import Frame, Particles, resting
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.exchange.folder_files import PlaneUnits, fingerprint

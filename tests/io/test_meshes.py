@@ -10,9 +10,9 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainer_ns.editing.mesh_files import check_frames, frame_files, read_frames, read_mesh
 from gainer_ns.errors import GainerError
-from gainer_ns.io.ply import write_obj, write_ply
+from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
+from gainer_ns.io.meshes import read_mesh, write_obj, write_ply
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0], [2, 1, 0]], dtype=np.float64)
 FACES = np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]])
