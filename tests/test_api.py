@@ -387,7 +387,7 @@ def test_a_picture_never_changes(picture: gn.Picture) -> None:
 
 @pytest.mark.parametrize("edit", [{"rotate": {"degrees": 5}}, {"select": {**MOVE["select"], "feather": 4}, **TURN}])
 def test_edits_in_threads_are_those_of_one_thread(edit: dict[str, Any], picture: gn.Picture) -> None:
-    """torch differentiates forwards on levels that belong to the whole process."""
+    """Derivatives, indices and what else is shared do not mix up."""
     wanted = picture.edit(edit).render()
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: picture.edit(edit).render(), range(24)):

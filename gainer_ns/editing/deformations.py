@@ -2,15 +2,14 @@
 
 All coordinates are pixels of the source picture: ``x`` right, ``y`` down, pixel centres at .5. Angles are in degrees,
 counter-clockwise as seen on the screen. Every function works point by point, computes in float64, returns the dtype it
-was given, and can be differentiated everywhere by forward-mode automatic differentiation.
+was given, and can be differentiated everywhere by automatic differentiation.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from itertools import combinations
 from typing import Concatenate, ParamSpec, TypeAlias
 
@@ -30,37 +29,31 @@ Map: TypeAlias = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m 2"]]
 """A point-wise map of the plane."""
 Parameters = ParamSpec("Parameters")
 
-BLOCK = 65_536
+_BLOCK_POINTS = 65_536
 """How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
-
-_FORWARD = threading.RLock()
-"""Held while torch differentiates forwards: its levels are the whole process's, and threads would mix theirs up."""
 
 CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
 """Coefficients of 1, x, x^2 and x^3 between the second and third of four samples in a row (Keys 1981, a = -1/2)."""
 
 
 def with_jacobian(
-    map: Callable[[Float[Tensor, "m d"]], Float[Tensor, "m d"]], points: Float[Tensor, "m d"]
-) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d d"]]:
-    """Where a point-wise map takes points, and its Jacobian ``J[i, j] = d map_i / d x_j`` at each of them."""
-    moved, jacobians, dimensions = [], [], points.shape[1]
-    for block in points.split(BLOCK):
-        # The points do not influence one another, so one tangent along each axis serves all of them.
-        tangents = torch.eye(dimensions).to(block)[:, None].expand(dimensions, *block.shape)
-        place, columns = torch.func.vmap(partial(with_derivative, map, block))(tangents)
-        moved.append(place[0])
-        jacobians.append(columns.permute(1, 2, 0))
+    map: Callable[[Float[Tensor, "m d"]], Float[Tensor, "m k"]], points: Float[Tensor, "m d"]
+) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m k d"]]:
+    """Return where a point-wise map takes points, and its Jacobian ``J[i, j] = d map_i / d x_j`` at each of them."""
+    moved, jacobians = [], []
+    for block in points.split(_BLOCK_POINTS):
+        # Backwards, since differentiating forwards would import torch._dynamo, which takes a second or more.
+        with torch.inference_mode(False), torch.enable_grad():
+            start = block.clone().requires_grad_()
+            end = map(start)
+            # The points do not influence one another, so the gradient of a sum holds those of all of them.
+            rows = [
+                torch.autograd.grad(column.sum(), start, retain_graph=True, materialize_grads=True)[0]
+                for column in end.unbind(dim=1)
+            ]
+        moved.append(end.detach())
+        jacobians.append(torch.stack(rows, dim=1))
     return torch.cat(moved), torch.cat(jacobians)
-
-
-def with_derivative(
-    function: Callable[[Tensor], Tensor], points: Float[Tensor, "m d"], steps: Float[Tensor, "m d"]
-) -> tuple[Tensor, Tensor]:
-    """Values of a point-wise function, and how they change along a step from each point."""
-    with _FORWARD:
-        values, derivative = torch.func.jvp(function, (points,), (steps,))[:2]
-    return values, derivative
 
 
 def _in_float64(

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.editing.borders import Border, spacing
-from gainer_ns.editing.deformations import with_derivative
+from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
@@ -117,12 +117,10 @@ class Weights:
     @classmethod
     def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
         """Of points in pixels of the picture that is selected from."""
-        gradients = torch.zeros_like(points)
         if not selection.is_soft:
-            return cls(selection.weights(points), gradients)
-        for axis, step in enumerate(torch.eye(2).to(points)):
-            gradients[:, axis] = with_derivative(selection.weights, points, step.expand_as(points))[1]
-        return cls(selection.weights(points), gradients)
+            return cls(selection.weights(points), torch.zeros_like(points))
+        values, gradients = with_jacobian(lambda block: selection.weights(block)[:, None], points)
+        return cls(values[:, 0], gradients[:, 0])
 
 
 def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:

@@ -12,7 +12,7 @@ PROGRAM = '''
 """Forks commands from a process that has everything imported, and kills them."""
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
-import torch, torch._dynamo, tyro  # the former by the first derivative that is taken
+import torch, tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 from gainer_ns import loading
 from gainer_ns.cli import main, edit, export, progress, render, simulate
