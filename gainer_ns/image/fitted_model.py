@@ -15,7 +15,7 @@ from torch import Tensor
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import Recipe
-from gainer_ns.image.panel import PanelConfig
+from gainer_ns.image.panel import PanelConfig, picture_override
 from gainer_ns.io.colour_profiles import ColourProfile
 
 PROFILE = "colour_profile"
@@ -45,7 +45,7 @@ class FittedModel(Model):
     def populate_modules(self) -> None:
         """Notes the version for checkpoints, and makes the panel if there is one."""
         super().populate_modules()
-        self.panel = self.config.panel.setup(model=self)  # public: nerfstudio's viewer looks for it
+        self.panel = self.config.panel.setup()  # public: nerfstudio's viewer looks for controls here
         self.register_buffer("version", torch.tensor(self.checkpoint_version))
         self._take_profile(self.kwargs["metadata"].get("profile"))
         self._fit: FitLoop | None = None  # set by the training callbacks; not part of the model
@@ -64,8 +64,9 @@ class FittedModel(Model):
         """The picture as it was fitted, ready to be drawn; the same object until the fit goes on."""
 
     def shown(self) -> Any:
-        """The picture that cameras see: what was fitted, or what the panel has made of it."""
-        return self.fitted() if self.panel is None else self.panel.shown(self.fitted())
+        """Return the picture that cameras see: the fitted one, or what is drawn in its place."""
+        override = picture_override()
+        return self.fitted() if override is None else override.edit(self.fitted())
 
     @abstractmethod
     def changed(self) -> None:

@@ -1,29 +1,14 @@
-"""Where an edit panel, if there is one, has its say in what the viewer shows of a model."""
+"""What a panel in nerfstudio's viewer needs of a model: a place to be found at, and another picture to be drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from nerfstudio.configs.base_config import InstantiateConfig
-
-Picture = TypeVar("Picture")
-
-
-class Panel(Protocol):
-    """Shows something else than what was fitted."""
-
-    def wants_drafts(self) -> bool:
-        """Whether the picture being drawn is one of many while something moves: wanted fast rather than fine."""
-        ...
-
-    def shown(self, fitted: Picture) -> Picture:
-        """What cameras are to see, given what was fitted."""
-        ...
-
-    def rest(self) -> None:
-        """To be called in a viewer where nothing is fitted any more."""
-        ...
 
 
 @dataclass
@@ -32,6 +17,36 @@ class PanelConfig(InstantiateConfig):
 
     _target: type = field(default_factory=lambda: PanelConfig)
 
-    def setup(self, **kwargs: Any) -> Panel | None:
-        """Makes the panel of a ``model``."""
+    def setup(self, **kwargs: Any) -> Any:
+        """Make the ``ViewerControl`` that nerfstudio's viewer finds among a model's attributes; None for none."""
         return None
+
+
+class PictureOverride(NamedTuple):
+    """What cameras see in place of the fitted picture.
+
+    Attributes:
+        edit: Makes the picture to draw out of the fitted one.
+        is_draft: Whether a fast picture is wanted rather than a fine one.
+    """
+
+    edit: Callable[[Any], Any]
+    is_draft: bool
+
+
+_override: ContextVar[PictureOverride | None] = ContextVar("_override", default=None)
+
+
+@contextmanager
+def picture_override_context(override: PictureOverride) -> Iterator[None]:
+    """Draw another picture than the fitted one within this context, which other threads are not in."""
+    token = _override.set(override)
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def picture_override() -> PictureOverride | None:
+    """Return what is to be drawn in place of the fitted picture, if anything is."""
+    return _override.get()

@@ -21,6 +21,7 @@ from gainer_ns.fitting.recipe import PixelsRecipe
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
+from gainer_ns.image.panel import picture_override
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
@@ -145,8 +146,8 @@ class PictureModel(FittedModel):
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
         picture = self.shown()
-        draft = self.panel is not None and self.panel.wants_drafts()
-        samples = 1 if draft else samples_per_pixel(camera, self.plane)
+        override = picture_override()
+        samples = 1 if override is not None and override.is_draft else samples_per_pixel(camera, self.plane)
         grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
         blocks: list[dict[str, Tensor]] = []
         for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -193,7 +193,11 @@ def _scheduled(group: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 class PictureTrainer(Trainer):
-    """nerfstudio's trainer, that writes checkpoints whole and ends in one line where it cannot go on."""
+    """nerfstudio's trainer, that writes checkpoints whole and ends in one line where it cannot go on.
+
+    Attributes:
+        left_open_callbacks: Called once nothing is fitted any more and the viewer is left open.
+    """
 
     config: PictureTrainerConfig
 
@@ -201,6 +205,7 @@ class PictureTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.stop = StopRequest(at_once=lambda: self._is_left_open or self._is_paused())
         self._is_left_open = False
+        self.left_open_callbacks: list[Callable[[], None]] = []
 
     @memory_in_words(LESS_MEMORY)
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
@@ -276,9 +281,8 @@ class PictureTrainer(Trainer):
     def _train_complete_viewer(self) -> None:
         self._is_left_open = True
         self.stop.answer()
-        panel = cast(FittedModel, self.pipeline.model).panel
-        if panel is not None:
-            panel.rest()
+        for callback in self.left_open_callbacks:
+            callback()
         with hushed(False):
             super()._train_complete_viewer()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gainer_ns.image.panel import Panel, PanelConfig
+from gainer_ns.image.panel import PanelConfig
 from gainer_ns.preparation.segmentation import SegmentationConfig
+
+if TYPE_CHECKING:
+    from gainer_ns.viewer.control import EditControl
 
 
 @dataclass
@@ -17,8 +20,8 @@ class EditPanelConfig(PanelConfig):
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     """What selects the object that is clicked on."""
 
-    def setup(self, **kwargs: Any) -> Panel | None:
-        """Makes the panel of a ``model``; it opens once a viewer finds it there."""
+    def setup(self, **kwargs: Any) -> EditControl:
+        """Make the control that opens the panel once a viewer finds it."""
         from gainer_ns.viewer.control import EditControl
 
-        return EditControl(self, kwargs["model"])
+        return EditControl(self)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import viser
 from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
-from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from gainer_ns.errors import GainerError
-from gainer_ns.image.panel import Picture
+from gainer_ns.image.fitted_model import FittedModel
+from gainer_ns.image.trainer import PictureTrainer
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.autosave import Autosave
@@ -32,8 +31,6 @@ from gainer_ns.viewer.view_space import keep_framed
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
-    from gainer_ns.image.fitted_model import FittedModel
-
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -42,26 +39,19 @@ class EditControl(ViewerControl):
 
     Args:
         config: Of the panel.
-        model: Whose picture is edited.
     """
 
-    def __init__(self, config: EditPanelConfig, model: FittedModel) -> None:
+    def __init__(self, config: EditPanelConfig) -> None:
         self._config = config
-        self._picture = model.fitted
         self._session: EditSession | None = None
 
-    def wants_drafts(self) -> bool:
-        """Whether the picture being drawn is one of many while something moves: wanted fast rather than fine."""
-        machine = threading.current_thread()
-        return isinstance(machine, RenderStateMachine) and machine.state != "high"
-
-    def shown(self, fitted: Picture) -> Picture:
-        """What cameras are to see: the edits in the viewer, the fit everywhere else, such as in its evaluation."""
-        if self._session is None or not isinstance(threading.current_thread(), RenderStateMachine):
+    def edit(self, fitted: Shown) -> Shown:
+        """Return the edited picture that pages are shown in place of the fitted one."""
+        if self._session is None:
             return fitted
         if self._session.subject.fitted is not fitted:
-            self._session.take(_subject(cast(Shown, fitted)))
-        return cast(Picture, self._session.shown)
+            self._session.take(_subject(fitted))
+        return self._session.shown
 
     def rest(self) -> None:
         """Leaves out of the page, if there is one, what only a training needs, and takes its time for the picture."""
@@ -74,9 +64,9 @@ class EditControl(ViewerControl):
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         guard(viewer.viser_server)
-        survive_departures(viewer)
+        survive_departures(viewer, self.edit)
         say_who_can_reach(viewer.config.websocket_host)
-        subject = _subject(self._picture())
+        subject = _subject(cast(FittedModel, viewer.pipeline.model).fitted())
         plane = subject.fitted.plane
         source = viewer.pipeline.datamanager.get_datapath()
         files = RunFiles(source if is_exported(source) else viewer.log_filename.parent)
@@ -94,6 +84,8 @@ class EditControl(ViewerControl):
             leave_depth_out(viewer)
         if viewer.trainer is None:
             self.rest()
+        elif isinstance(viewer.trainer, PictureTrainer):
+            viewer.trainer.left_open_callbacks.append(self.rest)
 
         @viewer.viser_server.on_client_connect
         def _(client: viser.ClientHandle) -> None:

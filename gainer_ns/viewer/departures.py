@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
 
-class Departed:
-    """Stands in for what drew for a page that is not there any more, or not yet: it is asked, and does nothing."""
+class DepartedPage:
+    """A machine for a page that is not there any more, or not yet: it is asked, and does nothing."""
 
     running = False
 
     def action(self, action: RenderAction) -> None:
-        """Leaves it undone."""
+        """Do nothing."""
 
 
-class Machines(dict[int, RenderStateMachine]):
-    """What draws for each page, by its number; for pages that are not there, what draws nothing.
+class PageMachines(dict[int, RenderStateMachine]):
+    """The render machine of each page, by the page's number; for pages that are not there, one that draws nothing.
+
+    nerfstudio's viewer makes its machines itself, and offers no other place than this dictionary to put ours.
 
     Args:
-        early: What draws for pages that have come already.
+        early: Machines of pages that have come already.
+        edit: See :class:`gainer_ns.viewer.drawing.PageMachine`.
     """
 
-    def __init__(self, early: Mapping[int, RenderStateMachine]) -> None:
+    def __init__(self, early: Mapping[int, RenderStateMachine], edit: Callable[[Any], Any]) -> None:
         super().__init__()
+        self._edit = edit
         for client_id, machine in early.items():
             self[client_id] = machine
             if machine.is_alive():
@@ -42,11 +46,12 @@ class Machines(dict[int, RenderStateMachine]):
                 self[client_id].start()
 
     def __setitem__(self, client_id: int, machine: RenderStateMachine) -> None:
-        """Takes our own machine in the place of nerfstudio's, which then starts what it finds here."""
-        super().__setitem__(client_id, PageMachine(machine.viewer, machine.viser_scale_ratio, machine.client))
+        """Take our own machine in the place of nerfstudio's, which then starts what it finds here."""
+        own = PageMachine(machine.viewer, machine.viser_scale_ratio, machine.client, edit=self._edit)
+        super().__setitem__(client_id, own)
 
     def __missing__(self, client_id: int) -> RenderStateMachine:
-        return cast(RenderStateMachine, Departed())
+        return cast(RenderStateMachine, DepartedPage())
 
 
 def released(atomic: Callable[[], AbstractContextManager[None]]) -> Callable[[], AbstractContextManager[None]]:
@@ -80,11 +85,11 @@ def released(atomic: Callable[[], AbstractContextManager[None]]) -> Callable[[],
     return atomic_and_released
 
 
-def survive_departures(viewer: Viewer) -> None:
-    """Lets a viewer outlive its pages, whenever they leave."""
+def survive_departures(viewer: Viewer, edit: Callable[[Any], Any]) -> None:
+    """Let a viewer outlive its pages, whenever they leave; ``edit`` is that of :class:`PageMachines`."""
     server = viewer.viser_server
     server.atomic = released(server.atomic)
-    viewer.render_statemachines = Machines(viewer.render_statemachines)
+    viewer.render_statemachines = PageMachines(viewer.render_statemachines, edit)
 
     inner: Any = server._websock_server
 

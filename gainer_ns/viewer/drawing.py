@@ -1,17 +1,20 @@
-"""What draws for a page: coarse pictures while the hand moves, fine ones within a second after it rests."""
+"""The drawing of pictures for a page: coarse while the hand moves, fine within a second after it rests."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
 
-LEAST = 128
-"""Pixels along the shorter side of what is shown while something moves, however slow that may be."""
-AT_REST = 0.6
-"""Seconds that drawing may take at the first rest, which nerfstudio notices after 0.2; sending it takes some more."""
+from gainer_ns.image.panel import PictureOverride, picture_override_context
+
+MIN_DRAFT_SIDE_PX = 128
+"""Shorter side of what is shown while something moves, however slow that may be."""
+MAX_REST_SECONDS = 0.6
+"""Longest time to draw at the first rest, which nerfstudio notices after 0.2; sending the picture takes some more."""
 
 
 class PageMachine(RenderStateMachine):
@@ -20,12 +23,18 @@ class PageMachine(RenderStateMachine):
     nerfstudio draws at the first rest (``low_static``) as coarsely as while something moves, and waits for another one
     before it draws all pixels (``high``), which then takes as long as it takes. Here the first picture has as many
     pixels as the last such one shows that there is time for; both give way to the next movement.
+
+    Args:
+        edit: Makes the picture that pages are shown out of the fitted one.
     """
 
-    _pixels_per_second = math.inf  # at rest, for this page
+    def __init__(self, *args: Any, edit: Callable[[Any], Any]) -> None:
+        super().__init__(*args)
+        self._edit = edit
+        self._pixels_per_second = math.inf  # at rest, for this page
 
     def action(self, action: RenderAction) -> None:
-        """Takes what the page asks for."""
+        """Take what the page asks for."""
         super().action(action)
         if self.state == "low_static" and action.action == "move":
             self.interrupt_render_flag = True
@@ -33,7 +42,8 @@ class PageMachine(RenderStateMachine):
     def _render_img(self, camera_state: Any) -> dict[str, Any]:
         self.interrupt_render_flag = False  # what came before this is what is drawn now, and not to interrupt it
         begin = time.monotonic()
-        outputs = super()._render_img(camera_state)
+        with picture_override_context(PictureOverride(self._edit, is_draft=self.state != "high")):
+            outputs = super()._render_img(camera_state)
         if self.state == "low_static":
             self._pixels_per_second = outputs["rgb"][..., 0].numel() / max(1e-6, time.monotonic() - begin)
         return outputs
@@ -42,11 +52,11 @@ class PageMachine(RenderStateMachine):
         largest = self.viewer.control_panel.max_res
         height, width = int(min(largest, largest / aspect_ratio)), int(min(largest, largest * aspect_ratio))
         shorter = min(height, width)
-        if self.state == "high" or shorter <= LEAST:
+        if self.state == "high" or shorter <= MIN_DRAFT_SIDE_PX:
             return height, width
         if self.state == "low_static":
-            wanted = math.sqrt(min(1.0, AT_REST * self._pixels_per_second / (height * width))) * shorter
+            wanted = math.sqrt(min(1.0, MAX_REST_SECONDS * self._pixels_per_second / (height * width))) * shorter
         else:
             wanted = min(super()._calculate_image_res(aspect_ratio))
-        share = min(1.0, max(LEAST, wanted) / shorter)
+        share = min(1.0, max(MIN_DRAFT_SIDE_PX, wanted) / shorter)
         return round(share * height), round(share * width)

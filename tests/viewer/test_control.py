@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gainer_ns.editing.selection import Selection
+from gainer_ns.image.panel import PictureOverride, picture_override_context
 from gainer_ns.viewer.control import EditControl, say_who_can_reach
 
 
@@ -41,13 +43,29 @@ def test_controls_of_a_training_are_there_only_while_something_trains(start: Cal
     assert shown(trained) == []
 
 
+def test_edits_are_seen_in_pages_and_nowhere_else(start: Callable[..., Any]) -> None:
+    model = start().pipeline.model
+    session = model.panel._session
+    session.change(Selection(all=True), {"rotate": {"degrees": 5}})
+    assert session.wait() and model.shown() is model.fitted() is not session.shown
+    with picture_override_context(PictureOverride(model.panel.edit, is_draft=True)):  # as what draws for a page does
+        assert model.shown() is session.shown
+
+
 def test_a_viewer_that_is_left_open_after_the_fit_is_told(
     fit: Callable[..., Path], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[EditControl] = []
-    monkeypatch.setattr(EditControl, "rest", lambda control: told.append(control))
+
+    def rest(control: EditControl) -> None:
+        told.append(control)
+        control.viewer.viser_server.stop()
+        raise KeyboardInterrupt  # as a person ends a viewer that is left open
+
+    monkeypatch.setattr(EditControl, "rest", rest)
 
     def left_open(config: Any) -> None:
+        config.vis = "viewer+tensorboard"
         config.viewer.quit_on_train_completion = False
         config.pipeline.model.finish_steps = 1
 

@@ -21,7 +21,7 @@ from viser.infra import WebsockMessageHandler
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from gainer_ns.viewer.departures import Machines, released
+from gainer_ns.viewer.departures import PageMachines, released
 
 PATIENCE = 60.0
 """Seconds that a page may wait for its picture on a machine that has much else to do."""
@@ -168,7 +168,7 @@ def test_a_lock_taken_twice_in_many_threads_is_never_waited_for_by_its_holder() 
 
 
 def test_pages_that_are_gone_are_asked_in_vain() -> None:
-    machines = Machines({})
+    machines = PageMachines({}, lambda fitted: fitted)
     machines[3].action(None)  # pyright: ignore[reportArgumentType]
     assert not machines
 

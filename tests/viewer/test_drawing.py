@@ -14,8 +14,8 @@ from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from gainer_ns.frames import ImagePlane
 from gainer_ns.viewer import drawing
 from gainer_ns.viewer.controls import draw_finely
-from gainer_ns.viewer.departures import Machines
-from gainer_ns.viewer.drawing import AT_REST, LEAST, PageMachine
+from gainer_ns.viewer.departures import PageMachines
+from gainer_ns.viewer.drawing import MAX_REST_SECONDS, MIN_DRAFT_SIDE_PX, PageMachine
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def viewer(start: Callable[..., Any]) -> Any:
 
 def machine(max_res: int, state: str, pixels_per_second: float = 1e9) -> PageMachine:
     viewer: Any = SimpleNamespace(control_panel=SimpleNamespace(max_res=max_res))
-    made = PageMachine(viewer, 10.0, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+    made = PageMachine(viewer, 10.0, SimpleNamespace(), edit=lambda fitted: fitted)
     made.state, made._pixels_per_second = state, pixels_per_second  # pyright: ignore[reportAttributeAccessIssue]
     return made
 
@@ -35,21 +35,21 @@ def machine(max_res: int, state: str, pixels_per_second: float = 1e9) -> PageMac
 def test_sizes_are_bounded_by_the_page_the_time_and_what_can_be_recognised(aspect: float, max_res: int) -> None:
     finest = machine(max_res, "high", 1.0)._calculate_image_res(aspect)
     assert max(finest) == max_res
-    least = min(LEAST, *finest)
+    least = min(MIN_DRAFT_SIDE_PX, *finest)
     for state, rate in (("low_move", 1e9), ("low_static", 1e9), ("low_static", 1e6), ("low_static", 1.0)):
         height, width = machine(max_res, state, rate)._calculate_image_res(aspect)
         assert least <= min(height, width) and height <= finest[0] and width <= finest[1]
         assert abs(width / height - finest[1] / finest[0]) < 0.03 * aspect, "nothing is distorted"
         if state == "low_static":
-            in_time = height * width <= 1.01 * AT_REST * rate
+            in_time = height * width <= 1.01 * MAX_REST_SECONDS * rate
             assert (height, width) == finest if rate == 1e9 else in_time or min(height, width) == least
 
 
 def test_a_page_is_sent_coarse_pictures_and_then_all_pixels(
     viewer: Any, connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "AT_REST", math.inf)  # however slow this machine is
-    full, coarse = (341, 512), (LEAST, 1.5 * LEAST)
+    monkeypatch.setattr(drawing, "MAX_REST_SECONDS", math.inf)  # however slow this machine is
+    full, coarse = (341, 512), (MIN_DRAFT_SIDE_PX, 1.5 * MIN_DRAFT_SIDE_PX)
     with connected(viewer) as page:
         page.look()
         page.picture()
@@ -80,7 +80,8 @@ def test_pages_that_came_early_are_drawn_for_by_the_same_machine() -> None:
     viewer: Any = SimpleNamespace(ready=False)
     early = RenderStateMachine(viewer, 10.0, SimpleNamespace())  # pyright: ignore[reportArgumentType]
     early.start()
-    machines = Machines({7: early, 8: RenderStateMachine(viewer, 10.0, SimpleNamespace())})  # pyright: ignore
+    late = RenderStateMachine(viewer, 10.0, SimpleNamespace())  # pyright: ignore[reportArgumentType]
+    machines = PageMachines({7: early, 8: late}, lambda fitted: fitted)
     early.join(10)
     assert not early.is_alive() and machines[7].is_alive() and not machines[8].is_alive()
     assert all(isinstance(one, PageMachine) for one in machines.values())
