@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from gainer_ns.image.run_file import RunFile
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.drawable import Drawable
     from gainer_ns.rendering.plane import BakedPicture
@@ -17,11 +18,11 @@ LOADERS = "gainer_ns.loaders"
 """Entry points of packages whose methods fit pictures too: the class of a model's configuration, and what loads it."""
 
 
-def load_run(path: Path, device: torch.device | str | None = None) -> BakedPicture | LiftedScene:
-    """Loads a fitted picture of Gaussians or a lifted photo, by what the run says that it is.
+def load_run(source: Path | RunFile, device: torch.device | str | None = None) -> BakedPicture | LiftedScene:
+    """Load a fitted picture of Gaussians or a lifted photo, by what the run says that it is.
 
     Args:
-        path: A run's config.yml, or a .safetensors file of ``gainer export``.
+        source: A run's config.yml, read or not, or a .safetensors file of ``gainer export``.
         device: Where to put it; None for cuda where there is one.
 
     Raises:
@@ -29,40 +30,40 @@ def load_run(path: Path, device: torch.device | str | None = None) -> BakedPictu
     """
     from gainer_ns.rendering.drawable import Drawable
 
-    shown = load_shown(path, device)
-    return as_baked(shown, path) if isinstance(shown, Drawable) else shown
+    shown = load_shown(source, device)
+    return as_baked(shown, source) if isinstance(shown, Drawable) else shown
 
 
-def load_shown(path: Path, device: torch.device | str | None = None) -> Drawable | LiftedScene:
-    """Loads anything that can be drawn, also what another method than GaINeR has fitted; see :func:`load_run`."""
+def load_shown(source: Path | RunFile, device: torch.device | str | None = None) -> Drawable | LiftedScene:
+    """Load anything that can be drawn, also what another method than GaINeR has fitted; see :func:`load_run`."""
     from gainer_ns.io.outputs import is_exported
 
-    if is_exported(path):
+    if isinstance(source, Path) and is_exported(source):
         from gainer_ns.devices import best_device
         from gainer_ns.storage.picture_files import load_picture
 
-        return load_picture(path).to(device or best_device())
+        return load_picture(source).to(device or best_device())
     from gainer_ns.image.loading import load_baked
-    from gainer_ns.image.run_file import RunFile
+    from gainer_ns.image.run_file import as_run
     from gainer_ns.lifting.loading import is_lifted, load_lifted
 
-    run = RunFile(path)
+    run = as_run(source)
     if is_lifted(run):
-        return load_lifted(path, device)
+        return load_lifted(run, device)
     for foreign in entry_points(group=LOADERS, name=run.kind("pipeline", "model") or ""):
-        return foreign.load()(path, device)
-    return load_baked(path, device)
+        return foreign.load()(run.path, device)
+    return load_baked(run, device)
 
 
-def as_baked(picture: Any, path: Path) -> BakedPicture:
-    """A loaded picture as one of Gaussians.
+def as_baked(picture: Any, source: Path | RunFile) -> BakedPicture:
+    """Return a loaded picture as one of Gaussians.
 
     Raises:
-        GainerError: If it is none, naming the path that it was loaded from.
+        GainerError: If it is none, naming what it was loaded from.
     """
     from gainer_ns.errors import GainerError
     from gainer_ns.rendering.plane import BakedPicture
 
     if not isinstance(picture, BakedPicture):
-        raise GainerError(f"{path}: not made of Gaussians; give the config.yml of ns-train gainer")
+        raise GainerError(f"{source}: not made of Gaussians; give the config.yml of ns-train gainer")
     return picture

@@ -5,10 +5,14 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import is_exported
+
+if TYPE_CHECKING:
+    from gainer_ns.image.run_file import RunFile
 
 
 @dataclass
@@ -27,7 +31,7 @@ class View:
     """Port to listen on; 7007, or a free one, when not given."""
 
     def run(self) -> None:
-        """Starts the viewer, which runs until it is interrupted."""
+        """Start the viewer, which runs until it is interrupted."""
         from nerfstudio.utils.rich_utils import status
 
         check_run(self.load_config)
@@ -35,28 +39,51 @@ class View:
         with status("Loading the picture"):
             from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-            from gainer_ns.cli.trusting import check_names
-            from gainer_ns.image.loading import load_baked
-            from gainer_ns.image.named_run import naming
+            from gainer_ns.devices import best_device
+            from gainer_ns.image.run_file import RunFile
+            from gainer_ns.image.stock_tools import named_run
             from gainer_ns.loading import load_run
+            from gainer_ns.storage.picture_files import load_picture
 
             # RunViewer takes nothing of the saved viewer configuration but the size of a chunk, so all is said here.
             viewer = ViewerConfigWithoutNumRays(websocket_host=self.host, websocket_port=self.port)
-            stored = load_baked(self.load_config) if is_exported(self.load_config) else None
+            stored = load_picture(self.load_config).to(best_device()) if is_exported(self.load_config) else None
             if stored is None:
-                load_run(self.load_config, "cpu")  # says in one line what is wrong with a run
-                check_names(self.load_config)
+                run = RunFile(self.load_config)
+                load_run(run, "cpu")  # says in one line what is wrong with a run
+                check_tags(run)
         if stored is not None:
             from gainer_ns.viewer.stored import view_stored
 
             view_stored(self.load_config, stored, viewer.as_viewer_config())
             return
-        with naming(self.load_config):
+        with named_run(self.load_config):
             RunViewer(load_config=self.load_config, viewer=viewer).main()
 
 
+def check_tags(run: RunFile) -> None:
+    """Refuse a config.yml that names what its method does not: nerfstudio's programs build and call what it names.
+
+    That keeps out what is plainly foreign. It does not make a file of unknown origin one to be trusted.
+
+    Raises:
+        GainerError: If it is such.
+    """
+    import yaml
+    from nerfstudio.plugins.registry import discover_methods
+
+    from gainer_ns.image.run_file import tags_in
+
+    method = discover_methods()[0].get(run.value("method_name", of=str))
+    allowed = set() if method is None else tags_in(yaml.dump(method))
+    foreign = sorted(tag for tag in run.tags - allowed if "/apply:pathlib" not in tag)
+    if foreign:
+        name = foreign[0].removeprefix("tag:yaml.org,2002:")
+        raise GainerError(f"{run}: names {name}, which ns-train does not write there; view only runs that you trust")
+
+
 def check_address(host: str, port: int | None) -> None:
-    """Refuses an address that cannot be listened on: viser would try a thousand others.
+    """Refuse an address that cannot be listened on: viser would try a thousand others.
 
     Args:
         host: Name or number.

@@ -19,7 +19,7 @@ from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
 from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.model import GainerModel, GainerModelConfig
 from gainer_ns.image.picture_model import PictureFacts
-from gainer_ns.image.run_file import RunFile, class_name
+from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.memory import check_free
@@ -36,23 +36,23 @@ BYTES_PER_GRID_READ = 200
 """Memory for what a Gaussian reads of a level of a hash grid, while the grid is laid out."""
 
 
-def load_baked(path: Path, device: torch.device | str | None = None) -> BakedPicture:
-    """Loads a fitted picture of Gaussians; the source image is not needed, and nothing that a file names is run.
+def load_baked(source: Path | RunFile, device: torch.device | str | None = None) -> BakedPicture:
+    """Load a fitted picture of Gaussians; the source image is not needed, and nothing that a file names is run.
 
     Args:
-        path: A run's config.yml, or a .safetensors file of ``gainer export``.
+        source: A run's config.yml, read or not, or a .safetensors file of ``gainer export``.
         device: Where to put it; None for cuda where there is one.
 
     Raises:
         GainerError: If there is no such file, or it is not a fitted picture of Gaussians.
     """
     device = device or best_device()
-    if is_exported(path):
-        return load_picture(path).to(device)
-    run = RunFile(path)
+    if isinstance(source, Path) and is_exported(source):
+        return load_picture(source).to(device)
+    run = as_run(source)
     if run.kind("pipeline", "model") != class_name(GainerModelConfig):
         raise GainerError(
-            f"{path}: not a run of a 2D gainer method, or not made of Gaussians; give the config.yml of ns-train gainer"
+            f"{run}: not a run of a 2D gainer method, or not made of Gaussians; give the config.yml of ns-train gainer"
         )
     recipe = run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
     with checkpoint_of(run) as state:

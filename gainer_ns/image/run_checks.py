@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import tempfile
@@ -85,17 +84,3 @@ def check_start(config: TrainerConfig) -> None:
         config.load_step = newest_whole_checkpoint(config.load_dir, config.load_step)
     elif config.load_checkpoint is not None and not is_whole(config.load_checkpoint):
         raise GainerError(f"{config.load_checkpoint}: not a whole checkpoint; choose another one")
-
-
-def refuse_export() -> None:
-    """Ends ns-export in one line: it offers no hook of its own, and stops at assertions that mean other methods.
-
-    Raises:
-        GainerError: If it is ns-export that asks.
-    """
-    for frame in inspect.stack(context=0):
-        if type(frame.frame.f_locals.get("self")).__module__ == "nerfstudio.scripts.exporter":
-            raise GainerError(
-                "ns-export makes points and meshes of volumes, and a picture is a plane; "
-                "use gainer export --load-config CONFIG --format points, triangles or splat"
-            )

@@ -66,6 +66,9 @@ class RunFile:
         if self.kind("pipeline", "model") is None:
             raise self._no_configuration()
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def kind(self, *words: str) -> str | None:
         """The full name of the class that a place holds an object of; None where it holds none."""
         return _kind(self._node(*words))
@@ -166,6 +169,11 @@ class RunFile:
 
     def _no_configuration(self, reason: str = "") -> GainerError:
         return GainerError(f"{self.path}: {reason}not a configuration of ns-train; give a run's config.yml")
+
+
+def as_run(source: Path | RunFile) -> RunFile:
+    """Return a run's config.yml, which is read unless it was before."""
+    return source if isinstance(source, RunFile) else RunFile(source)
 
 
 def class_name(kind: type) -> str:

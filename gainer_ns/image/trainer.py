@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 import yaml
@@ -26,9 +26,9 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModel
-from gainer_ns.image.named_run import named_folder
 from gainer_ns.image.option_bounds import check_bounds
-from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start, refuse_export
+from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
+from gainer_ns.image.stock_tools import named_folder, refuse_export
 from gainer_ns.image.terminal import hushed, say, silence_known_noise
 from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.memory import check_free
@@ -47,7 +47,7 @@ class PictureTrainerConfig(TrainerConfig):
     _target: type = field(default_factory=lambda: PictureTrainer)
 
     _fits = False  # not a field: whether this configuration was set up to fit, and not only loaded
-    _folder: ClassVar[Path | None] = None  # nor is this one: where a loaded run lies, if it was moved or copied
+    _folder = None  # type: Path | None  # nor is this one: where a loaded run lies, if it was moved or copied
 
     def __post_init__(self) -> None:
         """Looks at the configuration that is to be loaded in place of this one, before nerfstudio opens it."""
@@ -129,7 +129,7 @@ class PictureTrainerConfig(TrainerConfig):
         """
         is_loaded = not self._fits and self.timestamp != "{timestamp}"
         if is_loaded:
-            vars(self)["_folder"] = named_folder(self)
+            self._folder = named_folder()
         folder = super().get_checkpoint_dir()
         if is_loaded:
             refuse_export()

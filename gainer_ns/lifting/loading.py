@@ -15,7 +15,7 @@ from gainer_ns.fields.disc_encoding import DiscEncoding
 from gainer_ns.fields.gainer_field import CHANNELS
 from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, checkpoint_of
-from gainer_ns.image.run_file import RunFile, class_name
+from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
@@ -23,19 +23,19 @@ from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.storage.soundness import check_gaussians, check_sizes
 
 
-def load_lifted(path: Path, device: torch.device | str | None = None) -> LiftedScene:
-    """Loads a lifted photo; neither the photo nor its depth is needed, and nothing that a file names is run.
+def load_lifted(source: Path | RunFile, device: torch.device | str | None = None) -> LiftedScene:
+    """Load a lifted photo; neither the photo nor its depth is needed, and nothing that a file names is run.
 
     Args:
-        path: The config.yml of a run of gainer-lift.
+        source: The config.yml of a run of gainer-lift, read or not.
         device: Where to put it; None for cuda where there is one.
 
     Raises:
         GainerError: If it is none.
     """
-    run = RunFile(path)
+    run = as_run(source)
     if not is_lifted(run):
-        raise GainerError(f"{path}: not a run of gainer-lift; give the config.yml of ns-train gainer-lift")
+        raise GainerError(f"{run.path}: not a run of gainer-lift; give the config.yml of ns-train gainer-lift")
     recipe = run.config(LiftModelConfig, "pipeline", "model", skip=("panel",))
     with checkpoint_of(run) as state:
         return _restored(recipe, state, device or best_device())

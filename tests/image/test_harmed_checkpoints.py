@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.loading import load_baked
-from gainer_ns.image.named_run import naming
+from gainer_ns.image.stock_tools import named_run
 
 FACTS = "_model.picture_facts"
 
@@ -127,7 +127,7 @@ def test_nerfstudio_says_it_in_one_line_too(run: Path, state: dict[str, Tensor])
         harmed[name].view(-1)[0] = torch.nan
         for other in (harmed, state | {name: torch.zeros(5, 7, 9)}, state | {FACTS: torch.zeros(3)}):
             put(run, other)
-            with naming(run), pytest.raises(GainerError, match="checkpoint") as caught:
+            with named_run(run), pytest.raises(GainerError, match="checkpoint") as caught:
                 eval_setup(run)
             assert "\n" not in str(caught.value)
 

@@ -399,8 +399,10 @@ def test_checkpoints_load_without_pickle(fit: Fit, photo: Path, tmp_path: Path) 
         assert state["schedulers"] and state["optimizers"]["features"]["state"]
 
 
-def test_ns_export_refuses_in_one_line(fitted_run: Path, tmp_path: Path) -> None:
+def test_ns_export_refuses_in_one_line(fitted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nerfstudio.scripts import exporter
+
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/ns-export", "pointcloud", "--load-config", str(fitted_run)])
 
     commands = [kind for kind in vars(exporter).values() if dataclasses.is_dataclass(kind) and hasattr(kind, "main")]
     assert len(commands) == 6
