@@ -25,7 +25,7 @@ from gainer_ns.doors import run_program
 from gainer_ns.editing.compositing import Crop
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
-from gainer_ns.io.image_io import Picture
+from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
@@ -66,7 +66,7 @@ def cut_out_edits(width: int, height: int) -> dict[str, KnownEdit]:
 
 
 def silhouette_faults(
-    edited: BakedPicture, edit: KnownEdit, source: Picture, *, tolerance: int = TOLERANCE
+    edited: BakedPicture, edit: KnownEdit, source: SourceImage, *, tolerance: int = TOLERANCE
 ) -> SilhouetteFaults:
     """Compares the silhouette of an edited cut-out with that of its source, moved by the same edit.
 
@@ -94,7 +94,7 @@ def silhouette_faults(
     )
 
 
-def _around(edit: KnownEdit, source: Picture) -> Crop:
+def _around(edit: KnownEdit, source: SourceImage) -> Crop:
     """What an edit makes of a picture, with a margin."""
     left, top, right, bottom = edit.extent(source.width, source.height)
     return left - MARGIN, top - MARGIN, right + MARGIN, bottom + MARGIN

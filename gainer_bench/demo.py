@@ -26,7 +26,7 @@ from gainer_ns.doors import run_program
 from gainer_ns.error_maps import error_map
 from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.metrics import compare
 from gainer_ns.options import parsed
@@ -170,18 +170,18 @@ def say(text: str) -> None:
     CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def visible(source: Picture) -> np.ndarray | None:
+def visible(source: SourceImage) -> np.ndarray | None:
     """The pixels [height, width] that are fitted; None for all."""
     return None if source.alpha is None else source.alpha > 0
 
 
-def quality(picture: BakedPicture, source: Picture) -> dict[str, float | str | None]:
+def quality(picture: BakedPicture, source: SourceImage) -> dict[str, float | str | None]:
     """How well a picture is met at its own pixels, by the names of ``PictureMetrics``; JSON has no infinity: "inf"."""
     measured = compare(picture.raster()[0].cpu().numpy(), source.colours(), visible(source))._asdict()
     return {name: "inf" if value == math.inf else value for name, value in measured.items()}
 
 
-def detail(source: Picture, picture: BakedPicture) -> Colours:
+def detail(source: SourceImage, picture: BakedPicture) -> Colours:
     """A busy detail, enlarged by the fit and by Pillow, side by side on white."""
     flat = source.colours() * source.opacity()[..., None] + 1 - source.opacity()[..., None]
     x, y = busiest(flat, DETAIL_SIDE)

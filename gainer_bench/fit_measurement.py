@@ -20,7 +20,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.model import GainerModelConfig
 from gainer_ns.image.trainer import PictureTrainerConfig
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import Bits
@@ -65,7 +65,9 @@ def measure(image: Path, method: str, options: Mapping[str, Any], output: Path, 
     }
 
 
-def measured(fit: Fit, source: Picture, extras: Collection[str] = ("stored", "off_grid", "speed")) -> dict[str, Any]:
+def measured(
+    fit: Fit, source: SourceImage, extras: Collection[str] = ("stored", "off_grid", "speed")
+) -> dict[str, Any]:
     """What is measured of any fitted picture: quality and times, and what else is wanted.
 
     Args:
@@ -99,7 +101,7 @@ def measured(fit: Fit, source: Picture, extras: Collection[str] = ("stored", "of
     return found
 
 
-def _edits(picture: Drawable, source: Picture) -> dict[str, float] | None:
+def _edits(picture: Drawable, source: SourceImage) -> dict[str, float] | None:
     """PSNR of known edits, in dB; None where nothing can be moved."""
     from gainer_bench.edit_quality import can_be_edited, edit_quality
 
@@ -139,14 +141,14 @@ def fit_config(method: str, options: Mapping[str, Any], data: Path, output: Path
     return config
 
 
-def _quality(fit: Fit, source: Picture) -> dict[str, float | None]:
+def _quality(fit: Fit, source: SourceImage) -> dict[str, float | None]:
     """PSNR and the like of the rendered picture."""
     from gainer_ns.metrics import compare
 
     return compare(fit.rendered, source.colours(), _mask(source))._asdict()
 
 
-def _stored(picture: Drawable, source: Picture, bits: Bits) -> dict[str, float | None]:
+def _stored(picture: Drawable, source: SourceImage, bits: Bits) -> dict[str, float | None]:
     """Size of the file that holds the picture, and the quality of what is read back from it."""
     from gainer_ns.metrics import compare
 
@@ -155,7 +157,7 @@ def _stored(picture: Drawable, source: Picture, bits: Bits) -> dict[str, float |
     return {"bytes": size, "psnr": found.psnr, "ms_ssim": found.ms_ssim, "exact_share": found.exact_share}
 
 
-def _mask(source: Picture) -> np.ndarray | None:
+def _mask(source: SourceImage) -> np.ndarray | None:
     return None if source.alpha is None else source.alpha > 0
 
 
@@ -219,7 +221,7 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-def _super_resolution(source: Picture, method: str, options: Mapping[str, Any], output: Path) -> dict[str, Any]:
+def _super_resolution(source: SourceImage, method: str, options: Mapping[str, Any], output: Path) -> dict[str, Any]:
     """Fits the picture at half its size, draws that at full size, and compares with the picture."""
     from gainer_ns.metrics import psnr
 

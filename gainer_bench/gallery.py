@@ -20,7 +20,7 @@ from gainer_ns.editing.film import Behind, Camera
 from gainer_ns.editing.script import read_script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.io.files import whole_file
-from gainer_ns.io.samples import to_samples
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.options import parsed
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -102,7 +102,7 @@ def drawn(picture: BakedPicture, script_path: Path, side: int) -> Image.Image:
 def square(raster: Sequence, side: int) -> Image.Image:
     """A raster, colours [h, w, 3] and opacity [h, w] or [h, w, 1], at most as large as a square, in its middle."""
     colours, opacity = (part.cpu().numpy() for part in raster)
-    seen = Image.fromarray(to_samples(colours, opacity.reshape(opacity.shape[:2]), 8), "RGBA")
+    seen = Image.fromarray(integer_samples(colours, opacity.reshape(opacity.shape[:2]), 8), "RGBA")
     seen.thumbnail((side, side), Image.Resampling.LANCZOS)
     panel = Image.new("RGB", (side, side), "white")
     panel.paste(seen, ((side - seen.width) // 2, (side - seen.height) // 2), seen)

@@ -29,8 +29,8 @@ from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
 from gainer_ns.image.loading import load_baked
 from gainer_ns.io.files import whole_file
-from gainer_ns.io.image_io import Picture
-from gainer_ns.io.samples import to_samples
+from gainer_ns.io.image_io import SourceImage
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.options import parsed
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
@@ -99,7 +99,7 @@ def _distance(points: Float[Tensor, "m 2"], crop: Crop, shape: tuple[int, int]) 
     return np.asarray(ndimage.distance_transform_edt(~touched)) if touched.any() else np.full(shape, np.inf)
 
 
-def solid_and_clear(source: Picture) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "c 2"]]:
+def solid_and_clear(source: SourceImage) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "c 2"]]:
     """Centres, in pixels, of the pixels of a picture that nothing is seen through, and of others near to these."""
     solid = source.opacity() >= OPAQUE
     away = np.asarray(ndimage.distance_transform_edt(~solid))
@@ -165,12 +165,12 @@ class SimulationSheet:
                 rows.append([np.asarray(tile, np.float32) / 255 for tile in found.tiles])
                 lines.append(_line(source.path.name, scene.stem, found))
         titles = [f"{100 * number // (self.columns - 1)} %" for number in range(self.columns)]
-        page = Image.fromarray(to_samples(sheet(rows, titles), None, 8))
+        page = Image.fromarray(integer_samples(sheet(rows, titles), None, 8))
         with whole_file(self.output) as file:
             page.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(file, "PNG", optimize=True)
         CONSOLE.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
-    def _simulated(self, picture: BakedPicture, source: Picture, path: Path) -> Simulated:
+    def _simulated(self, picture: BakedPicture, source: SourceImage, path: Path) -> Simulated:
         scene = scene_for(path, picture)
         cast = Cast(scene, picture, self.particles)
         stays = all(material.behaviour not in BREAKING for material in cast.materials)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from gainer_ns.errors import GainerError
 from gainer_ns.image.run_file import RunFile
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.io.outputs import is_exported
 
 
-def fitted_source(path: Path, source: Path | None = None) -> Picture:
+def fitted_source(path: Path, source: Path | None = None) -> SourceImage:
     """Reads the picture that a run was fitted to, reduced as it was.
 
     Args:

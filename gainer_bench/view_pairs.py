@@ -23,7 +23,7 @@ from jaxtyping import Float
 from gainer_bench.view_depth import PosedView, depth_of_sparse_points, plane_sweep_depth
 from gainer_bench.views import Intrinsics, ViewPair, moved
 from gainer_ns.errors import GainerError
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 
 FREE_FOCAL_LENGTH = 1.2
 """In picture widths, for stereo pairs without calibration: any focal length and baseline give the same other view."""
@@ -94,7 +94,7 @@ def _rgbd(folder: Path, description: Description) -> list[ViewPair]:
     closest = min(apart, key=lambda pair: apart[pair])
     inner = slice(WHITE_BORDER, -WHITE_BORDER)
     whole = [read_picture(folder / views[one]["image"]) for one in closest]
-    source, target = (Picture(one.rgb[inner, inner], None, one.path) for one in whole)
+    source, target = (SourceImage(one.rgb[inner, inner], None, one.path) for one in whole)
     K = _intrinsics(description, 0.5 - WHITE_BORDER)
     T = np.linalg.inv(poses[closest[1]]) @ poses[closest[0]]
     depth = _stored(folder / views[closest[0]]["depth"])[inner, inner] * description["depth"]["metres_per_unit"]
@@ -149,7 +149,7 @@ READERS: dict[str, Callable[[Path, Description], list[ViewPair]]] = {
 
 
 class _View(NamedTuple):
-    picture: Picture
+    picture: SourceImage
     K: Intrinsics
     T: np.ndarray  # takes points from the source's frame to this one's
 

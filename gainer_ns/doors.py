@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from gainer_ns.errors import GainerError, memory_in_words
-from gainer_ns.interrupts import ending_alike, exit_status
+from gainer_ns.interrupts import exit_status, signals_as_interrupts
 from gainer_ns.standard_output import keep_standard_output
 
 LESS_MEMORY = "close other programs, or ask for less: a lower scale, or crop by crop"
@@ -26,7 +26,7 @@ def run_program(main: Callable[[], int | None]) -> None:
     """
     keep_standard_output()
     try:
-        with ending_alike(), memory_in_words(LESS_MEMORY):
+        with signals_as_interrupts(), memory_in_words(LESS_MEMORY):
             status = main()
     except KeyboardInterrupt as interrupt:
         sys.exit(exit_status(interrupt))

@@ -5,17 +5,17 @@ import torch
 from jaxtyping import Float, UInt8
 
 from gainer_ns.errors import GainerError
-from gainer_ns.metrics import Mask, Picture, as_mask, float64_pair
+from gainer_ns.metrics import ImageArray, MaskArray, as_mask, float64_pair
 
 PAPER_GAMMA = 0.2
 """Exponent of the contrast curve, from the captions of figures 6 and 11: an error of 1e-5 is still a tenth of white."""
 
 
 def error_map(
-    rendered: Picture,
-    target: Picture,
+    rendered: ImageArray,
+    target: ImageArray,
     *,
-    mask: Mask | None = None,
+    mask: MaskArray | None = None,
     maximum: float = 1.0,
     gamma: float = PAPER_GAMMA,
 ) -> Float[np.ndarray, "h w 3"]:
@@ -44,10 +44,10 @@ def error_map(
 
 
 def coloured_error_map(
-    rendered: Picture,
-    target: Picture,
+    rendered: ImageArray,
+    target: ImageArray,
     *,
-    mask: Mask | None = None,
+    mask: MaskArray | None = None,
     maximum: float = 1.0,
     gamma: float = PAPER_GAMMA,
     colormap: str = "inferno",
@@ -79,7 +79,7 @@ def coloured_error_map(
 
 
 def _shade(
-    rendered: Picture, target: Picture, mask: Mask | None, maximum: float, gamma: float
+    rendered: ImageArray, target: ImageArray, mask: MaskArray | None, maximum: float, gamma: float
 ) -> Float[np.ndarray, "h w"]:
     """Normalised, contrast-enhanced error [h, w], 0 to 1."""
     if not (maximum > 0 and gamma > 0):

@@ -16,7 +16,7 @@ from torch import Tensor
 from gainer_ns.editing.film import Camera, Drawn, Shot, write_film
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import output_for
-from gainer_ns.io.samples import to_samples
+from gainer_ns.io.samples import integer_samples
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
@@ -91,4 +91,4 @@ def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: 
         return colours if opacity is None else np.dstack((colours, opacity))
     if kind not in (np.uint8, np.uint16):
         raise GainerError(f"dtype {kind}: choose uint8, uint16 or float32")
-    return to_samples(colours, opacity, 8 * kind.itemsize)
+    return integer_samples(colours, opacity, 8 * kind.itemsize)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a program as Ctrl-C does."""
 
 
-class Ended(KeyboardInterrupt):
+class SignalInterrupt(KeyboardInterrupt):
     """A signal that ends the program, as Ctrl-C does.
 
     Args:
@@ -26,11 +26,11 @@ class Ended(KeyboardInterrupt):
 
 def exit_status(interrupt: KeyboardInterrupt) -> int:
     """The status to exit with, as of shells: 128 and the number of the signal."""
-    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+    return 128 + (interrupt.number if isinstance(interrupt, SignalInterrupt) else signal.SIGINT)
 
 
 @contextmanager
-def ending_alike() -> Iterator[None]:
+def signals_as_interrupts() -> Iterator[None]:
     """Has every signal that ends the program raise a KeyboardInterrupt, so that nothing is left lying about.
 
     Signals that are ignored or handled already stay so; elsewhere than in the main thread nothing changes.
@@ -38,7 +38,7 @@ def ending_alike() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    taken = [number for number in ENDING_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     try:
         for number in taken:
             signal.signal(number, _end)
@@ -49,7 +49,7 @@ def ending_alike() -> Iterator[None]:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
+def interrupts_delayed() -> Iterator[None]:
     """Holds these signals back until the end, so that nothing stays half done.
 
     Python delivers them to the main thread alone, and elsewhere nothing needs to be held back.
@@ -57,7 +57,7 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING_SIGNALS)}
     usual = {number: handler for number, handler in usual.items() if callable(handler)}
     held: list[tuple[int, FrameType | None]] = []
     for number in usual:
@@ -74,4 +74,4 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended(number)
+    raise SignalInterrupt(number)

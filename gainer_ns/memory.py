@@ -13,7 +13,7 @@ from gainer_ns.errors import GainerError
 
 ROOT = Path("/")
 """Where ``proc`` and ``sys`` are."""
-BYTES_PER_PIXEL = 80
+BYTES_PER_RASTER_PIXEL = 80
 """Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
 
 
@@ -53,7 +53,7 @@ def check_free(needed: float, what: str, remedy: str, *, free: int | None = None
 def check_drawn(width: float, height: float, scale: float, what: str) -> None:
     """Refuses pictures at a scale that there is no memory to draw; scales that are none are left to who draws."""
     if math.isfinite(scale):
-        check_free(width * height * scale**2 * BYTES_PER_PIXEL, what, "lower the scale or the resolution")
+        check_free(width * height * scale**2 * BYTES_PER_RASTER_PIXEL, what, "lower the scale or the resolution")
 
 
 def _in_words(size: float) -> str:

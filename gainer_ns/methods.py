@@ -12,7 +12,7 @@ from nerfstudio.plugins.types import MethodSpecification
 from gainer_ns.devices import best_device
 from gainer_ns.doors import end_in_one_line
 from gainer_ns.fitting.schedules import CosineSchedule
-from gainer_ns.fitting.trainer import EPSILON
+from gainer_ns.fitting.trainer import ADAM_EPSILON
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModelConfig
 from gainer_ns.image.model import GainerModelConfig
@@ -62,7 +62,7 @@ def adam_config(
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> dict[str, Any]:
     """Adam and its schedule, for one group of parameters."""
-    return {"optimizer": BetasAdamConfig(lr=rate, eps=EPSILON, betas=betas), "scheduler": scheduler}
+    return {"optimizer": BetasAdamConfig(lr=rate, eps=ADAM_EPSILON, betas=betas), "scheduler": scheduler}
 
 
 def _picture_method(name: str, description: str, **options: Any) -> MethodSpecification:

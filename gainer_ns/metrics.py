@@ -16,19 +16,19 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
-Samples: TypeAlias = Float[np.ndarray, "*pixels c"] | Float[Tensor, "*pixels c"]
-Picture: TypeAlias = Float[np.ndarray, "h w c"] | Float[Tensor, "h w c"]
-Mask: TypeAlias = Bool[np.ndarray, "*pixels"] | Bool[Tensor, "*pixels"]
+ColourArray: TypeAlias = Float[np.ndarray, "*pixels c"] | Float[Tensor, "*pixels c"]
+ImageArray: TypeAlias = Float[np.ndarray, "h w c"] | Float[Tensor, "h w c"]
+MaskArray: TypeAlias = Bool[np.ndarray, "*pixels"] | Bool[Tensor, "*pixels"]
 
-MS_SSIM_WINDOW = 11
+_MS_SSIM_WINDOW_PX = 11
 """Width in px of the Gaussian window that the authors of (MS-)SSIM use."""
-MS_SSIM_SIGMA = 1.5
+_MS_SSIM_SIGMA_PX = 1.5
 """Standard deviation in px of that window."""
-MS_SSIM_HALVINGS = 4
+_MS_SSIM_HALVINGS = 4
 """How often MS-SSIM halves a picture; the window has to fit into the smallest."""
-LPIPS_SMALLEST_SIDE = 31
+_MIN_LPIPS_SIDE_PX = 31
 """Side in px below which AlexNet's second pooling has nothing left to pool."""
 
 
@@ -47,7 +47,7 @@ class PictureMetrics(NamedTuple):
     """Learned perceptual distance (AlexNet), 0 when equal."""
 
 
-def compare(rendered: Picture, target: Picture, mask: Mask | None = None) -> PictureMetrics:
+def compare(rendered: ImageArray, target: ImageArray, mask: MaskArray | None = None) -> PictureMetrics:
     """Measures a rendered picture against the one it should be.
 
     Both are clamped to [0, 1] first, as on a screen or in a file: a decoder without a sigmoid may overshoot, and nobody
@@ -75,7 +75,7 @@ def compare(rendered: Picture, target: Picture, mask: Mask | None = None) -> Pic
     )
 
 
-def psnr(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
+def psnr(a: ColourArray, b: ColourArray, *, mask: MaskArray | None = None) -> float:
     """Peak signal-to-noise ratio, -10 log10 of the mean squared error, for a peak of 1.
 
     Nothing is clamped or rounded. The mean runs over pixels and channels alike.
@@ -94,7 +94,7 @@ def psnr(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
     return _decibels(*_counted(a, b, mask))
 
 
-def psnr_8bit(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
+def psnr_8bit(a: ColourArray, b: ColourArray, *, mask: MaskArray | None = None) -> float:
     """PSNR between the 8-bit files: both sides are clamped to [0, 1] and rounded to 255 steps first.
 
     Args:
@@ -112,7 +112,7 @@ def psnr_8bit(a: Samples, b: Samples, *, mask: Mask | None = None) -> float:
     return _decibels(_levels(first, 255) / 255, _levels(second, 255) / 255)
 
 
-def exact_share(a: Samples, b: Samples, max_value: int = 255, *, mask: Mask | None = None) -> float:
+def exact_share(a: ColourArray, b: ColourArray, max_value: int = 255, *, mask: MaskArray | None = None) -> float:
     """Share of the pixels whose every channel is stored as the same integer.
 
     Args:
@@ -139,11 +139,11 @@ def ms_ssim_window(height: int, width: int) -> int | None:
     16 (w - 1) < shorter side: 9 above 128, 7 above 96, 5 above 64, 3 above 32 px, and None up to 32 px.
     """
     shorter = min(height, width)
-    fitting = (w for w in range(MS_SSIM_WINDOW, 2, -2) if (w - 1) * 2**MS_SSIM_HALVINGS < shorter)
+    fitting = (w for w in range(_MS_SSIM_WINDOW_PX, 2, -2) if (w - 1) * 2**_MS_SSIM_HALVINGS < shorter)
     return next(fitting, None)
 
 
-def ms_ssim(a: Picture, b: Picture) -> float | None:
+def ms_ssim(a: ImageArray, b: ImageArray) -> float | None:
     """Multi-scale structural similarity over five scales, mean over the channels.
 
     A picture too small for the usual 11 px window gets the smaller one of :func:`ms_ssim_window`, with its standard
@@ -172,7 +172,7 @@ def ms_ssim(a: Picture, b: Picture) -> float | None:
     return measure(_batch(first), _batch(second), data_range=1.0, win=window).item()
 
 
-def lpips(a: Picture, b: Picture) -> float | None:
+def lpips(a: ImageArray, b: ImageArray) -> float | None:
     """Learned perceptual distance between two pictures, by AlexNet's features.
 
     Never reaches the network: AlexNet's weights are used when they already lie in torch hub's cache, where torchvision
@@ -196,9 +196,9 @@ def lpips(a: Picture, b: Picture) -> float | None:
         raise GainerError(f"LPIPS compares pictures [h, w, 3], but these are {list(first.shape)}: drop alpha first")
     weights = lpips_weights()
     if not weights.is_file():
-        logger.info("No LPIPS: %s is not there, and nothing is downloaded here", weights)
+        _logger.info("No LPIPS: %s is not there, and nothing is downloaded here", weights)
         return None
-    if min(first.shape[:2]) < LPIPS_SMALLEST_SIDE:
+    if min(first.shape[:2]) < _MIN_LPIPS_SIDE_PX:
         return None
     network = _lpips_network(str(weights), str(first.device))
     with torch.no_grad():
@@ -226,7 +226,7 @@ def _lpips_network(weights: str, device: str) -> Any:
     return network.to(device)
 
 
-def float64_pair(a: Samples, b: Samples) -> tuple[Tensor, Tensor]:
+def float64_pair(a: ColourArray, b: ColourArray) -> tuple[Tensor, Tensor]:
     """Two pictures as float64 tensors on the first one's device, detached.
 
     Raises:
@@ -239,7 +239,7 @@ def float64_pair(a: Samples, b: Samples) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def as_mask(mask: Mask, shape: tuple[int, ...]) -> Tensor:
+def as_mask(mask: MaskArray, shape: tuple[int, ...]) -> Tensor:
     """A mask as a boolean tensor.
 
     Raises:
@@ -251,7 +251,7 @@ def as_mask(mask: Mask, shape: tuple[int, ...]) -> Tensor:
     return keep
 
 
-def _counted(a: Samples, b: Samples, mask: Mask | None) -> tuple[Tensor, Tensor]:
+def _counted(a: ColourArray, b: ColourArray, mask: MaskArray | None) -> tuple[Tensor, Tensor]:
     """The counted pixels of both pictures, [m, c] each."""
     first, second = float64_pair(a, b)
     first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
@@ -263,7 +263,7 @@ def _counted(a: Samples, b: Samples, mask: Mask | None) -> tuple[Tensor, Tensor]
     return first, second
 
 
-def _as_float64(picture: Samples) -> Tensor:
+def _as_float64(picture: ColourArray) -> Tensor:
     """The same colours in float64, detached; refuses integers, whose scale nobody stated."""
     colours = picture.detach() if isinstance(picture, Tensor) else torch.from_numpy(np.array(picture, order="C"))
     if not colours.is_floating_point():
@@ -284,7 +284,7 @@ def _levels(colours: Tensor, max_value: int) -> Tensor:
 def _gaussian(width: int) -> Tensor:
     """MS-SSIM's window in float64, sum 1; the library's own is in float32, which costs the result four digits."""
     place = torch.arange(width, dtype=torch.float64) - width // 2
-    return torch.softmax(-0.5 * (place * MS_SSIM_WINDOW / (MS_SSIM_SIGMA * width)).square(), dim=0)
+    return torch.softmax(-0.5 * (place * _MS_SSIM_WINDOW_PX / (_MS_SSIM_SIGMA_PX * width)).square(), dim=0)
 
 
 def _batch(picture: Tensor) -> Tensor:

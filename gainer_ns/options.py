@@ -12,16 +12,16 @@ import tyro
 
 from gainer_ns.errors import GainerError
 
-Points = tuple[tuple[float, float], ...]
-Paths = tuple[Path, ...]
-MANY_POINTS = tyro.conf.arg(constructor=cast(type, Annotated[tuple[Points, ...], tyro.conf.UseAppendAction]))
-"""Marks an option of ``Points``: ``--click 1 2 3 4 --click 5 6``, which :func:`joined` makes one list of."""
-MANY_PATHS = tyro.conf.arg(constructor=cast(type, Annotated[tuple[Paths, ...], tyro.conf.UseAppendAction]))
+PointList = tuple[tuple[float, float], ...]
+PathList = tuple[Path, ...]
+MANY_POINTS = tyro.conf.arg(constructor=cast(type, Annotated[tuple[PointList, ...], tyro.conf.UseAppendAction]))
+"""Marks an option of points that may be given more than once (``--click 1 2 --click 5 6``)."""
+MANY_PATHS = tyro.conf.arg(constructor=cast(type, Annotated[tuple[PathList, ...], tyro.conf.UseAppendAction]))
 
 T = TypeVar("T")
 
 
-def joined(values: Iterable[Any]) -> tuple[Any, ...]:
+def flattened_groups(values: Iterable[Any]) -> tuple[Any, ...]:
     """Points or paths, also where they came some at a time, one group for each time that an option was given."""
     groups = (value if isinstance(value, (tuple, list)) and not _is_point(value) else (value,) for value in values)
     return tuple(itertools.chain.from_iterable(groups))

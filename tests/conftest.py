@@ -304,8 +304,8 @@ def picture() -> Callable[..., Any]:
     from gainer_ns.fitting.opacity import fit_opacities
     from gainer_ns.frames import ImagePlane
     from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-    from gainer_ns.gaussians.opacity import near_what_shows, opacity_field
-    from gainer_ns.gaussians.placement import lattice
+    from gainer_ns.gaussians.opacity import near_visible_pixels, opacity_field
+    from gainer_ns.gaussians.placement import lattice_means
     from gainer_ns.rendering.layer import Layer
     from gainer_ns.rendering.plane import BakedPicture
 
@@ -320,8 +320,8 @@ def picture() -> Callable[..., Any]:
         jitter: float = 0.0,
     ) -> Any:
         plane = ImagePlane(width, height)
-        near = None if opacity is None else near_what_shows(opacity.float())
-        means = lattice(plane, inside=near, jitter=jitter)
+        near = None if opacity is None else near_visible_pixels(opacity.float())
+        means = lattice_means(plane, inside=near, jitter=jitter)
         decoder = Decoder(8, hidden_layers=hidden_layers, hidden_dim=16).eval()
         if colours is None:
             features = 0.3 * torch.randn(len(means), 8)
@@ -343,10 +343,10 @@ def gaussians() -> Callable[..., Any]:
     """Makes lattice Gaussians as the method places them: one a pixel, 0.64 pixels wide, features zero."""
 
     from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-    from gainer_ns.gaussians.placement import lattice
+    from gainer_ns.gaussians.placement import lattice_means
 
     def make(plane: Any, *, feature_dim: int = 8, **placement: float) -> GaussianSet:
-        means = lattice(plane, **placement)
+        means = lattice_means(plane, **placement)
         covariance = isotropic(0.64 * plane.pixel_size, 2)
         return GaussianSet(means, covariance, torch.zeros(len(means), feature_dim), 10 * plane.pixel_size)
 

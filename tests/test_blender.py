@@ -19,7 +19,7 @@ from gainer_ns.editing.binding import bind
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, write_triangles
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.image.loading import load_baked
 from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
 from gainer_ns.io.meshes import read_mesh, write_obj
@@ -67,7 +67,7 @@ def arc(points: torch.Tensor, length: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("suffix", [".obj", ".ply"])
 def test_blender_moves_the_picture_along_an_arc(bend: Bend, suffix: str, tmp_path: Path) -> None:
-    means = lattice(PLANE, jitter=0.3).double()
+    means = lattice_means(PLANE, jitter=0.3).double()
     if suffix == ".obj":
         write_obj(tmp_path / "mesh.obj", *cage_over(PLANE, means, 12))
         tolerance = 0.003  # between the vertices of the cage the arc is a chord

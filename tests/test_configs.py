@@ -17,7 +17,7 @@ from gainer_ns.editing.stage import Stage
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
@@ -35,7 +35,7 @@ def coarse() -> Callable[[int, int], BakedPicture]:
 
     def make(width: int, height: int) -> BakedPicture:
         plane = ImagePlane(width, height)
-        means = lattice(plane, 1 / 64)
+        means = lattice_means(plane, 1 / 64)
         pixel = plane.pixel_size
         gaussians = GaussianSet(means, isotropic(8 * 0.64 * pixel, 2), torch.randn(len(means), 8), 80 * pixel)
         return BakedPicture(plane, (Layer(gaussians, Decoder(8).eval(), 16, plane.half_extent),))

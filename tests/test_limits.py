@@ -31,7 +31,7 @@ from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.json_files import read_object
 from gainer_ns.io.masks import read_mask
 from gainer_ns.io.meshes import read_mesh, write_obj, write_ply
-from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.lifting import fit as lift_fit
 from gainer_ns.lifting import model as lift_model
 from gainer_ns.lifting.camera_path_files import camera_path_of
@@ -109,7 +109,7 @@ def mesh(suffix: str, read: Callable[[Path], object] = read_mesh, is_text: bool 
 def film(suffix: str) -> Door:
     def door(folder: Path) -> Callable[[], object]:
         def write() -> None:
-            with open_sequence(folder / f"a{suffix}", frames=2) as sequence:
+            with open_sequence_writer(folder / f"a{suffix}", frames=2) as sequence:
                 for _ in range(2):
                     sequence.write(np.zeros((HEIGHT, WIDTH, 3), np.float32))
 

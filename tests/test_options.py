@@ -19,7 +19,7 @@ from gainer_ns.cli.main import COMMANDS, entrypoint
 from gainer_ns.cli.prepare import Prepare
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
-from gainer_ns.options import joined, parsed
+from gainer_ns.options import flattened_groups, parsed
 
 
 def commands() -> Iterator[Any]:
@@ -86,13 +86,13 @@ def test_points_come_at_once_or_some_at_a_time(name: str, words: list[str]) -> N
     preparation = parsed(Prepare, ["photo.png", *said])._config()
     assert getattr(preparation, name) == expected
     assert getattr(tyro.cli(LiftDataManagerConfig, args=said), name) == expected, "ns-train takes the same"
-    assert joined(expected) == expected, "what was joined stays so"
+    assert flattened_groups(expected) == expected, "what was flat stays so"
 
 
 def test_paths_come_at_once_or_some_at_a_time() -> None:
     bench = parsed(Bench, ["suite.yaml", "--output", "o", "--images", "a.png", "b.png", "--images", "c.png"])
     assert bench.images == (Path("a.png"), Path("b.png"), Path("c.png"))
-    assert joined(bench.images) == bench.images
+    assert flattened_groups(bench.images) == bench.images
 
 
 def test_what_follows_two_dashes_is_no_option() -> None:

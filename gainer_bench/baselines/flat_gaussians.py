@@ -21,7 +21,7 @@ from torch.nn.functional import grid_sample, normalize
 from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.errors import Unavailable
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
-from gainer_ns.gaussians.placement import uniform
+from gainer_ns.gaussians.placement import uniform_means
 
 THINNEST = 1e-6
 """Deviation across the plane, in plane units, of a flat Gaussian: as good as none."""
@@ -96,7 +96,7 @@ class FlatGaussians(PictureFunction):
         count = config.count(plane)
         generator = torch.Generator().manual_seed(seed)
         distance = math.sqrt(plane.pixels / count) * plane.pixel_size
-        places = uniform(plane, count, seed=seed)
+        places = uniform_means(plane, count, seed=seed)
         self.places = Parameter(places if config.flat else self._in_space(places, generator))
         size = math.log(config.first_deviation * distance)
         self.log_scales = Parameter(torch.full((count, 2 if config.flat else 3), size))

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from gainer_bench.baselines.gaussian_sums import sum_at_pixels, sum_at_points
 from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import by_detail
+from gainer_ns.gaussians.placement import means_by_detail
 from gainer_ns.gaussians.small_matrices import product
 
 ROUNDING, LEAST = 1e-6, 1e-12
@@ -123,7 +123,7 @@ class GaussianImage(PictureFunction):
         """Starts from the picture, unless the start is as published."""
         if self.config.start == "published":
             return
-        means, spacings = by_detail(
+        means, spacings = means_by_detail(
             self.plane, target, len(self.places), uniform_share=self.config.uniform_share, seed=self.seed
         )
         self.places.copy_(self.plane.pixel_from_plane(means))

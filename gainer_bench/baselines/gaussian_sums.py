@@ -188,7 +188,7 @@ def _draw_rows(means: Tensor, factors: Tensor, colours: Tensor, width: int, heig
     if strips == 1:
         draw(bounds[0])
     else:
-        kernels.load(draw_rows_kernel(), means.device)  # once, before the threads ask for it
+        kernels.compile_kernel(draw_rows_kernel(), means.device)  # once, before the threads ask for it
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(draw, bounds))
     return picture

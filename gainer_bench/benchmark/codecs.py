@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from gainer_ns.io.image_io import Picture
+    from gainer_ns.io.image_io import SourceImage
 
 Codec = Literal["png", "jpeg", "webp"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
@@ -17,7 +17,7 @@ LOSSY = {"jpeg": {"subsampling": 0, "optimize": True}, "webp": {"method": 6}}
 """What makes files small and good: all colour kept, and time taken."""
 
 
-def coded(source: Picture, codec: Codec) -> dict[str, Any]:
+def coded(source: SourceImage, codec: Codec) -> dict[str, Any]:
     """Sizes and qualities of a picture's files, as the line of a benchmark.
 
     Args:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gainer_ns.errors import GainerError
-from gainer_ns.options import MANY_PATHS, Paths, joined
+from gainer_ns.options import MANY_PATHS, PathList, flattened_groups
 
 if TYPE_CHECKING:
     from gainer_bench.benchmark.cell import CellResult
@@ -30,7 +30,7 @@ class Bench:
     """The YAML file that says which pictures, methods and seeds; configs/benchmarks has some."""
     output: Path
     """Folder for results.jsonl, report.md, tables, curves and pictures."""
-    images: Annotated[Paths, MANY_PATHS] = ()
+    images: Annotated[PathList, MANY_PATHS] = ()
     """Pictures instead of the suite's own."""
     seconds: float | None = None
     """Seconds of fitting a method and picture, instead of the suite's own."""
@@ -42,7 +42,7 @@ class Bench:
     """Address of a Ray cluster that fits instead of this machine: HOST:PORT, ray://HOST:PORT, or auto."""
 
     def __post_init__(self) -> None:
-        self.images = joined(self.images)
+        self.images = flattened_groups(self.images)
 
     def run(self) -> None:
         """Runs what is left of the suite, and writes the report."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.inputs import check_run, check_there
+from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
 
@@ -42,7 +42,7 @@ class Edit:
 
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
         check_run(self.load_config)
-        check_there(self.script)
+        check_input_exists(self.script)
         if self.camera_path is not None:
             camera_path_of(self.camera_path, self.scale)
         with status("Loading the picture"):

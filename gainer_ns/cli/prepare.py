@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.inputs import check_picture, check_there
+from gainer_ns.io.inputs import check_input_exists, check_picture
 from gainer_ns.io.outputs import check_folder_place
-from gainer_ns.options import MANY_POINTS, Points
+from gainer_ns.options import MANY_POINTS, PointList
 
 if TYPE_CHECKING:
     from gainer_ns.preparation.preparation import PreparationConfig
@@ -30,9 +30,9 @@ class Prepare:
     """The photo."""
     output: Path | None = None
     """Folder to write; PHOTO_lift beside the photo when not given."""
-    click: Annotated[Points, MANY_POINTS] = ()
+    click: Annotated[PointList, MANY_POINTS] = ()
     """X Y of points on what is to be lifted, in pixels of the photo, x right, y down; several: X Y X Y ..."""
-    exclude: Annotated[Points, MANY_POINTS] = ()
+    exclude: Annotated[PointList, MANY_POINTS] = ()
     """X Y of points that are not to be lifted, in the same way."""
     box: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1 around what is to be lifted, in pixels of the photo."""
@@ -86,7 +86,7 @@ class Prepare:
         check_picture(self.image)
         for named in (self.mask_path, self.depth_path):
             if named is not None:
-                check_there(named)
+                check_input_exists(named)
         with status("Reading the photo"):
             from gainer_ns.devices import best_device
             from gainer_ns.io.image_io import read_picture

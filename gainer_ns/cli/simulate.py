@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.inputs import check_run, check_there
+from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
 
@@ -62,7 +62,7 @@ class Simulate:
 
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
-        check_there(self.scene)
+        check_input_exists(self.scene)
         scale = self.scale * (PREVIEW_SCALE if self.preview else 1.0)
         if self.camera_path is not None:
             camera_path_of(self.camera_path, scale)

@@ -13,7 +13,7 @@ from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
-from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.rendering.layer import Layer
 
 SLOPE = 1.02
@@ -43,7 +43,7 @@ class Border:
     @property
     def near(self) -> Int[Tensor, " m"]:
         """Which Gaussians say where the picture ends."""
-        return (self.limit.values < 1 + MARGIN).nonzero()[:, 0]
+        return (self.limit.values < 1 + OPACITY_MARGIN_PX).nonzero()[:, 0]
 
     def __getitem__(self, chosen: Int[Tensor, " m"]) -> Border:
         """Of some of the Gaussians."""
@@ -76,7 +76,7 @@ def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
     if layer.half_extent is None:
         return layer, None
     count = len(layer.gaussians)
-    gaussians, margin = layer.gaussians, (MARGIN * spacing(layer.gaussians, plane) + 1) * plane.pixel_size
+    gaussians, margin = layer.gaussians, (OPACITY_MARGIN_PX * spacing(layer.gaussians, plane) + 1) * plane.pixel_size
     for axis, half in enumerate(layer.half_extent):
         for side in (-half, half):
             near = (side - gaussians.means[:, axis]).abs() < margin

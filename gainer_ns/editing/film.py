@@ -29,7 +29,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.outputs import Output
-from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.preparation.inpainting import Inpainter, inpainter_for
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import RasterGrid, check_room
@@ -216,7 +216,7 @@ def write_film(
     """Draws pictures and writes them, as a picture, a folder of pictures or a film by the name of the file.
 
     Args:
-        path: Where to, or what its name means; see :func:`gainer_ns.io.sequence_io.open_sequence`.
+        path: Where to, or what its name means; see :func:`gainer_ns.io.sequence_io.open_sequence_writer`.
         pictures: The picture as it is in each frame, as shots where the camera moves; may be made as they are asked
             for.
         camera: Draws them.
@@ -234,7 +234,7 @@ def write_film(
         GainerError: If a frame cannot be drawn or written; nothing is left behind then.
     """
     size = 0, 0
-    with open_sequence(
+    with open_sequence_writer(
         path, frames=frames, fps=fps, bit_depth=bit_depth, profile=profile, keep_interrupted=keep_interrupted
     ) as sequence:
         for number, picture in enumerate(pictures, start=1):

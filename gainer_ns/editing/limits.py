@@ -11,7 +11,7 @@ from torch import Tensor
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
-from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.gaussians.small_matrices import inverse
 
 ITERATIONS = 24
@@ -83,7 +83,7 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
     index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
     if len(gaussians.covariances) > 1:
         return Limit(field, _gradients(field, gaussians.means, index))
-    near = ((field > -MARGIN) & (field < 1 + MARGIN)).nonzero()[:, 0]
+    near = ((field > -OPACITY_MARGIN_PX) & (field < 1 + OPACITY_MARGIN_PX)).nonzero()[:, 0]
     points = gaussians.means[near]
     neighbours = index.query(points, num_neighbours)
     weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)

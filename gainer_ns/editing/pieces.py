@@ -22,7 +22,7 @@ from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.opacity import MARGIN
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 from gainer_ns.rendering.layer import Layer
 
@@ -316,7 +316,7 @@ class Seam:
 
     def limit_after(self, lower: Piece, amounts: Amounts) -> Limit:
         """The limit after so much of each edit: as long as the pieces lie as they did, the lower one fills the seam."""
-        near = ((self.limit.values < 1) & (self.limit.values > -MARGIN)).nonzero()[:, 0]
+        near = ((self.limit.values < 1) & (self.limit.values > -OPACITY_MARGIN_PX)).nonzero()[:, 0]
         origins = lower.origins[near]
         place = lower.placed(amounts, origins).points
         apart = [(piece.placed(amounts, origins).points - place).norm(dim=1) for piece in self.upper.remains]
@@ -338,7 +338,7 @@ def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: flo
     edge = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
     # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
     limits = tuple(limit.steeper(max(width, 1)) for limit in (edge.complement(), edge))
-    margin = MARGIN * spacing(piece.layer.gaussians, piece.plane)
+    margin = OPACITY_MARGIN_PX * spacing(piece.layer.gaussians, piece.plane)
     chosen = [(limit.values > -margin).nonzero()[:, 0] for limit in limits]
     over = piece.part(chosen[upper], limits[upper])
     under = piece.part(chosen[not upper], None)

@@ -8,7 +8,7 @@ import torch
 
 from gainer_ns.exporting.gaussians import PlainGaussians, as_srgb
 from gainer_ns.exporting.splat import LEAST_ALPHA
-from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.lifting.scene import LiftedScene
 
@@ -31,7 +31,7 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
         plain = PlainGaussians(
             gaussians.means,
             gaussians.covariances,
-            as_srgb(decoded[:, : CHANNELS - 1].clamp(0, 1), scene.profile).to(decoded),
+            as_srgb(decoded[:, : RGBA_CHANNELS - 1].clamp(0, 1), scene.profile).to(decoded),
             alphas,
             torch.nn.functional.normalize(normals, dim=1),
             torch.arange(first, first + len(gaussians), device=seen.device),

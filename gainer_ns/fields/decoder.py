@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from gainer_ns.fields.hash_grid import MAX_FEATURES
 
-BLOCK_ROWS = 1 << 14
+DECODER_BLOCK_ROWS = 1 << 14
 """How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""
-MLP_GAIN = 0.1
+_MLP_GAIN = 0.1
 """Factor of the MLP's last weights at the start: nearly linear decoders take fewer Gauss-Newton steps."""
 
 
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
                 self.mlp = MLP(feature_dim, *[hidden_dim] * hidden_layers, channels)
                 last = cast(nn.Linear, self.mlp.layers[-1])
                 nn.init.zeros_(last.bias)
-                last.weight.data.mul_(MLP_GAIN)
+                last.weight.data.mul_(_MLP_GAIN)
         self.feature_dim, self.channels = feature_dim, channels
         self.hidden_layers, self.hidden_dim = hidden_layers, hidden_dim
 
@@ -113,7 +113,7 @@ class Decoder(nn.Module):
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m c"]:
         """Colours of many features, in blocks of rows."""
-        return torch.cat([self(block) for block in features.split(BLOCK_ROWS)])
+        return torch.cat([self(block) for block in features.split(DECODER_BLOCK_ROWS)])
 
     def decode_with_jacobian(
         self, features: Float[Tensor, "m f"]
@@ -121,8 +121,8 @@ class Decoder(nn.Module):
         """Colours of many features and their derivatives ``d c / d e``, in blocks of rows."""
         colours = features.new_empty(len(features), self.channels)
         jacobian = features.new_empty(len(features), self.channels, self.feature_dim)
-        for start in range(0, len(features), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
+        for start in range(0, len(features), DECODER_BLOCK_ROWS):
+            rows = slice(start, start + DECODER_BLOCK_ROWS)
             block = features[rows].detach().requires_grad_()
             with torch.enable_grad():
                 out = self(block)

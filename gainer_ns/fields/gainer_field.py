@@ -12,15 +12,15 @@ from nerfstudio.fields.base_field import Field
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.gaussians.aggregation import read_once
+from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
-SHELL = 4.0
+SHELL_THICKNESSES = 4.0
 """How thick the shell is in which a surface has density, in thicknesses of a disc: a pixel of the photo."""
-CLEAR = 1e-5
+SOLID_TRANSMITTANCE = 1e-5
 """Share of the light that passes through a solid shell."""
-CHANNELS = 4
+RGBA_CHANNELS = 4
 """What the decoder makes of a feature: red, green, blue and opacity."""
 
 
@@ -72,7 +72,7 @@ class GainerField(Field):
     def read(self, points: Float[Tensor, "m 3"]) -> SurfaceReading:
         """What points read of the discs near them."""
         gaussians = self.gaussians
-        read, nearest = read_once(
+        read, nearest = search_and_aggregate(
             self._index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
         )
         width = gaussians.features.shape[1]
@@ -86,13 +86,13 @@ class GainerField(Field):
         positions = ray_samples.frustums.get_positions()
         reading = self.read(positions.reshape(-1, 3))
         decoded = self.decoder.decode(reading.features)
-        rgb, opacity = decoded.split([CHANNELS - 1, 1], dim=-1)
+        rgb, opacity = decoded.split([RGBA_CHANNELS - 1, 1], dim=-1)
         opacity = torch.minimum(opacity, reading.limits[:, None])
-        inside = reading.seen & (reading.offsets.abs() <= SHELL / 2)
-        through = -torch.log1p(-(1 - CLEAR) * opacity.clamp(0, 1))
-        density = through * (reading.normals.norm(dim=1) / SHELL * inside)[:, None]
+        inside = reading.seen & (reading.offsets.abs() <= SHELL_THICKNESSES / 2)
+        through = -torch.log1p(-(1 - SOLID_TRANSMITTANCE) * opacity.clamp(0, 1))
+        density = through * (reading.normals.norm(dim=1) / SHELL_THICKNESSES * inside)[:, None]
         shape = positions.shape[:-1]
-        return density.view(*shape, 1), rgb.reshape(*shape, CHANNELS - 1)
+        return density.view(*shape, 1), rgb.reshape(*shape, RGBA_CHANNELS - 1)
 
     def get_outputs(
         self, ray_samples: RaySamples, density_embedding: Tensor | None = None

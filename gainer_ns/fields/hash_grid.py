@@ -26,11 +26,11 @@ from torch.nn.functional import embedding_bag
 
 from gainer_ns.errors import GainerError
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
-PRIMES = (1, 2654435761, 805459861)
+_HASH_PRIMES = (1, 2654435761, 805459861)
 """One factor an axis for the spatial hash (Mueller et al. 2022, equation 4)."""
-MASK_32 = 0xFFFFFFFF
+_MASK_32_BITS = 0xFFFFFFFF
 MAX_FEATURES = 1024
 """The longest feature that is read: a kernel is compiled for every length."""
 
@@ -129,7 +129,7 @@ def grid_corners(levels: tuple[GridLevel, ...], points: Float[Tensor, "n d"]) ->
         weights = torch.where(steps == 1, fractions, 1 - fractions).unbind(-1)  # d of [n, corners]
         vertices = (cells.long()[:, None] + steps).unbind(-1)
         is_dense = level.resolution**dimensions <= level.num_rows
-        factors = [level.resolution**axis for axis in range(dimensions)] if is_dense else PRIMES
+        factors = [level.resolution**axis for axis in range(dimensions)] if is_dense else _HASH_PRIMES
         rows = reduce(add if is_dense else xor, map(mul, vertices, factors))
         per_level.append(Corners(rows % level.num_rows + level.first_row, reduce(mul, weights)))
     return Corners(*(torch.stack(parts, dim=1) for parts in zip(*per_level, strict=True)))
@@ -139,14 +139,14 @@ def initial_features(rows: Int[Tensor, " r"], config: HashGridConfig, seed: int)
     """Features [r, f] that table rows start with: a function of row and seed alone, so any few can be had."""
     columns = torch.arange(config.features_per_level, device=rows.device)
     bits = rows[:, None] * config.features_per_level + columns
-    bits.bitwise_xor_(_mix_(torch.tensor(seed & MASK_32)))
+    bits.bitwise_xor_(_mix_(torch.tensor(seed & _MASK_32_BITS)))
     return (_mix_(bits) >> 8).float().mul_(2.0**-23).sub_(1).mul_(config.init_scale)
 
 
 def _mix_(bits: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Scrambles 32-bit numbers held in int64, one to one and in place (Chris Wellons' "lowbias32")."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
-        bits.bitwise_and_(MASK_32).bitwise_xor_(bits >> shift).mul_(factor)
+        bits.bitwise_and_(_MASK_32_BITS).bitwise_xor_(bits >> shift).mul_(factor)
     return bits
 
 
@@ -181,7 +181,7 @@ class HashGrid(nn.Module):
         spans = [torch.arange(level.first_row, level.first_row + level.num_rows) for level in self.levels]
         self.table = nn.Parameter(torch.cat([initial_features(span, config, seed) for span in spans]))
         if implementation == "tcnn" and self._tcnn is None:
-            logger.warning("tinycudann is not there, or lays out its tables otherwise: torch reads the hash grid")
+            _logger.warning("tinycudann is not there, or lays out its tables otherwise: torch reads the hash grid")
 
     def forward(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n f"]:
         """Features [n, output_dim] at points [n, dimensions] of the unit square or cube, differentiable by both.

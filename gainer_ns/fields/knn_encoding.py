@@ -20,7 +20,7 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 MAX_NEIGHBOURS = 256
 """Most Gaussians that a point may read: a kernel is compiled for every number."""
-LEAST_WEIGHT = 1e-4
+_MIN_WEIGHT = 1e-4
 """Gaussians that weigh less in a point's mean when it is searched are left out until the next search."""
 
 
@@ -66,7 +66,7 @@ class PointReading(NamedTuple):
     neighbours: Neighbours | None
 
 
-class LearnedPlaces(NamedTuple):
+class LearnedGeometry(NamedTuple):
     """Where Gaussians with learned means are at some time, and how wide.
 
     Attributes:
@@ -202,19 +202,19 @@ class GaussianKNNEncoding(nn.Module):
         on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
         self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
 
-    def learned_places(self) -> LearnedPlaces | None:
+    def geometry(self) -> LearnedGeometry | None:
         """A copy of where the Gaussians are now; None where their means stay."""
         if self.shifts is None:
             return None
-        return LearnedPlaces(self.shifts.detach().clone(), self.precision_factors.detach().clone())
+        return LearnedGeometry(self.shifts.detach().clone(), self.precision_factors.detach().clone())
 
     @contextmanager
-    def at(self, places: LearnedPlaces | None) -> Iterator[None]:
+    def at(self, places: LearnedGeometry | None) -> Iterator[None]:
         """Puts the Gaussians where they were at another time, while the context lasts; None leaves them."""
         if places is None or self.shifts is None:
             yield
             return
-        now = LearnedPlaces(self.shifts.data, self.precision_factors.data)
+        now = LearnedGeometry(self.shifts.data, self.precision_factors.data)
         self.shifts.data, self.precision_factors.data = (part.to(self.means) for part in places)
         try:
             yield
@@ -240,7 +240,7 @@ class GaussianKNNEncoding(nn.Module):
                 self._index = None  # they have moved since
                 neighbours = self.index.query(points, self.config.num_neighbours)
                 weights = gaussian_weights(points, neighbours, self.places, self.precisions)
-                indices = neighbours.indices.masked_fill(weights < LEAST_WEIGHT, -1)
+                indices = neighbours.indices.masked_fill(weights < _MIN_WEIGHT, -1)
                 matrix = AggregationMatrix.from_neighbours(neighbours._replace(indices=indices), weights, len(self))
                 return PointReading(matrix, points.float().contiguous(), neighbours)
             neighbours = (within or self.index).query(points, self.config.num_neighbours)

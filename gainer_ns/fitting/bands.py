@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.solver import FinishConfig, finish_step
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig, gauss_newton_step
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
@@ -69,7 +69,7 @@ class BandsStep(NamedTuple):
         return self.squared_error / max(self.pixels, 1)
 
 
-NOTHING = BandsStep()
+_NO_BANDS = BandsStep()
 """Of a step that begins."""
 
 
@@ -125,17 +125,17 @@ class PictureBands:
             yield self._only
 
     @torch.no_grad()
-    def finish(
+    def gauss_newton_step(
         self,
         features: Float[Tensor, "r f"],
         decoder: Decoder,
         target: Float[Tensor, "m c"],
         damping: float,
-        config: FinishConfig,
+        config: GaussNewtonConfig,
         *,
         channels: slice = slice(None),
         offset: Float[Tensor, "m f"] | None = None,
-        so_far: BandsStep = NOTHING,
+        so_far: BandsStep = _NO_BANDS,
         after_band: Callable[[BandsStep], None] = lambda done: None,
     ) -> BandsStep:
         """One Gauss-Newton step on the features, in place, band after band.
@@ -144,7 +144,7 @@ class PictureBands:
             features: Features of all Gaussians.
             decoder: Stays as it is.
             target: Colours of the fitted pixels.
-            damping: See :func:`gainer_ns.fitting.solver.finish_step`.
+            damping: See :func:`gainer_ns.fitting.gauss_newton.gauss_newton_step`.
             config: Likewise.
             channels: The feature channels that may change.
             offset: What the fitted pixels read besides, which stays.
@@ -153,7 +153,7 @@ class PictureBands:
         """
         done = so_far
         for band in self._after(so_far.bands):
-            step = finish_step(
+            step = gauss_newton_step(
                 band.matrix,
                 features[band.rows],
                 decoder,

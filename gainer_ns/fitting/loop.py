@@ -21,7 +21,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""
 SECONDS_BETWEEN_SIGNS = 10.0
 """How often a fit that takes long shows that it lives."""
-LEAST_GAIN = 0.05
+_MIN_GAIN_DB = 0.05
 """The finish gives up when a step improves the picture by less (dB)."""
 
 
@@ -221,4 +221,4 @@ class GaussNewtonLoop(FitLoop):
     def _is_done(self, number: int) -> bool:
         """Whether the Gauss-Newton step of this number, which was measured, is the last."""
         reached = self.psnr >= self._target_psnr and self.exact
-        return reached or self._gain < LEAST_GAIN or number + 1 >= self._finish_steps or self._time_used >= 1
+        return reached or self._gain < _MIN_GAIN_DB or number + 1 >= self._finish_steps or self._time_used >= 1

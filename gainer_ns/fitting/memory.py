@@ -6,7 +6,7 @@ from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
 from gainer_ns.fitting.bands import BAND_PIXELS
 from gainer_ns.memory import check_free
 
-BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
+_BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
 """Graph and its transpose while a band is made."""
 
 
@@ -22,7 +22,7 @@ def fit_bytes(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, adam_s
     features, neighbours = encoding.feature_dim, encoding.config.num_neighbours
     everywhere = pixels * (4 * 3 * 4) + gaussians * (4 * 3 * features + 4 * 2 * 4)
     at_once = pixels if adam_steps > 0 else min(pixels, BAND_PIXELS)
-    per_pixel = BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR * neighbours + 4 * (3 * features + 4 * features + 40)
+    per_pixel = _BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR * neighbours + 4 * (3 * features + 4 * features + 40)
     if adam_steps > 0:
         per_pixel += 4 * 10 * features + 4 * 6 * 64  # what autograd keeps of the encoding and of the decoder
         if encoding.precision_factors.requires_grad:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.opacity import SLACK
+from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT
 
-STEPS = 6
+_MAX_STEPS = 6
 """Most steps; two or three are enough for 8 bits, four or five for 16."""
-TOLERANCE = 0.125
+_TOLERANCE_LEVELS = 0.125
 """Largest error at which the fit ends, in levels."""
 
 
@@ -45,10 +45,10 @@ def fit_opacities(
     identity.linear.weight.data.fill_(1.0)
     identity.linear.bias.data.zero_()
     bands = PictureBands(plane, replace(gaussians, slopes=None), num_neighbours, pixels)  # opacities have none
-    opacities, target, config = gaussians.opacities[:, None].clone(), field[:, None], FinishConfig()
-    tolerance, ends = TOLERANCE / (2**bit_depth - 1), (-SLACK, 1 + SLACK)
-    for step in range(STEPS):
-        bands.finish(opacities, identity, target, config.damping * config.damping_decay**step, config)
+    opacities, target, config = gaussians.opacities[:, None].clone(), field[:, None], GaussNewtonConfig()
+    tolerance, ends = _TOLERANCE_LEVELS / (2**bit_depth - 1), (-OPACITY_OVERSHOOT, 1 + OPACITY_OVERSHOOT)
+    for step in range(_MAX_STEPS):
+        bands.gauss_newton_step(opacities, identity, target, config.damping * config.damping_decay**step, config)
         error = bands.decode(opacities, identity).clamp(*ends) - target.clamp(*ends)
         if float(error.abs().max()) < tolerance:
             break

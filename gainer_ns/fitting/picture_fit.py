@@ -17,25 +17,25 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, LearnedPlaces, PointReading
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, LearnedGeometry, PointReading
 from gainer_ns.fitting.bands import BandsStep, PictureBands
 from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.opacity import fit_opacities
-from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
+from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
-from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, nearest_visible_pixel, opacity_field
 
-ADAM_SHARE = 0.8
+_ADAM_TIME_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where a finish follows."""
-STEPS_BETWEEN_RELOCATIONS = 100
+_STEPS_BETWEEN_RELOCATIONS = 100
 """How often Gaussians with learned means are moved to where the picture lacks most."""
-RELOCATING = 0.6
+_RELOCATION_SHARE = 0.6
 """Until which share of the Adam steps that is done: what moves takes steps to settle."""
-STEPS_BETWEEN_PSNR = 10
+_STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
 
@@ -58,7 +58,7 @@ class FitPlan:
     """The picture's plane."""
     opacity: Float[Tensor, "h w"] | None
     """The picture's own opacity; None for a picture without alpha."""
-    learned: Learned
+    learned: LearnedPicture
     """Its Gaussians and their decoder."""
     bit_depth: int
     """Bits of the source's values, 8 or 16."""
@@ -87,7 +87,7 @@ class _Search(NamedTuple):
 
     step: int
     between: bool
-    learned: LearnedPlaces | None
+    learned: LearnedGeometry | None
 
     def plain(self) -> tuple[int, bool, tuple[Tensor, Tensor]] | None:
         """What a checkpoint keeps of it, which knows no classes of this package; None where nothing is needed."""
@@ -131,7 +131,7 @@ class PictureFit(GaussNewtonLoop):
         self._so_far: BandsStep | None = None  # of a step of the finish that is under way
         self._finished_colours: Float[Tensor, "m 3"] | None = None
         self._adam_steps: float = self._planned_adam_steps
-        self._adam_share = ADAM_SHARE if self._finish_steps > 0 else 1.0
+        self._adam_share = _ADAM_TIME_SHARE if self._finish_steps > 0 else 1.0
         if plan.recipe.fit_seconds is not None and self._planned_adam_steps > 0:
             self._adam_steps = math.inf  # until its share of the time is over
 
@@ -144,7 +144,7 @@ class PictureFit(GaussNewtonLoop):
         if self._finished_colours is not None:
             return self._finished_colours
         if self._reading is None:
-            self._read(_Search(self.step + 1, False, self.plan.encoding.learned_places()))
+            self._read(_Search(self.step + 1, False, self.plan.encoding.geometry()))
         assert self._reading is not None
         return self.plan.decoder(self.plan.encoding(self._reading))
 
@@ -173,7 +173,7 @@ class PictureFit(GaussNewtonLoop):
             self.finished = False
         if state["search"] is not None and not self.finished:
             number, between, learned = state["search"]
-            self._read(_Search(number, between, LearnedPlaces(*learned)))
+            self._read(_Search(number, between, LearnedGeometry(*learned)))
 
     def _read(self, search: _Search) -> None:
         """Reads the pixels, or new points between them, in place of those of the last search."""
@@ -195,16 +195,16 @@ class PictureFit(GaussNewtonLoop):
                 self._place_by_detail()
             self._first_features()
         if self.plan.encoding.is_moving:
-            if step > 0 and step % STEPS_BETWEEN_RELOCATIONS == 0 and self._way(step) < RELOCATING:
+            if step > 0 and step % _STEPS_BETWEEN_RELOCATIONS == 0 and self._progress(step) < _RELOCATION_SHARE:
                 self._relocate(step)
             if step % self.plan.encoding.config.steps_between_searches == 0:
                 self._reading = None
-                if self._way(step) < self.plan.recipe.between_pixels:
-                    self._read(_Search(step, True, self.plan.encoding.learned_places()))
+                if self._progress(step) < self.plan.recipe.between_pixels:
+                    self._read(_Search(step, True, self.plan.encoding.geometry()))
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
-            self._finish_step(step)
+            self._gauss_newton_step(step)
         else:
             self._is_finishing = False
             self._schedule_by_time(self._planned_adam_steps, self._adam_share)
@@ -217,7 +217,7 @@ class PictureFit(GaussNewtonLoop):
         ends_with_adam = step + 1 == self._adam_steps and self._finish_steps == 0
         if ends_with_adam and self.plan.encoding.is_moving:
             self._reading = None  # the neighbours that it will be drawn with
-        if finishing or ends_with_adam or step % STEPS_BETWEEN_PSNR == 0:
+        if finishing or ends_with_adam or step % _STEPS_BETWEEN_PSNR == 0:
             self._measure(step)
         if ends_with_adam:
             self.plan.encoding.bake()
@@ -230,7 +230,7 @@ class PictureFit(GaussNewtonLoop):
             return step + 1 == self._adam_steps and self._finish_steps == 0
         return self._is_done(int(step - self._adam_steps))
 
-    def _way(self, step: int) -> float:
+    def _progress(self, step: int) -> float:
         """Which share of the Adam steps, or of their time, is over."""
         if self._adam_steps == math.inf:
             return self._time_used / self._adam_share
@@ -247,9 +247,13 @@ class PictureFit(GaussNewtonLoop):
         encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
         inside = None
         if opacity is not None:
-            inside = near_what_shows(opacity, MARGIN * max(1.0, float(encoding.spacing) / plane.pixel_size))
+            inside = near_visible_pixels(
+                opacity, OPACITY_MARGIN_PX * max(1.0, float(encoding.spacing) / plane.pixel_size)
+            )
         picture = self._continued_picture()
-        means, spacings = placement.by_detail(plane, picture, len(encoding), inside=inside, seed=self.plan.recipe.seed)
+        means, spacings = placement.means_by_detail(
+            plane, picture, len(encoding), inside=inside, seed=self.plan.recipe.seed
+        )
         encoding.put(means, spacings)
         if opacity is not None:
             field = opacity_field(opacity).flatten().to(means.device)
@@ -261,7 +265,7 @@ class PictureFit(GaussNewtonLoop):
         colours = self.target.new_zeros(plane.pixels, 3)
         colours[self.pixels] = self.target
         if opacity is not None:
-            colours = colours[nearest_shown(opacity).flatten().to(colours.device)]
+            colours = colours[nearest_visible_pixel(opacity).flatten().to(colours.device)]
         return colours.view(plane.height, plane.width, 3)
 
     def _first_features(self) -> None:
@@ -271,7 +275,7 @@ class PictureFit(GaussNewtonLoop):
             return
         pixel = self.plan.plane.pixel_at(encoding.places.detach())
         if opacity is not None:  # those around what shows begin with its colours, and so nothing else bleeds into it
-            pixel = nearest_shown(opacity).flatten().to(pixel.device)[pixel]
+            pixel = nearest_visible_pixel(opacity).flatten().to(pixel.device)[pixel]
         nearest = torch.searchsorted(self.pixels, pixel)
         encoding.features_table.data = self.plan.decoder.features_for(self.target[nearest])
 
@@ -281,14 +285,16 @@ class PictureFit(GaussNewtonLoop):
             return
         started = time.monotonic()
         spacing = max(1.0, float(encoding.spacing) / plane.pixel_size)
-        pixels = near_what_shows(opacity, MARGIN * spacing).flatten().nonzero()[:, 0].to(self.pixels.device)
+        pixels = (
+            near_visible_pixels(opacity, OPACITY_MARGIN_PX * spacing).flatten().nonzero()[:, 0].to(self.pixels.device)
+        )
         field = opacity_field(opacity).flatten().to(pixels.device)[pixels]
         gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
         encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field, bit_depth=self.plan.bit_depth)
         self._spent("opacity", started)
         self._started += time.monotonic() - started  # which is not the finish's time
 
-    def _finish_step(self, step: int) -> None:
+    def _gauss_newton_step(self, step: int) -> None:
         encoding, config, number = self.plan.encoding, self.plan.recipe.finish, int(step - self._adam_steps)
         if not self._is_finishing:
             self._reading = self._search = None  # Adam is done with it
@@ -310,7 +316,7 @@ class PictureFit(GaussNewtonLoop):
                 self._started = time.monotonic()
                 self._rest(step)
 
-            done = self._bands.finish(*arguments, so_far=self._so_far or BandsStep(), after_band=rest)
+            done = self._bands.gauss_newton_step(*arguments, so_far=self._so_far or BandsStep(), after_band=rest)
             if not self.history:  # the first picture there is: that of the features that the fit begins with
                 self._note(number - 1, self._bands.seconds, done.error_before)
         self._finished_colours = self._bands.decode(encoding.features_table.data, self.plan.decoder)

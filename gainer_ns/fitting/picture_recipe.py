@@ -18,16 +18,16 @@ from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.recipe import GaussianRecipe, PixelsRecipe
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
-from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, opacity_field
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, opacity_field
 from gainer_ns.rendering.layer import Layer
 
 UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
 """Origin and side of the square that holds any picture's plane, which a hash grid spans."""
-SPARSE_ADAM_STEPS = 1000
+_SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
 
-class Learned(NamedTuple):
+class LearnedPicture(NamedTuple):
     """What is fitted of a picture.
 
     Attributes:
@@ -101,7 +101,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         """Adam steps before the finish, by the user's word or by the density."""
         if self.adam_steps is not None:
             return self.adam_steps
-        return 0 if self.density(pixels) >= 1 else SPARSE_ADAM_STEPS
+        return 0 if self.density(pixels) >= 1 else _SPARSE_ADAM_STEPS
 
     def model_bytes(self, plane: ImagePlane) -> int:
         """About how large a checkpoint's parameters are."""
@@ -127,7 +127,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         if not 0 <= self.between_pixels <= 1:
             raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
 
-    def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> Learned:
+    def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> LearnedPicture:
         """Places the Gaussians and makes their decoder.
 
         Args:
@@ -139,15 +139,15 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         """
         density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
         self.check(plane.pixels)
-        spacing = placement.spacing(plane, density)
+        spacing = placement.lattice_spacing(plane, density)
         inside = None
         if opacity is not None:
-            inside = near_what_shows(opacity, MARGIN * max(1.0, spacing / plane.pixel_size))
+            inside = near_visible_pixels(opacity, OPACITY_MARGIN_PX * max(1.0, spacing / plane.pixel_size))
         if self.placement == "lattice":
-            means = placement.lattice(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
+            means = placement.lattice_means(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
         else:
             pixels = plane.pixels if inside is None else int(inside.sum())
-            means = placement.uniform(plane, round(density * pixels), inside=inside, seed=self.seed)
+            means = placement.uniform_means(plane, round(density * pixels), inside=inside, seed=self.seed)
         if len(means) == 0:
             raise GainerError(f"{density:g} Gaussians a pixel leave none in this picture; raise gaussians-per-pixel")
         opacities = None if opacity is None else opacity_field(opacity).flatten()[plane.pixel_at(means)]
@@ -159,4 +159,4 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             seed=self.seed,
             grey_first=encoding.config.slopes > 0,
         )
-        return Learned(encoding, decoder)
+        return LearnedPicture(encoding, decoder)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
 
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 
 
@@ -62,7 +62,7 @@ class GaussianRecipe(Recipe):
     """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
     hidden_dim: int = 64
     """Width of a hidden layer."""
-    finish: FinishConfig = field(default_factory=FinishConfig)
+    finish: GaussNewtonConfig = field(default_factory=GaussNewtonConfig)
     """How a Gauss-Newton step is taken."""
     finish_steps: int = 12
     """Most Gauss-Newton steps; 0 leaves the finish out."""

@@ -21,13 +21,13 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import gaussian_weights
 from gainer_ns.gaussians.placement import sampled_pixels
 
-BLOCK = 1 << 16
+_BLOCK_POINTS = 1 << 16
 """Points that are looked at at once."""
-AROUND = 3
+_ERROR_WINDOW_PX = 3
 """Side in pixels of the square that a place is judged by."""
-MOST = 0.05
+_MAX_MOVED_SHARE = 0.05
 """Share of the Gaussians that may move at once."""
-SINGLE = 0.98
+_MAX_WEIGHT = 0.98
 """A weight above this counts as this: nothing is left without such a Gaussian."""
 
 
@@ -70,14 +70,16 @@ def relocate(
     lacking = target.new_zeros(plane.pixels)
     lacking[pixels] = judged.missing.square().sum(dim=1)
     image = lacking.view(1, 1, plane.height, plane.width)
-    around = avg_pool2d(image, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False).flatten()[pixels]
-    count = int(MOST * len(encoding))
+    around = avg_pool2d(
+        image, _ERROR_WINDOW_PX, stride=1, padding=_ERROR_WINDOW_PX // 2, count_include_pad=False
+    ).flatten()[pixels]
+    count = int(_MAX_MOVED_SHARE * len(encoding))
     if count == 0 or float(around.sum()) == 0:
         return 0
     places = sampled_pixels(around, count, seed).unique()
     places = places[around[places].argsort(descending=True)]
     chosen = judged.uses.argsort()[: len(places)]
-    gains = judged.uses[chosen] < AROUND**2 * around[places]
+    gains = judged.uses[chosen] < _ERROR_WINDOW_PX**2 * around[places]
     chosen, places = chosen[gains], places[gains]
     near = reading.neighbours.indices[places, 0].long()
     chosen, places, near = (part[near >= 0] for part in (chosen, places, near))
@@ -104,14 +106,14 @@ def _judged(
     weights = gaussian_weights(reading.points, reading.neighbours, means, precisions)
     uses = target.new_zeros(len(encoding))
     features, missing = [], []
-    for rows in torch.arange(len(target), device=target.device).split(BLOCK):
+    for rows in torch.arange(len(target), device=target.device).split(_BLOCK_POINTS):
         read, weight = reading.neighbours.indices[rows].clamp(min=0).long(), weights[rows]
         values = encoding.features[read]
         if slopes is not None:
             steps = reading.points[rows, None] - means[read]
             values[..., : slopes.shape[1]] += torch.einsum("mkfd,mkd->mkf", slopes[read], steps)
         mean = (weight[..., None] * values).sum(dim=1)
-        without = weight / (1 - weight.clamp(max=SINGLE))  # times how far the rest would pull the mean away
+        without = weight / (1 - weight.clamp(max=_MAX_WEIGHT))  # times how far the rest would pull the mean away
         changes = (without[..., None] * (values - mean[:, None])) @ decoder.linear.weight.T
         uses.index_add_(0, read.flatten(), changes.square().sum(dim=-1).flatten())
         features.append(mean)

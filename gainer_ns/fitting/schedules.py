@@ -34,5 +34,5 @@ class CosineSchedule:
 
     def factor_at(self, step: int) -> float:
         """What the first rate is multiplied by before a step."""
-        way = min(1.0, step / max(1, self.max_steps))
-        return min(1.0, (step + 1) / (self.warmup_steps + 1)) * 0.5 * (1 + math.cos(math.pi * way))
+        progress = min(1.0, step / max(1, self.max_steps))
+        return min(1.0, (step + 1) / (self.warmup_steps + 1)) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from gainer_ns.interrupts import ENDING
+from gainer_ns.interrupts import ENDING_SIGNALS
 
-NOTICE = b"\nStopping as soon as this step can be saved; once more stops at once.\n"
+STOPPING_NOTICE = b"\nStopping as soon as this step can be saved; once more stops at once.\n"
 
 
 class StopRequest:
@@ -52,7 +52,9 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [number for number in (signal.SIGINT, *ENDING) if signal.getsignal(number) is not signal.SIG_IGN]
+        numbers = [
+            number for number in (signal.SIGINT, *ENDING_SIGNALS) if signal.getsignal(number) is not signal.SIG_IGN
+        ]
         before = {number: signal.signal(number, self._noted) for number in numbers}
         try:
             yield
@@ -65,4 +67,4 @@ class StopRequest:
         if not first or self._at_once():
             raise KeyboardInterrupt
         with contextlib.suppress(OSError):  # of a terminal that is closed
-            os.write(2, NOTICE)  # a handler must not print: it may have come in the middle of a print
+            os.write(2, STOPPING_NOTICE)  # a handler must not print: it may have come in the middle of a print

@@ -15,13 +15,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
-from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
+from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
 from gainer_ns.fitting.stopping import StopRequest
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.layer import Layer
 
-EPSILON = 1e-15
+ADAM_EPSILON = 1e-15
 """Added to the root of Adam's mean squares."""
 
 
@@ -40,7 +40,7 @@ class AdamRecipe:
     betas: tuple[float, float] = (0.9, 0.999)
 
 
-NOTHING = AdamRecipe({}, CosineSchedule())
+_NO_ADAM = AdamRecipe({}, CosineSchedule())
 """Of a fit that does all by itself."""
 
 
@@ -50,7 +50,7 @@ class _Optimizers:
     def __init__(self, groups: Mapping[str, Sequence[Parameter]], adam: AdamRecipe, steps: int) -> None:
         schedule = replace(adam.schedule, max_steps=steps)
         self.optimizers = {
-            name: Adam(parameters, lr=adam.rates[name], betas=adam.betas, eps=EPSILON)
+            name: Adam(parameters, lr=adam.rates[name], betas=adam.betas, eps=ADAM_EPSILON)
             for name, parameters in groups.items()
         }
         self.schedulers = {}
@@ -68,7 +68,7 @@ class PlainTrainer:
     """
 
     def __init__(
-        self, groups: Mapping[str, Sequence[Parameter]] | None = None, adam: AdamRecipe = NOTHING, adam_steps: int = 0
+        self, groups: Mapping[str, Sequence[Parameter]] | None = None, adam: AdamRecipe = _NO_ADAM, adam_steps: int = 0
     ) -> None:
         self.optimizers = _Optimizers(groups or {}, adam, adam_steps)
         self.stop_training = False
@@ -156,7 +156,7 @@ def fit_layer(
     """
     plane = ImagePlane(colours.shape[1], colours.shape[0])
     encoding, decoder = recipe.begin(plane, opacity)
-    learned = Learned(encoding.to(device), decoder.to(device))
+    learned = LearnedPicture(encoding.to(device), decoder.to(device))
     pixels, target = fitted_pixels(colours.to(device), opacity)
     adam_steps = recipe.planned_adam_steps(plane.pixels)
     trainer = PlainTrainer(learned.groups(), adam, adam_steps)

@@ -21,9 +21,9 @@ from gainer_ns.errors import GainerError
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation_kernels import (
     precision_gradient_kernel,
-    read_kernel,
     row_products_kernel,
     row_sums_kernel,
+    search_and_aggregate_kernel,
     weights_kernel,
 )
 from gainer_ns.gaussians.kernels import Typed
@@ -66,7 +66,7 @@ def gaussian_weights(
     return result
 
 
-def read_once(
+def search_and_aggregate(
     index: NeighbourIndex,
     points: Float[Tensor, "m d"],
     k: int,
@@ -94,7 +94,7 @@ def read_once(
     result = torch.empty(len(points), width, device=points.device)
     nearest = torch.empty(len(points), dtype=torch.int32, device=points.device)
     kernels.launch(
-        read_kernel(k, *index.kind, width, sloped),
+        search_and_aggregate_kernel(k, *index.kind, width, sloped),
         len(points),
         [
             Typed(padded(points), wp.vec3),

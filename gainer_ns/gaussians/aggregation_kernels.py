@@ -70,7 +70,7 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 
 
 @functools.cache
-def read_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> wp.Kernel:
+def search_and_aggregate_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> wp.Kernel:
     """Neighbours and the weighted mean of their features in one, for queries that are read once."""
     search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
     wide, tall, ints = vector(width), matrix(max(1, sloped), 2 if flat else 3), vector(k, wp.int32)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product
 
-FLAT = 1e-3
+_FLAT_DETERMINANT = 1e-3
 """Jacobians of a smaller determinant, relative to their size, count as flat."""
-THICKNESS = 0.01
+_FLAT_JACOBIAN_THICKNESS = 0.01
 """What a flat Jacobian is given along each axis, so that it and the covariances can be inverted."""
 
 
@@ -145,7 +145,9 @@ def unflattened(jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, "t d d"]:
     """Jacobians that can be inverted: flat ones are thickened a little, all others stay as they are."""
     dimensions = jacobians.shape[-1]
     size = jacobians.square().sum(dim=(1, 2)) / dimensions
-    flat = determinant(jacobians).abs() <= FLAT * size.clamp(min=THICKNESS**2) ** (dimensions / 2)
+    flat = determinant(jacobians).abs() <= _FLAT_DETERMINANT * size.clamp(min=_FLAT_JACOBIAN_THICKNESS**2) ** (
+        dimensions / 2
+    )
     if not bool(flat.any()):
         return jacobians
-    return jacobians + THICKNESS * flat[:, None, None] * torch.eye(dimensions).to(jacobians)
+    return jacobians + _FLAT_JACOBIAN_THICKNESS * flat[:, None, None] * torch.eye(dimensions).to(jacobians)

@@ -23,11 +23,11 @@ from gainer_ns.errors import GainerError
 wp.config.log_level = wp.LOG_ERROR  # Warp greets on every start otherwise
 wp.config.max_unroll = 32  # loops over more neighbours than Warp's 16 take half as long again if they stay loops
 
-_LOG = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
-CUDA_BLOCK = 256
+_CUDA_BLOCK_THREADS = 256
 """Threads of a block on a GPU, as Warp has them unless told otherwise."""
-PARTS = 4
+_RANGES_PER_THREAD = 4
 """Into how many parts a range is divided for each CPU thread: some take longer than others."""
 
 
@@ -37,26 +37,26 @@ def _thread_pool(threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def start() -> None:
-    """Starts Warp. In another thread, as kernels are compiled: see :func:`load`."""
+def start_warp() -> None:
+    """Starts Warp. In another thread, as kernels are compiled: see :func:`compile_kernel`."""
     _thread_pool(1).submit(_initialise).result()
 
 
 @functools.cache
-def load(kernel: wp.Kernel, device: torch.device) -> None:
+def compile_kernel(kernel: wp.Kernel, device: torch.device) -> None:
     """Compiles a kernel, in another thread.
 
     The viewer may interrupt the one that draws by an exception at any line, and Warp never again runs a kernel whose
     build has raised one.
     """
-    start()
+    start_warp()
     place, block = _place(device)
     _thread_pool(1).submit(kernel.module.load, place, block_dim=block).result()
 
 
 def _place(device: torch.device) -> tuple[Any, int]:
     """Where Warp runs a kernel, and how many threads a block has there."""
-    return ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), CUDA_BLOCK)
+    return ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), _CUDA_BLOCK_THREADS)
 
 
 def _initialise() -> None:
@@ -73,7 +73,7 @@ def _initialise() -> None:
     except OSError as error:
         raise GainerError(f"{usual}: compiled kernels cannot be kept there ({reason}); {remedy}") from error
     atexit.register(shutil.rmtree, wp.config.kernel_cache_dir, ignore_errors=True)
-    _LOG.warning(f"{usual}: compiled kernels cannot be kept there ({reason}), so this run makes its own; {remedy}")
+    _logger.warning(f"{usual}: compiled kernels cannot be kept there ({reason}), so this run makes its own; {remedy}")
     _quietly_initialise()
 
 
@@ -106,21 +106,21 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
     """
     if count == 0:
         return
-    load(kernel, device)
+    compile_kernel(kernel, device)
     arguments = [_as_warp(value) for value in inputs]
     if device.type == "cuda":
         stream = wp.stream_from_torch(torch.cuda.current_stream(device))
         wp.launch(kernel, count, [0, *arguments], stream=stream)
         return
     threads = torch.get_num_threads()
-    parts = 1 if threads == 1 else max(1, min(PARTS * threads, count // 4096))
+    parts = 1 if threads == 1 else max(1, min(_RANGES_PER_THREAD * threads, count // 4096))
     if parts == 1:
         wp.launch(kernel, count, [0, *arguments], device="cpu")
         return
     bounds = [count * part // parts for part in range(parts + 1)]
     jobs = [
-        _thread_pool(threads).submit(wp.launch, kernel, end - start, [start, *arguments], device="cpu")
-        for start, end in itertools.pairwise(bounds)
+        _thread_pool(threads).submit(wp.launch, kernel, end - begin, [begin, *arguments], device="cpu")
+        for begin, end in itertools.pairwise(bounds)
     ]
     for job in jobs:
         job.result()
@@ -139,7 +139,7 @@ class Repeated:
     """
 
     def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device) -> None:
-        load(kernel, device)
+        compile_kernel(kernel, device)
         self._kept = inputs
         arguments = [0, 0, *(_as_warp(value) for value in inputs)]
         threads = 1 if device.type == "cuda" else torch.get_num_threads()
@@ -185,7 +185,7 @@ def _as_warp(value: Any) -> Any:
 
 def struct(kind: Any, **values: Any) -> Any:
     """A Warp struct of these values; tensors, which must be contiguous, come as :class:`Typed`."""
-    start()
+    start_warp()
     filled = kind()
     for name, value in values.items():
         setattr(filled, name, _as_warp(value))

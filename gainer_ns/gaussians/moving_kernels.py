@@ -12,7 +12,7 @@ import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
 
-NEGLIGIBLE = -17.0
+NEGLIGIBLE_LOG_WEIGHT = -17.0
 """Logarithm of a weight, relative to the largest or to the sum, below which it changes no float32 sum."""
 
 
@@ -80,7 +80,7 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
                 total *= less
                 sums *= less
                 greatest = logarithm
-            if logarithm - greatest > NEGLIGIBLE:
+            if logarithm - greatest > NEGLIGIBLE_LOG_WEIGHT:
                 w = wp.exp(logarithm - greatest)
                 total += w
                 sums += w * value(gaussians.features[j], gaussians.slopes[j], d)
@@ -123,7 +123,7 @@ def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
             i = points_of[p]
             d = points[i] - mean
             logarithm = exponent(a, d) - logarithms[i]
-            if logarithm > NEGLIGIBLE:
+            if logarithm > NEGLIGIBLE_LOG_WEIGHT:
                 w = wp.exp(logarithm)
                 g = of_result[i]
                 of_exponent = w * (wp.dot(g, value(e, slope, d)) - along[i])

@@ -17,13 +17,13 @@ from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.neighbour_kernels import CellGrid, anchor_kernel, nearest_kernel
 from gainer_ns.gaussians.small_matrices import singular_range
 
-POINTS_PER_CELL = 1.5
+_MEANS_PER_CELL = 1.5
 """How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
-SAMPLED_MEANS = 1 << 14
+_SAMPLED_MEANS = 1 << 14
 """How many means tell where the bulk of them is."""
-LARGEST_COUNT = 1 << 12
+_MAX_SAMPLE_CELLS = 1 << 12
 """How many parts of their box are looked at, at most, to see which of them hold means."""
-LEAST_SHARE = 0.2
+_MIN_FILLED_SHARE = 0.2
 """Boxes that are emptier than this count as so full, which bounds the number of cells."""
 
 
@@ -176,8 +176,8 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
     count = len(means)
     if count == 0:
         return [0.0] * 3, 1.0, [1] * 3
-    if count > SAMPLED_MEANS:  # at random: a stride could meet the same few columns in each row of a lattice
-        chosen = torch.randint(count, (SAMPLED_MEANS,), generator=torch.Generator().manual_seed(0))
+    if count > _SAMPLED_MEANS:  # at random: a stride could meet the same few columns in each row of a lattice
+        chosen = torch.randint(count, (_SAMPLED_MEANS,), generator=torch.Generator().manual_seed(0))
         means = means[chosen.to(means.device)]
     sample = means.detach().double()
     low = torch.quantile(sample, 0.002, dim=0)
@@ -186,7 +186,7 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
     # The sides that fill cells as wished where the means lie along a line, on a surface, in a volume. The largest is
     # right: in more dimensions a thin axis would count for less than one cell, in fewer a thick one for only one.
     volumes = extent.sort(descending=True).values.cumprod(dim=0) * _filled_share(sample, low, extent)
-    cell = max((volume * POINTS_PER_CELL / count) ** (1 / (axes + 1)) for axes, volume in enumerate(volumes.tolist()))
+    cell = max((volume * _MEANS_PER_CELL / count) ** (1 / (axes + 1)) for axes, volume in enumerate(volumes.tolist()))
     if cell <= 0:
         return [*low.tolist(), 0.0][:3], 1.0, [1] * 3
     shape = (extent / cell).ceil().long().clamp(min=1).tolist()
@@ -196,10 +196,10 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
 def _filled_share(sample: Float[Tensor, "n d"], low: Float[Tensor, " d"], extent: Float[Tensor, " d"]) -> float:
     """Which share of a box the means are spread over: little of it where they were turned or bent."""
     dimensions = sample.shape[1]
-    bins = int(min(len(sample) / 16, LARGEST_COUNT) ** (1 / dimensions))  # so many that none is empty by chance
+    bins = int(min(len(sample) / 16, _MAX_SAMPLE_CELLS) ** (1 / dimensions))  # so many that none is empty by chance
     if bins < 2:
         return 1.0
     place = ((sample - low) / extent.clamp(min=1e-300) * bins).long()
     place = place[((place >= 0) & (place < bins)).all(dim=1)]
     key = (place * torch.tensor([bins**axis for axis in range(dimensions)], device=place.device)).sum(dim=1)
-    return max(len(key.unique()) / bins**dimensions, LEAST_SHARE)
+    return max(len(key.unique()) / bins**dimensions, _MIN_FILLED_SHARE)

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
 
-MARGIN = 3.0
+OPACITY_MARGIN_PX = 3.0
 """How far around what shows, in pixels, there are Gaussians: the first of them are read at its edge."""
-MAX_DISTANCE = 3.0
+_MAX_RAMP_PX = 3.0
 """From how many pixels beyond an edge on the continued opacity changes no further."""
-SLACK = 1 / 256
+OPACITY_OVERSHOOT = 1 / 256
 """How far below 0 what is clear lies at least, and above 1 what is solid: nearly met, they still are exactly that."""
-FALL = 0.25
+OUTSIDE_FALL = 0.25
 """How fast, beyond what it continues, it falls outside: where no Gaussian is, the outermost ones are read."""
 
 
@@ -29,29 +29,31 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """
     alpha = opacity.cpu().double().numpy()
     outside, inside = _beyond(alpha), _beyond(1 - alpha)
-    distance = _distance(alpha <= 0) if (alpha > 0).any() else np.full_like(alpha, MAX_DISTANCE)
-    fall = FALL * (np.clip(distance, 1, MAX_DISTANCE) - 1) ** 2
-    field = np.where(alpha <= 0, -SLACK - outside - fall, np.where(alpha >= 1, 1 + SLACK + inside, alpha))
+    distance = _distance(alpha <= 0) if (alpha > 0).any() else np.full_like(alpha, _MAX_RAMP_PX)
+    fall = OUTSIDE_FALL * (np.clip(distance, 1, _MAX_RAMP_PX) - 1) ** 2
+    field = np.where(
+        alpha <= 0, -OPACITY_OVERSHOOT - outside - fall, np.where(alpha >= 1, 1 + OPACITY_OVERSHOOT + inside, alpha)
+    )
     return torch.from_numpy(field).to(opacity)
 
 
 def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """How far the ramp that ends where alpha is 0 would have gone on, in alpha."""
     if (alpha > 0).all() or (alpha <= 0).all():
-        return np.full_like(alpha, MAX_DISTANCE)
+        return np.full_like(alpha, _MAX_RAMP_PX)
     distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
-    size = 2 * math.ceil(MAX_DISTANCE) + 1
+    size = 2 * math.ceil(_MAX_RAMP_PX) + 1
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
-    return steepness * (np.clip(distance, 1, MAX_DISTANCE) - 1)
+    return steepness * (np.clip(distance, 1, _MAX_RAMP_PX) - 1)
 
 
-def near_what_shows(opacity: Float[Tensor, "h w"], margin: float = MARGIN) -> Tensor:
+def near_visible_pixels(opacity: Float[Tensor, "h w"], margin: float = OPACITY_MARGIN_PX) -> Tensor:
     """Pixels that show something, or lie within a margin (in pixels) of one that does: [h, w], boolean."""
     distance = _distance((opacity <= 0).cpu().numpy())
     return torch.from_numpy(distance <= margin).to(opacity.device)
 
 
-def nearest_shown(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+def nearest_visible_pixel(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
     """The row-major index of the pixel that shows something and is nearest to each pixel."""
     nothing = (opacity <= 0).cpu().numpy()
     row, column = _nearest(nothing)

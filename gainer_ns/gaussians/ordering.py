@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BITS = 16
+_MORTON_BITS = 16
 """Of a coordinate, for the curve that runs through all means."""
 
 
@@ -20,11 +20,11 @@ def spread_order(means: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
     if count == 0:
         return torch.empty(0, dtype=torch.long, device=means.device)
     low, high = means.amin(dim=0), means.amax(dim=0)
-    cell = ((means - low) / (high - low).clamp(min=1e-30) * (2**BITS - 1)).long()
+    cell = ((means - low) / (high - low).clamp(min=1e-30) * (2**_MORTON_BITS - 1)).long()
     code = torch.zeros(count, dtype=torch.long, device=means.device)
     reversed_rank = torch.zeros_like(code)
     rank = torch.arange(count, device=means.device)
-    for bit in range(BITS):
+    for bit in range(_MORTON_BITS):
         for axis in range(2):
             code |= ((cell[:, axis] >> bit) & 1) << (2 * bit + axis)
     bits = max(1, (count - 1).bit_length())

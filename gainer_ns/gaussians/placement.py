@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 from gainer_ns.frames import ImagePlane
 
 
-def spacing(plane: ImagePlane, gaussians_per_pixel: float) -> float:
+def lattice_spacing(plane: ImagePlane, gaussians_per_pixel: float) -> float:
     """Distance between neighbouring means of the lattice, in plane units."""
     return plane.pixel_size / math.sqrt(gaussians_per_pixel)
 
@@ -23,7 +23,7 @@ def lattice_size(plane: ImagePlane, gaussians_per_pixel: float) -> tuple[int, in
     return max(1, round(plane.width * per_side)), max(1, round(plane.height * per_side))
 
 
-def lattice(
+def lattice_means(
     plane: ImagePlane,
     gaussians_per_pixel: float = 1.0,
     *,
@@ -54,7 +54,7 @@ def lattice(
     return _kept(plane, pixel, inside)
 
 
-def uniform(
+def uniform_means(
     plane: ImagePlane, count: int, *, inside: Bool[Tensor, "h w"] | None = None, seed: int = 0
 ) -> Float[Tensor, "n 2"]:
     """Means drawn uniformly over the picture (paper, section 3.2), or over the pixels that are ``inside``.
@@ -77,7 +77,7 @@ def uniform(
     return plane.plane_from_pixel(pixel[row_major.argsort(stable=True)]).float()
 
 
-def by_detail(
+def means_by_detail(
     plane: ImagePlane,
     colours: Float[Tensor, "h w c"],
     count: int,

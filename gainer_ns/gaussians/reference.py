@@ -47,7 +47,7 @@ def aggregate(
     return (weights[..., None] * features[indices]).sum(dim=1) / torch.where(total > 0, total, 1)
 
 
-def gaussian_weights(
+def differentiable_weights(
     offsets: Float[Tensor, "m k d"], neighbours: Neighbours, precisions: Float[Tensor, "s d d"]
 ) -> Float[Tensor, "m k"]:
     """Normalised Gaussian weights of the neighbours, with gradients of any order.
@@ -79,7 +79,7 @@ def sloped_means(
     indices = neighbours.indices.clamp(min=0).long()
     offsets = points[:, None] - means[indices]
     square = precisions[:, [0, 1, 1, 2]].view(-1, 2, 2)
-    weights = gaussian_weights(offsets, neighbours, square)
+    weights = differentiable_weights(offsets, neighbours, square)
     slopes = torch.nn.functional.pad(slopes, (0, 0, 0, features.shape[1] - slopes.shape[1]))
     read = features[indices] + torch.einsum("mkfi,mki->mkf", slopes[indices], offsets)
     return (weights[..., None] * read).sum(dim=1)

@@ -19,7 +19,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fitting.picture_fit import fitted_pixels
 from gainer_ns.frames import looking_from
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
-from gainer_ns.io.image_io import Picture
+from gainer_ns.io.image_io import SourceImage
 
 SPIRAL_DEGREES = 5.0
 """How far above the middle of the picture ``ns-render spiral`` starts."""
@@ -32,7 +32,7 @@ class PictureDataset(InputDataset):
     """
 
     @property
-    def picture(self) -> Picture:
+    def picture(self) -> SourceImage:
         """The decoded picture."""
         if self.scale_factor != 1.0:
             raise GainerError(

@@ -15,7 +15,7 @@ from nerfstudio.data.scene_box import SceneBox
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane, looking_from
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.io.sources import picture_of
 
 SIDE_VIEW_DEGREES = 25.0
@@ -93,7 +93,7 @@ class PictureDataParser(DataParser):
         )
 
 
-def read_once(path: Path, downscale_factor: int) -> Picture:
+def read_once(path: Path, downscale_factor: int) -> SourceImage:
     """The picture, decoded once for all splits, and again if the file changes.
 
     Raises:
@@ -107,5 +107,5 @@ def read_once(path: Path, downscale_factor: int) -> Picture:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(path: Path, downscale_factor: int, *_changes: int) -> Picture:
+def _read(path: Path, downscale_factor: int, *_changes: int) -> SourceImage:
     return picture_of(path, downscale=downscale_factor)

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit
-from gainer_ns.fitting.picture_recipe import Learned, PictureRecipe
+from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.soundness import check_layer
@@ -40,8 +40,8 @@ class GainerModel(PictureModel):
         self._baked: BakedPicture | None = None
 
     @property
-    def _learned(self) -> Learned:
-        return Learned(self.encoding, self.decoder)
+    def _learned(self) -> LearnedPicture:
+        return LearnedPicture(self.encoding, self.decoder)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Parameters of Adam, by what they are."""

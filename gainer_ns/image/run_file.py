@@ -14,17 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from yaml.composer import ComposerError
 
 from gainer_ns.errors import GainerError
+from gainer_ns.io.yaml_file import MAX_YAML_BYTES, MAX_YAML_DEPTH
 
-MAX_BYTES = 2**20
-"""The longest file that is read: ns-train writes some ten thousand."""
-MAX_DEPTH = 50
-"""How deep its mappings and lists may be nested: those of ns-train are ten deep."""
 MAX_NUMBER = 40
 """The longest number that is read, in letters."""
 
 _YAML = "tag:yaml.org,2002:"
-_MOVED = {"gainer_ns.encodings.": "gainer_ns.fields.", "gainer_ns.evaluation.": "gainer_bench."}
-"""Packages whose classes older runs name, and where those are now."""
+_MOVED = {
+    "gainer_ns.encodings.": "gainer_ns.fields.",
+    "gainer_ns.evaluation.": "gainer_bench.",
+    "gainer_ns.fitting.solver.FinishConfig": "gainer_ns.fitting.gauss_newton.GaussNewtonConfig",
+}
+"""Packages and classes that older runs name, and what they are called now."""
 _OBJECT = f"{_YAML}python/object:"
 _PLAIN = {f"{_YAML}{kind}" for kind in ("null", "bool", "int", "float", "str")}
 
@@ -50,14 +51,14 @@ class RunFile:
             raise GainerError(
                 f"{path}: there is no such file; give a run's config.yml or an exported .safetensors file"
             )
-        if path.stat().st_size > MAX_BYTES:
-            raise self._no_configuration(f"longer than {MAX_BYTES >> 20} MiB, which is ")
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise self._no_configuration(f"longer than {MAX_YAML_BYTES >> 20} MiB, which is ")
         try:
             root = _Composer(path.read_text("utf8")).get_single_node()
         except OSError as error:
             raise GainerError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
         except _TooDeepError as error:
-            raise self._no_configuration(f"nested more than {MAX_DEPTH} deep, which is ") from error
+            raise self._no_configuration(f"nested more than {MAX_YAML_DEPTH} deep, which is ") from error
         except (yaml.YAMLError, ValueError) as error:
             raise self._no_configuration() from error
         if root is None or _kind(root) is None:
@@ -198,7 +199,7 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
-        if self._depth > MAX_DEPTH:
+        if self._depth > MAX_YAML_DEPTH:
             raise _TooDeepError(None, None, "is nested too deep", self.peek_event().start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1

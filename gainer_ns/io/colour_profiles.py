@@ -18,7 +18,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.matrix_profiles import SRGB_CURVE, SRGB_PRIMARIES, MatrixProfile, packed_profile
 from gainer_ns.io.samples import rounded_samples
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 MAX_PROFILE_BYTES = 4 << 20
 """The largest profile that is kept: every frame of a folder carries it."""
@@ -47,7 +47,7 @@ class ColourProfile:
         """
         problem = profile_problem(icc, "RGB")
         if problem is not None:
-            logger.warning("%s: its colour profile %s; its colours are taken for sRGB", named, problem)
+            _logger.warning("%s: its colour profile %s; its colours are taken for sRGB", named, problem)
         return None if problem is not None else cls(icc)
 
     @classmethod

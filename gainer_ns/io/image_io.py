@@ -29,12 +29,12 @@ from gainer_ns.io.samples import rounded_samples
 from gainer_ns.io.stored_colours import StoredColours, stored_colours
 from gainer_ns.memory import check_free
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 2**29
 """The largest picture that is read: 536 megapixels, which fill 1.6 GB as 8-bit samples."""
 
-BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 20
+_BYTES_PER_PIXEL, _BYTES_PER_16_BIT_PIXEL = 8, 20
 """Memory for a pixel while a picture of 8 or 16 bits is decoded; a small file can say that it has very many."""
 
 _MAX_PNG_CHUNK = 64 << 20
@@ -55,7 +55,7 @@ _PILLOW_SWITCHES = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SourceImage:
     """A decoded picture, upright, its samples as stored in the file.
 
     Attributes:
@@ -101,7 +101,7 @@ class Picture:
         return np.divide(self.alpha, self.max_value, dtype=np.float32)
 
 
-def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False) -> Picture:
+def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False) -> SourceImage:
     """Reads the first frame of a picture file, turned upright.
 
     PNG, TIFF and PNM keep 16 bits a sample; every other depth comes out as 8.
@@ -126,7 +126,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
             packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
             is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
-            size = BYTES_PER_DEEP_PIXEL if is_deep or image.mode.startswith("I") else BYTES_PER_PIXEL
+            size = _BYTES_PER_16_BIT_PIXEL if is_deep or image.mode.startswith("I") else _BYTES_PER_PIXEL
             check_free(image.width * image.height * size, f"{path}: reading it", "crop or shrink it first")
             rgb, alpha, profile = _decode(image, packing, is_deep, path, is_mask)
     except GainerError:
@@ -141,7 +141,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
     except Exception as error:  # Damage makes the decoders of some forty formats raise almost anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GainerError(f"{path}: is cut short or damaged ({reason}); fetch or save it again") from error
-    picture = Picture(rgb, alpha, path, profile)
+    picture = SourceImage(rgb, alpha, path, profile)
     return picture if downscale_factor == 1 else downscaled(picture, downscale_factor)
 
 
@@ -184,7 +184,7 @@ def _decode(
 ) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
     """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
     if getattr(image, "is_animated", False):
-        logger.warning("%s: holds several frames; only the first is used", path)
+        _logger.warning("%s: holds several frames; only the first is used", path)
     _check_samples(image, packing, path)
     for shallow, step in (("L;2", 85), ("L;4", 17)):
         if shallow in packing and "transparency" in image.info:
@@ -272,7 +272,7 @@ def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.
     return rounded_samples(values, max_value)
 
 
-def downscaled(picture: Picture, factor: int) -> Picture:
+def downscaled(picture: SourceImage, factor: int) -> SourceImage:
     """A smaller picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
     if factor < 1:
         raise GainerError(f"{picture.path}: cannot be downscaled by {factor}; give a whole number from 1 up")

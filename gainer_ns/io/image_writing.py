@@ -14,7 +14,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import whole_file
 from gainer_ns.io.outputs import output_for
-from gainer_ns.io.samples import to_samples
+from gainer_ns.io.samples import integer_samples
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
@@ -54,7 +54,7 @@ def write_picture(
     path = Path(path)
     target = output_for(path, "picture", bit_depth=bit_depth)
     target.check_opacity(opacity is not None)
-    samples = to_samples(colours, opacity, bit_depth)
+    samples = integer_samples(colours, opacity, bit_depth)
     try:
         with whole_file(path) as file:
             encode_samples(file, samples, target.suffix, profile)

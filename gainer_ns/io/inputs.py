@@ -41,7 +41,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 HEIC = "a HEIC photo"
 
 
-def check_there(path: Path, remedy: str = "check the spelling and the folder") -> None:
+def check_input_exists(path: Path, remedy: str = "check the spelling and the folder") -> None:
     """Refuses what is no file at all.
 
     Raises:
@@ -62,7 +62,7 @@ def check_run(path: Path) -> None:
     remedy = "give a run's config.yml or an exported .safetensors file"
     if not os.path.exists(path) and not _ADDRESS.match(str(path)):
         raise GainerError(f"{path}: there is no such file; {remedy}")
-    check_there(path)
+    check_input_exists(path)
     if os.path.isdir(path):
         inner = path / "config.yml"
         raise GainerError(f"{path}: is a folder; " + (f"name {inner}" if inner.is_file() else remedy))
@@ -80,7 +80,7 @@ def check_picture(path: Path) -> None:
     Raises:
         GainerError: It is not there, a folder, or of a kind that no decoder here reads.
     """
-    check_there(path)
+    check_input_exists(path)
     if not os.path.isfile(path):
         return  # The reader says what it is.
     start = _start(path)

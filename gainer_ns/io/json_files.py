@@ -9,7 +9,7 @@ from typing import Any
 from gainer_ns.errors import GainerError
 from gainer_ns.memory import check_free
 
-COPIES = 30
+_MEMORY_PER_FILE_BYTE = 30
 """Bytes of memory for a byte of a file while it is read, at most."""
 
 
@@ -25,7 +25,7 @@ def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
         GainerError: If it cannot be read, there is no memory for it, or it holds something else.
     """
     try:
-        check_free(COPIES * path.stat().st_size, f"{path}: reading it", "close other programs")
+        check_free(_MEMORY_PER_FILE_BYTE * path.stat().st_size, f"{path}: reading it", "close other programs")
         said = json.loads(path.read_bytes())
     except OSError as error:
         raise GainerError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from error

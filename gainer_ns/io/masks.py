@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, PngImagePlugin
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.image_io import Picture, read_picture, strict_pillow
+from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
 from gainer_ns.memory import check_free
 
 Label = int | Literal["luma", "alpha"]
@@ -104,7 +104,7 @@ def mask_bytes(mask: Float[np.ndarray, "h w"]) -> bytes:
 class _Reader:
     """Finds out what one file means; see ``read_mask``."""
 
-    def __init__(self, path: Path, picture: Picture, stored: _Stored, option: str) -> None:
+    def __init__(self, path: Path, picture: SourceImage, stored: _Stored, option: str) -> None:
         self._path, self._picture, self._stored, self._option = path, picture, stored, option
         self._is_gray = bool((picture.rgb[..., :1] == picture.rgb[..., 1:]).all())
 
@@ -217,7 +217,7 @@ class _Reader:
         )
 
 
-def _luma(picture: Picture) -> np.ndarray:
+def _luma(picture: SourceImage) -> np.ndarray:
     """Brightness in [0, 1], float32 [height, width]."""
     return (picture.colours() @ LUMA).clip(0.0, 1.0)
 

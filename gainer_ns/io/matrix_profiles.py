@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CURVE_STEPS = 1 << 16
+_CURVE_STEPS = 1 << 16
 """Steps at which curves are kept: those of 16-bit samples."""
-BLOCK_ROWS = 1 << 16
+_BLOCK_COLOURS = 1 << 16
 """How many colours are converted at once."""
-WHITE = np.array([0.9642, 1.0, 0.8249])
+D50_XYZ = np.array([0.9642, 1.0, 0.8249])
 """XYZ of D50."""
 SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 """x and y of sRGB's white, red, green and blue."""
@@ -31,7 +31,7 @@ class MatrixProfile:
     """What the samples of a profile mean.
 
     Attributes:
-        curves: [1 or 3, CURVE_STEPS], the linear light of samples from 0 to 1; one curve where they are equal.
+        curves: [1 or 3, _CURVE_STEPS], the linear light of samples from 0 to 1; one curve where they are equal.
         matrix: [3, 3], from linear light to XYZ; that of gray leads to gray.
     """
 
@@ -54,7 +54,7 @@ class MatrixProfile:
         if icc[20:24] != b"XYZ " or any(name[:3] in (b"A2B", b"B2A", b"D2B", b"B2D") for name in tags):
             return None
         if icc[16:20] == b"GRAY":
-            return cls(_curve(tags[b"kTRC"])[None], np.diag(WHITE))
+            return cls(_curve(tags[b"kTRC"])[None], np.diag(D50_XYZ))
         stored = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC")}
         curves = np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")[: 1 if len(stored) == 1 else 3]])
         columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
@@ -66,11 +66,11 @@ class MatrixProfile:
         matrix = (np.linalg.inv(other.matrix) @ self.matrix).T
         rows = np.clip(colours, 0, 1).reshape(-1, 3)
         told = np.empty(rows.shape, np.float32)
-        samples = np.linspace(0, 1, CURVE_STEPS)
+        samples = np.linspace(0, 1, _CURVE_STEPS)
         rising = np.maximum.accumulate(other.curves, axis=1)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            light = _each(rows[start : start + BLOCK_ROWS], [(samples, curve) for curve in self.curves]) @ matrix
-            told[start : start + BLOCK_ROWS] = _each(light, [(curve, samples) for curve in rising])
+        for start in range(0, len(rows), _BLOCK_COLOURS):
+            light = _each(rows[start : start + _BLOCK_COLOURS], [(samples, curve) for curve in self.curves]) @ matrix
+            told[start : start + _BLOCK_COLOURS] = _each(light, [(curve, samples) for curve in rising])
         return told.reshape(colours.shape)
 
 
@@ -91,9 +91,9 @@ def packed_profile(primaries: tuple[float, ...], curve: tuple[float, ...], named
     xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
     try:
         own = xyz[:, 1:] * np.linalg.solve(xyz[:, 1:], xyz[:, 0])
-        adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ WHITE) / (_BRADFORD @ xyz[:, 0])) @ _BRADFORD
+        adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ D50_XYZ) / (_BRADFORD @ xyz[:, 0])) @ _BRADFORD
         fixed = {name: _fixed(*column) for name, column in zip("rgb", (adapted @ own).T, strict=True)}
-        tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*WHITE), b"chad": b"sf32\0\0\0\0" + _fixed(*adapted.ravel())}
+        tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50_XYZ), b"chad": b"sf32\0\0\0\0" + _fixed(*adapted.ravel())}
         curves = b"para\0\0\0\0\0\3\0\0" + _fixed(*curve)
     except (np.linalg.LinAlgError, struct.error) as error:
         raise ValueError("its primaries make no colours") from error
@@ -106,7 +106,7 @@ def packed_profile(primaries: tuple[float, ...], curve: tuple[float, ...], named
     for name, data in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
-    header = struct.pack(">I4xI12s12x4s28x", start + len(body), 0x04300000, b"mntrRGB XYZ ", b"acsp") + _fixed(*WHITE)
+    header = struct.pack(">I4xI12s12x4s28x", start + len(body), 0x04300000, b"mntrRGB XYZ ", b"acsp") + _fixed(*D50_XYZ)
     return header.ljust(128, b"\0") + table + body
 
 
@@ -118,7 +118,7 @@ def _fixed(*values: float) -> bytes:
 @np.errstate(all="ignore")  # whatever a damaged one says is clipped
 def _curve(tag: bytes) -> np.ndarray:
     """What a curve makes of samples from 0 to 1."""
-    v = np.linspace(0, 1, CURVE_STEPS)
+    v = np.linspace(0, 1, _CURVE_STEPS)
     if tag[:4] == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
         if count <= 1:

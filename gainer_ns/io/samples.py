@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def to_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
+def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
     """Colours and opacity in [0, 1] as samples.
 
     Args:

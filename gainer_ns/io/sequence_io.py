@@ -14,18 +14,18 @@ from av.error import FFmpegError
 from jaxtyping import Float, UInt8
 
 from gainer_ns.errors import GainerError
-from gainer_ns.interrupts import uninterrupted
+from gainer_ns.interrupts import interrupts_delayed
 from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.files import cannot_write, synchronise, whole_file
 from gainer_ns.io.folders import whole_folder
 from gainer_ns.io.image_writing import encode_samples
 from gainer_ns.io.movie_io import MovieEncoder, check_encoder
 from gainer_ns.io.outputs import PICTURES, Output, output_for
-from gainer_ns.io.samples import to_samples
+from gainer_ns.io.samples import integer_samples
 
 Colour = tuple[float, float, float]
 
-WHITE: Colour = (1.0, 1.0, 1.0)
+WHITE_RGB: Colour = (1.0, 1.0, 1.0)
 
 _FRAME_NAME = re.compile(r"frame_\d+\.png")
 
@@ -33,7 +33,7 @@ _Put = Callable[[np.ndarray, "np.ndarray | None"], None]
 
 
 class SequenceWriter:
-    """Takes the frames of an open sequence, in order. ``open_sequence`` makes it."""
+    """Takes the frames of an open sequence, in order. ``open_sequence_writer`` makes it."""
 
     def __init__(self, path: Path, frames: int, put: _Put) -> None:
         self._path = path
@@ -72,7 +72,7 @@ class SequenceWriter:
                 f"{self._path}: frame {self._written} has values that are no numbers; "
                 "look for an edit that stretches without bound"
             )
-        with uninterrupted():
+        with interrupts_delayed():
             self._put(colours, opacity)
             self._written += 1
 
@@ -87,13 +87,13 @@ class SequenceWriter:
 
 
 @contextmanager
-def open_sequence(
+def open_sequence_writer(
     path: Path | Output,
     *,
     frames: int,
     fps: float = 24.0,
     bit_depth: int = 8,
-    background: Colour = WHITE,
+    background: Colour = WHITE_RGB,
     profile: ColourProfile | None = None,
     keep_interrupted: bool = False,
 ) -> Iterator[SequenceWriter]:
@@ -182,7 +182,7 @@ def _still(output: Output, bit_depth: int, background: Colour, profile: ColourPr
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             if not PICTURES[suffix].opacity:
                 colours, opacity = _flattened(colours, opacity, background), None
-            samples = to_samples(colours, opacity, bit_depth)
+            samples = integer_samples(colours, opacity, bit_depth)
             with _complaint(path):
                 encode_samples(file, samples, suffix, profile)
 
@@ -197,7 +197,7 @@ def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterat
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             nonlocal count
-            samples = to_samples(colours, opacity, bit_depth)
+            samples = integer_samples(colours, opacity, bit_depth)
             with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
                 encode_samples(file, samples, ".png", profile)
                 file.flush()
@@ -235,13 +235,13 @@ def _movie_samples(
 ) -> UInt8[np.ndarray, "h w c"]:
     """A frame as 8-bit samples of what the kind holds: even sizes without opacity, or RGBA."""
     if suffix == ".mp4":
-        flat = to_samples(_flattened(colours, opacity, background), None, 8)
+        flat = integer_samples(_flattened(colours, opacity, background), None, 8)
         height, width = flat.shape[:2]
         return np.pad(flat, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
     if suffix == ".gif":
         opacity = (opacity >= 0.5).astype(np.float32)
-    return to_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
+    return integer_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
 
 
 def _flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:

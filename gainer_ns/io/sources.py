@@ -11,14 +11,14 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.io.image_io import Picture, downscaled, read_picture
+from gainer_ns.io.image_io import SourceImage, downscaled, read_picture
 from gainer_ns.io.samples import rounded_samples
 
 Source: TypeAlias = str | os.PathLike[str] | np.ndarray | Image.Image
 """A file; an array [h, w], [h, w, 3] or [h, w, 4] of uint8, uint16, or floats in [0, 1]; or an image of Pillow's."""
 
 
-def picture_of(source: Source, *, downscale: int = 1) -> Picture:
+def picture_of(source: Source, *, downscale: int = 1) -> SourceImage:
     """Reads a picture from what a program has.
 
     Floats become 16 bits a sample. Colours are not multiplied by the opacity, which is the fourth channel.
@@ -45,7 +45,7 @@ def picture_of(source: Source, *, downscale: int = 1) -> Picture:
     return picture
 
 
-def _of_pillow(image: Image.Image) -> Picture:
+def _of_pillow(image: Image.Image) -> SourceImage:
     icc = image.info.get("icc_profile")
     if image.mode == "I":  # whole numbers of 32 bits, in which Pillow keeps 16-bit gray
         wide = np.asarray(image)
@@ -58,7 +58,7 @@ def _of_pillow(image: Image.Image) -> Picture:
     return _of_array(np.asarray(image), "the image", profile)
 
 
-def _of_array(samples: np.ndarray, name: str, profile: ColourProfile | None) -> Picture:
+def _of_array(samples: np.ndarray, name: str, profile: ColourProfile | None) -> SourceImage:
     if samples.ndim == 2:
         samples = samples[..., None]
     if samples.ndim != 3 or samples.shape[2] not in (1, 3, 4) or 0 in samples.shape:
@@ -72,4 +72,4 @@ def _of_array(samples: np.ndarray, name: str, profile: ColourProfile | None) -> 
         raise GainerError(f"{name} of {samples.dtype}: give uint8, uint16, or floats from 0 to 1")
     rgb = np.ascontiguousarray(np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples[..., :3])
     alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
-    return Picture(rgb, alpha, Path(name), profile)
+    return SourceImage(rgb, alpha, Path(name), profile)

@@ -19,7 +19,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile, cmyk_to_srgb, gray_as_srgb, profile_problem
 from gainer_ns.io.matrix_profiles import SRGB_CURVE, SRGB_PRIMARIES, packed_profile
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _D65 = SRGB_PRIMARIES[:2]
 _PRIMARIES: dict[int, tuple[float, ...]] = {
@@ -95,7 +95,7 @@ def _by_icc(icc: bytes, stored: str, path: Path) -> StoredColours:
         return StoredColours(ColourProfile(icc))
     problem = profile_problem(icc, mode)
     if problem is not None:
-        logger.warning("%s: its colour profile %s; its colours are taken for sRGB", path, problem)
+        _logger.warning("%s: its colour profile %s; its colours are taken for sRGB", path, problem)
         return StoredColours()
     if mode == "CMYK":
         return StoredColours(cmyk=cmyk_to_srgb(icc))
@@ -118,7 +118,7 @@ def _by_codes(codes: Sequence[int] | None, path: Path) -> StoredColours | None:
     if primaries in _PRIMARIES and transfer in _CURVES:
         return StoredColours(_made(_PRIMARIES[primaries], _CURVES[transfer], f"H.273 {primaries}/{transfer}", path))
     if _UNSPECIFIED not in (primaries, transfer):
-        logger.warning("%s: its colours are of kind %d/%d, which is not known", path, primaries, transfer)
+        _logger.warning("%s: its colours are of kind %d/%d, which is not known", path, primaries, transfer)
     return None
 
 
@@ -163,7 +163,7 @@ def _made(primaries: tuple[float, ...], curve: tuple[float, ...], named: str, pa
     try:
         return ColourProfile.checked(packed_profile(primaries, curve, named), str(path))
     except ValueError as error:
-        logger.warning("%s: its primaries are none (%s); its colours are taken for sRGB", path, error)
+        _logger.warning("%s: its primaries are none (%s); its colours are taken for sRGB", path, error)
         return None
 
 

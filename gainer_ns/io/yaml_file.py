@@ -23,10 +23,10 @@ from yaml.composer import ComposerError
 from gainer_ns.errors import GainerError
 from gainer_ns.io.places import Loc, PlacedError, Places, dotted, shown
 
-MAX_BYTES = 2**20
+MAX_YAML_BYTES = 2**20
 """The longest file that is read: larger data belongs in files of its own, which the YAML file names."""
 
-MAX_DEPTH = 50
+MAX_YAML_DEPTH = 50
 """How deep lists and mappings may be nested."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -118,7 +118,7 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
         loader = _Loader(text)
         node = loader.get_single_node()
     except RecursionError:
-        raise GainerError(f"{path}: is nested more than {MAX_DEPTH} deep; write it flatter") from None
+        raise GainerError(f"{path}: is nested more than {MAX_YAML_DEPTH} deep; write it flatter") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise GainerError(f"{path}, line {line}: has a control character; delete it") from None
@@ -205,8 +205,8 @@ def _text(path: Path) -> str:
         raise GainerError(f"{path}: does not exist; check the spelling and the folder")
     if not os.path.isfile(path):
         raise GainerError(f"{path}: is a device or a pipe; save the YAML text to a file first")
-    if os.path.getsize(path) > MAX_BYTES:
-        raise GainerError(f"{path}: is longer than {MAX_BYTES >> 20} MiB; put large data into files that it names")
+    if os.path.getsize(path) > MAX_YAML_BYTES:
+        raise GainerError(f"{path}: is longer than {MAX_YAML_BYTES >> 20} MiB; put large data into files that it names")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -221,8 +221,8 @@ def _text(path: Path) -> str:
 def _plain(node: yaml.Node, loc: Loc, places: Places) -> Any:
     """A node as lists, dictionaries, text and finite numbers; the lines of all it holds go into ``places``."""
     places.lines.setdefault(tuple(map(str, loc)), node.start_mark.line + 1)
-    if len(loc) > MAX_DEPTH:
-        raise places.error(loc[:4], f"is nested more than {MAX_DEPTH} deep; write it flatter")
+    if len(loc) > MAX_YAML_DEPTH:
+        raise places.error(loc[:4], f"is nested more than {MAX_YAML_DEPTH} deep; write it flatter")
     kind = node.tag.removeprefix("tag:yaml.org,2002:")
     if kind not in ("null", "int", "float", "str", "seq", "map"):
         raise places.error(loc, f"has the tag {node.tag}; tags are not read, leave it out")

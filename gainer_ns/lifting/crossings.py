@@ -31,7 +31,7 @@ class DiscTree:
 
     def __init__(self, gaussians: GaussianSet) -> None:
         assert gaussians.inverse_jacobians is not None
-        kernels.start()
+        kernels.start_warp()
         self._means = gaussians.means.detach().float().contiguous()
         count = len(self._means)
         self._inverse_jacobians = gaussians.inverse_jacobians.detach().float().expand(count, 3, 3).contiguous()

@@ -20,7 +20,7 @@ from gainer_ns.devices import best_device
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.io.image_io import Picture
+from gainer_ns.io.image_io import SourceImage
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
 from gainer_ns.preparation.focal_length import check_focal_length
@@ -179,7 +179,7 @@ def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) 
     return Lifted(path, facts, sheets, picture.profile)
 
 
-def _camera(path: Path, picture: Picture, focal_length: float, sources: LiftSources) -> PinholeCamera:
+def _camera(path: Path, picture: SourceImage, focal_length: float, sources: LiftSources) -> PinholeCamera:
     """The camera of a photo that may have been reduced; what the user says of it is in pixels of the file."""
     camera = PinholeCamera.centred(picture.width, picture.height, focal_length)
     if sources.focal_length_y is None and sources.principal_point is None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.disc_encoding import DiscEncoding
+from gainer_ns.fitting.gauss_newton import gauss_newton_step
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.recipe import GaussianRecipe
-from gainer_ns.fitting.solver import finish_step
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.memory import check_free
 
@@ -83,7 +83,7 @@ class LiftFit(GaussNewtonLoop):
         for layer, matrix in zip(self._layers, self._matrices, strict=True):
             table = layer.encoding.features_table
             if step < self._finish_steps:
-                table.data = finish_step(
+                table.data = gauss_newton_step(
                     matrix, table.data, layer.decoder, layer.target, damping, self._config
                 ).features
         self._spent("finish", started)

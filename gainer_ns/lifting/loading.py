@@ -12,7 +12,7 @@ from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
 from gainer_ns.fields.disc_encoding import DiscEncoding
-from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.image.fitted_model import PROFILE, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, as_run, class_name
@@ -75,7 +75,7 @@ def _layer(
         below(f"decoders.{number}.", state),
         hidden_layers=recipe.hidden_layers,
         hidden_dim=recipe.hidden_dim,
-        channels=CHANNELS,
+        channels=RGBA_CHANNELS,
     )
     if decoder.feature_dim != sizes.feature_dim:
         raise ValueError("the decoder does not fit the features")

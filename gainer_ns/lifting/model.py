@@ -16,7 +16,7 @@ from torch.nn import Parameter
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.disc_encoding import DiscEncoding, DiscEncodingConfig
-from gainer_ns.fields.gainer_field import CHANNELS
+from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
@@ -91,7 +91,7 @@ class LiftModel(FittedModel):
         self.encodings.append(DiscEncoding(config.encoding, means, inverse_jacobians, pixels))
         decoder = Decoder(
             config.encoding.feature_dim,
-            CHANNELS,
+            RGBA_CHANNELS,
             hidden_layers=config.hidden_layers,
             hidden_dim=config.hidden_dim,
             seed=config.seed,

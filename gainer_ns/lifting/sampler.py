@@ -11,7 +11,7 @@ from nerfstudio.cameras.rays import RayBundle, RaySamples
 from nerfstudio.model_components.ray_samplers import Sampler
 from torch import Tensor
 
-from gainer_ns.fields.gainer_field import SHELL, GainerField
+from gainer_ns.fields.gainer_field import SHELL_THICKNESSES, GainerField
 from gainer_ns.lifting.crossings import DiscTree
 
 LAYER = "layer"
@@ -103,5 +103,5 @@ def _on(layer: Crossed, rays: RayBundle, most: int) -> tuple[Float[Tensor, "m h"
     # Where a ray runs along the surface, the plane of the disc is as good as any.
     step = torch.where(reading.seen & step.isfinite(), step, 0.0)
     distances[crossed] = distance + step.clamp(-LONGEST_STEP * thickness, LONGEST_STEP * thickness)
-    lengths[crossed] = torch.where(reading.seen, SHELL * thickness, 0.0)
+    lengths[crossed] = torch.where(reading.seen, SHELL_THICKNESSES * thickness, 0.0)
     return distances, lengths

@@ -14,7 +14,7 @@ from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRen
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.gainer_field import CHANNELS, CLEAR, GainerField
+from gainer_ns.fields.gainer_field import RGBA_CHANNELS, SOLID_TRANSMITTANCE, GainerField
 from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
@@ -53,7 +53,7 @@ class LiftedLayer:
     @cached_property
     def opacities(self) -> Float[Tensor, " n"]:
         """Opacities at the means, not clamped: below 0 where a surface has ended."""
-        opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, CHANNELS - 1]
+        opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, RGBA_CHANNELS - 1]
         return opacities if self.gaussians.opacities is None else torch.minimum(opacities, self.gaussians.opacities)
 
     def pixel_centres(self, width: int) -> Float[Tensor, "n 2"]:
@@ -164,7 +164,7 @@ class LiftedScene:
 
         def look(rays: RayBundle) -> tuple[Tensor, Tensor]:
             seen = self.outputs(rays, background)
-            rgb, alpha = seen["rgb"] / (1 - CLEAR), seen["accumulation"] / (1 - CLEAR)
-            return rgb, torch.where(alpha > 1 - CLEAR, 1.0, alpha)
+            rgb, alpha = seen["rgb"] / (1 - SOLID_TRANSMITTANCE), seen["accumulation"] / (1 - SOLID_TRANSMITTANCE)
+            return rgb, torch.where(alpha > 1 - SOLID_TRANSMITTANCE, 1.0, alpha)
 
         return (view or View(self.camera)).raster(look, scale, crop, self.device, progress)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import sparse
 
 from gainer_ns.errors import GainerError
-from gainer_ns.options import Points
+from gainer_ns.options import PointList
 from gainer_ns.preparation.prompts import Prompt
 
 _CUT_PIXELS = 300_000
@@ -135,7 +135,9 @@ def _box(
     return inside
 
 
-def _discs(shape: tuple[int, ...], points: Points, width: int, height: int, radius: float) -> Bool[np.ndarray, "a b"]:
+def _discs(
+    shape: tuple[int, ...], points: PointList, width: int, height: int, radius: float
+) -> Bool[np.ndarray, "a b"]:
     """The pixels of a copy within a radius, in its pixels, of points in the picture's; at least one for each point."""
     discs = np.zeros(shape[:2], np.uint8)
     for x, y in points:

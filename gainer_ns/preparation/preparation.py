@@ -13,9 +13,9 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_files import read_depth
-from gainer_ns.io.image_io import Picture, read_picture, strict_pillow
+from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
 from gainer_ns.io.image_writing import write_picture
-from gainer_ns.options import MANY_POINTS, Points, joined
+from gainer_ns.options import MANY_POINTS, PointList, flattened_groups
 from gainer_ns.preparation.depth import DepthConfig, DepthMap
 from gainer_ns.preparation.focal_length import FocalLength, check_focal_length, find_focal_length
 from gainer_ns.preparation.prepared import Prepared, load, save, write_mask
@@ -43,9 +43,9 @@ class PreparationConfig:
     """Metres (or other units) that a step of the depth file stands for; a 16-bit file's are millimetres."""
     focal_length: float | None = None
     """Focal length in pixels of the photo as stored; otherwise kept, estimated, from EXIF, or assumed."""
-    click: Annotated[Points, MANY_POINTS] = ()
+    click: Annotated[PointList, MANY_POINTS] = ()
     """X Y of points on what is lifted, in pixels of the photo, x right, y down; several: X Y X Y ..."""
-    exclude: Annotated[Points, MANY_POINTS] = ()
+    exclude: Annotated[PointList, MANY_POINTS] = ()
     """X Y of points on what is not lifted."""
     box: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1 around what is lifted, in pixels of the photo."""
@@ -55,7 +55,7 @@ class PreparationConfig:
     """What makes a mask of clicks or a box."""
 
     def __post_init__(self) -> None:
-        self.click, self.exclude = joined(self.click), joined(self.exclude)
+        self.click, self.exclude = flattened_groups(self.click), flattened_groups(self.exclude)
 
     @property
     def has_prompt(self) -> bool:
@@ -78,7 +78,7 @@ class PreparationConfig:
 
 def prepare(
     picture_path: Path,
-    picture: Picture,
+    picture: SourceImage,
     config: PreparationConfig,
     *,
     folder: Path | None = None,
@@ -124,7 +124,7 @@ def prepare(
 
 def prepare_mask(
     picture_path: Path,
-    picture: Picture,
+    picture: SourceImage,
     config: PreparationConfig,
     *,
     folder: Path | None = None,
@@ -171,7 +171,7 @@ class _Task:
     """One photo being prepared, at the size at which it is stored."""
 
     path: Path
-    picture: Picture
+    picture: SourceImage
     config: PreparationConfig
     kept: _Kept | None
     folder: Path
@@ -282,14 +282,14 @@ def _checked_device(device: torch.device | str) -> torch.device:
     return found
 
 
-def _as_stored(path: Path, picture: Picture) -> Picture:
+def _as_stored(path: Path, picture: SourceImage) -> SourceImage:
     """The photo at the size at which it is stored: the file says, which may be turned."""
     with strict_pillow(), Image.open(path) as image:
         stored = image.size
     return picture if sorted(stored) == sorted((picture.width, picture.height)) else read_picture(path)
 
 
-def _kept(path: Path, picture: Picture, folder: Path | None) -> _Kept | None:
+def _kept(path: Path, picture: SourceImage, folder: Path | None) -> _Kept | None:
     """What an earlier preparation kept; None if there was none."""
     place = folder or folder_for(path)
     if not (place / CAMERA).is_file():

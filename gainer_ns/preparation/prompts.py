@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gainer_ns.errors import GainerError
-from gainer_ns.options import Points
+from gainer_ns.options import PointList
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Prompt:
         box: (x0, y0, x1, y1) around the object, x0 < x1 and y0 < y1; None for no box.
     """
 
-    clicks: Points = ()
-    negative_clicks: Points = ()
+    clicks: PointList = ()
+    negative_clicks: PointList = ()
     box: tuple[float, float, float, float] | None = None
 
     def check(self, width: int, height: int) -> None:

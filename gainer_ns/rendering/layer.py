@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.gaussians.aggregation import read_once
+from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
@@ -176,7 +176,7 @@ class Layer:
 
     def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
         gaussians = self.gaussians
-        read, nearest = read_once(
+        read, nearest = search_and_aggregate(
             self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
         )
         nearest = nearest[:, None]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.memory import BYTES_PER_PIXEL, check_free, free_memory
+from gainer_ns.memory import BYTES_PER_RASTER_PIXEL, check_free, free_memory
 
 MAX_SAMPLES = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
@@ -126,8 +126,8 @@ def check_room(grid: RasterGrid, device: torch.device) -> None:
     Raises:
         GainerError: If the estimate exceeds what is free.
     """
-    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_PIXEL, free_memory()
+    needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_RASTER_PIXEL, free_memory()
     if device.type == "cuda":
-        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_PIXEL // BYTES_PER_DRAWN_PIXEL)
+        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_RASTER_PIXEL // BYTES_PER_DRAWN_PIXEL)
     remedy = "lower the scale, or draw it in parts, crop by crop"
     check_free(needed, f"drawing {grid.width} x {grid.height} pixels", remedy, free=free)

@@ -28,14 +28,14 @@ from gainer_ns.storage.means import Bits, means_from, means_tensors
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
 from gainer_ns.storage.soundness import check_layer
 
-PROFILE = "colour_profile"
+PROFILE_TENSOR = "colour_profile"
 """What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
-LARGEST_ROUNDED = 50.0
+_MAX_HALF_STRETCH = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
-FLATTEST = 1e-6
+_MIN_SINGULAR_VALUE = 1e-6
 """Smallest singular value of an inverse Jacobian that is read: a stretch by a million."""
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def layer_tensors(
@@ -61,7 +61,7 @@ def layer_tensors(
     if bits == 8:
         pixels = pixels if gaussians.inverse_jacobians is not None else _shown_pixels(layer, picture)
         if len(pixels) == 0:
-            _log.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
+            _logger.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     try:
@@ -88,7 +88,7 @@ def layer_tensors(
         tensors["reaches"] = layer.reaches
     if layer.conversion is not None:
         own = layer.conversion.source
-        tensors[PROFILE] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
+        tensors[PROFILE_TENSOR] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
     header = {
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
@@ -132,8 +132,8 @@ def layer_from(
     reaches = None if reaches is None else reaches.float()
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
     conversion = None
-    if PROFILE in tensors:
-        own = tensors[PROFILE]
+    if PROFILE_TENSOR in tensors:
+        own = tensors[PROFILE_TENSOR]
         conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
     layer = Layer(gaussians, decoder, neighbours, half, reaches, fade, conversion)
     check_layer(layer)
@@ -212,8 +212,8 @@ def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Fl
         ValueError: If one is not finite, or flat.
     """
     smallest, largest = singular_range(matrices.float())
-    if not bool(matrices.isfinite().all() & (smallest > FLATTEST).all()):
+    if not bool(matrices.isfinite().all() & (smallest > _MIN_SINGULAR_VALUE).all()):
         raise ValueError("a deformation of the picture is flat, or not finite")
-    if exactly or len(matrices) == 1 or bool((torch.maximum(1 / smallest, largest) > LARGEST_ROUNDED).any()):
+    if exactly or len(matrices) == 1 or bool((torch.maximum(1 / smallest, largest) > _MAX_HALF_STRETCH).any()):
         return matrices.float()
     return matrices.half()

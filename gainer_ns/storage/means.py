@@ -15,15 +15,15 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.storage.header import whole_number
 
 Bits = Literal[32, 16, 8]
-FINEST = 0.02
+_MAX_LEVEL_STEP_PX = 0.02
 """Means are stored as levels where these are closer than this, in pixels."""
-Lattice = tuple[int, int]
+_LatticeSize = tuple[int, int]
 """Columns and rows."""
 
 
 def means_tensors(
     means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits
-) -> tuple[Lattice | None, dict[str, Tensor]]:
+) -> tuple[_LatticeSize | None, dict[str, Tensor]]:
     """The lattice that means lie on, if they do, and what a file holds of them.
 
     Args:
@@ -61,7 +61,7 @@ def _levels_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane) -> dict[str,
     if len(means) > 0:
         low, high = means.amin(dim=0), means.amax(dim=0)
         step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
-        if float(step.max()) < FINEST * plane.pixel_size:
+        if float(step.max()) < _MAX_LEVEL_STEP_PX * plane.pixel_size:
             levels = ((means - low) / step).round().clamp(0, 2**16 - 1).to(torch.uint16)
             return {"mean_levels": levels, "mean_low": low, "mean_step": step}
     return {"means": means}
@@ -114,7 +114,7 @@ def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
 
 
 def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
-    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice` does."""
+    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice_means` does."""
     columns, rows = size
     x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
     y = ((nodes // columns).double() + 0.5) * (plane.height / rows)

@@ -19,16 +19,16 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.header import checked_bit_depth, checked_plane
-from gainer_ns.storage.layers import PROFILE, layer_from, layer_tensors
+from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors
 from gainer_ns.storage.means import Bits
 from gainer_ns.storage.soundness import check_layer
 
-FORMAT = "gainer-picture"
-COPIES = 8
+_FORMAT = "gainer-picture"
+_MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-VERSION, WITH_PROFILE = 3, 4
+_VERSION, _VERSION_WITH_PROFILE = 3, 4
 """What is written; the higher one where there is a colour profile, which older programs would drop."""
-READ = 2, 3, 4
+_VERSIONS_READ = 2, 3, 4
 """Versions that are read: the second had no slopes, and no means in 16 bits."""
 
 
@@ -70,10 +70,10 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     if picture.profile is not None:
-        tensors[PROFILE] = picture.profile.to_tensor()
+        tensors[PROFILE_TENSOR] = picture.profile.to_tensor()
     header = {
-        "format": FORMAT,
-        "version": WITH_PROFILE if any(name.endswith(PROFILE) for name in tensors) else VERSION,
+        "format": _FORMAT,
+        "version": _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION,
         "width": picture.plane.width,
         "height": picture.plane.height,
         "bit_depth": picture.bit_depth,
@@ -103,16 +103,16 @@ def load_picture(path: Path) -> BakedPicture:
     remedy = "write it again with 'gainer export --format safetensors'"
     if not path.is_file():
         raise GainerError(f"{path}: there is no such file; check the path")
-    check_free(COPIES * path.stat().st_size, f"{path}:", "close other programs")
+    check_free(_MEMORY_PER_FILE_BYTE * path.stat().st_size, f"{path}:", "close other programs")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("header", "null"))
-            if not (isinstance(header, dict) and header.get("format") == FORMAT):
+            if not (isinstance(header, dict) and header.get("format") == _FORMAT):
                 raise GainerError(f"{path}: not a picture of gainer; {remedy}")
-            if header.get("version") not in READ:
+            if header.get("version") not in _VERSIONS_READ:
                 raise GainerError(
                     f"{path}: written in version {header.get('version')!r} of the format, this program reads "
-                    f"versions {READ[0]} to {READ[-1]}; {remedy}"
+                    f"versions {_VERSIONS_READ[0]} to {_VERSIONS_READ[-1]}; {remedy}"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         return _assembled(header, tensors)
@@ -129,7 +129,7 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
     if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
         raise ValueError("it has no layers")
     decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
-    profile = ColourProfile.from_tensor(tensors.get(PROFILE), "the file")
+    profile = ColourProfile.from_tensor(tensors.get(PROFILE_TENSOR), "the file")
     layers = (
         layer_from(one, _below(f"{number}.", tensors), decoders, plane, profile)
         for number, one in enumerate(header["layers"])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 
 
 class QuantisedFeatures(NamedTuple):
@@ -82,7 +82,7 @@ def quantised(
         return rounded(features)
     if target is None:
         target = bands.decode(features, decoder)
-    config, groups = FinishConfig(), max(1, groups)
+    config, groups = GaussNewtonConfig(), max(1, groups)
     bounds = [width * group // groups for group in range(groups + 1)]
     linear = decoder.linear.weight.detach()
     current = torch.zeros_like(features)
@@ -93,7 +93,9 @@ def quantised(
         current[:, begin:end] = missing @ torch.linalg.pinv(linear[:, begin:end]).T
         damping = config.damping
         for _ in range(steps_per_group):
-            bands.finish(current, decoder, target, damping, config, channels=slice(begin, end), offset=offset)
+            bands.gauss_newton_step(
+                current, decoder, target, damping, config, channels=slice(begin, end), offset=offset
+            )
             damping *= config.damping_decay
         parts.append(rounded(current[:, begin:end].contiguous(), bent=offset is not None))
         current[:, begin:end] = parts[-1].features()

@@ -9,9 +9,9 @@ from torch import Tensor
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.layer import Layer
 
-SMALLEST_RADIUS = 1e-9
+_MIN_RADIUS = 1e-9
 """The shortest distance, in plane units, at which Gaussians are read: far less than a pixel of the largest."""
-LARGEST = 1e6
+MAX_STORED_NUMBER = 1e6
 """The largest mean (in plane units), feature, opacity or weight that is read; of squares and slopes its square."""
 
 
@@ -43,16 +43,16 @@ def check_gaussians(gaussians: GaussianSet) -> None:
     """
     if gaussians.features.dim() != 2:
         raise ValueError("its features are no table")
-    if not SMALLEST_RADIUS <= gaussians.radius <= LARGEST:
+    if not _MIN_RADIUS <= gaussians.radius <= MAX_STORED_NUMBER:
         raise ValueError("its radius makes no sense")
     roots = (gaussians.means, gaussians.features, gaussians.opacities)
     squares = (gaussians.covariances, gaussians.slopes, gaussians.opacity_slopes, gaussians.inverse_jacobians)
     check_sizes(*roots)
-    check_sizes(*squares, largest=LARGEST**2)
+    check_sizes(*squares, largest=MAX_STORED_NUMBER**2)
     check_sizes(gaussians.precisions, largest=math.inf)
 
 
-def check_sizes(*parts: Tensor | None, largest: float = LARGEST) -> None:
+def check_sizes(*parts: Tensor | None, largest: float = MAX_STORED_NUMBER) -> None:
     """Refuses numbers that are not finite, or so large that what is computed from them would not be.
 
     Raises:

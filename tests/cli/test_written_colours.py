@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence_writer
 
 Profiles = Callable[[str], bytes]
 DeltaE = Callable[[Image.Image, Image.Image], float]
@@ -121,7 +121,7 @@ def test_whatever_is_written_looks_as_the_picture_does(
     wanted = source
     if is_film(looks):  # with what its encoder loses, which is not meant here
         colours = np.divide(seen_as_srgb(source), 255, dtype=np.float32)
-        with open_sequence(tmp_path / f"reference{looks.suffix}", frames=2) as film:
+        with open_sequence_writer(tmp_path / f"reference{looks.suffix}", frames=2) as film:
             film.write(colours)
             film.write(colours)
         wanted = shown(tmp_path / f"reference{looks.suffix}")

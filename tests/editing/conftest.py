@@ -12,12 +12,12 @@ from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.fitting.opacity import fit_opacities
-from gainer_ns.fitting.solver import FinishConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.opacity import near_what_shows, nearest_shown, opacity_field
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.opacity import near_visible_pixels, nearest_visible_pixel, opacity_field
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -50,10 +50,10 @@ def fitted() -> Callable[..., BakedPicture]:
         plane = ImagePlane(colours.shape[1], colours.shape[0])
         flat, pixels, near = colours.reshape(-1, 3).float(), torch.arange(plane.pixels), None
         if opacity is not None:
-            near = near_what_shows(opacity)
-            flat = flat[nearest_shown(opacity).flatten()]
+            near = near_visible_pixels(opacity)
+            flat = flat[nearest_visible_pixel(opacity).flatten()]
             pixels = near.flatten().nonzero()[:, 0]
-        means = lattice(plane, inside=near)
+        means = lattice_means(plane, inside=near)
         decoder = Decoder(8, hidden_layers=0).eval()
         features = decoder.features_for(flat[plane.pixel_at(means)]).clone()
         gaussians = GaussianSet(means, isotropic(0.64 * plane.pixel_size, 2), features, 10 * plane.pixel_size)
@@ -62,10 +62,10 @@ def fitted() -> Callable[..., BakedPicture]:
             field = opacity_field(opacity.float()).flatten()
             start = GaussianSet(means, gaussians.covariances, features, gaussians.radius, field[plane.pixel_at(means)])
             opacities = fit_opacities(plane, start, 16, pixels, field[pixels])
-        bands, config = PictureBands(plane, gaussians, 16, pixels), FinishConfig()
+        bands, config = PictureBands(plane, gaussians, 16, pixels), GaussNewtonConfig()
         for step in range(3):
             damping = config.damping * config.damping_decay**step
-            bands.finish(features, decoder, flat[pixels], damping, config)
+            bands.gauss_newton_step(features, decoder, flat[pixels], damping, config)
         gaussians = GaussianSet(means, gaussians.covariances, features, gaussians.radius, opacities)
         return BakedPicture(plane, (Layer(gaussians, decoder, 16, plane.half_extent),))
 

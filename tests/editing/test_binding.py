@@ -15,7 +15,7 @@ from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, gaussians_of_triangles, triangle_corners, write_triangles
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.io.meshes import MeshFile, read_mesh
 
 PLANE = ImagePlane(48, 32)
@@ -25,7 +25,7 @@ affine = st.tuples(numbers, numbers, numbers, numbers, numbers, numbers)
 
 
 def means() -> Tensor:
-    return lattice(PLANE, jitter=0.3).double()
+    return lattice_means(PLANE, jitter=0.3).double()
 
 
 def cage(cells: int = 6) -> MeshFile:

@@ -14,8 +14,8 @@ from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.opacity import MARGIN
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -80,7 +80,7 @@ def test_far_from_the_edge_a_field_stays_as_it_is(landscape: BakedPicture) -> No
     layer = landscape.only_layer
     field = landscape.plane.pixel_from_plane(layer.gaussians.means)[:, 0] - 30.0
     values = averaging_to(field, layer.gaussians, layer.num_neighbours).values
-    far = (field < -MARGIN) | (field > 1 + MARGIN)
+    far = (field < -OPACITY_MARGIN_PX) | (field > 1 + OPACITY_MARGIN_PX)
     assert torch.equal(values[far], field[far])
 
 
@@ -105,7 +105,7 @@ def test_two_sets_as_one(landscape: BakedPicture) -> None:
 @pytest.mark.parametrize("density", [1.0, 0.25])
 def test_spacing(density: float) -> None:
     plane = ImagePlane(60, 44)
-    means = lattice(plane, density)
+    means = lattice_means(plane, density)
     gaussians = GaussianSet(means, torch.eye(2)[None] * 1e-4, torch.zeros(len(means), 3), 1.0)
     assert math.isclose(spacing(gaussians, plane), density**-0.5, rel_tol=0.15)
 
@@ -113,7 +113,7 @@ def test_spacing(density: float) -> None:
 def test_few_long_gaussians_do_not_reach_beyond_the_border() -> None:
     """Nothing is added again to averages by learned ellipses: that would not settle, and show far outside."""
     plane = ImagePlane(64, 48)
-    means = lattice(plane, 0.2, jitter=0.3)
+    means = lattice_means(plane, 0.2, jitter=0.3)
     direction = torch.randn(len(means), 2)
     direction = direction / direction.norm(dim=1, keepdim=True)
     long, thin = (4.0 * plane.pixel_size) ** 2, (0.8 * plane.pixel_size) ** 2

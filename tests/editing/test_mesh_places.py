@@ -13,12 +13,12 @@ from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import triangle_corners
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.io.mesh_frames import read_frames
 from gainer_ns.io.meshes import MeshFile, write_ply
 
 PLANE = ImagePlane(24, 16)
-POINTS = lattice(PLANE, jitter=0.3).double()
+POINTS = lattice_means(PLANE, jitter=0.3).double()
 Move = Callable[[Tensor], Tensor]
 
 

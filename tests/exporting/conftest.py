@@ -8,7 +8,7 @@ import torch
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -19,7 +19,7 @@ def picture() -> Callable[..., BakedPicture]:
 
     def make(width: int = 24, height: int = 16, *, cut_out: bool = False, sigma: float = 0.64) -> BakedPicture:
         plane = ImagePlane(width, height)
-        means = lattice(plane)
+        means = lattice_means(plane)
         opacities = torch.where(means.norm(dim=1) < 0.25, 1.0, -0.5) if cut_out else None
         gaussians = GaussianSet(
             means,

@@ -8,7 +8,7 @@ import torch
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.io.meshes import read_mesh, write_obj
 
 
@@ -16,7 +16,7 @@ from gainer_ns.io.meshes import read_mesh, write_obj
 @pytest.mark.parametrize("cells", [1, 7, 24])
 def test_a_cage_covers_the_picture_and_its_gaussians(width: int, height: int, cells: int) -> None:
     plane = ImagePlane(width, height)
-    means = torch.cat([lattice(plane), torch.tensor([[-0.6, 0.1]])])
+    means = torch.cat([lattice_means(plane), torch.tensor([[-0.6, 0.1]])])
     cage = cage_over(plane, means, cells)
     places = cage.vertices[:, :2]
     inside = means.numpy()

@@ -48,7 +48,7 @@ def test_blocks_change_nothing(hidden_layers: int, count: int, monkeypatch: pyte
     decoder, features = loud(hidden_layers), torch.randn(count, 8)
     colours, jacobian = decoder.decode_with_jacobian(features)
     assert colours.shape == (count, 3) and jacobian.shape == (count, 3, 8)
-    monkeypatch.setattr(decoder_module, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(decoder_module, "DECODER_BLOCK_ROWS", 4)
     in_blocks, jacobian_in_blocks = decoder.decode_with_jacobian(features)
     torch.testing.assert_close(in_blocks, colours)
     torch.testing.assert_close(jacobian_in_blocks, jacobian)

@@ -9,12 +9,12 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.gainer_field import CHANNELS, CLEAR, SHELL, GainerField
+from gainer_ns.fields.gainer_field import RGBA_CHANNELS, SHELL_THICKNESSES, SOLID_TRANSMITTANCE, GainerField
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 
 PIXEL, THICKNESS = 0.1, 0.025
 SIDE = 14
-DECODER = Decoder(8, CHANNELS, hidden_layers=0)
+DECODER = Decoder(8, RGBA_CHANNELS, hidden_layers=0)
 
 
 def turned_by(tilt: float) -> Tensor:
@@ -90,15 +90,15 @@ def test_density_times_length_is_opacity(colours: Tensor) -> None:
         points = on_plane(field, 2 * torch.rand(150) - 1)
         density = field(samples_at(points))[FieldHeadNames.DENSITY]
         assert density.shape == (150, 1)
-        passed = torch.exp(-density * SHELL * THICKNESS)
+        passed = torch.exp(-density * SHELL_THICKNESSES * THICKNESS)
         shown = min(max(opacity, 0.0), 1.0)
         torch.testing.assert_close(
-            1 - passed, torch.full_like(passed, shown), rtol=0, atol=1e-3 if shown < 1 else 2 * CLEAR
+            1 - passed, torch.full_like(passed, shown), rtol=0, atol=1e-3 if shown < 1 else 2 * SOLID_TRANSMITTANCE
         )
 
 
 def test_there_is_nothing_beyond_the_shell(field: GainerField) -> None:
-    half = SHELL / 2
+    half = SHELL_THICKNESSES / 2
     inside = field(samples_at(on_plane(field, 0.97 * half)))[FieldHeadNames.DENSITY]
     assert (inside > 0).all()
     for offset in (1.03 * half, -1.03 * half, 1.5 * half, 3 * half, 1000.0, -1e6):
@@ -159,7 +159,7 @@ def test_moving_the_gaussians_moves_the_field(colours: Tensor, bent: bool) -> No
     if not bent:  # otherwise the shell's thickness is another
         heads = [one(samples_at(at)) for one, at in ((field, points), (moved, points @ matrix.T + shift))]
         torch.testing.assert_close(heads[0][FieldHeadNames.RGB], heads[1][FieldHeadNames.RGB], rtol=0, atol=5e-3)
-        passed = [torch.exp(-head[FieldHeadNames.DENSITY] * SHELL * THICKNESS) for head in heads]
+        passed = [torch.exp(-head[FieldHeadNames.DENSITY] * SHELL_THICKNESSES * THICKNESS) for head in heads]
         torch.testing.assert_close(passed[0], passed[1], rtol=0, atol=5e-3)
 
 

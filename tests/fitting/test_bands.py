@@ -11,10 +11,10 @@ from torch import Tensor
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting import bands as bands_module
 from gainer_ns.fitting.bands import HALO_ROWS, PictureBands
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 
 MakeGaussians = Callable[..., GaussianSet]
 TALL = ImagePlane(12, 150)
@@ -28,10 +28,10 @@ def all_pixels(plane: ImagePlane) -> Tensor:
 
 def fitted(bands: PictureBands, target: Tensor, decoder: Decoder, steps: int) -> Tensor:
     """Features after some steps that solve their equations nearly exactly."""
-    config = FinishConfig(max_products=400, tolerance=1e-4, gradient_tolerance=1e-5)
+    config = GaussNewtonConfig(max_products=400, tolerance=1e-4, gradient_tolerance=1e-5)
     features = decoder.features_for(torch.full((len(bands._gaussians), 3), 0.5))
     for _ in range(steps):
-        assert bands.finish(features, decoder, target, config.damping, config).products > 0
+        assert bands.gauss_newton_step(features, decoder, target, config.damping, config).products > 0
     return features
 
 
@@ -77,11 +77,16 @@ def test_halo_is_needed(gaussians: MakeGaussians, monkeypatch: pytest.MonkeyPatc
 
 
 def test_channels_that_may_not_change(gaussians: MakeGaussians) -> None:
-    lattice_set, decoder, config = gaussians(TALL), Decoder(8), FinishConfig()
+    lattice_set, decoder, config = gaussians(TALL), Decoder(8), GaussNewtonConfig()
     parts = PictureBands(TALL, lattice_set, 4, all_pixels(TALL), band_pixels=BAND)
     features = torch.randn(TALL.pixels, 8)
     before = features.clone()
-    assert parts.finish(features, decoder, torch.rand(TALL.pixels, 3), 1e-5, config, channels=slice(2, 5)).products > 0
+    assert (
+        parts.gauss_newton_step(
+            features, decoder, torch.rand(TALL.pixels, 3), 1e-5, config, channels=slice(2, 5)
+        ).products
+        > 0
+    )
     assert torch.equal(features[:, :2], before[:, :2]) and torch.equal(features[:, 5:], before[:, 5:])
     assert bool((features[:, 2:5] != before[:, 2:5]).any(dim=1).all()), "every Gaussian took part"
 
@@ -91,7 +96,7 @@ def test_nothing_better_is_said_by_zero(gaussians: MakeGaussians) -> None:
     parts = PictureBands(TALL, lattice_set, 4, all_pixels(TALL), band_pixels=BAND)
     features = torch.zeros(TALL.pixels, 8)
     target = torch.full((TALL.pixels, 3), 0.5)
-    assert parts.finish(features, decoder, target, 1e-5, FinishConfig()).products == 0
+    assert parts.gauss_newton_step(features, decoder, target, 1e-5, GaussNewtonConfig()).products == 0
     assert not features.any()
 
 
@@ -109,7 +114,7 @@ def test_every_pixel_and_gaussian_belongs_to_one_band(
     torch.manual_seed(seed)
     plane = ImagePlane(width, height)
     pixels = (torch.rand(plane.pixels) < share).nonzero()[:, 0]
-    means = torch.cat([lattice(plane), torch.randn(40, 2) * 0.4, torch.tensor([[0.0, 0.6], [0.1, -0.6]])])
+    means = torch.cat([lattice_means(plane), torch.randn(40, 2) * 0.4, torch.tensor([[0.0, 0.6], [0.1, -0.6]])])
     covariances = torch.eye(2)[None] * plane.pixel_size**2
     gaussians = GaussianSet(means, covariances, torch.zeros(len(means), 1), 3 * plane.pixel_size)
     bands = PictureBands(plane, gaussians, 4, pixels, band_pixels=max(1, rows * width))
@@ -164,7 +169,7 @@ def test_means_outside_the_picture_take_part(gaussians: MakeGaussians) -> None:
     wider = GaussianSet(means, regular.covariances, torch.zeros(len(means), 8), regular.radius)
     features, decoder = torch.zeros(len(means), 8), Decoder(8)
     parts = PictureBands(TALL, wider, 16, all_pixels(TALL), band_pixels=BAND)
-    parts.finish(features, decoder, torch.rand(TALL.pixels, 3), 1e-5, FinishConfig())
+    parts.gauss_newton_step(features, decoder, torch.rand(TALL.pixels, 3), 1e-5, GaussNewtonConfig())
     assert bool(features[-24:].any(dim=1).all())
 
 
@@ -172,5 +177,5 @@ def test_no_pixels(gaussians: MakeGaussians) -> None:
     bands = PictureBands(TALL, gaussians(TALL), 4, torch.empty(0, dtype=torch.long), band_pixels=BAND)
     features, decoder = torch.randn(TALL.pixels, 8), Decoder(8)
     before = features.clone()
-    assert bands.finish(features, decoder, torch.empty(0, 3), 1e-5, FinishConfig()).products == 0
+    assert bands.gauss_newton_step(features, decoder, torch.empty(0, 3), 1e-5, GaussNewtonConfig()).products == 0
     assert torch.equal(features, before) and bands.decode(features, decoder).shape == (0, 3)

@@ -12,8 +12,8 @@ from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import reference
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.opacity import near_what_shows, opacity_field
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.opacity import near_visible_pixels, opacity_field
+from gainer_ns.gaussians.placement import lattice_means
 
 WIDTH, HEIGHT = 40, 30
 
@@ -50,8 +50,8 @@ SHAPES: dict[str, Callable[[], Tensor]] = {
 
 def fitted(opacity: Tensor, jitter: float = 0.0, bit_depth: int = 16) -> tuple[GaussianSet, Tensor]:
     """Gaussians on the picture with fitted opacities, and the pixels that were fitted."""
-    plane, near = ImagePlane(WIDTH, HEIGHT), near_what_shows(opacity)
-    means = lattice(plane, inside=near, jitter=jitter)
+    plane, near = ImagePlane(WIDTH, HEIGHT), near_visible_pixels(opacity)
+    means = lattice_means(plane, inside=near, jitter=jitter)
     field, pixels = opacity_field(opacity).flatten(), near.flatten().nonzero()[:, 0]
     covariances = isotropic(0.64 * plane.pixel_size, 2)
     start = GaussianSet(means, covariances, torch.zeros(len(means), 1), 10 * plane.pixel_size, field[pixels])

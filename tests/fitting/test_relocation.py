@@ -7,7 +7,7 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import lattice, spacing
+from gainer_ns.gaussians.placement import lattice_means, lattice_spacing
 
 PLANE = ImagePlane(24, 16)
 CONFIG = KNNEncodingConfig(num_neighbours=6, covariances="full", sigma=0.5, means="learned", slopes=1, feature_dim=3)
@@ -15,11 +15,11 @@ CONFIG = KNNEncodingConfig(num_neighbours=6, covariances="full", sigma=0.5, mean
 
 def picture(spare: int) -> tuple[GaussianKNNEncoding, Decoder, Tensor]:
     """A flat picture with a bright spot that nothing shows, and Gaussians of which the last ones are of no use."""
-    means = lattice(PLANE, 0.25)
+    means = lattice_means(PLANE, 0.25)
     means = torch.cat([means, means[:1].expand(spare, 2) + 1e-3 * torch.rand(spare, 2)])
     decoder = Decoder(3, hidden_layers=0, grey_first=True)
     origin = torch.tensor([-0.5, -0.5])
-    encoding = GaussianKNNEncoding(CONFIG, means, spacing(PLANE, 0.25), unit_box=(origin, 1.0))
+    encoding = GaussianKNNEncoding(CONFIG, means, lattice_spacing(PLANE, 0.25), unit_box=(origin, 1.0))
     target = torch.full((PLANE.height, PLANE.width, 3), 0.5)
     target[9:12, 15:18] = 1.0
     return encoding, decoder, target.view(-1, 3)

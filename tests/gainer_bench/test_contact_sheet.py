@@ -12,7 +12,7 @@ from gainer_bench.known_edits import KnownEdit
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.image.loading import load_baked
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.rendering.plane import BakedPicture
 
 SIZE = 64, 48
@@ -24,7 +24,7 @@ def baked(cut_out: Path) -> BakedPicture:
 
 
 @pytest.fixture(scope="module")
-def source(cut_out: Path) -> Picture:
+def source(cut_out: Path) -> SourceImage:
     return read_picture(cut_out.parents[3] / "disc.png")
 
 
@@ -32,7 +32,7 @@ EDITS = cut_out_edits(*SIZE)
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_good_silhouette_has_no_faults(baked: BakedPicture, source: Picture, name: str) -> None:
+def test_a_good_silhouette_has_no_faults(baked: BakedPicture, source: SourceImage, name: str) -> None:
     faults = silhouette_faults(Stage(EDITS[name].script(), baked).at(1.0), EDITS[name], source)
     assert faults.lowest_inside > 0.99
     assert faults.highest_outside < 0.01
@@ -46,7 +46,7 @@ def changed(picture: BakedPicture, **gaussians: torch.Tensor) -> BakedPicture:
 NOTHING = KnownEdit({"move": {"by": [0.0, 0.0]}}, lambda points: points)
 
 
-def test_holes_veils_and_foreign_colours_are_found(baked: BakedPicture, source: Picture) -> None:
+def test_holes_veils_and_foreign_colours_are_found(baked: BakedPicture, source: SourceImage) -> None:
     opacities, plane = baked.gaussians.opacities, baked.plane
     assert opacities is not None
     away = (plane.pixel_from_plane(baked.gaussians.means) - torch.tensor([30.0, 24.0])).norm(dim=1)
@@ -62,7 +62,7 @@ def test_holes_veils_and_foreign_colours_are_found(baked: BakedPicture, source: 
     assert spread.highest_outside == pytest.approx(0.1, abs=0.05)
 
 
-def test_another_place_is_found(baked: BakedPicture, source: Picture) -> None:
+def test_another_place_is_found(baked: BakedPicture, source: SourceImage) -> None:
     shifted = KnownEdit({"move": {"by": [5.0, 0.0]}}, lambda points: points - np.array([5.0, 0.0]))
     faults = silhouette_faults(baked, shifted, source)
     assert faults.lowest_inside == 0.0 and faults.highest_outside == 1.0

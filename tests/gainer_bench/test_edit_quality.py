@@ -12,7 +12,7 @@ from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_bench.sources import fitted_source
 from gainer_ns.errors import GainerError
 from gainer_ns.image.loading import load_baked
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.rendering.plane import BakedPicture
 
 WHOLE_PIXEL = KnownEdit({"move": {"by": [1.0, 0.0]}}, lambda points: points - np.array([1.0, 0.0]))
@@ -25,11 +25,11 @@ def baked(fitted_run: Path) -> BakedPicture:
 
 
 @pytest.fixture(scope="module")
-def source(photo: Path) -> Picture:
+def source(photo: Path) -> SourceImage:
     return read_picture(photo)
 
 
-def test_every_edit_is_better_than_bilinear_by_far(baked: BakedPicture, source: Picture) -> None:
+def test_every_edit_is_better_than_bilinear_by_far(baked: BakedPicture, source: SourceImage) -> None:
     scores = edit_quality(baked, source.colours())
     assert list(scores) == list(known_edits(96, 64))
     for name, score in scores.items():
@@ -38,7 +38,7 @@ def test_every_edit_is_better_than_bilinear_by_far(baked: BakedPicture, source: 
             assert score.psnr > score.psnr_bilinear + 15, name
 
 
-def test_whole_pixels_are_exact_for_bilinear_and_good_for_the_fit(baked: BakedPicture, source: Picture) -> None:
+def test_whole_pixels_are_exact_for_bilinear_and_good_for_the_fit(baked: BakedPicture, source: SourceImage) -> None:
     scores = edit_quality(baked, source.colours(), edits={"nothing": NOTHING, "pixel": WHOLE_PIXEL})
     assert scores["nothing"].psnr > 85
     assert scores["pixel"].psnr > 65  # rounding decides otherwise which of equally near Gaussians are read
@@ -47,7 +47,7 @@ def test_whole_pixels_are_exact_for_bilinear_and_good_for_the_fit(baked: BakedPi
         assert score.pixels == (96 - 12) * (64 - 12)
 
 
-def test_an_edit_the_wrong_way_is_found_out(baked: BakedPicture, source: Picture) -> None:
+def test_an_edit_the_wrong_way_is_found_out(baked: BakedPicture, source: SourceImage) -> None:
     wrong = {
         "move": KnownEdit({"move": {"by": [1.0, 0.0]}}, lambda points: points + np.array([1.0, 0.0])),
         "turn": KnownEdit({"rotate": {"degrees": -15.0}}, known_edits(96, 64)["rotate 15"].back),
@@ -55,7 +55,7 @@ def test_an_edit_the_wrong_way_is_found_out(baked: BakedPicture, source: Picture
     assert all(score.psnr < 30 for score in edit_quality(baked, source.colours(), edits=wrong).values())
 
 
-def test_holes_are_errors(baked: BakedPicture, source: Picture) -> None:
+def test_holes_are_errors(baked: BakedPicture, source: SourceImage) -> None:
     cut = KnownEdit({"cut": {"line": [[48.0, -10.0], [48.0, 80.0]], "gap": 4.0}}, lambda points: points)
     found = edited_pixels(baked, source.colours(), None, cut)
     left = round(-cut.extent(96, 64)[0])
@@ -63,7 +63,7 @@ def test_holes_are_errors(baked: BakedPicture, source: Picture) -> None:
     assert edit_quality(baked, source.colours(), edits={"cut": cut})["cut"].psnr < 40
 
 
-def test_only_what_is_opaque_counts(baked: BakedPicture, source: Picture) -> None:
+def test_only_what_is_opaque_counts(baked: BakedPicture, source: SourceImage) -> None:
     opacity = np.ones((64, 96), np.float32)
     opacity[:, 48:] = 0.999
     counted = edited_pixels(baked, source.colours(), opacity, NOTHING).counted
@@ -72,7 +72,7 @@ def test_only_what_is_opaque_counts(baked: BakedPicture, source: Picture) -> Non
         edit_quality(baked, source.colours(), 0 * opacity, edits={"nothing": NOTHING})
 
 
-def test_another_source_is_refused(baked: BakedPicture, source: Picture) -> None:
+def test_another_source_is_refused(baked: BakedPicture, source: SourceImage) -> None:
     with pytest.raises(GainerError, match="95 x 64 pixels, the fitted picture 96 x 64"):
         edit_quality(baked, source.colours()[:, 1:])
 

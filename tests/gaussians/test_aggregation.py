@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.gaussians import aggregation, reference
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights, read_once
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights, search_and_aggregate
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 Dimensions = Literal[2, 3]
@@ -90,7 +90,7 @@ def test_weights_far_from_all_means(dimensions: Dimensions, sigmas: float) -> No
     precisions = torch.eye(dimensions)[None]
     offsets = point[:, None] - means[neighbours.indices.clamp(min=0).long()]
     by_kernel = gaussian_weights(point, neighbours, means, precisions)
-    by_torch = reference.gaussian_weights(offsets, neighbours, precisions)
+    by_torch = reference.differentiable_weights(offsets, neighbours, precisions)
     ratio = torch.tensor(-0.5 * (0.25 + sigmas)).exp()
     expected = torch.tensor([[1.0, ratio, 0.0, 0.0]]) / (1 + ratio)
     torch.testing.assert_close(by_kernel, expected, rtol=1e-4, atol=1e-7)
@@ -102,7 +102,7 @@ def test_weights_far_from_all_means(dimensions: Dimensions, sigmas: float) -> No
 def test_reference_weights_are_the_same(dimensions: Dimensions, shared: bool, device: torch.device) -> None:
     scene = Scene(dimensions, shared=shared, device=device)
     offsets = scene.points[:, None] - scene.means[scene.neighbours.indices.clamp(min=0).long()]
-    weights = reference.gaussian_weights(offsets, scene.neighbours, scene.precisions)
+    weights = reference.differentiable_weights(offsets, scene.neighbours, scene.precisions)
     torch.testing.assert_close(weights, scene.weights, rtol=1e-4, atol=1e-6)
 
 
@@ -118,7 +118,7 @@ def test_gradients_of_weights(dimensions: Dimensions, shared: bool) -> None:
     precisions = random_precisions(1 if shared else 6, dimensions, scale=5.0).double()
     inputs = (offsets.requires_grad_(), precisions.requires_grad_())
     assert torch.autograd.gradcheck(
-        lambda offsets, precisions: reference.gaussian_weights(offsets, neighbours, precisions), inputs
+        lambda offsets, precisions: reference.differentiable_weights(offsets, neighbours, precisions), inputs
     )
 
 
@@ -153,7 +153,7 @@ def test_learned_weights(dimensions: Dimensions, radius: float, device: torch.de
     found = learned_weights(scene.points, neighbours, scene.means, precisions, matrix)
     wide = scene.precisions.double().requires_grad_()
     offsets = scene.points[:, None] - scene.means[neighbours.indices.clamp(min=0).long()]
-    expected = reference.gaussian_weights(offsets.double(), neighbours, wide)[neighbours.valid]
+    expected = reference.differentiable_weights(offsets.double(), neighbours, wide)[neighbours.valid]
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
     assert torch.equal(found.detach(), matrix.values)
     upstream = torch.randn(len(found), device=device)
@@ -169,7 +169,7 @@ def test_gradients_through_weights_to_precisions() -> None:
     scene = Scene(2, shared=False)
     precisions = scene.precisions.clone().requires_grad_()
     offsets = scene.points[:, None] - scene.means[scene.neighbours.indices.clamp(min=0).long()]
-    weights = reference.gaussian_weights(offsets, scene.neighbours, precisions)
+    weights = reference.differentiable_weights(offsets, scene.neighbours, precisions)
     upstream = torch.randn(90, 5)
     scene.matrix.aggregate(scene.features, weights[scene.neighbours.valid]).backward(upstream)
     wide = scene.precisions.double().requires_grad_()
@@ -335,7 +335,7 @@ def test_read_in_one_go(dimensions: Dimensions, deformed: bool, radius: float, d
     neighbours = Neighbours(*(part.cpu() for part in index.query(points.to(device), 4)))
     expected = reference.aggregate(points, neighbours, means, precisions, features)
     parts = (part.to(device) for part in (means, precisions, features))
-    found, nearest = read_once(index, points.to(device), 4, *parts)
+    found, nearest = search_and_aggregate(index, points.to(device), 4, *parts)
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
     assert torch.equal(nearest.cpu(), neighbours.indices[:, 0])
     assert bool((found.cpu()[~neighbours.valid.any(dim=1)] == 0).all())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, read_once
+from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, search_and_aggregate
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
@@ -63,7 +63,7 @@ def test_slopes_turn_with_an_affine_map(seed: int) -> None:
 
     def averages(read: GaussianSet, points: Tensor) -> Tensor:
         index = NeighbourIndex(read.means, read.radius, read.inverse_jacobians)
-        return read_once(index, points, 6, read.means, read.precisions, read.features, read.slopes)[0]
+        return search_and_aggregate(index, points, 6, read.means, read.precisions, read.features, read.slopes)[0]
 
     before, after = averages(gaussians, points), averages(moved, points @ jacobian.T + shift)
     assert (after - before).abs().median() < 1e-4  # neighbours at the very radius may change

@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import reference
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 
 Dimensions = Literal[2, 3]
 both_dimensions = pytest.mark.parametrize("dimensions", [2, 3])
@@ -235,7 +235,7 @@ def test_size_of_the_grid_follows_the_number_of_means(thin_axes: tuple[int, ...]
 @pytest.mark.parametrize("size", [(1024, 1024), (4096, 256), (256, 4096)])
 def test_grid_covers_regular_sets(size: tuple[int, int]) -> None:
     """A stride through rows of equal length could meet the same few columns in each."""
-    index = NeighbourIndex(lattice(ImagePlane(*size)), 1.0)
+    index = NeighbourIndex(lattice_means(ImagePlane(*size)), 1.0)
     per_cell = index._cell_start.diff()
     assert per_cell.max() <= 12
 
@@ -258,7 +258,7 @@ def test_threads_change_nothing() -> None:
 def test_ties_do_not_depend_on_the_other_means(k: int) -> None:
     """On a lattice, the K-th nearest of a pixel's centre is always one of several; a part of it chooses the same."""
     plane = ImagePlane(60, 80)
-    means = lattice(plane)
+    means = lattice_means(plane)
     part = means[60 * 20 : 60 * 60]
     points = means[60 * 30 : 60 * 50]
     radius = 10 * plane.pixel_size

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gainer_ns.gaussians.opacity import MARGIN, near_what_shows, nearest_shown, opacity_field
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, nearest_visible_pixel, opacity_field
 
 
 def opacities() -> st.SearchStrategy[Tensor]:
@@ -99,16 +99,16 @@ def test_a_soft_gradient_is_continued_softly() -> None:
 def test_near_what_shows() -> None:
     opacity = torch.zeros(15, 20)
     opacity[7, 9] = 0.004
-    near = near_what_shows(opacity)
+    near = near_visible_pixels(opacity)
     row, column = torch.meshgrid(torch.arange(15), torch.arange(20), indexing="ij")
-    assert torch.equal(near, torch.hypot(row - 7.0, column - 9.0) <= MARGIN) and near.dtype == torch.bool
-    assert torch.equal(near_what_shows(opacity, 0.5), opacity > 0)
-    assert bool(near_what_shows(torch.ones(3, 4)).all())
+    assert torch.equal(near, torch.hypot(row - 7.0, column - 9.0) <= OPACITY_MARGIN_PX) and near.dtype == torch.bool
+    assert torch.equal(near_visible_pixels(opacity, 0.5), opacity > 0)
+    assert bool(near_visible_pixels(torch.ones(3, 4)).all())
 
 
 @given(opacities().filter(lambda opacity: bool((opacity > 0).any())))
 def test_nearest_shown(opacity: Tensor) -> None:
-    nearest = nearest_shown(opacity)
+    nearest = nearest_visible_pixel(opacity)
     height, width = opacity.shape
     shown = (opacity > 0).nonzero().double()
     places = torch.cartesian_prod(torch.arange(height), torch.arange(width)).view(-1, 2).double()

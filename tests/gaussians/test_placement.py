@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.placement import lattice, spacing, uniform
+from gainer_ns.gaussians.placement import lattice_means, lattice_spacing, uniform_means
 
 PLANE = ImagePlane(12, 7)
 
@@ -14,7 +14,7 @@ def in_pixels(means: torch.Tensor, plane: ImagePlane = PLANE) -> torch.Tensor:
 
 
 def test_one_a_pixel_is_the_pixel_centres_row_by_row() -> None:
-    means = lattice(PLANE)
+    means = lattice_means(PLANE)
     assert means.dtype == torch.float32
     assert torch.equal(means, PLANE.pixel_centres(torch.arange(84)))
     assert in_pixels(means)[:3].round(decimals=3).tolist() == [[0.5, 0.5], [1.5, 0.5], [2.5, 0.5]]
@@ -37,7 +37,7 @@ def test_one_a_pixel_is_the_pixel_centres_row_by_row() -> None:
 )
 def test_number_of_means(size: tuple[int, int], density: float, columns: int, rows: int) -> None:
     plane = ImagePlane(*size)
-    pixel = in_pixels(lattice(plane, density), plane)
+    pixel = in_pixels(lattice_means(plane, density), plane)
     assert len(pixel) == columns * rows
     x, y = pixel.view(rows, columns, 2).unbind(-1)
     cell = torch.tensor([plane.width / columns, plane.height / rows], dtype=torch.float64)
@@ -50,15 +50,15 @@ def test_number_of_means(size: tuple[int, int], density: float, columns: int, ro
 @pytest.mark.parametrize("density", [1.0, 4.0, 0.25])
 def test_spacing_is_the_distance_of_lattice_neighbours(density: float) -> None:
     plane = ImagePlane(16, 12)
-    means = lattice(plane, density)
+    means = lattice_means(plane, density)
     distance = torch.cdist(means.double(), means.double()).fill_diagonal_(torch.inf).min(dim=1).values
-    torch.testing.assert_close(distance, torch.full_like(distance, spacing(plane, density)), rtol=1e-4, atol=0)
+    torch.testing.assert_close(distance, torch.full_like(distance, lattice_spacing(plane, density)), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.3, 3.0])
 def test_jitter_stays_within_its_bounds(density: float) -> None:
     plane = ImagePlane(64, 50)
-    regular, moved = lattice(plane, density), lattice(plane, density, jitter=0.25, seed=3)
+    regular, moved = lattice_means(plane, density), lattice_means(plane, density, jitter=0.25, seed=3)
     columns, rows = (len(in_pixels(regular, plane)[:, axis].round(decimals=3).unique()) for axis in (0, 1))
     cell = torch.tensor([64 / columns, 50 / rows], dtype=torch.float64)
     shift = (in_pixels(moved, plane) - in_pixels(regular, plane)) / cell
@@ -70,9 +70,9 @@ def test_jitter_stays_within_its_bounds(density: float) -> None:
 def test_seeds() -> None:
     state = torch.get_rng_state()
     for place in (
-        lambda seed: lattice(PLANE, jitter=0.2, seed=seed),
-        lambda seed: uniform(PLANE, 100, seed=seed),
-        lambda seed: uniform(PLANE, 100, inside=torch.ones(7, 12, dtype=torch.bool), seed=seed),
+        lambda seed: lattice_means(PLANE, jitter=0.2, seed=seed),
+        lambda seed: uniform_means(PLANE, 100, seed=seed),
+        lambda seed: uniform_means(PLANE, 100, inside=torch.ones(7, 12, dtype=torch.bool), seed=seed),
     ):
         assert torch.equal(place(4), place(4)) and not torch.equal(place(4), place(5))
     assert torch.equal(torch.get_rng_state(), state), "nobody else's random numbers change"
@@ -81,8 +81,8 @@ def test_seeds() -> None:
 def test_inside_keeps_the_means_of_these_pixels() -> None:
     inside = torch.rand(7, 12) < 0.4
     expected = PLANE.pixel_centres(inside.flatten().nonzero()[:, 0])
-    assert torch.equal(lattice(PLANE, inside=inside), expected)
-    dense = in_pixels(lattice(PLANE, 9.0, jitter=0.1, inside=inside)).floor().long()
+    assert torch.equal(lattice_means(PLANE, inside=inside), expected)
+    dense = in_pixels(lattice_means(PLANE, 9.0, jitter=0.1, inside=inside)).floor().long()
     assert bool(inside[dense[:, 1], dense[:, 0]].all())
     assert abs(len(dense) - 9 * int(inside.sum())) < 0.1 * len(dense)
 
@@ -90,19 +90,19 @@ def test_inside_keeps_the_means_of_these_pixels() -> None:
 def test_jitter_beyond_the_picture_counts_as_its_border() -> None:
     inside = torch.zeros(7, 12, dtype=torch.bool)
     inside[0], inside[:, 0] = True, True
-    assert len(lattice(PLANE, jitter=2.0, inside=inside)) > 0
+    assert len(lattice_means(PLANE, jitter=2.0, inside=inside)) > 0
 
 
 def test_nothing_inside() -> None:
     nothing = torch.zeros(7, 12, dtype=torch.bool)
-    assert lattice(PLANE, inside=nothing).shape == (0, 2)
-    assert uniform(PLANE, 50, inside=nothing).shape == (0, 2)
-    assert uniform(PLANE, 0).shape == (0, 2)
+    assert lattice_means(PLANE, inside=nothing).shape == (0, 2)
+    assert uniform_means(PLANE, 50, inside=nothing).shape == (0, 2)
+    assert uniform_means(PLANE, 0).shape == (0, 2)
 
 
 def test_uniform_covers_the_picture_evenly() -> None:
     plane = ImagePlane(40, 20)
-    means = uniform(plane, 20_000, seed=1)
+    means = uniform_means(plane, 20_000, seed=1)
     assert means.shape == (20_000, 2) and means.dtype == torch.float32
     pixel = in_pixels(means, plane)
     assert pixel.min() > -1e-4 and bool((pixel.amax(dim=0) < torch.tensor([40.0001, 20.0001])).all())
@@ -113,7 +113,7 @@ def test_uniform_covers_the_picture_evenly() -> None:
 def test_uniform_inside_covers_these_pixels_evenly() -> None:
     inside = torch.zeros(7, 12, dtype=torch.bool)
     inside[1, 2], inside[5, 9], inside[5, 10] = True, True, True
-    pixel = in_pixels(uniform(PLANE, 3000, inside=inside, seed=1))
+    pixel = in_pixels(uniform_means(PLANE, 3000, inside=inside, seed=1))
     found, counts = (pixel + 1e-6).floor().long().unique(dim=0, return_counts=True)
     assert found.tolist() == [[2, 1], [9, 5], [10, 5]]
     assert (counts - 1000).abs().max() < 130, "5 standard deviations"
@@ -123,7 +123,7 @@ def test_uniform_inside_covers_these_pixels_evenly() -> None:
 @pytest.mark.parametrize("masked", [True, False])
 def test_uniform_runs_along_the_rows(masked: bool) -> None:
     inside = torch.rand(7, 12) < 0.5 if masked else None
-    pixel = in_pixels(uniform(PLANE, 500, inside=inside))
+    pixel = in_pixels(uniform_means(PLANE, 500, inside=inside))
     rows = (pixel[:, 1] + 1e-6).floor()
     assert bool((rows.diff() >= 0).all())
     for row in rows.unique():
@@ -132,5 +132,5 @@ def test_uniform_runs_along_the_rows(masked: bool) -> None:
 
 def test_one_pixel_picture() -> None:
     plane = ImagePlane(1, 1)
-    assert lattice(plane).tolist() == [[0.0, 0.0]]
-    assert uniform(plane, 30).abs().max() <= 0.5
+    assert lattice_means(plane).tolist() == [[0.0, 0.0]]
+    assert uniform_means(plane, 30).abs().max() <= 0.5

@@ -16,7 +16,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.gaussians.small_matrices import product
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
@@ -49,7 +49,7 @@ def edge(points: Tensor) -> Tensor:
 
 def rising() -> BakedPicture:
     """A picture whose Gaussians each say by a slope how the opacity rises: wherever it is read, it is :func:`edge`."""
-    means = lattice(PLANE)
+    means = lattice_means(PLANE)
     decoder = Decoder(8, hidden_layers=0).eval()
     slopes = torch.tensor([0.75, 0.5]).expand(len(means), 2).contiguous()
     size = PLANE.pixel_size
@@ -189,7 +189,7 @@ def test_the_mirror_image_beyond_a_frame_is_mirrored_in_all() -> None:
 
 def test_a_border_of_learned_shapes_is_read_by_slopes() -> None:
     """A frame is straight, so that Gaussians that tell it by its slope show it exactly, away from its corners."""
-    means = lattice(PLANE, jitter=0.3)
+    means = lattice_means(PLANE, jitter=0.3)
     size = PLANE.pixel_size
     covariances = isotropic(0.64 * size, 2).expand(len(means), 2, 2).contiguous()
     gaussians = GaussianSet(means, covariances, torch.randn(len(means), 8), 10 * size)

@@ -29,7 +29,7 @@ from PIL import Image
 
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.stopping import NOTICE
+from gainer_ns.fitting.stopping import STOPPING_NOTICE
 from gainer_ns.image import run_checks, trainer
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
@@ -547,7 +547,7 @@ def test_a_real_control_c(photo: Path, tmp_path: Path, vis: str) -> None:
     program.wait_for_checkpoint()
     program.process.send_signal(signal.SIGINT)
     status, out, error = program.end()
-    assert status == 130 and error in ("", NOTICE.decode()), "a step was under way"
+    assert status == 130 and error in ("", STOPPING_NOTICE.decode()), "a step was under way"
     assert "Interrupted in step" in out and "--load-dir" in out
     load_baked(next(tmp_path.rglob("config.yml")))
 

@@ -14,7 +14,7 @@ from gainer_bench.baselines.loading import FUNCTIONS
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.image.model import GainerModelConfig
-from gainer_ns.image.run_file import MAX_BYTES, MAX_DEPTH, RunFile, class_name, tags_in
+from gainer_ns.image.run_file import MAX_YAML_BYTES, MAX_YAML_DEPTH, RunFile, class_name, tags_in
 
 METHODS = {
     name: one.config
@@ -115,7 +115,7 @@ BOMB = "\n".join(f"a{n + 1}: &a{n + 1} [{', '.join(9 * [f'*a{n}'])}]" for n in r
         "- " * 5000,
         f"a0: &a0 [1]\n{BOMB}",
         "!!python/object:a.B &x {pipeline: *x}",
-        "a" * (MAX_BYTES + 1),
+        "a" * (MAX_YAML_BYTES + 1),
         "!!python/object:a.B {pipeline: {model: {a: 1}}}",
         "a: *b",
         "%YAML 9.9\n--- a",
@@ -134,9 +134,9 @@ def test_bombs_beside_the_model_do_nothing(written: Callable[[str], Path]) -> No
     assert "tag:yaml.org,2002:seq" in run.tags
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 5000])
+@pytest.mark.parametrize("depth", [MAX_YAML_DEPTH + 1, 5000])
 def test_what_is_nested_too_deep_says_so(depth: int, written: Callable[[str], Path]) -> None:
-    with pytest.raises(GainerError, match=f"nested more than {MAX_DEPTH} deep"):
+    with pytest.raises(GainerError, match=f"nested more than {MAX_YAML_DEPTH} deep"):
         RunFile(written(f"{gainer()}x: {'[' * depth}{']' * depth}\n"))
 
 
@@ -152,9 +152,9 @@ def test_what_is_no_text(tmp_path: Path) -> None:
 
 def test_a_file_that_is_longer_than_any_says_so(written: Callable[[str], Path]) -> None:
     text = gainer()
-    assert RunFile(written(text + "#" * (MAX_BYTES - len(text)))).kind("pipeline", "model") is not None
+    assert RunFile(written(text + "#" * (MAX_YAML_BYTES - len(text)))).kind("pipeline", "model") is not None
     with pytest.raises(GainerError, match="longer than 1 MiB"):
-        RunFile(written(text + "#" * (MAX_BYTES - len(text) + 1)))
+        RunFile(written(text + "#" * (MAX_YAML_BYTES - len(text) + 1)))
 
 
 def test_the_last_of_several_counts_as_with_any_loader(written: Callable[[str], Path]) -> None:

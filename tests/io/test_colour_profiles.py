@@ -17,7 +17,7 @@ from gainer_ns.exporting.gaussians import as_srgb
 from gainer_ns.io.colour_profiles import MAX_PROFILE_BYTES, SRGB, ColourProfile, converted
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.image_writing import write_picture
-from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence_writer
 
 Profiles = Callable[[str], bytes]
 DeltaE = Callable[[Image.Image, Image.Image], float]
@@ -70,7 +70,7 @@ def test_a_picture_without_a_profile_gets_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
 def test_films_are_srgb(tmp_path: Path, icc: bytes, suffix: str, seen_as_srgb: Seen) -> None:
     colours = np.full((32, 48, 3), (0.7, 0.4, 0.3), np.float32)  # flat: films lose detail, which is not meant here
-    with open_sequence(tmp_path / f"a{suffix}", frames=2, profile=ColourProfile(icc)) as film:
+    with open_sequence_writer(tmp_path / f"a{suffix}", frames=2, profile=ColourProfile(icc)) as film:
         film.write(colours)
         film.write(colours)
     if suffix == ".mp4":
@@ -84,7 +84,7 @@ def test_films_are_srgb(tmp_path: Path, icc: bytes, suffix: str, seen_as_srgb: S
 
 
 def test_frames_of_a_folder_keep_it(tmp_path: Path, icc: bytes) -> None:
-    with open_sequence(tmp_path / "frames", frames=2, profile=ColourProfile(icc)) as film:
+    with open_sequence_writer(tmp_path / "frames", frames=2, profile=ColourProfile(icc)) as film:
         film.write(colourful())
         film.write(colourful())
     for number in range(2):

@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io import image_io
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 
 UPRIGHT = np.array([[1, 2, 3], [4, 5, 6]], np.uint8) * 40
 STORED = {  # The EXIF standard: which sides of the upright picture the first stored row and column are.
@@ -76,7 +76,7 @@ def stored(path: Path, data: bytes) -> Path:
     return path
 
 
-def check(picture: Picture, rgb: np.ndarray, alpha: np.ndarray | None = None) -> None:
+def check(picture: SourceImage, rgb: np.ndarray, alpha: np.ndarray | None = None) -> None:
     """Asserts that a picture has exactly these samples; one channel of gray stands for three."""
     expected = np.repeat(rgb[..., None], 3, axis=2) if rgb.ndim == 2 else rgb
     assert picture.rgb.dtype == rgb.dtype
@@ -452,13 +452,13 @@ class TestPicture:
 
     def test_floats(self) -> None:
         rgb = np.array([[[0, 255, 51]]], np.uint8)
-        picture = Picture(rgb, np.array([[102]], np.uint8), Path("a.png"))
+        picture = SourceImage(rgb, np.array([[102]], np.uint8), Path("a.png"))
         assert (picture.width, picture.height, picture.bit_depth, picture.max_value) == (1, 1, 8, 255)
         assert picture.colours().dtype == picture.opacity().dtype == np.float32
         np.testing.assert_array_equal(picture.colours(), np.array([[[0, 1, 0.2]]], np.float32))
         np.testing.assert_array_equal(picture.opacity(), np.array([[0.4]], np.float32))
 
     def test_opaque_without_alpha(self) -> None:
-        picture = Picture(np.zeros((2, 3, 3), np.uint16), None, Path("a.png"))
+        picture = SourceImage(np.zeros((2, 3, 3), np.uint16), None, Path("a.png"))
         assert (picture.width, picture.height, picture.bit_depth) == (3, 2, 16)
         np.testing.assert_array_equal(picture.opacity(), np.ones((2, 3), np.float32))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io import image_writing
-from gainer_ns.io.image_io import Picture, read_picture
+from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.io.image_writing import write_picture
 
 COLOUR, COLOUR_ALPHA = 2, 6
@@ -24,7 +24,7 @@ def noise(*shape: int, dtype: type = np.uint8, seed: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
-def check(picture: Picture, rgb: np.ndarray, alpha: np.ndarray | None = None) -> None:
+def check(picture: SourceImage, rgb: np.ndarray, alpha: np.ndarray | None = None) -> None:
     """Asserts that a picture has exactly these samples; one channel of gray stands for three."""
     expected = np.repeat(rgb[..., None], 3, axis=2) if rgb.ndim == 2 else rgb
     assert picture.rgb.dtype == rgb.dtype
@@ -49,7 +49,7 @@ class TestWriting:
         self, tmp_path_factory: pytest.TempPathFactory, size: tuple[int, int], bits: int, with_alpha: bool, seed: int
     ) -> None:
         samples = noise(*size, 4, dtype=np.uint16 if bits == 16 else np.uint8, seed=seed)
-        picture = Picture(samples[..., :3], samples[..., 3] if with_alpha else None, Path("a.png"))
+        picture = SourceImage(samples[..., :3], samples[..., 3] if with_alpha else None, Path("a.png"))
         path = tmp_path_factory.mktemp("round") / "a.png"
         write_picture(path, picture.colours(), picture.opacity() if with_alpha else None, bit_depth=bits)
         check(read_picture(path), picture.rgb, picture.alpha)
@@ -58,7 +58,7 @@ class TestWriting:
     @pytest.mark.parametrize("bits", [8, 16])
     def test_every_level_survives_float32(self, tmp_path: Path, bits: int) -> None:
         levels = np.arange(2**bits, dtype=np.uint16 if bits == 16 else np.uint8).reshape(16, -1)
-        picture = Picture(np.dstack([levels] * 3), levels, Path("a.png"))
+        picture = SourceImage(np.dstack([levels] * 3), levels, Path("a.png"))
         write_picture(tmp_path / "a.png", picture.colours(), picture.opacity(), bit_depth=bits)
         check(read_picture(tmp_path / "a.png"), levels, levels)
 
@@ -66,7 +66,7 @@ class TestWriting:
     def test_other_kinds_without_loss(self, tmp_path: Path, name: str) -> None:
         samples = noise(7, 9, 4)
         samples[:3, :, 3] = 0  # Hidden colours too.
-        picture = Picture(samples[..., :3], samples[..., 3], Path(name))
+        picture = SourceImage(samples[..., :3], samples[..., 3], Path(name))
         write_picture(tmp_path / name, picture.colours(), picture.opacity())
         check(read_picture(tmp_path / name), picture.rgb, picture.alpha)
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageSequence
 from gainer_ns.errors import GainerError
 from gainer_ns.io import sequence_io
 from gainer_ns.io.image_io import read_picture
-from gainer_ns.io.sequence_io import open_sequence
+from gainer_ns.io.sequence_io import open_sequence_writer
 
 Frame = tuple[np.ndarray, "np.ndarray | None"]
 Frames = list[Frame]
@@ -36,7 +36,7 @@ def moving_disc(count: int, width: int = 48, height: int = 32) -> Frames:
 def written(path: Path, frames: Iterable[Frame], count: int | None = None, **options: Any) -> Path:
     """Writes all frames and returns the path; ``count`` is how many are announced where that is not their number."""
     count = count or len(list(frames))
-    with open_sequence(path, frames=count, **options) as writer:
+    with open_sequence_writer(path, frames=count, **options) as writer:
         for colours, opacity in frames:
             writer.write(colours, opacity)
     return path
@@ -76,7 +76,7 @@ def test_a_folder_keeps_colours_and_opacity(tmp_path: Path, bit_depth: int) -> N
 def test_an_existing_folder_loses_its_old_frames_and_nothing_else(tmp_path: Path) -> None:
     for name in ("frame_00000.png", "frame_00007.png", "frame_notes.png", "script.yaml"):
         (tmp_path / name).write_text(name)
-    with open_sequence(tmp_path, frames=2) as writer:
+    with open_sequence_writer(tmp_path, frames=2) as writer:
         for colours, opacity in moving_disc(2):
             writer.write(colours, opacity)
         assert (tmp_path / "frame_00000.png").read_text() == "frame_00000.png"
@@ -206,7 +206,7 @@ def test_what_cannot_work_is_said_before_the_work(
     tmp_path: Path, name: str, options: dict[str, Any], words: str
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(GainerError, match=words) as caught, open_sequence(tmp_path / name, **options):
+    with pytest.raises(GainerError, match=words) as caught, open_sequence_writer(tmp_path / name, **options):
         pytest.fail("the work began")
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
@@ -247,7 +247,7 @@ def test_an_interrupt_leaves_things_as_they_were(tmp_path: Path, name: str, stop
 
 @pytest.mark.parametrize("name", ["out", "out.png", "out.mp4"])
 def test_too_few_or_too_many_frames_are_a_callers_mistake(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="0 written"), open_sequence(tmp_path / name, frames=1):
+    with pytest.raises(ValueError, match="0 written"), open_sequence_writer(tmp_path / name, frames=1):
         pass
     with pytest.raises(ValueError, match="more"):
         written(tmp_path / name, moving_disc(2), 1)
@@ -258,7 +258,7 @@ def test_too_few_or_too_many_frames_are_a_callers_mistake(tmp_path: Path, name: 
 def test_an_old_file_gives_way_only_at_the_end(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("old")
-    with open_sequence(path, frames=1) as writer:
+    with open_sequence_writer(path, frames=1) as writer:
         writer.write(*moving_disc(1)[0])
         assert path.read_text() == "old"
     assert path.read_bytes() != b"old"
@@ -275,7 +275,7 @@ def test_sizes_that_an_encoder_refuses_are_said_in_one_line(tmp_path: Path) -> N
 
 def test_a_missing_encoder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av, "codecs_available", {"gif"})
-    with pytest.raises(GainerError, match="libx264"), open_sequence(tmp_path / "out.mp4", frames=1):
+    with pytest.raises(GainerError, match="libx264"), open_sequence_writer(tmp_path / "out.mp4", frames=1):
         pass
 
 
@@ -309,7 +309,7 @@ def test_an_interrupted_sequence_can_keep_what_is_finished(tmp_path: Path, name:
         path.mkdir()
         (path / "frame_00009.png").write_text("old")
     frames = moving_disc(3)
-    with pytest.raises(KeyboardInterrupt), open_sequence(path, frames=9, keep_interrupted=True) as writer:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), open_sequence_writer(path, frames=9, keep_interrupted=True) as writer:  # noqa: PT012
         for frame in frames:
             writer.write(*frame)
         raise KeyboardInterrupt
@@ -329,7 +329,7 @@ def test_nothing_is_kept_without_a_frame_or_of_a_failure(tmp_path: Path, name: s
         path.mkdir()
         (path / "frame_00009.png").write_text("old")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(stop), open_sequence(path, frames=1, keep_interrupted=True) as writer:  # noqa: PT012
+    with pytest.raises(stop), open_sequence_writer(path, frames=1, keep_interrupted=True) as writer:  # noqa: PT012
         if stop is RuntimeError:
             writer.write(*moving_disc(1)[0])
         raise stop
@@ -339,7 +339,7 @@ def test_nothing_is_kept_without_a_frame_or_of_a_failure(tmp_path: Path, name: s
 @pytest.mark.parametrize("name", KINDS[:4])
 def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second frame is whole, or not there; never a half of it."""
-    frames, convert = moving_disc(3), sequence_io.to_samples
+    frames, convert = moving_disc(3), sequence_io.integer_samples
     calls: list[int] = []
 
     def interrupting(*arguments: Any) -> np.ndarray:
@@ -348,9 +348,12 @@ def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkey
             os.kill(os.getpid(), signal.SIGINT)
         return convert(*arguments)
 
-    monkeypatch.setattr(sequence_io, "to_samples", interrupting)
+    monkeypatch.setattr(sequence_io, "integer_samples", interrupting)
     usual = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), open_sequence(tmp_path / name, frames=3, keep_interrupted=True) as writer:  # noqa: PT012
+    with (  # noqa: PT012
+        pytest.raises(KeyboardInterrupt),
+        open_sequence_writer(tmp_path / name, frames=3, keep_interrupted=True) as writer,
+    ):
         for frame in frames:
             writer.write(*frame)
     assert signal.getsignal(signal.SIGINT) is usual

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.places import PlacedError, Places
-from gainer_ns.io.yaml_file import MAX_BYTES, ExistingFile, read_yaml, to_yaml
+from gainer_ns.io.yaml_file import MAX_YAML_BYTES, ExistingFile, read_yaml, to_yaml
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -192,7 +192,7 @@ def test_text_that_older_yaml_takes_for_something_else(read: Callable[[str], Thi
         ("name: x".encode("utf-16"), ", line 1: is not UTF-8 text; save it as UTF-8"),
         ("parts: " + "[" * 60 + "]" * 60, ", line 1: parts[0][0][0]: is nested more than 50 deep; write it flatter"),
         ("[" * 100_000, ": is nested more than 50 deep; write it flatter"),
-        (f"name: {'x' * MAX_BYTES}", ": is longer than 1 MiB; put large data into files that it names"),
+        (f"name: {'x' * MAX_YAML_BYTES}", ": is longer than 1 MiB; put large data into files that it names"),
         ('"a\\nb": 1', f", line 1: ['a\\nb']: unknown word; allowed: {WORDS}"),
         ("name: 5\nsise: 2", f", line 2: sise: unknown word; allowed: {WORDS}"),
         ("size: x\nname: 5", ", line 1: size: must be a number, not 'x'"),

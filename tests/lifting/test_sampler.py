@@ -7,7 +7,7 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from gainer_ns.fields.gainer_field import SHELL
+from gainer_ns.fields.gainer_field import SHELL_THICKNESSES
 from gainer_ns.frames import PinholeCamera, looking_from
 from gainer_ns.lifting.discs import THICKNESS
 from gainer_ns.lifting.model import LiftModel
@@ -59,7 +59,9 @@ def test_length_is_the_shells_thickness_at_any_angle(
     assert hit.any()
     pixel = 2.0 / 60.0
     lengths = samples.deltas[hit]
-    torch.testing.assert_close(lengths, torch.full_like(lengths, SHELL * THICKNESS * pixel), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        lengths, torch.full_like(lengths, SHELL_THICKNESSES * THICKNESS * pixel), rtol=1e-3, atol=0
+    )
 
 
 def test_samples_lie_on_the_surface_and_not_on_its_discs(

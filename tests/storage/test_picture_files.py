@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.placement import lattice
+from gainer_ns.gaussians.placement import lattice_means
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import Bits, load_picture, picture_bytes, save_picture
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised
@@ -495,7 +495,7 @@ def test_means_on_a_lattice_are_not_stored(kind: str, picture: MakePicture, tmp_
         inside[: height // 3, width // 4 :] = False
         inside[-height // 4 :, : width // 2] = False
     source = picture(width, height)
-    means = lattice(source.plane, density, inside=inside)
+    means = lattice_means(source.plane, density, inside=inside)
     old = source.gaussians
     source = source.with_gaussians(GaussianSet(means, old.covariances, torch.randn(len(means), 8), old.radius))
     loaded = through_file(source, tmp_path, 32)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.solver import FinishConfig
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
@@ -29,7 +29,7 @@ class Fit:
         self.bands = PictureBands(PLANE, gaussians, 16, torch.arange(PLANE.pixels), band_pixels=band_pixels)
         self.features = self.decoder.features_for(target)
         for _ in range(3):
-            self.bands.finish(self.features, self.decoder, target, 1e-6, FinishConfig())
+            self.bands.gauss_newton_step(self.features, self.decoder, target, 1e-6, GaussNewtonConfig())
 
     def colours(self, features: Tensor) -> Tensor:
         return self.bands.decode(features, self.decoder)
@@ -86,7 +86,7 @@ def test_a_decoder_that_is_far_from_linear(gaussians: MakeGaussians, psnr: Psnr)
         for parameter in fit.decoder.parameters():
             parameter.add_(parameter.abs().mean() * torch.randn_like(parameter))
     for _ in range(3):
-        fit.bands.finish(fit.features, fit.decoder, target, 1e-6, FinishConfig())
+        fit.bands.gauss_newton_step(fit.features, fit.decoder, target, 1e-6, GaussNewtonConfig())
     assert psnr(fit.colours(fit.features), target) > 85
     assert psnr(fit.colours(fit.quantised().features()), target) > 65
 

@@ -18,17 +18,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.solver_kernels import pull_kernel, push_kernel
+from gainer_ns.fitting.gauss_newton_kernels import pull_kernel, push_kernel
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.gaussians.kernels import Typed
 
-MAX_SCALE = 30.0
+_MAX_DIRECTION_SCALE = 30.0
 """How much farther than the steepest direction of a feature a flatter one may be taken at once."""
 
 
 @dataclass
-class FinishConfig:
+class GaussNewtonConfig:
     """How a step of the finish is taken."""
 
     max_products: int = 100
@@ -45,7 +45,7 @@ class FinishConfig:
     """How often a step that does not lower the error is halved before it is given up."""
 
 
-class FinishStep(NamedTuple):
+class GaussNewtonStep(NamedTuple):
     """What one step of the finish did.
 
     Attributes:
@@ -64,17 +64,17 @@ class FinishStep(NamedTuple):
 
 
 @torch.no_grad()
-def finish_step(
+def gauss_newton_step(
     matrix: AggregationMatrix,
     features: Float[Tensor, "n f"],
     decoder: Decoder,
     target: Float[Tensor, "m c"],
     damping: float,
-    config: FinishConfig,
+    config: GaussNewtonConfig,
     *,
     channels: slice = slice(None),
     offset: Float[Tensor, "m f"] | float = 0.0,
-) -> FinishStep:
+) -> GaussNewtonStep:
     """One Levenberg step on the features.
 
     Args:
@@ -101,9 +101,9 @@ def finish_step(
         candidate = features + scale * change
         after = float((target - decoder.decode(matrix @ candidate + offset)).square().mean())
         if after < before:
-            return FinishStep(candidate, after, before, products, improved=True)
+            return GaussNewtonStep(candidate, after, before, products, improved=True)
         scale *= 0.5
-    return FinishStep(features, before, before, products, improved=False)
+    return GaussNewtonStep(features, before, before, products, improved=False)
 
 
 class _Linearised:
@@ -149,7 +149,7 @@ class _Linearised:
         steepness, directions = torch.linalg.eigh((rows.T @ rows).cpu().double())
         steepest = steepness[-1].clone()
         steepness[: -self.channels] = steepest
-        scales = steepest / steepness.clamp(min=steepest / MAX_SCALE)
+        scales = steepest / steepness.clamp(min=steepest / _MAX_DIRECTION_SCALE)
         return ((directions * scales) @ directions.T).to(rows)
 
     def _jacobian(self) -> Typed:
@@ -157,7 +157,7 @@ class _Linearised:
 
 
 def least_squares(
-    system: _Linearised, right: Float[Tensor, "m c"], damping: float, config: FinishConfig
+    system: _Linearised, right: Float[Tensor, "m c"], damping: float, config: GaussNewtonConfig
 ) -> tuple[Float[Tensor, "n f"], int]:
     """Minimises ``|system(x) - right|^2 + damping |x|^2`` from 0; returns ``x`` and the number of products."""
     residual = right.clone()

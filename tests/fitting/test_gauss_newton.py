@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.solver import FinishConfig, FinishStep, finish_step
+from gainer_ns.fitting.gauss_newton import GaussNewtonConfig, GaussNewtonStep, gauss_newton_step
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
 MakeGaussians = Callable[..., GaussianSet]
-EXACT = FinishConfig(max_products=2000, tolerance=1e-6, gradient_tolerance=1e-6)
+EXACT = GaussNewtonConfig(max_products=2000, tolerance=1e-6, gradient_tolerance=1e-6)
 
 
 def aggregation(plane: ImagePlane, gaussians: GaussianSet, k: int = 4) -> AggregationMatrix:
@@ -56,7 +56,7 @@ def test_step_equals_dense_algebra(
     decoder = Decoder(8, hidden_layers=hidden_layers)
     matrix, target = aggregation(plane, gaussians(plane, jitter=0.3)), torch.rand(48, 3)
     features = 0.3 * torch.randn(48, 8)
-    step = finish_step(matrix, features, decoder, target, damping, EXACT, channels=channels)
+    step = gauss_newton_step(matrix, features, decoder, target, damping, EXACT, channels=channels)
     assert step.improved
     expected = dense_change(matrix, features, decoder, target, damping, channels)
     torch.testing.assert_close((step.features - features).double(), expected, rtol=0, atol=1e-4)
@@ -72,7 +72,7 @@ def test_linear_decoder_reaches_the_least_squares_solution(gaussians: MakeGaussi
     plane, decoder = ImagePlane(8, 6), Decoder(8, hidden_layers=0)
     matrix, target = aggregation(plane, gaussians(plane)), torch.rand(48, 3)
     features = 0.3 * torch.randn(48, 8)
-    step = finish_step(matrix, features, decoder, target, 1e-7, EXACT)
+    step = gauss_newton_step(matrix, features, decoder, target, 1e-7, EXACT)
     expected = dense_change(matrix, features, decoder, target, 0.0, slice(None))
     torch.testing.assert_close((step.features - features).double(), expected, rtol=0, atol=1e-3)
     assert step.mean_squared_error < 1e-11
@@ -87,12 +87,12 @@ def test_small_pictures_are_reached(
     smooth_picture: Callable[[ImagePlane], Tensor],
     psnr: Callable[[Tensor, Tensor], float],
 ) -> None:
-    plane, decoder, config = ImagePlane(24, 20), Decoder(8, hidden_layers=hidden_layers), FinishConfig()
+    plane, decoder, config = ImagePlane(24, 20), Decoder(8, hidden_layers=hidden_layers), GaussNewtonConfig()
     pictures = {"noise": torch.rand(480, 3), "smooth": smooth_picture(plane), "constant": torch.full((480, 3), 0.2)}
     matrix, target = aggregation(plane, gaussians(plane), k=16), pictures[kind]
     features, damping = decoder.features_for(target), config.damping
     for _ in range(3):
-        step = finish_step(matrix, features, decoder, target, damping, config)
+        step = gauss_newton_step(matrix, features, decoder, target, damping, config)
         assert step.products <= config.max_products
         features, damping = step.features, damping * config.damping_decay
     assert psnr(decoder.decode(matrix @ features), target) > 95
@@ -106,7 +106,7 @@ def test_faint_colour_channels_take_no_more_products(gaussians: MakeGaussians) -
         decoder = Decoder(8, hidden_layers=0)
         with torch.no_grad():
             decoder.linear.weight.mul_(torch.tensor(scales)[:, None])
-        step = finish_step(matrix, decoder.features_for(target), decoder, target, 1e-7, FinishConfig())
+        step = gauss_newton_step(matrix, decoder.features_for(target), decoder, target, 1e-7, GaussNewtonConfig())
         products.append(step.products)
     assert products[1] < 1.3 * products[0]
 
@@ -126,7 +126,7 @@ def test_never_worse(seed: int, loudness: float, damping: float) -> None:
     matrix = aggregation(plane, GaussianSet(means, covariance, torch.zeros(20, 8), 0.2))
     features, target = loudness * torch.randn(20, 8), torch.rand(35, 3)
     before = float((decoder.decode(matrix @ features) - target).square().mean())
-    step = finish_step(matrix, features, decoder, target, damping, FinishConfig(max_products=5))
+    step = gauss_newton_step(matrix, features, decoder, target, damping, GaussNewtonConfig(max_products=5))
     after = float((decoder.decode(matrix @ step.features) - target).square().mean())
     assert math.isclose(step.mean_squared_error, after, rel_tol=1e-4)
     assert after < before if step.improved else after == before
@@ -140,13 +140,15 @@ class Saturated(Decoder):
         return 0.5 + 0.4 * torch.tanh(self.linear(features) - 0.5)
 
 
-def saturated_step(gaussians: MakeGaussians, max_halvings: int) -> tuple[float, FinishStep]:
+def saturated_step(gaussians: MakeGaussians, max_halvings: int) -> tuple[float, GaussNewtonStep]:
     plane, decoder = ImagePlane(8, 6), Saturated(8, hidden_layers=0)
     matrix = aggregation(plane, gaussians(plane))
     target = torch.full((48, 3), 0.5)
     features = decoder.features_for(torch.full((48, 3), 0.5 + 1.3))  # the tangent overshoots to the other side
     before = float((decoder.decode(matrix @ features) - target).square().mean())
-    return before, finish_step(matrix, features, decoder, target, 1e-5, FinishConfig(max_halvings=max_halvings))
+    return before, gauss_newton_step(
+        matrix, features, decoder, target, 1e-5, GaussNewtonConfig(max_halvings=max_halvings)
+    )
 
 
 def test_steps_that_go_too_far_are_halved(gaussians: MakeGaussians) -> None:
@@ -159,7 +161,7 @@ def test_steps_that_go_too_far_are_halved(gaussians: MakeGaussians) -> None:
 def test_nothing_to_improve(gaussians: MakeGaussians) -> None:
     plane, decoder = ImagePlane(8, 6), Decoder(8)
     matrix, features = aggregation(plane, gaussians(plane)), torch.randn(48, 8)
-    step = finish_step(matrix, features, decoder, decoder.decode(matrix @ features), 1e-5, FinishConfig())
+    step = gauss_newton_step(matrix, features, decoder, decoder.decode(matrix @ features), 1e-5, GaussNewtonConfig())
     assert not step.improved and step.mean_squared_error == 0 and torch.equal(step.features, features)
 
 
@@ -168,7 +170,7 @@ def test_inputs_stay_as_they_are(gaussians: MakeGaussians) -> None:
     features, target = torch.randn(48, 8, requires_grad=True), torch.rand(48, 3)
     copies = features.detach().clone(), target.clone()
     parameters = [parameter.detach().clone() for parameter in decoder.parameters()]
-    step = finish_step(aggregation(plane, gaussians(plane)), features, decoder, target, 1e-5, FinishConfig())
+    step = gauss_newton_step(aggregation(plane, gaussians(plane)), features, decoder, target, 1e-5, GaussNewtonConfig())
     assert step.improved and not step.features.requires_grad
     assert torch.equal(features.detach(), copies[0]) and torch.equal(target, copies[1]) and features.grad is None
     for parameter, copy in zip(decoder.parameters(), parameters, strict=True):
@@ -180,7 +182,7 @@ def test_targets_that_are_not_finite_change_nothing(value: float, gaussians: Mak
     plane, decoder = ImagePlane(8, 6), Decoder(8)
     features, target = torch.randn(48, 8), torch.rand(48, 3)
     target[17, 1] = value
-    step = finish_step(aggregation(plane, gaussians(plane)), features, decoder, target, 1e-5, FinishConfig())
+    step = gauss_newton_step(aggregation(plane, gaussians(plane)), features, decoder, target, 1e-5, GaussNewtonConfig())
     assert not step.improved and torch.equal(step.features, features)
     assert not math.isfinite(step.mean_squared_error)
 
@@ -193,7 +195,7 @@ def test_pictures_that_cannot_be_reached(density: float, gaussians: MakeGaussian
     wide = GaussianSet(few.means, few.covariances / density, few.features, few.radius)
     matrix, target = aggregation(plane, wide), torch.rand(192, 3)
     start = torch.zeros(len(wide), 3)
-    step = finish_step(matrix, start, decoder, target, 1e-5, FinishConfig())
+    step = gauss_newton_step(matrix, start, decoder, target, 1e-5, GaussNewtonConfig())
     best = start + dense_change(matrix, start, decoder, target, 1e-9, slice(None))
     least = float((decoder.decode(matrix @ best.float()) - target).square().mean())
     assert 1e-4 < least < step.mean_squared_error < 1.01 * least
@@ -201,7 +203,7 @@ def test_pictures_that_cannot_be_reached(density: float, gaussians: MakeGaussian
 
 def test_pixels_without_a_neighbour(gaussians: MakeGaussians, psnr: Callable[[Tensor, Tensor], float]) -> None:
     """They keep the decoder's colour of no feature at all; the others are fitted as if they were alone."""
-    plane, decoder, config = ImagePlane(24, 20), Decoder(8), FinishConfig()
+    plane, decoder, config = ImagePlane(24, 20), Decoder(8), GaussNewtonConfig()
     whole, target = gaussians(plane), torch.rand(480, 3)
     left = whole.means[:, 0] < -0.1
     half = GaussianSet(whole.means[left], whole.covariances, whole.features[left], 0.5 * plane.pixel_size)
@@ -209,7 +211,7 @@ def test_pixels_without_a_neighbour(gaussians: MakeGaussians, psnr: Callable[[Te
     assert torch.equal(matrix.offsets.diff() == 0, ~left)
     features = decoder.features_for(target[left])
     for _ in range(3):
-        features = finish_step(matrix, features, decoder, target, 1e-6, config).features
+        features = gauss_newton_step(matrix, features, decoder, target, 1e-6, config).features
     colours = decoder.decode(matrix @ features)
     assert psnr(colours[left], target[left]) > 60
     torch.testing.assert_close(colours[~left], decoder.decode(torch.zeros(1, 8)).expand(int((~left).sum()), 3))
@@ -226,6 +228,6 @@ def test_cuda(gaussians: MakeGaussians) -> None:
         neighbours = NeighbourIndex(there.means, there.radius).query(points, 4)
         weights = gaussian_weights(points, neighbours, there.means, there.precisions)
         matrix = AggregationMatrix.from_neighbours(neighbours, weights, 480)
-        step = finish_step(matrix, features.to(device), decoder.to(device), target.to(device), 0.01, EXACT)
+        step = gauss_newton_step(matrix, features.to(device), decoder.to(device), target.to(device), 0.01, EXACT)
         results.append(step.features.cpu())
     torch.testing.assert_close(results[1], results[0], rtol=0, atol=1e-3)
