@@ -38,7 +38,6 @@ from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.lifting.camera_paths import camera_path, orbit
 from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Particles
-from gainer_ns.physics.exchange.folder_files import read_points
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.lifted_cast import thickened
 from gainer_ns.physics.mpm.grid import Grid
@@ -89,7 +88,7 @@ def depth(suffix: str) -> Door:
     return door
 
 
-def mesh(suffix: str, read: Callable[[Path], object] = read_mesh, is_text: bool = False) -> Door:
+def mesh(suffix: str, is_text: bool = False) -> Door:
     def door(folder: Path) -> Callable[[], object]:
         path, places = folder / f"a{suffix}", np.random.default_rng(0).random((800, 3)).astype(np.float32)
         faces = np.arange(798).reshape(-1, 3)
@@ -101,7 +100,7 @@ def mesh(suffix: str, read: Callable[[Path], object] = read_mesh, is_text: bool 
             write_obj(path, places, places[:, :2], faces)
         else:
             write_ply(path, dict(zip("xyz", places.T, strict=True)), faces)
-        return lambda: read(path)
+        return lambda: read_mesh(path)
 
     return door
 
@@ -165,7 +164,6 @@ DOORS: dict[str, Door] = {
     "a mesh": mesh(".ply"),
     "a mesh as text": mesh(".ply", is_text=True),
     "a mesh as .obj": mesh(".obj"),
-    "simulated points": mesh(".ply", read_points),
     **{f"a film as {suffix}": film(suffix) for suffix in (".mp4", ".webp", ".gif")},
     "a grid on a plane": grid((0.0, 0.0), (1.0, 1.0)),
     "a grid in space": grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),

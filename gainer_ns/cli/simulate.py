@@ -83,17 +83,14 @@ class Simulate:
             cast = cast_of(scene, picture, PREVIEW_PARTICLES if self.preview else None)
             path = None if self.camera_path is None else read_camera_path(self.camera_path, scale)
             folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
-            engine = self._engine(folder)
+            engine = self._engine()
             camera = camera_for(cast, scale, path)
-            if self.engine == "files":
+            if engine is None:
                 self._begin(cast, folder)
-            can, why = engine.available()
-            if not can and self.engine == "files":  # now another program can make them
-                CONSOLE.print(why, markup=False, soft_wrap=True)
-                return
-            if not can:
-                raise GainerError(why)
-        frames = folder.frames if self.engine == "files" else cast.setting.frames
+                if not folder.frames:  # now another program can make them
+                    CONSOLE.print(folder.request_for_frames, markup=False, soft_wrap=True)
+                    return
+        frames = cast.setting.frames if engine is not None else folder.frames
         output.check_frames(frames, scene.fps)
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, frames)
         try:
@@ -123,17 +120,18 @@ class Simulate:
             return self.simulation
         return self.output.with_name(self.output.stem + ("_preview" if self.preview else "") + "_simulation")
 
-    def _engine(self, folder: SimulationFolder) -> Engine:
+    def _engine(self) -> Engine | None:
+        """The engine; None where another program moves the particles."""
         if self.engine == "files":
-            from gainer_ns.physics.exchange.files_engine import FilesEngine
-
-            return FilesEngine(folder)
+            return None
         if self.engine == "taichi_elements":
             from gainer_ns.physics.exchange.taichi_elements import TaichiElementsEngine
 
             if self.engine_path is None:
                 raise GainerError("--engine taichi_elements: needs --engine-path, the folder of its checkout")
-            return TaichiElementsEngine(self.engine_path)
+            taichi_elements = TaichiElementsEngine(self.engine_path)
+            taichi_elements.check_available()
+            return taichi_elements
         from gainer_ns.physics.mpm.engine import MpmEngine
 
         return MpmEngine()
@@ -147,13 +145,13 @@ class Simulate:
         folder.create(cast.particles, cast.materials, cast.setting, engine=self.engine, fingerprint=mark)
 
     def _frames(
-        self, cast: Cast | LiftedCast, folder: SimulationFolder, engine: Engine
+        self, cast: Cast | LiftedCast, folder: SimulationFolder, engine: Engine | None
     ) -> Generator[Frame, None, None]:
         """The frames. The folder is begun with the first, once the output has been found to be writable."""
         from gainer_ns.physics.simulation import simulated
 
-        if self.engine == "files":
-            yield from engine.run(cast.setting, cast.particles, cast.materials)
+        if engine is None:
+            yield from folder.read_foreign(cast.particles)
         else:
             self._begin(cast, folder)
             yield from simulated(engine, cast.setting, cast.particles, cast.materials, folder)

@@ -67,7 +67,7 @@ def read_mesh(path: Path) -> MeshFile:
     if suffix not in MESH_SUFFIXES:
         raise GainerError(f"{path}: meshes are read from .ply and .obj files; export it as one of these")
     try:
-        check_mesh_memory(path)
+        _check_memory(path)
         with warnings.catch_warnings():
             # Where numpy stops at a word it only warns, and what follows would be lost.
             warnings.filterwarnings("error", message="string or file could not be read")
@@ -116,7 +116,7 @@ def announced_counts(path: Path) -> dict[str, int]:
     return {name.decode("latin1"): int(count[:40]) for _, name, count in elements}
 
 
-def check_mesh_memory(path: Path) -> None:
+def _check_memory(path: Path) -> None:
     """Refuse a file that there is no memory to read."""
     with path.open("rb") as file:
         is_text = path.suffix.lower() == ".ply" and b"format ascii" in file.read(100)

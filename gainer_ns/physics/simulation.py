@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Generator
+
+from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Engine, Frame, Particles
 from gainer_ns.physics.exchange.folder import SimulationFolder, Status
-from gainer_ns.physics.exchange.folder_files import fingerprint
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
 
 
 def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
-    """A number that changes with anything that the frames depend on, and not with what only concerns drawing them.
+    """Return a number that changes with anything that the frames depend on, but not with how they are drawn.
 
     Args:
         scene: On its picture.
         particles: At rest.
         engine: Name of the engine.
+
+    Returns:
+        SHA-256, hexadecimal.
     """
-    drawn = {"background": Background(transparent=True), "canvas": None, "camera": "still"}
-    return fingerprint(scene.model_copy(update=drawn).to_yaml(), particles, {"engine": engine, "domain": scene.box})
+    undrawn = {"background": Background(transparent=True), "canvas": None, "camera": "still"}
+    words = scene.model_copy(update=undrawn).to_yaml(), {"engine": engine, "domain": scene.box}, particles.spacing
+    sha256 = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode())
+    for values in (value for value in vars(particles).values() if isinstance(value, Tensor)):
+        sha256.update(f"{tuple(values.shape)}{values.dtype}".encode())
+        sha256.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return sha256.hexdigest()
 
 
 def simulated(
@@ -33,7 +44,7 @@ def simulated(
     materials: tuple[Material, ...],
     folder: SimulationFolder,
 ) -> Generator[Frame, None, None]:
-    """All frames, each kept in the folder before it is passed on.
+    """Yield all frames, each kept in the folder before it is passed on.
 
     Engines that keep no state begin again where there are frames to be made, and what is there already is left out. A
     simulation that fails before anything has moved leaves no folder.
@@ -53,10 +64,9 @@ def simulated(
     try:
         last = folder.last()
         if last is None and folder.frames:
-            last = folder.read(folder.frames - 1)
+            (last,) = folder.read(folder.frames - 1)
         there = 0 if last is None else round(last.time * setting.fps) + 1
-        for number in range(there):
-            yield _on(folder.read(number), number, setting)
+        yield from folder.read(stop=there)
         if there < setting.frames:
             for frame in engine.run(setting, particles, materials, last):
                 number = round(frame.time * setting.fps)
@@ -71,8 +81,3 @@ def simulated(
             folder.clear()
         else:
             folder.finish(status, message)
-
-
-def _on(frame: Frame, number: int, setting: Setting) -> Frame:
-    """A frame that was read, at its exact time."""
-    return Frame(number / setting.fps, frame.positions.float(), frame.gradients)

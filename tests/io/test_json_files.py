@@ -9,7 +9,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.json_files import read_object
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.physics.exchange.folder import SimulationFolder
-from gainer_ns.physics.exchange.manifest import MANIFEST
+from gainer_ns.physics.exchange.folder_files import MANIFEST
 from gainer_ns.preparation.prepared_folder import CAMERA, read_camera
 
 

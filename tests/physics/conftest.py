@@ -1,17 +1,21 @@
 """What the tests of physics share: scenes from a few words, and their particles on a lattice."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import trimesh
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.opacity import opacity_field
 from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.exchange.folder_files import PlaneUnits
 from gainer_ns.physics.scene import Scene
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
@@ -60,6 +64,30 @@ def particles_of() -> Callable[..., Particles]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def written_particles() -> Callable[[Path], Particles]:
+    """``written_particles(folder)``: the particles at rest that the folder of a simulation holds."""
+
+    def read(path: Path) -> Particles:
+        manifest = json.loads((path / "manifest.json").read_text())
+        data = trimesh.load(path / "particles.ply").metadata["_ply_raw"]["vertex"]["data"]  # pyright: ignore
+        columns = {name: torch.from_numpy(np.asarray(data[name], np.float64).reshape(-1)) for name in data.dtype.names}
+        axes = "xyz"[: manifest["dimensions"]]
+        units = PlaneUnits(*manifest["picture"])
+        velocities = torch.stack([columns[f"v{axis}"] for axis in axes], dim=1) / units.width_length
+        velocities[:, 1] *= -1
+        return Particles(
+            units.from_plane(torch.stack([columns[axis] for axis in axes], dim=1)).float(),
+            (columns["volume"] / units.width_length ** len(axes)).float(),
+            velocities.float(),
+            columns["body"].long(),
+            columns["gaussian_id"].long(),
+            manifest["spacing"] / units.width_length,
+        )
+
+    return read
 
 
 @pytest.fixture(params=sorted(path.name for path in SCENES.glob("*.yaml")))

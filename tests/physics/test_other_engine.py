@@ -1,4 +1,4 @@
-"""The default engine beside Taichi Elements, whose frames the files engine brings in: data/make_taichi_elements.py."""
+"""The default engine beside Taichi Elements, whose frames were written to files: data/make_taichi_elements.py."""
 
 import shutil
 from collections.abc import Callable
@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from gainer_ns.physics.colliders import HalfSpace
-from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.exchange.files_engine import FilesEngine
+from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
@@ -25,17 +24,19 @@ BORDERS = (
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int, float], tuple[list[Frame], list[Frame]]]:
+def both(
+    tmp_path_factory: pytest.TempPathFactory, written_particles: Callable[[Path], Particles]
+) -> Callable[[str, str, int, float], tuple[list[Frame], list[Frame]]]:
     """``both(case, material, frames, fps)``: our frames, and theirs."""
     path = tmp_path_factory.mktemp("elements")
     shutil.unpack_archive(Path(__file__).parent / "data" / "taichi_elements.tar.xz", path, filter="data")
 
     def make(case: str, material: str, frames: int, fps: float) -> tuple[list[Frame], list[Frame]]:
         folder = SimulationFolder(path / case, 100, 100)
-        particles, materials = folder.particles(), (PRESETS[material],)
+        particles, materials = written_particles(folder.path), (PRESETS[material],)
         setting = Setting((0.0, 0.0), (1.0, 1.0), Gravity(), colliders=BORDERS, frames=frames, fps=fps)
         ours = list(MpmEngine().run(setting, particles, materials))
-        theirs = list(FilesEngine(folder).run(setting, particles, materials))
+        theirs = list(folder.read_foreign(particles))
         assert len(ours) == len(theirs) == frames
         return ours, theirs
 

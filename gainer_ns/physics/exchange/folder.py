@@ -8,29 +8,34 @@ Points in it are in plane units, x right and y up, as in all mesh files; in this
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
-from gainer_ns.io.json_files import read_object
 from gainer_ns.io.mesh_frames import frame_files
 from gainer_ns.io.meshes import MESH_SUFFIXES, MeshFile, read_mesh
 from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Frame, Particles
-from gainer_ns.physics.exchange.folder_files import PlaneUnits, read_moved, write_points
-from gainer_ns.physics.exchange.manifest import MANIFEST, NAMED, manifest_of, read_manifest
-from gainer_ns.physics.materials import BEHAVIOURS, Material
+from gainer_ns.physics.exchange.folder_files import (
+    MANIFEST,
+    PlaneUnits,
+    manifest_of,
+    read_frame_file,
+    read_manifest,
+    write_columns,
+)
+from gainer_ns.physics.materials import Material
 from gainer_ns.physics.setting import Setting
 
 PARTICLES, FRAMES, STATE, RESULT = "particles.ply", "frames", "state.safetensors", "result.json"
-FOREIGN = "files"
+FOREIGN_ENGINE = "files"
 """The engine's name in folders whose frames another program makes."""
 
 Status = Literal["finished", "interrupted", "failed"]
@@ -51,7 +56,6 @@ class SimulationFolder:
         self.path = Path(path)
         self._units = PlaneUnits(width, height)
         self._rest: MeshFile | None = None
-        self._listing: list[Path] = []
 
     @property
     def holds_simulation(self) -> bool:
@@ -79,7 +83,7 @@ class SimulationFolder:
         return False
 
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json says.
+        """Read manifest.json.
 
         Raises:
             GainerError: If it is missing or damaged, or of another version or picture.
@@ -87,7 +91,7 @@ class SimulationFolder:
         return read_manifest(self.path / MANIFEST, self._units.size)
 
     def matches(self, fingerprint: str) -> bool:
-        """Whether the simulation that is there has a fingerprint; see ``folder_files.fingerprint``.
+        """Tell whether the simulation that is there has a fingerprint; see ``simulation.fingerprint_of``.
 
         Raises:
             GainerError: If something else is there.
@@ -103,7 +107,7 @@ class SimulationFolder:
         engine: str,
         fingerprint: str,
     ) -> None:
-        """Begins a simulation; where the same one is there already, leaves it as it is.
+        """Begin a simulation; where the same one is there already, leave it as it is.
 
         Args:
             particles: At rest.
@@ -123,17 +127,13 @@ class SimulationFolder:
                 )
             if (self.path / PARTICLES).is_file():
                 return
-        behaviours = torch.tensor([BEHAVIOURS.index(material.behaviour) for material in materials])
-        columns = self._units.particle_columns(particles, behaviours[particles.bodies.cpu()])
-        write_points(self.path / PARTICLES, columns)
+        write_columns(self.path / PARTICLES, self._units.particle_columns(particles, materials))
         data = manifest_of(particles, materials, setting, self._units)
-        with whole_file(self.path / MANIFEST) as file:
-            header = {"engine": engine, "fingerprint": fingerprint}
-            file.write((json.dumps(data | header, indent=2) + "\n").encode())
+        self._write_json(MANIFEST, data | {"engine": engine, "fingerprint": fingerprint})
         self._rest = None
 
     def clear(self) -> None:
-        """Takes the simulation away, and nothing else.
+        """Take the simulation away, and nothing else.
 
         Raises:
             GainerError: If something else is there, or another program made the frames.
@@ -141,7 +141,7 @@ class SimulationFolder:
         if not self.holds_simulation:
             return
         frames = sorted((self.path / FRAMES).glob("frame_*.ply"))
-        if frames and self.manifest().get("engine") == FOREIGN:
+        if frames and self.manifest().get("engine") == FOREIGN_ENGINE:
             raise GainerError(
                 f"{self.path}: its frames are another program's; take them away yourself, or choose another folder"
             )
@@ -155,17 +155,7 @@ class SimulationFolder:
         for emptied in (self.path / FRAMES, self.path):
             with suppress(OSError):  # it stays where something else is in it
                 emptied.rmdir()
-        self._rest, self._listing = None, []
-
-    def particles(self) -> Particles:
-        """The particles at rest.
-
-        Raises:
-            GainerError: If they cannot be read.
-        """
-        data = self.manifest()
-        spacing = data["spacing"] / self._units.width_length
-        return self._units.particles(self.path / PARTICLES, data["dimensions"], spacing)
+        self._rest = None
 
     @property
     def frames(self) -> int:
@@ -174,15 +164,15 @@ class SimulationFolder:
         Raises:
             GainerError: If one is missing in between, or numbered twice.
         """
+        return len(self._frame_files())
+
+    def _frame_files(self) -> list[Path]:
         folder = self.path / FRAMES
-        if not folder.is_dir() or not any(path.suffix.lower() in MESH_SUFFIXES for path in folder.iterdir()):
-            self._listing = []
-        else:
-            self._listing = frame_files(folder)
-        return len(self._listing)
+        has_begun = folder.is_dir() and any(path.suffix.lower() in MESH_SUFFIXES for path in folder.iterdir())
+        return frame_files(folder) if has_begun else []
 
     def write(self, number: int, frame: Frame) -> Frame:
-        """Writes a frame, and then the state by which to go on from it.
+        """Write a frame, and then the state by which to go on from it.
 
         Returns:
             The frame as it will be read: a film that was stopped, and goes on, shows the same as one that was not.
@@ -190,37 +180,61 @@ class SimulationFolder:
         Raises:
             GainerError: If it cannot be written.
         """
-        rest = self._reference(self.manifest())
+        rest = self._reference(self.manifest()["particles"])
         assert rest.ids is not None
         columns = self._units.frame_columns(frame, rest.ids)
-        write_points(self.path / FRAMES / f"frame_{number:05d}.ply", columns)
-        self._listing = []
+        write_columns(self.path / FRAMES / f"frame_{number:05d}.ply", columns)
         if frame.state:
             state = {name: value.detach().cpu().contiguous() for name, value in frame.state.items()}
             with whole_file(self.path / STATE) as file:
                 file.write(save(state, {"frame": str(number)}))
-        return self._units.kept(frame)
+        return self._units.as_written(frame)
 
-    def read(self, number: int) -> Frame:
-        """A frame, without its state; points that it leaves out follow their nearest one at rest.
+    def read(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Read frames one after another, without their states; points that are left out follow their nearest at rest.
 
-        Raises:
-            GainerError: If it is missing or damaged, or does not fit the particles.
-        """
-        data = self.manifest()
-        return next(self._read([number], data))
-
-    def read_all(self, start: int = 0) -> Iterator[Frame]:
-        """Frames one after another, from a number on.
+        Args:
+            start: Number of the first frame.
+            stop: Number after the last; None for all that are there.
 
         Raises:
-            GainerError: If one is damaged, or does not fit the particles.
+            GainerError: If one is missing or damaged, or does not fit the particles.
         """
-        data = self.manifest()
-        return self._read(range(start, self.frames), data)
+        data, files = self.manifest(), self._frame_files()
+        rest, dimensions = self._reference(data["particles"]), data["dimensions"]
+        for number in range(start, len(files) if stop is None else stop):
+            if number >= len(files):
+                raise GainerError(f"{self.path}: holds no frame {number}; simulate it first")
+            is_flat_first = number == 0 and dimensions == 2
+            moved = read_frame_file(files[number], rest, is_flat_first=is_flat_first)
+            yield self._units.frame(moved, number / data["fps"], dimensions)
+
+    def read_foreign(self, particles: Particles) -> Iterator[Frame]:
+        """Read the frames that another program made of the particles.
+
+        Raises:
+            GainerError: If there are none, or one is damaged or does not fit the particles.
+        """
+        if not self.frames:
+            raise GainerError(self.request_for_frames)
+        count = self.manifest()["particles"]
+        if count != len(particles):
+            raise GainerError(
+                f"{self.path}: is of {count:,} particles, and the scene has {len(particles):,}; choose another "
+                "folder, or say --restart"
+            )
+        yield from self.read()
+
+    @property
+    def request_for_frames(self) -> str:
+        """What to do for another program's frames to be here."""
+        return (
+            f"{self.path}: holds no frames yet; move {PARTICLES} in another program, put frame_00000.ply and "
+            f"so on into {self.path / FRAMES} and run this again (see docs/physics.md)"
+        )
 
     def last(self) -> Frame | None:
-        """The frame to go on from, with its state; None if there is none, so that it must begin again.
+        """Return the frame to go on from, with its state; None if there is none, so that it must begin again.
 
         Frames beyond it, of which the state was not written any more, are written again.
 
@@ -239,11 +253,11 @@ class SimulationFolder:
             raise GainerError(f"{path}: is damaged; delete it, and the simulation begins again") from error
         if not 0 <= number < self.frames:
             return None  # its frame was taken away
-        frame = self.read(number)
-        return Frame(frame.time, frame.positions, frame.gradients, state)
+        (frame,) = self.read(number, number + 1)
+        return replace(frame, state=state)
 
     def finish(self, status: Status, message: str = "") -> None:
-        """Writes how the simulation ended.
+        """Write how the simulation ended.
 
         Args:
             status: Finished, interrupted by the user, or failed.
@@ -252,33 +266,18 @@ class SimulationFolder:
         Raises:
             GainerError: If it cannot be written.
         """
-        data = {"status": status, "frames": self.frames, "message": message}
-        with whole_file(self.path / RESULT) as file:
+        self._write_json(RESULT, {"status": status, "frames": self.frames, "message": message})
+
+    def _write_json(self, name: str, data: dict[str, Any]) -> None:
+        with whole_file(self.path / name) as file:
             file.write((json.dumps(data, indent=2) + "\n").encode())
 
-    def result(self) -> dict[str, Any] | None:
-        """How the simulation ended: its status, frames and message; None if it has not.
-
-        Raises:
-            GainerError: If the file is damaged.
-        """
-        path = self.path / RESULT
-        return read_object(path, *NAMED) if path.is_file() else None
-
-    def _reference(self, data: Mapping[str, Any]) -> MeshFile:
-        """The particles' file."""
+    def _reference(self, count: int) -> MeshFile:
+        """The file of the particles, of which there are so many."""
         if self._rest is None:
             path = self.path / PARTICLES
             rest = read_mesh(path)
-            if len(rest.vertices) != data["particles"] or rest.ids is None:
+            if len(rest.vertices) != count or rest.ids is None:
                 raise GainerError(f"{path}: is not what {MANIFEST} says; take the folder away, or --restart")
             self._rest = rest
         return self._rest
-
-    def _read(self, numbers: Sequence[int], data: Mapping[str, Any]) -> Iterator[Frame]:
-        rest, dimensions = self._reference(data), data["dimensions"]
-        for number in numbers:
-            if number >= len(self._listing) and number >= self.frames:
-                raise GainerError(f"{self.path}: holds no frame {number}; simulate it first")
-            moved = read_moved(self._listing[number], rest, is_flat_first=number == 0 and dimensions == 2)
-            yield self._units.frame(moved, number / data["fps"], dimensions)

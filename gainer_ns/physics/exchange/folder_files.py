@@ -1,13 +1,12 @@
-"""The points in a simulation's folder: between widths of a picture and plane units, and PLY files of them."""
+"""The files in a simulation's folder: particles, frames and manifest, in plane units with y up."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,38 +15,21 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.mesh_frames import check_first_frame, in_order, refuse_count
-from gainer_ns.io.meshes import GRADIENT_PROPERTIES, MAX_COORDINATE, MeshFile, check_mesh_memory, read_mesh, write_ply
+from gainer_ns.io.json_files import read_object
+from gainer_ns.io.mesh_frames import check_first_frame, in_order, refuse_count, refuse_ids
+from gainer_ns.io.meshes import GRADIENT_PROPERTIES, ID_PROPERTY, MAX_COORDINATE, MeshFile, read_mesh, write_ply
 from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.materials import BEHAVIOURS, Material
+from gainer_ns.physics.setting import Setting
 
 Columns = dict[str, np.ndarray]
 """Properties of points by name, as PLY files hold them."""
 
-UNITS = "plane units: x right, y up, the centre of the picture at 0, its longer side 1"
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "gainer-simulation", 1
 
-
-def fingerprint(scene: str, particles: Particles, settings: Mapping[str, object]) -> str:
-    """A number that changes with anything that the frames of a simulation depend on.
-
-    Args:
-        scene: The scene, as text.
-        particles: At rest.
-        settings: What else matters, of the engine too; whatever JSON can say.
-
-    Returns:
-        SHA-256, hexadecimal.
-    """
-    sha256 = hashlib.sha256(json.dumps([scene, settings, particles.spacing], sort_keys=True, default=str).encode())
-    for values in (
-        particles.positions,
-        particles.volumes,
-        particles.velocities,
-        particles.bodies,
-        particles.gaussian_ids,
-    ):
-        sha256.update(f"{tuple(values.shape)}{values.dtype}".encode())
-        sha256.update(values.detach().cpu().contiguous().numpy().tobytes())
-    return sha256.hexdigest()
+_REMEDY = "take the folder away, or choose another"
+_SIGNS = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)  # which way x, y and z go in files
 
 
 class PlaneUnits:
@@ -65,68 +47,40 @@ class PlaneUnits:
         """A width of the picture in plane units."""
 
     def to_plane(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Plane units of places in widths."""
+        """Convert places from widths to plane units."""
         flat = self._plane.plane_from_pixel(points[:, :2] * self._plane.width)
         return torch.cat([flat, points[:, 2:] * self.width_length], dim=1)
 
     def from_plane(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Widths of places in plane units."""
+        """Convert places from plane units to widths."""
         flat = self._plane.pixel_from_plane(points[:, :2]) / self._plane.width
         return torch.cat([flat, points[:, 2:] / self.width_length], dim=1)
 
-    def particle_columns(self, particles: Particles, materials: Int64[Tensor, " n"]) -> Columns:
-        """Particles at rest, with their materials' numbers."""
-        velocities = particles.velocities.detach().cpu().double() * self.width_length * _signs(particles.dimensions)
+    def particle_columns(self, particles: Particles, materials: Sequence[Material]) -> Columns:
+        """Return the properties of particles at rest, of the materials of their bodies."""
+        behaviours = torch.tensor([BEHAVIOURS.index(material.behaviour) for material in materials])
+        signs = _SIGNS[: particles.dimensions]
+        velocities = particles.velocities.detach().cpu().double() * self.width_length * signs
         return {
-            **self._places(particles.positions),
-            "gaussian_id": _integers(particles.gaussian_ids),
-            "material": _integers(materials),
+            **self._place_columns(particles.positions),
+            ID_PROPERTY: _integers(particles.gaussian_ids),
+            "material": _integers(behaviours[particles.bodies.cpu()]),
             "body": _integers(particles.bodies),
             "volume": _floats(particles.volumes.detach().cpu().double() * self.width_length**particles.dimensions),
             **{f"v{axis}": _floats(part) for axis, part in zip("xyz", velocities.T, strict=False)},
         }
 
-    def particles(self, path: Path, dimensions: int, spacing: float) -> Particles:
-        """Particles at rest, from their file.
-
-        Args:
-            path: What ``particle_columns`` went to.
-            dimensions: 2 or 3.
-            spacing: Of the particles, widths.
-
-        Raises:
-            GainerError: If it lacks something, or holds what is no number.
-        """
-        columns = read_points(path)
-        axes = "xyz"[:dimensions]
-        names = [*axes, *(f"v{axis}" for axis in axes), "volume", "body", "gaussian_id"]
-        if lacking := [name for name in names if name not in columns]:
-            raise GainerError(f"{path}: lacks {', '.join(lacking)}; simulate again with --restart")
-        read = {name: torch.from_numpy(np.asarray(columns[name], dtype=np.float64).reshape(-1)) for name in names}
-        if not all(bool((values.abs() < 2**31).all()) for values in read.values()):
-            raise GainerError(f"{path}: holds what is no number; simulate again with --restart")
-        velocities = torch.stack([read[f"v{axis}"] for axis in axes], dim=1) * _signs(dimensions) / self.width_length
-        return Particles(
-            positions=self.from_plane(torch.stack([read[axis] for axis in axes], dim=1)).float(),
-            volumes=(read["volume"] / self.width_length**dimensions).float(),
-            velocities=velocities.float(),
-            bodies=read["body"].round().long(),
-            gaussian_ids=read["gaussian_id"].round().long(),
-            spacing=spacing,
-        )
-
     def frame_columns(self, frame: Frame, gaussian_ids: Int64[Tensor, " n"]) -> Columns:
-        """Where particles are, and how they are deformed."""
-        columns = {**self._places(frame.positions), "gaussian_id": _integers(gaussian_ids)}
+        """Return the properties of particles in a frame: where they are, and how they are deformed."""
+        columns = {**self._place_columns(frame.positions), ID_PROPERTY: _integers(gaussian_ids)}
         if frame.gradients is not None:
-            dimensions = frame.positions.shape[1]
-            turned = _turned(frame.gradients.detach().cpu().double()).flatten(1)
-            names = itertools.chain(*GRADIENT_PROPERTIES[dimensions])
-            columns |= {name: _floats(part) for name, part in zip(names, turned.T, strict=True)}
+            names = itertools.chain(*GRADIENT_PROPERTIES[frame.positions.shape[1]])
+            mirrored = _mirrored(frame.gradients.detach().cpu().double()).flatten(1)
+            columns |= {name: _floats(part) for name, part in zip(names, mirrored.T, strict=True)}
         return columns
 
     def frame(self, file: MeshFile, time: float, dimensions: int) -> Frame:
-        """A frame from its file, points in order.
+        """Make a frame from its file, whose points are in order.
 
         Raises:
             GainerError: If it holds gradients of a plane where points move in space.
@@ -137,57 +91,35 @@ class PlaneUnits:
                 raise GainerError(
                     f"{file.path}: moves in space, and needs all nine of f_xx to f_zz; write them, or none"
                 )
-            gradients = _turned(gradients[:, :dimensions, :dimensions]).float()
+            gradients = _mirrored(gradients[:, :dimensions, :dimensions]).float()
         return Frame(time, self.from_plane(file.vertices[:, :dimensions]).float(), gradients)
 
-    def kept(self, frame: Frame) -> Frame:
-        """A frame to the digits of its file, which are those of float32 in plane units."""
-        told = self.to_plane(frame.positions.double()).float()
-        return replace(frame, positions=self.from_plane(told.double()).float())
+    def as_written(self, frame: Frame) -> Frame:
+        """Round a frame to the digits of its file, which are those of float32 in plane units."""
+        written = self.to_plane(frame.positions.double()).float()
+        return replace(frame, positions=self.from_plane(written.double()).float())
 
-    def _places(self, points: Float[Tensor, "n d"]) -> Columns:
+    def _place_columns(self, points: Float[Tensor, "n d"]) -> Columns:
         places = torch.zeros(len(points), 3, dtype=torch.float64)
         places[:, : points.shape[1]] = self.to_plane(points.detach().cpu().double())
         return {axis: _floats(part) for axis, part in zip("xyz", places.T, strict=True)}
 
 
-def write_points(path: Path, columns: Columns) -> None:
-    """Writes points with their properties.
+def write_columns(path: Path, columns: Columns) -> None:
+    """Write points with their properties as a PLY file.
 
     Raises:
         GainerError: If they are no numbers, or huge, or the file cannot be written.
     """
-    if not all(
-        bool((np.abs(values) < MAX_COORDINATE).all()) for name, values in columns.items() if name in ("x", "y", "z")
-    ):
+    if not all(bool((np.abs(columns[axis]) < MAX_COORDINATE).all()) for axis in "xyz"):
         raise GainerError(
             f"{path}: points would be no numbers, or huge; the simulation has blown up, take it more slowly"
         )
-    write_ply(path, columns, comments=[UNITS])
+    write_ply(path, columns, comments=["plane units: x right, y up, the centre of the picture at 0, its longer side 1"])
 
 
-def read_points(path: Path) -> Mapping[str, np.ndarray]:
-    """All properties of the points of a PLY file.
-
-    Raises:
-        GainerError: If it cannot be read.
-    """
-    from trimesh.exchange.ply import load_ply
-
-    try:
-        check_mesh_memory(path)
-        with path.open("rb") as file:
-            data = load_ply(file, fix_texture=False, skip_materials=True)["metadata"]["_ply_raw"]["vertex"]["data"]
-    except GainerError:
-        raise
-    except Exception as error:  # trimesh reports damage by whatever exception it runs into
-        raise GainerError(f"{path}: is missing or damaged; simulate again with --restart") from error
-    names = data if isinstance(data, Mapping) else data.dtype.names or ()
-    return {name: data[name] for name in names}
-
-
-def read_moved(path: Path, rest: MeshFile, *, is_flat_first: bool = False) -> MeshFile:
-    """A frame's points in the order of the particles at rest.
+def read_frame_file(path: Path, rest: MeshFile, *, is_flat_first: bool = False) -> MeshFile:
+    """Read a frame's points in the order of the particles at rest.
 
     Points that are left out go along with the nearest at rest of those that are there.
 
@@ -218,9 +150,7 @@ def _completed(frame: MeshFile, rest: MeshFile) -> MeshFile:
     ids = known[:0] if frame.ids is None else frame.ids
     places = torch.searchsorted(known, ids).clamp(max=len(known) - 1)
     if len(ids) == 0 or not torch.equal(known[places], ids) or len(ids.unique()) < len(ids):
-        raise GainerError(
-            f"{frame.path}: its gaussian_id are not those of {rest.path.name}; keep each point's number, once"
-        )
+        refuse_ids(frame.path, rest)
     there = order[places]
     owners = torch.from_numpy(KDTree(rest.vertices[there].numpy()).query(rest.vertices.numpy())[1])
     owners[there] = torch.arange(len(there))  # points may lie on one another at rest
@@ -229,17 +159,70 @@ def _completed(frame: MeshFile, rest: MeshFile) -> MeshFile:
     if gradients is not None:
         d = gradients.shape[1]
         offsets[:, :d] = torch.einsum("nij,nj->ni", gradients, offsets[:, :d])
-    return MeshFile(frame.path, frame.vertices[owners] + offsets, frame.faces, rest.ids, gradients)
+    return replace(frame, vertices=frame.vertices[owners] + offsets, ids=rest.ids, gradients=gradients)
 
 
-def _turned(gradients: Float[Tensor, "n d d"]) -> Float[Tensor, "n d d"]:
+def manifest_of(
+    particles: Particles, materials: Sequence[Material], setting: Setting, units: PlaneUnits
+) -> dict[str, Any]:
+    """Describe a simulation for other programs, in plane units, y up."""
+    width = units.width_length
+    corners = units.to_plane(torch.tensor([setting.low, setting.high], dtype=torch.float64))
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "picture": list(units.size),
+        "dimensions": particles.dimensions,
+        "particles": len(particles),
+        "frames": setting.frames,
+        "fps": setting.fps,
+        "spacing": particles.spacing * width,
+        "domain": [corners.amin(dim=0).tolist(), corners.amax(dim=0).tolist()],
+        "gravity": [sign * part * width for sign, part in zip((1, -1), setting.gravity.at(0.0), strict=True)],
+        "materials": {behaviour: number for number, behaviour in enumerate(BEHAVIOURS)},
+        "bodies": [material.model_dump() for material in materials],
+        "units": {
+            "lengths": "1 is the longer side of the picture, (0, 0) its centre, x right, y up, z towards the viewer",
+            "times": "seconds",
+            "gravity": "lengths a second squared, at the start",
+            "volume": f"lengths to the power of {particles.dimensions}",
+            "bodies": f"E / density is a speed squared, in picture widths a second; a width is {width:.9g} lengths",
+            "angles": "degrees",
+            "f_xx, f_xy, ...": "deformation gradients since rest, optional: how x moves with x at rest, with y at rest",
+        },
+    }
+
+
+def read_manifest(path: Path, size: tuple[int, int]) -> dict[str, Any]:
+    """Read and check manifest.json.
+
+    Args:
+        path: The file.
+        size: Width and height of the picture that it must be of, in pixels.
+
+    Raises:
+        GainerError: If it is missing or damaged, or of another version or picture.
+    """
+    data = read_object(path, "a simulation's file", _REMEDY)
+    if data.get("format") != FORMAT or data.get("version") != VERSION:
+        raise GainerError(f"{path}: is not of version {VERSION} of simulations; choose another folder")
+    if data.get("picture") != list(size):
+        raise GainerError(
+            f"{path}: is of another picture, this one has {size[0]} x {size[1]} pixels; choose another folder"
+        )
+    for name, allowed in {"dimensions": (2, 3), "particles": range(1, 2**31), "frames": range(1, 2**31)}.items():
+        if not (type(data.get(name)) is int and data[name] in allowed):
+            raise GainerError(f"{path}: its {name} make no sense; {_REMEDY}")
+    for name in ("fps", "spacing"):
+        if not (type(data.get(name)) in (int, float) and 0 < data[name] < 1e9):
+            raise GainerError(f"{path}: its {name} makes no sense; {_REMEDY}")
+    return data
+
+
+def _mirrored(gradients: Float[Tensor, "n d d"]) -> Float[Tensor, "n d d"]:
     """Deformation gradients with y the other way up."""
-    signs = _signs(gradients.shape[1])
+    signs = _SIGNS[: gradients.shape[1]]
     return gradients * signs[:, None] * signs
-
-
-def _signs(dimensions: int) -> Float[Tensor, " d"]:
-    return torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)[:dimensions]
 
 
 def _floats(values: Tensor) -> np.ndarray:

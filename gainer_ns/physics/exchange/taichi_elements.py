@@ -68,16 +68,19 @@ class TaichiElementsEngine:
         self._checkout = Path(checkout)
         self._device = device
 
-    def available(self) -> tuple[bool, str]:
-        """Whether the checkout and a package to run it are there, and if not, what to do."""
+    def check_available(self) -> None:
+        """Refuse to run where the checkout, or a package to run it, is not there.
+
+        Raises:
+            GainerError: If it is not.
+        """
         if not (self._checkout / SOLVER).is_file():
-            return False, (
+            raise GainerError(
                 f"{self._checkout}: holds no {SOLVER}; name the folder of a checkout of "
                 "https://github.com/taichi-dev/taichi_elements"
             )
         if _language() is None:
-            return False, "Taichi Elements needs a package that is not installed; pip install taichi"
-        return True, ""
+            raise GainerError("Taichi Elements needs a package that is not installed; pip install taichi")
 
     def run(
         self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
@@ -89,9 +92,7 @@ class TaichiElementsEngine:
         Raises:
             GainerError: If it is not available, the scene has what it lacks, or its simulation blows up.
         """
-        is_there, why = self.available()
-        if not is_there:
-            raise GainerError(why)
+        self.check_available()
         _check(setting, particles, materials)
         first = 0 if start is None else round(start.time * setting.fps) + 1
         with _importing(self._checkout):

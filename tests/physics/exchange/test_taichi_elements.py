@@ -127,13 +127,14 @@ def refused(checkout: Path, setting: Setting, particles: Particles, *materials: 
 
 
 def test_it_says_what_is_missing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert TaichiElementsEngine(checkout).available() == (True, "")
+    TaichiElementsEngine(checkout).check_available()
     monkeypatch.setattr(taichi_elements, "LANGUAGES", ("no_such_package_at_all",))
-    is_there, why = TaichiElementsEngine(checkout).available()
-    assert not is_there and "pip install taichi" in why
-    assert why == refused(checkout, PLANE, some(), "medium")
-    is_there, why = TaichiElementsEngine(checkout / "engine").available()
-    assert not is_there and why.startswith(str(checkout / "engine")) and "github.com/taichi-dev" in why
+    with pytest.raises(GainerError, match="pip install taichi") as error:
+        TaichiElementsEngine(checkout).check_available()
+    assert str(error.value) == refused(checkout, PLANE, some(), "medium")
+    with pytest.raises(GainerError, match=r"github\.com/taichi-dev") as error:
+        TaichiElementsEngine(checkout / "engine").check_available()
+    assert str(error.value).startswith(str(checkout / "engine"))
 
 
 def test_bodies_fall_in_widths_and_seconds(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

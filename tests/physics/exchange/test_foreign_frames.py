@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from gainer_ns.errors import GainerError
 from gainer_ns.io.meshes import write_ply
 from gainer_ns.physics.engine import Frame, Particles, resting
-from gainer_ns.physics.exchange.files_engine import FilesEngine
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
@@ -42,49 +42,44 @@ def foreign(folder: SimulationFolder, particles: Particles, number: int, shift: 
 
 
 def test_without_frames_it_says_what_to_do(folder: SimulationFolder, particles: Particles) -> None:
-    is_there, why = FilesEngine(folder).available()
-    assert not is_there and "frame_00000.ply" in why and "docs/physics.md" in why and "\n" not in why
-    with pytest.raises(GainerError, match="holds no frames yet"):
-        next(FilesEngine(folder).run(SETTING, particles, MATERIALS))
-    (folder.path / "frames").mkdir()
-    assert not FilesEngine(folder).available()[0]
+    why = folder.request_for_frames
+    assert "frame_00000.ply" in why and "docs/physics.md" in why and "\n" not in why
+    for _ in range(2):
+        with pytest.raises(GainerError, match="holds no frames yet"):
+            next(folder.read_foreign(particles))
+        (folder.path / "frames").mkdir(exist_ok=True)
 
 
 def test_frames_come_in_order_and_in_widths(folder: SimulationFolder, particles: Particles) -> None:
     for number in range(1, 5):  # as Blender counts
         foreign(folder, particles, number, 0.01 * number, list(np.random.default_rng(number).permutation(9)))
-    engine = FilesEngine(folder)
-    assert engine.available() == (True, "")
-    frames = list(engine.run(SETTING, particles, MATERIALS))
+    frames = list(folder.read_foreign(particles))
     assert [frame.time for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12])
     for number, frame in enumerate(frames, 1):
         assert frame.gradients is None
         torch.testing.assert_close(frame.positions, particles.positions + torch.tensor([0.01 * number, 0]))
-    rest = list(engine.run(SETTING, particles, MATERIALS, start=frames[1]))
-    assert [frame.time for frame in rest] == pytest.approx([0.08, 0.12])
 
 
 def test_gradients_come_where_there_are_any(folder: SimulationFolder, particles: Particles) -> None:
     gradients = torch.randn(9, 2, 2)
     folder.write(0, Frame(0.0, particles.positions, gradients))
-    (frame,) = FilesEngine(folder).run(SETTING, particles, MATERIALS)
+    (frame,) = folder.read_foreign(particles)
     torch.testing.assert_close(frame.gradients, gradients)
 
 
 def test_frames_that_do_not_fit_are_refused(folder: SimulationFolder, particles: Particles) -> None:
     folder.write(0, resting(particles))
     folder.write(1, resting(particles))
-    engine = FilesEngine(folder)
     fewer = Particles(*(getattr(particles, name)[:5] for name in list(vars(particles))[:5]), spacing=0.1)
     with pytest.raises(GainerError, match="9 particles, and the scene has 5"):
-        list(engine.run(SETTING, fewer, MATERIALS))
+        list(folder.read_foreign(fewer))
     path = folder.path / "frames" / "frame_00001.ply"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(GainerError, match=r"frame_00001\.ply: not a readable PLY file"):
-        list(engine.run(SETTING, particles, MATERIALS))
+        list(folder.read_foreign(particles))
     path.rename(path.with_name("frame_00007.ply"))
     with pytest.raises(GainerError, match="frame 1 is missing"):
-        engine.available()
+        list(folder.read_foreign(particles))
 
 
 def test_frames_that_stand_upright_are_refused(folder: SimulationFolder, particles: Particles) -> None:
@@ -92,15 +87,17 @@ def test_frames_that_stand_upright_are_refused(folder: SimulationFolder, particl
     columns = {"x": x, "y": 0 * x, "z": y, "gaussian_id": particles.gaussian_ids.numpy().astype(np.int32)}
     write_ply(folder.path / "frames" / "frame_0.ply", columns)
     with pytest.raises(GainerError, match="stands upright"):
-        next(FilesEngine(folder).run(SETTING, particles, MATERIALS))
+        next(folder.read_foreign(particles))
 
 
 @pytest.mark.parametrize("name", ["disc", "column"])
-def test_frames_of_another_engine_fall_as_they_must(name: str, tmp_path: Path) -> None:
+def test_frames_of_another_engine_fall_as_they_must(
+    name: str, tmp_path: Path, written_particles: Callable[[Path], Particles]
+) -> None:
     shutil.unpack_archive(Path(__file__).parents[1] / "data" / "taichi_elements.tar.xz", tmp_path)
     folder = SimulationFolder(tmp_path / name, 100, 100)
-    particles, fps = folder.particles(), folder.manifest()["fps"]
-    frames = list(FilesEngine(folder).run(Setting((0.0, 0.0), (1.0, 1.0), Gravity(), fps=fps), particles, MATERIALS))
+    particles = written_particles(folder.path)
+    frames = list(folder.read_foreign(particles))
     assert len(frames) == folder.manifest()["frames"] >= 10
     torch.testing.assert_close(frames[0].positions, particles.positions, atol=1e-3, rtol=0)
     centres = torch.stack([frame.positions.mean(dim=0) for frame in frames])
