@@ -128,11 +128,11 @@ class Picture:
         if means.shape != gaussians.means.shape or not bool(means.isfinite().all()):
             raise GainerError(f"means must be finite numbers of shape {list(gaussians.means.shape)}")
         if jacobians is None:
-            from gainer_ns.physics.carrying import Carrier
+            from gainer_ns.physics.skinning import ParticleSkin
 
             span = (gaussians.means.amax(dim=0) - gaussians.means.amin(dim=0)).prod().clamp(min=1e-12)
-            carrier = Carrier(gaussians.means, math.sqrt(float(span) / len(means)))
-            jacobians = carrier.gradients(means)
+            skin = ParticleSkin(gaussians.means, math.sqrt(float(span) / len(means)))
+            jacobians = skin.estimated_gradients(means)
         jacobians = torch.as_tensor(jacobians).to(means)
         if tuple(jacobians.shape) not in {(len(means), 2, 2), (1, 2, 2)} or not bool(jacobians.isfinite().all()):
             raise GainerError(f"jacobians must be finite numbers of shape {[len(means), 2, 2]}")

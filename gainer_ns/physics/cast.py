@@ -12,11 +12,11 @@ from gainer_ns.editing.borders import spacing, unframed
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.choosing import members_of, particles_of
-from gainer_ns.physics.engine import Frame, Particles
-from gainer_ns.physics.followers import Carry, Followers, centre_of_mass, followers_of
+from gainer_ns.physics.engine import Frame, Particles, centre_of_mass
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.skinning import BodySkin, SkinStep, body_skins
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -34,12 +34,12 @@ class Group:
 
     Attributes:
         piece: Their Gaussians.
-        followers: What carries the Gaussians along with them.
+        skin: What carries the Gaussians along with them.
         grain: How far what a loose particle shows reaches, plane units; None where nothing breaks.
     """
 
     piece: Piece
-    followers: Followers
+    skin: BodySkin
     grain: float | None
 
     def layer(self, number: int) -> Layer:
@@ -47,7 +47,7 @@ class Group:
         layer = self.piece.posed([number])
         if self.grain is None:
             return layer
-        torn = self.followers.carried(self.piece.origins).torn
+        torn = self.skin.pose(self.piece.origins).torn
         if len(layer.gaussians) != len(torn):  # the frame of an opaque picture that has not moved yet
             return layer
         return loosened(layer, torn, self.grain)
@@ -117,14 +117,14 @@ class Cast:
         self._show(frame)
         fields, result = self.scene.body_fields(points), points.clone()
         for group in self._groups:
-            own = group.followers.take(fields)
-            result[own] = group.followers.carried(points[own]).positions.to(points) * self.picture.plane.width
+            own = group.skin.owns(fields)
+            result[own] = group.skin.pose(points[own]).positions.to(points) * self.picture.plane.width
         return result
 
     def _show(self, frame: Frame) -> None:
         """Takes what carries the picture to where it is in a frame."""
         for group in self._groups:
-            group.followers.show(frame)
+            group.skin.show(frame)
 
     def hole(self) -> Bool[Tensor, "h w"]:
         """The pixels of the picture that bodies were cut out of."""
@@ -157,25 +157,25 @@ class Cast:
         rest: Piece | None = piece
         groups: list[Group] = []
         done: list[int] = []
-        for followers in followers_of(self.particles, self.materials, self.picture.plane.width):
+        for skin in body_skins(self.particles, self.materials, self.picture.plane.width):
             assert rest is not None
             fields = self.scene.body_fields(rest.origins)
-            done += followers.bodies
+            done += skin.bodies
             opacities = rest.layer.gaussians.opacities
             shown = slice(None) if opacities is None else opacities > 0
             if bool((fields[done].amax(dim=0)[shown] >= 0.5).all()):
                 taken, rest = rest, None
             else:
-                rest, taken = parted(rest, fields[list(followers.bodies)].amax(dim=0), upper=True)
-            groups.append(self._group(taken, followers))
+                rest, taken = parted(rest, fields[list(skin.bodies)].amax(dim=0), upper=True)
+            groups.append(self._group(taken, skin))
         return rest, groups
 
-    def _group(self, piece: Piece, followers: Followers) -> Group:
-        piece.steps = (Carry(followers),)
+    def _group(self, piece: Piece, skin: BodySkin) -> Group:
+        piece.steps = (SkinStep(skin),)
         plane = self.picture.plane
         side = spacing(self.picture.gaussians, plane)
         grain = max(side, GRAIN * self.particles.spacing * plane.width) * plane.pixel_size
-        return Group(piece, followers, grain if followers.breaking else None)
+        return Group(piece, skin, grain if skin.breaking else None)
 
 
 def content_of(picture: BakedPicture) -> tuple[float, float, float, float]:

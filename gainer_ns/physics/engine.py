@@ -6,7 +6,7 @@ its width. Of a lifted photo they are in space: z points towards the camera, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,10 +71,6 @@ class Frame:
 class Engine(Protocol):
     """Moves particles."""
 
-    def available(self) -> tuple[bool, str]:
-        """Whether it can run here, and if not, why and what to do about it, in one line."""
-        ...
-
     def run(
         self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
     ) -> Iterator[Frame]:
@@ -96,3 +92,10 @@ def resting(particles: Particles) -> Frame:
     """The frame at time 0."""
     eye = torch.eye(particles.dimensions).to(particles.positions)
     return Frame(0.0, particles.positions, eye.repeat(len(particles), 1, 1))
+
+
+def centre_of_mass(frame: Frame, particles: Particles, materials: Sequence[Material]) -> Float[Tensor, " d"]:
+    """Return the centre of mass of what is not pinned, in widths."""
+    densities = torch.tensor([0.0 if each.behaviour == "pinned" else each.density for each in materials])
+    masses = particles.volumes.cpu() * densities[particles.bodies.cpu()]
+    return (masses[:, None] * frame.positions.cpu()).sum(dim=0) / masses.sum()

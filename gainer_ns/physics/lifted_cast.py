@@ -14,11 +14,11 @@ from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.memory import check_free
 from gainer_ns.physics.choosing import BYTES_PER_PARTICLE, members_of, particles_of
-from gainer_ns.physics.engine import Frame, Particles
-from gainer_ns.physics.followers import Carry, Followers, centre_of_mass, followers_of
+from gainer_ns.physics.engine import Frame, Particles, centre_of_mass
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.skinning import BodySkin, SkinStep, body_skins
 
 THINNEST, THICKEST = 0.15, 0.5
 """How far bodies go on behind their surface, as shares of the shorter side of the box around what they select: a photo
@@ -37,11 +37,11 @@ class Group:
 
     Attributes:
         piece: Their discs.
-        followers: What carries these along.
+        skin: What carries these along.
     """
 
     piece: LiftedPiece
-    followers: Followers
+    skin: BodySkin
 
 
 class LiftedCast:
@@ -102,7 +102,7 @@ class LiftedCast:
         self._shown += 1  # pieces keep their last pose by this number
         moved = []
         for group in self._groups:
-            group.followers.show(frame)
+            group.skin.show(frame)
             moved.append(group.piece.posed([self._shown]))
         rest = [] if self._rest is None else [self._rest.layer]
         return replace(self.lifted, layers=(*moved, *rest, *self.lifted.layers[1:]))
@@ -120,16 +120,16 @@ class LiftedCast:
         rest: LiftedPiece | None = LiftedPiece(0, layer, torch.ones_like(layer.pixels, dtype=torch.bool))
         groups: list[Group] = []
         done: list[int] = []
-        for followers in followers_of(self.particles, self.materials, width):
+        for skin in body_skins(self.particles, self.materials, width):
             assert rest is not None
             fields = self.scene.body_fields(rest.layer.pixel_centres(width))
-            done += followers.bodies
+            done += skin.bodies
             if bool((fields[done].amax(dim=0)[rest.layer.opacities > 0] >= 0.5).all()):
                 taken, rest = rest, None
             else:
-                rest, taken = parted_discs(rest, fields[list(followers.bodies)].amax(dim=0))
-            taken.steps = (SpaceStep(Carry(followers), self._space),)
-            groups.append(Group(taken, followers))
+                rest, taken = parted_discs(rest, fields[list(skin.bodies)].amax(dim=0))
+            taken.steps = (SpaceStep(SkinStep(skin), self._space),)
+            groups.append(Group(taken, skin))
         return rest, groups
 
 

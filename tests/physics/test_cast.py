@@ -9,9 +9,9 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Frame, resting
-from gainer_ns.physics.followers import adjacent
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.scene import Scene
+from gainer_ns.physics.skinning import adjacent_bodies
 from gainer_ns.rendering.plane import BakedPicture
 
 CutOut = Callable[..., BakedPicture]
@@ -140,10 +140,10 @@ def test_centre_is_that_of_what_moves(cast: Callable[..., Cast]) -> None:
 def test_bodies_side_by_side_hang_together_if_they_are_alike(cast: Callable[..., Cast]) -> None:
     halves: list[object] = [{"material": "soft", "part": [0, 0, 0.5, 1]}, "stiff"]
     made = cast(*halves)
-    assert adjacent(made.particles, made.materials) == [[0, 1]]
-    assert adjacent(made.particles, (PRESETS["soft"], PRESETS["sand"])) == [[0], [1]]
+    assert adjacent_bodies(made.particles, made.materials) == [[0, 1]]
+    assert adjacent_bodies(made.particles, (PRESETS["soft"], PRESETS["sand"])) == [[0], [1]]
     ends = cast({"material": "soft", "part": [0, 0, 0.2, 1]}, {"material": "soft", "part": [0.8, 0, 1, 1]})
-    assert adjacent(ends.particles, ends.materials) == [[0], [1]]
+    assert adjacent_bodies(ends.particles, ends.materials) == [[0], [1]]
 
 
 def test_a_body_of_clear_pixels_is_refused(cast: Callable[..., Cast]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
-from gainer_ns.physics.carrying import limited_gradients
+from gainer_ns.physics.deformation_gradients import limited_gradients
 from gainer_ns.physics.engine import Frame, Particles, resting
 from gainer_ns.physics.materials import BEHAVIOURS, BREAKING, Material
 from gainer_ns.physics.mpm.energy import EnergyWatch, energies
@@ -54,10 +54,6 @@ class MpmEngine:
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._device = device
-
-    def available(self) -> tuple[bool, str]:
-        """It always is."""
-        return True, ""
 
     def run(
         self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None

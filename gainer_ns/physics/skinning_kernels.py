@@ -1,4 +1,4 @@
-"""The Warp kernel that carries points along with the particles around them."""
+"""The Warp kernel by which points follow the particles around them."""
 
 import functools
 
@@ -8,12 +8,12 @@ from gainer_ns.gaussians.kernels import matrix, vector
 
 
 @functools.cache
-def carry_kernel(k: int, dimensions: int) -> wp.Kernel:
+def skinning_kernel(k: int, dimensions: int) -> wp.Kernel:
     """Positions, Jacobians and tornness of points that follow up to ``k`` particles each."""
     ints, place, square = vector(k, wp.int32), vector(dimensions), matrix(dimensions, dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
-    def carry(
+    def skin(
         first: int,
         points: wp.array(dtype=place),  # [n], at rest
         neighbours: wp.array(dtype=ints),  # [n], the nearest first, -1 after the last
@@ -73,4 +73,4 @@ def carry_kernel(k: int, dimensions: int) -> wp.Kernel:
             lost = 1.0 - after / before
         torn[i] = lost
 
-    return carry
+    return skin

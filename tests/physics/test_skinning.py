@@ -10,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gainer_ns.physics.carrying import Carrier, limited_gradients
+from gainer_ns.physics.deformation_gradients import limited_gradients
+from gainer_ns.physics.skinning import ParticleSkin, SkinnedPoints, SkinPose
 
 numbers = st.floats(-2, 2)
 EYE = torch.eye(2)
+
+
+def posed(skin: ParticleSkin, points: Tensor, positions: Tensor, gradients: Tensor | None) -> SkinPose:
+    return SkinnedPoints(skin, points).at(positions, gradients)
 
 
 def particles(count: int = 400, dimensions: int = 2, seed: int = 0) -> tuple[Tensor, float]:
@@ -73,7 +78,7 @@ def test_beside_the_plain_version(dimensions: int, share: float) -> None:
     points = 1.6 * torch.rand(500, dimensions) - 0.3  # inside and around
     positions = rest + 0.3 * spacing * torch.randn(rest.shape)
     gradients = eyes(len(rest), dimensions) + 0.3 * torch.randn(len(rest), dimensions, dimensions)
-    found = Carrier(rest, spacing, breaking).at(points, positions, gradients)
+    found = posed(ParticleSkin(rest, spacing, breaking), points, positions, gradients)
     places, jacobians, torn = plainly(rest, spacing, breaking, points, positions, gradients)
     torch.testing.assert_close(found.positions, places.float(), rtol=0, atol=2e-6)
     torch.testing.assert_close(found.jacobians, jacobians.float(), rtol=1e-4, atol=1e-4)
@@ -98,8 +103,8 @@ def test_affine_motion_is_reproduced(
     shift = torch.tensor(offset)
     points = torch.cat([2 * torch.rand(300, 2) - 0.5, rest[:50], torch.tensor([[9.0, -7.0]])])
     gradients = turn.expand(len(rest), 2, 2) if told else None
-    carrier = Carrier(rest, spacing, torch.full((len(rest),), breaking))
-    found = carrier.at(points, rest @ turn.T + shift, gradients)
+    skin = ParticleSkin(rest, spacing, torch.full((len(rest),), breaking))
+    found = posed(skin, points, rest @ turn.T + shift, gradients)
     # Of breaking materials what is stretched tells less: the estimate misses by about the square of the strain, which
     # is 0.4 at most here, times how far off a point is.
     tolerance = 5e-2 if breaking and not told else 2e-5
@@ -127,9 +132,9 @@ def test_rigid_motion_is_reproduced_without_gradients(dimensions: int, seed: int
             flat, spacing = particles(20 if dimensions == 2 else 400, dimensions - thin)
             rest = torch.cat([flat, torch.zeros(len(flat), thin)], dim=1)
         for breaking in (False, True):
-            carrier = Carrier(rest, spacing, torch.full((len(rest),), breaking))
+            skin = ParticleSkin(rest, spacing, torch.full((len(rest),), breaking))
             points = rest + spacing * torch.rand(rest.shape, generator=draw)
-            found = carrier.at(points, rest @ turn.T + 0.5, None)
+            found = posed(skin, points, rest @ turn.T + 0.5, None)
             torch.testing.assert_close(found.positions, points @ turn.T + 0.5, rtol=0, atol=1e-5)
             torch.testing.assert_close(found.jacobians, turn.expand(len(points), -1, -1), rtol=0, atol=1e-3)
             assert float(found.torn.max()) < 1e-4
@@ -150,7 +155,7 @@ def test_a_bend_is_followed_to_second_order(told: bool) -> None:
     for count in (20**2, 40**2):
         rest, spacing = particles(count)
         positions, gradients = bent(rest.double())
-        found = Carrier(rest, spacing).at(points, positions.float(), gradients.float() if told else None)
+        found = posed(ParticleSkin(rest, spacing), points, positions.float(), gradients.float() if told else None)
         places, jacobians = bent(points.double())
         errors.append([(found.positions - places).abs().mean(), (found.jacobians - jacobians).abs().mean()])
     assert float(errors[0][0] / errors[1][0]) > 3 and float(errors[1][0]) < 1e-3
@@ -167,7 +172,7 @@ def test_there_are_no_seams(dimensions: int) -> None:
     steps = torch.linspace(-1, 2, 30001)[:, None]
     for _ in range(5):
         line = torch.rand(dimensions) + (steps - 0.5) * torch.nn.functional.normalize(torch.randn(dimensions), dim=0)
-        moved = Carrier(rest, spacing).at(line, positions, gradients).positions
+        moved = posed(ParticleSkin(rest, spacing), line, positions, gradients).positions
         assert float(moved.diff(dim=0).norm(dim=1).max()) < 0.1 * spacing, "over 0.002 to 0.015 of a spacing"
 
 
@@ -181,21 +186,25 @@ def test_what_breaks_parts() -> None:
     rest, spacing = particles()
     points = torch.rand(2000, 2)
     positions = parted(rest, 3 * spacing)
-    found = Carrier(rest, spacing, torch.ones(len(rest), dtype=torch.bool)).at(points, positions, eyes(len(rest)))
+    found = posed(
+        ParticleSkin(rest, spacing, torch.ones(len(rest), dtype=torch.bool)), points, positions, eyes(len(rest))
+    )
     nearest = torch.cdist(points, rest).argmin(dim=1)
     expected = points + (positions - rest)[nearest]
     torch.testing.assert_close(found.positions, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(found.jacobians, eyes(len(points)), rtol=0, atol=1e-3)
     far = (points[:, 0] - 0.5).abs() > 3 * spacing
     assert not found.torn[far].any() and float(found.torn.max()) > 0.3 and float(found.torn.min()) >= 0
-    alone = Carrier(rest, spacing, torch.ones(len(rest), dtype=torch.bool)).at(points, 20 * rest, eyes(len(rest)))
+    alone = posed(
+        ParticleSkin(rest, spacing, torch.ones(len(rest), dtype=torch.bool)), points, 20 * rest, eyes(len(rest))
+    )
     assert bool((alone.torn > 0.999).all())
 
 
 def test_what_holds_does_not_part() -> None:
     rest, spacing = particles()
     points = torch.rand(2000, 2)
-    found = Carrier(rest, spacing).at(points, parted(rest, 3 * spacing), eyes(len(rest)))
+    found = posed(ParticleSkin(rest, spacing), points, parted(rest, 3 * spacing), eyes(len(rest)))
     assert not found.torn.any()
     middle = (found.positions[:, 0] > 0.5 + spacing) & (found.positions[:, 0] < 0.5 + 2 * spacing)
     assert int(middle.sum()) > 20 and float(found.jacobians[middle, 0, 0].min()) > 1.5, "stretched over the gap"
@@ -206,15 +215,15 @@ def test_what_breaks_also_lets_go_of_what_holds() -> None:
     rest, spacing = particles()
     loose = rest[:, 0] > 0.5
     points = torch.rand(2000, 2)
-    found = Carrier(rest, spacing, loose).at(points, parted(rest, 3 * spacing), eyes(len(rest)))
-    whole = Carrier(rest, spacing, loose | True).at(points, parted(rest, 3 * spacing), eyes(len(rest)))
+    found = posed(ParticleSkin(rest, spacing, loose), points, parted(rest, 3 * spacing), eyes(len(rest)))
+    whole = posed(ParticleSkin(rest, spacing, loose | True), points, parted(rest, 3 * spacing), eyes(len(rest)))
     torch.testing.assert_close(found.positions, whole.positions, rtol=0, atol=1e-5)
 
 
 def test_parting_is_gradual() -> None:
     rest, spacing = particles()
-    points, bound = torch.rand(500, 2), Carrier(rest, spacing, torch.ones(len(rest), dtype=torch.bool))
-    following = bound.bound(points)
+    points, skin = torch.rand(500, 2), ParticleSkin(rest, spacing, torch.ones(len(rest), dtype=torch.bool))
+    following = SkinnedPoints(skin, points)
     assert len(following) == 500
     frames = [following.at(parted(rest, gap * spacing), eyes(len(rest))) for gap in torch.linspace(0, 3, 301).tolist()]
     for one, next_one in itertools.pairwise(frames):
@@ -228,33 +237,33 @@ def test_few_particles(count: int) -> None:
     """However few there are, and even all in one place."""
     turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
     for rest in (torch.rand(count, 2), torch.full((count, 2), 0.5)):
-        carrier = Carrier(rest, 0.1)
+        skin = ParticleSkin(rest, 0.1)
         points = torch.rand(50, 2)
-        found = carrier.at(points, rest @ turn.T, turn.expand(count, 2, 2))
+        found = posed(skin, points, rest @ turn.T, turn.expand(count, 2, 2))
         torch.testing.assert_close(found.positions, points @ turn.T, rtol=0, atol=1e-5)
         assert not found.torn.any() and bool(found.jacobians.isfinite().all())
-        guessed = carrier.at(points, rest @ turn.T, None)
+        guessed = posed(skin, points, rest @ turn.T, None)
         assert all(bool(part.isfinite().all()) for part in guessed)
 
 
 def test_of_many_equally_near_particles_one_is_followed() -> None:
     """Where none is nearer than the first that is left out, weights end before they begin."""
     rest = torch.cat([torch.full((20, 2), 0.5), torch.tensor([[9.0, 9.0]])])
-    found = Carrier(rest, 0.1).at(torch.tensor([[0.2, 0.1]]), rest * torch.tensor([1.0, 3.0]), eyes(21))
+    found = posed(ParticleSkin(rest, 0.1), torch.tensor([[0.2, 0.1]]), rest * torch.tensor([1.0, 3.0]), eyes(21))
     torch.testing.assert_close(found.positions, torch.tensor([[0.2, 1.1]]))
 
 
 def test_nothing_carries_nothing() -> None:
     with pytest.raises(ValueError, match="0 particles"):
-        Carrier(torch.empty(0, 2), 0.1)
-    assert len(Carrier(torch.rand(3, 2), 0.1).at(torch.empty(0, 2), torch.rand(3, 2), eyes(3)).positions) == 0
+        ParticleSkin(torch.empty(0, 2), 0.1)
+    assert len(posed(ParticleSkin(torch.rand(3, 2), 0.1), torch.empty(0, 2), torch.rand(3, 2), eyes(3)).positions) == 0
 
 
 def test_grains_that_flew_apart_do_not_stretch() -> None:
     """Where an engine tells no gradients, those of a lost grain are at most a rotation."""
     rest, spacing = particles()
     positions = torch.rand(rest.shape, generator=torch.Generator().manual_seed(1)) * 1000
-    gradients = Carrier(rest, spacing, torch.ones(len(rest), dtype=torch.bool)).gradients(positions)
+    gradients = ParticleSkin(rest, spacing, torch.ones(len(rest), dtype=torch.bool)).estimated_gradients(positions)
     torch.testing.assert_close(gradients @ gradients.mT, eyes(len(rest)), rtol=0, atol=1e-2)
     assert bool((torch.linalg.det(gradients) > 0).all())
 
@@ -263,7 +272,7 @@ def test_what_holds_is_not_stretched_by_grains_that_left_it() -> None:
     rest, spacing = particles()
     breaking = rest[:, 0] > 0.5
     gone = rest + breaking[:, None] * torch.tensor([10.0, 0.0])
-    gradients = Carrier(rest, spacing, breaking).gradients(gone)
+    gradients = ParticleSkin(rest, spacing, breaking).estimated_gradients(gone)
     torch.testing.assert_close(gradients, eyes(len(rest)), rtol=0, atol=1e-3)
 
 

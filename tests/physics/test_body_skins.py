@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from gainer_ns.physics.engine import Frame, Particles, resting
-from gainer_ns.physics.followers import LONGEST, STEEPEST, adjacent, centre_of_mass, followers_of
+from gainer_ns.physics.engine import Frame, Particles, centre_of_mass, resting
 from gainer_ns.physics.materials import PRESETS
+from gainer_ns.physics.skinning import MAX_GRAIN_STRETCH, MAX_STRETCH, adjacent_bodies, body_skins
 
 WIDTH = 100
 
@@ -35,53 +35,58 @@ def materials(*names: str) -> list:
 
 def test_bodies_side_by_side_hang_together(columns: Callable[..., Particles]) -> None:
     particles = columns(0.1, 0.16, 0.4)
-    assert adjacent(particles, materials("soft", "stiff", "soft")) == [[0, 1], [2]]
-    assert adjacent(particles, materials("soft", "sand", "sand")) == [[0], [1], [2]], "what breaks hangs on nothing"
-    assert adjacent(columns(0.16, 0.4, 0.1, 0.22), materials("soft", "soft", "pinned", "soft")) == [[0, 2, 3], [1]]
+    assert adjacent_bodies(particles, materials("soft", "stiff", "soft")) == [[0, 1], [2]]
+    assert adjacent_bodies(particles, materials("soft", "sand", "sand")) == [[0], [1], [2]], (
+        "what breaks hangs on nothing"
+    )
+    assert adjacent_bodies(columns(0.16, 0.4, 0.1, 0.22), materials("soft", "soft", "pinned", "soft")) == [
+        [0, 2, 3],
+        [1],
+    ]
 
 
 def test_what_they_take_is_inside_one_of_them(columns: Callable[..., Particles]) -> None:
-    one, other = followers_of(columns(0.1, 0.16, 0.4), materials("soft", "stiff", "soft"), WIDTH)
+    one, other = body_skins(columns(0.1, 0.16, 0.4), materials("soft", "stiff", "soft"), WIDTH)
     fields = torch.tensor([[0.9, 0.1, 0.0, 0.0], [0.1, 0.6, 0.0, 0.2], [0.0, 0.0, 1.0, 0.1]])
-    assert one.take(fields).tolist() == [True, True, False, False]
-    assert other.take(fields).tolist() == [False, False, True, False]
+    assert one.owns(fields).tolist() == [True, True, False, False]
+    assert other.owns(fields).tolist() == [False, False, True, False]
 
 
 def test_points_go_along_with_their_own_particles(columns: Callable[..., Particles]) -> None:
     particles = columns(0.1, 0.4)
-    one, other = followers_of(particles, materials("soft", "soft"), WIDTH)
+    one, other = body_skins(particles, materials("soft", "soft"), WIDTH)
     away = torch.where(particles.bodies[:, None] == 0, torch.tensor([0.3, 0.1]), torch.tensor([0.0, 0.0]))
     frame = Frame(1.0, particles.positions + away, resting(particles).gradients)
     point = torch.tensor([[12.0, 25.0]])
-    for followers, expected in ((one, [[0.42, 0.35]]), (other, [[0.12, 0.25]])):
-        followers.show(frame)
-        carried = followers.carried(point)
-        assert torch.allclose(carried.positions, torch.tensor(expected), atol=1e-5)
-        assert torch.allclose(carried.jacobians, torch.eye(2)[None], atol=1e-4)
+    for skin, expected in ((one, [[0.42, 0.35]]), (other, [[0.12, 0.25]])):
+        skin.show(frame)
+        pose = skin.pose(point)
+        assert torch.allclose(pose.positions, torch.tensor(expected), atol=1e-5)
+        assert torch.allclose(pose.jacobians, torch.eye(2)[None], atol=1e-4)
 
 
-@pytest.mark.parametrize(("material", "most"), [("soft", STEEPEST), ("sand", LONGEST)])
+@pytest.mark.parametrize(("material", "most"), [("soft", MAX_STRETCH), ("sand", MAX_GRAIN_STRETCH)])
 def test_no_point_is_stretched_without_bounds(columns: Callable[..., Particles], material: str, most: float) -> None:
     particles = columns(0.1)
-    (followers,) = followers_of(particles, materials(material), WIDTH)
+    (skin,) = body_skins(particles, materials(material), WIDTH)
     lower = particles.positions[:, 1:] > 0.3
     torn = particles.positions + torch.where(lower, torch.tensor([0.0, 0.5]), torch.tensor([0.0, 0.0]))
     stretched = 8.0 * torch.eye(2).expand(len(torn), 2, 2)
-    followers.show(Frame(1.0, torn, stretched))
+    skin.show(Frame(1.0, torn, stretched))
     points = torch.stack([torch.full((50,), 12.0), torch.linspace(10, 50, 50)], dim=1)
-    sizes = torch.linalg.svdvals(followers.carried(points).jacobians)
+    sizes = torch.linalg.svdvals(skin.pose(points).jacobians)
     assert float(sizes.max()) <= most * 1.001
     assert float(sizes.max()) > 1.2
 
 
 def test_engines_that_tell_no_gradients_are_understood(columns: Callable[..., Particles]) -> None:
     particles = columns(0.1)
-    (followers,) = followers_of(particles, materials("soft"), WIDTH)
+    (skin,) = body_skins(particles, materials("soft"), WIDTH)
     turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
-    followers.show(Frame(1.0, particles.positions @ turn.T, None))
-    carried = followers.carried(torch.tensor([[12.0, 25.0]]))
-    assert torch.allclose(carried.jacobians[0], turn, atol=1e-3)
-    assert torch.allclose(carried.positions, torch.tensor([[-0.25, 0.12]]), atol=1e-4)
+    skin.show(Frame(1.0, particles.positions @ turn.T, None))
+    pose = skin.pose(torch.tensor([[12.0, 25.0]]))
+    assert torch.allclose(pose.jacobians[0], turn, atol=1e-3)
+    assert torch.allclose(pose.positions, torch.tensor([[-0.25, 0.12]]), atol=1e-4)
 
 
 def test_the_centre_of_mass_is_that_of_what_may_move(columns: Callable[..., Particles]) -> None:
