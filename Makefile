@@ -20,7 +20,7 @@ help: ## list the targets
 venv: $(STAMP) ## build or update the environment in .venv (about 10 GB, some minutes the first time)
 
 demo: $(STAMP) ## fit a small picture, edit it and write the results to demo/
-	@$(BIN)/python -m gainer_bench.demo --output demo
+	@$(BIN)/python -m gainer_bench demo --output demo
 
 test: lint browser ## linters, type checker and all tests but the slow ones; TESTS="..." selects
 	@echo "== pytest"
@@ -88,7 +88,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Installing into $(VENV): some minutes and about 10 GB the first time"; \
 	touch $(UNFINISHED); \
 	install="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e"; \
-	$$install ".[dev,docs,sam,hf,ray,heif]"; \
+	$$install ".[dev,docs,bench,sam,hf,ray,heif]"; \
 	$$install ".[blender]" || echo "note: Blender's Python module is not to be had here: its tests will skip" >&2; \
 	rm $(UNFINISHED); \
 	touch $(STAMP)

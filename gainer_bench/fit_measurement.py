@@ -1,80 +1,51 @@
-"""Everything that a report says about a fitted picture."""
+"""Everything that a benchmark says about a fitted picture."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
+from safetensors.torch import save
 from torch import Tensor
 
-from gainer_bench.fits import Fit, cropped, fitted, method_config
-from gainer_bench.stored_pictures import parameters, stored_bits, stored_picture
+from gainer_bench.baselines.model import FunctionPicture
+from gainer_bench.edit_quality import BORDER_PX, can_be_edited, edit_quality, off_grid_psnr
+from gainer_bench.fits import Fit
+from gainer_bench.sources import bicubic, visible
 from gainer_ns.errors import GainerError
-from gainer_ns.image.datamanager import PictureDataManagerConfig
-from gainer_ns.image.model import GainerModelConfig
-from gainer_ns.image.trainer import PictureTrainerConfig
 from gainer_ns.io.image_io import SourceImage, read_picture
+from gainer_ns.metrics import compare, psnr
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.storage.picture_files import Bits
+from gainer_ns.storage.picture_files import Bits, load_picture, picture_bytes
 
-BORDER = 6
-"""Width in px of the frame that off-grid comparisons leave out."""
 RENDERINGS, RENDERING_SECONDS = 5, 3.0
 """How often a rendering is timed, unless that takes longer than so many seconds; the median counts."""
-MODEL_OPTIONS = ("gaussians_per_pixel", "num_gaussians", "feature_dim", "hidden_layers", "adam_steps", "finish_steps")
-MODEL_OPTIONS += ("target_psnr", "seed")
-"""Overrides that are fields of the model's configuration."""
-
-
-def measure(image: Path, method: str, options: Mapping[str, Any], output: Path, *, began: float) -> dict[str, Any]:
-    """Fits a picture and measures the fit.
-
-    Args:
-        image: The picture file.
-        method: Name of a registered 2D method.
-        options: What differs from the method's recipe: any of ``MODEL_OPTIONS``, ``max_num_iterations``, ``crop`` as
-            (x0, y0, x1, y1) in pixels, ``super_resolution``.
-        output: Folder for runs and crops.
-        began: When work on this picture began, in seconds since the epoch.
-
-    Returns:
-        Numbers by name, nested, some of them None where they are not defined for the picture. PSNR in dB, times in
-        seconds, memory in MiB.
-
-    Raises:
-        GainerError: If the picture or the options cannot be used.
-    """
-    data = image if "crop" not in options else cropped(image, options["crop"], output / "crops")
-    source = read_picture(data)
-    fit = fitted(fit_config(method, options, data, output), began=began)
-    large = source.alpha is None and source.width % 2 == source.height % 2 == 0
-    return {
-        **measured(fit, source),
-        "super_resolution": _super_resolution(source, method, options, output)
-        if options.get("super_resolution") and large
-        else None,
-        "config": fit.config.relative_to(output.absolute()).as_posix(),
-    }
 
 
 def measured(
     fit: Fit, source: SourceImage, extras: Collection[str] = ("stored", "off_grid", "speed")
 ) -> dict[str, Any]:
-    """What is measured of any fitted picture: quality and times, and what else is wanted.
+    """Measure a fitted picture: quality and times, and what else is wanted.
 
     Args:
         fit: The fitted picture.
         source: What it was fitted to.
         extras: Any of stored (files of fewer bits), off_grid (between the pixels; opaque pictures), speed (of drawing)
             and edits (of Gaussians).
+
+    Returns:
+        Numbers by name, nested, some of them None where they are not defined for the picture. PSNR in dB, times in
+        seconds, memory in MiB.
     """
     picture = fit.model.fitted()
     found = {
@@ -82,12 +53,13 @@ def measured(
         "height": source.height,
         "device": str(fit.model.device),
         "gaussians": len(picture.gaussians) if isinstance(picture, BakedPicture) else None,
-        "parameters": parameters(picture),
-        **_quality(fit, source),
+        "parameters": parameter_count(picture),
+        **compare(fit.rendered, source.colours(), visible(source))._asdict(),
         **fit.facts,
     }
     if "stored" in extras:
-        found["stored"] = {str(bits): _stored(picture, source, bits) for bits in stored_bits(picture)}
+        widths: tuple[Bits, ...] = get_args(Bits) if isinstance(picture, BakedPicture) else (32, 16)
+        found["stored"] = {str(bits): _stored(picture, source, bits) for bits in widths}  # as papers do, or half floats
     if "off_grid" in extras and source.alpha is None:
         found |= _off_grid(picture, source.colours())
     if "speed" in extras:
@@ -101,97 +73,99 @@ def measured(
     return found
 
 
-def _edits(picture: Drawable, source: SourceImage) -> dict[str, float] | None:
-    """PSNR of known edits, in dB; None where nothing can be moved."""
-    from gainer_bench.edit_quality import can_be_edited, edit_quality
+def parameter_count(picture: Drawable) -> int:
+    """Return how many numbers describe a picture: those that a file of 32 bits holds."""
+    if isinstance(picture, FunctionPicture):
+        return sum(_real(value).numel() for value in picture.function.state_dict().values())
+    return stored_picture(picture, 32)[0] // 4
 
+
+def stored_picture(picture: Drawable, bits: Bits) -> tuple[int, Drawable]:
+    """Return the size in bytes of a picture's file of so many bits a number, and the picture that is read from it.
+
+    Raises:
+        GainerError: If it is of another kind, or so many bits cannot hold it.
+    """
+    if isinstance(picture, BakedPicture):
+        data = picture_bytes(picture, bits)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.safetensors"
+            path.write_bytes(data)
+            return len(data), load_picture(path).to(picture.device)
+    if not isinstance(picture, FunctionPicture):
+        raise GainerError(f"{type(picture).__name__}: there is no file format for it")
+    function, kept = deepcopy(picture.function), dict[str, Tensor]()
+    for name, value in function.state_dict().items():
+        number = _real(value)
+        kept[name] = (_halved(number) if bits == 16 else number.clone()).contiguous().cpu()
+        number.copy_(kept[name])
+    return len(save(kept)), replace(picture, function=function)
+
+
+def super_resolution(half: Fit, source: SourceImage) -> dict[str, float]:
+    """Compare a fit of a picture at half its size, drawn at full size, with the picture; and bicubic enlargement."""
+    reduced = read_picture(source.path, downscale_factor=2).colours()
+    size = source.width, source.height
+    enlarged = bicubic(reduced, (0, 0, reduced.shape[1], reduced.shape[0]), size).clip(0, 1)
+    return {
+        "psnr": psnr(half.model.fitted().raster(2.0)[0].cpu().numpy(), source.colours()),
+        "psnr_bicubic": psnr(enlarged, source.colours()),
+    }
+
+
+def _real(value: Tensor) -> Tensor:
+    """Return the same numbers; complex ones as pairs."""
+    return torch.view_as_real(value) if value.is_complex() else value
+
+
+def _halved(value: Tensor) -> Tensor:
+    """Return the same as half floats, if those can hold it."""
+    fits = value.is_floating_point() and value.numel() > 0 and float(value.abs().max()) < torch.finfo(torch.half).max
+    return value.half() if fits else value
+
+
+def _stored(picture: Drawable, source: SourceImage, bits: Bits) -> dict[str, float | None]:
+    """Measure the file that holds the picture, and the quality of what is read back from it."""
+    size, loaded = stored_picture(picture, bits)
+    found = compare(loaded.raster()[0].cpu(), source.colours(), visible(source))
+    return {"bytes": size, "psnr": found.psnr, "ms_ssim": found.ms_ssim, "exact_share": found.exact_share}
+
+
+def _edits(picture: Drawable, source: SourceImage) -> dict[str, float] | None:
+    """Return the PSNR of known edits, in dB; None where nothing can be moved."""
     if not can_be_edited(picture):
         return None
     opacity = None if source.alpha is None else source.opacity()
     return {name: score.psnr for name, score in edit_quality(picture, source.colours(), opacity).items()}
 
 
-def fit_config(method: str, options: Mapping[str, Any], data: Path, output: Path) -> PictureTrainerConfig:
-    """The registered method's configuration for one picture, with overrides.
-
-    Schedules and the length of the loop follow a changed number of Adam steps, unless the options say otherwise.
-
-    Args:
-        method: Name of a registered method of Gaussians.
-        options: See :func:`measure`.
-        data: The picture file.
-        output: Runs are written to its folder ``outputs``.
-
-    Raises:
-        GainerError: If the method is not known, or an option does not apply to it.
-    """
-    config = method_config(method, data, output)
-    model = config.pipeline.model
-    if not isinstance(model, GainerModelConfig):
-        raise GainerError(f"--method {method}: has no Gaussians of ours; gainer bench compares it")
-    if "feature_dim" in options and model.encoding.features == "hash-grid":
-        raise GainerError(f"--feature-dim does not apply to {method}, whose hash grid has its own; leave it out")
-    if "gaussians_per_pixel" in options:
-        model.num_gaussians = None  # it would win over the density
-    for name in MODEL_OPTIONS:
-        if name in options:
-            setattr(model, name, options[name])
-    config.max_num_iterations = options.get("max_num_iterations", config.max_num_iterations)
-    config.machine.seed = options.get("seed", config.machine.seed)
-    return config
-
-
-def _quality(fit: Fit, source: SourceImage) -> dict[str, float | None]:
-    """PSNR and the like of the rendered picture."""
-    from gainer_ns.metrics import compare
-
-    return compare(fit.rendered, source.colours(), _mask(source))._asdict()
-
-
-def _stored(picture: Drawable, source: SourceImage, bits: Bits) -> dict[str, float | None]:
-    """Size of the file that holds the picture, and the quality of what is read back from it."""
-    from gainer_ns.metrics import compare
-
-    size, loaded = stored_picture(picture, bits)
-    found = compare(loaded.raster()[0].cpu(), source.colours(), _mask(source))
-    return {"bytes": size, "psnr": found.psnr, "ms_ssim": found.ms_ssim, "exact_share": found.exact_share}
-
-
-def _mask(source: SourceImage) -> np.ndarray | None:
-    return None if source.alpha is None else source.alpha > 0
-
-
 def _off_grid(picture: Drawable, colours: Float[np.ndarray, "h w 3"]) -> dict[str, dict[str, float]]:
-    """PSNR of edits against the spline of the source: of the fit, and of plain interpolation of the source."""
-    from gainer_bench.off_grid import off_grid_psnr
-
-    if min(colours.shape[:2]) <= 2 * BORDER:
+    """Return the PSNR against the spline of the source: of the fit, and of plain interpolation of the source."""
+    if min(colours.shape[:2]) <= 2 * BORDER_PX:
         return {}
-    device = picture.device
 
-    def fit(points: np.ndarray) -> np.ndarray:
-        return picture.at_pixels(torch.from_numpy(points).to(device)).rgb.cpu().numpy()
+    def fitted(points: np.ndarray) -> np.ndarray:
+        return picture.at_pixels(torch.from_numpy(points).to(picture.device)).rgb.cpu().numpy()
 
     samplers = {
-        "off_grid": fit,
+        "off_grid": fitted,
         "off_grid_bicubic": interpolation(colours, "bicubic"),
         "off_grid_bilinear": interpolation(colours, "bilinear"),
     }
-    return {name: off_grid_psnr(sample, colours, border=BORDER) for name, sample in samplers.items()}
+    return {name: off_grid_psnr(sample, colours) for name, sample in samplers.items()}
 
 
 def interpolation(
     colours: Float[np.ndarray, "h w c"], mode: str
 ) -> Callable[[Float[np.ndarray, "m 2"]], Float[np.ndarray, "m c"]]:
-    """A picture read by torch's ``grid_sample`` at source coordinates in px (pixel centres at .5).
+    """Return a picture as a function of coordinates in px (pixel centres at .5), read by torch's ``grid_sample``.
 
     Args:
         colours: The picture.
         mode: "bicubic" (Keys' kernel with a = -0.75) or "bilinear".
     """
-    height, width = colours.shape[:2]
     source = torch.from_numpy(np.asarray(colours, dtype=np.float64)).permute(2, 0, 1)[None]
-    size = torch.tensor([width, height], dtype=torch.float64)
+    size = torch.tensor(colours.shape[1::-1], dtype=torch.float64)
 
     def sample(points: np.ndarray) -> np.ndarray:
         grid = (torch.from_numpy(points).double() / size * 2 - 1)[None, None]
@@ -202,7 +176,7 @@ def interpolation(
 
 
 def _render_seconds(picture: Callable[[], Drawable]) -> float:
-    """Median time of a rendering at the picture's own size."""
+    """Return the median time of a rendering at the picture's own size."""
     seconds = []
     for _ in range(RENDERINGS):
         shown = picture()
@@ -219,27 +193,3 @@ def _render_seconds(picture: Callable[[], Drawable]) -> float:
 def _wait_for_device() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _super_resolution(source: SourceImage, method: str, options: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """Fits the picture at half its size, draws that at full size, and compares with the picture."""
-    from gainer_ns.metrics import psnr
-
-    config = fit_config(method, options, source.path, output)
-    cast(PictureDataManagerConfig, config.pipeline.datamanager).dataparser.downscale_factor = 2
-    config.experiment_name = f"{source.path.stem}-half"
-    fit = fitted(config, began=time.time())
-    enlarged = _enlarged(read_picture(source.path, downscale_factor=2).colours(), source.width, source.height)
-    target = torch.from_numpy(source.colours())
-    return {
-        "psnr": psnr(fit.model.fitted().raster(2.0)[0].cpu(), target),
-        "psnr_bicubic": psnr(enlarged.clamp(0, 1), target),
-        "config": fit.config.relative_to(output.absolute()).as_posix(),
-    }
-
-
-def _enlarged(colours: Float[np.ndarray, "h w c"], width: int, height: int) -> Float[Tensor, "h2 w2 c"]:
-    """Pillow's bicubic enlargement, of floats, so that nothing is rounded."""
-    channels = [Image.fromarray(channel) for channel in np.moveaxis(colours, -1, 0)]
-    resized = [np.asarray(channel.resize((width, height), Image.Resampling.BICUBIC)) for channel in channels]
-    return torch.from_numpy(np.stack(resized, axis=-1))

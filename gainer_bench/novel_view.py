@@ -1,4 +1,4 @@
-"""A lifted photo seen from somewhere else: ``python -m gainer_bench.novel_view SCENE... [--output DIR]``.
+"""A lifted photo seen from somewhere else: ``python -m gainer_bench novel-view SCENE... [--output DIR]``.
 
 One view of a scene is lifted by a given depth, drawn as another real view sees it, and compared with that, beside two
 simple baselines. :mod:`gainer_bench.view_pairs` says what a scene is.
@@ -6,11 +6,9 @@ simple baselines. :mod:`gainer_bench.view_pairs` says what a scene is.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,9 @@ import tyro
 from jaxtyping import Bool, Float
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from gainer_bench.outputs import json_text, print_plain, write_text
+from gainer_bench.sheets import Tile, tile_sheet, write_sheet
+from gainer_bench.tables import Table
 from gainer_bench.view_baselines import BASELINES, Visibility, visible_in_both
 from gainer_bench.view_pairs import read_pairs
 from gainer_bench.views import (
@@ -29,26 +30,22 @@ from gainer_bench.views import (
     ViewPair,
     composite,
 )
-from gainer_ns.doors import run_program
 from gainer_ns.error_maps import error_map
 from gainer_ns.errors import GainerError
-from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_writing import write_picture
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.metrics import psnr
-from gainer_ns.options import parsed
 
 GREY, WHITE = 0.5, 1.0
 """What is behind the pictures: grey, to favour no method where it shows nothing; white behind cut-outs."""
-COVERED = 0.5
-"""Accumulation from which on a pixel is covered."""
-FREE = 0.02
-"""Accumulation below which space is free."""
+COVERED_ACCUMULATION = 0.5
+"""From which on a pixel is covered."""
+FREE_ACCUMULATION = 0.02
+"""Below which space is free."""
 FREE_SPACE_POINTS = 20000
 """How many points in front of the surface are looked at."""
-FREE_SPACE_REACH = (0.3, 0.97)
+FREE_SPACE_SHARES = (0.3, 0.97)
 """How far along the ray to the surface these are, as shares of its depth."""
-GAP = 6
-"""Between pictures of a sheet, in px."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class ViewScore:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class DrawnViews:
     """What a method made of a pair: its name, the lifted source, both views, and the seconds that took."""
 
     method: str
@@ -96,19 +93,19 @@ class Drawn:
     render_seconds: float
 
 
-def draw(method: NovelViewMethod, pair: ViewPair, fitted: tuple[Renderer, float] | None = None) -> Drawn:
-    """Lifts a pair's source, unless that is done already, and draws both views."""
+def draw(method: NovelViewMethod, pair: ViewPair, fitted: tuple[Renderer, float] | None = None) -> DrawnViews:
+    """Lift a pair's source, unless that is done already, and draw both views."""
     began = time.perf_counter()
     renderer, seconds = fitted or (method.fit(pair), time.perf_counter() - began)
     began = time.perf_counter()
     target = renderer.render(pair.K_target, pair.T_target_from_source, *pair.target_size)
     render_seconds = time.perf_counter() - began
     source = renderer.render(pair.K_source, np.eye(4), *pair.source_size)
-    return Drawn(method.name, renderer, target, source, seconds, render_seconds)
+    return DrawnViews(method.name, renderer, target, source, seconds, render_seconds)
 
 
-def score(drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> list[ViewScore]:
-    """Compares what methods made of a pair with the target and the source.
+def score(drawn: Sequence[DrawnViews], pair: ViewPair, seen: Visibility) -> list[ViewScore]:
+    """Compare what methods made of a pair with the target and the source.
 
     Both sides are composited first, over grey, or over white if the source is a cut-out, and clamped to [0, 1].
 
@@ -122,12 +119,12 @@ def score(drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> list[View
     source = composite(pair.source_colours, pair.source_alpha, background)
     lifted, opaque = pair.source_depth > 0, seen.visible
     if pair.target_alpha is not None:
-        opaque = seen.visible & (pair.target_alpha > COVERED)
-    common = np.logical_and.reduce([one.target.accumulation > COVERED for one in drawn]) & seen.visible
+        opaque = seen.visible & (pair.target_alpha > COVERED_ACCUMULATION)
+    common = np.logical_and.reduce([one.target.accumulation > COVERED_ACCUMULATION for one in drawn]) & seen.visible
     scores = []
     for one in drawn:
         shown = one.target.over(background)
-        known = lifted & (one.source.accumulation > COVERED)
+        known = lifted & (one.source.accumulation > COVERED_ACCUMULATION)
         error = np.abs(one.source.depth[known] / pair.source_depth[known] - 1)
         scores.append(
             ViewScore(
@@ -135,7 +132,9 @@ def score(drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> list[View
                 method=one.method,
                 psnr=_psnr(shown, target, seen.visible),
                 ssim=masked_ssim(shown, target, seen.visible),
-                coverage=float((one.target.accumulation[opaque] > COVERED).mean()) if opaque.any() else 0.0,
+                coverage=float((one.target.accumulation[opaque] > COVERED_ACCUMULATION).mean())
+                if opaque.any()
+                else 0.0,
                 psnr_all_cover=_psnr(shown, target, common) if common.any() else None,
                 psnr_surface=_psnr(shown, target, seen.surface),
                 source_psnr=_psnr(one.source.over(background), source, lifted),
@@ -149,14 +148,14 @@ def score(drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> list[View
 
 
 def backdrop(pair: ViewPair) -> float:
-    """The shade of grey behind a pair's pictures."""
+    """Return the shade of grey behind a pair's pictures."""
     return GREY if pair.source_alpha is None else WHITE
 
 
 def masked_ssim(
     rendered: Float[np.ndarray, "h w 3"], target: Float[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Mean structural similarity of the pixels of a mask.
+    """Return the mean structural similarity of the pixels of a mask.
 
     Outside of it the rendered picture is taken to be right, so that windows which reach out see nothing wrong there.
 
@@ -172,72 +171,62 @@ def masked_ssim(
 
 
 def free_space(renderer: TracesFreeSpace, pair: ViewPair, points: int = FREE_SPACE_POINTS, seed: int = 0) -> float:
-    """Share of random points on rays of the source, in front of its surface, up to which nothing is in the way."""
+    """Return the share of random points in front of the source's surface up to which nothing is in the way."""
     generator = np.random.default_rng(seed)
     row, column = np.nonzero(pair.source_depth > 0)
     chosen = generator.integers(len(row), size=points)
     row, column = row[chosen], column[chosen]
-    depth = pair.source_depth[row, column] * generator.uniform(*FREE_SPACE_REACH, size=points)
+    depth = pair.source_depth[row, column] * generator.uniform(*FREE_SPACE_SHARES, size=points)
     place = pair.K_source.ray(np.stack([column, row], axis=-1) + 0.5) * depth[:, None]
-    return float((np.asarray(renderer.accumulation_up_to(place)) < FREE).mean())
+    return float((np.asarray(renderer.accumulation_up_to(place)) < FREE_ACCUMULATION).mean())
 
 
 def _psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
     return psnr(a.astype(np.float64), b.astype(np.float64), mask=mask)
 
 
-def score_table(scores: Sequence[ViewScore]) -> str:
-    """Scores as a Markdown table."""
-    titles = "pair", "method", "dB", "SSIM", "covered", "dB, all cover", "dB, hidden or not", "source dB", "depth error"
-    rows = [[*titles, "free space", "fit s", "render s"]]
-    rows.append(["---", "---", *["--:"] * (len(rows[0]) - 2)])
-    for one in scores:
-        cells = [
-            _shown(one.psnr, "{:.2f}"),
-            _shown(one.ssim, "{:.4f}"),
-            _shown(one.coverage, "{:.2%}"),
-            _shown(one.psnr_all_cover, "{:.2f}"),
-            _shown(one.psnr_surface, "{:.2f}"),
-            _shown(one.source_psnr, "{:.2f}"),
-            _shown(one.source_depth_error, "{:.3%}"),
-            _shown(one.free_space, "{:.2%}"),
-            _shown(one.fit_seconds, "{:.1f}"),
-            _shown(one.render_seconds, "{:.2f}"),
-        ]
-        rows.append([one.pair, one.method, *cells])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def score_table(scores: Sequence[ViewScore]) -> Table:
+    """Return scores as a table: a row for each pair and method."""
+    forms = {
+        "dB": ".2f",
+        "SSIM": ".4f",
+        "covered": ".2%",
+        "dB, all cover": ".2f",
+        "dB, hidden or not": ".2f",
+        "source dB": ".2f",
+        "depth error": ".3%",
+        "free space": ".2%",
+        "fit s": ".1f",
+        "render s": ".2f",
+    }
+    rows = []
+    for pair, method, *numbers in map(astuple, scores):
+        cells = zip(numbers, forms.values(), strict=True)
+        rows.append([pair, method, *("–" if one is None else format(one, form) for one, form in cells)])
+    return Table.of(["pair", "method", *forms], rows, names=2)
 
 
-def _shown(value: float | None, form: str) -> str:
-    return "–" if value is None else form.format(value)
+def write_pictures(folder: Path, drawn: Sequence[DrawnViews], pair: ViewPair, seen: Visibility) -> None:
+    """Write the target, each method's view and its error map, and all of that on one sheet.
 
-
-def sheet(pictures: Sequence[Float[np.ndarray, "h w 3"]], columns: int) -> Float[np.ndarray, "h2 w2 3"]:
-    """Pictures of one size in rows, on white."""
-    height, width = pictures[0].shape[:2]
-    rows = math.ceil(len(pictures) / columns)
-    page = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3))
-    for index, picture in enumerate(pictures):
-        y, x = index // columns * (height + GAP), index % columns * (width + GAP)
-        page[y : y + height, x : x + width] = picture
-    return page
-
-
-def write_pictures(folder: Path, drawn: Sequence[Drawn], pair: ViewPair, seen: Visibility) -> None:
-    """Writes the target, each method's view and its error map, and all of that on one sheet.
-
-    In the upper row of the sheet are the target and the views, in the lower the target where it counts, and the errors.
+    On the sheet each view is above its error, and the target above the part of it that counts.
     """
     background = backdrop(pair)
     target = composite(pair.target_colours, pair.target_alpha, background)
-    counted = np.where(seen.visible[..., None], target, 0)
-    views = [one.target.over(background) for one in drawn]
-    errors = [error_map(view.astype(float), target.astype(float), mask=seen.visible) for view in views]
-    write_picture(folder / "target.png", target)
-    for one, view, error in zip(drawn, views, errors, strict=True):
-        write_picture(folder / f"{_file_name(one.method)}.png", view)
-        write_picture(folder / f"{_file_name(one.method)}_error.png", error)
-    write_picture(folder / "sheet.png", sheet([target, *views, counted, *errors], len(views) + 1))
+    tiles = [_written(folder, "target", target, np.where(seen.visible[..., None], target, 0))]
+    for one in drawn:
+        view = one.target.over(background)
+        errors = error_map(view.astype(float), target.astype(float), mask=seen.visible)
+        tiles.append(_written(folder, one.method, view, errors))
+    write_sheet(folder / "sheet.png", tile_sheet(tiles, len(tiles)))
+
+
+def _written(folder: Path, name: str, view: np.ndarray, below: np.ndarray) -> Tile:
+    """Write a view, and its errors unless it is the target, and put them on a tile."""
+    write_picture(folder / f"{_file_name(name)}.png", view)
+    if name != "target":
+        write_picture(folder / f"{_file_name(name)}_error.png", below)
+    return Tile(name, [integer_samples(part, None, 8) for part in (view, below)])
 
 
 def _file_name(name: str) -> str:
@@ -246,7 +235,7 @@ def _file_name(name: str) -> str:
 
 @dataclass
 class NovelView:
-    """Lifts one view of each scene, draws it as other views see it, and says how far it is from them.
+    """Lift one view of each scene, draw it as other views see it, and say how far it is from them.
 
     Two simple baselines are measured beside it: forward point splatting, and a depth mesh cut at depth edges.
     """
@@ -259,7 +248,7 @@ class NovelView:
     """Leave the lifted model out, which takes minutes a scene."""
 
     def run(self) -> None:
-        """Measures all scenes and shows the table."""
+        """Measure all scenes and show the table."""
         if not self.scenes:
             raise GainerError("no scene is named; give one or more folders with a scene.json")
         methods = [*BASELINES] if self.baselines_only else [_lifted(), *BASELINES]
@@ -277,31 +266,13 @@ class NovelView:
                 write_pictures(self.output / _file_name(pair.name), drawn, pair, seen)
             CONSOLE.log(f"{pair.name}: {seen.visible.mean():.1%} of the pixels count; {pair.depth_note}", markup=False)
         if self.output is not None:
-            results = {"pairs": notes, "scores": [_plain(one) for one in scores]}
-            with whole_file(self.output / "results.json") as file:
-                file.write((json.dumps(results, indent=2, allow_nan=False) + "\n").encode())
-        CONSOLE.print(score_table(scores), markup=False, highlight=False, soft_wrap=True)
+            results = {"pairs": notes, "scores": [asdict(one) for one in scores]}
+            write_text(self.output / "results.json", json_text(results, indent=2))
+        print_plain(score_table(scores).markdown())
 
 
 def _lifted() -> NovelViewMethod:
-    """The lifted model, which needs nerfstudio's trainer."""
-    from gainer_bench.lifted_view import LiftedView  # pyright: ignore[reportMissingImports]
+    """Make the lifted model, which needs nerfstudio's trainer."""
+    from gainer_bench.lifted_view import LiftedView
 
     return LiftedView()
-
-
-def _plain(one: ViewScore) -> dict[str, float | str | None]:
-    """A score as standard JSON can hold it, which has no infinity."""
-    return {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(one).items()
-    }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parsed(NovelView, prog="python -m gainer_bench.novel_view", args=arguments).run()
-
-
-if __name__ == "__main__":
-    run_program(main)

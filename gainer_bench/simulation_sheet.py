@@ -1,4 +1,4 @@
-"""Simulated cut-outs, to look at: ``python -m gainer_bench.simulation_sheet CONFIG... --output PNG``.
+"""Simulated cut-outs, to look at: ``python -m gainer_bench simulation-sheet CONFIG... --scenes SCENE... --output PNG``.
 
 Beside the sheet it says in numbers what one should not see: holes and veils inside of what is elastic, in any frame.
 """
@@ -6,7 +6,6 @@ Beside the sheet it says in numbers what one should not see: holes and veils ins
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,23 +14,18 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Bool, Float
-from nerfstudio.utils.rich_utils import CONSOLE
-from PIL import Image
 from rich.progress import track
-from scipy import ndimage
 from torch import Tensor
 
-from gainer_bench.contact_sheet import sheet
-from gainer_bench.gallery import COLOURS, square
-from gainer_bench.sources import fitted_source
-from gainer_ns.doors import run_program
+from gainer_bench.contact_sheet import EDGE_TOLERANCE_PX, inner_distance
+from gainer_bench.outputs import print_plain
+from gainer_bench.sheets import Samples8, Tile, square_tile, tile_sheet, write_sheet
+from gainer_bench.sources import fitted_pictures
+from gainer_bench.tables import Table
 from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
-from gainer_ns.image.loading import load_baked
-from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.samples import integer_samples
-from gainer_ns.options import parsed
 from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.filming import scene_for
@@ -39,15 +33,13 @@ from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.rendering.plane import BakedPicture
 
-TOLERANCE = 3
-"""How far inside the material's shape a pixel has to be solid, in px."""
-CLOSED = 3
-"""Gaps between moved pixels belong to the material up to twice this width, in px: it may be stretched as far."""
-CLEAR = 12
-"""How far from what is solid pixels are carried along to tell where there is nothing, in px."""
-OPAQUE = 254.5 / 255
+STRETCH_PX = 3
+"""Gaps between moved pixels belong to the material up to twice this width: it may be stretched as far."""
+CLEAR_PX = 12
+"""How far from what is solid pixels are carried along to tell where there is nothing."""
+SOLID_OPACITY = 254.5 / 255
 """From this opacity on a pixel of the source is solid."""
-SOLID = 0.98
+SEE_THROUGH_ALPHA = 0.98
 """Below this alpha one sees through a pixel."""
 
 
@@ -67,17 +59,17 @@ class Solidity(NamedTuple):
     inside: int = 0
 
     def with_frame(self, number: int, alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> Solidity:
-        """Takes one more frame into account."""
+        """Take one more frame into account."""
         lowest = float(alpha[inside].min(initial=1.0))
         least = (lowest, number) if lowest < self.lowest else (self.lowest, self.frame)
-        faint = int((alpha[inside] < SOLID).sum())
+        faint = int((alpha[inside] < SEE_THROUGH_ALPHA).sum())
         return Solidity(*least, self.faint + faint, self.inside + int(inside.sum()))
 
 
 def interior(
     solid: Float[Tensor, "m 2"], clear: Float[Tensor, "c 2"], crop: Crop, shape: tuple[int, int]
 ) -> Bool[np.ndarray, "h w"]:
-    """The pixels that lie inside the shape of the moved material, away from its edge.
+    """Find the pixels that lie inside the shape of the moved material, away from its edge.
 
     Args:
         solid: Where the solid pixels of the source have gone, in source pixels.
@@ -85,27 +77,26 @@ def interior(
         crop: What is drawn, in source pixels, one output pixel for each.
         shape: Height and width of what is drawn.
     """
-    material = _distance(solid, crop, shape) <= CLOSED
-    inside = np.asarray(ndimage.distance_transform_edt(np.pad(material, 1)))[1:-1, 1:-1] > CLOSED + TOLERANCE
-    return inside & (_distance(clear, crop, shape) > TOLERANCE)  # narrow gaps are closed, but nothing is in them
+    material = np.pad(_distance(solid, crop, shape) <= STRETCH_PX, 1)
+    inside = inner_distance(material)[1:-1, 1:-1] > STRETCH_PX + EDGE_TOLERANCE_PX
+    return inside & (_distance(clear, crop, shape) > EDGE_TOLERANCE_PX)  # narrow gaps are closed, if nothing is in them
 
 
 def _distance(points: Float[Tensor, "m 2"], crop: Crop, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """Of each pixel from the nearest that holds a point; infinite where none does."""
+    """Return how far each pixel is from the nearest that holds a point; infinite where none does."""
     column, row = (points.cpu().double().numpy() - np.array(crop[:2])).T
     drawn = (column >= 0) & (column < shape[1]) & (row >= 0) & (row < shape[0])
     touched = np.zeros(shape, dtype=bool)
     touched[row[drawn].astype(int), column[drawn].astype(int)] = True
-    return np.asarray(ndimage.distance_transform_edt(~touched)) if touched.any() else np.full(shape, np.inf)
+    return inner_distance(~touched)
 
 
 def solid_and_clear(source: SourceImage) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "c 2"]]:
-    """Centres, in pixels, of the pixels of a picture that nothing is seen through, and of others near to these."""
-    solid = source.opacity() >= OPAQUE
-    away = np.asarray(ndimage.distance_transform_edt(~solid))
-    parts = solid, (away > 0) & (away < CLEAR)
-    row_column = [np.stack(np.nonzero(part), axis=1)[:, ::-1] + 0.5 for part in parts]
-    return torch.from_numpy(row_column[0]).float(), torch.from_numpy(row_column[1]).float()
+    """Return centres, in pixels, of the pixels of a picture that nothing is seen through, and of others near these."""
+    away = inner_distance(source.opacity() < SOLID_OPACITY)
+    parts = away == 0, (away > 0) & (away < CLEAR_PX)
+    solid, clear = (torch.from_numpy(np.argwhere(part)[:, ::-1] + 0.5).float() for part in parts)
+    return solid, clear
 
 
 class Simulated(NamedTuple):
@@ -119,7 +110,7 @@ class Simulated(NamedTuple):
         solidity: None where something breaks.
     """
 
-    tiles: list[Image.Image]
+    tiles: list[Samples8]
     particles: int
     seconds: float
     drawing: float
@@ -128,7 +119,7 @@ class Simulated(NamedTuple):
 
 @dataclass
 class SimulationSheet:
-    """Simulates scenes on fitted cut-outs, draws some frames on a sheet, and looks for holes in all of them."""
+    """Simulate scenes on fitted cut-outs, draw some frames on a sheet, and look for holes in all of them."""
 
     configs: tyro.conf.Positional[tuple[Path, ...]]
     """The config.yml of each run, or .safetensors files of `gainer export`."""
@@ -146,29 +137,22 @@ class SimulationSheet:
     """The picture that was fitted, for one config; None for the one that the run names."""
 
     def run(self) -> None:
-        """Draws the sheet and says how solid what is elastic stays."""
-        if not self.configs or not self.scenes:
-            raise GainerError("no run or no scene is named; give one or more config.yml, and --scenes")
-        if self.source is not None and len(self.configs) > 1:
-            raise GainerError(f"{self.source}: one source for {len(self.configs)} runs; draw their sheets one by one")
+        """Draw the sheet and say how solid what is elastic stays."""
+        if not self.scenes:
+            raise GainerError("no scene is named; give one or more scene files after --scenes")
         if not (2 <= self.columns <= 100 and 16 <= self.tile <= 4096):
             raise GainerError("--columns is between 2 and 100, and --tile between 16 and 4096 pixels")
-        rows, lines = (
-            [],
-            ["| picture | scene | particles | s simulating | s drawing | lowest alpha | at | faint pixels |"],
-        )
-        lines.append("| --- | --- | --: | --: | --: | --: | --: | --: |")
-        for config in self.configs:
-            picture, source = load_baked(config), fitted_source(config, self.source)
+        tiles: list[Tile] = []
+        rows: list[list[str]] = []
+        for _, picture, source in fitted_pictures(self.configs, self.source):
             for scene in self.scenes:
                 found = self._simulated(picture, source, scene)
-                rows.append([np.asarray(tile, np.float32) / 255 for tile in found.tiles])
-                lines.append(_line(source.path.name, scene.stem, found))
-        titles = [f"{100 * number // (self.columns - 1)} %" for number in range(self.columns)]
-        page = Image.fromarray(integer_samples(sheet(rows, titles), None, 8))
-        with whole_file(self.output) as file:
-            page.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(file, "PNG", optimize=True)
-        CONSOLE.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+                for number, tile in enumerate(found.tiles):
+                    tiles.append(Tile(f"{scene.stem}, {100 * number // (self.columns - 1)} %", [tile]))
+                rows.append([source.path.name, scene.stem, *_numbers(found)])
+        write_sheet(self.output, tile_sheet(tiles, self.columns), palette=True)
+        titles = ["picture", "scene", "particles", "s simulating", "s drawing", "lowest alpha", "at", "faint pixels"]
+        print_plain(Table.of(titles, rows, names=2).markdown())
 
     def _simulated(self, picture: BakedPicture, source: SourceImage, path: Path) -> Simulated:
         scene = scene_for(path, picture)
@@ -191,30 +175,21 @@ class SimulationSheet:
                     inside = interior(*where, crop, (alpha.shape[0], alpha.shape[1]))
                     solidity = solidity.with_frame(number, alpha.numpy(), inside)
                 if number in shown:
-                    tiles.append(square((rgb, alpha), self.tile))
+                    tiles.append(square_tile(integer_samples(rgb.numpy(), alpha.numpy(), 8), self.tile))
         seconds = (time.perf_counter() - start - sum(drawing)) / cast.setting.frames
         mean = sum(drawing) / len(drawing)
         return Simulated(tiles, len(cast.particles), seconds, mean, solidity if stays else None)
 
 
 def _followed(crop: Crop, cast: Cast, frame: Frame) -> Crop:
-    """What a camera films that follows what moves."""
+    """Return what a camera films that follows what moves."""
     (x, y), start = cast.centre(frame), cast.centre(Frame(0.0, cast.particles.positions, None))
     return crop[0] + x - start[0], crop[1] + y - start[1], crop[2] + x - start[0], crop[3] + y - start[1]
 
 
-def _line(picture: str, scene: str, found: Simulated) -> str:
-    start = f"| {picture} | {scene} | {found.particles} | {found.seconds:.2f} | {found.drawing:.2f} |"
+def _numbers(found: Simulated) -> list[str]:
+    numbers = [str(found.particles), f"{found.seconds:.2f}", f"{found.drawing:.2f}"]
     if found.solidity is None:
-        return f"{start} | | |"
+        return [*numbers, "", "", ""]
     lowest, frame, faint, inside = found.solidity
-    return f"{start} {lowest:.4f} | {frame} | {faint} of {inside} |"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
-    parsed(SimulationSheet, prog="python -m gainer_bench.simulation_sheet", args=arguments).run()
-
-
-if __name__ == "__main__":
-    run_program(main)
+    return [*numbers, f"{lowest:.4f}", str(frame), f"{faint} of {inside}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import traceback
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +17,9 @@ from gainer_ns.errors import GainerError, Unavailable, memory_ran_out
 if TYPE_CHECKING:
     import numpy as np
 
-    from gainer_bench.benchmark.suite import Cell
+    from gainer_bench.benchmark.suite import BenchmarkCell
     from gainer_ns.image.trainer import PictureTrainerConfig
+    from gainer_ns.io.image_io import SourceImage
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class CellResult:
     pictures: dict[str, bytes] = field(default_factory=dict)
 
 
-def run_cell(cell: Cell, picture: bytes, threads: int | None) -> CellResult:
+def run_cell(cell: BenchmarkCell, picture: bytes, threads: int | None) -> CellResult:
     """Fits and measures a cell in this process; whatever goes wrong is told in its line.
 
     Args:
@@ -54,11 +56,12 @@ def run_cell(cell: Cell, picture: bytes, threads: int | None) -> CellResult:
         return CellResult({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 
 
-def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> CellResult:
+def _measured(cell: BenchmarkCell, data: bytes, threads: int | None, began: float) -> CellResult:
     import torch
 
-    from gainer_bench.fit_measurement import measured
+    from gainer_bench.fit_measurement import measured, super_resolution
     from gainer_bench.fits import cropped, fitted
+    from gainer_bench.sources import visible
     from gainer_ns.error_maps import error_map
     from gainer_ns.io.image_io import read_picture
 
@@ -76,11 +79,14 @@ def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> Cel
         source = read_picture(path)
         if cell.method in CODECS:
             return CellResult(coded(source, cell.method))
-        fit = fitted(configured(cell, path, folder), began=began)
+        config = configured(cell, path, folder)
+        half = halved(config) if "super_resolution" in cell.measure and _has_even_sides(source) else None
+        fit = fitted(config, began=began)
         line = measured(fit, source, cell.measure)
+        if half is not None:
+            line["super_resolution"] = super_resolution(fitted(half, began=time.time()), source)
         rendered, target = fit.rendered.numpy(), source.colours()
-        mask = None if source.alpha is None else source.alpha > 0
-        errors = error_map(rendered, target, mask=mask)
+        errors = error_map(rendered, target, mask=visible(source))
         if source.alpha is not None:  # hidden colours would show else
             opacity = source.opacity()[..., None]
             rendered, target = (colours * opacity + 1 - opacity for colours in (rendered, target))
@@ -88,7 +94,19 @@ def _measured(cell: Cell, data: bytes, threads: int | None, began: float) -> Cel
     return CellResult(line, {what: _png(colours) for what, colours in pictures.items()})
 
 
-def configured(cell: Cell, path: Path, folder: Path) -> PictureTrainerConfig:
+def _has_even_sides(source: SourceImage) -> bool:
+    return source.alpha is None and source.width % 2 == source.height % 2 == 0
+
+
+def halved(config: PictureTrainerConfig) -> PictureTrainerConfig:
+    """Copy a configuration for the picture at half its size."""
+    half: Any = deepcopy(config)
+    half.pipeline.datamanager.dataparser.downscale_factor = 2
+    half.experiment_name = "half"
+    return half
+
+
+def configured(cell: BenchmarkCell, path: Path, folder: Path) -> PictureTrainerConfig:
     """The method's configuration for a cell.
 
     Args:

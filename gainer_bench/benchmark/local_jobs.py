@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gainer_bench.benchmark.cell import CellResult, run_cell
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 
 PRELOADED = ["gainer_bench.fit_measurement", "gainer_ns.error_maps"]
 """What takes long to import: once, in the process that the others are forked from."""
@@ -21,14 +21,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 class _Job(NamedTuple):
-    cell: Cell
+    cell: BenchmarkCell
     process: BaseProcess
     answer: Connection
 
 
 def run_locally(
-    cells: Iterable[Cell], jobs: int, threads: int | None = None, logs: Path | None = None
-) -> Iterator[tuple[Cell, CellResult]]:
+    cells: Iterable[BenchmarkCell], jobs: int, threads: int | None = None, logs: Path | None = None
+) -> Iterator[tuple[BenchmarkCell, CellResult]]:
     """Runs cells, some at a time, each in a process of its own: memory is its own, and a crash takes nothing else down.
 
     Args:
@@ -77,7 +77,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _begun(context: BaseContext, cell: Cell, threads: int, logs: Path | None) -> _Job:
+def _begun(context: BaseContext, cell: BenchmarkCell, threads: int, logs: Path | None) -> _Job:
     receiver, sender = context.Pipe(duplex=False)
     log = None if logs is None else logs / f"{cell.key}.log"
     process = context.Process(target=_work, args=(cell, cell.picture, threads, log, sender), daemon=True)  # pyright: ignore[reportAttributeAccessIssue]
@@ -99,7 +99,7 @@ def _answer(job: _Job) -> CellResult:
     return result
 
 
-def _work(cell: Cell, picture: bytes, threads: int, log: Path | None, answer: Connection) -> None:
+def _work(cell: BenchmarkCell, picture: bytes, threads: int, log: Path | None, answer: Connection) -> None:
     """What a process does: one cell, with what it prints in its log."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)

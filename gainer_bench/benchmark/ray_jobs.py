@@ -6,14 +6,16 @@ import socket
 from collections.abc import Iterable, Iterator
 
 from gainer_bench.benchmark.cell import CellResult, run_cell
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 from gainer_ns.errors import GainerError
 
 PATIENCE = 10.0
 """Seconds within which a cluster has to answer."""
 
 
-def run_on_ray(cells: Iterable[Cell], address: str, threads: int | None = None) -> Iterator[tuple[Cell, CellResult]]:
+def run_on_ray(
+    cells: Iterable[BenchmarkCell], address: str, threads: int | None = None
+) -> Iterator[tuple[BenchmarkCell, CellResult]]:
     """Runs cells wherever a Ray cluster has room for them; pictures travel with them, so machines share no folder.
 
     Args:

@@ -8,15 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from gainer_bench.benchmark.columns import LEGEND, mean_table
+from gainer_bench.benchmark.crop_sheets import crop_sheet
 from gainer_bench.benchmark.curves import bytes_figure, time_figure, write_figure
 from gainer_bench.benchmark.results import Line, by_image, by_label, finished, image, label, newest, part
-from gainer_bench.benchmark.sheets import sheet, write_sheet
-from gainer_bench.benchmark.tables import LEGEND, escaped, latex, markdown, table
-from gainer_ns.io.files import whole_file
+from gainer_bench.outputs import write_text
+from gainer_bench.sheets import write_sheet
+from gainer_bench.tables import escaped, latex_page
 
 
 def write_report(lines: Sequence[Line], folder: Path, *, title: str, command: str, versions: Mapping[str, str]) -> Path:
-    """Writes report.md, table.tex, the curves and a sheet of crops and errors for each picture.
+    """Write report.md, table.tex, the curves and a sheet of crops and errors for each picture.
 
     Any subset of a benchmark's lines makes a report, also none, and pictures that are missing are left out. Of several
     lines with one key the last one counts. Files of an earlier report that have nothing to show now are removed.
@@ -47,21 +49,19 @@ def write_report(lines: Sequence[Line], folder: Path, *, title: str, command: st
             write_figure(folder / name, figure)
             curves.append(f"![{what}]({name})\n")
     sheets = _write_sheets(lines, folder)
-    means = [found for of in ("quality", "cost") if (found := table(lines, of)) is not None]
-    with whole_file(folder / "table.tex") as file:
-        file.write(latex(means, f"{' '.join(title.split())}\n{command}").encode())
+    means = [found for of in ("quality", "cost") if (found := mean_table(lines, of)) is not None]
+    write_text(folder / "table.tex", latex_page(means, f"{' '.join(title.split())}\n{command}"))
     sections = [
         f"# {escaped(title)}\n",
         _summary(lines),
-        *(markdown(one) for one in means),
+        *(one.markdown() for one in means),
         *([LEGEND + "\n"] if means else []),
         *(["## Curves\n", _CURVES, *curves] if curves else []),
         *_failures(lines),
         *_images(lines, folder, sheets),
         *_making(lines, command, versions),
     ]
-    with whole_file(folder / "report.md") as file:
-        file.write("\n".join(sections).encode())
+    write_text(folder / "report.md", "\n".join(sections))
     return folder / "report.md"
 
 
@@ -84,7 +84,7 @@ def _write_sheets(lines: Sequence[Line], folder: Path) -> dict[str, str]:
         names[picture] = name
         taken.add(name.casefold())
     for picture, group in by_image(lines).items():
-        page = sheet(group, folder, picture)
+        page = crop_sheet(group, folder, picture)
         if page is None:
             _remove(folder / names.pop(picture))
         else:
@@ -93,8 +93,7 @@ def _write_sheets(lines: Sequence[Line], folder: Path) -> dict[str, str]:
 
 
 def _remove(path: Path) -> None:
-    """Removes a file if it is there; one that stays does no harm, as no report links to it."""
-    with suppress(OSError):
+    with suppress(OSError):  # one that stays does no harm, as no report links to it
         path.unlink()
 
 
@@ -137,11 +136,11 @@ def _images(lines: Sequence[Line], folder: Path, sheets: Mapping[str, str]) -> l
     """A section for each picture that has a finished run: table, sheet, and links to the whole pictures."""
     sections = []
     for picture, group in by_image(finished(lines)).items():
-        found = table(group)
+        found = mean_table(group)
         if found is None:
             continue
         sections.append(f"## {escaped(picture)}{_size(group)}\n")
-        sections.append(markdown(found))
+        sections.append(found.markdown())
         if picture in sheets:
             sections.append(f"![Crops and errors of {escaped(picture)}]({quote(sheets[picture])})\n")
         links = _links(group, folder)

@@ -5,7 +5,7 @@ A line is a JSON object: a finished run, or one with an ``error`` or the reason 
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ Line: TypeAlias = Mapping[str, Any]
 
 
 def newest(lines: Iterable[Line]) -> list[Line]:
-    """The lines without those that a later line of the same key replaces, in order of first appearance.
+    """Return the lines without those that a later line of the same key replaces, in order of first appearance.
 
     The same picture under two names is two.
     """
@@ -21,22 +21,22 @@ def newest(lines: Iterable[Line]) -> list[Line]:
 
 
 def finished(lines: Iterable[Line]) -> list[Line]:
-    """The lines of runs that neither failed nor were skipped."""
+    """Return the lines of runs that neither failed nor were skipped."""
     return [line for line in lines if "error" not in line and "skipped" not in line]
 
 
 def label(line: Line) -> str:
-    """What the line's method, with its options, is called."""
+    """Return what the line's method, with its options, is called."""
     return str(line.get("label") or line.get("method") or "?")
 
 
 def image(line: Line) -> str:
-    """What the line's picture is called."""
+    """Return what the line's picture is called."""
     return str(line.get("image", "?"))
 
 
 def by_label(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """The lines of each method, in order of first appearance."""
+    """Group the lines by method, in order of first appearance."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(label(line), []).append(line)
@@ -44,7 +44,7 @@ def by_label(lines: Iterable[Line]) -> dict[str, list[Line]]:
 
 
 def by_image(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """The lines of each picture, in order of first appearance."""
+    """Group the lines by picture, in order of first appearance."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(image(line), []).append(line)
@@ -52,7 +52,7 @@ def by_image(lines: Iterable[Line]) -> dict[str, list[Line]]:
 
 
 def number(value: Any) -> float | None:
-    """A number of a line, which may be written as "inf", "-inf" or "nan"; None for anything else."""
+    """Return a number of a line, which may be written as "inf", "-inf" or "nan"; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -62,15 +62,24 @@ def number(value: Any) -> float | None:
 
 
 def part(line: Line, *names: str) -> Any:
-    """What a line holds under names inside of names, or None where it has no such thing."""
+    """Return what a line holds under names inside of names, or None where it has no such thing."""
     found: Any = line
     for name in names:
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
 
 
+def number_at(line: Line, *names: str) -> float | None:
+    """Return the number that a line holds under names, or the mean of those below; None where there is none."""
+    found = part(line, *names)
+    if not isinstance(found, Mapping):
+        return number(found)
+    numbers = [one for value in found.values() if (one := number(value)) is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
 def mean_by_image(lines: Sequence[Line], values: Sequence[float]) -> float:
-    """Mean over pictures of the mean over each one's runs, so that every picture counts once.
+    """Return the mean over pictures of the mean over each one's runs, so that every picture counts once.
 
     Args:
         lines: At least one line.
@@ -84,7 +93,7 @@ def mean_by_image(lines: Sequence[Line], values: Sequence[float]) -> float:
 
 
 def spread_over_seeds(lines: Sequence[Line], values: Sequence[float]) -> float | None:
-    """Sample standard deviation, over seeds, of the mean over pictures.
+    """Return the sample standard deviation, over seeds, of the mean over pictures.
 
     Args:
         lines: At least one line.
@@ -98,7 +107,4 @@ def spread_over_seeds(lines: Sequence[Line], values: Sequence[float]) -> float |
     for line, value in zip(lines, values, strict=True):
         seeds.setdefault(line.get("seed"), {})[image(line)] = value
     means = [sum(of.values()) / len(of) for of in seeds.values() if of.keys() == pictures]
-    if len(means) < 2:
-        return None
-    middle = sum(means) / len(means)
-    return math.sqrt(sum((mean - middle) ** 2 for mean in means) / (len(means) - 1))
+    return statistics.stdev(means) if len(means) > 1 else None

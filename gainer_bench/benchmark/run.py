@@ -13,14 +13,14 @@ from typing import Any
 
 from gainer_bench.benchmark.cell import CellResult
 from gainer_bench.benchmark.codecs import CODECS
-from gainer_bench.benchmark.suite import Cell
-from gainer_bench.json_log import JsonLog
+from gainer_bench.benchmark.suite import BenchmarkCell
+from gainer_bench.outputs import JsonLog
 from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
 
 PACKAGES = ("gainer-ns", "nerfstudio", "torch", "warp-lang", "numpy", "tinycudann", "gsplat", "ray")
 """Those whose versions stand in a report, where they are installed."""
-Runner = Callable[[Iterable[Cell]], Iterator[tuple[Cell, CellResult]]]
+Runner = Callable[[Iterable[BenchmarkCell]], Iterator[tuple[BenchmarkCell, CellResult]]]
 
 
 class BenchmarkFolder:
@@ -42,17 +42,17 @@ class BenchmarkFolder:
         """Folder for what cells print."""
         return self.path / "logs"
 
-    def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
+    def unfinished(self, cells: Sequence[BenchmarkCell]) -> list[BenchmarkCell]:
         """Cells that are still to be run: those that failed, too, but not those that this machine cannot run."""
         done = {line["key"] for line in self.log.lines() if "error" not in line}
         return [cell for cell in cells if cell.key not in done]
 
-    def lines_of(self, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    def lines_of(self, cells: Sequence[BenchmarkCell]) -> list[dict[str, Any]]:
         """The newest line of each cell that has one, in the order of the cells, with the names of this suite."""
         newest = {line["key"]: line for line in self.log.lines()}
         return [newest[cell.key] | {"image": cell.image} for cell in cells if cell.key in newest]
 
-    def keep(self, cell: Cell, result: CellResult) -> dict[str, Any]:
+    def keep(self, cell: BenchmarkCell, result: CellResult) -> dict[str, Any]:
         """Writes what came of a cell: its pictures, and then its line, which says that they are there."""
         names = {}
         for what, data in result.pictures.items():
@@ -66,7 +66,7 @@ class BenchmarkFolder:
 
 
 def run_cells(
-    cells: Sequence[Cell], folder: BenchmarkFolder, runner: Runner, done: Callable[[dict[str, Any], int], None]
+    cells: Sequence[BenchmarkCell], folder: BenchmarkFolder, runner: Runner, done: Callable[[dict[str, Any], int], None]
 ) -> None:
     """Runs cells and keeps what comes of them as it comes.
 
@@ -83,7 +83,7 @@ def run_cells(
             done(folder.keep(cell, result), left)
 
 
-def check_methods(cells: Sequence[Cell]) -> None:
+def check_methods(cells: Sequence[BenchmarkCell]) -> None:
     """Makes sure, before anything is run, that all methods and options exist.
 
     Raises:
@@ -125,7 +125,7 @@ def _processor() -> str:
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 
-def _picture_name(cell: Cell, what: str) -> str:
+def _picture_name(cell: BenchmarkCell, what: str) -> str:
     """Sources are shared by all methods; what belongs to a cell has its key in its name."""
     image = re.sub(r"[^\w.-]+", "_", cell.image)
     if what == "source":

@@ -17,14 +17,15 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.places import Places
 from gainer_ns.io.yaml_file import read_yaml
 
-Extra = Literal["stored", "off_grid", "speed", "edits"]
-"""What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits."""
+Extra = Literal["stored", "off_grid", "speed", "edits", "super_resolution"]
+"""What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits, and twice
+the size of a fit of the picture at half its own."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """What counts as a picture where a folder is named."""
-KEY_LENGTH = 16
+KEY_LETTERS = 16
 
-Crop = tuple[int, int, int, int]
-Value = bool | int | float | str | list[float]
+PixelCrop = tuple[int, int, int, int]
+OptionValue = bool | int | float | str | list[float]
 
 
 class _Model(BaseModel):
@@ -41,7 +42,7 @@ class Pictures(_Model):
     """
 
     path: str
-    crop: Crop | None = None
+    crop: PixelCrop | None = None
     reduce: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
 
     @model_validator(mode="before")
@@ -67,7 +68,7 @@ class Pictures(_Model):
         return files
 
 
-class Method(_Model):
+class SuiteMethod(_Model):
     """A method of a suite.
 
     Attributes:
@@ -79,7 +80,7 @@ class Method(_Model):
 
     method: str
     label: str | None = None
-    set: dict[str, Value] = {}
+    set: dict[str, OptionValue] = {}
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
@@ -104,7 +105,7 @@ class Suite(_Model):
 
     title: str = "Benchmark"
     images: Annotated[tuple[Pictures, ...], Field(min_length=1)]
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    methods: Annotated[tuple[SuiteMethod, ...], Field(min_length=1)]
     codecs: tuple[Codec, ...] = ()
     seeds: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)] = (0,)
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -115,14 +116,14 @@ class Suite(_Model):
 
     @field_validator("methods")
     @classmethod
-    def _labels_differ(cls, methods: tuple[Method, ...], info: ValidationInfo) -> tuple[Method, ...]:
+    def _labels_differ(cls, methods: tuple[SuiteMethod, ...], info: ValidationInfo) -> tuple[SuiteMethod, ...]:
         labels = [method.label or method.method for method in methods]
         twice = next((label for number, label in enumerate(labels) if label in labels[:number]), None)
         if twice is not None:
             raise ValueError(f"two methods are called {twice!r}; give them different labels")
         return methods
 
-    def cells(self, images: tuple[Path, ...] = (), seconds: float | None = None) -> list[Cell]:
+    def cells(self, images: tuple[Path, ...] = (), seconds: float | None = None) -> list[BenchmarkCell]:
         """All fits of the suite: picture by picture, so that the first tables are whole.
 
         Args:
@@ -137,9 +138,9 @@ class Suite(_Model):
         ]
         called = names_apart([(path.absolute(), _changes(crop, reduce)) for path, crop, reduce in pictures])
         fits = [(seed, method) for seed in self.seeds for method in self.methods]
-        fits += [(self.seeds[0], Method(method=codec, label=codec.upper())) for codec in self.codecs]
+        fits += [(self.seeds[0], SuiteMethod(method=codec, label=codec.upper())) for codec in self.codecs]
         return [
-            Cell(
+            BenchmarkCell(
                 path=path.absolute(),
                 crop=crop,
                 reduce=reduce,
@@ -164,15 +165,15 @@ class Suite(_Model):
 
 
 @dataclass(frozen=True)
-class Cell:
+class BenchmarkCell:
     """One fit of a suite: a picture, a method, a seed, a budget."""
 
     path: Path
-    crop: Crop | None
+    crop: PixelCrop | None
     reduce: int
     method: str
     label: str
-    options: dict[str, Value]
+    options: dict[str, OptionValue]
     seed: int
     seconds: float | None
     steps: int | None
@@ -201,7 +202,7 @@ class Cell:
         """What makes it the same fit as another: all of it, and the picture's content wherever it lies."""
         facts = asdict(self) | {"path": _digest(self.picture)}
         del facts["called"]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:KEY_LENGTH]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:KEY_LETTERS]
 
     def identity(self) -> dict[str, Any]:
         """How a line of the results begins."""
@@ -228,7 +229,7 @@ def read_suite(path: Path) -> Suite:
     return suite
 
 
-def _changes(crop: Crop | None, reduce: int) -> str:
+def _changes(crop: PixelCrop | None, reduce: int) -> str:
     """How a picture was reduced and cut, as it follows its name."""
     return (f"-{reduce}x" if reduce > 1 else "") + ("" if crop is None else "-" + "-".join(map(str, crop)))
 

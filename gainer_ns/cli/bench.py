@@ -15,7 +15,7 @@ from gainer_ns.options import MANY_PATHS, PathList, flattened_groups
 
 if TYPE_CHECKING:
     from gainer_bench.benchmark.cell import CellResult
-    from gainer_bench.benchmark.suite import Cell
+    from gainer_bench.benchmark.suite import BenchmarkCell
 
 
 @dataclass
@@ -48,7 +48,10 @@ class Bench:
         """Runs what is left of the suite, and writes the report."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
-        from gainer_bench.benchmark.report import write_report
+        from gainer_bench import bench_extra
+
+        with bench_extra("gainer bench"):
+            from gainer_bench.benchmark.report import write_report
         from gainer_bench.benchmark.run import BenchmarkFolder, check_methods, run_cells, versions
         from gainer_bench.benchmark.suite import read_suite
         from gainer_ns.cli.progress import progress_bar
@@ -109,7 +112,7 @@ class Bench:
             return lambda cells: run_on_ray(cells, address, self.threads)
         from gainer_bench.benchmark.local_jobs import run_locally
 
-        def run(cells: Iterable[Cell]) -> Iterator[tuple[Cell, CellResult]]:
+        def run(cells: Iterable[BenchmarkCell]) -> Iterator[tuple[BenchmarkCell, CellResult]]:
             return run_locally(cells, self.jobs, self.threads, logs)
 
         return run

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from gainer_bench.contact_sheet import cut_out_edits, main, sheet, shown_part, silhouette_faults
+from gainer_bench.__main__ import main
+from gainer_bench.contact_sheet import cut_out_edits, shown_part, silhouette_faults
 from gainer_bench.known_edits import KnownEdit
+from gainer_bench.sheets import GAP_PX, LINE_PX, SEAM_PX
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.image.loading import load_baked
@@ -74,27 +76,20 @@ def test_what_shows_is_found(baked: BakedPicture) -> None:
     assert (top, bottom) == (pytest.approx(9 - 8, abs=1), pytest.approx(39 + 8, abs=1))
 
 
-def test_a_sheet_has_a_place_for_every_tile() -> None:
-    rows = [[np.full((20, 20, 3), 0.1 * (1 + x + 3 * y)) for x in range(3)] for y in range(2)]
-    page = sheet(rows, ["a", "b", "c"])
-    found = [page[16 + 26 * y + 10, 26 * x + 10, 0] for y in range(2) for x in range(3)]
-    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert (page[16:, 20:26] == 1).all() and page[:16].min() < 0.5
-
-
 def test_the_command_draws_and_measures(cut_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([str(cut_out), "--output", str(tmp_path / "sheet.png"), "--tile", "48"])
+    main(["contact-sheet", str(cut_out), "--output", str(tmp_path / "sheet.png"), "--tile", "48"])
     rows = capsys.readouterr().out.strip().splitlines()
     assert [row.split(" | ")[:2] for row in rows[-3:]] == [["| disc.png", name] for name in EDITS]
     page = read_picture(tmp_path / "sheet.png")
-    assert (page.width, page.height) == (7 * 54 - 6, 48 + 16)
-    assert page.rgb[16 + 24, 2 * 54 + 24].tolist() == [255, 255, 255]  # alpha in the middle of the scaled disc
+    step = (page.width + GAP_PX) // 4
+    assert page.height == LINE_PX + SEAM_PX + 48 + SEAM_PX + 48
+    assert page.rgb[-24, step + 24].tolist() == [255, 255, 255]  # alpha in the middle of the scaled disc
 
 
 def test_what_the_command_cannot_do_it_says(cut_out: Path, tmp_path: Path) -> None:
     output = tmp_path / "sheet.png"
     with pytest.raises(GainerError, match="one source for 2 runs"):
-        main([str(cut_out), str(cut_out), "--output", str(output), "--source", str(output)])
+        main(["contact-sheet", str(cut_out), str(cut_out), "--output", str(output), "--source", str(output)])
     with pytest.raises(GainerError, match="between 16 and 4096"):
-        main([str(cut_out), "--output", str(output), "--tile", "4"])
+        main(["contact-sheet", str(cut_out), "--output", str(output), "--tile", "4"])
     assert not output.exists()

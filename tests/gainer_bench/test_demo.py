@@ -8,6 +8,8 @@ from PIL import Image
 
 from gainer_bench import demo
 from gainer_bench.demo import Demo
+from gainer_bench.sheets import GAP_PX
+from gainer_bench.sources import bicubic
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import read_picture
 
@@ -23,7 +25,7 @@ def fit_here(fit: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
         assert fit(image, config.parents[3], config.parent.parent.name, name_run) == config.absolute()
         return 1.0
 
-    monkeypatch.setattr(demo, "fit", run)
+    monkeypatch.setattr(demo, "train", run)
 
 
 def check(folder: Path, source: Path) -> None:
@@ -36,9 +38,9 @@ def check(folder: Path, source: Path) -> None:
     assert Image.open(folder / "double.png").size == (2 * width, 2 * height)
     assert Image.open(folder / "half.png").size == (width // 2, height // 2)
     assert Image.open(folder / "error_map.png").size == (width, height)
-    side = min(demo.DETAIL_SIDE, width), min(demo.DETAIL_SIDE, height)
+    side = min(demo.DETAIL_PX, width), min(demo.DETAIL_PX, height)
     detail = np.asarray(Image.open(folder / "detail.png")).astype(float)
-    assert detail.shape == (4 * side[1], 8 * side[0] + demo.GAP, 3)
+    assert detail.shape == (4 * side[1], 8 * side[0] + GAP_PX, 3)
     fitted, bicubic = detail[:, : 4 * side[0]], detail[:, -4 * side[0] :]
     assert np.square(fitted - bicubic).mean() < 255**2 / 10**3.5, "the two enlargements agree to 35 dB"
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -82,7 +84,7 @@ def test_the_demo_runs_ns_train_itself(photo: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_fit_that_fails_is_one_line(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(GainerError, match="ns-train ended with status"):
-        demo.fit(tmp_path / "nowhere.png", tmp_path / "outputs" / "nowhere/gainer/demo/config.yml")
+        demo.train(tmp_path / "nowhere.png", tmp_path / "outputs" / "nowhere/gainer/demo/config.yml")
 
 
 def test_the_photograph_comes_with_scikit_image(tmp_path: Path) -> None:
@@ -94,8 +96,8 @@ def test_the_photograph_comes_with_scikit_image(tmp_path: Path) -> None:
 
 def test_pillow_reads_beyond_the_edges_of_a_crop(photo: Path) -> None:
     source = read_picture(photo)
-    crop = demo.bicubic(source.colours(), 4, (20, 10, 60, 40))
-    whole = demo.bicubic(source.colours(), 4, (0, 0, 96, 64))
+    crop = bicubic(source.colours(), (20, 10, 60, 40), (160, 120))
+    whole = bicubic(source.colours(), (0, 0, 96, 64), (384, 256))
     np.testing.assert_allclose(crop, whole[40:160, 80:240], atol=1e-5)
 
 

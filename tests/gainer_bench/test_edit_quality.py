@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gainer_bench.edit_quality import EditScore, edit_quality, edited_pixels, main, quality_table
+from gainer_bench.__main__ import main
+from gainer_bench.edit_quality import EditScore, edit_quality, edited_pixels, quality_table
 from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_bench.sources import fitted_source
 from gainer_ns.errors import GainerError
@@ -79,13 +80,13 @@ def test_another_source_is_refused(baked: BakedPicture, source: SourceImage) -> 
 
 def test_a_table_of_several_pictures_has_mean_and_worst() -> None:
     one, two = {"turn": EditScore(50.0, 30.0, 9)}, {"turn": EditScore(60.0, 36.0, 9)}
-    assert quality_table([one]).splitlines()[-1] == "| turn | 50.00 | 30.00 |"
-    assert quality_table([one, two]).splitlines()[-1] == "| turn | 55.00 | 50.00 | 33.00 | 30.00 |"
-    assert "exact" in quality_table([{"turn": EditScore(math.inf, 30.0, 9)}])
+    assert quality_table([one]).markdown().splitlines()[-1] == "| turn | 50.00 | 30.00 |"
+    assert quality_table([one, two]).markdown().splitlines()[-1] == "| turn | 55.00 | 50.00 | 33.00 | 30.00 |"
+    assert "exact" in quality_table([{"turn": EditScore(math.inf, 30.0, 9)}]).markdown()
 
 
 def test_the_command_measures_runs(fitted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--load-config", str(fitted_run), str(fitted_run), "--output", str(tmp_path / "new")])
+    main(["edit-quality", "--load-config", str(fitted_run), str(fitted_run), "--output", str(tmp_path / "new")])
     table = (tmp_path / "new/edit_quality.md").read_text("utf8")
     assert table in capsys.readouterr().out
     assert [row.split(" | ")[0] for row in table.splitlines()[2:]] == [f"| {name}" for name in known_edits(9, 9)]
@@ -96,9 +97,9 @@ def test_the_command_measures_runs(fitted_run: Path, tmp_path: Path, capsys: pyt
 
 def test_what_the_command_cannot_do_it_says(fitted_run: Path, photo: Path, tmp_path: Path) -> None:
     with pytest.raises(GainerError, match="one source for 2 runs"):
-        main(["--load-config", str(fitted_run), str(fitted_run), "--source", str(photo)])
+        main(["edit-quality", "--load-config", str(fitted_run), str(fitted_run), "--source", str(photo)])
     with pytest.raises(GainerError, match=r"none.yml: there is no such file"):
-        main(["--load-config", str(tmp_path / "none.yml"), "--output", str(tmp_path / "new")])
+        main(["edit-quality", "--load-config", str(tmp_path / "none.yml"), "--output", str(tmp_path / "new")])
     assert not (tmp_path / "new").exists()
 
 

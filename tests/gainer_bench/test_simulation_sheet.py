@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from gainer_bench.simulation_sheet import Solidity, interior, main, solid_and_clear
+from gainer_bench.__main__ import main
+from gainer_bench.sheets import GAP_PX, LINE_PX, SEAM_PX
+from gainer_bench.simulation_sheet import Solidity, interior, solid_and_clear
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import read_picture
 
@@ -72,20 +74,20 @@ def test_the_command_simulates_draws_and_measures(
     scenes = [str(tmp_path / f"{name}.yaml") for name in ("falls", "crumbles")]
     sheet = tmp_path / "sheet.png"
     small = ("--columns", "3", "--tile", "32", "--particles", "400")
-    main([str(cut_out), "--scenes", *scenes, "--output", str(sheet), *small])
+    main(["simulation-sheet", str(cut_out), "--scenes", *scenes, "--output", str(sheet), *small])
     falls, crumbles = (row.split(" | ") for row in capsys.readouterr().out.strip().splitlines()[-2:])
     assert falls[:2] == ["| disc.png", "falls"] and float(falls[5]) > 0.98
     assert falls[7].startswith("0 of ") and int(falls[7].split()[2]) > 3 * 200, "of three frames"
     assert crumbles[1] == "crumbles" and "of" not in " ".join(crumbles), "grains are no solid"
     page = read_picture(sheet)
-    assert (page.width, page.height) == (3 * 38 - 6, 2 * 38 - 6 + 16)
+    assert page.height == 2 * (LINE_PX + SEAM_PX + 32) + GAP_PX
 
 
 def test_what_the_command_cannot_do_it_says(cut_out: Path, tmp_path: Path) -> None:
     scene, output = tmp_path / "scene.yaml", tmp_path / "sheet.png"
     scene.write_text("bodies: [{material: medium}]\n")
-    with pytest.raises(GainerError, match="no run or no scene"):
-        main(["--output", str(output), "--scenes", str(scene)])
+    with pytest.raises(GainerError, match="no run is named"):
+        main(["simulation-sheet", "--output", str(output), "--scenes", str(scene)])
     with pytest.raises(GainerError, match="between 2 and 100"):
-        main([str(cut_out), "--scenes", str(scene), "--output", str(output), "--columns", "1"])
+        main(["simulation-sheet", str(cut_out), "--scenes", str(scene), "--output", str(output), "--columns", "1"])
     assert not output.exists()

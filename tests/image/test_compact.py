@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gainer_bench.edit_quality import edit_quality
-from gainer_bench.known_edits import known_edits, rotation
+from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
@@ -168,7 +168,7 @@ def test_shares_between_pixels_that_make_no_sense(
 def test_borders_and_cuts_are_straight(picture: BakedPicture) -> None:
     """However few Gaussians there are, and however they were learned to lie."""
     edit = {"select": {"box": [20, 14, 70, 50]}, "rotate": {"degrees": 20}}
-    turned, cut = rotation(96, 64, 20.0), Stage(Script.model_validate({"edits": [edit]}), picture)
+    turned, cut = KnownEdit.rotation(96, 64, 20.0), Stage(Script.model_validate({"edits": [edit]}), picture)
     whole = Stage(turned.script(), picture).at(1.0).raster()[1][..., 0]
     x, y = np.meshgrid(np.arange(96) + 0.5, np.arange(64) + 0.5)
     back = turned.back(np.stack([x, y], axis=-1))

@@ -17,11 +17,10 @@ from gainer_bench.baselines.gaussian_image import GaussianImage, GaussianImageCo
 from gainer_bench.baselines.gaussian_image_kernels import CUT
 from gainer_bench.baselines.loading import load_baseline
 from gainer_bench.baselines.model import FunctionPicture
-from gainer_bench.baselines.moving import drawn_moved, is_movable
 from gainer_bench.baselines.siren import SirenConfig
-from gainer_bench.edit_quality import edit_quality
-from gainer_bench.known_edits import known_edits, rotation
-from gainer_bench.stored_pictures import parameters, stored_picture
+from gainer_bench.edit_quality import can_be_edited, drawn_moved, edit_quality
+from gainer_bench.fit_measurement import parameter_count, stored_picture
+from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
@@ -101,7 +100,7 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
 def test_a_stored_picture_is_as_large_as_its_parameters(sums: Path) -> None:
     picture = load_baseline(sums)
     exact, half = stored_picture(picture, 32), stored_picture(picture, 16)
-    numbers = parameters(picture)
+    numbers = parameter_count(picture)
     assert numbers == 8 * round(0.18 * 96 * 64)
     assert 4 * numbers < exact[0] < 4 * numbers + 2000 and 2 * numbers < half[0] < 2 * numbers + 2000
     drawn = [each.raster()[0] for each in (picture, exact[1], half[1])]
@@ -121,8 +120,8 @@ def test_moved_gaussians_turn_the_picture() -> None:
     clear = ((squared - CUT).abs() > 1e-2).all(dim=1).view(64, 96)
     assert float(clear.float().mean()) > 0.5
     picture = FunctionPicture(plane, function)
-    assert is_movable(picture)
-    turned = drawn_moved(picture, rotation(96, 64, 90.0), (16.0, -16.0, 80.0, 80.0))
+    assert can_be_edited(picture)
+    turned = drawn_moved(picture, KnownEdit.rotation(96, 64, 90.0), (16.0, -16.0, 80.0, 80.0))
     before = picture.raster()[0]
     assert turned.shape == (96, 64, 3)
     error = (turned - before.transpose(0, 1).flip(0))[clear.transpose(0, 1).flip(0)].abs()
@@ -141,9 +140,9 @@ def test_edits_of_a_sum_of_gaussians_are_measured(sums: Path, photo: Path) -> No
 def test_functions_without_gaussians_cannot_be_moved() -> None:
     plane = ImagePlane(16, 12)
     picture = FunctionPicture(plane, SirenConfig(hidden_dim=8).setup(plane=plane, seed=0))
-    assert not is_movable(picture)
+    assert not can_be_edited(picture)
     with pytest.raises(GainerError, match="not made of Gaussians"):
-        edit_quality(picture, np.zeros((12, 16, 3)), edits={"turn": rotation(16, 12, 90.0)}, border=1)
+        edit_quality(picture, np.zeros((12, 16, 3)), edits={"turn": KnownEdit.rotation(16, 12, 90.0)}, border=1)
 
 
 def test_all_at_once_is_what_block_by_block_is() -> None:

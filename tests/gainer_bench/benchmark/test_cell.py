@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from gainer_bench.benchmark.cell import configured, run_cell, set_option
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 from gainer_ns.errors import GainerError
 
 
-def cell(path: Path, **changes: Any) -> Cell:
+def cell(path: Path, **changes: Any) -> BenchmarkCell:
     facts: dict[str, Any] = {
         "path": path,
         "crop": None,
@@ -26,7 +26,7 @@ def cell(path: Path, **changes: Any) -> Cell:
         "steps": None,
         "measure": (),
     }
-    return Cell(**(facts | changes))
+    return BenchmarkCell(**(facts | changes))
 
 
 def test_a_cell_is_fitted_measured_and_drawn(photo: Path) -> None:

@@ -12,16 +12,16 @@ import pytest
 from gainer_bench.benchmark import local_jobs
 from gainer_bench.benchmark.cell import CellResult
 from gainer_bench.benchmark.local_jobs import processors, run_locally
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 
 
-def cells(folder: Path, labels: list[str]) -> list[Cell]:
+def cells(folder: Path, labels: list[str]) -> list[BenchmarkCell]:
     path = folder / "picture.png"
     path.write_bytes(b"made up")
-    return [Cell(path, None, 1, "none", label, {}, 0, None, None, ()) for label in labels]
+    return [BenchmarkCell(path, None, 1, "none", label, {}, 0, None, None, ()) for label in labels]
 
 
-def played(cell: Cell, picture: bytes, threads: int | None) -> CellResult:
+def played(cell: BenchmarkCell, picture: bytes, threads: int | None) -> CellResult:
     """Stands in for a fit: a label says what is to happen."""
     print(f"{cell.label} speaks", flush=True)
     if cell.label == "crash":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gainer_bench.benchmark.ray_jobs import run_on_ray
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 from gainer_ns.errors import GainerError
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'gainer-ns[ray]'")
@@ -23,10 +23,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     cluster.shutdown()
 
 
-def cells(folder: Path, crops: list[tuple[int, int, int, int]], photo: Path) -> list[Cell]:
+def cells(folder: Path, crops: list[tuple[int, int, int, int]], photo: Path) -> list[BenchmarkCell]:
     path = folder / "picture.png"
     path.write_bytes(photo.read_bytes())
-    return [Cell(path, crop, 1, "gainer", "gainer", {}, 0, None, None, ()) for crop in crops]
+    return [BenchmarkCell(path, crop, 1, "gainer", "gainer", {}, 0, None, None, ()) for crop in crops]
 
 
 @pytest.mark.slow

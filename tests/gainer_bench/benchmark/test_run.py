@@ -9,18 +9,18 @@ from PIL import Image
 
 from gainer_bench.benchmark.cell import CellResult
 from gainer_bench.benchmark.run import BenchmarkFolder, check_methods, run_cells, versions
-from gainer_bench.benchmark.suite import Cell
+from gainer_bench.benchmark.suite import BenchmarkCell
 from gainer_ns.errors import GainerError
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> list[Cell]:
+def cells(tmp_path: Path) -> list[BenchmarkCell]:
     path = tmp_path / "picture.png"
     path.write_bytes(b"made up")
-    return [Cell(path, None, 1, "gainer", label, {}, 0, None, None, ()) for label in ("a", "b", "c", "d")]
+    return [BenchmarkCell(path, None, 1, "gainer", label, {}, 0, None, None, ()) for label in ("a", "b", "c", "d")]
 
 
-def test_pictures_are_there_before_the_line_that_names_them(cells: list[Cell], tmp_path: Path) -> None:
+def test_pictures_are_there_before_the_line_that_names_them(cells: list[BenchmarkCell], tmp_path: Path) -> None:
     folder = BenchmarkFolder(tmp_path / "out")
     kept = folder.keep(cells[0], CellResult({"psnr": float("inf")}, {"source": b"1", "rendered": b"2"}))
     (line,) = folder.log.lines()
@@ -28,13 +28,15 @@ def test_pictures_are_there_before_the_line_that_names_them(cells: list[Cell], t
     assert [(folder.path / line["pictures"][what]).read_bytes() for what in ("source", "rendered")] == [b"1", b"2"]
 
 
-def test_methods_share_a_source_and_nothing_else(cells: list[Cell], tmp_path: Path) -> None:
+def test_methods_share_a_source_and_nothing_else(cells: list[BenchmarkCell], tmp_path: Path) -> None:
     folder = BenchmarkFolder(tmp_path / "out")
     names = [folder.keep(cell, CellResult({}, {"source": b"1", "rendered": b"2"}))["pictures"] for cell in cells[:2]]
     assert names[0]["source"] == names[1]["source"] and names[0]["rendered"] != names[1]["rendered"]
 
 
-def test_finished_and_skipped_cells_are_not_run_again_and_failed_ones_are(cells: list[Cell], tmp_path: Path) -> None:
+def test_finished_and_skipped_cells_are_not_run_again_and_failed_ones_are(
+    cells: list[BenchmarkCell], tmp_path: Path
+) -> None:
     folder = BenchmarkFolder(tmp_path / "out")
     folder.keep(cells[0], CellResult({"psnr": 30.0}))
     folder.keep(cells[1], CellResult({"error": "bad luck"}))
@@ -47,10 +49,10 @@ def test_finished_and_skipped_cells_are_not_run_again_and_failed_ones_are(cells:
     assert [line.get("psnr") for line in again.lines_of(cells)] == [30.0, 31.0, None]
 
 
-def test_an_interrupted_run_keeps_what_is_finished(cells: list[Cell], tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_what_is_finished(cells: list[BenchmarkCell], tmp_path: Path) -> None:
     folder, closed = BenchmarkFolder(tmp_path / "out"), []
 
-    def interrupted(todo: Iterable[Cell]) -> Iterator[tuple[Cell, CellResult]]:
+    def interrupted(todo: Iterable[BenchmarkCell]) -> Iterator[tuple[BenchmarkCell, CellResult]]:
         try:
             for number, cell in enumerate(todo):
                 if number == 2:
@@ -66,7 +68,7 @@ def test_an_interrupted_run_keeps_what_is_finished(cells: list[Cell], tmp_path: 
     assert BenchmarkFolder(tmp_path / "out").unfinished(cells) == cells[2:]
 
 
-def test_methods_and_options_are_checked_before_anything_runs(cells: list[Cell]) -> None:
+def test_methods_and_options_are_checked_before_anything_runs(cells: list[BenchmarkCell]) -> None:
     from dataclasses import replace
 
     check_methods(cells)

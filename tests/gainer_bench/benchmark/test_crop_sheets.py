@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_bench.benchmark import sheets
-from gainer_bench.benchmark.crops import Crop, worst_window
-from gainer_bench.benchmark.sheets import MISSING, sheet, write_sheet
+from gainer_bench.benchmark import crop_sheets
+from gainer_bench.benchmark.crop_sheets import PixelBox, crop_sheet, worst_window
+from gainer_bench.sheets import MISSING_SHADE
 
 Make = Callable[..., dict[str, Any]]
 Run = Callable[..., dict[str, Any]]
@@ -54,7 +54,7 @@ def run(result: Make, tmp_path: Path) -> Run:
     return make
 
 
-def pixels(folder: Path, line: dict[str, Any], kind: str, crop: Crop) -> np.ndarray:
+def pixels(folder: Path, line: dict[str, Any], kind: str, crop: PixelBox) -> np.ndarray:
     return crop.of(np.asarray(Image.open(folder / line["pictures"][kind])))
 
 
@@ -85,7 +85,7 @@ def test_of_equal_windows_the_first_is_taken() -> None:
 
 def test_all_are_cropped_alike_and_enlarged_to_squares(run: Run, tmp_path: Path) -> None:
     lines = [run("SIREN", 31.25), run("GaINeR", "inf"), run("WIRE", 29.0)]
-    page = sheet(lines, tmp_path, "a")
+    page = crop_sheet(lines, tmp_path, "a")
     assert page is not None and page.width <= 1200
     shades = [np.asarray(Image.open(tmp_path / line["pictures"]["errors"]))[..., 0] for line in lines]
     crop = worst_window(shades, (140, 160))
@@ -103,19 +103,20 @@ def test_all_are_cropped_alike_and_enlarged_to_squares(run: Run, tmp_path: Path)
 
 
 def test_captions_say_method_and_quality(run: Run, tmp_path: Path) -> None:
-    assert sheets._caption("A" * 90 + "\n30.00 dB", 288)[-1] == "30.00 dB"
-    lines = sheets._caption("a method with a long name " * 6 + "\n30.00 dB", 288)
-    assert len(lines) == 3 and lines[1].endswith("…") and lines[2] == "30.00 dB"
-    assert all(sheets._font().getlength(line) <= 288 for line in lines)
-    captions = [sheets._shown([run("X", psnr)], tmp_path, None).caption for psnr in (31.256, "inf", "nan")]
+    captions = [
+        crop_sheets._shown([run("X", psnr)], tmp_path, (140, 160, 3)).caption for psnr in (31.256, "inf", "nan")
+    ]
     assert captions == ["X\n31.26 dB", "X\n∞ dB", "X\nnan dB"]
-    assert sheets._shown([run("X", 30.0, 4), run("X", 31.0, 5)], tmp_path, None).caption == "X\n30.00 dB, seed 4"
+    assert (
+        crop_sheets._shown([run("X", 30.0, 4), run("X", 31.0, 5)], tmp_path, (140, 160, 3)).caption
+        == "X\n30.00 dB, seed 4"
+    )
 
 
 def test_the_first_run_with_both_pictures_is_shown(run: Run, tmp_path: Path) -> None:
     lines = [run("X", 30.0, 0), run("X", 31.0, 1), run("X", 32.0, 2)]
     (tmp_path / lines[0]["pictures"]["errors"]).unlink()
-    page = sheet(lines, tmp_path, "a")
+    page = crop_sheet(lines, tmp_path, "a")
     crop = worst_window([np.asarray(Image.open(tmp_path / lines[1]["pictures"]["errors"]))[..., 0]], (140, 160))
     assert page is not None
     assert tiles_in(page, pixels(tmp_path, lines[1], "rendered", crop))
@@ -133,31 +134,31 @@ def test_what_is_missing_damaged_or_of_another_size_is_grey(
         path.write_bytes(path.read_bytes()[:200])
     odd = result("a", "odd", pictures={"rendered": None, "errors": 3})
     lines = [failure("a", "no", error="no"), good, gone, cut, other, odd, result("a", "none", pictures=None)]
-    page = sheet(lines, tmp_path, "a")
+    page = crop_sheet(lines, tmp_path, "a")
     assert page is not None
     crop = worst_window([np.asarray(Image.open(tmp_path / good["pictures"]["errors"]))[..., 0]], (140, 160))
     assert tiles_in(page, pixels(tmp_path, good, "rendered", crop))
-    grey = (np.asarray(page) == MISSING).all(axis=-1).sum() / 288**2
+    grey = (np.asarray(page) == MISSING_SHADE).all(axis=-1).sum() / 288**2
     assert 9 < grey < 10.1, "five methods, of both pictures, less their letters"
 
 
 def test_without_the_source_the_methods_are_shown(run: Run, tmp_path: Path) -> None:
     line = run("X")
     (tmp_path / line["pictures"]["source"]).unlink()
-    page = sheet([line], tmp_path, "a")
+    page = crop_sheet([line], tmp_path, "a")
     crop = worst_window([np.asarray(Image.open(tmp_path / line["pictures"]["errors"]))[..., 0]], (140, 160))
     assert page is not None and len(tiles_in(page, pixels(tmp_path, line, "rendered", crop))) == 1
 
 
 def test_nothing_to_show_makes_no_sheet(result: Make, failure: Make, tmp_path: Path) -> None:
-    assert sheet([], tmp_path, "a") is None
-    assert sheet([failure("a", "X", error="no"), result("a", "Y")], tmp_path, "a") is None
+    assert crop_sheet([], tmp_path, "a") is None
+    assert crop_sheet([failure("a", "X", error="no"), result("a", "Y")], tmp_path, "a") is None
 
 
 def test_a_small_picture_is_shown_whole_with_room_for_captions(run: Run, tmp_path: Path) -> None:
     line = run("a method with rather a long name", size=(20, 10), hot=(4, 4))
-    page = sheet([line], tmp_path, "a")
-    whole = Crop(0, 0, 20, 10)
+    page = crop_sheet([line], tmp_path, "a")
+    whole = PixelBox(0, 0, 20, 10)
     assert page is not None and page.width >= 400
     assert tiles_in(page, pixels(tmp_path, line, "rendered", whole))
     assert tiles_in(page, pixels(tmp_path, line, "source", whole))
@@ -167,15 +168,8 @@ def test_transparent_pictures_are_shown_over_white(result: Make, tmp_path: Path)
     colours = np.zeros((8, 8, 4), np.uint8)
     colours[:4, ..., :3], colours[4:, ..., 3] = (77, 200, 33), 255
     Image.fromarray(colours).save(tmp_path / "clear.png")
-    page = sheet([result("a", "X", pictures={"rendered": "clear.png"})], tmp_path, "a")
+    page = crop_sheet([result("a", "X", pictures={"rendered": "clear.png"})], tmp_path, "a")
     flat = np.zeros((8, 8, 3), np.uint8)
     flat[:4] = 255
     assert page is not None and tiles_in(page, flat)
     assert not (np.asarray(page) == (77, 200, 33)).all(axis=-1).any()
-
-
-def test_sheets_are_written_whole(tmp_path: Path) -> None:
-    page = Image.new("RGB", (3, 2), "red")
-    write_sheet(tmp_path / "sheet.png", page)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "sheet.png")), np.asarray(page))
-    assert len(list(tmp_path.iterdir())) == 1

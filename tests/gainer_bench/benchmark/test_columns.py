@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from gainer_bench.benchmark.columns import averaged, mean_sizes, significant
+from gainer_bench.benchmark.columns import averaged, mean_sizes, mean_table, significant
 from gainer_bench.benchmark.results import newest, number
-from gainer_bench.benchmark.tables import Cell, Table, escaped, latex, latex_escaped, markdown, table
+from gainer_bench.tables import Table, TableCell, escaped, latex_escaped, latex_page
 
 Make = Callable[..., dict[str, Any]]
 
 
 def shown(lines: list[dict[str, Any]], of: Any = None) -> dict[str, dict[str, str]]:
     """Label -> title -> text, with ** around what is best."""
-    found = table(lines, of)
+    found = mean_table(lines, of)
     assert found is not None
     marked = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in found.rows]
     return {row[0]: dict(zip(found.titles, row, strict=True)) for row in marked}
@@ -171,8 +171,8 @@ def test_a_later_line_of_the_same_key_replaces_the_first(result: Make, failure: 
 
 
 def test_no_finished_run_makes_no_table(failure: Make) -> None:
-    assert table([]) is None
-    assert table([failure("a", "SIREN", error="no"), failure("a", "3DGS", skipped="needs CUDA")]) is None
+    assert mean_table([]) is None
+    assert mean_table([failure("a", "SIREN", error="no"), failure("a", "3DGS", skipped="needs CUDA")]) is None
 
 
 def test_lines_without_most_fields_are_shown() -> None:
@@ -181,7 +181,7 @@ def test_lines_without_most_fields_are_shown() -> None:
 
 
 def test_markdown_has_no_mark_up_from_outside() -> None:
-    text = markdown(Table(["method", "PSNR"], [[Cell("a|b *c* <i>\n_d_ `e`"), Cell("30.00", True)]]))
+    text = Table(["method", "PSNR"], [[TableCell("a|b *c* <i>\n_d_ `e`"), TableCell("30.00", True)]]).markdown()
     assert text == (
         "| method | PSNR |\n| --- | --: |\n"
         "| a\\|b \\*c\\* \\<i\\> \\_d\\_ \\`e\\` | **30.00** |\n"
@@ -191,9 +191,11 @@ def test_markdown_has_no_mark_up_from_outside() -> None:
 
 def test_latex_is_escaped_and_every_row_is_whole(result: Make) -> None:
     name = r"50% of A&B_{x}^2 #1 ~ $k$ \alpha"
-    found = table([result("a", name, 31.0), result("b", name, 32.0), result("a", "[B]"), result("b", "[B]")], "quality")
+    found = mean_table(
+        [result("a", name, 31.0), result("b", name, 32.0), result("a", "[B]"), result("b", "[B]")], "quality"
+    )
     assert found is not None
-    text = latex([found, found], "A title\nand a command")
+    text = latex_page([found, found], "A title\nand a command")
     assert text.startswith("% A title\n% and a command\n% Needs \\usepackage{booktabs}.\n\\begin{tabular}{lrrrrrr")
     for rule in ("toprule", "midrule", "bottomrule", "begin{tabular}", "end{tabular}"):
         assert text.count(f"\\{rule}") == 2
@@ -207,4 +209,4 @@ def test_latex_is_escaped_and_every_row_is_whole(result: Make) -> None:
     assert latex_escaped("∞ on 2/3, – 1 ± 2 <>|\n*") == (
         r"$\infty$ on 2/3, -- 1 $\pm$ 2 \textless{}\textgreater{}\textbar{} {*}"
     )
-    assert latex([], "Nothing") == "% Nothing\n"
+    assert latex_page([], "Nothing") == "% Nothing\n"

@@ -1,4 +1,4 @@
-"""Results that are on disk as soon as they are known: a file with a JSON object a line."""
+"""What the programs of this package print and write: text, JSON, and logs of results."""
 
 from __future__ import annotations
 
@@ -9,13 +9,33 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from gainer_ns.io.files import cannot_write
+from nerfstudio.utils.rich_utils import CONSOLE
 
-Line = dict[str, Any]
+from gainer_ns.io.files import cannot_write, whole_file
+
+
+def print_plain(text: str) -> None:
+    """Print text as it is, without styles and line breaks."""
+    CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, whole.
+
+    Raises:
+        GainerError: If it cannot be written.
+    """
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a line, or lines, of standard JSON; numbers that are not finite are "inf", "-inf" and "nan"."""
+    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, indent=indent) + "\n"
 
 
 class JsonLog:
-    """Lines of results; numbers that are not finite are the strings "inf", "-inf" and "nan".
+    """Results that are on disk as soon as they are known: a file with a JSON object a line.
 
     Args:
         path: The file; it and its folder are made if they do not exist.
@@ -33,14 +53,14 @@ class JsonLog:
         except OSError as error:
             raise cannot_write(path, error, "choose another --output") from error
 
-    def lines(self) -> list[Line]:
-        """All whole lines; one that was cut off is left out."""
+    def lines(self) -> list[dict[str, Any]]:
+        """Return all whole lines; one that was cut off is left out."""
         parsed = map(_parsed, self.path.read_text("utf8").splitlines())
         return [line for line in parsed if line is not None and self._names <= line.keys()]
 
-    def append(self, line: Line) -> None:
-        """Adds a line, on a line of its own even where the last one was cut off."""
-        text = json.dumps(_plain(line), allow_nan=False, ensure_ascii=False) + "\n"
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line, on a line of its own even where the last one was cut off."""
+        text = json_text(line)
         with self.path.open("r+b") as file:
             if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
@@ -50,7 +70,7 @@ class JsonLog:
             os.fsync(file.fileno())
 
 
-def _parsed(text: str) -> Line | None:
+def _parsed(text: str) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
     except json.JSONDecodeError:
@@ -58,10 +78,9 @@ def _parsed(text: str) -> Line | None:
     return line if isinstance(line, dict) else None
 
 
-def _plain(value: Any) -> Any:
-    """The same as standard JSON can hold it, which has no infinity."""
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_finite(part) for part in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
