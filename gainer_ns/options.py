@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
@@ -60,17 +61,20 @@ def check_given_once(command: Callable[..., Any], args: Sequence[str]) -> None:
         given[options[name]] = name
 
 
-def _single_options(command: Callable[..., Any]) -> dict[str, str]:
+def _single_options(command: Callable[..., Any], group: str = "") -> dict[str, str]:
     """The options of a command that take no list, under all their names, and the field that each is."""
     options, inverted = dict[str, str](), dict[str, str]()
     for field, hint in get_type_hints(command, include_extras=True).items():
+        if is_dataclass(hint):
+            options |= _single_options(cast(type, hint), f"{group}{field.replace('_', '-')}.")
+            continue
         marks = getattr(hint, "__metadata__", ())
         if MANY_POINTS in marks or MANY_PATHS in marks:
             continue
         others = [mark for mark in marks if hasattr(mark, "aliases")]  # what tyro.conf.arg makes
         for name in (field, *(one for mark in others for one in (mark.name or field, *(mark.aliases or ())))):
             name = name.lstrip("-").replace("_", "-")
-            options[f"--{name}"], inverted[f"--no-{name}"] = field, field
+            options[f"--{group}{name}"], inverted[f"--{group}no-{name}"] = group + field, group + field
     return inverted | options
 
 

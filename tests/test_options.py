@@ -70,7 +70,7 @@ def test_the_command_itself_refuses() -> None:
 def test_points_come_at_once_or_some_at_a_time(name: str, words: list[str]) -> None:
     said = [f"--{name}", *(f"--{name}" if word == "=" else word for word in words)]
     expected = ((1.0, 2.0), (3.0, 4.0), (-5.0, 6.0))
-    preparation = parsed(Prepare, ["photo.png", *said])._config()
+    preparation = parsed(Prepare, ["photo.png", *said])
     assert getattr(preparation, name) == expected
     assert getattr(tyro.cli(LiftDataManagerConfig, args=said), name) == expected, "ns-train takes the same"
     assert flattened_groups(expected) == expected, "what was flat stays so"

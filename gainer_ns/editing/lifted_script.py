@@ -100,7 +100,7 @@ class LiftedScript(PlacedScript):
             if edit.layer is not None and LAYERS.index(edit.layer) >= layers:
                 problem = (
                     "the photo was lifted without its background; leave layer out, or lift it with a mask and "
-                    "--pipeline.datamanager.background inpaint"
+                    "background inpaint"
                 )
                 raise self.mistake(number, PlacedError(("layer",), problem))
             self.check_selection(number, edit.select, width, height)

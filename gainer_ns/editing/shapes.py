@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.io.masks import Label, read_mask
+from gainer_ns.io.masks import MaskLabel, read_mask
 
 _NEVER_GRAY = 0.02
 """Values this close to 0 or 1 are black or white: JPEG files blur masks by about as much."""
@@ -66,7 +66,7 @@ class MaskField:
     _grids: dict[tuple[torch.device, float], Tensor] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def read(path: Path, label: Label | None = None) -> MaskField:
+    def read(path: Path, label: MaskLabel | None = None) -> MaskField:
         """Reads a mask from a picture file; see :func:`gainer_ns.io.masks.read_mask`.
 
         Raises:

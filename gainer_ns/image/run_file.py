@@ -24,8 +24,11 @@ _MOVED = {
     "gainer_ns.encodings.": "gainer_ns.fields.",
     "gainer_ns.evaluation.": "gainer_bench.",
     "gainer_ns.fitting.solver.FinishConfig": "gainer_ns.fitting.gauss_newton.GaussNewtonConfig",
+    "gainer_ns.preparation.depth.": "gainer_ns.preparation.config.",
+    "gainer_ns.preparation.preparation.": "gainer_ns.preparation.config.",
+    "gainer_ns.preparation.segmentation.": "gainer_ns.preparation.config.",
 }
-"""Packages and classes that older runs name, and what they are called now."""
+"""Packages, modules and classes that older runs name, and what they are called now."""
 _OBJECT = f"{_YAML}python/object:"
 _PLAIN = {f"{_YAML}{kind}" for kind in ("null", "bool", "int", "float", "str")}
 
@@ -209,11 +212,15 @@ class _Composer(yaml.SafeLoader):
 def _kind(node: yaml.Node | None) -> str | None:
     if not isinstance(node, yaml.MappingNode) or not node.tag.startswith(_OBJECT):
         return None
-    named = node.tag.removeprefix(_OBJECT)
+    return _present_tag(node.tag).removeprefix(_OBJECT)
+
+
+def _present_tag(tag: str) -> str:
+    """The tag of a class as it is called now."""
     for before, now in _MOVED.items():
-        if named.startswith(before):
-            return now + named.removeprefix(before)
-    return named
+        if tag.startswith(_OBJECT + before):
+            return tag.replace(before, now, 1)
+    return tag
 
 
 def _tags(root: yaml.Node) -> set[str]:
@@ -223,7 +230,7 @@ def _tags(root: yaml.Node) -> set[str]:
         if id(node) in seen:
             continue  # an alias, perhaps within itself
         seen.add(id(node))
-        found.add(node.tag)
+        found.add(_present_tag(node.tag))
         if isinstance(node, yaml.MappingNode):
             left += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):

@@ -1,4 +1,4 @@
-"""What a depth map is, and the files that hold one.
+"""Depth maps, and the files that hold one, in whatever way they tell depth.
 
 Every file is compared with the picture's size before its samples are read, so that no header makes much memory.
 """
@@ -19,26 +19,25 @@ from typing import IO
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from numpy.lib import format as npy
 from PIL import Image, UnidentifiedImageError
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_kinds import Kind, Units, depth_of, doubt, known_depth
+from gainer_ns.io.depth_kinds import MAX_RELATIVE_DEPTH, DepthKind, DepthUnits
 from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
 
-FAR = 5.0
-"""Where relative inverse depth ends unless something else is said; the nearest is 1."""
-MILLIMETRE = 0.001
+_MILLIMETRE = 0.001
 """What one step of whole-number samples means unless a scale says otherwise: depth cameras store millimetres."""
-BYTES_PER_PIXEL = 40
+_BYTES_PER_PIXEL = 40
 """Memory for a pixel while depth is read and turned into distances."""
-LARGEST_NUMBER, LARGEST_HEADER = 16, 1 << 16
-"""Bytes of a number of an array, and of what stands before them."""
-
-_KINDS = ".npy, .npz, .png, .tif, .tiff, .pfm, .exr"
+_MAX_NUMBER_BYTES, _MAX_HEADER_BYTES = 16, 1 << 16
+"""Of an array, and of what stands before its numbers."""
+_FEW_VALUES = 100
+"""Fewer known values than this tell nothing about what they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,31 +52,34 @@ class DepthMap:
     """
 
     depth: np.ndarray
-    units: Units
+    units: DepthUnits
     focal_length: float | None
     made_by: str
 
 
 def read_depth(
-    path: Path, width: int, height: int, scale: float | None = None, kind: Kind | None = None, far: float = FAR
+    path: Path,
+    width: int,
+    height: int,
+    scale: float | None = None,
+    kind: DepthKind | None = None,
+    far: float = MAX_RELATIVE_DEPTH,
 ) -> DepthMap:
-    """Reads a depth map from a file.
+    """Read a depth map of a picture from a file, whose suffix tells its format.
 
     Floats (.npy, .npz, .pfm, .exr, .tif) are metres, or ``scale`` metres. Whole numbers (16-bit .png and .tif, .npy,
     .npz) are millimetres, or steps of ``scale`` metres; of 8 bits, where a millimetre cannot be meant, only with
     ``scale``. An .npz holds one array, or one that is called depth. Values that are not finite, zero or negative
-    become 0: unknown.
-
-    Inverse depth and disparity have no unit of their own: they become relative depth, or ``scale`` metres where they
-    are 1.
+    become 0: unknown. Inverse depth and disparity have no unit of their own: they become relative depth, or ``scale``
+    metres where they are 1.
 
     Args:
-        path: The file; its suffix tells the kind.
-        width: Width of the picture that it belongs to, in pixels.
+        path: The file.
+        width: Width of the picture in pixels.
         height: Its height.
         scale: Metres that a stored 1 means; None for the usual.
         kind: What is stored; None for depth, with a warning where it looks like something else.
-        far: Where relative inverse depth ends; see :func:`gainer_ns.io.depth_kinds.inverse_to_depth`.
+        far: Where relative inverse depth ends; see :func:`inverse_to_depth`.
 
     Returns:
         The depth map, without a focal length.
@@ -90,14 +92,14 @@ def read_depth(
         raise GainerError(f"{path}: cannot be scaled by {scale:g}; give the metres that a stored 1 means, above 0")
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise GainerError(f"{path}: is no depth map of a known kind; give one of {_KINDS}")
+        raise GainerError(f"{path}: is no depth map of a known kind; give one of {', '.join(_READERS)}")
     with _one_line(path):
         samples = reader(path, width, height)
     if kind is None:
-        seen = doubt(samples, scale)
+        seen = _doubt(samples, scale)
         if seen is not None:
             logger.warning(
-                "%s: is read as depth, but %s; if it is none, add --depth.kind inverse or disparity", path, seen
+                "%s: is read as depth, but %s; if it is none, say depth.kind inverse or disparity", path, seen
             )
     if samples.dtype.kind != "f" and kind in (None, "depth"):
         if samples.dtype.itemsize == 1 and scale is None:
@@ -105,15 +107,15 @@ def read_depth(
                 f"{path}: has 8 bits a pixel, too few for millimetres; give 16 bits, floats, a scale (metres a "
                 "step), or the kind inverse or disparity, if it is that"
             )
-        scale = MILLIMETRE if scale is None else scale
-    depth, units = depth_of(samples, kind or "depth", scale, far)
+        scale = _MILLIMETRE if scale is None else scale
+    depth, units = stored_to_depth(samples, kind or "depth", scale, far)
     if not depth.any():
         raise GainerError(f"{path}: has no depth above 0 anywhere; look at how it was made, or give another")
     return DepthMap(depth, units=units, focal_length=None, made_by=path.name)
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
-    """Writes a depth map whole, as float32 .npy that ``read_depth`` gives back bit by bit.
+    """Write a depth map whole, as float32 .npy that ``read_depth`` gives back bit by bit.
 
     Args:
         path: Where to, ending in .npy. Missing folders are made.
@@ -131,9 +133,92 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
         np.save(file, known_depth(depth), allow_pickle=False)
 
 
+def known_depth(depth: np.ndarray) -> np.ndarray:
+    """Return depth [...] as float32, 0 where it is not finite or not above 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        depth = np.asarray(depth).astype(np.float32)
+        return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def inverse_to_depth(inverse: Float[np.ndarray, "h w"], far: float) -> Float[np.ndarray, "h w"]:
+    """Turn relative inverse depth into relative depth.
+
+    Inverse depth is stretched linearly, so that its 99th percentile lies at depth 1 and its 1st at ``far``. Nearer
+    than 1 it goes on; beyond ``far`` it stops, since inverse depth of unknown offset may reach zero. A flat map lies
+    at 1.
+
+    Args:
+        inverse: Inverse depth up to scale and offset, larger where nearer; what is not finite is unknown.
+        far: Depth of the 1st percentile, above 1.
+
+    Returns:
+        Float32, 0 where unknown.
+    """
+    inverse = np.asarray(inverse, np.float64)
+    known = np.isfinite(inverse)
+    if not known.any():
+        return np.zeros(inverse.shape, np.float32)
+    least, most = np.percentile(inverse[known], [1, 99])
+    share = (inverse - least) / (most - least) if most > least else np.where(known, 1.0, np.nan)
+    return known_depth(1.0 / np.maximum(1.0 / far + share * (1.0 - 1.0 / far), 1.0 / far))
+
+
+def stored_to_depth(
+    stored: Float[np.ndarray, "h w"], kind: DepthKind, scale: float | None, far: float
+) -> tuple[Float[np.ndarray, "h w"], DepthUnits]:
+    """Turn stored values of a kind into depth.
+
+    Args:
+        stored: What the file holds.
+        kind: What that is.
+        scale: The depth in metres that a stored 1 means. None: metres of depth, and relative depth of the other kinds.
+        far: Where relative inverse depth ends; see :func:`inverse_to_depth`.
+
+    Returns:
+        Float32, 0 where it is unknown, and its units. Relative depth of disparities is 1 at their 99th percentile.
+    """
+    values = np.asarray(stored, np.float64)
+    if kind == "depth":
+        return known_depth(stored if scale is None else values * scale), "metres"
+    if kind == "inverse" and scale is None:
+        return inverse_to_depth(values, far), "relative"
+    known = np.isfinite(values) & (values > 0)
+    if not known.any():
+        return np.zeros(values.shape, np.float32), "relative"
+    at_one = float(np.percentile(values[known], 99)) if scale is None else scale
+    with np.errstate(over="ignore"):
+        depth = np.divide(at_one, values, out=np.zeros_like(values), where=known)
+    return known_depth(depth), "relative" if scale is None else "metres"
+
+
+def _doubt(stored: Float[np.ndarray, "h w"], scale: float | None) -> str | None:
+    """Return in words what makes values look like inverse depth or disparity, when they are read as depth."""
+    values = np.asarray(stored, np.float64)
+    known = np.isfinite(values) & (values > 0)
+    if known.sum() < _FEW_VALUES:
+        return None
+    seen = values[known]
+    most, is_whole = float(seen.max()), stored.dtype.kind != "f"
+    if scale is None and is_whole and stored.dtype.itemsize == 2 and most >= 65000:
+        share = float((seen == most).mean())
+        return (
+            f"{share:.1%} of the pixels have the largest value, {most / 1000:.1f} m, as in a map stretched to 16 bits"
+        )
+    if scale is None and not is_whole and most == 1.0:
+        return "the largest value is 1, as in a map stretched to [0, 1]"
+    rows = known.shape[0] // 4
+    upper, lower = values[:rows][known[:rows]], values[-rows:][known[-rows:]] if rows else values[:0]
+    if min(len(upper), len(lower)) < _FEW_VALUES:
+        return None
+    top, bottom = float(np.median(upper)), float(np.median(lower))
+    if bottom > 1.5 * top:
+        return f"the lowest quarter is {bottom / top:.1f} times as far away as the highest, and nearer in most photos"
+    return None
+
+
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
-    """Turns whatever a decoder raises into one line."""
+    """Turn whatever a decoder raises into one line."""
     try:
         if path.is_dir():
             raise GainerError(f"{path}: is a folder; name one depth file in it")
@@ -156,7 +241,7 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 def _check_shape(path: Path, shape: tuple[int, ...], width: int, height: int) -> None:
-    """Refuses depth of another size than the picture's, what is no depth, and what there is no memory to read."""
+    """Refuse depth of another size than the picture's, what is no depth, and what there is no memory to read."""
     if len(shape) == 3 and shape[2] in (2, 3, 4):
         raise GainerError(f"{path}: has {shape[2]} channels, as a coloured picture has; give one depth a pixel")
     if len(shape) != 2:
@@ -166,7 +251,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], width: int, height: int) ->
         if shape == (width, height):  # As the camera stored it, with a note in the photo to turn it.
             remedy = "turn it upright, as the picture is shown"
         raise GainerError(f"{path}: is {shape[1]}x{shape[0]}, but the picture is {width}x{height}; {remedy}")
-    check_free(width * height * BYTES_PER_PIXEL, f"{path}: reading it", "shrink the picture, and the depth with it")
+    check_free(width * height * _BYTES_PER_PIXEL, f"{path}: reading it", "shrink the picture, and the depth with it")
 
 
 def _read_npy(path: Path, width: int, height: int) -> np.ndarray:
@@ -180,7 +265,7 @@ def _read_npz(path: Path, width: int, height: int) -> np.ndarray:
         named = [name for name in names if name == "depth.npy"] or names
         if len(named) != 1:
             raise GainerError(f"{path}: holds {len(names)} arrays, none called depth; keep one, or save it as .npy")
-        if archive.getinfo(named[0]).file_size > LARGEST_NUMBER * width * height + LARGEST_HEADER:
+        if archive.getinfo(named[0]).file_size > _MAX_NUMBER_BYTES * width * height + _MAX_HEADER_BYTES:
             raise GainerError(
                 f"{path}: holds more than one number for each pixel of the picture; save one depth a pixel"
             )
@@ -189,7 +274,7 @@ def _read_npz(path: Path, width: int, height: int) -> np.ndarray:
 
 
 def _read_array(path: Path, file: IO[bytes], width: int, height: int) -> np.ndarray:
-    """An array in numpy's format, never pickled; refused by its header alone if it has another shape."""
+    """Read an array in numpy's format, never pickled; refused by its header alone if it has another shape."""
     version = npy.read_magic(file)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read_header(file)

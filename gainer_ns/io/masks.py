@@ -14,22 +14,26 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
 from gainer_ns.memory import check_free
 
-Label = int | Literal["luma", "alpha"]
+MaskLabel = int | Literal["luma", "alpha"]
 """What of a mask is meant: a label's number, the brightness, or the opacity."""
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""How bright red, green and blue are: the luma of ITU-R BT.601."""
 VOID_COLOUR = (224, 224, 192)
 """The palette's colour of label 255 in Pascal VOC and what follows it: the rim of an object, which is no object."""
-FEW = 16
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""How bright red, green and blue are: the luma of ITU-R BT.601."""
+_MAX_LABELS = 16
 """A soft mask has more grays than this, a label map hardly."""
-FEW_COLOURS = 64
-BYTES_PER_PIXEL = 24
+_MAX_PAINTED_LABELS = 64
+_BYTES_PER_PIXEL = 24
 """Memory for a pixel of a picture that is read, while what it means as a mask is found out."""
-SOFT = "gainer", "soft mask"
+_OWN_NOTE = "gainer", "soft mask"
 """What a mask of our own says of itself in the file, so that no few grays in it are taken for labels."""
-MOST_NAMED = 8
+_MAX_NAMED_LABELS = 8
 """How many labels a message names."""
+
+
+class UnclearMaskError(GainerError):
+    """A mask of which only a :data:`MaskLabel` can say what is meant."""
 
 
 class _Stored(NamedTuple):
@@ -50,8 +54,8 @@ class _Stored(NamedTuple):
     is_own: bool
 
 
-def read_mask(path: Path, label: Label | None = None, option: str = "label: {}") -> Float[np.ndarray, "h w"]:
-    """Reads a mask from a picture file of any kind.
+def read_mask(path: Path, label: MaskLabel | None = None) -> Float[np.ndarray, "h w"]:
+    """Read a mask from a picture file of any kind.
 
     In this order, unless ``label`` says otherwise:
 
@@ -64,38 +68,34 @@ def read_mask(path: Path, label: Label | None = None, option: str = "label: {}")
     Args:
         path: The file.
         label: Of several labels, the one that is meant; or ``luma`` or ``alpha``, where the file could be either.
-        option: How complaints write the choice of a label.
 
     Returns:
         Float32 in [0, 1], 1 where it is selected.
 
     Raises:
-        GainerError: The file is no picture, it has no such label, or what it means is not clear.
+        GainerError: The file is no picture, or it has no such label.
+        UnclearMaskError: What it means is not clear.
     """
     picture = read_picture(path, is_mask=True)
-    check_free(picture.width * picture.height * BYTES_PER_PIXEL, f"{path}: reading it as a mask", "shrink it first")
+    check_free(picture.width * picture.height * _BYTES_PER_PIXEL, f"{path}: reading it as a mask", "shrink it first")
     if label == "alpha":
         if picture.alpha is None:
-            raise GainerError(f"{path}: has no alpha; leave out {option.format('alpha')}")
+            raise GainerError(f"{path}: has no alpha; leave out label: alpha")
         return picture.opacity()
     if label == "luma":
         return _luma(picture)
     stored = _stored(path)
     if stored.is_own and label is None:
         return _luma(picture)
-    return _Reader(path, picture, stored, option).read(label)
+    return _Reader(path, picture, stored).read(label)
 
 
 def mask_bytes(mask: Float[np.ndarray, "h w"]) -> bytes:
-    """Encodes a mask as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values, which is read as it is.
-
-    Args:
-        mask: In [0, 1].
-    """
+    """Encode a mask in [0, 1] as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values; it is read as it is."""
     fits = np.allclose(np.rint(mask * 255) / 255, mask, atol=1e-6)
     samples = np.rint(mask * 255).astype(np.uint8) if fits else np.rint(mask * 65535).astype(np.uint16)
     note = PngImagePlugin.PngInfo()
-    note.add_text(*SOFT)
+    note.add_text(*_OWN_NOTE)
     file = io.BytesIO()
     Image.fromarray(samples).save(file, format="PNG", pnginfo=note)
     return file.getvalue()
@@ -104,8 +104,8 @@ def mask_bytes(mask: Float[np.ndarray, "h w"]) -> bytes:
 class _Reader:
     """Finds out what one file means; see ``read_mask``."""
 
-    def __init__(self, path: Path, picture: SourceImage, stored: _Stored, option: str) -> None:
-        self._path, self._picture, self._stored, self._option = path, picture, stored, option
+    def __init__(self, path: Path, picture: SourceImage, stored: _Stored) -> None:
+        self._path, self._picture, self._stored = path, picture, stored
         self._is_gray = bool((picture.rgb[..., :1] == picture.rgb[..., 1:]).all())
 
     def read(self, label: int | None) -> np.ndarray:
@@ -134,9 +134,9 @@ class _Reader:
     def _numbers(self) -> np.ndarray:
         """Gray samples as they are in the file."""
         if not self._is_gray:
-            raise GainerError(
-                f"{self._path}: its colours have no numbers; save its labels as gray or with a palette, "
-                f"or write {self._option.format('luma')} for its brightness"
+            raise self._unclear(
+                "its colours have no numbers; save its labels as gray or with a palette, "
+                "or write label: luma for its brightness"
             )
         return self._picture.rgb[..., 0] // self._stored.step
 
@@ -166,18 +166,13 @@ class _Reader:
         if not self._is_gray or not np.isin(_values(gray[visible]), (0, white)).all():
             return
         if len(_values(gray[visible])) == 2:
-            raise GainerError(
-                f"{self._path}: is black and white, and transparent in part; write {self._option.format('luma')} "
-                f"or {self._option.format('alpha')}"
-            )
+            raise self._unclear("is black and white, and transparent in part; write label: luma or label: alpha")
 
     def _only_label(self, numbers: np.ndarray, void: int | None = None) -> np.ndarray:
         """The one label that there is beside the background."""
         labels = [int(number) for number in _values(numbers) if number not in (0, void)]
         if len(labels) > 1:
-            raise GainerError(
-                f"{self._path}: holds labels {_listed(labels)}; choose one, such as {self._option.format(labels[0])}"
-            )
+            raise self._unclear(f"holds labels {_listed(labels)}; choose one, such as label: {labels[0]}")
         return (numbers == labels[0] if labels else np.zeros(numbers.shape)).astype(np.float32)
 
     def _gray(self) -> np.ndarray:
@@ -191,11 +186,11 @@ class _Reader:
         is_bright = most >= 0.96 * white
         between = [value for value in values if value < white]
         rim = is_bright and bool(between) and max(between) <= darkest and not self._stored.is_lossy
-        flat = not is_bright and len(values) <= FEW and (len(values) > 1 or most < white / 4)
+        flat = not is_bright and len(values) <= _MAX_LABELS and (len(values) > 1 or most < white / 4)
         if rim or flat:
-            raise GainerError(
-                f"{self._path}: holds the grays {_listed(values)}, which may be labels or brightness; write "
-                f"{self._option.format(values[0])}, or {self._option.format('luma')}"
+            raise self._unclear(
+                f"holds the grays {_listed(values)}, which may be labels or brightness; write label: {values[0]}, or "
+                "label: luma"
             )
         return _luma(self._picture)
 
@@ -204,22 +199,25 @@ class _Reader:
         rgb = self._picture.rgb
         packed = (rgb[..., 0].astype(np.int64) << 32) | (rgb[..., 1].astype(np.int64) << 16) | rgb[..., 2]
         step = max(1, packed.size >> 20)
-        if len(np.unique(packed.ravel()[::step])) > FEW_COLOURS:
+        if len(np.unique(packed.ravel()[::step])) > _MAX_PAINTED_LABELS:
             return _luma(self._picture)
         colours = np.unique(packed)
         if len(colours) == 2 and colours[0] == 0:
             return (packed == colours[1]).astype(np.float32)
-        if len(colours) > FEW_COLOURS:
+        if len(colours) > _MAX_PAINTED_LABELS:
             return _luma(self._picture)
-        raise GainerError(
-            f"{self._path}: is painted in {len(colours)} colours, and which is meant is not clear; save it as white on "
-            f"black, or write {self._option.format('luma')} for its brightness"
+        raise self._unclear(
+            f"is painted in {len(colours)} colours, and which is meant is not clear; save it as white on black, or "
+            "write label: luma for its brightness"
         )
+
+    def _unclear(self, problem: str) -> UnclearMaskError:
+        return UnclearMaskError(f"{self._path}: {problem}")
 
 
 def _luma(picture: SourceImage) -> np.ndarray:
     """Brightness in [0, 1], float32 [height, width]."""
-    return (picture.colours() @ LUMA).clip(0.0, 1.0)
+    return (picture.colours() @ _LUMA).clip(0.0, 1.0)
 
 
 def _stored(path: Path) -> _Stored:
@@ -228,7 +226,7 @@ def _stored(path: Path) -> _Stored:
         packing = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
         step = next((step for bits, step in (("L;2", 85), ("L;4", 17)) if bits in packing), 1)
         step = 255 if image.mode == "1" else step
-        is_own = image.info.get(SOFT[0]) == SOFT[1]
+        is_own = image.info.get(_OWN_NOTE[0]) == _OWN_NOTE[1]
         is_lossy = image.format in ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF", "HEIF")
         if image.mode not in ("P", "PA"):
             return _Stored(None, np.zeros((0, 3), np.uint8), step, is_lossy, is_own)
@@ -248,7 +246,7 @@ def _values(samples: np.ndarray) -> np.ndarray:
 
 def _listed(values: list[int] | np.ndarray) -> str:
     """Numbers in a message."""
-    named = [str(value) for value in values[:MOST_NAMED]]
-    if len(values) > MOST_NAMED:
-        return f"{', '.join(named)} and {len(values) - MOST_NAMED} more"
+    named = [str(value) for value in values[:_MAX_NAMED_LABELS]]
+    if len(values) > _MAX_NAMED_LABELS:
+        return f"{', '.join(named)} and {len(values) - _MAX_NAMED_LABELS} more"
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

@@ -13,9 +13,7 @@ from torch import Tensor
 from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
 from gainer_ns.image.terminal import say
 from gainer_ns.lifting.camera_paths import write_camera_paths
-from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources
-from gainer_ns.lifting.sheets import Background
-from gainer_ns.preparation.preparation import PreparationConfig
+from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources, options_named
 
 
 class LiftDataset(PictureDataset):
@@ -28,36 +26,24 @@ class LiftDataset(PictureDataset):
 
 
 @dataclass
-class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
+class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
     """Data of the 3D method."""
 
     _target: type = field(default_factory=lambda: LiftDataManager)
     dataparser: LiftDataParserConfig = field(default_factory=LiftDataParserConfig)
     """How the photo is read."""
-    focal_length_y: float | None = None
-    """Focal length along y in pixels of the photo as stored, where its pixels are not square."""
-    principal_point: tuple[float, float] | None = None
-    """Where the camera's axis meets the photo, in pixels of it as stored; its middle when not given."""
-    background: Background = "none"
-    """With a mask: none lifts the object alone, inpaint also what is behind it, made up where the object hides it."""
-    inpaint: str = "telea"
-    """What makes up those colours: telea, navier-stokes, a LaMa network's .pt file, or an inpainting model of diffusers
-    (a folder or an id)."""
     train_num_rays_per_batch: int = 4096
     """Rays of the training view on which each step is measured."""
 
     def noted(self) -> LiftDataParserConfig:
-        """The parser's configuration, with these options noted there."""
-        preparation = PreparationConfig(**{each.name: getattr(self, each.name) for each in fields(PreparationConfig)})
-        self.dataparser.sources = LiftSources(
-            preparation, self.focal_length_y, self.principal_point, self.background, self.inpaint
-        )
+        """Note these options in the parser's configuration, and return that."""
+        self.dataparser.sources = LiftSources(**{each.name: getattr(self, each.name) for each in fields(LiftSources)})
         if self.data is not None:
             self.dataparser.data = self.data
         return self.dataparser
 
     def check(self) -> tuple[int, int]:
-        """Prepares the photo, which shows everything that can be wrong with the data, and notes its size.
+        """Prepare the photo, which shows everything that can be wrong with the data, and notes its size.
 
         Returns:
             Width and height in pixels of the photo to lift.
@@ -65,7 +51,8 @@ class LiftDataManagerConfig(PreparationConfig, PictureDataManagerConfig):
         Raises:
             GainerError: Something that it takes is missing, or does not fit.
         """
-        camera = self.noted().lifted().facts.camera
+        with options_named():
+            camera = self.noted().lifted().facts.camera
         self.dataparser.fitted_size = camera.width, camera.height
         return self.dataparser.fitted_size
 

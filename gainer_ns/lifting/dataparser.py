@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
+from gainer_ns.preparation.config import PreparationConfig, PreparationError
 from gainer_ns.preparation.focal_length import check_focal_length
-from gainer_ns.preparation.preparation import PreparationConfig, prepare
-from gainer_ns.preparation.prepared import Prepared, folder_for, resolve_source
+from gainer_ns.preparation.preparation import prepare
+from gainer_ns.preparation.prepared import Prepared
+from gainer_ns.preparation.prepared_folder import folder_for, resolve_source
 
 FARTHEST = 100.0
 """Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""
@@ -34,19 +37,27 @@ SIDE_VIEW_DEGREES = 12.0
 
 
 @dataclass
-class LiftSources:
-    """What is lifted, and where what it takes comes from; the data manager's options."""
+class LiftSources(PreparationConfig):
+    """What is lifted, and where what it takes comes from."""
 
-    preparation: PreparationConfig = field(default_factory=PreparationConfig)
-    """Mask, depth and focal length."""
     focal_length_y: float | None = None
-    """Focal length along y, where pixels are not square."""
+    """Focal length along y in pixels of the photo as stored, where its pixels are not square."""
     principal_point: tuple[float, float] | None = None
-    """Where the camera's axis meets the photo, in pixels of it as stored."""
+    """Where the camera's axis meets the photo, in pixels of it as stored; its middle when not given."""
     background: Background = "none"
-    """Whether what is behind the mask is lifted too."""
+    """With a mask: none lifts the object alone, inpaint also what is behind it, made up where the object hides it."""
     inpaint: str = "telea"
-    """What makes up the colours that the object hides."""
+    """What makes up those colours: telea, navier-stokes, a LaMa network's .pt file, or an inpainting model of diffusers
+    (a folder or an id)."""
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """Name ns-train's options in errors that they would mend."""
+    try:
+        yield
+    except PreparationError as error:
+        raise error.with_options("--pipeline.datamanager.") from error
 
 
 @dataclass
@@ -58,18 +69,17 @@ class LiftDataParserConfig(PictureDataParserConfig):
     """The data manager's options, which it notes here."""
 
     def lifted(self) -> Lifted:
-        """Prepares the photo; once for all splits, as long as nothing changes.
+        """Prepare the photo; once for all splits, as long as nothing changes.
 
         Raises:
             GainerError: Something that it takes is missing, or does not fit.
         """
         path, folder = resolve_source(self.data)
-        sources = deepcopy(self.sources)  # what is compared later must not have changed with the configuration
-        wanted = path, folder, self.factor, sources, _changes(path, folder or folder_for(path), sources)
-        if not _LAST or _LAST[0][0] != wanted:
+        key = repr((path, folder, self.factor, self.sources, _changes(path, folder or folder_for(path), self.sources)))
+        if key not in _LAST:
             _LAST.clear()
-            _LAST.append((wanted, _lifted(path, folder, self.factor, sources)))
-        return _LAST[0][1]
+            _LAST[key] = _lifted(path, folder, self.factor, self.sources)
+        return _LAST[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +126,8 @@ class LiftDataParser(PictureDataParser):
 
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
         self.config.check_named()
-        lifted = self.config.lifted()
+        with options_named():
+            lifted = self.config.lifted()
         camera, unit = lifted.facts.camera, lifted.facts.unit
         poses = [ImagePlane(1, 1).camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)]
         cameras = Cameras(
@@ -158,18 +169,18 @@ def bounds_of(lifted: Lifted) -> Float[Tensor, "2 3"]:
 
 def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
     """What differs once a file that is read has changed."""
-    named = (path, sources.preparation.depth_path, sources.preparation.mask_path, *sorted(folder.glob("*")))
+    named = (path, sources.depth_path, sources.mask_path, *sorted(folder.glob("*")))
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
 
-_LAST: list[tuple[Any, Lifted]] = []
-"""The photo that was prepared last, and what of; options can be compared, but are no keys of a dictionary."""
+_LAST: dict[str, Lifted] = {}
+"""The photo that was prepared last, by all that it was made of."""
 
 
 def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> Lifted:
     picture = read_once(path, factor)
     device = best_device()
-    prepared = prepare(path, picture, sources.preparation, folder=folder, device=device)
+    prepared = prepare(path, picture, sources, folder=folder, device=device)
     camera = _camera(path, picture, prepared.focal_length, sources)
     unit = _middle(prepared)
     prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(FARTHEST * unit)))

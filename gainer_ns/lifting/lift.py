@@ -13,7 +13,7 @@ from nerfstudio.data.scene_box import SceneBox
 from PIL import Image
 
 from gainer_ns.fitting.trainer import PlainTrainer
-from gainer_ns.io.depth_kinds import Kind
+from gainer_ns.io.depth_kinds import DepthKind
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.sources import Source, picture_of
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
@@ -29,7 +29,7 @@ def lift_photo(
     depth: Named | np.ndarray,
     mask: Named | np.ndarray | None,
     *,
-    depth_kind: Kind | None,
+    depth_kind: DepthKind | None,
     focal_length: float | None,
     background: Literal["none", "inpaint"],
     downscale: int,

@@ -24,7 +24,7 @@ from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.lifting.discs import Discs, discs_on
 from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.fit import LESS, LayerPlan, LiftFit
+from gainer_ns.lifting.fit import LESS_MEMORY, LayerPlan, LiftFit
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
@@ -72,7 +72,7 @@ class LiftModel(FittedModel):
         self.facts: LiftFacts = metadata["facts"]
         sheets: tuple[Sheet, ...] = metadata["sheets"]
         lifted = sum(int((sheet.depth > 0).sum()) for sheet in sheets)
-        check_free(lifted * BYTES_PER_LIFTED_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS)
+        check_free(lifted * BYTES_PER_LIFTED_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS_MEMORY)
         self._plans: list[tuple[Discs, Sheet]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
         for sheet in sheets:

@@ -1,29 +1,26 @@
 """Depth of one photo, estimated by a network: Depth-Pro, or any depth model of transformers.
 
-transformers is imported, and a model loaded, only when an estimator is asked for; nothing is fetched unless told to.
+transformers is imported, and a model loaded, only when an estimator is made; nothing is fetched unless told to.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_files import FAR, DepthMap, read_depth, write_depth
-from gainer_ns.io.depth_kinds import Kind, inverse_to_depth, known_depth
-from gainer_ns.preparation.depth_model import Dtype, load_depth_model
-from gainer_ns.preparation.networks import DEPTH, DEPTH_PRO
+from gainer_ns.io.depth_files import DepthMap, inverse_to_depth, known_depth
+from gainer_ns.io.samples import integer_samples
+from gainer_ns.preparation.config import DepthConfig, PreparationError
+from gainer_ns.preparation.depth_model import load_depth_model
+from gainer_ns.preparation.networks import DEPTH
 
-__all__ = ["DepthConfig", "DepthEstimator", "DepthMap", "read_depth", "write_depth"]
-
-Output = Literal["depth", "inverse"]
-
-_OUTPUTS: dict[str, Output] = {
+_OUTPUTS: dict[str, Literal["depth", "inverse"]] = {
     "depth_pro": "depth",
     "depth_anything": "inverse",
     "dpt": "inverse",
@@ -34,113 +31,55 @@ _OUTPUTS: dict[str, Output] = {
 """What the models of a kind answer with, by their config's model_type."""
 
 
-class DepthEstimator(Protocol):
-    """Estimates the depth that a photo shows."""
+class TransformersDepth:
+    """A depth model of transformers on a device.
 
-    def __call__(self, colours: Float[np.ndarray, "h w 3"], focal_length: float | None = None) -> DepthMap:
-        """Estimates depth.
-
-        Args:
-            colours: A picture in [0, 1], not linear light: as stored.
-            focal_length: Of its camera, in its pixels; None where it is unknown.
-
-        Returns:
-            Depth of the picture's size, with the focal length that was given, or else the one that was estimated.
-
-        Raises:
-            GainerError: The focal length is none, or no depth comes out.
-        """
-        ...
-
-
-@dataclass
-class DepthConfig:
-    """How depth is estimated where no file gives it."""
-
-    model: str = DEPTH_PRO
-    """Depth model of transformers: a folder, or a model's id on the Hugging Face hub. Apple licenses Depth-Pro's
-    weights for research only; other models have licences of their own."""
-    download: bool = False
-    """Whether the model may be fetched from the hub when it is not on this machine (Depth-Pro: about 1.9 GB)."""
-    dtype: Dtype = "auto"
-    """Numbers that the model computes with. auto: float32 where memory suffices (Depth-Pro: 8.6 GB), otherwise half of
-    that in bfloat16, on CUDA in float16."""
-    output: Literal["auto", "depth", "inverse"] = "auto"
-    """What the model answers with: depth in metres, or relative inverse depth. auto: as its kind is known to."""
-    kind: Kind | None = None
-    """What a depth file holds: depth; inverse (relative inverse depth, as of MiDaS and Depth Anything); or disparity
-    (of two cameras, 0 is unknown). Depth when not given, with a warning where it looks like another."""
-    far: float = FAR
-    """Where relative inverse depth ends: it is stretched so that its 99th percentile lies at depth 1 and its 1st at
-    this depth, beyond which nothing lies. Metric models do not need it."""
-
-    def check(self) -> None:
-        """Refuses a far end that is not beyond the near one.
-
-        Raises:
-            GainerError: It is such.
-        """
-        if not 1 < self.far < math.inf:
-            raise GainerError(f"depth.far: {self.far:g} is not beyond the near depth, 1; give one above 1, such as 5")
-
-    def estimator(self, device: torch.device | str = "cpu") -> DepthEstimator:
-        """Loads the model.
-
-        Args:
-            device: Where it runs.
-
-        Returns:
-            The estimator, which holds the model.
-
-        Raises:
-            GainerError: transformers or the model is missing, or it is no depth model.
-        """
-        self.check()
-        return _TransformersDepth(self, torch.device(device))
-
-
-class _TransformersDepth:
-    """A depth model of transformers.
-
-    Args:
-        config: Which, and how it is run.
-        device: Where.
+    Raises:
+        GainerError: transformers or the model is missing, or it is no depth model.
     """
 
-    def __init__(self, config: DepthConfig, device: torch.device) -> None:
-        self._config, self._device = config, device
-        self._model = load_depth_model(config.model, download=config.download, dtype=config.dtype, device=device)
+    def __init__(self, config: DepthConfig, device: torch.device | str) -> None:
+        self._config, self._device = config, torch.device(device)
+        self._model = load_depth_model(config, self._device)
         self._kind: str = self._model.settings.model_type
         self._output = _output(config, self._model.settings)
 
     def __call__(self, colours: Float[np.ndarray, "h w 3"], focal_length: float | None = None) -> DepthMap:
-        """Estimates depth; see ``DepthEstimator``."""
+        """Estimate the depth of a picture.
+
+        Args:
+            colours: In [0, 1] as stored, not linear light.
+            focal_length: Of its camera, in its pixels; None where it is unknown.
+
+        Returns:
+            Depth with the focal length that was given, or else the one that was estimated.
+
+        Raises:
+            GainerError: The focal length is none, or no depth comes out.
+        """
         from nerfstudio.utils.rich_utils import CONSOLE
-        from PIL import Image
 
         if focal_length is not None and not 0 < focal_length < math.inf:
             raise GainerError(f"focal length: {focal_length:g} is none; give pixels above 0, or leave it out")
         name = self._config.model
         slowly = " (this may take minutes)" if self._device.type == "cpu" else ""
         CONSOLE.log(f"Estimating depth with {name} on {self._device}{slowly}", markup=False)
-        image = Image.fromarray(np.rint(np.nan_to_num(colours).clip(0, 1) * 255).astype(np.uint8))
+        image = Image.fromarray(integer_samples(np.nan_to_num(colours), None, 8))
         with DEPTH.one_line(name):
             predicted, focal_length = self._predict(image, focal_length)
         if not np.isfinite(predicted).any():
-            raise GainerError(
-                f"{name}: answered with no finite depth; set {DEPTH.option}.dtype float32, or {DEPTH.without}"
-            )
+            raise DEPTH.error(f"{name}: answered with no finite depth; compute in float32", "depth.dtype float32")
         if self._output == "inverse":
             depth, units = inverse_to_depth(predicted, self._config.far), "relative"
         else:
             depth, units = known_depth(predicted), "metres"
         if not depth.any():
-            raise GainerError(f"{name}: answered with no depth above 0; choose another model, or {DEPTH.without}")
+            raise DEPTH.error(f"{name}: answered with no depth above 0; choose another model")
         return DepthMap(depth, units, focal_length, made_by=f"{name} ({self._kind})")
 
     @torch.inference_mode()
     def _predict(self, image: Any, focal_length: float | None) -> tuple[np.ndarray, float | None]:
-        """What the model answers for a picture, resized to it: float32 [h, w]; and the focal length."""
+        """Return the model's answer for a picture, resized to it: float32 [h, w]; and the focal length in pixels."""
         width, height = image.size
         inputs = self._model.processor(images=image, return_tensors="pt").to(self._device, self._model.dtype)
         outputs = self._model.network(**inputs)
@@ -159,7 +98,7 @@ class _TransformersDepth:
 
 
 def _set_field_of_view(outputs: Any, width: int, focal_length: float | None, name: str) -> float:
-    """Gives Depth-Pro's post-processing the field of view that it scales depth by.
+    """Give Depth-Pro's post-processing the field of view that it scales depth by.
 
     It makes metres of the network's canonical inverse depth by width / focal length (Bochkovskii et al., Depth Pro:
     Sharp Monocular Metric Depth in Less Than a Second, 2024, section 3.2).
@@ -168,7 +107,7 @@ def _set_field_of_view(outputs: Any, width: int, focal_length: float | None, nam
         outputs: The network's; its field_of_view [1], in degrees, is overwritten.
         width: Of the picture, in pixels.
         focal_length: In pixels, or None for the network's own.
-        name: What complaints call the network.
+        name: What messages call the network.
 
     Returns:
         The focal length in pixels.
@@ -186,13 +125,14 @@ def _set_field_of_view(outputs: Any, width: int, focal_length: float | None, nam
     return 0.5 * width / math.tan(math.radians(0.5 * degrees))
 
 
-def _output(config: DepthConfig, settings: Any) -> Output:
-    """What a model answers with, from its own config unless the user says so."""
+def _output(config: DepthConfig, settings: Any) -> Literal["depth", "inverse"]:
+    """Return what a model answers with, by its own config unless the user says so."""
     kind = settings.model_type
     if config.output != "auto" and kind != "depth_pro":
         return config.output
     if kind not in _OUTPUTS:
-        raise GainerError(f"{config.model}: {kind} is not known here; say {DEPTH.option}.output depth or inverse")
+        problem = f"{config.model}: {kind} is not known here; say whether its output is depth or inverse depth"
+        raise PreparationError(problem, "depth.output")
     # DINOv2's depth heads come as DPT with a projection, and were trained on metres.
     metric = getattr(settings, "depth_estimation_type", None) == "metric" or getattr(settings, "add_projection", False)
     return "depth" if metric else _OUTPUTS[kind]

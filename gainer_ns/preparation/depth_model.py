@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gainer_ns.errors import GainerError
 from gainer_ns.memory import free_memory
+from gainer_ns.preparation.config import DepthConfig
 from gainer_ns.preparation.networks import DEPTH, load_network
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
-_MEMORY = {torch.float32: 9, torch.bfloat16: 5, torch.float16: 5}
-"""Bytes that a model takes for each of its parameters, activations included: measured with Depth-Pro."""
+_BYTES_PER_PARAMETER = {torch.float32: 9, torch.bfloat16: 5, torch.float16: 5}
+"""Memory that a model takes, activations included: measured with Depth-Pro."""
 
 
-@dataclass(frozen=True, eq=False)
-class DepthModel:
+class DepthModel(NamedTuple):
     """A depth model, ready to run.
 
     Attributes:
@@ -35,46 +31,40 @@ class DepthModel:
     dtype: torch.dtype
 
 
-def load_depth_model(name: str, *, download: bool, dtype: Dtype, device: torch.device) -> DepthModel:
-    """Loads a depth model.
-
-    Args:
-        name: A folder, or a model's id on the hub.
-        download: Whether the hub may be asked for what is not on this machine.
-        dtype: What to compute in; auto for float32 unless only half of that fits into memory.
-        device: Where it runs.
+def load_depth_model(config: DepthConfig, device: torch.device) -> DepthModel:
+    """Load a depth model onto a device, in float32 unless only half of that fits into memory.
 
     Raises:
         GainerError: transformers or the model is missing, it is no depth model, or memory does not suffice.
     """
-    free = _free_memory(device)
-    settings, processor, network = load_network(DEPTH, name, download=download, dtype="auto")
-    chosen = getattr(torch, dtype) if dtype != "auto" else _fitting_dtype(name, network, free, device)
+    name, free = config.model, _free_memory(device)
+    settings, processor, network = load_network(DEPTH, name, download=config.download, dtype="auto")
+    dtype = getattr(torch, config.dtype) if config.dtype != "auto" else _fitting_dtype(name, network, free, device)
     with DEPTH.one_line(name):
-        return DepthModel(settings, processor, _in_dtype(network, chosen).to(device).eval(), chosen)
+        return DepthModel(settings, processor, _in_dtype(network, dtype).to(device).eval(), dtype)
 
 
 def _free_memory(device: torch.device) -> int:
-    """Bytes that a device has left."""
+    """Return how many bytes a device has left."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
 
 
 def _fitting_dtype(name: str, model: nn.Module, free: int, device: torch.device) -> torch.dtype:
-    """What to compute in, given the bytes of memory that are free."""
+    """Return what to compute in, given the bytes of memory that are free."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     half = torch.float16 if device.type == "cuda" else torch.bfloat16
     for dtype in (torch.float32, half):
-        if _MEMORY[dtype] * parameters <= free:
+        if _BYTES_PER_PARAMETER[dtype] * parameters <= free:
             return dtype
-    need = _MEMORY[half] * parameters / 1e9
-    raise GainerError(
-        f"{name}: needs about {need:.1f} GB of memory, {free / 1e9:.1f} GB are free;"
-        f" close other programs, choose a smaller model, or {DEPTH.without}"
+    need = _BYTES_PER_PARAMETER[half] * parameters / 1e9
+    raise DEPTH.error(
+        f"{name}: needs about {need:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
+        "close other programs, choose a smaller model"
     )
 
 
 def _in_dtype(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A model in another dtype, except the last convolutions of its heads.
+    """Convert a model to another dtype, except the last convolutions of its heads.
 
     In bfloat16 these would round depth, and the field of view that it is scaled by, to 0.4 %: steps that one sees.
     """

@@ -1,4 +1,4 @@
-"""The focal length of a photo: given, kept, estimated, from the camera's own notes (EXIF), or assumed."""
+"""The focal length of a photo: given, known with its depth, from the camera's own notes (EXIF), or assumed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from gainer_ns.io.image_io import strict_pillow
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_RATIO = 1.2
+_ASSUMED_RATIO = 1.2
 """Focal length of a picture that nothing is known of, in lengths of its longer side: a field of view of 45 degrees."""
 
-FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
-"""Diagonal of 35 mm film in mm."""
+_FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
 
-PLAUSIBLE_RATIOS = (0.1, 100.0)
+_PLAUSIBLE_RATIOS = (0.1, 100.0)
 """Shortest and longest focal length that EXIF is believed, in lengths of the longer side."""
 
-_MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 """Length of EXIF's units of the focal plane's resolution: inch, centimetre, millimetre, micrometre."""
 
 
@@ -43,11 +42,11 @@ class FocalLength:
 
 
 def check_focal_length(pixels: float, source: str) -> None:
-    """Refuses what is no focal length.
+    """Refuse what is no focal length.
 
     Args:
         pixels: The focal length in pixels.
-        source: What complaints name: an option, or a file.
+        source: What messages name: an option, or a file.
 
     Raises:
         GainerError: It is zero, negative, infinite or not a number.
@@ -60,26 +59,16 @@ def check_focal_length(pixels: float, source: str) -> None:
 
 
 def find_focal_length(
-    picture: Path,
-    width: int,
-    height: int,
-    *,
-    given: float | None = None,
-    kept: FocalLength | None = None,
-    estimated: FocalLength | None = None,
+    picture: Path, width: int, height: int, given: float | None = None, known: FocalLength | None = None
 ) -> FocalLength:
-    """The best that is known of a picture's focal length: given, then kept, estimated, from EXIF, and last assumed.
+    """Return the best that is known of a picture's focal length: given, known with its depth, from EXIF, or assumed.
 
     Args:
         picture: The picture's file, whose EXIF is read.
         width: Its width in pixels, upright.
         height: Its height in pixels.
         given: What the user says, in pixels.
-        kept: What an earlier preparation found.
-        estimated: What a depth estimator found.
-
-    Returns:
-        The focal length in pixels of this picture.
+        known: What an earlier preparation or a depth estimator found.
 
     Raises:
         GainerError: What the user says is no focal length.
@@ -87,31 +76,27 @@ def find_focal_length(
     if given is not None:
         check_focal_length(given, "focal length")
         return FocalLength(float(given), "given")
-    for known in (kept, estimated):
-        if known is not None:
-            return known
-    noted = focal_length_from_exif(picture, width, height)
-    if noted is not None:
-        return noted
-    assumed = DEFAULT_RATIO * max(width, height)
+    found = known or focal_length_from_exif(picture, width, height)
+    if found is not None:
+        return found
+    assumed = _ASSUMED_RATIO * max(width, height)
     _warn_once(picture, assumed)
-    return FocalLength(assumed, f"assumed: {DEFAULT_RATIO:g} times the longer side")
+    return FocalLength(assumed, f"assumed: {_ASSUMED_RATIO:g} times the longer side")
 
 
 @functools.cache
 def _warn_once(picture: Path, assumed: float) -> None:
-    """Says that a focal length is assumed; once in a process, however often the picture is read."""
+    """Say that a focal length is assumed; once in a process, however often the picture is read."""
     logger.warning(
-        "%s: its focal length is not known; %.0f pixels are assumed, %g times the longer side (--focal-length, or "
-        "--pipeline.datamanager.focal-length, sets it)",
+        "%s: its focal length is not known; %.0f pixels are assumed, %g times the longer side (focal-length sets it)",
         picture,
         assumed,
-        DEFAULT_RATIO,
+        _ASSUMED_RATIO,
     )
 
 
 def focal_length_from_exif(picture: Path, width: int, height: int) -> FocalLength | None:
-    """The focal length that the camera noted.
+    """Return the focal length that the camera noted.
 
     ``FocalLengthIn35mmFilm`` is scaled by the diagonals: a picture's to that of film, 43.27 mm (CIPA DCG-001; for a
     picture of 3 to 2 this is its longer side to 36 mm). Without it, ``FocalLength`` is multiplied by
@@ -131,35 +116,24 @@ def focal_length_from_exif(picture: Path, width: int, height: int) -> FocalLengt
             notes = image.getexif().get_ifd(ExifTags.IFD.Exif)
     except Exception:  # Damaged notes make Pillow raise almost anything, and are as good as none.
         return None
-    film = _positive(notes.get(ExifTags.Base.FocalLengthIn35mmFilm))
-    if film is not None:
-        pixels = film / FULL_FRAME_DIAGONAL * math.hypot(width, height)
-        if _plausible(pixels, width, height):
-            return FocalLength(pixels, f"EXIF: {film:g} mm on 35 mm film")
-    length = _positive(notes.get(ExifTags.Base.FocalLength))
-    density = _positive(notes.get(ExifTags.Base.FocalPlaneXResolution))
-    if length is None or density is None:
-        return None
-    unit = _MILLIMETRES.get(notes.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
-    if unit is None:
-        return None
-    noted_sides = [_positive(notes.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)]
-    noted_longer = max((side for side in noted_sides if side is not None), default=float(max(width, height)))
-    pixels = length * density / unit * max(width, height) / noted_longer
-    if not _plausible(pixels, width, height):
-        return None
-    return FocalLength(pixels, f"EXIF: {length:g} mm, {density / unit:g} pixels per mm of the sensor")
+    tag, longer = ExifTags.Base, max(width, height)
+    film = _positive(notes.get(tag.FocalLengthIn35mmFilm))
+    length, density = _positive(notes.get(tag.FocalLength)), _positive(notes.get(tag.FocalPlaneXResolution))
+    per_mm = density / _UNIT_MM.get(notes.get(tag.FocalPlaneResolutionUnit, 2), math.inf)
+    noted = max(_positive(notes.get(tag.ExifImageWidth)), _positive(notes.get(tag.ExifImageHeight))) or longer
+    for pixels, source in (
+        (film / _FULL_FRAME_DIAGONAL_MM * math.hypot(width, height), f"{film:g} mm on 35 mm film"),
+        (length * per_mm * longer / noted, f"{length:g} mm, {per_mm:g} pixels per mm of the sensor"),
+    ):
+        if _PLAUSIBLE_RATIOS[0] <= pixels / longer <= _PLAUSIBLE_RATIOS[1]:
+            return FocalLength(pixels, f"EXIF: {source}")
+    return None
 
 
-def _positive(value: Any) -> float | None:
-    """An EXIF value as a number; None where there is none, and for zero, negative numbers and fractions over 0."""
+def _positive(value: Any) -> float:
+    """Return an EXIF value as a number; 0 where there is none, and for negative numbers and fractions over 0."""
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None
-
-
-def _plausible(pixels: float, width: int, height: int) -> bool:
-    least, most = PLAUSIBLE_RATIOS
-    return least <= pixels / max(width, height) <= most
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0

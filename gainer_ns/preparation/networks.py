@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from gainer_ns.errors import GainerError, memory_ran_out
+from gainer_ns.preparation.config import DEPTH_PRO, PreparationError
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,15 @@ class Purpose:
     """What networks are used for.
 
     Attributes:
-        name: What complaints call it.
-        model: What they call such a network.
+        name: The group of options of such networks.
+        model: What messages call such a network.
         failing: What is said of one that cannot do it.
         loader: transformers' class that loads one.
         processor: The class that makes its inputs.
         kinds: transformers' table of the models that can do it.
-        option: Where ns-train has the options of such networks.
-        without: How to do without one.
-        less_memory: How to need less memory.
-        notes: What downloading a model means, by its id.
+        instead: How to do without one.
+        instead_option: The option for that.
+        less_memory: How to need less memory, and the options for that.
     """
 
     name: str
@@ -41,33 +41,28 @@ class Purpose:
     loader: str
     processor: str
     kinds: str
-    option: str
-    without: str
-    less_memory: str
-    notes: dict[str, str]
+    instead: str
+    instead_option: str
+    less_memory: tuple[str, ...]
+
+    def error(self, problem: str, *options: str) -> PreparationError:
+        """Return the error of a problem, one of whose remedies is to do without such a network."""
+        return PreparationError(f"{problem}, or {self.instead}", self.instead_option, *options)
 
     @contextmanager
     def one_line(self, name: str) -> Iterator[None]:
-        """Turns what a network raises on its way to a device or at work into one line.
-
-        Args:
-            name: What complaints call it.
-        """
+        """Turn what the network of a name raises on its way to a device or at work into one line."""
         try:
             yield
         except GainerError:
             raise
         except Exception as error:  # Pictures too narrow for it, parts that a device lacks, no memory left.
-            reason = _reason(error)
             if memory_ran_out(error):
-                raise GainerError(f"{name}: memory ran out; {self.less_memory}, or {self.without}") from error
-            raise GainerError(
-                f"{name}: {self.failing} here ({reason}); choose another model, or {self.without}"
-            ) from error
+                remedy, *options = self.less_memory
+                raise self.error(f"{name}: memory ran out; {remedy}", *options) from error
+            reason = f"{self.failing} here ({_reason(error)})"
+            raise self.error(f"{name}: {reason}; choose another model") from error
 
-
-DEPTH_PRO = "apple/DepthPro-hf"
-"""Depth-Pro's id on the hub."""
 
 DEPTH = Purpose(
     name="depth",
@@ -76,30 +71,31 @@ DEPTH = Purpose(
     loader="AutoModelForDepthEstimation",
     processor="AutoImageProcessor",
     kinds="MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES",
-    option="--pipeline.datamanager.depth",
-    without="give --pipeline.datamanager.depth-path FILE",
-    less_memory="set --pipeline.datamanager.depth.dtype bfloat16 or choose a smaller model",
-    notes={DEPTH_PRO: "about 1.9 GB, weights for research use only"},
+    instead="give a depth file",
+    instead_option="depth-path FILE",
+    less_memory=("compute in bfloat16, choose a smaller model", "depth.dtype bfloat16"),
 )
 
 SEGMENTATION = Purpose(
-    name="mask",
+    name="segmentation",
     model="segmentation model",
     failing="makes no masks",
     loader="AutoModelForMaskGeneration",
     processor="AutoProcessor",
     kinds="MODEL_FOR_MASK_GENERATION_MAPPING_NAMES",
-    option="--pipeline.datamanager.segmentation",
-    without="give --pipeline.datamanager.mask-path FILE",
-    less_memory="choose a smaller model",
-    notes={},
+    instead="give a mask file",
+    instead_option="mask-path FILE",
+    less_memory=("choose a smaller model",),
 )
+
+_DOWNLOADS = {DEPTH_PRO: " (about 1.9 GB, weights for research use only)"}
+"""What fetching a model means, by its id."""
 
 
 def load_network(
     purpose: Purpose, name: str, *, download: bool, dtype: torch.dtype | str
 ) -> tuple[Any, Any, nn.Module]:
-    """Loads a network of transformers.
+    """Load a network of transformers.
 
     Args:
         purpose: What it must be made for.
@@ -113,38 +109,27 @@ def load_network(
     Raises:
         GainerError: transformers or the model is missing, damaged, or made for something else.
     """
-    transformers = _transformers(purpose)
+    try:
+        import transformers  # pyright: ignore[reportMissingImports]
+
+        loader = getattr(transformers, purpose.loader)
+    except (ImportError, AttributeError) as error:
+        raise purpose.error(
+            f'{purpose.model}: transformers is missing or too old; run `pip install "gainer-ns[hf]"`'
+        ) from error
     with _located(purpose, name, download) as source:
         settings = transformers.AutoConfig.from_pretrained(**source)
         _check_kind(purpose, name, settings.model_type)
         processor = getattr(transformers, purpose.processor).from_pretrained(**source)
-        network, report = getattr(transformers, purpose.loader).from_pretrained(
-            **source, config=settings, dtype=dtype, output_loading_info=True
-        )
+        network, report = loader.from_pretrained(**source, config=settings, dtype=dtype, output_loading_info=True)
         # Some released models lack a few weights that are never used; without many, the rest is random.
         if 50 * len(report["missing_keys"]) > len(network.state_dict()):
-            raise GainerError(
-                f"{name}: lacks {len(report['missing_keys'])} of its weights; fetch it again, or {purpose.without}"
-            )
+            raise purpose.error(f"{name}: lacks {len(report['missing_keys'])} of its weights; fetch it again")
     return settings, processor, network
 
 
-def _transformers(purpose: Purpose) -> Any:
-    """The transformers package."""
-    try:
-        import transformers  # pyright: ignore[reportMissingImports]
-
-        getattr(transformers, purpose.loader)
-    except (ImportError, AttributeError) as error:
-        raise GainerError(
-            f'{purpose.name}: transformers is missing or too old; run `pip install "gainer-ns[hf]"`,'
-            f" or {purpose.without}"
-        ) from error
-    return transformers
-
-
 def _check_kind(purpose: Purpose, name: str, kind: str) -> None:
-    """Refuses what is made for something else."""
+    """Refuse what is made for something else."""
     from transformers.models.auto import modeling_auto  # pyright: ignore[reportMissingImports]
 
     if kind not in getattr(modeling_auto, purpose.kinds):
@@ -153,7 +138,7 @@ def _check_kind(purpose: Purpose, name: str, kind: str) -> None:
 
 @contextmanager
 def _located(purpose: Purpose, name: str, download: bool) -> Iterator[dict[str, Any]]:
-    """Yields where transformers' loaders find a model, and turns what they raise into one line."""
+    """Yield where transformers' loaders find a model, and turn what they raise into one line."""
     from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
 
     folder = Path(name)
@@ -175,17 +160,17 @@ def _located(purpose: Purpose, name: str, download: bool) -> Iterator[dict[str, 
                 f"{name}: cannot be loaded as a {purpose.model} ({_reason(error)}); fetch it again"
             ) from error
         if download:
-            raise GainerError(
-                f"{name}: could not be fetched ({_reason(error)}); check its name and the network, or {purpose.without}"
-            ) from error
-        note = f" ({purpose.notes[name]})" if name in purpose.notes else ""
-        raise GainerError(
-            f"{purpose.model} {name} is not on this machine: {purpose.without}, or add {purpose.option}.download True"
-            f" to fetch it{note}, or name a folder with {purpose.option}.model"
+            problem = f"{name}: could not be fetched ({_reason(error)}); check its name and the network"
+            raise purpose.error(problem) from error
+        raise purpose.error(
+            f"{purpose.model} {name} is not on this machine; allow its download{_DOWNLOADS.get(name, '')}, "
+            "name another model",
+            f"{purpose.name}.download True",
+            f"{purpose.name}.model FOLDER",
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """What an exception says, in a line."""
+    """Return what an exception says, in a line."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= 200 else f"{said[:200].rsplit(' ', 1)[0]} ..."

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_files import Units, read_depth, write_depth
+from gainer_ns.io.depth_files import read_depth, write_depth
+from gainer_ns.io.depth_kinds import DepthUnits
 from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.masks import mask_bytes
+from gainer_ns.preparation.config import Key
 from gainer_ns.preparation.prepared_folder import (
     CAMERA,
     DEPTH,
     MASK,
     PREVIEW,
     VERSION,
+    FolderNotes,
     check_there,
-    digest,
-    folder_for,
+    depth_key_in,
     read_camera,
     remove,
-    resolve_source,
+    set_aside_edited,
+    sha256_of,
 )
 from gainer_ns.preparation.preview import preview
 from gainer_ns.preparation.reduction import reduced_depth, reduced_mask, reduction_factor
 from gainer_ns.preparation.segmentation import read_fitting_mask
-
-__all__ = ["Prepared", "folder_for", "load", "resolve_source", "save", "write_mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +47,19 @@ class Prepared:
         depth_by: Who or what made the depth.
         mask_by: Who or what made the mask; None without one.
         focal_length_by: Who or what said the focal length.
+        depth_key: What the depth was computed from; None if it was not.
+        mask_key: What the mask was computed from; None if it was not.
     """
 
     depth: np.ndarray
     mask: np.ndarray | None
     focal_length: float
-    units: Units
+    units: DepthUnits
     depth_by: str
     mask_by: str | None
     focal_length_by: str
+    depth_key: Key | None = None
+    mask_key: Key | None = None
 
     @property
     def width(self) -> int:
@@ -69,11 +72,7 @@ class Prepared:
         return self.depth.shape[0]
 
     def reduced(self, width: int, height: int) -> Prepared:
-        """The same for the picture reduced by a whole factor, as ``read_picture`` reduces it.
-
-        A depth is the median of those that are known among its pixels, the nearer one of two in the middle, so that
-        nothing floats between an object and what lies behind it; it is unknown where most of them are. The mask is
-        averaged.
+        """Return the same for the picture reduced by a whole factor, as ``read_picture`` reduces it.
 
         Args:
             width: Width of the reduced picture: this one's divided by the factor, rounded down.
@@ -98,7 +97,7 @@ class Prepared:
         )
 
     def summary(self) -> list[str]:
-        """What it is and who made it, in a few lines for people."""
+        """Say what it is and who made it, in a few lines for people."""
         inside = np.ones(self.depth.shape, bool) if self.mask is None else self.mask >= 0.5
         known = self.depth[(self.depth > 0) & inside]
         low, high = np.percentile(known, (1, 99)) if known.size else (0.0, 0.0)
@@ -114,40 +113,43 @@ class Prepared:
         ]
 
 
-def save(
-    prepared: Prepared,
-    folder: Path,
-    source: Path,
-    colours: np.ndarray,
-    requests: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes the folder: mask.png (if there is a mask), depth.npy, preview.jpg, and camera.json last.
+def save(prepared: Prepared, folder: Path, source: Path, colours: np.ndarray, kept: Prepared | None = None) -> None:
+    """Write the folder: mask.png (if there is a mask), depth.npy, preview.jpg, and camera.json last.
 
     Each file is written whole, and a folder counts as prepared only while it has camera.json: what breaks off halfway
-    is never taken for a preparation.
+    is never taken for a preparation. What a person has changed is never overwritten.
 
     Args:
         prepared: Of the picture as stored, not reduced.
         folder: Where to; made if it is missing.
         source: The picture.
         colours: Its colours, floats [h, w, 3] in [0, 1].
-        requests: What was asked for, to be recognised later; stored in camera.json as it is.
+        kept: What was loaded from the folder: files of arrays that both share stay as they are.
 
     Raises:
         GainerError: The folder cannot be written.
     """
+    written = _noted_hashes(folder)
+    hashes = dict(written or {})
     remove(folder / CAMERA)
-    if prepared.mask is None:
-        remove(folder / MASK)
-    else:
-        write_mask(folder / MASK, prepared.mask)
-    write_depth(folder / DEPTH, prepared.depth)
+    if kept is None or prepared.mask is not kept.mask:
+        set_aside_edited(folder, MASK, written)
+        hashes.pop(MASK, None)
+        if prepared.mask is None:
+            remove(folder / MASK)
+        else:
+            write_mask(folder / MASK, prepared.mask)
+            hashes[MASK] = sha256_of(folder / MASK)
+    if kept is None or prepared.depth is not kept.depth:
+        set_aside_edited(folder, DEPTH, written)
+        write_depth(folder / DEPTH, prepared.depth)
+        hashes[DEPTH] = sha256_of(folder / DEPTH)
     write_picture(folder / PREVIEW, preview(colours, prepared.mask, prepared.depth))
-    notes = {
+    notes: FolderNotes = {
         "version": VERSION,
         "picture": source.name,
         "picture_path": os.path.abspath(source),
-        "picture_sha256": digest(source),
+        "picture_sha256": sha256_of(source),
         "width": prepared.width,
         "height": prepared.height,
         "focal_length_px": prepared.focal_length,
@@ -155,22 +157,20 @@ def save(
         "units": prepared.units,
         "depth_by": prepared.depth_by,
         "mask_by": prepared.mask_by,
-        "requests": dict(requests or {}),
+        "requests": {"depth": prepared.depth_key, "prompt": prepared.mask_key},
+        "sha256": hashes,
     }
     with whole_file(folder / CAMERA) as file:
         file.write((json.dumps(notes, indent=2) + "\n").encode())
 
 
 def load(folder: Path, width: int, height: int) -> Prepared:
-    """Reads a prepared folder.
+    """Read a prepared folder, whose mask.png and depth.npy a person may have replaced, or added a mask.png.
 
     Args:
-        folder: As ``save`` wrote it. A person may replace its mask.png and depth.npy, or add a mask.png.
+        folder: As ``save`` wrote it.
         width: Width in pixels of the picture that is to be lifted: as prepared, or reduced by a whole factor.
         height: Its height.
-
-    Returns:
-        For a picture of this size.
 
     Raises:
         GainerError: Something of it is missing or damaged, or belongs to a picture of another size.
@@ -190,24 +190,30 @@ def load(folder: Path, width: int, height: int) -> Prepared:
     whole = Prepared(
         depth=read_depth(folder / DEPTH, *stored, kind="depth").depth,
         mask=mask,
-        focal_length=float(notes["focal_length_px"]),
+        focal_length=notes["focal_length_px"],
         units=notes["units"],
         depth_by=notes["depth_by"],
         mask_by=mask_by,
         focal_length_by=notes["focal_length_by"],
+        depth_key=depth_key_in(notes),
+        mask_key=notes.get("requests", {}).get("prompt"),
     )
     return whole.reduced(width, height)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Writes a mask as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values.
-
-    Args:
-        path: Where to.
-        mask: Floats [h, w] in [0, 1].
+    """Write a mask, floats [h, w] in [0, 1], as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values.
 
     Raises:
         GainerError: The file cannot be written.
     """
     with whole_file(path) as file:
         file.write(mask_bytes(mask))
+
+
+def _noted_hashes(folder: Path) -> dict[str, str] | None:
+    """Return the SHA-256 that an earlier camera.json notes; None where there is none, or a damaged one."""
+    try:
+        return read_camera(folder).get("sha256")
+    except GainerError:
+        return None

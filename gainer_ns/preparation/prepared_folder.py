@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
+
+from typing_extensions import NotRequired, TypedDict
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_files import Units
+from gainer_ns.io.depth_kinds import DepthUnits
 from gainer_ns.io.files import cannot_write
 from gainer_ns.io.json_files import read_object
 from gainer_ns.io.left_over import temporary_name
+from gainer_ns.preparation.config import DepthConfig, Key
 from gainer_ns.preparation.focal_length import check_focal_length
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 """Of camera.json."""
 CAMERA, DEPTH, MASK, PREVIEW = "camera.json", "depth.npy", "mask.png", "preview.jpg"
+_AGAIN = "run gainer prepare again"
+
+
+class FolderNotes(TypedDict):
+    """What camera.json says."""
+
+    version: int
+    picture: str
+    picture_path: str
+    picture_sha256: NotRequired[str | None]
+    width: int
+    height: int
+    focal_length_px: float
+    focal_length_by: str
+    units: DepthUnits
+    depth_by: str
+    mask_by: str | None
+    requests: NotRequired[dict[str, Any]]
+    """The keys of what was computed: of the depth under ``depth``, of the mask under ``prompt``."""
+    sha256: NotRequired[dict[str, str]]
+    """Of the files as they were written, by their names; older folders do not note them."""
 
 
 def folder_for(picture: Path) -> Path:
-    """The folder beside a picture where its preparation is kept."""
+    """Return the folder beside a picture where its preparation is kept."""
     return picture.with_name(f"{picture.stem}_lift")
 
 
 def resolve_source(path: Path) -> tuple[Path, Path | None]:
-    """The picture that is meant by a picture's path or by that of a prepared folder.
-
-    Args:
-        path: What the user named.
+    """Find the picture that is meant by a picture's path or by that of a prepared folder.
 
     Returns:
         The picture, and the prepared folder if that was named. The picture is the file that its camera.json names,
@@ -46,54 +71,46 @@ def resolve_source(path: Path) -> tuple[Path, Path | None]:
         raise GainerError(f"{path}: is a folder without {CAMERA}; name a picture, or a folder of gainer prepare")
     notes = read_camera(path)
     beside = Path(os.path.abspath(path)).parent
-    places = [beside / notes["picture"], path / notes["picture"], Path(notes["picture_path"])]
-    for place in places:
+    for place in (beside / notes["picture"], path / notes["picture"], Path(notes["picture_path"])):
         if place.is_file():
             return place, path
     raise GainerError(f"{path}: its picture {notes['picture']} is gone; put it beside the folder, or into it")
 
 
-def read_camera(folder: Path) -> dict[str, Any]:
-    """Reads and checks camera.json.
-
-    Returns:
-        Its fields, as ``save`` writes them.
+def read_camera(folder: Path) -> FolderNotes:
+    """Read camera.json.
 
     Raises:
         GainerError: It is damaged, of another version, or lacks something.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     path = folder / CAMERA
-    again = "run gainer prepare again"
-    notes = read_object(path, "what gainer prepare writes", again)
-    if notes.get("version") != VERSION:
-        raise GainerError(f"{path}: is not of version {VERSION}; {again}")
-    wanted: dict[str, type | tuple[type, ...]] = {
-        "picture": str,
-        "picture_path": str,
-        "width": int,
-        "height": int,
-        "focal_length_px": (int, float),
-        "focal_length_by": str,
-        "units": str,
-        "depth_by": str,
-        "mask_by": (str, type(None)),
-    }
-    for name, kind in wanted.items():
-        if name not in notes:
-            raise GainerError(f"{path}: lacks {name}; {again}")
-        if not isinstance(notes[name], kind) or isinstance(notes[name], bool):
-            raise GainerError(f"{path}: its {name} is no {'text' if kind is str else 'number'}; {again}")
+    said = read_object(path, "what gainer prepare writes", _AGAIN)
+    if said.get("version") != VERSION:
+        raise GainerError(f"{path}: is not of version {VERSION}; {_AGAIN}")
+    try:
+        notes = TypeAdapter(FolderNotes).validate_python(said, strict=True)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = ".".join(str(part) for part in wrong["loc"])
+        raise GainerError(f"{path}: its {name} is wrong ({wrong['msg']}); {_AGAIN}") from error
     if notes["width"] < 1 or notes["height"] < 1:
-        raise GainerError(f"{path}: has a size of {notes['width']} x {notes['height']}; {again}")
-    if notes["units"] not in get_args(Units):
-        raise GainerError(f"{path}: its units are {notes['units']}, neither metres nor relative; {again}")
-    check_focal_length(float(notes["focal_length_px"]), f"{path}: focal_length_px")
+        raise GainerError(f"{path}: has a size of {notes['width']} x {notes['height']}; {_AGAIN}")
+    check_focal_length(notes["focal_length_px"], f"{path}: focal_length_px")
     return notes
+
+
+def depth_key_in(notes: FolderNotes) -> Key | None:
+    """Return what the depth was computed from; older folders note the model alone."""
+    requests = notes.get("requests", {})
+    model = requests.get("depth_model")
+    return requests.get("depth", None if model is None else DepthConfig(model=model).key)
 
 
 @contextmanager
 def writable(folder: Path, picture: Path) -> Iterator[None]:
-    """A folder that is made and tried before long work begins, and taken away again if the work fails.
+    """Make and try a folder before long work begins, and take it away again if the work fails.
 
     Raises:
         GainerError: Nothing can be written there.
@@ -120,29 +137,52 @@ def writable(folder: Path, picture: Path) -> Iterator[None]:
         raise
 
 
-def remove(path: Path) -> None:
-    """Removes a file, if it is there.
+def set_aside_edited(folder: Path, name: str, written: dict[str, str] | None) -> None:
+    """Rename a file that a person has changed since it was written, so that nothing overwrites it.
+
+    Args:
+        folder: The prepared folder.
+        name: Of the file.
+        written: SHA-256 of the folder's files as they were written; None where nobody knows.
 
     Raises:
         GainerError: The folder cannot be written.
     """
-    try:
+    path = folder / name
+    if written is None or not path.is_file() or sha256_of(path) == written.get(name):
+        return
+    names = (path.with_stem(f"{path.stem}_edited{number}") for number in itertools.count(1))
+    kept = next(other for other in names if not other.exists())
+    with _replaceable(path):
+        path.rename(kept)
+    logger.warning("%s: was changed by hand, and is now %s", path, kept.name)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        GainerError: The folder cannot be written.
+    """
+    with _replaceable(path):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replaceable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise GainerError(f"{path}: cannot be replaced ({reason}); choose another folder") from error
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, by which one knows whether it has changed."""
-    with path.open("rb") as file:
-        sha256 = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha256.update(block)
-    return sha256.hexdigest()
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, by which one knows whether it has changed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_there(folder: Path, name: str) -> None:
-    """Refuses a folder that lacks a file."""
+    """Refuse a folder that lacks a file."""
     if not (folder / name).is_file():
-        raise GainerError(f"{folder}: lacks {name}; run gainer prepare again")
+        raise GainerError(f"{folder}: lacks {name}; {_AGAIN}")

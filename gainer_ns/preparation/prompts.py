@@ -16,7 +16,7 @@ class Prompt:
     Attributes:
         clicks: (x, y) of points on the object.
         negative_clicks: (x, y) of points that are not on the object.
-        box: (x0, y0, x1, y1) around the object, x0 < x1 and y0 < y1; None for no box.
+        box: (x0, y0, x1, y1) around the object; None for no box.
     """
 
     clicks: PointList = ()
@@ -24,11 +24,7 @@ class Prompt:
     box: tuple[float, float, float, float] | None = None
 
     def check(self, width: int, height: int) -> None:
-        """Refuses what points at nothing.
-
-        Args:
-            width: Of the picture, in pixels.
-            height: Of the picture, in pixels.
+        """Refuse what points at nothing in a picture of so many pixels.
 
         Raises:
             GainerError: There is no click and no box, only negative clicks, one lies outside of the picture, one is
@@ -50,14 +46,11 @@ class Prompt:
         if both:
             x, y = min(both)
             raise GainerError(f"click {x:g} {y:g}: is asked for and excluded at once; leave out one of the two")
-        if self.box is not None:
-            self._check_box(width, height)
-
-    def _check_box(self, width: int, height: int) -> None:
-        """Refuses a box that is none, or not in the picture."""
-        x0, y0, x1, y1 = self.box or (0, 0, 0, 0)
+        if self.box is None:
+            return
+        x0, y0, x1, y1 = self.box
         name = f"box {x0:g} {y0:g} {x1:g} {y1:g}"
-        if not all(math.isfinite(value) for value in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
+        if not (all(map(math.isfinite, self.box)) and x0 < x1 and y0 < y1):
             raise GainerError(f"{name}: has no area; give X0 Y0 X1 Y1, the top-left corner before the bottom-right one")
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
             raise GainerError(

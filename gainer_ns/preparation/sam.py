@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.preparation.networks import SEGMENTATION
 from gainer_ns.preparation.prompts import Prompt
 
@@ -34,9 +35,8 @@ class SamSegmenter:
         try:
             from segment_anything import SamPredictor  # pyright: ignore[reportMissingImports]
         except ImportError as error:
-            raise GainerError(
-                'mask: segment-anything is not installed; run `pip install "gainer-ns[sam]"`,'
-                f" or {SEGMENTATION.without}"
+            raise SEGMENTATION.error(
+                'mask: segment-anything is not installed; run `pip install "gainer-ns[sam]"`'
             ) from error
         self._path = path
         weights = _read_weights(path)
@@ -45,9 +45,9 @@ class SamSegmenter:
         self._seen: UInt8[np.ndarray, "h w 3"] | None = None
 
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
-        """Makes a mask, of the three that SAM offers that of the highest predicted IoU; see ``Segmenter``."""
+        """Make a mask, of the three that SAM offers that of the highest predicted IoU; see ``Segmenter``."""
         prompt.check(colours.shape[1], colours.shape[0])
-        samples = to_samples(colours)
+        samples = integer_samples(np.nan_to_num(colours), None, 8)
         points, labels, box = as_pixel_indices(prompt)
         with SEGMENTATION.one_line(str(self._path)):
             if self._seen is None or not np.array_equal(samples, self._seen):
@@ -62,13 +62,11 @@ class SamSegmenter:
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint by their names."""
+    """Read the tensors of a checkpoint by their names."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # Other files, cut ones, and pickled code: each raises its own.
-        raise GainerError(
-            f"{path}: is no SAM checkpoint, or damaged; fetch it again, or {SEGMENTATION.without}"
-        ) from error
+        raise SEGMENTATION.error(f"{path}: is no SAM checkpoint, or damaged; fetch it again") from error
     is_named = isinstance(weights, Mapping) and all(isinstance(value, Tensor) for value in weights.values())
     if not is_named or "image_encoder.pos_embed" not in weights:
         raise GainerError(
@@ -79,7 +77,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
 
 
 def _build(path: Path, weights: Mapping[str, Tensor]) -> Any:
-    """The network of the size that a checkpoint's tensors have, with them in it.
+    """Build the network of the size that a checkpoint's tensors have, with them in it.
 
     A head is as wide as its relative positions are, and a block attends to all of the picture, not to a window, where
     these reach across all of it.
@@ -103,15 +101,10 @@ def _build(path: Path, weights: Mapping[str, Tensor]) -> Any:
     return network.eval()
 
 
-def to_samples(colours: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours in [0, 1] as the 8-bit samples that networks are shown."""
-    return np.rint(np.nan_to_num(colours).clip(0, 1) * 255).astype(np.uint8)
-
-
 def as_pixel_indices(
     prompt: Prompt,
 ) -> tuple[Float[np.ndarray, "n 2"], np.ndarray, Float[np.ndarray, "4"] | None]:
-    """A prompt as SAM takes it, which counts from the centre of the first pixel.
+    """Return a prompt as SAM takes it, which counts from the centre of the first pixel.
 
     Returns:
         Points (x, y), their labels (1 on the object, 0 not on it), and the box or None.
@@ -122,12 +115,12 @@ def as_pixel_indices(
 
 
 def best(scores: np.ndarray) -> int:
-    """Which mask has the highest predicted IoU; where a broken network predicts none, the first."""
+    """Return which mask has the highest predicted IoU; where a broken network predicts none, the first."""
     return int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
 
 
 def announce(name: str, device: torch.device) -> None:
-    """Says that a picture is being encoded, which may take a while."""
+    """Say that a picture is being encoded, which may take a while."""
     from nerfstudio.utils.rich_utils import CONSOLE
 
     slowly = " (this may take a minute)" if device.type == "cpu" else ""

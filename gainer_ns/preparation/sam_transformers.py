@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.preparation.networks import SEGMENTATION, load_network
 from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.sam import announce, as_pixel_indices, best, to_samples
+from gainer_ns.preparation.sam import announce, as_pixel_indices, best
 
 
 class TransformersSegmenter:
@@ -38,9 +40,9 @@ class TransformersSegmenter:
 
     @torch.inference_mode()
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
-        """Makes a mask, of those that the model offers that of the highest predicted IoU; see ``Segmenter``."""
+        """Make a mask, of those that the model offers that of the highest predicted IoU; see ``Segmenter``."""
         prompt.check(colours.shape[1], colours.shape[0])
-        samples = to_samples(colours)
+        samples = integer_samples(np.nan_to_num(colours), None, 8)
         with SEGMENTATION.one_line(self._name):
             inputs = self._inputs(samples, prompt)
             pixels = inputs.pop("pixel_values")
@@ -56,9 +58,7 @@ class TransformersSegmenter:
         return masks.reshape(-1, *colours.shape[:2])[chosen].numpy().astype(np.float32)
 
     def _inputs(self, samples: UInt8[np.ndarray, "h w 3"], prompt: Prompt) -> dict[str, Any]:
-        """What the model takes, with the sizes that its answer is undone by."""
-        from PIL import Image
-
+        """Return what the model takes, with the sizes that its answer is undone by."""
         points, labels, box = as_pixel_indices(prompt)
         said: dict[str, Any] = {}
         if len(points):
@@ -76,7 +76,7 @@ class TransformersSegmenter:
         return {name: value for name, value in inputs.items() if name in sizes or name in known}
 
     def _encode(self, pixels: torch.Tensor) -> dict[str, Any]:
-        """What the model knows of a picture before it is prompted, by the names of its arguments."""
+        """Return what the model knows of a picture before it is prompted, by the names of its arguments."""
         encoded = self._network.get_image_embeddings(pixels)
         if isinstance(encoded, tuple):  # SAM-HQ reads its first layers too.
             return {"image_embeddings": encoded[0], "intermediate_embeddings": encoded[1]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gainer_ns.image.panel import PanelConfig
-from gainer_ns.preparation.segmentation import SegmentationConfig
+from gainer_ns.preparation.config import SegmentationConfig
 
 if TYPE_CHECKING:
     from gainer_ns.viewer.control import EditControl

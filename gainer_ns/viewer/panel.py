@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from gainer_ns.preparation.segmentation import SegmentationConfig
+from gainer_ns.preparation.config import SegmentationConfig
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.files_tab import FilesTab
 from gainer_ns.viewer.film_tab import FilmTab

@@ -10,8 +10,9 @@ import torch
 import viser
 
 from gainer_ns.errors import GainerError
+from gainer_ns.preparation.config import SegmentationConfig
 from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.segmentation import SegmentationConfig, Segmenter
+from gainer_ns.preparation.segmentation import Segmenter
 from gainer_ns.viewer.desk import Desk
 from gainer_ns.viewer.picking import Joining
 from gainer_ns.viewer.subject import Place

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_files import read_depth, write_depth
-from gainer_ns.io.depth_kinds import known_depth
+from gainer_ns.io.depth_files import known_depth, read_depth, write_depth
 
 WIDTH, HEIGHT = 7, 5
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gainer_ns.io.depth_files import read_depth
-from gainer_ns.io.depth_kinds import Kind, depth_of
+from gainer_ns.io.depth_files import read_depth, stored_to_depth
+from gainer_ns.io.depth_kinds import DepthKind
 
 HEIGHT, WIDTH = 40, 50
 DEPTH = np.linspace(8, 2, HEIGHT)[:, None] * np.linspace(1, 1.1, WIDTH)
@@ -24,7 +24,7 @@ def saved(path: Path, samples: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("kind", ["inverse", "disparity"])
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
-def test_with_a_scale_both_are_metres(tmp_path: Path, kind: Kind, suffix: str) -> None:
+def test_with_a_scale_both_are_metres(tmp_path: Path, kind: DepthKind, suffix: str) -> None:
     """Stored are 256ths of pixels of disparity, as KITTI has them: focal length times baseline is 400."""
     stored = 256 * 400 / DEPTH
     samples = stored.round().astype(np.uint16) if suffix == ".png" else stored.astype(np.float32)
@@ -48,7 +48,7 @@ def test_disparity_is_in_proportion(tmp_path: Path, dtype: type) -> None:
 @pytest.mark.parametrize(("gain", "offset"), [(1.0, 0.0), (9000.0, 700.0)])
 def test_inverse_depth_has_no_scale_nor_offset(tmp_path: Path, gain: float, offset: float) -> None:
     inverse = 1 / DEPTH
-    plain, _ = depth_of(inverse, "inverse", None, 5.0)
+    plain, _ = stored_to_depth(inverse, "inverse", None, 5.0)
     path = saved(tmp_path / "a.npy", gain * inverse + offset)
     read = read_depth(path, WIDTH, HEIGHT, kind="inverse")
     assert read.units == "relative"
@@ -59,7 +59,7 @@ def test_inverse_depth_has_no_scale_nor_offset(tmp_path: Path, gain: float, offs
 
 def test_middleburys_unknown_is_unknown() -> None:
     stored = np.array([[np.inf, np.nan, -1.0, 0.0, 2.0, 4.0]])
-    depth, _ = depth_of(stored, "disparity", 8.0, 5.0)
+    depth, _ = stored_to_depth(stored, "disparity", 8.0, 5.0)
     np.testing.assert_array_equal(depth, [[0, 0, 0, 0, 4, 2]])
 
 
@@ -79,7 +79,7 @@ def test_what_looks_like_something_else_is_said(tmp_path: Path, name: str, caplo
     with caplog.at_level(logging.WARNING):
         read_depth(path, WIDTH, HEIGHT)
         (said,) = [record.getMessage() for record in caplog.records]
-        assert said.startswith(f"{path}: is read as depth") and "--depth.kind inverse or disparity" in said
+        assert said.startswith(f"{path}: is read as depth") and "depth.kind inverse or disparity" in said
         caplog.clear()
         for kind in ("depth", "inverse", "disparity"):
             read_depth(path, WIDTH, HEIGHT, kind=kind)

@@ -20,7 +20,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.lifting.loading import load_lifted
-from gainer_ns.preparation.preparation import PreparationConfig, prepare
+from gainer_ns.preparation.config import PreparationConfig
+from gainer_ns.preparation.preparation import prepare
 
 Fit = Callable[..., Path]
 Edit = Callable[[Any], None]
@@ -233,7 +234,7 @@ def mask_of_another_size(folder: Path) -> dict[str, Any]:
 
 
 def missing_model(folder: Path) -> dict[str, Any]:
-    from gainer_ns.preparation.depth import DepthConfig
+    from gainer_ns.preparation.config import DepthConfig
 
     return {"depth_path": None, "depth": DepthConfig(model=str(folder / "no_model"))}
 

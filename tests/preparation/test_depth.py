@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.depth_kinds import inverse_to_depth
+from gainer_ns.io.depth_files import inverse_to_depth
 from gainer_ns.preparation import depth_model
-from gainer_ns.preparation.depth import DepthConfig
+from gainer_ns.preparation.config import DepthConfig, PreparationError
 
 HEIGHT, WIDTH = 20, 30
 
@@ -137,7 +137,8 @@ def resized(answer: Any, mode: str, times: int = 1) -> np.ndarray:
 def complaint(model: Path | str, **more: Any) -> str:
     with pytest.raises(GainerError) as caught:
         DepthConfig(model=str(model), **more).estimator("cpu")
-    message = str(caught.value)
+    error = caught.value
+    message = str(error.with_options("--") if isinstance(error, PreparationError) else error)
     assert "\n" not in message and (";" in message or ":" in message)
     return message
 
@@ -252,7 +253,7 @@ class TestDepthPro:
             raise error
 
         estimator._model.network.register_forward_pre_hook(fail)  # pyright: ignore
-        with pytest.raises(GainerError, match=r"memory ran out; set .*dtype bfloat16"):
+        with pytest.raises(GainerError, match="memory ran out; compute in bfloat16"):
             estimator(colours, 25.0)
 
 
@@ -387,9 +388,9 @@ class TestMissing:
     def test_depth_pro_says_its_size_and_licence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
         assert complaint(DepthConfig().model) == (
-            "depth model apple/DepthPro-hf is not on this machine: give --pipeline.datamanager.depth-path FILE, or add"
-            " --pipeline.datamanager.depth.download True to fetch it (about 1.9 GB, weights for research use only), or"
-            " name a folder with --pipeline.datamanager.depth.model"
+            "depth model apple/DepthPro-hf is not on this machine; allow its download (about 1.9 GB, weights for"
+            " research use only), name another model, or give a depth file"
+            " (--depth-path FILE, --depth.download True, --depth.model FOLDER)"
         )
 
     def test_no_network_to_fetch_over(self, no_network: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
+from gainer_ns.preparation.config import PreparationError
 from gainer_ns.preparation.networks import DEPTH, SEGMENTATION, Purpose, load_network
 
 pytest.importorskip("transformers", reason="transformers, the extra hf, is not installed")
@@ -30,9 +31,12 @@ def test_nobody_is_asked_for_a_model_of_the_hub_until_told_to(
         load_network(purpose, "somebody/network-that-is-not-here", download=False, dtype=torch.float32)
     assert not asked
     assert str(caught.value) == (
-        f"{purpose.model} somebody/network-that-is-not-here is not on this machine: {purpose.without}, or add"
-        f" {purpose.option}.download True to fetch it, or name a folder with {purpose.option}.model"
+        f"{purpose.model} somebody/network-that-is-not-here is not on this machine; allow its download, "
+        f"name another model, or {purpose.instead}"
     )
+    assert isinstance(caught.value, PreparationError)
+    options = purpose.instead_option, f"{purpose.name}.download True", f"{purpose.name}.model FOLDER"
+    assert str(caught.value.with_options("--")).endswith(f" (--{', --'.join(options)})")
 
 
 def test_purposes_name_what_transformers_has() -> None:
@@ -48,7 +52,7 @@ def test_purposes_name_what_transformers_has() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (RuntimeError("CUDA out of\nmemory"), "x: memory ran out; choose a smaller model, or give"),
+        (RuntimeError("CUDA out of\nmemory"), "x: memory ran out; choose a smaller model, or give a mask file"),
         (MemoryError(), "x: memory ran out"),
         (IndexError(), r"x: makes no masks here \(IndexError\); choose another model, or give"),
         (RuntimeError("many words " * 99), r"x: makes no masks here \((many words )+\w* ?\.\.\.\); choose"),

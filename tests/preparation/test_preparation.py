@@ -13,10 +13,10 @@ from PIL import Image
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_files import DepthMap
 from gainer_ns.io.image_io import read_picture
-from gainer_ns.preparation.depth import DepthConfig
-from gainer_ns.preparation.preparation import PreparationConfig, prepare, prepare_mask
-from gainer_ns.preparation.prepared import Prepared, folder_for
-from gainer_ns.preparation.segmentation import SegmentationConfig
+from gainer_ns.preparation.config import DepthConfig, PreparationConfig, SegmentationConfig
+from gainer_ns.preparation.preparation import prepare, prepare_mask
+from gainer_ns.preparation.prepared import Prepared
+from gainer_ns.preparation.prepared_folder import folder_for
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
 WIDTH, HEIGHT = 96, 64
@@ -128,6 +128,51 @@ def test_another_network_by_name_estimates_anew(picture_path: Path, estimates: l
     made = run(picture_path, depth=DepthConfig(model="third/model"))
     assert [model for model, _ in estimates] == ["other/model", "third/model"]
     assert made.depth_by == "third/model (pretended)"
+
+
+def test_another_stretch_estimates_anew(picture_path: Path, estimates: list[Any]) -> None:
+    run(picture_path, depth=DepthConfig(far=9.0))
+    run(picture_path, depth=DepthConfig(far=9.0))
+    run(picture_path)
+    assert len(estimates) == 1
+    run(picture_path, depth=DepthConfig(far=8.0))
+    run(picture_path, depth=DepthConfig(far=8.0, output="inverse"))
+    assert len(estimates) == 3
+
+
+def test_a_folder_of_an_older_version_is_used(picture_path: Path, masks: list[Any], estimates: list[Any]) -> None:
+    """It notes the depth model and the prompt, and no hashes."""
+    click, other = ((30.0, 30.0),), DepthConfig(model="other/model")
+    run(picture_path, click=click, depth=other)
+    path = folder_for(picture_path) / "camera.json"
+    notes = json.loads(path.read_text())
+    notes["requests"] = {"depth_model": "other/model", "prompt": notes["requests"]["prompt"]}
+    del notes["sha256"]
+    path.write_text(json.dumps(notes))
+    run(picture_path)
+    run(picture_path, click=click, depth=other)
+    assert [len(masks), len(estimates)] == [1, 1]
+    run(picture_path, click=((31.0, 30.0),), depth=DepthConfig(model="third/model"))
+    assert [len(masks), len(estimates)] == [2, 2]
+
+
+def test_what_a_person_has_changed_is_not_overwritten(
+    picture_path: Path, masks: list[Any], estimates: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, click = folder_for(picture_path), ((30.0, 30.0),)
+    run(picture_path, click=click)
+    Image.fromarray(np.roll(MASK * 255, 5, 1).astype(np.uint8)).save(folder / "mask.png")
+    mended = (folder / "mask.png").read_bytes()
+    made = run(picture_path, click=click, depth=DepthConfig(model="other/model"))
+    np.testing.assert_array_equal(made.mask, np.roll(MASK, 5, 1))  # pyright: ignore[reportArgumentType]
+    assert (folder / "mask.png").read_bytes() == mended, "new depth leaves the mask as it is"
+    run(picture_path, click=((31.0, 30.0),))
+    assert (folder / "mask_edited1.png").read_bytes() == mended and "mask_edited1.png" in caplog.text
+    np.testing.assert_array_equal(run(picture_path).mask, MASK)  # pyright: ignore[reportArgumentType]
+    np.save(folder / "depth.npy", 2 * DEPTH)
+    run(picture_path, fresh=True)
+    np.testing.assert_array_equal(np.load(folder / "depth_edited1.npy"), 2 * DEPTH)
+    assert not (folder / "mask.png").exists() and not (folder / "mask_edited2.png").exists()
 
 
 def test_what_is_kept_stays_what_was_asked_for(picture_path: Path, masks: list[Any], estimates: list[Any]) -> None:
@@ -328,7 +373,7 @@ def test_depth_beside_the_mask_is_refused(picture_path: Path, depth_file: Path, 
 
 def test_a_mask_alone(picture_path: Path, tmp_path: Path, masks: list[Any], depth_file: Path) -> None:
     picture = read_picture(picture_path)
-    mask, by = prepare_mask(picture_path, picture, PreparationConfig(box=(1.0, 1.0, 50.0, 50.0)))
+    mask, by, _ = prepare_mask(picture_path, picture, PreparationConfig(box=(1.0, 1.0, 50.0, 50.0)))
     assert by == "GrabCut"
     np.testing.assert_array_equal(mask, MASK)
     folder = folder_for(picture_path)

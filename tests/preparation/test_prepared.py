@@ -11,8 +11,8 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import read_picture
-from gainer_ns.preparation.prepared import Prepared, folder_for, load, resolve_source, save
-from gainer_ns.preparation.prepared_folder import CAMERA, DEPTH, MASK, PREVIEW
+from gainer_ns.preparation.prepared import Prepared, load, save
+from gainer_ns.preparation.prepared_folder import CAMERA, DEPTH, MASK, PREVIEW, folder_for, resolve_source
 from gainer_ns.preparation.preview import preview
 from gainer_ns.preparation.reduction import reduced_depth, reduction_factor
 
@@ -123,15 +123,15 @@ def test_a_folder_that_broke_off_halfway_is_none(
     [
         ({"version": 2}, "version"),
         ({"version": "gone"}, "version"),
-        ({"focal_length_px": "gone"}, "lacks focal_length_px"),
-        ({"width": "gone"}, "lacks width"),
-        ({"mask_by": "gone"}, "lacks mask_by"),
+        ({"focal_length_px": "gone"}, "focal_length_px is wrong .Field required"),
+        ({"width": "gone"}, "width is wrong .Field required"),
+        ({"mask_by": "gone"}, "mask_by is wrong .Field required"),
         ({"depth_by": None}, "depth_by"),
         ({"focal_length_px": "many"}, "focal_length_px"),
         ({"focal_length_px": True}, "focal_length_px"),
         ({"focal_length_px": 0}, "positive"),
         ({"focal_length_px": float("nan")}, "positive"),
-        ({"units": "feet"}, "feet"),
+        ({"units": "feet"}, "units"),
         ({"width": 0}, "0 x 64"),
         ({"width": 97}, "97 x 64"),
         ({"width": 192}, "192 x 64"),

@@ -7,8 +7,10 @@ import torch
 from PIL import Image
 
 from gainer_ns.errors import GainerError
+from gainer_ns.preparation.config import SegmentationConfig
 from gainer_ns.preparation.grabcut import GrabCutSegmenter
-from gainer_ns.preparation.segmentation import Prompt, SegmentationConfig, check_mask, read_fitting_mask
+from gainer_ns.preparation.prompts import Prompt
+from gainer_ns.preparation.segmentation import check_mask, read_fitting_mask
 
 PROMPTS = [
     Prompt(clicks=((30.5, 20.5),)),
@@ -294,5 +296,5 @@ def test_models_of_the_hub_are_fetched_only_when_told(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", lambda *args: pytest.fail("reached for the network"))
     name = "somebody/sam-that-is-not-here"
-    with pytest.raises(GainerError, match=rf"segmentation model {name} is not on this machine: give .*download True"):
+    with pytest.raises(GainerError, match=rf"segmentation model {name} is not on this machine; allow its download"):
         SegmentationConfig(model=name).segmenter()
