@@ -26,11 +26,11 @@ from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.samples import integer_samples
-from gainer_ns.physics.cast import Cast
 from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.filming import scene_for
 from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm.engine import MpmEngine
+from gainer_ns.physics.simulated_plane import SimulatedPlane
+from gainer_ns.physics.simulation import scene_for
 from gainer_ns.rendering.plane import BakedPicture
 
 STRETCH_PX = 3
@@ -156,34 +156,34 @@ class SimulationSheet:
 
     def _simulated(self, picture: BakedPicture, source: SourceImage, path: Path) -> Simulated:
         scene = scene_for(path, picture)
-        cast = Cast(scene, picture, self.particles)
-        stays = all(material.behaviour not in BREAKING for material in cast.materials)
+        simulated = SimulatedPlane(scene, picture, self.particles)
+        stays = all(material.behaviour not in BREAKING for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(source))
-        shown = set(np.linspace(0, cast.setting.frames - 1, self.columns).round().astype(int).tolist())
+        shown = set(np.linspace(0, simulated.config.frames - 1, self.columns).round().astype(int).tolist())
         solidity, tiles, drawing = Solidity(), [], []
         start = time.perf_counter()
-        frames = MpmEngine().run(cast.setting, cast.particles, cast.materials)
-        for number, frame in enumerate(track(frames, path.stem, cast.setting.frames)):
+        frames = MpmEngine().run(simulated.config, simulated.particles, simulated.materials)
+        for number, frame in enumerate(track(frames, path.stem, simulated.config.frames)):
             if stays or number in shown:
                 begun = time.perf_counter()
-                crop = _followed(scene.filmed, cast, frame) if scene.camera == "follow" else scene.filmed
-                rgb, alpha = (part.cpu() for part in cast.at(frame).raster(crop=crop))
+                crop = _followed(scene.filmed, simulated, frame) if scene.camera == "follow" else scene.filmed
+                rgb, alpha = (part.cpu() for part in simulated.at(frame).raster(crop=crop))
                 drawing.append(time.perf_counter() - begun)
                 alpha = alpha[..., 0]
                 if stays:
-                    where = cast.moved(solid, frame), cast.moved(clear, frame)
+                    where = simulated.moved(solid, frame), simulated.moved(clear, frame)
                     inside = interior(*where, crop, (alpha.shape[0], alpha.shape[1]))
                     solidity = solidity.with_frame(number, alpha.numpy(), inside)
                 if number in shown:
                     tiles.append(square_tile(integer_samples(rgb.numpy(), alpha.numpy(), 8), self.tile))
-        seconds = (time.perf_counter() - start - sum(drawing)) / cast.setting.frames
+        seconds = (time.perf_counter() - start - sum(drawing)) / simulated.config.frames
         mean = sum(drawing) / len(drawing)
-        return Simulated(tiles, len(cast.particles), seconds, mean, solidity if stays else None)
+        return Simulated(tiles, len(simulated.particles), seconds, mean, solidity if stays else None)
 
 
-def _followed(crop: Crop, cast: Cast, frame: Frame) -> Crop:
+def _followed(crop: Crop, simulated: SimulatedPlane, frame: Frame) -> Crop:
     """Return what a camera films that follows what moves."""
-    (x, y), start = cast.centre(frame), cast.centre(Frame(0.0, cast.particles.positions, None))
+    (x, y), start = simulated.centre(frame), simulated.centre(Frame(0.0, simulated.particles.positions, None))
     return crop[0] + x - start[0], crop[1] + y - start[1], crop[2] + x - start[0], crop[3] + y - start[1]
 
 

@@ -277,16 +277,16 @@ class Picture:
         Raises:
             GainerError: If the scene is wrong, or does not fit the picture.
         """
-        from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
         from gainer_ns.physics.mpm.engine import MpmEngine
+        from gainer_ns.physics.simulation import scene_for, simulated_picture
 
-        cast = cast_of(scene_for(_named(scene), self._drawn), self._drawn, particles)
-        setting = cast.setting
+        simulated = simulated_picture(scene_for(_named(scene), self._drawn), self._drawn, particles)
+        config = simulated.config
 
         def pictures() -> Iterable[Drawn | Shot]:
-            return shots(cast, MpmEngine().run(setting, cast.particles, cast.materials))
+            return simulated.shots(MpmEngine().run(config, simulated.particles, simulated.materials))
 
-        return Film(pictures, camera_for(cast, scale), setting.frames, cast.scene.fps, self._drawn)
+        return Film(pictures, simulated.camera(scale), config.frames, config.fps, self._drawn)
 
     def _raster(self, scale: float, crop: Crop | None) -> tuple[Tensor, Tensor]:
         """Colours [h, w, 3] and opacity [h, w], in the processor's memory."""

@@ -36,13 +36,12 @@ from gainer_ns.lifting import fit as lift_fit
 from gainer_ns.lifting import model as lift_model
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.lifting.camera_paths import camera_path, orbit
-from gainer_ns.physics.cast import Cast, content_of
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Gravity
-from gainer_ns.physics.lifted_cast import thickened
 from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.scene import Scene
-from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.simulated_plane import SimulatedPlane, content_of
+from gainer_ns.physics.simulated_space import thickened
 from gainer_ns.rendering.raster import RasterGrid, check_room
 from gainer_ns.storage.picture_files import load_picture, save_picture
 
@@ -118,8 +117,8 @@ def film(suffix: str) -> Door:
 
 
 def grid(low: tuple[float, ...], high: tuple[float, ...]) -> Door:
-    setting = Setting(low=low, high=high, gravity=Gravity())
-    return lambda folder: lambda: Grid.over(setting, 0.1, CPU)
+    config = SimulationConfig(low=low, high=high, gravity=Gravity())
+    return lambda folder: lambda: Grid.over(config, 0.1, CPU)
 
 
 def particles(folder: Path) -> Callable[[], object]:
@@ -312,9 +311,9 @@ def test_more_particles_than_fit(fitted_run: Path, monkeypatch: pytest.MonkeyPat
     fitted = load_baked(fitted_run, "cpu")
     scene = Scene.model_validate({"bodies": [{"material": "soft"}], "particles": "all"})
     scene = scene.on(fitted.plane.width, fitted.plane.height, content_of(fitted))
-    Cast(scene, fitted)
+    SimulatedPlane(scene, fitted)
     monkeypatch.setattr(memory, "free_memory", lambda root=None: 100 * len(fitted.gaussians))
-    assert "particles: " in refused(lambda: Cast(scene, fitted))
+    assert "particles: " in refused(lambda: SimulatedPlane(scene, fitted))
 
 
 def test_a_step_on_more_pixels_than_fit(

@@ -14,10 +14,9 @@ from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
 
 if TYPE_CHECKING:
-    from gainer_ns.physics.cast import Cast
     from gainer_ns.physics.engine import Engine, Frame
     from gainer_ns.physics.exchange.folder import SimulationFolder
-    from gainer_ns.physics.lifted_cast import LiftedCast
+    from gainer_ns.physics.simulated_picture import SimulatedPicture
 
 PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
 
@@ -73,34 +72,34 @@ class Simulate:
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run
             from gainer_ns.physics.exchange.folder import SimulationFolder
-            from gainer_ns.physics.filming import camera_for, cast_of, scene_for, shots
+            from gainer_ns.physics.simulation import scene_for, simulated_picture
 
             picture = load_run(self.load_config)
         with status("Reading the scene"):
             scene = scene_for(self.scene, picture)
             if self.preview:
                 scene = scene.model_copy(update={"cells": None})
-            cast = cast_of(scene, picture, PREVIEW_PARTICLES if self.preview else None)
+            simulated = simulated_picture(scene, picture, PREVIEW_PARTICLES if self.preview else None)
             path = None if self.camera_path is None else read_camera_path(self.camera_path, scale)
             folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
             engine = self._engine()
-            camera = camera_for(cast, scale, path)
+            camera = simulated.camera(scale, path)
             if engine is None:
-                self._begin(cast, folder)
+                self._begin(simulated, folder)
                 if not folder.frames:  # now another program can make them
                     CONSOLE.print(folder.request_for_frames, markup=False, soft_wrap=True)
                     return
-        frames = cast.setting.frames if engine is not None else folder.frames
+        frames = simulated.config.frames if engine is not None else folder.frames
         output.check_frames(frames, scene.fps)
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, frames)
         try:
             with (
                 progress_bar("Simulating and drawing") as progress,
-                closing(self._frames(cast, folder, engine)) as moved,
+                closing(self._frames(simulated, folder, engine)) as moved,
             ):
                 width, height = write_film(
                     output,
-                    shots(cast, moved, path),
+                    simulated.shots(moved, path),
                     camera,
                     frames=frames,
                     fps=scene.fps,
@@ -136,22 +135,22 @@ class Simulate:
 
         return MpmEngine()
 
-    def _begin(self, cast: Cast | LiftedCast, folder: SimulationFolder) -> None:
+    def _begin(self, simulated: SimulatedPicture, folder: SimulationFolder) -> None:
         from gainer_ns.physics.simulation import fingerprint_of
 
         if self.restart:
             folder.clear()
-        mark = fingerprint_of(cast.scene, cast.particles, self.engine)
-        folder.create(cast.particles, cast.materials, cast.setting, engine=self.engine, fingerprint=mark)
+        mark = fingerprint_of(simulated.scene, simulated.particles, self.engine)
+        folder.create(simulated.particles, simulated.materials, simulated.config, engine=self.engine, fingerprint=mark)
 
     def _frames(
-        self, cast: Cast | LiftedCast, folder: SimulationFolder, engine: Engine | None
+        self, simulated: SimulatedPicture, folder: SimulationFolder, engine: Engine | None
     ) -> Generator[Frame, None, None]:
         """The frames. The folder is begun with the first, once the output has been found to be writable."""
-        from gainer_ns.physics.simulation import simulated
+        from gainer_ns.physics.simulation import simulated_frames
 
         if engine is None:
-            yield from folder.read_foreign(cast.particles)
+            yield from folder.read_foreign(simulated.particles)
         else:
-            self._begin(cast, folder)
-            yield from simulated(engine, cast.setting, cast.particles, cast.materials, folder)
+            self._begin(simulated, folder)
+            yield from simulated_frames(engine, simulated.config, simulated.particles, simulated.materials, folder)

@@ -14,11 +14,42 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from gainer_ns.physics.colliders import Collider
+from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import Material
-from gainer_ns.physics.setting import Setting
 
 State = Mapping[str, Tensor]
 """What an engine needs to go on from a frame, by names of its own choice."""
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Where and how long bodies move, and what acts on them: numbers alone, for one picture. Lengths are widths.
+
+    Attributes:
+        low: Lowest coordinates of the domain, one for each dimension; nothing leaves it.
+        high: Highest coordinates.
+        gravity: Acceleration of everything, by time.
+        forces: What else accelerates.
+        colliders: What is in the way, the domain's borders among them.
+        frames: How many frames there are, with the one at time 0.
+        fps: Frames a second.
+        cells: Cells of a grid along the domain's longest side; None leaves that to the engine.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    gravity: Gravity
+    forces: tuple[Force, ...] = ()
+    colliders: tuple[Collider, ...] = ()
+    frames: int = 91
+    fps: float = 30.0
+    cells: int | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """2 on a plane, 3 in space."""
+        return len(self.low)
 
 
 @dataclass(frozen=True)
@@ -72,12 +103,16 @@ class Engine(Protocol):
     """Moves particles."""
 
     def run(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+        self,
+        config: SimulationConfig,
+        particles: Particles,
+        materials: tuple[Material, ...],
+        start: Frame | None = None,
     ) -> Iterator[Frame]:
         """Simulates frame after frame, the first of them at time 0 with everything at rest.
 
         Args:
-            setting: Domain, gravity, forces, colliders, duration.
+            config: Domain, gravity, forces, colliders, duration.
             particles: What moves.
             materials: Of each body.
             start: To go on from: its time and its state are taken, and the next frame comes first.

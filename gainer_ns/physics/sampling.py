@@ -1,4 +1,4 @@
-"""Which of a body's Gaussians are simulated, where all of them would be too many, and how much each stands for."""
+"""Sampling: which Gaussians of each body are its particles, where all would be too many."""
 
 from __future__ import annotations
 
@@ -8,18 +8,88 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-CLOSE_ENOUGH = 0.03
+from gainer_ns.io.places import PlacedError
+from gainer_ns.memory import check_free
+from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.scene import Scene
+
+MIN_BODY_PARTICLES = 4
+BYTES_PER_PARTICLE = {2: 800, 3: 1300}
+"""Memory for a particle on a plane and in space, of which more than half is what the engine keeps of it."""
+MAX_COUNT_ERROR = 0.03
 """How far, as a share, the number of cells may be from the one that was asked for."""
-TRIES = 8
+MAX_SIZE_CORRECTIONS = 8
 """How often the size of the cells is corrected."""
-FAR_OFF = {2: 0.4, 3: 0.0}
+MAX_CENTRE_DISTANCE = {2: 0.4, 3: 0.0}
 """What lies further than so many spacings from the centre of its cell, in a plane and in space, is let go..."""
-NEAR_BY = 0.55
+MIN_SEPARATION = 0.55
 """...if another point as near as this is nearer to its own: borders of bodies, and surfaces in space, clip cells."""
 
 
-def evenly(points: Float[Tensor, "n d"], areas: Float[Tensor, " n"], count: int) -> tuple[Int64[Tensor, " m"], float]:
-    """Chooses some points, evenly: the one nearest to the centre of each cell of a lattice that holds any.
+def members_of(scene: Scene, pixels: Float[Tensor, "n 2"], shown: Bool[Tensor, " n"]) -> list[Int64[Tensor, " m"]]:
+    """Tell which of some points each body of a scene has.
+
+    Args:
+        scene: On the picture.
+        pixels: The points, in pixels of the picture.
+        shown: Which of them may be simulated at all.
+
+    Raises:
+        GainerError: A body has none.
+    """
+    inside, owners = scene.body_fields(pixels).max(dim=0)
+    members = [(shown & (owners == number) & (inside > 0.5)).nonzero()[:, 0] for number in range(len(scene.bodies))]
+    for number, own in enumerate(members):
+        if len(own) == 0:
+            problem = "takes nothing of what the picture shows; enlarge it, or move it to what is not transparent"
+            raise scene.mistake(number, PlacedError(("select",), problem))
+    return members
+
+
+def particles_of(
+    scene: Scene,
+    members: list[Int64[Tensor, " m"]],
+    places: Float[Tensor, "n d"],
+    areas: Float[Tensor, " n"],
+    count: int,
+) -> Particles:
+    """Choose evenly among the points of each body.
+
+    Args:
+        scene: Says how bodies start.
+        members: Which points each body has.
+        places: Of all points, widths of the picture.
+        areas: What each covers, squared widths.
+        count: About how many particles are wanted of all bodies.
+
+    Returns:
+        Particles whose Gaussians are numbered as the points are, and whose volumes are areas.
+
+    Raises:
+        GainerError: If there is no memory for so many.
+    """
+    most = min(count, sum(map(len, members)))
+    check_free(most * BYTES_PER_PARTICLE[places.shape[1]], f"particles: {most:,} of them", "write fewer into the scene")
+    whole = float(areas[torch.cat(members)].sum())
+    chosen, volumes, velocities, bodies, spacings = [], [], [], [], []
+    for number, own in enumerate(members):
+        share = float(areas[own].sum()) / whole
+        some, apart = choose_evenly(places[own], areas[own], max(MIN_BODY_PARTICLES, round(count * share)))
+        chosen.append(own[some])
+        spacings.append(apart)
+        volumes.append(volumes_of(places[own], areas[own], some))
+        velocities.append(scene.bodies[number].velocities(places[chosen[-1]], volumes[-1]))
+        bodies.append(torch.full_like(chosen[-1], number))
+    ids = torch.cat(chosen)
+    # In space a slanted surface is larger than the area that the camera sees of it.
+    spacing = (whole / len(ids)) ** 0.5 if places.shape[1] == 2 else max(spacings)
+    return Particles(places[ids], torch.cat(volumes), torch.cat(velocities), torch.cat(bodies), ids, spacing)
+
+
+def choose_evenly(
+    points: Float[Tensor, "n d"], areas: Float[Tensor, " n"], count: int
+) -> tuple[Int64[Tensor, " m"], float]:
+    """Choose some points, evenly: the one nearest to the centre of each cell of a lattice that holds any.
 
     Cells are hexagons in a plane and cubes in space, as large as it takes to have about so many that are not empty. So
     parts that are thinner than a cell are kept too. The same points always give the same choice.
@@ -50,8 +120,8 @@ def evenly(points: Float[Tensor, "n d"], areas: Float[Tensor, " n"], count: int)
     # A cell smaller than this tells no points apart that a larger one does not, and its number might not fit.
     spacing = max(math.sqrt(area / count), 1e-5 * extent)
     chosen = _thinned(places, spacing)
-    for _ in range(TRIES):
-        if abs(len(chosen) - count) <= CLOSE_ENOUGH * count:
+    for _ in range(MAX_SIZE_CORRECTIONS):
+        if abs(len(chosen) - count) <= MAX_COUNT_ERROR * count:
             break
         spacing = max(spacing * math.sqrt(len(chosen) / count), 1e-5 * extent)
         chosen = _thinned(places, spacing)
@@ -61,7 +131,7 @@ def evenly(points: Float[Tensor, "n d"], areas: Float[Tensor, " n"], count: int)
 def volumes_of(
     points: Float[Tensor, "n d"], areas: Float[Tensor, " n"], chosen: Int64[Tensor, " m"]
 ) -> Float[Tensor, " m"]:
-    """What each chosen point stands for: its own area and those of the points that are nearer to it than to others.
+    """Return what each chosen point stands for: its own area and those of the points nearer to it than to others.
 
     Args:
         points: [n, 2] or [n, 3].
@@ -113,8 +183,8 @@ def _thinned(places: Float[Tensor, "n d"], spacing: float) -> Int64[Tensor, " m"
     first = torch.ones(len(ordered), dtype=torch.bool, device=ordered.device)
     first[1:] = ordered[1:] != ordered[:-1]
     nearest = order[first]
-    far = squared[nearest] > (FAR_OFF[places.shape[1]] * spacing) ** 2
-    crowded = _crowded(places[nearest], squared[nearest], far, NEAR_BY * spacing)
+    far = squared[nearest] > (MAX_CENTRE_DISTANCE[places.shape[1]] * spacing) ** 2
+    crowded = _crowded(places[nearest], squared[nearest], far, MIN_SEPARATION * spacing)
     return nearest[~crowded].sort().values
 
 

@@ -23,11 +23,10 @@ from gainer_ns.io.yaml_file import read_document
 from gainer_ns.physics.bodies import Body, shared_out
 from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, borders
 from gainer_ns.physics.domain import MARGIN, Domain
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.lengths import Bounds, common, in_pixels, is_empty, scaled
 from gainer_ns.physics.materials import Material
-from gainer_ns.physics.setting import Setting
 
 MAX_FRAMES = 100_000
 HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
@@ -152,7 +151,7 @@ class Scene(PlacedScript):
         """
         return shared_out(self._regions, points)
 
-    def setting(self, dimensions: int = 2, depth: tuple[float, float] = (-0.5, 0.5)) -> Setting:
+    def simulation_config(self, dimensions: int = 2, depth: tuple[float, float] = (-0.5, 0.5)) -> SimulationConfig:
         """What an engine is told.
 
         Args:
@@ -168,7 +167,7 @@ class Scene(PlacedScript):
                 HalfSpace("separate", 0.0, (left, top, z), (0.0, 0.0, way))
                 for z, way in zip(depth, (1.0, -1.0), strict=True)
             )
-        return Setting(
+        return SimulationConfig(
             low=low,
             high=high,
             gravity=self.gravity,

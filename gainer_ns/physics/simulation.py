@@ -1,20 +1,64 @@
-"""A simulation from its first frame to its last: what a folder has already is read, and the rest is made and kept."""
+"""A simulation from a picture and a scene file to its last frame."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.engine import Engine, Frame, Particles
+from gainer_ns.physics.engine import Engine, Frame, Particles, SimulationConfig
 from gainer_ns.physics.exchange.folder import SimulationFolder, Status
 from gainer_ns.physics.materials import Material
-from gainer_ns.physics.scene import Scene
-from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.scene import Scene, read_scene
+from gainer_ns.physics.simulated_picture import SimulatedPicture
+from gainer_ns.physics.simulated_plane import SimulatedPlane, content_of
+from gainer_ns.rendering.plane import BakedPicture
+
+if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
+
+
+def scene_for(source: Path | Mapping[str, Any], picture: BakedPicture | LiftedScene) -> Scene:
+    """Read a scene for a picture or a lifted photo.
+
+    Args:
+        source: The YAML file, or what would be in it.
+        picture: As it was fitted.
+
+    Raises:
+        GainerError: The scene is wrong, or does not fit the picture; or that shows nothing.
+    """
+    if isinstance(picture, BakedPicture):
+        content = content_of(picture)
+    else:
+        from gainer_ns.physics.simulated_space import content_of_lifted
+
+        content = content_of_lifted(picture)
+    return read_scene(source, picture.plane.width, picture.plane.height, content)
+
+
+def simulated_picture(scene: Scene, picture: BakedPicture | LiftedScene, count: int | None = None) -> SimulatedPicture:
+    """Choose what is simulated of a picture or a lifted photo.
+
+    Args:
+        scene: On the picture.
+        picture: As it was fitted.
+        count: How many particles, instead of as many as the scene says.
+
+    Raises:
+        GainerError: The scene does not fit it.
+    """
+    if isinstance(picture, BakedPicture):
+        return SimulatedPlane(scene, picture, count)
+    from gainer_ns.physics.simulated_space import SimulatedSpace
+
+    return SimulatedSpace(scene, picture, count)
 
 
 def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
@@ -37,9 +81,9 @@ def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
     return sha256.hexdigest()
 
 
-def simulated(
+def simulated_frames(
     engine: Engine,
-    setting: Setting,
+    config: SimulationConfig,
     particles: Particles,
     materials: tuple[Material, ...],
     folder: SimulationFolder,
@@ -51,7 +95,7 @@ def simulated(
 
     Args:
         engine: Makes what is not there yet.
-        setting: Domain, gravity, forces, colliders, duration.
+        config: Domain, gravity, forces, colliders, duration.
         particles: What moves.
         materials: Of each body.
         folder: A simulation that was begun with these; see ``SimulationFolder.create``.
@@ -65,11 +109,11 @@ def simulated(
         last = folder.last()
         if last is None and folder.frames:
             (last,) = folder.read(folder.frames - 1)
-        there = 0 if last is None else round(last.time * setting.fps) + 1
+        there = 0 if last is None else round(last.time * config.fps) + 1
         yield from folder.read(stop=there)
-        if there < setting.frames:
-            for frame in engine.run(setting, particles, materials, last):
-                number = round(frame.time * setting.fps)
+        if there < config.frames:
+            for frame in engine.run(config, particles, materials, last):
+                number = round(frame.time * config.fps)
                 if number >= there:
                     yield folder.write(number, frame)
         status = "finished"

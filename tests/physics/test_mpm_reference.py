@@ -10,13 +10,12 @@ from torch import Tensor
 
 from gainer_ns.gaussians.kernels import Typed, launch, matrix, vector
 from gainer_ns.physics.colliders import HalfSpace
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import PRESETS, Material
 from gainer_ns.physics.mpm.engine import Simulation
 from gainer_ns.physics.mpm.kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
 from gainer_ns.physics.mpm.state import MpmState
-from gainer_ns.physics.setting import Setting
 
 CPU = torch.device("cpu")
 EACH = 40
@@ -94,9 +93,9 @@ def scene_of_all(dimensions: int, seed: int) -> Simulation:
     ceiling = HalfSpace("sticky", 0.0, (0.5, 0.35), (0.0, 1.0))
     wind = Force.model_validate({"attractor": {"center": [0.8, 0.2], "strength": 3.0, "radius": 0.3}})
     bounds = (0.0,) * dimensions, (1.0,) * dimensions
-    setting = Setting(*bounds, Gravity.model_validate([0.7, 5.0]), (wind,), (slope, wall, ceiling))
+    config = SimulationConfig(*bounds, Gravity.model_validate([0.7, 5.0]), (wind,), (slope, wall, ceiling))
     particles = Particles(positions, volumes, velocities, bodies, torch.arange(count), 0.04)
-    simulation = Simulation(setting, particles, MATERIALS, CPU)
+    simulation = Simulation(config, particles, MATERIALS, CPU)
     square = (count, dimensions, dimensions)
     eye = torch.eye(dimensions)
     elastic = eye + 0.05 * some(*square)
@@ -119,7 +118,7 @@ def spline(distances: Tensor) -> Tensor:
 def collided(velocities: Tensor, simulation: Simulation) -> Tensor:
     """Velocities of the nodes after what is in the way, one obstacle after the other."""
     places = simulation.grid.places
-    for collider in simulation.setting.colliders:
+    for collider in simulation.config.colliders:
         normals = collider.normals(places)
         inside = collider.depth(places) >= 0
         into = -(velocities * normals).sum(dim=1, keepdim=True)
@@ -180,9 +179,9 @@ def reference_step(simulation: Simulation, dt: float) -> dict[str, Tensor]:
     momentum += torch.einsum("nm,nde,nme->md", weights, given, away)
     node_masses = weights.T @ masses
     nodes = momentum / node_masses.clamp(min=1e-300)[:, None]
-    gravity = torch.tensor([*simulation.setting.gravity.at(0.0), 0.0]).double()[: x.shape[1]]
+    gravity = torch.tensor([*simulation.config.gravity.at(0.0), 0.0]).double()[: x.shape[1]]
     nodes += dt * gravity
-    for force in simulation.setting.forces:
+    for force in simulation.config.forces:
         nodes += dt * force.amount(0.0) * force.field(places)
     nodes = collided(nodes, simulation)
     nodes[node_masses == 0] = 0

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from gainer_ns.physics.colliders import HalfSpace
-from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.mpm.engine import MpmEngine
-from gainer_ns.physics.setting import Setting
 
 BORDERS = (
     HalfSpace("separate", 0.4, (0.0, 1.0), (0.0, -1.0)),
@@ -34,8 +33,8 @@ def both(
     def make(case: str, material: str, frames: int, fps: float) -> tuple[list[Frame], list[Frame]]:
         folder = SimulationFolder(path / case, 100, 100)
         particles, materials = written_particles(folder.path), (PRESETS[material],)
-        setting = Setting((0.0, 0.0), (1.0, 1.0), Gravity(), colliders=BORDERS, frames=frames, fps=fps)
-        ours = list(MpmEngine().run(setting, particles, materials))
+        config = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), colliders=BORDERS, frames=frames, fps=fps)
+        ours = list(MpmEngine().run(config, particles, materials))
         theirs = list(folder.read_foreign(particles))
         assert len(ours) == len(theirs) == frames
         return ours, theirs

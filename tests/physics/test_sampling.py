@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from gainer_ns.physics.sampling import evenly, volumes_of
+from gainer_ns.physics.sampling import choose_evenly, volumes_of
 
 
 def box(columns: int, rows: int, pitch: float = 1.0) -> Tensor:
@@ -42,21 +42,21 @@ def gaps(points: Tensor, chosen: Tensor) -> tuple[float, float]:
 def test_a_plane_is_covered_evenly(count: int, pitch: float) -> None:
     for points in (disc(100) * pitch, box(300, 100, pitch)):
         areas = torch.full((len(points),), pitch**2)
-        chosen, spacing = evenly(points, areas, count)
+        chosen, spacing = choose_evenly(points, areas, count)
         assert abs(len(chosen) - count) <= 0.04 * count + 2
         assert bool((chosen.diff() > 0).all()) and chosen.dtype == torch.int64
         # As far apart as hexagons of that area, less the half-filled ones along the border.
         assert spacing == pytest.approx(math.sqrt(2 / math.sqrt(3) * float(areas.sum()) / count), rel=0.12)
         nearest, farthest = gaps(points, chosen)
         assert nearest > min(0.45 * spacing, 0.99 * math.sqrt(2) * pitch) and farthest < 0.8 * spacing
-        again, _ = evenly(points, areas, count)
+        again, _ = choose_evenly(points, areas, count)
         assert torch.equal(chosen, again)
 
 
 @pytest.mark.parametrize("count", [300, 1500, 5000])
 def test_a_surface_in_space_is_covered_evenly(count: int) -> None:
     points, areas = dome(100.0)
-    chosen, spacing = evenly(points, areas, count)
+    chosen, spacing = choose_evenly(points, areas, count)
     assert abs(len(chosen) - count) <= 0.04 * count + 2
     nearest, farthest = gaps(points, chosen)
     assert nearest > 0.45 * spacing and farthest < 1.3 * spacing
@@ -66,10 +66,10 @@ def test_a_surface_in_space_is_covered_evenly(count: int) -> None:
 def test_all_of_few() -> None:
     points = disc(6)
     for count in (len(points), 10 * len(points)):
-        chosen, spacing = evenly(points, torch.ones(len(points)), count)
+        chosen, spacing = choose_evenly(points, torch.ones(len(points)), count)
         assert torch.equal(chosen, torch.arange(len(points))) and spacing == pytest.approx(1.0)
         assert torch.equal(volumes_of(points, torch.ones(len(points)), chosen), torch.ones(len(points)))
-    chosen, _ = evenly(torch.empty(0, 2), torch.empty(0), 5)
+    chosen, _ = choose_evenly(torch.empty(0, 2), torch.empty(0), 5)
     assert len(chosen) == 0
 
 
@@ -77,19 +77,19 @@ def test_thin_parts_are_kept() -> None:
     """A stem of one pixel's width, whichever cells it runs through."""
     stem = torch.stack([torch.arange(200.0) + 60.0, torch.full((200,), 0.3)], dim=1)
     points = torch.cat([disc(60), stem])
-    chosen, spacing = evenly(points, torch.ones(len(points)), 150)
+    chosen, spacing = choose_evenly(points, torch.ones(len(points)), 150)
     along = points[chosen[chosen >= len(points) - 200]][:, 0].sort().values
     assert spacing > 8 and float(along.diff().max()) < 1.5 * spacing and float(along[-1]) > 259 - spacing
 
 
 def test_all_in_one_place() -> None:
-    chosen, spacing = evenly(torch.full((50, 2), 0.25), torch.full((50,), 0.02), 10)
+    chosen, spacing = choose_evenly(torch.full((50, 2), 0.25), torch.full((50,), 0.02), 10)
     assert chosen.tolist() == [0] and spacing == pytest.approx(1.0)
 
 
 def test_none_are_refused() -> None:
     with pytest.raises(ValueError, match="0 points"):
-        evenly(disc(3), torch.ones(len(disc(3))), 0)
+        choose_evenly(disc(3), torch.ones(len(disc(3))), 0)
 
 
 @settings(max_examples=30)
@@ -97,7 +97,7 @@ def test_none_are_refused() -> None:
 def test_each_point_counts_for_the_nearest_chosen(seed: int, total: int, count: int, dimensions: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     points, areas = torch.rand(total, dimensions, generator=draw), torch.rand(total, generator=draw)
-    chosen, spacing = evenly(points, areas, count)
+    chosen, spacing = choose_evenly(points, areas, count)
     assert 1 <= len(chosen) <= total and spacing > 0 and len(chosen.unique()) == len(chosen)
     volumes = volumes_of(points, areas, chosen)
     owners = torch.cdist(points.double(), points[chosen].double()).argmin(dim=1)

@@ -95,13 +95,13 @@ def test_a_scene(read: Callable[[str], Scene]) -> None:
     scene = read(FULL)
     assert [material.behaviour for material in scene.materials] == ["sand", "pinned", "elastic"]
     assert scene.materials[0].friction_angle == 30
-    setting = scene.setting()
-    assert (setting.low, setting.high) == ((-0.25, -0.35), (1.25, 1.05))
-    assert (setting.frames, setting.fps, setting.cells, setting.dimensions) == (49, 24, 64, 2)
-    assert setting.gravity.at(0.75) == pytest.approx((2, 2.5))
-    assert len(setting.forces) == 2 and len(setting.colliders) == 5, "floor, disc, and three borders"
+    config = scene.simulation_config()
+    assert (config.low, config.high) == ((-0.25, -0.35), (1.25, 1.05))
+    assert (config.frames, config.fps, config.cells, config.dimensions) == (49, 24, 64, 2)
+    assert config.gravity.at(0.75) == pytest.approx((2, 2.5))
+    assert len(config.forces) == 2 and len(config.colliders) == 5, "floor, disc, and three borders"
     inside, outside = torch.tensor([[0.25, 0.25]]), torch.tensor([[0.75, 0.25]])
-    assert float(setting.forces[0].field(inside)[0, 0]) == 2 and not setting.forces[0].field(outside).any()
+    assert float(config.forces[0].field(inside)[0, 0]) == 2 and not config.forces[0].field(outside).any()
     assert (scene.filmed, scene.camera, scene.particles, scene.seed) == ((0, 0, 200, 150), "follow", "all", 3)
     assert scene.background.color == (255, 255, 255)
 
@@ -119,18 +119,18 @@ def test_a_scene_is_written_as_it_is_read(read: Callable[[str], Scene]) -> None:
 def test_defaults_look_right(read: Callable[[str], Scene]) -> None:
     scene = read("bodies: [{material: medium}]")
     assert scene.to_yaml() == "bodies:\n- {material: medium}\n"
-    setting = scene.setting()
-    assert setting.gravity.at(2) == (0, 5) and (setting.frames, setting.fps, setting.cells) == (91, 30, None)
-    assert (*setting.low, *setting.high) == pytest.approx((0.0, 0.0, 1.0, 0.85))
+    config = scene.simulation_config()
+    assert config.gravity.at(2) == (0, 5) and (config.frames, config.fps, config.cells) == (91, 30, None)
+    assert (*config.low, *config.high) == pytest.approx((0.0, 0.0, 1.0, 0.85))
     assert scene.filmed == pytest.approx((0, 0, 200, 170))
     assert scene.background.transparent and scene.camera == "still" and scene.particles == 20_000
 
 
 def test_a_setting_in_space_has_borders_in_depth_too(scene: Callable[..., Scene]) -> None:
-    setting = scene().setting(3, (-0.2, 0.3))
-    assert setting.dimensions == 3 and (setting.low[2], setting.high[2]) == (-0.2, 0.3)
+    config = scene().simulation_config(3, (-0.2, 0.3))
+    assert config.dimensions == 3 and (config.low[2], config.high[2]) == (-0.2, 0.3)
     points = torch.tensor([[0.5, 0.4, -0.3], [0.5, 0.4, 0.0], [0.5, 0.4, 0.5]])
-    deepest = torch.stack([collider.depth(points) for collider in setting.colliders]).amax(dim=0)
+    deepest = torch.stack([collider.depth(points) for collider in config.colliders]).amax(dim=0)
     assert deepest.tolist() == pytest.approx([0.1, -0.2, 0.2], abs=1e-6)
 
 
@@ -368,8 +368,8 @@ def test_shipped_scenes_fit_any_cut_out(
     made.check_particles(particles)
     assert len(torch.unique(particles.bodies)) == len(made.bodies)
     assert len(particles) == pytest.approx(1000, rel=0.2)
-    setting = made.setting()
-    assert setting.frames > 60 and setting.fps == 30
+    config = made.simulation_config()
+    assert config.frames > 60 and config.fps == 30
     assert made.particles == 20_000 and made.cells is None
 
 
@@ -388,7 +388,7 @@ def test_shipped_scenes_say_what_they_do(shipped_scene: Path) -> None:
 
 @pytest.mark.parametrize("text", BLOCKS, ids=range(len(BLOCKS)))
 def test_scenes_of_the_page_are_read(text: str, read: Callable[[str], Scene]) -> None:
-    assert read(text).setting().frames > 1
+    assert read(text).simulation_config().frames > 1
 
 
 @pytest.mark.parametrize(

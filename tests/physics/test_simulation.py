@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.scene import Scene
-from gainer_ns.physics.setting import Setting
-from gainer_ns.physics.simulation import fingerprint_of, simulated
+from gainer_ns.physics.simulation import fingerprint_of, simulated_frames
 
 Made = tuple[Scene, Particles, SimulationFolder]
 
@@ -28,10 +27,14 @@ class Counting:
         self._fails_at, self._error = fails_at, error
 
     def run(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+        self,
+        config: SimulationConfig,
+        particles: Particles,
+        materials: tuple[Material, ...],
+        start: Frame | None = None,
     ) -> Iterator[Frame]:
-        for frame in MpmEngine().run(setting, particles, materials, start):
-            number = round(frame.time * setting.fps)
+        for frame in MpmEngine().run(config, particles, materials, start):
+            number = round(frame.time * config.fps)
             if number == self._fails_at:
                 assert self._error is not None
                 raise self._error
@@ -45,13 +48,13 @@ def made(scene: Callable[..., Scene], particles_of: Callable[..., Particles], tm
     particles = particles_of(shown, spacing=8.0)
     folder = SimulationFolder(tmp_path / "kept", 200, 150)
     mark = fingerprint_of(shown, particles, "mpm")
-    folder.create(particles, shown.materials, shown.setting(), engine="mpm", fingerprint=mark)
+    folder.create(particles, shown.materials, shown.simulation_config(), engine="mpm", fingerprint=mark)
     return shown, particles, folder
 
 
 def run(made: Made, engine: Counting) -> list[Frame]:
     scene, particles, folder = made
-    return list(simulated(engine, scene.setting(), particles, scene.materials, folder))
+    return list(simulated_frames(engine, scene.simulation_config(), particles, scene.materials, folder))
 
 
 def ending(folder: SimulationFolder) -> tuple[str, int]:
@@ -82,7 +85,7 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(made: Made, error: BaseE
     assert engine.made == [4, 5, 6]
     scene, particles, _ = made
     other = SimulationFolder(tmp_path / "whole", 200, 150)
-    other.create(particles, scene.materials, scene.setting(), engine="mpm", fingerprint="")
+    other.create(particles, scene.materials, scene.simulation_config(), engine="mpm", fingerprint="")
     for one, expected in zip(resumed, run((scene, particles, other), Counting()), strict=True):
         assert torch.equal(one.positions, expected.positions), "bit by bit"
 
@@ -91,9 +94,13 @@ class Forgetful(Counting):
     """It tells no state, and so begins again each time."""
 
     def run(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+        self,
+        config: SimulationConfig,
+        particles: Particles,
+        materials: tuple[Material, ...],
+        start: Frame | None = None,
     ) -> Iterator[Frame]:
-        for frame in super().run(setting, particles, materials):
+        for frame in super().run(config, particles, materials):
             yield Frame(frame.time, frame.positions, frame.gradients)
 
 
@@ -118,7 +125,7 @@ def test_what_fails_before_anything_moves_leaves_nothing(made: Made, fails_at: i
 
 def test_a_film_that_ends_early_leaves_its_frames(made: Made) -> None:
     scene, particles, folder = made
-    frames = simulated(Counting(), scene.setting(), particles, scene.materials, folder)
+    frames = simulated_frames(Counting(), scene.simulation_config(), particles, scene.materials, folder)
     next(frames)
     next(frames)
     frames.close()

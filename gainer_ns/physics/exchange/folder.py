@@ -22,7 +22,7 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.io.mesh_frames import frame_files
 from gainer_ns.io.meshes import MESH_SUFFIXES, MeshFile, read_mesh
 from gainer_ns.memory import check_free
-from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.exchange.folder_files import (
     MANIFEST,
     PlaneUnits,
@@ -32,7 +32,6 @@ from gainer_ns.physics.exchange.folder_files import (
     write_columns,
 )
 from gainer_ns.physics.materials import Material
-from gainer_ns.physics.setting import Setting
 
 PARTICLES, FRAMES, STATE, RESULT = "particles.ply", "frames", "state.safetensors", "result.json"
 FOREIGN_ENGINE = "files"
@@ -102,7 +101,7 @@ class SimulationFolder:
         self,
         particles: Particles,
         materials: Sequence[Material],
-        setting: Setting,
+        config: SimulationConfig,
         *,
         engine: str,
         fingerprint: str,
@@ -112,7 +111,7 @@ class SimulationFolder:
         Args:
             particles: At rest.
             materials: Of each body.
-            setting: Duration, domain, gravity.
+            config: Duration, domain, gravity.
             engine: Its name.
             fingerprint: Of all that the frames depend on.
 
@@ -128,7 +127,7 @@ class SimulationFolder:
             if (self.path / PARTICLES).is_file():
                 return
         write_columns(self.path / PARTICLES, self._units.particle_columns(particles, materials))
-        data = manifest_of(particles, materials, setting, self._units)
+        data = manifest_of(particles, materials, config, self._units)
         self._write_json(MANIFEST, data | {"engine": engine, "fingerprint": fingerprint})
         self._rest = None
 

@@ -18,9 +18,8 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.io.json_files import read_object
 from gainer_ns.io.mesh_frames import check_first_frame, in_order, refuse_count, refuse_ids
 from gainer_ns.io.meshes import GRADIENT_PROPERTIES, ID_PROPERTY, MAX_COORDINATE, MeshFile, read_mesh, write_ply
-from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.materials import BEHAVIOURS, Material
-from gainer_ns.physics.setting import Setting
 
 Columns = dict[str, np.ndarray]
 """Properties of points by name, as PLY files hold them."""
@@ -163,22 +162,22 @@ def _completed(frame: MeshFile, rest: MeshFile) -> MeshFile:
 
 
 def manifest_of(
-    particles: Particles, materials: Sequence[Material], setting: Setting, units: PlaneUnits
+    particles: Particles, materials: Sequence[Material], config: SimulationConfig, units: PlaneUnits
 ) -> dict[str, Any]:
     """Describe a simulation for other programs, in plane units, y up."""
     width = units.width_length
-    corners = units.to_plane(torch.tensor([setting.low, setting.high], dtype=torch.float64))
+    corners = units.to_plane(torch.tensor([config.low, config.high], dtype=torch.float64))
     return {
         "format": FORMAT,
         "version": VERSION,
         "picture": list(units.size),
         "dimensions": particles.dimensions,
         "particles": len(particles),
-        "frames": setting.frames,
-        "fps": setting.fps,
+        "frames": config.frames,
+        "fps": config.fps,
         "spacing": particles.spacing * width,
         "domain": [corners.amin(dim=0).tolist(), corners.amax(dim=0).tolist()],
-        "gravity": [sign * part * width for sign, part in zip((1, -1), setting.gravity.at(0.0), strict=True)],
+        "gravity": [sign * part * width for sign, part in zip((1, -1), config.gravity.at(0.0), strict=True)],
         "materials": {behaviour: number for number, behaviour in enumerate(BEHAVIOURS)},
         "bodies": [material.model_dump() for material in materials],
         "units": {

@@ -29,9 +29,8 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.colliders import Collider, HalfSpace, SolidDisc
-from gainer_ns.physics.engine import Frame, Particles, resting
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, resting
 from gainer_ns.physics.materials import Behaviour, Material
-from gainer_ns.physics.setting import Setting
 
 SOLVER = Path("engine") / "mpm_solver.py"
 LANGUAGES = ("taichi", "quadrants")
@@ -83,7 +82,11 @@ class TaichiElementsEngine:
             raise GainerError("Taichi Elements needs a package that is not installed; pip install taichi")
 
     def run(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+        self,
+        config: SimulationConfig,
+        particles: Particles,
+        materials: tuple[Material, ...],
+        start: Frame | None = None,
     ) -> Iterator[Frame]:
         """Simulates; see :class:`gainer_ns.physics.engine.Engine`.
 
@@ -93,19 +96,19 @@ class TaichiElementsEngine:
             GainerError: If it is not available, the scene has what it lacks, or its simulation blows up.
         """
         self.check_available()
-        _check(setting, particles, materials)
-        first = 0 if start is None else round(start.time * setting.fps) + 1
+        _check(config, particles, materials)
+        first = 0 if start is None else round(start.time * config.fps) + 1
         with _importing(self._checkout):
-            bodies = _Bodies(self._checkout, setting, particles, materials, self._device)
-        for number in range(setting.frames):
+            bodies = _Bodies(self._checkout, config, particles, materials, self._device)
+        for number in range(config.frames):
             frame = resting(particles)
             if number > 0:
                 with _importing(self._checkout):
-                    bodies.advance((number - 1) / setting.fps, number / setting.fps)
-                    frame = Frame(number / setting.fps, *bodies.read())
+                    bodies.advance((number - 1) / config.fps, number / config.fps)
+                    frame = Frame(number / config.fps, *bodies.read())
             if not bool(frame.positions.isfinite().all()):
                 raise GainerError(
-                    f"{self._checkout}: its simulation blew up before {number / setting.fps:.3g} s; make bodies "
+                    f"{self._checkout}: its simulation blew up before {number / config.fps:.3g} s; make bodies "
                     "softer, or simulate with --engine mpm"
                 )
             if number >= first:
@@ -118,14 +121,14 @@ class _Bodies:
     def __init__(
         self,
         checkout: Path,
-        setting: Setting,
+        config: SimulationConfig,
         particles: Particles,
         materials: Sequence[Material],
         device: torch.device | None,
     ) -> None:
-        self._setting, self._like = setting, particles.positions
-        extents = np.subtract(setting.high, setting.low)
-        cells = setting.cells or max(8, math.ceil(extents.max() / (CELL * particles.spacing)))
+        self._config, self._like = config, particles.positions
+        extents = np.subtract(config.high, config.low)
+        cells = config.cells or max(8, math.ceil(extents.max() / (CELL * particles.spacing)))
         if cells + 2 * MARGIN > MOST_CELLS:
             raise GainerError(
                 f"a grid of {cells} cells is finer than Taichi Elements allows; simulate fewer particles, or write "
@@ -133,7 +136,7 @@ class _Bodies:
             )
         self._cell = float(extents.max()) / cells
         resolution = tuple(math.ceil(extent / self._cell - 1e-6) + 2 * MARGIN for extent in extents)
-        self._origin = np.array(setting.low) - MARGIN * self._cell
+        self._origin = np.array(config.low) - MARGIN * self._cell
         size = resolution[0] * self._cell
         moving = [
             materials[body] for body in particles.bodies.unique().tolist() if materials[body].behaviour != "pinned"
@@ -164,7 +167,7 @@ class _Bodies:
             sine = math.sin(math.radians(sand.friction_angle))
             self._solver.alpha = math.sqrt(2 / 3) * 2 * sine / (3 - sine)
         self._is_elastic = all(one.behaviour == "elastic" for one in moving)
-        for collider in setting.colliders:
+        for collider in config.colliders:
             self._add_collider(collider)
         self._add(particles, materials)
 
@@ -198,7 +201,7 @@ class _Bodies:
 
     def advance(self, begin: float, end: float) -> None:
         """Simulates from one time to another, under the gravity in the middle between them."""
-        gravity = (*self._setting.gravity.at((begin + end) / 2), 0.0)[: len(self._origin)]
+        gravity = (*self._config.gravity.at((begin + end) / 2), 0.0)[: len(self._origin)]
         self._solver.set_gravity(tuple(float(part) for part in gravity))
         # It may take a substep more than was asked for, but says how far it came.
         span = end - float(getattr(self._solver, "t", begin))
@@ -243,14 +246,14 @@ def _importing(checkout: Path) -> Iterator[None]:
             sys.path.remove(str(checkout))
 
 
-def _check(setting: Setting, particles: Particles, materials: Sequence[Material]) -> None:
+def _check(config: SimulationConfig, particles: Particles, materials: Sequence[Material]) -> None:
     """Refuses what the solver lacks.
 
     Raises:
         GainerError: If there is any of it.
     """
     remedy = "or simulate with --engine mpm"
-    if setting.forces:
+    if config.forces:
         raise GainerError(f"Taichi Elements knows no forces but gravity; leave forces out of the scene, {remedy}")
     present = [materials[body] for body in particles.bodies.unique().tolist()]
     for behaviour in (one.behaviour for one in present):
@@ -258,10 +261,10 @@ def _check(setting: Setting, particles: Particles, materials: Sequence[Material]
             raise GainerError(f"Taichi Elements knows no {behaviour} bodies; make them stiff, {remedy}")
     if all(one.behaviour == "pinned" for one in present):
         raise GainerError("all bodies are pinned, so nothing moves; give one another material")
-    for collider in setting.colliders:
-        is_round = isinstance(collider, SolidDisc) and setting.dimensions == 2
+    for collider in config.colliders:
+        is_round = isinstance(collider, SolidDisc) and config.dimensions == 2
         if not (isinstance(collider, HalfSpace) or is_round):
-            known = "planes and discs" if setting.dimensions == 2 else "planes"
+            known = "planes and discs" if config.dimensions == 2 else "planes"
             raise GainerError(
                 f"Taichi Elements knows no obstacles but {known}; leave others out of the scene, {remedy}"
             )

@@ -18,14 +18,13 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
 from gainer_ns.physics.deformation_gradients import limited_gradients
-from gainer_ns.physics.engine import Frame, Particles, resting
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, resting
 from gainer_ns.physics.materials import BEHAVIOURS, BREAKING, Material
 from gainer_ns.physics.mpm.energy import EnergyWatch, energies
 from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.kernels import MOST_HARDENED, node_kernel, particle_kernel, sorting_kernel
 from gainer_ns.physics.mpm.rigid import RigidBody
 from gainer_ns.physics.mpm.state import MpmState
-from gainer_ns.physics.setting import Setting
 
 CELL = 2.0
 """Side of a cell, in spacings of the particles, where the scene does not say how many cells there are."""
@@ -56,30 +55,34 @@ class MpmEngine:
         self._device = device
 
     def run(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], start: Frame | None = None
+        self,
+        config: SimulationConfig,
+        particles: Particles,
+        materials: tuple[Material, ...],
+        start: Frame | None = None,
     ) -> Iterator[Frame]:
         """Simulates; see :class:`gainer_ns.physics.engine.Engine`."""
         device = self._device or particles.positions.device
-        simulation = Simulation(setting, particles, materials, device)
+        simulation = Simulation(config, particles, materials, device)
         first = 0
         if start is not None and start.state:
             simulation.state = MpmState.from_dict(start.state).to(device)
-            first = round(start.time * setting.fps) + 1
-        for number in range(first, setting.frames):
+            first = round(start.time * config.fps) + 1
+        for number in range(first, config.frames):
             if number == 0:
                 frame = resting(particles)
             else:
-                simulation.advance((number - 1) / setting.fps, 1 / setting.fps)
+                simulation.advance((number - 1) / config.fps, 1 / config.fps)
                 state = simulation.state
-                frame = Frame(number / setting.fps, state.positions, state.total)
+                frame = Frame(number / config.fps, state.positions, state.total)
             yield Frame(frame.time, frame.positions, frame.gradients, simulation.state.as_dict())
 
 
 class Simulation:
-    """Particles in a setting, moved on by spans of time.
+    """Particles in a config, moved on by spans of time.
 
     Args:
-        setting: Domain, gravity, forces and colliders.
+        config: Domain, gravity, forces and colliders.
         particles: What moves.
         materials: Of each body.
         device: Where to simulate.
@@ -89,9 +92,9 @@ class Simulation:
     """
 
     def __init__(
-        self, setting: Setting, particles: Particles, materials: tuple[Material, ...], device: torch.device
+        self, config: SimulationConfig, particles: Particles, materials: tuple[Material, ...], device: torch.device
     ) -> None:
-        self.setting, self.materials, self._device = setting, materials, device
+        self.config, self.materials, self._device = config, materials, device
         self._particles = particles
         kinds = torch.tensor([BEHAVIOURS.index(material.behaviour) for material in materials])
         self._bodies = particles.bodies.to(device)
@@ -102,15 +105,15 @@ class Simulation:
         self._masses = torch.where(is_pinned, IMMOVABLE * masses, masses).float().to(device)
         self._free = torch.where(is_pinned, 0.0, masses).to(device)
         self._kinds = kinds.int().to(device)
-        constants = [_constants(material, setting.dimensions) for material in materials]
+        constants = [_constants(material, config.dimensions) for material in materials]
         breaking = [number for number, material in enumerate(materials) if material.behaviour in BREAKING]
         self._breaking = torch.tensor(breaking, dtype=torch.int32, device=device)
         self._constants = torch.tensor(constants, device=device).float()
         starts_at_one = torch.isin(kinds, torch.tensor([BEHAVIOURS.index("liquid"), BEHAVIOURS.index("snow")]))
         self.state = MpmState.of(particles, starts_at_one[particles.bodies].float(), device)
-        longest = max(high - low for low, high in zip(setting.low, setting.high, strict=True))
-        cell = longest / setting.cells if setting.cells is not None else CELL * particles.spacing
-        self.grid = Grid.over(setting, cell, device)
+        longest = max(high - low for low, high in zip(config.low, config.high, strict=True))
+        cell = longest / config.cells if config.cells is not None else CELL * particles.spacing
+        self.grid = Grid.over(config, cell, device)
         self._watch = EnergyWatch()
 
     def steps_for(self, seconds: float, time: float = 0.0) -> int:
@@ -152,7 +155,7 @@ class Simulation:
             self._look(time, 0.0)
         steps = self.steps_for(seconds, time)
         dt = seconds / steps
-        grid, device, dimensions = self.grid, self._device, self.setting.dimensions
+        grid, device, dimensions = self.grid, self._device, self.config.dimensions
         order = self._cells(self.state.positions).argsort(stable=True)
         state = self.state[order]
         before = state.positions.clone()
@@ -185,8 +188,8 @@ class Simulation:
                 Typed(nodes, place),
                 Typed(weights, wp.float32),
                 *lattice,
-                place(*self.setting.low),
-                place(*self.setting.high),
+                place(*self.config.low),
+                place(*self.config.high),
                 dt,
             ],
             device,
@@ -204,10 +207,10 @@ class Simulation:
                 dt,
                 Typed(gravity, place),
                 Typed(amounts.view(-1), wp.float32),
-                len(self.setting.forces),
+                len(self.config.forces),
                 Typed(grid.fields.view(-1, dimensions), place),
                 Typed(grid.touched, wp.int32),
-                len(self.setting.colliders),
+                len(self.config.colliders),
                 Typed(grid.normals.view(-1, dimensions), place),
                 Typed(grid.surfaces, wp.int32),
                 Typed(grid.frictions, wp.float32),
@@ -257,10 +260,10 @@ class Simulation:
     ) -> float:
         """An upper bound of what forces have put in."""
         work = 0.0
-        for force, strength in zip(self.setting.forces, amounts.abs().amax(dim=0).tolist(), strict=True):
+        for force, strength in zip(self.config.forces, amounts.abs().amax(dim=0).tolist(), strict=True):
             if strength > 0:
                 field = force.field(before.cpu()).to(moved)
-                path = moved.norm(dim=1) + 0.5 * strength * field.norm(dim=1) / self.setting.fps**2
+                path = moved.norm(dim=1) + 0.5 * strength * field.norm(dim=1) / self.config.fps**2
                 work += strength * float((self._free * field.norm(dim=1) * path).sum())
         return work
 
@@ -282,7 +285,7 @@ class Simulation:
 
     def _rows(self, positions: Float[Tensor, "n d"], fraction: float) -> tuple[int, int]:
         """The first of the nodes that particles give to, and how many they are, for as many cells of movement."""
-        axis = self.setting.dimensions - 1
+        axis = self.config.dimensions - 1
         low, high = float(positions[:, axis].min()), float(positions[:, axis].max())
         origin, cell, size = self.grid.origin[axis], self.grid.cell, self.grid.shape[axis]
         first = min(max(math.floor((low - origin) / cell - 1.5 - fraction), 0), size - 1)
@@ -304,7 +307,7 @@ class Simulation:
     def _move(self, body: RigidBody, state: MpmState, masses: Tensor, momenta: Tensor, dt: float) -> None:
         """Moves a rigid body on by a step."""
         positions, velocities, turning = body.moved(state.positions, state.velocities, dt)
-        low, high = (positions.new_tensor(bound) for bound in (self.setting.low, self.setting.high))
+        low, high = (positions.new_tensor(bound) for bound in (self.config.low, self.config.high))
         outside = (low - positions).clamp(min=0).amax(dim=0) - (positions - high).clamp(min=0).amax(dim=0)
         # What is too large to turn in the domain, or no number, has nodes all the same.
         inside = torch.maximum(torch.minimum((positions + outside).nan_to_num(), high), low)

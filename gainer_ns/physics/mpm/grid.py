@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.memory import check_free
 from gainer_ns.physics.colliders import Surface
-from gainer_ns.physics.setting import Setting
+from gainer_ns.physics.engine import SimulationConfig
 
 BEYOND = 3
 """Cells of the grid beyond the domain on each side: a particle gives to nodes up to one and a half cells away."""
@@ -22,9 +22,9 @@ MOST_NODES = 1 << 25
 _NUMBERS: dict[Surface, int] = {"sticky": 0, "slip": 1, "separate": 2}
 
 
-def bytes_per_node(setting: Setting) -> int:
+def bytes_per_node(config: SimulationConfig) -> int:
     """Memory for a node of the grid with what acts on it, a tenth or two more than was measured."""
-    return setting.dimensions * (45 + 20 * (len(setting.colliders) + len(setting.forces)))
+    return config.dimensions * (45 + 20 * (len(config.colliders) + len(config.forces)))
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Grid:
         origin: Of the first node, widths.
         cell: How far apart nodes are, widths.
         shape: How many there are along x, y and z; one along z on a plane.
-        setting: What acts on them.
+        config: What acts on them.
         device: Where its tensors are.
     """
 
     origin: tuple[float, ...]
     cell: float
     shape: tuple[int, int, int]
-    setting: Setting
+    config: SimulationConfig
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
-    def over(cls, setting: Setting, cell: float, device: torch.device) -> Grid:
-        """A grid over a setting's domain, with cells of a size, in widths.
+    def over(cls, config: SimulationConfig, cell: float, device: torch.device) -> Grid:
+        """A grid over a config's domain, with cells of a size, in widths.
 
         Raises:
             GainerError: It would have too many nodes, or there is no memory for them.
         """
-        counts = [math.ceil((high - low) / cell - 1e-6) for low, high in zip(setting.low, setting.high, strict=True)]
+        counts = [math.ceil((high - low) / cell - 1e-6) for low, high in zip(config.low, config.high, strict=True)]
         shape = [count + 1 + 2 * BEYOND for count in counts]
         what, remedy = (
             f"a grid of {' x '.join(map(str, counts))} cells",
@@ -60,10 +60,10 @@ class Grid:
         )
         if math.prod(shape) > MOST_NODES:
             raise GainerError(f"cells: {what} is more than {MOST_NODES // 10**6} million nodes; write {remedy}")
-        check_free(math.prod(shape) * bytes_per_node(setting), f"cells: {what}", f"write {remedy}")
-        origin = tuple(high - cell * (count + BEYOND) for high, count in zip(setting.high, counts, strict=True))
+        check_free(math.prod(shape) * bytes_per_node(config), f"cells: {what}", f"write {remedy}")
+        origin = tuple(high - cell * (count + BEYOND) for high, count in zip(config.high, counts, strict=True))
         across, down, deep = (*shape, 1)[:3]
-        return cls(origin, cell, (across, down, deep), setting, device)
+        return cls(origin, cell, (across, down, deep), config, device)
 
     @property
     def nodes(self) -> int:
@@ -82,7 +82,7 @@ class Grid:
     def normals(self) -> Float[Tensor, "c m d"]:
         """Of each collider at each node, and 0 where the collider is not."""
         normals = [self.places.new_zeros(0, *self.places.shape)]
-        for collider in self.setting.colliders:
+        for collider in self.config.colliders:
             inside = collider.depth(self.places) > -1e-6 * self.cell
             normals.append((collider.normals(self.places) * inside[:, None])[None])
         return torch.cat(normals).float().contiguous().to(self.device)
@@ -95,27 +95,27 @@ class Grid:
     @cached_property
     def surfaces(self) -> Int32[Tensor, " c"]:
         """Number of each collider's surface."""
-        numbers = [_NUMBERS[collider.surface] for collider in self.setting.colliders]
+        numbers = [_NUMBERS[collider.surface] for collider in self.config.colliders]
         return torch.tensor(numbers, dtype=torch.int32, device=self.device)
 
     @cached_property
     def frictions(self) -> Float[Tensor, " c"]:
         """Coulomb's coefficient of each collider."""
-        return torch.tensor([collider.friction for collider in self.setting.colliders], device=self.device).float()
+        return torch.tensor([collider.friction for collider in self.config.colliders], device=self.device).float()
 
     @cached_property
     def fields(self) -> Float[Tensor, "f m d"]:
         """What each force accelerates nodes by, at full strength."""
         fields = [self.places.new_zeros(0, *self.places.shape)]
-        fields += [force.field(self.places)[None] for force in self.setting.forces]
+        fields += [force.field(self.places)[None] for force in self.config.forces]
         return torch.cat(fields).float().contiguous().to(self.device)
 
     def gravity(self, times: list[float]) -> Float[Tensor, "s d"]:
         """Acceleration of everything at times, widths a squared second."""
         missing = (0.0,) * (len(self.origin) - 2)
-        return torch.tensor([(*self.setting.gravity.at(t), *missing) for t in times], device=self.device).float()
+        return torch.tensor([(*self.config.gravity.at(t), *missing) for t in times], device=self.device).float()
 
     def amounts(self, times: list[float]) -> Float[Tensor, "s f"]:
         """How much there is of each force at times."""
-        amounts = [[force.amount(t) for force in self.setting.forces] for t in times]
+        amounts = [[force.amount(t) for force in self.config.forces] for t in times]
         return torch.tensor(amounts, device=self.device).float().reshape(len(times), -1).contiguous()

@@ -26,12 +26,11 @@ from pathlib import Path
 import torch
 
 from gainer_ns.physics.colliders import HalfSpace
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.exchange.taichi_elements import TaichiElementsEngine
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.setting import Setting
 
 SIZE = 100
 BORDERS = (
@@ -68,10 +67,10 @@ def main(checkout: Path) -> None:
     disc, column = lattice(0.0125), lattice(1 / 60)
     disc = disc[(disc - torch.tensor([0.5, 0.35])).norm(dim=1) < 0.15]
     column = column[(column[:, 0] < 0.25) & (column[:, 1] > 0.55)]
-    setting = Setting((0.0, 0.0), (1.0, 1.0), GRAVITY, colliders=BORDERS)
+    config = SimulationConfig((0.0, 0.0), (1.0, 1.0), GRAVITY, colliders=BORDERS)
     cases = {
-        "disc": (particles(disc, 0.0125), "medium", replace(setting, frames=13, fps=10.0)),
-        "column": (particles(column, 1 / 60), "liquid", replace(setting, frames=11, fps=5.0)),
+        "disc": (particles(disc, 0.0125), "medium", replace(config, frames=13, fps=10.0)),
+        "column": (particles(column, 1 / 60), "liquid", replace(config, frames=11, fps=5.0)),
     }
     with tempfile.TemporaryDirectory() as name:
         for case, (some, material, told) in cases.items():

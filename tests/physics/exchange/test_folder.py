@@ -18,16 +18,15 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.mesh_frames import frame_files, read_frames
 from gainer_ns.io.meshes import read_mesh, write_ply
-from gainer_ns.physics.engine import Frame, Particles, resting
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, resting
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.exchange.folder_files import PlaneUnits
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import BEHAVIOURS, PRESETS
-from gainer_ns.physics.setting import Setting
 
 SIZE = 80, 60
 MATERIALS = PRESETS["medium"], PRESETS["sand"]
-PLANE = Setting((0.0, 0.0), (1.0, 0.75), Gravity(keyframes={0.0: (1.0, 5.0)}), frames=4, fps=10.0)
+PLANE = SimulationConfig((0.0, 0.0), (1.0, 0.75), Gravity(keyframes={0.0: (1.0, 5.0)}), frames=4, fps=10.0)
 SPACE = replace(PLANE, low=(0.0, 0.0, -0.5), high=(1.0, 0.75, 0.5))
 
 
@@ -63,8 +62,8 @@ def read_frame(folder: SimulationFolder, number: int) -> Frame:
 
 def begun(path: Path, particles: Particles, frames: int = 0, state: bool = True) -> SimulationFolder:
     folder = SimulationFolder(path, *SIZE)
-    setting = PLANE if particles.dimensions == 2 else SPACE
-    folder.create(particles, MATERIALS, setting, engine="mpm", fingerprint="a")
+    config = PLANE if particles.dimensions == 2 else SPACE
+    folder.create(particles, MATERIALS, config, engine="mpm", fingerprint="a")
     for number in range(frames):
         folder.write(number, moved(particles, number, state))
     return folder
@@ -385,7 +384,7 @@ def test_frames_are_those_that_gainer_bind_reads(tmp_path: Path) -> None:
 
 
 def test_colliders_and_forces_need_not_be_told(tmp_path: Path) -> None:
-    setting = SimpleNamespace(**{**vars(PLANE), "forces": None, "colliders": None})
+    config = SimpleNamespace(**{**vars(PLANE), "forces": None, "colliders": None})
     folder = SimulationFolder(tmp_path, *SIZE)
-    folder.create(some_particles(), MATERIALS, setting, engine="mpm", fingerprint="a")  # pyright: ignore
+    folder.create(some_particles(), MATERIALS, config, engine="mpm", fingerprint="a")  # pyright: ignore
     assert folder.holds_simulation

@@ -8,14 +8,13 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.meshes import write_ply
-from gainer_ns.physics.engine import Frame, Particles, resting
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, resting
 from gainer_ns.physics.exchange.folder import SimulationFolder
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.setting import Setting
 
 MATERIALS = (PRESETS["medium"],)
-SETTING = Setting((0.0, 0.0), (1.0, 1.0), Gravity(), frames=99, fps=25.0)
+SETTING = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), frames=99, fps=25.0)
 
 
 @pytest.fixture

@@ -13,12 +13,11 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.colliders import HalfSpace, SolidBox, SolidDisc
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.exchange import taichi_elements
 from gainer_ns.physics.exchange.taichi_elements import CELL, COURANT, MARGIN, TaichiElementsEngine
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.setting import Setting
 
 TAICHI = """
 cpu, gpu, calls = "cpu", "gpu", []
@@ -83,7 +82,7 @@ class MPMSolver:
 """
 SUBSTEP = 1e-3
 DOWN = Gravity(keyframes={0.0: (0.0, 5.0)})
-PLANE = Setting((-0.5, 0.0), (1.5, 1.0), DOWN, frames=6, fps=10.0)
+PLANE = SimulationConfig((-0.5, 0.0), (1.5, 1.0), DOWN, frames=6, fps=10.0)
 
 
 @pytest.fixture
@@ -119,9 +118,9 @@ def some(bodies: int = 1, dimensions: int = 2, n: int = 12) -> Particles:
     )
 
 
-def refused(checkout: Path, setting: Setting, particles: Particles, *materials: str) -> str:
+def refused(checkout: Path, config: SimulationConfig, particles: Particles, *materials: str) -> str:
     with pytest.raises(GainerError) as error:
-        list(TaichiElementsEngine(checkout).run(setting, particles, tuple(PRESETS[name] for name in materials)))
+        list(TaichiElementsEngine(checkout).run(config, particles, tuple(PRESETS[name] for name in materials)))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -154,8 +153,8 @@ def test_bodies_fall_in_widths_and_seconds(checkout: Path, capsys: pytest.Captur
 
 
 def test_gravity_may_change(checkout: Path) -> None:
-    setting = replace(PLANE, gravity=Gravity(keyframes={0.0: (0.0, 0.0), 0.5: (5.0, -10.0)}))
-    list(TaichiElementsEngine(checkout).run(setting, some(), (PRESETS["medium"],)))
+    config = replace(PLANE, gravity=Gravity(keyframes={0.0: (0.0, 0.0), 0.5: (5.0, -10.0)}))
+    list(TaichiElementsEngine(checkout).run(config, some(), (PRESETS["medium"],)))
     expected = [(0.5 * number, -1.0 * number) for number in (1, 3, 5, 7, 9)]
     np.testing.assert_allclose(solver().gravities, expected)
 
@@ -163,8 +162,8 @@ def test_gravity_may_change(checkout: Path) -> None:
 def test_particles_keep_their_order_bodies_and_velocities(checkout: Path) -> None:
     particles = replace(some(bodies=3), velocities=torch.randn(12, 2).round(decimals=1))
     materials = PRESETS["sand"], PRESETS["pinned"], PRESETS["liquid"]
-    setting = replace(PLANE, gravity=Gravity(keyframes={0.0: (0.0, 0.0)}))
-    *_, last = TaichiElementsEngine(checkout).run(setting, particles, materials)
+    config = replace(PLANE, gravity=Gravity(keyframes={0.0: (0.0, 0.0)}))
+    *_, last = TaichiElementsEngine(checkout).run(config, particles, materials)
     is_pinned = (particles.bodies == 1)[:, None]
     moved = particles.positions + torch.where(is_pinned, 0.0, 0.5 * particles.velocities)
     torch.testing.assert_close(last.positions, moved, atol=2 * SUBSTEP * 3, rtol=0.0)
@@ -213,8 +212,8 @@ def test_of_several_materials_the_stiffest_counts(checkout: Path, caplog: pytest
 def test_obstacles_are_where_they_were(checkout: Path) -> None:
     floor, hill = HalfSpace("separate", 0.4, (0.2, 0.9), (0.0, -1.0)), SolidDisc("slip", 0.0, (0.3, 0.8), 0.1)
     wall = HalfSpace("sticky", 0.4, (0.2, 0.9), (1.0, 0.0))
-    setting = replace(PLANE, frames=2, colliders=(floor, hill, wall))
-    list(TaichiElementsEngine(checkout).run(setting, some(), (PRESETS["medium"],)))
+    config = replace(PLANE, frames=2, colliders=(floor, hill, wall))
+    list(TaichiElementsEngine(checkout).run(config, some(), (PRESETS["medium"],)))
     made, shift = solver(), MARGIN * solver().dx
     (point, normal, surface, friction), (_, _, sticky, none) = made.colliders
     assert point == pytest.approx([0.7 + shift, 0.9 + shift]) and list(normal) == [0.0, -1.0]
@@ -235,16 +234,16 @@ def test_gradients_come_of_elastic_bodies(checkout: Path) -> None:
 
 
 def test_in_space_z_goes_on(checkout: Path) -> None:
-    setting = replace(PLANE, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 1.5))
+    config = replace(PLANE, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 1.5))
     wall = HalfSpace("separate", 0.0, (0.0, 0.0, -0.5), (0.0, 0.0, 1.0))
     particles = some(dimensions=3)
     *_, last = TaichiElementsEngine(checkout).run(
-        replace(setting, colliders=(wall, HalfSpace())), particles, (PRESETS["medium"],)
+        replace(config, colliders=(wall, HalfSpace())), particles, (PRESETS["medium"],)
     )
     fallen = particles.positions + torch.tensor([0.0, 0.625, 0.0])
     torch.testing.assert_close(last.positions, fallen, atol=5 * SUBSTEP, rtol=0.0)
     assert [len(point) for point, *_ in solver().colliders] == [3, 3]
-    disc = replace(setting, colliders=(SolidDisc(),))
+    disc = replace(config, colliders=(SolidDisc(),))
     assert "no obstacles but planes" in refused(checkout, disc, particles, "medium")
 
 

@@ -12,13 +12,12 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, Surface, borders
-from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS, Material
 from gainer_ns.physics.mpm import engine as mpm
 from gainer_ns.physics.mpm.engine import MpmEngine, Simulation
 from gainer_ns.physics.scene import Scene, read_scene
-from gainer_ns.physics.setting import Setting
 
 NO_GRAVITY = Gravity(keyframes={0.0: (0.0, 0.0)})
 Box = tuple[float, float, float, float]
@@ -39,14 +38,14 @@ def block(box: Box, spacing: float, depth: float | None = None) -> Particles:
 
 def world(
     gravity: Gravity = NO_GRAVITY, *more: Collider, fps: float = 30.0, frames: int = 31, **words: object
-) -> Setting:
+) -> SimulationConfig:
     """A unit square, with a rough floor."""
-    base = Setting((0.0, 0.0), (1.0, 1.0), gravity, (), (*more, *borders((0, 0, 1, 1))), frames, fps)
+    base = SimulationConfig((0.0, 0.0), (1.0, 1.0), gravity, (), (*more, *borders((0, 0, 1, 1))), frames, fps)
     return replace(base, **words)  # type: ignore[arg-type]
 
 
-def simulate(setting: Setting, particles: Particles, *materials: Material) -> list[Frame]:
-    return list(MpmEngine().run(setting, particles, materials))
+def simulate(config: SimulationConfig, particles: Particles, *materials: Material) -> list[Frame]:
+    return list(MpmEngine().run(config, particles, materials))
 
 
 def momentum(frame: Frame, particles: Particles) -> torch.Tensor:
@@ -66,9 +65,9 @@ def test_everything_falls_alike(material: str) -> None:
 def test_in_space_it_falls_too() -> None:
     particles = block((0.4, 0.1, 0.6, 0.3), 0.05, depth=0.2)
     sides = tuple(HalfSpace("separate", 0.0, (0, 0, z), (0, 0, way)) for z, way in ((-0.5, 1), (0.5, -1)))
-    setting = world(Gravity(), *sides, frames=11, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
+    config = world(Gravity(), *sides, frames=11, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
     for material in ("medium", "liquid", "sand", "snow", "rigid"):
-        frames = simulate(setting, particles, PRESETS[material])
+        frames = simulate(config, particles, PRESETS[material])
         shift = (frames[-1].positions - particles.positions).mean(dim=0)
         assert shift.tolist() == pytest.approx([0, 0.5 * 5 / 9, 0], abs=2e-3)
 
@@ -121,8 +120,8 @@ def test_a_bar_swings_at_its_frequency() -> None:
 
 def test_liquid_fills_a_box_to_a_level_surface() -> None:
     particles = block((0.0, 0.5, 0.4, 1.0), 1 / 80)
-    setting = world(Gravity(), fps=2, frames=21, colliders=borders((0, 0, 1, 1)))
-    frames = simulate(setting, particles, PRESETS["liquid"])
+    config = world(Gravity(), fps=2, frames=21, colliders=borders((0, 0, 1, 1)))
+    frames = simulate(config, particles, PRESETS["liquid"])
     heights = []
     for frame in frames[-10:]:  # it goes on swaying, so level is what the mean over some time is
         x, y = frame.positions.T
@@ -139,9 +138,9 @@ def drained(angle: float, spacing: float) -> float:
     high = 0.65 * width * math.tan(math.radians(angle))
     table = SolidBox("sticky", 0.0, (1 - width / 2, 0.7, 1 + width / 2, 1.0))
     particles = block((1 - width / 2, 0.7 - high, 1 + width / 2, 0.7), spacing)
-    setting = Setting((0.0, 0.0), (2.0, 1.0), Gravity(), (), (table, *borders((0, 0, 2, 1))), 41, 10.0)
+    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (table, *borders((0, 0, 2, 1))), 41, 10.0)
     sand = PRESETS["sand"].model_copy(update={"friction_angle": angle})
-    away, height = (simulate(setting, particles, sand)[-1].positions - torch.tensor([1.0, 0.7])).abs().T
+    away, height = (simulate(config, particles, sand)[-1].positions - torch.tensor([1.0, 0.7])).abs().T
     lies = (away < width / 2) & (height < 0.65 * width)
     edges = np.linspace(0.35, 0.9, 9) * width / 2  # the top is round, since sand arrives there with speed
     tops = [float(height[lies & (away >= a) & (away < b)].quantile(0.97)) for a, b in itertools.pairwise(edges)]
@@ -162,17 +161,17 @@ def test_a_flatter_heap_stays() -> None:
     columns = ("positions", "volumes", "velocities", "bodies", "gaussian_ids")
     particles = replace(particles, **{name: getattr(particles, name)[kept] for name in columns})
     floor = HalfSpace("sticky", 0.0, (0.0, 1.0), (0.0, -1.0))
-    setting = Setting((0.0, 0.0), (2.0, 1.0), Gravity(), (), (floor, *borders((0, 0, 2, 1))), 31, 20.0)
-    frames = simulate(setting, particles, PRESETS["sand"])
+    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (floor, *borders((0, 0, 2, 1))), 31, 20.0)
+    frames = simulate(config, particles, PRESETS["sand"])
     assert float((frames[-1].positions - particles.positions).norm(dim=1).max()) < 0.02
 
 
 def test_nothing_leaves_the_domain(shipped_scene: Path, particles_of: Callable[..., Particles]) -> None:
     scene: Scene = read_scene(shipped_scene, 200, 150, (50, 30, 150, 110))
     particles = particles_of(scene, spacing=5.0)
-    setting = replace(scene.setting(), frames=301)
-    low, high = torch.tensor(setting.low), torch.tensor(setting.high)
-    for frame in MpmEngine().run(setting, particles, scene.materials):
+    config = replace(scene.simulation_config(), frames=301)
+    low, high = torch.tensor(config.low), torch.tensor(config.high)
+    for frame in MpmEngine().run(config, particles, scene.materials):
         assert bool(frame.positions.isfinite().all())
         assert bool((frame.positions >= low - 1e-5).all()) and bool((frame.positions <= high + 1e-5).all()), frame.time
 
@@ -191,8 +190,8 @@ def test_what_is_rigid_keeps_its_shape_and_rests_on_the_floor() -> None:
 def test_what_is_pinned_stays_and_holds_the_rest() -> None:
     particles = block((0.4, 0.2, 0.6, 0.6), 0.02)
     bodies = (particles.positions[:, 1] > 0.3).long()
-    setting = world(Gravity(), frames=31)
-    frames = simulate(setting, replace(particles, bodies=bodies), PRESETS["pinned"], PRESETS["stiff"])
+    config = world(Gravity(), frames=31)
+    frames = simulate(config, replace(particles, bodies=bodies), PRESETS["pinned"], PRESETS["stiff"])
     held = bodies == 0
     assert torch.equal(frames[-1].positions[held], particles.positions[held])
     lowest = float(frames[-1].positions[:, 1].max())
@@ -238,8 +237,8 @@ def test_snow_packs_and_stays_packed() -> None:
 def test_a_cube_bounces_in_space() -> None:
     particles = block((0.4, 0.5, 0.6, 0.7), 0.025, depth=0.2)
     ground = HalfSpace("separate", 0.0, (0, 0.9, 0), (0, -1, 0))
-    setting = world(Gravity(), ground, frames=31, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
-    frames = simulate(setting, particles, PRESETS["medium"])
+    config = world(Gravity(), ground, frames=31, low=(0.0, 0.0, -0.5), high=(1.0, 1.0, 0.5))
+    frames = simulate(config, particles, PRESETS["medium"])
     heights = torch.tensor([float(frame.positions[:, 1].mean()) for frame in frames])
     landed = int(heights.argmax())
     assert 0.75 < float(heights.max()) < 0.83, "its middle, 0.1 above its foot and squashed"

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.cast import Cast, content_of
 from gainer_ns.physics.engine import Frame, resting
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.scene import Scene
+from gainer_ns.physics.simulated_plane import SimulatedPlane, content_of
 from gainer_ns.physics.skinning import adjacent_bodies
 from gainer_ns.rendering.plane import BakedPicture
 
@@ -18,22 +18,22 @@ CutOut = Callable[..., BakedPicture]
 
 
 @pytest.fixture
-def cast(scene: Callable[..., Scene], cut_out: CutOut) -> Callable[..., Cast]:
-    """``cast(*bodies, radius, count, **words)``: a disc of 16 pixels in 64 x 48, or an opaque picture, in a scene."""
+def simulated(scene: Callable[..., Scene], cut_out: CutOut) -> Callable[..., SimulatedPlane]:
+    """``simulated(*bodies, radius, count, **words)``: a disc of 16 px in 64 x 48, or an opaque picture, in a scene."""
 
-    def make(*bodies: object, radius: float | None = 16.0, count: int = 200, **words: object) -> Cast:
+    def make(*bodies: object, radius: float | None = 16.0, count: int = 200, **words: object) -> SimulatedPlane:
         picture = cut_out(radius=radius)
         shown = scene(*bodies, size=(64, 48), content=content_of(picture), **words)
-        return Cast(shown, picture, count)
+        return SimulatedPlane(shown, picture, count)
 
     return make
 
 
-def moved(cast: Cast, shift: tuple[float, float], turn: float = 0.0) -> Frame:
+def moved(simulated: SimulatedPlane, shift: tuple[float, float], turn: float = 0.0) -> Frame:
     """All particles turned about the picture's middle and shifted, in pixels."""
     sine, cosine = math.sin(turn), math.cos(turn)
     rotation, middle = torch.tensor([[cosine, -sine], [sine, cosine]]), torch.tensor([0.5, 0.375])
-    rest = resting(cast.particles)
+    rest = resting(simulated.particles)
     positions = (rest.positions - middle) @ rotation.T + middle + torch.tensor(shift) / 64
     return Frame(1.0, positions, rotation.repeat(len(positions), 1, 1))
 
@@ -50,8 +50,8 @@ def test_content_is_the_box_of_what_shows(cut_out: CutOut) -> None:
         content_of(picture.with_gaussians(replace(picture.gaussians, opacities=-torch.ones(64 * 48))))
 
 
-def test_particles_have_the_area_of_what_shows(cast: Callable[..., Cast]) -> None:
-    particles = cast("medium").particles
+def test_particles_have_the_area_of_what_shows(simulated: Callable[..., SimulatedPlane]) -> None:
+    particles = simulated("medium").particles
     assert 180 <= len(particles) <= 220
     assert float(particles.volumes.sum()) == pytest.approx(math.pi * 16**2 / 64**2, rel=0.02)
     assert particles.spacing == pytest.approx(math.sqrt(float(particles.volumes.mean())), rel=0.1)
@@ -59,32 +59,32 @@ def test_particles_have_the_area_of_what_shows(cast: Callable[..., Cast]) -> Non
 
 def test_all_gaussians_that_show_can_be_simulated(scene: Callable[..., Scene], cut_out: CutOut) -> None:
     picture = cut_out()
-    whole = Cast(scene("soft", size=(64, 48), content=content_of(picture), particles="all"), picture)
+    whole = SimulatedPlane(scene("soft", size=(64, 48), content=content_of(picture), particles="all"), picture)
     assert len(whole.particles) == int((picture.gaussians.opacities > 0).sum())
 
 
 @pytest.mark.parametrize("material", ["medium", "liquid", "sand"])
 @pytest.mark.parametrize("radius", [16.0, None])
 def test_at_rest_the_picture_is_as_it_was_fitted(
-    cast: Callable[..., Cast], material: str, radius: float | None
+    simulated: Callable[..., SimulatedPlane], material: str, radius: float | None
 ) -> None:
-    made = cast(material, radius=radius)
+    made = simulated(material, radius=radius)
     assert made.at(resting(made.particles)) is made.picture
     still = made.at(moved(made, (0, 0)))
     assert float((premultiplied(still.raster()) - premultiplied(made.picture.raster())).abs().max()) < 2e-3
 
 
 @pytest.mark.parametrize("material", ["medium", "liquid", "sand", "rigid"])
-def test_what_moves_as_one_is_drawn_elsewhere(cast: Callable[..., Cast], material: str) -> None:
-    made = cast(material)
+def test_what_moves_as_one_is_drawn_elsewhere(simulated: Callable[..., SimulatedPlane], material: str) -> None:
+    made = simulated(material)
     drawn = premultiplied(made.at(moved(made, (5, -3))).raster(crop=(5, -3, 69, 45)))
     assert float((drawn - premultiplied(made.picture.raster())).abs().max()) < 5e-3
     half_turn = premultiplied(made.at(moved(made, (0, 0), math.pi)).raster())
     assert float((half_turn.flip(0, 1) - premultiplied(made.picture.raster())).abs().max()) < 5e-3
 
 
-def test_what_is_not_a_body_stays_and_shows_a_hole(cast: Callable[..., Cast]) -> None:
-    made = cast({"material": "medium", "select": {"box": [0.25, 0.25, 0.5, 0.5]}}, radius=None)
+def test_what_is_not_a_body_stays_and_shows_a_hole(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated({"material": "medium", "select": {"box": [0.25, 0.25, 0.5, 0.5]}}, radius=None)
     hole = made.hole()
     assert bool(hole[16:32, 16:32].all()) and int(hole.sum()) <= 18 * 18
     _, alpha = made.at(moved(made, (0, 20))).raster()
@@ -94,23 +94,23 @@ def test_what_is_not_a_body_stays_and_shows_a_hole(cast: Callable[..., Cast]) ->
     assert float((covered - made.picture.raster()[0][18:30, 18:30]).abs().max()) < 5e-3
 
 
-def test_two_bodies_that_touch_hold_together(cast: Callable[..., Cast]) -> None:
-    made = cast({"material": "pinned", "part": [0, 0.5, 1, 1]}, "medium")
+def test_two_bodies_that_touch_hold_together(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated({"material": "pinned", "part": [0, 0.5, 1, 1]}, "medium")
     assert set(made.particles.bodies.tolist()) == {0, 1}
     lower = made.particles.bodies == 0
     assert float(made.particles.positions[lower, 1].min()) > float(made.particles.positions[~lower, 1].max())
     assert len(made.at(moved(made, (1, 0))).layers) == 1
 
 
-def test_what_breaks_leaves_gaps_and_smears_nothing(cast: Callable[..., Cast]) -> None:
-    made = cast("sand")
+def test_what_breaks_leaves_gaps_and_smears_nothing(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated("sand")
     rest = resting(made.particles)
     is_left = rest.positions[:, 0] < 0.5
     apart = rest.positions + torch.where(is_left[:, None], torch.tensor([-0.2, 0.0]), torch.tensor([0.2, 0.0]))
     _, alpha = made.at(Frame(1.0, apart, rest.gradients)).raster(crop=(-20, 0, 84, 48))
     assert float(alpha[:, 20 + 26 : 20 + 38].max()) == 0, "between the halves"
     assert float(alpha[:, :46].sum()) == pytest.approx(math.pi * 16**2 / 2, rel=0.25)
-    elastic = cast("medium")
+    elastic = simulated("medium")
     rest = resting(elastic.particles)
     stretched = torch.tensor([1.4, 1.0])
     positions = (rest.positions - 0.5) * stretched + 0.5
@@ -121,40 +121,42 @@ def test_what_breaks_leaves_gaps_and_smears_nothing(cast: Callable[..., Cast]) -
     assert float(alpha[..., 0][inside].min()) > 0.98, "what holds together has no holes"
 
 
-def test_dense_grains_leave_no_gaps_between_them(cast: Callable[..., Cast]) -> None:
-    made = cast("liquid")
+def test_dense_grains_leave_no_gaps_between_them(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated("liquid")
     rest = resting(made.particles)
     shaken = rest.positions + 0.25 * made.particles.spacing * torch.randn(len(rest.positions), 2)
     _, alpha = made.at(Frame(1.0, shaken, rest.gradients)).raster()
     assert float((alpha[12:36, 20:44] > 0.5).float().mean()) > 0.97
 
 
-def test_centre_is_that_of_what_moves(cast: Callable[..., Cast]) -> None:
-    made = cast("medium")
+def test_centre_is_that_of_what_moves(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated("medium")
     assert made.centre(resting(made.particles)) == pytest.approx((32, 24), abs=0.2)
     assert made.centre(moved(made, (3, 7))) == pytest.approx((35, 31), abs=0.2)
-    held = cast({"material": "pinned", "part": [0, 0.5, 1, 1]}, "medium")
+    held = simulated({"material": "pinned", "part": [0, 0.5, 1, 1]}, "medium")
     assert held.centre(resting(held.particles))[1] < 20
 
 
-def test_bodies_side_by_side_hang_together_if_they_are_alike(cast: Callable[..., Cast]) -> None:
+def test_bodies_side_by_side_hang_together_if_they_are_alike(simulated: Callable[..., SimulatedPlane]) -> None:
     halves: list[object] = [{"material": "soft", "part": [0, 0, 0.5, 1]}, "stiff"]
-    made = cast(*halves)
+    made = simulated(*halves)
     assert adjacent_bodies(made.particles, made.materials) == [[0, 1]]
     assert adjacent_bodies(made.particles, (PRESETS["soft"], PRESETS["sand"])) == [[0], [1]]
-    ends = cast({"material": "soft", "part": [0, 0, 0.2, 1]}, {"material": "soft", "part": [0.8, 0, 1, 1]})
+    ends = simulated({"material": "soft", "part": [0, 0, 0.2, 1]}, {"material": "soft", "part": [0.8, 0, 1, 1]})
     assert adjacent_bodies(ends.particles, ends.materials) == [[0], [1]]
 
 
-def test_a_body_of_clear_pixels_is_refused(cast: Callable[..., Cast]) -> None:
+def test_a_body_of_clear_pixels_is_refused(simulated: Callable[..., SimulatedPlane]) -> None:
     corner = {"material": "soft", "select": {"box": [0.25, 0.13, 0.28, 0.16]}}
     with pytest.raises(GainerError, match=r"bodies\[0\].*takes nothing of what the picture shows"):
-        cast(corner)
+        simulated(corner)
     with pytest.raises(GainerError, match=r"bodies\[1\]"):
-        cast("soft", "sand")
+        simulated("soft", "sand")
 
 
 def test_an_edited_picture_is_refused(scene: Callable[..., Scene], cut_out: CutOut) -> None:
     picture = cut_out()
     with pytest.raises(GainerError, match="as it was fitted"):
-        Cast(scene("soft", size=(64, 48), content=content_of(picture)), replace(picture, layers=picture.layers * 2))
+        SimulatedPlane(
+            scene("soft", size=(64, 48), content=content_of(picture)), replace(picture, layers=picture.layers * 2)
+        )

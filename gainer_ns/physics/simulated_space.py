@@ -1,0 +1,173 @@
+"""A lifted photo in a scene: its surface is given a thickness, and simulated in space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.editing.film import Behind, Camera, check_frame
+from gainer_ns.editing.lifted_film import Shot
+from gainer_ns.editing.lifted_stage import SOLID, LiftedPiece, SpaceStep, parted_discs
+from gainer_ns.errors import GainerError
+from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
+from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.views import CameraPath, View
+from gainer_ns.memory import check_free
+from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.lengths import Bounds
+from gainer_ns.physics.sampling import BYTES_PER_PARTICLE, members_of, particles_of
+from gainer_ns.physics.scene import Scene
+from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
+from gainer_ns.physics.skinning import SkinStep
+
+MIN_THICKNESS, MAX_THICKNESS = 0.15, 0.5
+"""How far bodies go on behind their surface, as shares of the shorter side of the box around what they select: a photo
+does not show it. They are filled up to where they are farthest away, within these bounds."""
+BACK_QUANTILE = 0.05
+"""Share of a surface that may lie even farther away."""
+MIN_SHEETS = 3
+"""Particles one behind the other, at least."""
+DEPTH_MARGIN = 0.25
+"""Room before and behind the bodies, in widths of the photo."""
+
+
+class SimulatedSpace(SimulatedPicture):
+    """A lifted photo in a scene: of its first layer, which is the object where one was chosen.
+
+    Lengths are those of pixels at the depth of what is simulated: half of it is nearer, half farther away. Particles
+    behind the surface stand for no Gaussian. What breaks keeps its discs, stretched by little: gaps between grains are
+    only as wide as their places make them.
+
+    Args:
+        scene: What is simulated; on the photo (see ``Scene.on``).
+        lifted: The photo.
+        count: How many particles, instead of as many as the scene says.
+
+    Raises:
+        GainerError: A body takes nothing that was lifted, or the scene does not fit its particles.
+    """
+
+    def __init__(self, scene: Scene, lifted: LiftedScene, count: int | None = None) -> None:
+        self.lifted = lifted
+        layer, width = lifted.layers[0], lifted.camera.width
+        members = members_of(scene, layer.pixel_centres(width), layer.opacities > SOLID)
+        selected = torch.cat(members)
+        depths = CAMERA_DISTANCE - layer.gaussians.means[:, 2].double()
+        depth = float(depths[selected].median())
+        self._space = PixelSpace(lifted.camera, depth)
+        places = self._space.from_world(layer.gaussians.means.double()) / width
+        areas = (depths / depth / width).square()
+        wanted = count or (len(selected) if scene.particles == "all" else scene.particles)
+        low, high = places[selected].amin(dim=0), places[selected].amax(dim=0)
+        side = float((high - low)[:2].amin())
+        back = places[selected, 2].quantile(BACK_QUANTILE)
+        thickness = (places[:, 2] - back).clamp(MIN_THICKNESS * side, MAX_THICKNESS * side)
+        volume = float((areas * thickness)[selected].sum())
+        # As many on the surface as make cubes of the whole.
+        on_surface = float(areas[selected].sum()) * (wanted / volume) ** (2 / 3)
+        surface = particles_of(scene, members, places, areas, max(1, round(min(on_surface, wanted / MIN_SHEETS))))
+        particles = thickened(surface, thickness[surface.gaussian_ids])
+        left, top, right, bottom = content_of_lifted(lifted)
+        (x0, y0), (x1, y1) = (low[:2] * width).tolist(), (high[:2] * width).tolist()
+        # What is farther away than most extends farther, as pixels of its own depth are larger.
+        room = scene.on(width, lifted.camera.height, (min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)))
+        room.check_particles(particles)
+        farthest, nearest = particles.positions[:, 2].aminmax()
+        depth_range = float(farthest) - DEPTH_MARGIN, float(nearest) + DEPTH_MARGIN
+        super().__init__(scene, particles, room.simulation_config(3, depth_range), width)
+        self._rest, self._pieces = cut_out(
+            LiftedPiece(0, layer, torch.ones_like(layer.pixels, dtype=torch.bool)),
+            self._skins,
+            lambda piece: scene.body_fields(piece.layer.pixel_centres(width)),
+            lambda piece: piece.layer.opacities > 0,
+            parted_discs,
+        )
+        for piece, skin in zip(self._pieces, self._skins, strict=True):
+            piece.steps = (SpaceStep(SkinStep(skin), self._space),)
+
+    def at(self, frame: Frame) -> LiftedScene:
+        """Return the photo in a frame."""
+        if frame.time == 0:
+            return self.lifted
+        amounts = self._show(frame)
+        layers = [piece.posed(amounts) for piece in self._pieces]
+        if self._rest is not None:
+            layers.append(self._rest.layer)
+        return replace(self.lifted, layers=(*layers, *self.lifted.layers[1:]))
+
+    def camera(self, scale: float, path: CameraPath | None = None) -> Camera:
+        """Return what films it.
+
+        There is nothing beyond the frame of a photo that was lifted with its background, so that is filmed unless the
+        scene names a canvas; an object is filmed as far as the canvas extends.
+        """
+        background = self.scene.background
+        if background.inpaint is not None:
+            raise GainerError(
+                "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
+                "write a color or an image"
+            )
+        shot = Shot(self.lifted, View(self.lifted.camera) if path is None else path.views[0])
+        is_whole_frame = path is not None or (self.scene.canvas is None and not self.lifted.has_alpha)
+        crop = None if is_whole_frame else self.scene.filmed
+        check_frame(shot, scale, crop)
+        return Camera(Behind.colour_or_image(background.color, background.image, shot), scale, crop)
+
+    def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> Shot:
+        views = (View(self.lifted.camera),) if path is None else path.views
+        progress = number / max(1, self.config.frames - 1)
+        return Shot(self.at(frame), views[min(round(progress * (len(views) - 1)), len(views) - 1)])
+
+    def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
+        world = self._space.to_world(place.double() * self.lifted.camera.width)
+        pixel, _ = self.lifted.camera.project((world - world.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
+        return float(pixel[0, 0]), float(pixel[0, 1])
+
+
+def thickened(surface: Particles, thickness: Float[Tensor, " n"]) -> Particles:
+    """Add particles behind those of a surface, away from the camera.
+
+    Args:
+        surface: Of volumes that are areas, as the camera sees them.
+        thickness: Of the body behind each of them, widths.
+
+    Raises:
+        GainerError: If there is no memory for so many.
+    """
+    sheets = (thickness / surface.spacing).round().long().clamp(min=MIN_SHEETS)
+    check_free(
+        int(sheets.sum()) * BYTES_PER_PARTICLE[3],
+        f"particles: {int(sheets.sum()):,} of them",
+        "write fewer into the scene",
+    )
+    columns = torch.arange(len(surface), device=sheets.device).repeat_interleave(sheets)
+    starts = torch.cumsum(sheets, dim=0) - sheets
+    behind = torch.arange(len(columns), device=sheets.device) - starts[columns]
+    apart = (thickness / sheets)[columns]
+    positions = surface.positions[columns].clone()
+    positions[:, 2] -= apart * behind
+    return Particles(
+        positions,
+        volumes=surface.volumes[columns] * apart,
+        velocities=surface.velocities[columns],
+        bodies=surface.bodies[columns],
+        gaussian_ids=torch.where(behind == 0, surface.gaussian_ids[columns], -1),
+        spacing=surface.spacing,
+    )
+
+
+def content_of_lifted(lifted: LiftedScene) -> Bounds:
+    """Return left, top, right and bottom of what may be simulated of a lifted photo, in pixels.
+
+    Raises:
+        GainerError: If nothing was lifted.
+    """
+    layer = lifted.layers[0]
+    shown = layer.pixel_centres(lifted.camera.width)[layer.opacities > SOLID]
+    if len(shown) == 0:
+        raise GainerError("nothing was lifted that shows, so there is nothing to simulate; lift another photo")
+    (left, top), (right, bottom) = (shown.amin(dim=0) - 0.5).tolist(), (shown.amax(dim=0) + 0.5).tolist()
+    return left, top, right, bottom
