@@ -14,13 +14,13 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile, converted
-from gainer_ns.io.meshes import write_ply
+from gainer_ns.io.meshes import ID_PROPERTY, write_ply
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 
 BYTES_PER_POINT, BYTES_PER_TRIANGLE = 75, 320
 """Memory for a Gaussian until it is in a file."""
-SLIMMEST = 1e-3
+MIN_HEIGHT_RATIO = 1e-3
 """The least height of a triangle over its first side, relative to that side, so that none is degenerate."""
 
 
@@ -45,7 +45,7 @@ class PlainGaussians(NamedTuple):
 
 
 def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
-    """All Gaussians of a picture of one layer, those of the transparent margin too, on the CPU.
+    """Return all Gaussians of a picture of one layer, those of the transparent margin too, on the CPU.
 
     Raises:
         GainerError: If the picture has several layers.
@@ -62,13 +62,13 @@ def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
 
 
 def as_srgb(colours: Float[Tensor, "n 3"], profile: ColourProfile | None) -> Float[Tensor, "n 3"]:
-    """Colours as other programs read them, which know no profiles of points."""
+    """Convert colours to what other programs read, which know no profiles of points."""
     own = colours.detach().cpu().numpy()[None]
     return torch.from_numpy(converted(own, profile, None)[0])
 
 
 def triangle_corners(means: Float[Tensor, "n 2"], covariances: Float[Tensor, "n 2 2"]) -> Float[Tensor, "n 3 2"]:
-    """Triangles that stand for Gaussians: ``mu``, ``mu + a`` and ``mu + b``, where ``[a b] [a b]^T = Sigma``.
+    """Return triangles that stand for Gaussians: ``mu``, ``mu + a`` and ``mu + b``, where ``[a b] [a b]^T = Sigma``.
 
     ``[a b]`` is the lower Cholesky factor, so the corners run counter-clockwise. :func:`gaussians_of_triangles` leads
     back, also after an affine map. (The idea of flat Gaussians as triangle soups is that of GaMeS, arXiv:2402.01459.)
@@ -77,26 +77,19 @@ def triangle_corners(means: Float[Tensor, "n 2"], covariances: Float[Tensor, "n 
     a_x = covariances[:, 0, 0].clamp(min=1e-24).sqrt()
     a_y = covariances[:, 1, 0] / a_x
     b_y = (covariances[:, 1, 1] - a_y.square()).clamp(min=0).sqrt()
-    b_y = torch.maximum(b_y, SLIMMEST * torch.hypot(a_x, a_y))
+    b_y = torch.maximum(b_y, MIN_HEIGHT_RATIO * torch.hypot(a_x, a_y))
     a, b = torch.stack([a_x, a_y], dim=-1), torch.stack([torch.zeros_like(b_y), b_y], dim=-1)
     return torch.stack([means, means + a, means + b], dim=1)
 
 
-def gaussians_of_triangles(
-    corners: Float[Tensor, "n 3 2"],
-) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-    """Means and covariances that triangles stand for: the inverse of :func:`triangle_corners`."""
+def gaussians_of_triangles(corners: Float[Tensor, "n 3 2"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
+    """Return the means and covariances that triangles stand for: the inverse of :func:`triangle_corners`."""
     sides = (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
     return corners[:, 0], sides @ sides.transpose(1, 2)
 
 
 def write_points(path: Path, gaussians: PlainGaussians, comments: Sequence[str] = ()) -> None:
-    """Writes the means as a point cloud with numbers, colours and, where there are some, normals (PLY).
-
-    Args:
-        path: File to write.
-        gaussians: What to write.
-        comments: What the file says of itself.
+    """Write the means as a point cloud with numbers, colours and, where there are some, normals (PLY).
 
     Raises:
         GainerError: If the file cannot be written.
@@ -106,7 +99,7 @@ def write_points(path: Path, gaussians: PlainGaussians, comments: Sequence[str] 
 
 
 def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
-    """Writes a triangle for each Gaussian, three vertices each, in their order (PLY): see :func:`triangle_corners`.
+    """Write a triangle for each Gaussian, three vertices each, in their order (PLY): see :func:`triangle_corners`.
 
     Raises:
         GainerError: If the file cannot be written.
@@ -118,7 +111,7 @@ def write_triangles(path: Path, gaussians: PlainGaussians) -> None:
 
 
 def check_written(count: int, bytes_each: int) -> None:
-    """Refuses more Gaussians than there is memory to write.
+    """Refuse more Gaussians than there is memory to write.
 
     Raises:
         GainerError: If there are.
@@ -129,23 +122,13 @@ def check_written(count: int, bytes_each: int) -> None:
 def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c d"]) -> dict[str, np.ndarray]:
     """The properties of ``c`` vertices for each Gaussian."""
     count, corners, dimensions = places.shape
-    x, y, z = torch.nn.functional.pad(places.reshape(-1, dimensions).float(), (0, 3 - dimensions)).numpy().T
-    normals = {}
+    points = torch.nn.functional.pad(places.reshape(-1, dimensions).float(), (0, 3 - dimensions))
+    columns = dict(zip(("x", "y", "z"), points.numpy().T, strict=True))
     if gaussians.normals is not None:
-        of_vertices = gaussians.normals.float().repeat_interleave(corners, dim=0).numpy().T
-        normals = dict(zip(("nx", "ny", "nz"), of_vertices, strict=True))
-    numbers = np.arange(count) if gaussians.numbers is None else gaussians.numbers.numpy()
+        normals = gaussians.normals.float().repeat_interleave(corners, dim=0).numpy()
+        columns |= dict(zip(("nx", "ny", "nz"), normals.T, strict=True))
     colours = torch.cat([gaussians.colours, gaussians.alphas[:, None]], dim=1)
     levels = (colours * 255).round().to(torch.uint8).repeat_interleave(corners, dim=0).numpy()
-    red, green, blue, alpha = levels.T
-    return {
-        "x": x,
-        "y": y,
-        "z": z,
-        **normals,
-        "red": red,
-        "green": green,
-        "blue": blue,
-        "alpha": alpha,
-        "gaussian_id": np.repeat(numbers.astype(np.int32), corners),
-    }
+    columns |= dict(zip(("red", "green", "blue", "alpha"), levels.T, strict=True))
+    numbers = np.arange(count) if gaussians.numbers is None else gaussians.numbers.numpy()
+    return columns | {ID_PROPERTY: np.repeat(numbers.astype(np.int32), corners)}

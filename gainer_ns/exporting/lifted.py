@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 
 from gainer_ns.exporting.gaussians import PlainGaussians, as_srgb
-from gainer_ns.exporting.splat import LEAST_ALPHA
+from gainer_ns.exporting.splat import MIN_ALPHA
 from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.lifting.scene import LiftedScene
 
 
 def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
-    """What is seen of all layers of a lifted photo, on the CPU.
+    """Return what is seen of all layers of a lifted photo, on the CPU.
 
     Colours are read at the means, as a ray would: a Gaussian's own feature alone is no colour. Discs that are
     transparent, beyond the edges of a surface, are left out.
@@ -26,7 +26,7 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
         assert gaussians.inverse_jacobians is not None
         decoded = layer.decoder.decode(layer.field.read(gaussians.means).features)
         alphas = layer.opacities.clamp(0, 1)
-        seen = alphas >= LEAST_ALPHA
+        seen = alphas >= MIN_ALPHA
         normals = gaussians.inverse_jacobians[:, 2].expand(len(gaussians), 3)
         plain = PlainGaussians(
             gaussians.means,
@@ -42,7 +42,7 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
 
 
 def comments_on(scene: LiftedScene) -> Sequence[str]:
-    """What a file should say of its space."""
+    """Return what a file should say of its space."""
     unit = f"{scene.unit:.9g} metres" if scene.metric else "the depth of the middle; true lengths are not known"
     return (
         f"The photo was taken from 0 0 {CAMERA_DISTANCE:g}, looking along -z, with y up",
