@@ -69,22 +69,19 @@ class ParticleSkin:
     are no seams, and what moves as one affine map moves so everywhere. The Jacobian is the derivative of that mean.
     Such blends of local maps are those of a partition of unity (Babuska and Melenk 1997).
 
-    Particles of breaking materials, and those that they meet, part: where another's map and that of the nearest
-    particle disagree, the other's weight falls off, so that the point goes with the nearest.
-
-    One skin is for particles that move together or break apart, such as those of one body.
+    Particles of breaking materials part: where another's map and that of the nearest particle disagree, the other's
+    weight falls off, so that the point goes with the nearest.
 
     Args:
         rest: [p, 2 or 3], at least one.
         spacing: How far apart neighbours are, in the unit of the positions.
-        breaking: [p], which are of materials that splash, crumble or tear; None for none.
+        breaking: Whether they are of a material that splashes, crumbles or tears.
     """
 
-    def __init__(self, rest: Float[Tensor, "p d"], spacing: float, breaking: Bool[Tensor, " p"] | None = None) -> None:
+    def __init__(self, rest: Float[Tensor, "p d"], spacing: float, *, breaking: bool = False) -> None:
         if len(rest) == 0 or not spacing > 0:
             raise ValueError(f"{len(rest)} particles {spacing} apart carry nothing")
-        self.rest, self.spacing = rest.detach().float().contiguous(), spacing
-        self.breaking = torch.zeros_like(self.rest[:, 0], dtype=torch.bool) if breaking is None else breaking
+        self.rest, self.spacing, self.breaking = rest.detach().float().contiguous(), spacing, breaking
 
     def nearest(self, points: Float[Tensor, "n d"], k: int) -> tuple[Int32[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Find the nearest particles at rest, in order, -1 where there are no more; and their squared distances."""
@@ -105,19 +102,15 @@ class ParticleSkin:
         indices, weights, precisions = self._fit
         before = (self.rest[indices] - self.rest[:, None]).double()
         after = (positions[indices] - positions[:, None]).double()
-        told = weights * torch.exp(-0.5 * self._strains(indices, before, after).square())
+        told = weights
+        if self.breaking:
+            strains = after.norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-30) - 1
+            told = weights * torch.exp(-0.5 * (strains / TELLING_STRAIN).square())
         share = (told * before.square().sum(dim=-1)).sum(dim=1).clamp(min=MIN_TELLING_SHARE)
         rotations = nearest_rotations(torch.einsum("pk,pki,pkj->pij", told, after, before))
         beyond = after - torch.einsum("pij,pkj->pki", rotations, before)
         fitted = torch.einsum("pk,pki,pkj->pij", told / share[:, None], beyond, before) @ precisions
         return (rotations + fitted).to(self.rest)
-
-    def _strains(
-        self, indices: Int64[Tensor, "p k"], before: Float[Tensor, "p k d"], after: Float[Tensor, "p k d"]
-    ) -> Float[Tensor, "p k"]:
-        """Strains of the ways to neighbours where a material breaks, relative to ``TELLING_STRAIN``."""
-        breaking = self.breaking[:, None] | self.breaking[indices]
-        return breaking * (after.norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-30) - 1) / TELLING_STRAIN
 
     @cached_property
     def _index(self) -> NeighbourIndex:
@@ -182,7 +175,7 @@ class SkinnedPoints:
                 Typed(skin.rest, place),
                 Typed(positions.detach().float().contiguous(), place),
                 Typed(gradients.detach().float().contiguous(), square),
-                Typed(skin.breaking.int(), wp.int32),
+                int(skin.breaking),
                 0.5 / (PARTING_SPACINGS * skin.spacing) ** 2,
                 Typed(moved, place),
                 Typed(jacobians, square),
@@ -208,8 +201,7 @@ class BodySkin:
         self, bodies: Sequence[int], particles: Particles, own: Int64[Tensor, " p"], breaking: bool, width: int
     ) -> None:
         self.bodies, self.breaking, self.width = tuple(bodies), breaking, width
-        flags = torch.full_like(own, breaking, dtype=torch.bool)
-        self._skin = ParticleSkin(particles.positions[own], particles.spacing, flags)
+        self._skin = ParticleSkin(particles.positions[own], particles.spacing, breaking=breaking)
         self._own = own
         self._cached: list[tuple[Tensor, SkinnedPoints]] = []
         self._last: tuple[SkinnedPoints, SkinPose] | None = None

@@ -9,7 +9,7 @@ from gainer_ns.gaussians.kernels import matrix, vector
 
 @functools.cache
 def skinning_kernel(k: int, dimensions: int) -> wp.Kernel:
-    """Positions, Jacobians and tornness of points that follow up to ``k`` particles each."""
+    """Make the kernel of the poses of points that follow up to ``k`` particles each."""
     ints, place, square = vector(k, wp.int32), vector(dimensions), matrix(dimensions, dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -21,7 +21,7 @@ def skinning_kernel(k: int, dimensions: int) -> wp.Kernel:
         rest: wp.array(dtype=place),  # [p]
         positions: wp.array(dtype=place),  # [p]
         gradients: wp.array(dtype=square),  # [p]
-        breaking: wp.array(dtype=wp.int32),  # [p], 1 for what may part
+        breaking: int,  # 1 for what may part
         parting: float,  # 1 / twice the squared disagreement at which it does
         moved: wp.array(dtype=place),  # out [n]
         jacobians: wp.array(dtype=square),  # out [n]
@@ -30,7 +30,6 @@ def skinning_kernel(k: int, dimensions: int) -> wp.Kernel:
         i = first + wp.tid()
         at, near, sharp = points[i], neighbours[i], sharpness[i]
         own = near[0]
-        loose = breaking[own]
         origin = positions[own] + gradients[own] * (at - rest[own])  # where the nearest one would have it
         total = float(0.0)
         before = float(0.0)
@@ -49,7 +48,7 @@ def skinning_kernel(k: int, dimensions: int) -> wp.Kernel:
                 weight = rise * rise * rise
                 apart = (positions[j] + gradients[j] * away) - origin
                 kept = float(1.0)
-                if loose + breaking[j] > 0:
+                if breaking > 0:
                     kept = wp.exp(-parting * wp.dot(apart, apart))
                 if slot > 0:
                     before += weight
