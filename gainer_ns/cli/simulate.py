@@ -150,7 +150,7 @@ class Simulate:
         from gainer_ns.physics.simulation import simulated_frames
 
         if engine is None:
-            yield from folder.read_foreign(simulated.particles)
+            yield from folder.read()
         else:
             self._begin(simulated, folder)
             yield from simulated_frames(engine, simulated.config, simulated.particles, simulated.materials, folder)

@@ -8,15 +8,13 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.selection import Selection
 from gainer_ns.io.places import PlacedError
-from gainer_ns.physics.lengths import Bounds, Vector, in_pixels, is_empty, share_of
+from gainer_ns.physics.lengths import Bounds, Fraction, LengthVector, SceneModel, in_pixels, is_empty, share_of
 from gainer_ns.physics.materials import ChosenMaterial
-
-Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 
 def _not_empty(part: Bounds) -> Bounds:
@@ -25,7 +23,7 @@ def _not_empty(part: Bounds) -> Bounds:
     return part
 
 
-class Body(BaseModel):
+class Body(SceneModel):
     """A part of the picture that moves, or that others hang on to.
 
     Attributes:
@@ -36,12 +34,10 @@ class Body(BaseModel):
         spin: At the start: degrees a second, counter-clockwise as seen, about its centre of mass.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     select: Selection = Selection(all=True)
-    part: Annotated[tuple[Share, Share, Share, Share], AfterValidator(_not_empty)] | None = None
+    part: Annotated[tuple[Fraction, Fraction, Fraction, Fraction], AfterValidator(_not_empty)] | None = None
     material: ChosenMaterial
-    velocity: Vector = (0.0, 0.0)
+    velocity: LengthVector = (0.0, 0.0)
     spin: Annotated[float, Field(strict=True, ge=-1e5, le=1e5, allow_inf_nan=False)] = 0.0
 
     @model_validator(mode="after")
@@ -57,12 +53,7 @@ class Body(BaseModel):
         return self.material.material.behaviour == "pinned"
 
     def region(self, width: float, content: Bounds) -> Selection:
-        """What it takes of a picture, in pixels.
-
-        Args:
-            width: Of the picture, in pixels.
-            content: Left, top, right and bottom of what the picture shows, in pixels.
-        """
+        """Return what it takes of a picture of a width, given the box around what that shows; all in pixels."""
         select = in_pixels(self.select, width)
         if self.part is None:
             return select
@@ -70,14 +61,11 @@ class Body(BaseModel):
         return part if select.all else Selection.model_construct(intersect=(select, part))
 
     def velocities(self, positions: Float[Tensor, "n d"], volumes: Float[Tensor, " n"]) -> Float[Tensor, "n d"]:
-        """How its particles move at the start: as a rigid body does.
+        """Return how its particles move at the start, as a rigid body does, in widths a second.
 
         Args:
             positions: Of its particles, widths.
             volumes: What each weighs among them.
-
-        Returns:
-            Widths a second.
         """
         centre = (positions * volumes[:, None]).sum(dim=0) / volumes.sum()
         x, y = (positions - centre).unbind(-1)[:2]
@@ -88,15 +76,10 @@ class Body(BaseModel):
         return velocities
 
 
-def shared_out(regions: Iterable[Selection], points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
-    """How far inside each of some regions points are, where what is in several belongs to the first of them.
+def body_fields(regions: Iterable[Selection], points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
+    """Return how far inside each of some regions points are, where what is in several belongs to the first of them.
 
-    Args:
-        regions: In pixels.
-        points: In pixels.
-
-    Returns:
-        As :meth:`gainer_ns.editing.selection.Selection.field` says: 0.5 on the edge, more inside.
+    Points and regions are in pixels; fields are those of ``Selection.field``: 0.5 on the edge, more inside.
     """
     taken = torch.full_like(points[:, 0], -math.inf)
     fields = []

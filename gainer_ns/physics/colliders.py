@@ -13,18 +13,18 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.selection import Box, Disc
 from gainer_ns.editing.shapes import depth_in_box
-from gainer_ns.physics.lengths import Bounds, Number, Vector
+from gainer_ns.physics.lengths import Bounds, Length, LengthVector, SceneModel, check_one_of
 
-Surface = Literal["sticky", "slip", "separate"]
+SurfaceKind = Literal["sticky", "slip", "separate"]
 """What holds on to bodies (sticky), lets them slide but not leave (slip), or lets them slide and leave (separate)."""
 
-FLOOR_FRICTION, FRICTION = 0.4, 0.2
-"""Coulomb's friction where a scene does not say: of floors, and of everything else."""
+FLOOR_FRICTION, OTHER_FRICTION = 0.4, 0.2
+"""Coulomb's coefficients where a scene does not say: of floors, and of everything else."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Collider(ABC):
         friction: Coulomb's coefficient: how much of the pressure holds back what slides.
     """
 
-    surface: Surface = "separate"
-    friction: float = FRICTION
+    surface: SurfaceKind = "separate"
+    friction: float = OTHER_FRICTION
 
     @abstractmethod
     def depth(self, points: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
-        """How deep points are inside, in widths: 0 on its surface, negative outside."""
+        """Return how deep points are inside, in widths: 0 on its surface, negative outside."""
 
     @abstractmethod
     def normals(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """Unit vectors out of it, towards the surface's nearest point and on from there: minus the depth's gradient."""
+        """Return unit vectors out of it, by way of the surface's nearest point: minus the depth's gradient."""
 
     @property
     @abstractmethod
@@ -53,7 +53,7 @@ class Collider(ABC):
         """Where it is: its middle, or a point on its surface where it has none."""
 
     def touches(self, box: Bounds) -> bool:
-        """Whether any of it is in a box, given as left, top, right and bottom."""
+        """Tell whether any of it is in a box, given as left, top, right and bottom."""
         left, top, right, bottom = box
         x, y = self.middle[:2]
         # A half space is in a box where a corner is; a disc or a level box where the point next to its middle is.
@@ -80,11 +80,11 @@ class HalfSpace(Collider):
         return self.point
 
     def depth(self, points: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
-        """How deep points are inside, widths."""
+        """Return how deep points are inside, in widths."""
         return -((points - self._vector(self.point, points)) * self._vector(self.normal, points)).sum(dim=-1)
 
     def normals(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """Its normal, for each point."""
+        """Return its normal, for each point."""
         return self._vector(self.normal, points).expand_as(points)
 
     @staticmethod
@@ -94,12 +94,7 @@ class HalfSpace(Collider):
 
 @dataclass(frozen=True)
 class SolidDisc(Collider):
-    """A disc; in space a cylinder.
-
-    Attributes:
-        center: Widths.
-        radius: Widths.
-    """
+    """A disc; in space a cylinder. Lengths are widths."""
 
     center: tuple[float, float] = (0.0, 0.0)
     radius: float = 1.0
@@ -110,11 +105,11 @@ class SolidDisc(Collider):
         return self.center
 
     def depth(self, points: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
-        """How deep points are inside, widths."""
+        """Return how deep points are inside, in widths."""
         return self.radius - torch.linalg.vector_norm(self._offsets(points), dim=-1)
 
     def normals(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """Away from the centre; at the centre itself upwards."""
+        """Point away from the centre; at the centre itself upwards."""
         return _padded(_unit(self._offsets(points)), points)
 
     def _offsets(self, points: Tensor) -> Tensor:
@@ -123,11 +118,7 @@ class SolidDisc(Collider):
 
 @dataclass(frozen=True)
 class SolidBox(Collider):
-    """A box, its sides level and upright.
-
-    Attributes:
-        box: Left, top, right and bottom, widths.
-    """
+    """A box, its sides level and upright: left, top, right and bottom, in widths."""
 
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
@@ -137,11 +128,11 @@ class SolidBox(Collider):
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
     def depth(self, points: Float[Tensor, "m d"]) -> Float[Tensor, " m"]:
-        """How deep points are inside, widths."""
+        """Return how deep points are inside, in widths."""
         return depth_in_box(points[:, :2], self.box)
 
     def normals(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """Inside towards the nearest side, outside away from the nearest point."""
+        """Point inside towards the nearest side, outside away from the nearest point."""
         flat = points[:, :2]
         low, high = points.new_tensor(self.box[:2]), points.new_tensor(self.box[2:])
         offsets = flat - (low + high) / 2
@@ -165,33 +156,20 @@ def _padded(vectors: Tensor, points: Tensor) -> Tensor:
     return torch.nn.functional.pad(vectors, (0, points.shape[-1] - 2))
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Floor(SceneModel):
+    """Solid ground, with its surface at the domain's bottom if ``top`` is None."""
+
+    top: Length | None = None
 
 
-class Floor(_Model):
-    """Solid ground.
+class Walls(SceneModel):
+    """Two upright walls, with their surfaces at the domain's borders where they are None."""
 
-    Attributes:
-        top: Where its surface is; the domain's bottom if None.
-    """
-
-    top: Number | None = None
+    left: Length | None = None
+    right: Length | None = None
 
 
-class Walls(_Model):
-    """Two upright walls.
-
-    Attributes:
-        left: Where the left one's surface is; the domain's left border if None.
-        right: Where the right one's surface is; the domain's right border if None.
-    """
-
-    left: Number | None = None
-    right: Number | None = None
-
-
-class Plane(_Model):
+class Plane(SceneModel):
     """Solid ground that may slope.
 
     Attributes:
@@ -199,8 +177,8 @@ class Plane(_Model):
         normal: Out of the ground, of any length: ``[0, -1]`` is level ground below.
     """
 
-    point: Vector
-    normal: Vector
+    point: LengthVector
+    normal: LengthVector
 
     @field_validator("normal")
     @classmethod
@@ -210,15 +188,10 @@ class Plane(_Model):
         return normal
 
 
-class Obstacle(_Model):
+class Obstacle(SceneModel):
     """What is in the way: exactly one of the first five.
 
     Attributes:
-        floor: Solid ground.
-        walls: Two upright walls.
-        plane: Solid ground that may slope.
-        disc: A disc.
-        box: A box: left, top, right and bottom.
         surface: Whether bodies stick to it, slide along it (slip), or may leave it too (separate).
         friction: Coulomb's coefficient of what slides; 0.4 of floors and 0.2 of all else if None.
     """
@@ -228,21 +201,19 @@ class Obstacle(_Model):
     plane: Plane | None = None
     disc: Disc | None = None
     box: Box | None = None
-    surface: Surface = "separate"
+    surface: SurfaceKind = "separate"
     friction: Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Obstacle:
-        kinds = ("floor", "walls", "plane", "disc", "box")
-        if sum(getattr(self, kind) is not None for kind in kinds) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(kinds)}")
+        check_one_of(self, ("floor", "walls", "plane", "disc", "box"))
         if self.surface == "sticky" and self.friction is not None:
             raise ValueError("a sticky surface needs no friction; leave friction out, or write surface: separate")
         return self
 
     def colliders(self, domain: Bounds) -> tuple[Collider, ...]:
-        """What it is in a domain, given as left, top, right and bottom."""
-        default = FRICTION if self.floor is None else FLOOR_FRICTION
+        """Return what it is in a domain, given as left, top, right and bottom."""
+        default = OTHER_FRICTION if self.floor is None else FLOOR_FRICTION
         how = self.surface, default if self.friction is None else self.friction
         left, _, right, bottom = domain
         if self.floor is not None:
@@ -265,17 +236,12 @@ def _given(number: float | None, default: float) -> float:
     return default if number is None else number
 
 
-def borders(domain: Bounds, obstacles: Iterable[Obstacle] = ()) -> tuple[Collider, ...]:
-    """The borders of a domain as colliders, but for those that a floor or walls take the place of.
-
-    Args:
-        domain: Left, top, right and bottom.
-        obstacles: What else there is.
-    """
-    made: list[Collider] = [HalfSpace("separate", 0.0, domain[:2], (0.0, 1.0))]
+def border_colliders(domain: Bounds, obstacles: Iterable[Obstacle] = ()) -> tuple[Collider, ...]:
+    """Return the borders of a domain as colliders, but for those that floors and walls replace."""
+    colliders: list[Collider] = [HalfSpace("separate", 0.0, domain[:2], (0.0, 1.0))]
     obstacles = tuple(obstacles)
     if all(obstacle.walls is None for obstacle in obstacles):
-        made += Obstacle(walls=Walls(), friction=0.0).colliders(domain)
+        colliders += Obstacle(walls=Walls(), friction=0.0).colliders(domain)
     if all(obstacle.floor is None for obstacle in obstacles):
-        made += Obstacle(floor=Floor()).colliders(domain)
-    return tuple(made)
+        colliders += Obstacle(floor=Floor()).colliders(domain)
+    return tuple(colliders)

@@ -103,13 +103,9 @@ class Engine(Protocol):
     """Moves particles."""
 
     def run(
-        self,
-        config: SimulationConfig,
-        particles: Particles,
-        materials: tuple[Material, ...],
-        start: Frame | None = None,
+        self, config: SimulationConfig, particles: Particles, materials: Sequence[Material], start: Frame | None = None
     ) -> Iterator[Frame]:
-        """Simulates frame after frame, the first of them at time 0 with everything at rest.
+        """Simulate frame after frame, the first of them at time 0 with everything at rest.
 
         Args:
             config: Domain, gravity, forces, colliders, duration.
@@ -124,7 +120,7 @@ class Engine(Protocol):
 
 
 def resting(particles: Particles) -> Frame:
-    """The frame at time 0."""
+    """Return the frame at time 0."""
     eye = torch.eye(particles.dimensions).to(particles.positions)
     return Frame(0.0, particles.positions, eye.repeat(len(particles), 1, 1))
 

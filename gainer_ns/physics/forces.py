@@ -16,8 +16,6 @@ import torch
 from jaxtyping import Float
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -28,31 +26,37 @@ from torch import Tensor
 
 from gainer_ns.editing.selection import Selection
 from gainer_ns.io.places import PlacedError
-from gainer_ns.physics.lengths import Number, PositiveNumber, Seconds, Vector, in_pixels
+from gainer_ns.physics.lengths import (
+    Fraction,
+    Length,
+    LengthVector,
+    PositiveLength,
+    SceneModel,
+    Seconds,
+    check_one_of,
+    in_pixels,
+)
 
-IMPULSE = 1 / 30
-"""How long an impulse lasts, in seconds: a frame of most films."""
+IMPULSE_SECONDS = 1 / 30
+"""How long an impulse lasts: a frame of most films."""
 
-Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Degrees = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _by_time(keyframes: dict[float, tuple[float, float]]) -> dict[float, tuple[float, float]]:
     return dict(sorted(keyframes.items()))
 
 
-class Gravity(_Model):
+class Gravity(SceneModel):
     """What accelerates everything alike. In YAML a number, downwards; or ``[right, down]``; or keyframes of these.
 
     Attributes:
         keyframes: To the right and down, at times in seconds; linear between them, held before and after.
     """
 
-    keyframes: Annotated[dict[Seconds, Vector], Field(min_length=1), AfterValidator(_by_time)] = {0.0: (0.0, 5.0)}
+    keyframes: Annotated[dict[Seconds, LengthVector], AfterValidator(_by_time)] = Field(
+        default={0.0: (0.0, 5.0)}, min_length=1
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -72,7 +76,7 @@ class Gravity(_Model):
         return next(iter(short.values())) if len(short) == 1 else {"keyframes": short}
 
     def at(self, t: float) -> tuple[float, float]:
-        """To the right and down, at a time in seconds."""
+        """Return the acceleration to the right and down, at a time in seconds."""
         times = list(self.keyframes)
         after = bisect_right(times, t)
         if after in (0, len(times)):
@@ -93,47 +97,47 @@ def _vector(value: Any, *loc: str | float) -> Any:
     return value if isinstance(value, list | tuple) else (0.0, value)
 
 
-class Wind(_Model):
+class Wind(SceneModel):
     """Blows steadily, or in gusts."""
 
-    acceleration: Vector
+    acceleration: LengthVector
     """To the right and down, in widths a squared second."""
-    gusts: Share = 0.0
+    gusts: Fraction = 0.0
     """How much it swells and slackens, from 0 (steady) to 1 (between calm and double)."""
 
 
-class Oscillation(_Model):
+class Oscillation(SceneModel):
     """Pushes to and fro, as a sine."""
 
-    acceleration: Vector
+    acceleration: LengthVector
     """At its strongest, to the right and down, in widths a squared second."""
-    period: PositiveNumber
+    period: PositiveLength
     """From one push to the next in the same direction, in seconds."""
     phase: Degrees = 0.0
     """Where in the sine it starts, in degrees: 0 starts calm, 90 at its strongest."""
 
 
-class Impulse(_Model):
+class Impulse(SceneModel):
     """Gives a push, which lasts a thirtieth of a second."""
 
-    velocity: Vector
+    velocity: LengthVector
     """By how much it changes velocities, to the right and down, in widths a second."""
     at: Seconds
     """When it starts, in seconds."""
 
 
-class Attractor(_Model):
+class Attractor(SceneModel):
     """Draws towards a point, with a pull that grows up to about the radius and fades beyond (Plummer's sphere)."""
 
-    center: Vector
+    center: LengthVector
     """Where to, in widths of the picture."""
-    strength: Number
+    strength: Length
     """The strongest pull, in widths a squared second; pushes away if negative."""
-    radius: PositiveNumber
-    """How far it reaches, in widths: the pull is strongest at 0.7 of it, and a quarter of that at 3 times of it."""
+    radius: PositiveLength
+    """Its size, in widths: the pull is strongest at 0.7 of it, and a quarter of that at 3 times of it."""
 
     def field(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m 2"]:
-        """Acceleration at points.
+        """Return the acceleration at points.
 
         Source: H. C. Plummer, "On the problem of distribution in globular star clusters", MNRAS 71, 1911.
         """
@@ -142,7 +146,7 @@ class Attractor(_Model):
         return offsets * (-self.strength * 1.5 * math.sqrt(3) * self.radius**2 / softened)[:, None]
 
 
-FORCES: dict[str, type[_Model]] = {
+FORCES: dict[str, type[SceneModel]] = {
     "wind": Wind,
     "oscillation": Oscillation,
     "impulse": Impulse,
@@ -151,14 +155,10 @@ FORCES: dict[str, type[_Model]] = {
 """Kinds of forces by their words."""
 
 
-class Force(_Model):
+class Force(SceneModel):
     """What accelerates a region for a time: exactly one of the first four.
 
     Attributes:
-        wind: Blows steadily, or in gusts.
-        oscillation: Pushes to and fro.
-        impulse: Gives a push.
-        attractor: Draws towards a point.
         region: Where it acts, in widths of the picture, with a soft border if feathered; everywhere if None.
         start: In YAML ``from``: when it begins, in seconds.
         until: When it ends, in seconds; never if None.
@@ -177,8 +177,7 @@ class Force(_Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Force:
-        if sum(getattr(self, kind) is not None for kind in FORCES) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(FORCES)}")
+        check_one_of(self, tuple(FORCES))
         if self.impulse is not None and (self.start > 0 or self.until is not None):
             raise ValueError("an impulse says itself when it is, by at; leave from and until out")
         if self.until is not None and self.until <= self.start:
@@ -186,7 +185,7 @@ class Force(_Model):
         return self
 
     def on(self, width: float, seed: int = 0, number: int = 0) -> Force:
-        """The force on a picture.
+        """Place the force on a picture.
 
         Args:
             width: Of the picture in pixels: where hard edges and masks of the region are.
@@ -198,13 +197,9 @@ class Force(_Model):
         return force
 
     def field(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        """Acceleration at points, at full strength.
+        """Return the acceleration at points in widths, at full strength: widths a squared second, 0 out of the region.
 
-        Args:
-            points: In widths of the picture. In space the third coordinate makes no difference.
-
-        Returns:
-            In widths a squared second; 0 outside of the region.
+        In space the third coordinate makes no difference.
         """
         if self.attractor is not None:
             flat = self.attractor.field(points)
@@ -216,9 +211,9 @@ class Force(_Model):
         return torch.nn.functional.pad(flat, (0, points.shape[-1] - 2))
 
     def amount(self, t: float) -> float:
-        """How much of the field there is at a time in seconds: 0 before and after, and perhaps negative between."""
+        """Return how much of the field there is at a time in seconds: 0 before and after, perhaps negative between."""
         if self.impulse is not None:
-            share = (t - self.impulse.at) / IMPULSE
+            share = (t - self.impulse.at) / IMPULSE_SECONDS
             # A smooth bump, whose sum over small steps is its integral wherever they begin.
             return 1 - math.cos(2 * math.pi * share) if 0 <= share < 1 else 0.0
         if t < self.start or (self.until is not None and t >= self.until):
@@ -227,26 +222,21 @@ class Force(_Model):
             turns = (t - self.start) / self.oscillation.period
             return math.sin(2 * math.pi * turns + math.radians(self.oscillation.phase))
         if self.wind is not None and self.wind.gusts > 0:
-            return 1 + self.wind.gusts * swell(t, self._seed)
+            return 1 + self.wind.gusts * gust_strength(t, self._seed)
         return 1.0
 
     @property
     def _acceleration(self) -> tuple[float, float]:
         """Of what is the same everywhere."""
         if self.impulse is not None:
-            return self.impulse.velocity[0] / IMPULSE, self.impulse.velocity[1] / IMPULSE
+            return self.impulse.velocity[0] / IMPULSE_SECONDS, self.impulse.velocity[1] / IMPULSE_SECONDS
         pushing = self.wind or self.oscillation
         assert pushing is not None
         return pushing.acceleration
 
 
-def swell(t: float, seed: tuple[int, ...]) -> float:
-    """A smooth random curve in [-1, 1]: five sines of 0.2 to 3 hertz, the slower ones stronger.
-
-    Args:
-        t: Time in seconds.
-        seed: Of their phases.
-    """
+def gust_strength(t: float, seed: tuple[int, ...]) -> float:
+    """Evaluate a smooth random curve in [-1, 1]: five sines of 0.2 to 3 hertz, the slower ones stronger."""
     return sum(strength * math.sin(rate * t + phase) for strength, rate, phase in _sines(seed))
 
 

@@ -1,33 +1,43 @@
-"""Lengths of a scene file, which are widths of the picture, and the pixels that selections are read in."""
+"""Lengths of a scene file, which are widths of the picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gainer_ns.editing.selection import Disc, Selection
 
-Number = Annotated[float, Field(strict=True, ge=-1e4, le=1e4, allow_inf_nan=False)]
-"""A length in widths of the picture, or a speed or an acceleration made of it and of seconds."""
-
-PositiveNumber = Annotated[float, Field(strict=True, gt=0, le=1e4, allow_inf_nan=False)]
-Vector = tuple[Number, Number]
+Length = Annotated[float, Field(strict=True, ge=-1e4, le=1e4, allow_inf_nan=False)]
+"""Widths of the picture; also speeds and accelerations, in widths and seconds."""
+PositiveLength = Annotated[float, Field(strict=True, gt=0, le=1e4, allow_inf_nan=False)]
+LengthVector = tuple[Length, Length]
 """To the right, and down."""
-
 Seconds = Annotated[float, Field(strict=True, ge=0, le=1e5, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Bounds = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 
-def in_pixels(selection: Selection, width: float) -> Selection:
-    """A selection in widths of the picture as the same in pixels.
+class SceneModel(BaseModel):
+    """A part of a scene file, which knows no words but its own."""
 
-    Args:
-        selection: In widths. A mask has pixels of its own, of which only the feather is a length.
-        width: Of the picture, in pixels.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def check_one_of(model: BaseModel, kinds: Sequence[str]) -> None:
+    """Refuse a part of a scene that is not of exactly one of some kinds.
+
+    Raises:
+        ValueError: If it is of none, or of several.
     """
+    if sum(getattr(model, kind) is not None for kind in kinds) != 1:
+        raise ValueError(f"needs exactly one of {', '.join(kinds)}")
+
+
+def in_pixels(selection: Selection, width: float) -> Selection:
+    """Convert a selection from widths of the picture to pixels; a mask has pixels of its own, but for its feather."""
     changes: dict[str, Any] = {}
     if selection.feather is not None:
         changes["feather"] = selection.feather * width
@@ -46,31 +56,25 @@ def in_pixels(selection: Selection, width: float) -> Selection:
 
 
 def scaled(box: Sequence[float], factor: float) -> Bounds:
-    """A box, all four numbers times a factor."""
+    """Multiply all four numbers of a box by a factor."""
     left, top, right, bottom = box
     return left * factor, top * factor, right * factor, bottom * factor
 
 
-def common(first: Bounds, second: Bounds) -> Bounds:
-    """What two boxes have in common; empty, with left >= right or top >= bottom, where they have nothing."""
+def intersection(first: Bounds, second: Bounds) -> Bounds:
+    """Return what two boxes have in common; empty, with left >= right or top >= bottom, where that is nothing."""
     return max(first[0], second[0]), max(first[1], second[1]), min(first[2], second[2]), min(first[3], second[3])
 
 
 def is_empty(box: Bounds) -> bool:
-    """Whether nothing is in a box."""
+    """Tell whether nothing is in a box."""
     return not (box[0] < box[2] and box[1] < box[3])
 
 
 def share_of(part: Bounds, whole: Bounds) -> Bounds:
-    """Part of a box, given as shares of its width and height.
+    """Return a part of a box that is given as shares of its width and height, from 0 to 1.
 
-    Args:
-        part: Left, top, right and bottom, from 0 to 1. Where it reaches 0 or 1 it goes on far beyond the box, since
-            what a picture shows ends softly, a little outside of its box.
-        whole: The box.
-
-    Returns:
-        In the box's units.
+    Where it is 0 or 1 it goes on far beyond the box, since what a picture shows ends softly, a little outside of that.
     """
     left, top, right, bottom = whole
     width, height = right - left, bottom - top

@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from gainer_ns.io.places import PlacedError
+from gainer_ns.physics.lengths import SceneModel
 
 Behaviour = Literal["elastic", "liquid", "sand", "snow", "rigid", "pinned"]
 """How a material answers to being deformed; pinned does not move at all."""
@@ -25,12 +19,12 @@ BEHAVIOURS: tuple[Behaviour, ...] = ("elastic", "liquid", "sand", "snow", "rigid
 BREAKING: tuple[Behaviour, ...] = ("liquid", "sand", "snow")
 """What splashes, crumbles or tears, so that neighbours in the picture may part."""
 
-Positive = Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
+Modulus = Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
 PoissonRatio = Annotated[float, Field(strict=True, ge=0, lt=0.5, allow_inf_nan=False)]
 FrictionAngle = Annotated[float, Field(strict=True, gt=0, lt=80, allow_inf_nan=False)]
 
 
-class Material(BaseModel):
+class Material(SceneModel):
     """What a body is made of.
 
     Lengths are widths of the picture, times are seconds, and the unit of mass is that of a square width of density 1.
@@ -44,12 +38,10 @@ class Material(BaseModel):
         friction_angle: Of sand, in degrees: the slope at which a heap of it rests.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     behaviour: Behaviour
-    E: Positive = 250.0
+    E: Modulus = 250.0
     nu: PoissonRatio = 0.3
-    density: Positive = 1.0
+    density: Modulus = 1.0
     friction_angle: FrictionAngle = 35.0
 
     @property
@@ -78,7 +70,7 @@ PRESETS: dict[str, Material] = {
 }
 """Materials by name."""
 
-WORDS: dict[Behaviour, tuple[str, ...]] = {
+BEHAVIOUR_NUMBERS: dict[Behaviour, tuple[str, ...]] = {
     "elastic": ("E", "nu", "density"),
     "liquid": ("E", "density"),
     "sand": ("E", "nu", "density", "friction_angle"),
@@ -95,23 +87,13 @@ def _unknown(name: Any) -> str:
     return f"there is no material {given[:40]}; materials are {', '.join(PRESETS)}"
 
 
-class ChosenMaterial(BaseModel):
-    """A preset, and what is different from it. In YAML just the preset's name where nothing is.
-
-    Attributes:
-        preset: Name of the preset.
-        E: Young's modulus (of a liquid its bulk modulus).
-        nu: Poisson's ratio.
-        density: Mass of a square width.
-        friction_angle: Of sand, in degrees.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ChosenMaterial(SceneModel):
+    """The name of a preset, and which of its numbers are others. In YAML just the name where none are."""
 
     preset: str
-    E: Positive | None = None
+    E: Modulus | None = None
     nu: PoissonRatio | None = None
-    density: Positive | None = None
+    density: Modulus | None = None
     friction_angle: FrictionAngle | None = None
 
     @model_validator(mode="before")
@@ -127,7 +109,7 @@ class ChosenMaterial(BaseModel):
     def _makes_sense(self) -> ChosenMaterial:
         if self.preset not in PRESETS:
             raise PlacedError(("preset",), _unknown(self.preset))
-        known = WORDS[PRESETS[self.preset].behaviour]
+        known = BEHAVIOUR_NUMBERS[PRESETS[self.preset].behaviour]
         for word in self._changes:
             if word not in known:
                 remedy = f"it knows {', '.join(known)}" if known else "it knows no numbers"

@@ -31,8 +31,8 @@ def members_of(scene: Scene, pixels: Float[Tensor, "n 2"], shown: Bool[Tensor, "
 
     Args:
         scene: On the picture.
-        pixels: The points, in pixels of the picture.
-        shown: Which of them may be simulated at all.
+        pixels: [n, 2], the points, in pixels.
+        shown: [n], which of them may be simulated at all.
 
     Raises:
         GainerError: A body has none.
@@ -41,7 +41,10 @@ def members_of(scene: Scene, pixels: Float[Tensor, "n 2"], shown: Bool[Tensor, "
     members = [(shown & (owners == number) & (inside > 0.5)).nonzero()[:, 0] for number in range(len(scene.bodies))]
     for number, own in enumerate(members):
         if len(own) == 0:
-            problem = "takes nothing of what the picture shows; enlarge it, or move it to what is not transparent"
+            taken = " that no earlier body has taken" if number else ""
+            problem = (
+                f"takes nothing of what the picture shows{taken}; enlarge it, or move it to what is not transparent"
+            )
             raise scene.mistake(number, PlacedError(("select",), problem))
     return members
 

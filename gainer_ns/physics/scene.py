@@ -20,26 +20,52 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.places import PlacedError, dotted
 from gainer_ns.io.yaml_file import read_document
-from gainer_ns.physics.bodies import Body, shared_out
-from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, borders
-from gainer_ns.physics.domain import MARGIN, Domain
+from gainer_ns.physics.bodies import Body, body_fields
+from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, border_colliders
 from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
-from gainer_ns.physics.lengths import Bounds, common, in_pixels, is_empty, scaled
+from gainer_ns.physics.lengths import Bounds, SceneModel, check_one_of, in_pixels, intersection, is_empty, scaled
 from gainer_ns.physics.materials import Material
 
 MAX_FRAMES = 100_000
-HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
+DEFAULT_MARGIN = (0.25, 0.15, 0.25, 0.3)
+"""Room around what the picture shows, in widths: to fall by half the height of most things, and to spread."""
+
+_HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
+_Margin = Annotated[float, Field(strict=True, ge=0, le=1e4, allow_inf_nan=False)]
 
 
-class Shown(NamedTuple):
-    """The picture that a scene is for.
+class Domain(SceneModel):
+    """Where everything happens; nothing leaves it. One of the two.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
-        content: Left, top, right and bottom of what it shows, in pixels.
+        margin: Room around what the picture shows, in widths: left, top, right and bottom, or one number for all.
+        box: Left, top, right and bottom, in widths.
     """
+
+    margin: tuple[_Margin, _Margin, _Margin, _Margin] | None = None
+    box: Box | None = None
+
+    @field_validator("margin", mode="before")
+    @classmethod
+    def _read_number(cls, data: Any) -> Any:
+        return data if isinstance(data, list | tuple) or data is None else (data,) * 4
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Domain:
+        check_one_of(self, ("margin", "box"))
+        return self
+
+    def around(self, content: Bounds) -> Bounds:
+        """Return left, top, right and bottom, in widths, given what the picture shows, in widths."""
+        if self.box is not None:
+            return self.box
+        left, top, right, bottom = self.margin or DEFAULT_MARGIN
+        return content[0] - left, content[1] - top, content[2] + right, content[3] + bottom
+
+
+class _SceneFrame(NamedTuple):
+    """The picture that a scene is for: its size and the box around what it shows, in pixels."""
 
     width: int
     height: int
@@ -75,7 +101,7 @@ class Scene(PlacedScript):
     gravity: Gravity = Gravity()
     forces: tuple[Force, ...] = ()
     colliders: tuple[Obstacle, ...] = ()
-    domain: Domain = Domain(margin=MARGIN)
+    domain: Domain = Domain(margin=DEFAULT_MARGIN)
     duration: Annotated[float, Field(strict=True, gt=0, le=1e5, allow_inf_nan=False)] = 3.0
     fps: FrameRate = 30.0
     background: Background = Background(transparent=True)
@@ -85,7 +111,7 @@ class Scene(PlacedScript):
     cells: Annotated[int, Field(strict=True, ge=8, le=4096)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
 
-    _shown: Shown = PrivateAttr(Shown(1, 1, (0.0, 0.0, 1.0, 1.0)))
+    _shown: _SceneFrame = PrivateAttr(_SceneFrame(1, 1, (0.0, 0.0, 1.0, 1.0)))
     _regions: tuple[Selection, ...] = PrivateAttr(())
 
     _check_particles = field_validator("particles", mode="before")(_number_or_all)
@@ -99,23 +125,18 @@ class Scene(PlacedScript):
         return self
 
     def mistake(self, number: int, error: PlacedError) -> GainerError:
-        """A mistake in a body as the one line that the user sees."""
+        """Return a mistake in a body as the one line that the user sees."""
         error = error.below("bodies", number)
         return self._places.error(error.loc, error.problem)
 
     def on(self, width: int, height: int, content: Bounds) -> Scene:
-        """The scene on a picture, checked against it.
-
-        Args:
-            width: Of the picture, in pixels.
-            height: Of the picture, in pixels.
-            content: Left, top, right and bottom of what it shows, in pixels: of what is not transparent.
+        """Place the scene on a picture, and check it against that; see :func:`read_scene`.
 
         Raises:
             GainerError: A selection, the domain, the canvas or a collider does not fit the picture.
         """
         scene = self.model_copy()
-        scene._shown = Shown(width, height, content)
+        scene._shown = _SceneFrame(width, height, content)
         scene._regions = tuple(body.region(width, content) for body in self.bodies)
         try:
             scene._check()
@@ -144,28 +165,24 @@ class Scene(PlacedScript):
         return scaled(self.canvas or self.box, self._shown.width)
 
     def body_fields(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
-        """How far inside each body points of the picture are: 0.5 on its edge, more inside. In no two bodies at once.
-
-        Args:
-            points: In pixels.
-        """
-        return shared_out(self._regions, points)
+        """Return how far inside each body points in pixels are: 0.5 on its edge, more inside; in no two at once."""
+        return body_fields(self._regions, points)
 
     def simulation_config(self, dimensions: int = 2, depth: tuple[float, float] = (-0.5, 0.5)) -> SimulationConfig:
-        """What an engine is told.
+        """Return what an engine is told.
 
         Args:
             dimensions: 2 on a plane, 3 in space.
             depth: In space, the domain's lowest and highest z, in widths.
         """
         left, top, right, bottom = self.box
-        walls: tuple[Collider, ...] = borders(self.box, self.colliders)
+        walls: tuple[Collider, ...] = border_colliders(self.box, self.colliders)
         low, high = (left, top), (right, bottom)
         if dimensions == 3:
             low, high = (*low, depth[0]), (*high, depth[1])
             walls += tuple(
-                HalfSpace("separate", 0.0, (left, top, z), (0.0, 0.0, way))
-                for z, way in zip(depth, (1.0, -1.0), strict=True)
+                HalfSpace("separate", 0.0, (left, top, z), (0.0, 0.0, sign))
+                for z, sign in zip(depth, (1.0, -1.0), strict=True)
             )
         return SimulationConfig(
             low=low,
@@ -179,10 +196,7 @@ class Scene(PlacedScript):
         )
 
     def check_particles(self, particles: Particles) -> None:
-        """Checks what only the particles tell: that every body has some, in the domain and out of all colliders.
-
-        Args:
-            particles: At rest.
+        """Check what only the particles tell: that they are in the domain and out of all colliders.
 
         Raises:
             GainerError: In one line, with the place in the scene's file.
@@ -193,10 +207,6 @@ class Scene(PlacedScript):
         is_out = (x < left - some) | (x > right + some) | (y < top - some) | (y > bottom + some)
         for number, body in enumerate(self.bodies):
             is_own = particles.bodies == number
-            if not bool(is_own.any()):
-                taken = " that no earlier body has taken" if number else ""
-                error = PlacedError((), f"takes nothing of what the picture shows{taken}; enlarge it")
-                raise self.mistake(number, error)
             if bool((is_out & is_own).any()):
                 own = particles.positions[is_own]
                 low, high = own.amin(dim=0).tolist(), own.amax(dim=0).tolist()
@@ -212,41 +222,37 @@ class Scene(PlacedScript):
                         raise self._places.error(("colliders", i), problem)
 
     def _check(self) -> None:
-        """Checks the scene against its picture, but for what only the particles tell.
-
-        Raises:
-            PlacedError: Something does not fit.
-        """
+        """Check the scene against its picture, but for what only the particles tell; mistakes are ``PlacedError``s."""
         width, height, content = self._shown
         for i, (body, region) in enumerate(zip(self.bodies, self._regions, strict=True)):
             self._check_fits(body.select, "bodies", i, "select")
-            seen = common(region.bounds(width, height), content)
+            seen = intersection(region.bounds(width, height), content)
             if is_empty(seen):
                 where = _words(scaled(content, 1 / width))
                 raise PlacedError(
-                    ("bodies", i), f"takes nothing of what the picture shows, which is in {where}; {HINT}"
+                    ("bodies", i), f"takes nothing of what the picture shows, which is in {where}; {_HINT}"
                 )
             seen, box = scaled(seen, 1 / width), self.box
-            if any(abs(a - b) > 1e-6 for a, b in zip(common(seen, box), seen, strict=True)):
+            if any(abs(a - b) > 1e-6 for a, b in zip(intersection(seen, box), seen, strict=True)):
                 raise PlacedError(("domain",), self._too_small(i, seen))
         for i, force in enumerate(self.forces):
             if force.region is not None:
                 self._check_fits(force.region, "forces", i, "region")
         for i, obstacle in enumerate(self.colliders):
             if not all(collider.touches(self.box) for collider in obstacle.colliders(self.box)):
-                raise PlacedError(("colliders", i), f"lies outside the domain, which is {_words(self.box)}; {HINT}")
+                raise PlacedError(("colliders", i), f"lies outside the domain, which is {_words(self.box)}; {_HINT}")
         left, top, right, bottom = self.filmed
         if (right - left) * (bottom - top) > MAX_PIXELS:
             word = "domain" if self.canvas is None else "canvas"
-            problem = f"is {right - left:.0f} x {bottom - top:.0f} pixels of the picture, too many to draw; {HINT}"
+            problem = f"is {right - left:.0f} x {bottom - top:.0f} pixels of the picture, too many to draw; {_HINT}"
             raise PlacedError((word,), problem)
 
     def _check_fits(self, selection: Selection, *loc: int | str) -> None:
-        """Checks a selection in widths against the picture's size."""
+        """Check a selection in widths against the picture's size."""
         try:
             in_pixels(selection, self._shown.width).check(self._shown.width, self._shown.height)
         except PlacedError as error:
-            problem = error.problem if error.loc[-1:] == ("mask",) else f"{error.problem}; {HINT}"
+            problem = error.problem if error.loc[-1:] == ("mask",) else f"{error.problem}; {_HINT}"
             raise PlacedError((*loc, *error.loc), problem) from None
 
     def _too_small(self, number: int, body: Bounds) -> str:
@@ -256,14 +262,14 @@ class Scene(PlacedScript):
 
 
 def read_scene(source: Path | Mapping[str, Any], width: int, height: int, content: Bounds) -> Scene:
-    """Reads a scene file and checks it against the picture that it is for.
+    """Read a scene file and check it against the picture that it is for.
 
     What only the particles tell is left to :meth:`Scene.check_particles`.
 
     Args:
         source: The YAML file, whose paths start at its folder, or what would be in it.
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
         content: Left, top, right and bottom of what the picture shows, in pixels: of what is not transparent.
 
     Raises:

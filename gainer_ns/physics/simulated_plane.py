@@ -34,12 +34,7 @@ MIN_CONTENT_OPACITY = 0.5
 
 
 class SimulatedPlane(SimulatedPicture):
-    """A fitted picture in a scene.
-
-    Args:
-        scene: What is simulated; on the picture (see ``Scene.on``).
-        picture: A fitted picture.
-        count: How many particles, instead of as many as the scene says.
+    """A fitted picture in a scene; see :func:`gainer_ns.physics.simulation.simulated_picture`.
 
     Raises:
         GainerError: A body has no Gaussians, or the scene does not fit its particles.
@@ -49,10 +44,8 @@ class SimulatedPlane(SimulatedPicture):
         if len(picture.layers) != 1 or picture.gaussians.inverse_jacobians is not None:
             raise GainerError("an edited picture cannot be simulated; simulate it as it was fitted")
         self.picture, plane = picture, picture.plane
-        layer, border = unframed(picture.only_layer, plane)
-        whole = Piece(
-            None, layer, plane, plane, border
-        )  # with the mirror image beyond the frame, after what was fitted
+        layer, border = unframed(picture.only_layer, plane)  # with the mirror image beyond the frame, after the fitted
+        whole = Piece(None, layer, plane, plane, border)
         side = spacing(picture.gaussians, plane)
         particles = _particles(scene, picture, whole.origins[: len(picture.gaussians)], side, count)
         scene.check_particles(particles)

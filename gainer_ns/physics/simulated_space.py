@@ -41,11 +41,6 @@ class SimulatedSpace(SimulatedPicture):
     behind the surface stand for no Gaussian. What breaks keeps its discs, stretched by little: gaps between grains are
     only as wide as their places make them.
 
-    Args:
-        scene: What is simulated; on the photo (see ``Scene.on``).
-        lifted: The photo.
-        count: How many particles, instead of as many as the scene says.
-
     Raises:
         GainerError: A body takes nothing that was lifted, or the scene does not fit its particles.
     """

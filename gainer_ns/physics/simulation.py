@@ -47,7 +47,7 @@ def simulated_picture(scene: Scene, picture: BakedPicture | LiftedScene, count: 
     """Choose what is simulated of a picture or a lifted photo.
 
     Args:
-        scene: On the picture.
+        scene: What is simulated; on the picture (see ``Scene.on``).
         picture: As it was fitted.
         count: How many particles, instead of as many as the scene says.
 

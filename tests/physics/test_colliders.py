@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, SolidBox, SolidDisc, borders
+from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, SolidBox, SolidDisc, border_colliders
 
 DOMAIN = (-0.25, -0.5, 1.25, 1.0)
 NUMBER = st.floats(-1.0, 2.0)
@@ -111,7 +111,7 @@ def test_discs_and_boxes_are_solid() -> None:
 
 
 def test_borders_keep_everything_in() -> None:
-    found = borders(DOMAIN)
+    found = border_colliders(DOMAIN)
     inside, beyond = (0.5, 0.25), [(-0.35, 0.25), (1.35, 0.25), (0.5, -0.6), (0.5, 1.1)]
     assert max(depths(found, *inside)) < 0
     assert all(max(depths(found, *point)) == pytest.approx(0.1) for point in beyond)
@@ -121,7 +121,7 @@ def test_borders_keep_everything_in() -> None:
 
 def test_a_floor_or_walls_take_the_place_of_borders() -> None:
     floor, walls = Obstacle.model_validate({"floor": {}}), Obstacle.model_validate({"walls": {}})
-    assert [len(borders(DOMAIN, given)) for given in ([], [floor], [walls], [floor, walls])] == [4, 3, 2, 1]
+    assert [len(border_colliders(DOMAIN, given)) for given in ([], [floor], [walls], [floor, walls])] == [4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gainer_ns.physics.forces import FORCES, Force, Gravity, swell
+from gainer_ns.physics.forces import FORCES, Force, Gravity, gust_strength
 
 POINTS = torch.tensor([[0.2, 0.3], [0.6, 0.1], [0.9, 0.8]])
 
@@ -85,7 +85,7 @@ def test_gusts_swell_and_slacken_smoothly_by_their_seed() -> None:
 
 @given(st.floats(0, 1e4), st.integers(0, 2**63 - 1))
 def test_gusts_stay_in_bounds(t: float, seed: int) -> None:
-    assert -1 <= swell(t, (seed, 0)) <= 1
+    assert -1 <= gust_strength(t, (seed, 0)) <= 1
 
 
 def test_oscillation_is_a_sine_that_starts_when_it_begins() -> None:

@@ -6,7 +6,15 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from gainer_ns.physics.materials import BEHAVIOURS, BREAKING, PRESETS, WORDS, Behaviour, ChosenMaterial, Material
+from gainer_ns.physics.materials import (
+    BEHAVIOUR_NUMBERS,
+    BEHAVIOURS,
+    BREAKING,
+    PRESETS,
+    Behaviour,
+    ChosenMaterial,
+    Material,
+)
 
 
 def refusal(data: Any) -> str:
@@ -18,7 +26,10 @@ def refusal(data: Any) -> str:
 
 def test_every_behaviour_has_a_preset_and_its_words() -> None:
     assert (
-        set(BEHAVIOURS) == set(get_args(Behaviour)) == {preset.behaviour for preset in PRESETS.values()} == set(WORDS)
+        set(BEHAVIOURS)
+        == set(get_args(Behaviour))
+        == {preset.behaviour for preset in PRESETS.values()}
+        == set(BEHAVIOUR_NUMBERS)
     )
     assert set(BREAKING) < set(BEHAVIOURS)
     stiffness = [PRESETS[name].E for name in ("soft", "medium", "stiff")]
@@ -48,7 +59,7 @@ def test_numbers_replace_those_of_the_preset() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_only_the_numbers_that_mean_something(name: str) -> None:
-    known = WORDS[PRESETS[name].behaviour]
+    known = BEHAVIOUR_NUMBERS[PRESETS[name].behaviour]
     for word, value in {"E": 20.0, "nu": 0.2, "density": 2.0, "friction_angle": 30.0}.items():
         data = {"preset": name, word: value}
         if word in known:

@@ -13,8 +13,8 @@ from gainer_ns.physics.colliders import HalfSpace
 from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import PRESETS, Material
-from gainer_ns.physics.mpm.engine import Simulation
-from gainer_ns.physics.mpm.kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
+from gainer_ns.physics.mpm.engine import MpmSimulation
+from gainer_ns.physics.mpm.material_kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
 from gainer_ns.physics.mpm.state import MpmState
 
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def yielded(matrices: Tensor, plastic: Tensor) -> tuple[Tensor, Tensor]:
 # One step.
 
 
-def scene_of_all(dimensions: int, seed: int) -> Simulation:
+def scene_of_all(dimensions: int, seed: int) -> MpmSimulation:
     """Random particles of every material, all over one another, in motion, and strained."""
     random = torch.Generator().manual_seed(seed)
     count = EACH * len(MATERIALS)
@@ -95,7 +95,7 @@ def scene_of_all(dimensions: int, seed: int) -> Simulation:
     bounds = (0.0,) * dimensions, (1.0,) * dimensions
     config = SimulationConfig(*bounds, Gravity.model_validate([0.7, 5.0]), (wind,), (slope, wall, ceiling))
     particles = Particles(positions, volumes, velocities, bodies, torch.arange(count), 0.04)
-    simulation = Simulation(config, particles, MATERIALS, CPU)
+    simulation = MpmSimulation(config, particles, MATERIALS)
     square = (count, dimensions, dimensions)
     eye = torch.eye(dimensions)
     elastic = eye + 0.05 * some(*square)
@@ -115,7 +115,7 @@ def spline(distances: Tensor) -> Tensor:
     return torch.where(d < 0.5, 0.75 - d**2, torch.where(d < 1.5, 0.5 * (1.5 - d) ** 2, 0))
 
 
-def collided(velocities: Tensor, simulation: Simulation) -> Tensor:
+def collided(velocities: Tensor, simulation: MpmSimulation) -> Tensor:
     """Velocities of the nodes after what is in the way, one obstacle after the other."""
     places = simulation.grid.places
     for collider in simulation.config.colliders:
@@ -154,7 +154,7 @@ def turned(velocities: Tensor, places: Tensor, masses: Tensor, dt: float) -> tup
     return places - arms + dt * linear + arms_after, linear + arms_after @ turning.T, turning, rotation
 
 
-def reference_step(simulation: Simulation, dt: float) -> dict[str, Tensor]:
+def reference_step(simulation: MpmSimulation, dt: float) -> dict[str, Tensor]:
     """Every particle with every node."""
     state, grid = simulation.state, simulation.grid
     bodies, places, cell = simulation._particles.bodies, grid.places, grid.cell

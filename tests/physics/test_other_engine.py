@@ -35,7 +35,7 @@ def both(
         particles, materials = written_particles(folder.path), (PRESETS[material],)
         config = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), colliders=BORDERS, frames=frames, fps=fps)
         ours = list(MpmEngine().run(config, particles, materials))
-        theirs = list(folder.read_foreign(particles))
+        theirs = list(folder.read())
         assert len(ours) == len(theirs) == frames
         return ours, theirs
 

@@ -17,12 +17,12 @@ from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.bodies import Body
 from gainer_ns.physics.colliders import HalfSpace, Obstacle, Plane, SolidDisc, Walls
-from gainer_ns.physics.domain import Domain
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.forces import FORCES, Force, Gravity
-from gainer_ns.physics.lengths import common, in_pixels, share_of
-from gainer_ns.physics.materials import PRESETS, WORDS, ChosenMaterial
-from gainer_ns.physics.scene import Scene, read_scene
+from gainer_ns.physics.lengths import in_pixels, intersection, share_of
+from gainer_ns.physics.materials import BEHAVIOUR_NUMBERS, PRESETS, ChosenMaterial
+from gainer_ns.physics.sampling import members_of
+from gainer_ns.physics.scene import Domain, Scene, read_scene
 
 WIDTH, HEIGHT, CONTENT = 200, 150, (50.0, 30.0, 150.0, 110.0)
 FOLDER = Path(__file__).parents[2]
@@ -220,7 +220,7 @@ def test_the_halves_of_what_shows_are_all_of_it(sides: tuple[float, float, float
     whole = (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
     upper, lower = share_of((0, 0, 1, 0.5), whole), share_of((0, 0.5, 1, 1), whole)
     assert upper[3] == lower[1] == pytest.approx(sides[1] + sides[3] / 2)
-    assert common(whole, share_of((0, 0, 1, 1), whole)) == whole
+    assert intersection(whole, share_of((0, 0, 1, 1), whole)) == whole
     quarter = share_of((0.25, 0.25, 0.5, 0.5), whole)
     assert quarter == pytest.approx([sides[0] + sides[2] / 4, sides[1] + sides[3] / 4,
                                      sides[0] + sides[2] / 2, sides[1] + sides[3] / 2])  # fmt: skip
@@ -337,12 +337,10 @@ def test_particles_out_of_the_domain_are_refused(
         made.check_particles(particles_of(made, content=(50, 30, 156, 110)))
 
 
-def test_a_body_without_particles_is_refused(
-    read: Callable[[str], Scene], particles_of: Callable[..., Particles]
-) -> None:
+def test_a_body_without_particles_is_refused(read: Callable[[str], Scene]) -> None:
     made = read("bodies:\n- {material: soft}\n- {select: {box: [0.4, 0.2, 0.5, 0.3]}, material: sand}")
-    with pytest.raises(GainerError, match=r"line 3: bodies\[1\]: .* no earlier body has taken"):
-        made.check_particles(particles_of(made))
+    with pytest.raises(GainerError, match=r"line 3: bodies\[1\].*no earlier body has taken"):
+        members_of(made, torch.rand(500, 2) * torch.tensor([200, 150]), torch.ones(500, dtype=torch.bool))
 
 
 SHAPES = [
@@ -405,7 +403,7 @@ def test_each_material_is_on_the_page_with_its_numbers(name: str) -> None:
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
     material, cells = PRESETS[name], [cell.strip() for cell in row.strip("|").split("|")][2:]
     for word, cell in zip(("E", "nu", "density", "friction_angle"), cells, strict=True):
-        assert cell == (f"{getattr(material, word):g}" if word in WORDS[material.behaviour] else "")
+        assert cell == (f"{getattr(material, word):g}" if word in BEHAVIOUR_NUMBERS[material.behaviour] else "")
 
 
 def test_defaults_are_on_the_page() -> None:

@@ -20,8 +20,6 @@ Made = tuple[Scene, Particles, SimulationFolder]
 class Counting:
     """The default engine, which counts the frames that it makes and fails at one of them."""
 
-    name = "mpm"
-
     def __init__(self, fails_at: int | None = None, error: BaseException | None = None) -> None:
         self.made: list[int] = []
         self._fails_at, self._error = fails_at, error

@@ -111,9 +111,9 @@ class SimulationFolder:
         Args:
             particles: At rest.
             materials: Of each body.
-            config: Duration, domain, gravity.
+            config: What the engine is told.
             engine: Its name.
-            fingerprint: Of all that the frames depend on.
+            fingerprint: See ``simulation.fingerprint_of``.
 
         Raises:
             GainerError: If something else is there, or another simulation, or nothing can be written.
@@ -208,22 +208,6 @@ class SimulationFolder:
             moved = read_frame_file(files[number], rest, is_flat_first=is_flat_first)
             yield self._units.frame(moved, number / data["fps"], dimensions)
 
-    def read_foreign(self, particles: Particles) -> Iterator[Frame]:
-        """Read the frames that another program made of the particles.
-
-        Raises:
-            GainerError: If there are none, or one is damaged or does not fit the particles.
-        """
-        if not self.frames:
-            raise GainerError(self.request_for_frames)
-        count = self.manifest()["particles"]
-        if count != len(particles):
-            raise GainerError(
-                f"{self.path}: is of {count:,} particles, and the scene has {len(particles):,}; choose another "
-                "folder, or say --restart"
-            )
-        yield from self.read()
-
     @property
     def request_for_frames(self) -> str:
         """What to do for another program's frames to be here."""
@@ -256,11 +240,7 @@ class SimulationFolder:
         return replace(frame, state=state)
 
     def finish(self, status: Status, message: str = "") -> None:
-        """Write how the simulation ended.
-
-        Args:
-            status: Finished, interrupted by the user, or failed.
-            message: What went wrong.
+        """Write how the simulation ended, and what went wrong.
 
         Raises:
             GainerError: If it cannot be written.

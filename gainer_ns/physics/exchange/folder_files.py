@@ -193,11 +193,7 @@ def manifest_of(
 
 
 def read_manifest(path: Path, size: tuple[int, int]) -> dict[str, Any]:
-    """Read and check manifest.json.
-
-    Args:
-        path: The file.
-        size: Width and height of the picture that it must be of, in pixels.
+    """Read manifest.json, and check that it is of a picture of this width and height, in pixels.
 
     Raises:
         GainerError: If it is missing or damaged, or of another version or picture.

@@ -37,35 +37,31 @@ LANGUAGES = ("taichi", "quadrants")
 """Packages that run the solver, the first that is installed."""
 MATERIALS: dict[Behaviour, int] = {"liquid": 0, "elastic": 1, "snow": 2, "sand": 3, "pinned": 4}
 """Its numbers of materials."""
-SOFTER: dict[Behaviour, float] = {"elastic": 0.3}
+STIFFNESS_FACTORS: dict[Behaviour, float] = {"elastic": 0.3}
 """What the solver multiplies its stiffness by."""
-HARDER: dict[Behaviour, float] = {"snow": 3.0}
+MAX_HARDENING: dict[Behaviour, float] = {"snow": 3.0}
 """How much stiffer a material may become while it deforms, which the time step allows for."""
-CELL = 2.0
+SOLVER_CELL_SPACINGS = 2.0
 """Side of a cell in spacings of the particles, so that each has four of them."""
-MARGIN = 4
+SOLVER_MARGIN_CELLS = 4
 """Cells beyond the domain: the solver holds back what comes within 3 of its grid's border."""
-MOST_CELLS = 2000
-"""Along one side: the solver's grid reaches to 2048."""
-COURANT = 0.3
+MAX_SOLVER_CELLS = 2000
+"""Along one side: the solver's grid extends to 2048."""
+SOLVER_COURANT_NUMBER = 0.3
 """Cells that a wave crosses in a step."""
 
 _log = logging.getLogger(__name__)
 
 
 class TaichiElementsEngine:
-    """Simulates with Taichi Elements. It cannot go on from a frame: it begins again, and leaves out what is there.
+    """Simulate with Taichi Elements. It cannot go on from a frame: it begins again, and leaves out what is there.
 
     Args:
         checkout: The folder of the checkout, which holds engine/mpm_solver.py.
-        device: Where to simulate; that of the particles if None.
     """
 
-    name = "taichi_elements"
-
-    def __init__(self, checkout: Path, device: torch.device | None = None) -> None:
+    def __init__(self, checkout: Path) -> None:
         self._checkout = Path(checkout)
-        self._device = device
 
     def check_available(self) -> None:
         """Refuse to run where the checkout, or a package to run it, is not there.
@@ -82,13 +78,9 @@ class TaichiElementsEngine:
             raise GainerError("Taichi Elements needs a package that is not installed; pip install taichi")
 
     def run(
-        self,
-        config: SimulationConfig,
-        particles: Particles,
-        materials: tuple[Material, ...],
-        start: Frame | None = None,
+        self, config: SimulationConfig, particles: Particles, materials: Sequence[Material], start: Frame | None = None
     ) -> Iterator[Frame]:
-        """Simulates; see :class:`gainer_ns.physics.engine.Engine`.
+        """Simulate; see :class:`gainer_ns.physics.engine.Engine`.
 
         Gradients come where all that moves is elastic: of other materials the solver keeps the elastic part alone.
 
@@ -99,7 +91,7 @@ class TaichiElementsEngine:
         _check(config, particles, materials)
         first = 0 if start is None else round(start.time * config.fps) + 1
         with _importing(self._checkout):
-            bodies = _Bodies(self._checkout, config, particles, materials, self._device)
+            bodies = _Bodies(self._checkout, config, particles, materials)
         for number in range(config.frames):
             frame = resting(particles)
             if number > 0:
@@ -119,42 +111,39 @@ class _Bodies:
     """Particles in the solver."""
 
     def __init__(
-        self,
-        checkout: Path,
-        config: SimulationConfig,
-        particles: Particles,
-        materials: Sequence[Material],
-        device: torch.device | None,
+        self, checkout: Path, config: SimulationConfig, particles: Particles, materials: Sequence[Material]
     ) -> None:
         self._config, self._like = config, particles.positions
         extents = np.subtract(config.high, config.low)
-        cells = config.cells or max(8, math.ceil(extents.max() / (CELL * particles.spacing)))
-        if cells + 2 * MARGIN > MOST_CELLS:
+        cells = config.cells or max(8, math.ceil(extents.max() / (SOLVER_CELL_SPACINGS * particles.spacing)))
+        if cells + 2 * SOLVER_MARGIN_CELLS > MAX_SOLVER_CELLS:
             raise GainerError(
                 f"a grid of {cells} cells is finer than Taichi Elements allows; simulate fewer particles, or write "
-                f"cells: {MOST_CELLS - 2 * MARGIN} into the scene"
+                f"cells: {MAX_SOLVER_CELLS - 2 * SOLVER_MARGIN_CELLS} into the scene"
             )
         self._cell = float(extents.max()) / cells
-        resolution = tuple(math.ceil(extent / self._cell - 1e-6) + 2 * MARGIN for extent in extents)
-        self._origin = np.array(config.low) - MARGIN * self._cell
+        resolution = tuple(math.ceil(extent / self._cell - 1e-6) + 2 * SOLVER_MARGIN_CELLS for extent in extents)
+        self._origin = np.array(config.low) - SOLVER_MARGIN_CELLS * self._cell
         size = resolution[0] * self._cell
         moving = [
             materials[body] for body in particles.bodies.unique().tolist() if materials[body].behaviour != "pinned"
         ]
         first, second, reference = _stiffness(moving)
-        fastest = max(
-            math.sqrt(HARDER.get(one.behaviour, 1.0) * SOFTER.get(one.behaviour, 1.0) * (first + 2 * second) / density)
-            for one, density in ((one, one.density if one.behaviour == "liquid" else reference) for one in moving)
-        )
+        speeds = []
+        for one in moving:
+            factor = MAX_HARDENING.get(one.behaviour, 1.0) * STIFFNESS_FACTORS.get(one.behaviour, 1.0)
+            density = one.density if one.behaviour == "liquid" else reference
+            speeds.append(math.sqrt(factor * (first + 2 * second) / density))
+        fastest = max(speeds)
         liquids = [one.density for one in moving if one.behaviour == "liquid"]
-        solver_type = _solver_type(checkout, device or particles.positions.device)
+        solver_type = _solver_type(checkout, particles.positions.device)
         known = inspect.signature(solver_type.__init__).parameters
         chunk = 2**20 if particles.dimensions == 2 else 2**23
         words = {
             "res": resolution,
             "size": size,
             # Its own step is 0.02 of a cell in grids of size 1.
-            "dt_scale": COURANT * size / (0.02 * fastest),
+            "dt_scale": SOLVER_COURANT_NUMBER * size / (0.02 * fastest),
             "water_density": liquids[0] / reference if liquids else 1.0,
             "max_num_particles": chunk * math.ceil(len(particles) / chunk),
             "use_voxelizer": False,
@@ -200,7 +189,7 @@ class _Bodies:
             self._solver.add_sphere_collider(place, collider.radius, surface=surface)
 
     def advance(self, begin: float, end: float) -> None:
-        """Simulates from one time to another, under the gravity in the middle between them."""
+        """Simulate from one time to another, under the gravity in the middle between them."""
         gravity = (*self._config.gravity.at((begin + end) / 2), 0.0)[: len(self._origin)]
         self._solver.set_gravity(tuple(float(part) for part in gravity))
         # It may take a substep more than was asked for, but says how far it came.
@@ -209,7 +198,7 @@ class _Bodies:
             self._solver.step(span)
 
     def read(self) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d d"] | None]:
-        """Where the particles are, and their deformation gradients if they are known."""
+        """Return where the particles are, and their deformation gradients if they are known."""
         positions = np.asarray(self._solver.particle_info()["position"], dtype=np.float64) + self._origin
         gradients = self._gradients(len(positions))
         return self._in_order(positions), None if gradients is None else self._in_order(gradients)
@@ -277,7 +266,7 @@ def _stiffness(materials: Sequence[Material]) -> tuple[float, float, float]:
     """
     wanted = []
     for one in materials:
-        first, second = (part / SOFTER.get(one.behaviour, 1.0) for part in one.lame)
+        first, second = (part / STIFFNESS_FACTORS.get(one.behaviour, 1.0) for part in one.lame)
         wanted.append((first, second or 1.5 * first))
     stiffest = max(wanted, key=lambda pair: pair[0] + 2 * pair[1])
     solid = [one.density for one in materials if one.behaviour != "liquid"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.mpm.state import MpmState
 
-SLACK = 0.5
+MAX_ENERGY_GAIN = 0.5
 """What share of the energy that has been there it may grow by, before that counts as a mistake."""
 
 
@@ -21,9 +22,9 @@ def energies(
     masses: Float[Tensor, " n"],
     volumes: Float[Tensor, " n"],
     bodies: Tensor,
-    materials: tuple[Material, ...],
+    materials: Sequence[Material],
 ) -> tuple[float, float]:
-    """Kinetic energy, and what is stored in elastic deformation. Sand and packed snow are taken as elastic solids.
+    """Return the kinetic energy, and the elastic one. Sand and packed snow are taken as elastic solids.
 
     Returns:
         In units of mass times squared widths a squared second; without bound where something is no number.
@@ -59,19 +60,14 @@ class EnergyWatch:
         return self._left is not None
 
     def check(self, time: float, total: float, work: float) -> None:
-        """Looks at a frame.
-
-        Args:
-            time: Of the frame, in seconds.
-            total: Kinetic and elastic energy.
-            work: What gravity and forces have put in since the last frame: negative where they took out.
+        """Look at a frame: at its total energy, and the work that gravity and forces have done since the last.
 
         Raises:
             GainerError: Energy came from nowhere, or something is no number.
         """
         allowed = (total if self._left is None else self._left) + work
         self._most = max(self._most, abs(work), abs(allowed))
-        if not (math.isfinite(total) and total <= allowed + SLACK * self._most):
+        if not (math.isfinite(total) and total <= allowed + MAX_ENERGY_GAIN * self._most):
             raise GainerError(
                 f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
                 "0.5, or more particles"

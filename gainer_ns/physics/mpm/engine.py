@@ -1,13 +1,13 @@
 """The default engine: the moving least squares material point method, on a grid, on any device.
 
 Source: Hu et al., "A Moving Least Squares Material Point Method with Displacement Discontinuity and Two-Way Rigid Body
-Coupling", 2018. The materials and their sources are in ``mpm_kernels``.
+Coupling", 2018. The materials and their sources are in ``material_kernels``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,51 +22,38 @@ from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, resting
 from gainer_ns.physics.materials import BEHAVIOURS, BREAKING, Material
 from gainer_ns.physics.mpm.energy import EnergyWatch, energies
 from gainer_ns.physics.mpm.grid import Grid
-from gainer_ns.physics.mpm.kernels import MOST_HARDENED, node_kernel, particle_kernel, sorting_kernel
+from gainer_ns.physics.mpm.kernels import node_kernel, particle_kernel, sorting_kernel
+from gainer_ns.physics.mpm.material_kernels import MAX_SNOW_HARDENING
 from gainer_ns.physics.mpm.rigid import RigidBody
 from gainer_ns.physics.mpm.state import MpmState
 
-CELL = 2.0
+CELL_SPACINGS = 2.0
 """Side of a cell, in spacings of the particles, where the scene does not say how many cells there are."""
-COURANT = 0.3
+WAVE_COURANT_NUMBER = 0.3
 """Share of a cell that a pressure wave crosses in a step: below the limit at which the explicit scheme holds."""
-FARTHEST = 0.3
+PARTICLE_COURANT_NUMBER = 0.3
 """Share of a cell that a particle crosses in a step, at most."""
-LONGEST_STEP = 5e-4
-"""Of all steps, in seconds: what is rigid has no waves, but is to fall and to turn exactly."""
-MOST_STEPS = 20_000
-"""Steps a frame; a scene that needs more is refused."""
-MOST_STRETCHED = 4.0
-"""By how much what breaks is told to be stretched or squeezed, at most."""
-IMMOVABLE = 1e3
+MAX_STEP_SECONDS = 5e-4
+"""What is rigid has no waves, but is to fall and to turn exactly."""
+MAX_STEPS_PER_FRAME = 20_000
+"""A scene that needs more is refused."""
+MAX_BREAKING_STRETCH = 4.0
+"""By how much what breaks is told to be stretched or compressed, at most."""
+PINNED_MASS_FACTOR = 1e3
 """How many times heavier than it is what is pinned counts, so that all around it stands still."""
 
 
 class MpmEngine:
-    """The material point method.
-
-    Args:
-        device: Where to simulate; that of the particles if None.
-    """
-
-    name = "mpm"
-
-    def __init__(self, device: torch.device | None = None) -> None:
-        self._device = device
+    """The material point method, on the device of the particles."""
 
     def run(
-        self,
-        config: SimulationConfig,
-        particles: Particles,
-        materials: tuple[Material, ...],
-        start: Frame | None = None,
+        self, config: SimulationConfig, particles: Particles, materials: Sequence[Material], start: Frame | None = None
     ) -> Iterator[Frame]:
-        """Simulates; see :class:`gainer_ns.physics.engine.Engine`."""
-        device = self._device or particles.positions.device
-        simulation = Simulation(config, particles, materials, device)
+        """Simulate; see :class:`gainer_ns.physics.engine.Engine`."""
+        simulation = MpmSimulation(config, particles, materials)
         first = 0
         if start is not None and start.state:
-            simulation.state = MpmState.from_dict(start.state).to(device)
+            simulation.state = MpmState.from_dict(start.state).to(particles.positions.device)
             first = round(start.time * config.fps) + 1
         for number in range(first, config.frames):
             if number == 0:
@@ -78,31 +65,23 @@ class MpmEngine:
             yield Frame(frame.time, frame.positions, frame.gradients, simulation.state.as_dict())
 
 
-class Simulation:
-    """Particles in a config, moved on by spans of time.
-
-    Args:
-        config: Domain, gravity, forces and colliders.
-        particles: What moves.
-        materials: Of each body.
-        device: Where to simulate.
+class MpmSimulation:
+    """Particles on a grid, moved on by spans of time; see :class:`gainer_ns.physics.engine.Engine`.
 
     Attributes:
         state: Where the particles are, in the order given.
     """
 
-    def __init__(
-        self, config: SimulationConfig, particles: Particles, materials: tuple[Material, ...], device: torch.device
-    ) -> None:
-        self.config, self.materials, self._device = config, materials, device
-        self._particles = particles
+    def __init__(self, config: SimulationConfig, particles: Particles, materials: Sequence[Material]) -> None:
+        self.config, self.materials, self._particles = config, materials, particles
+        self._device = device = particles.positions.device
         kinds = torch.tensor([BEHAVIOURS.index(material.behaviour) for material in materials])
         self._bodies = particles.bodies.to(device)
         self._volumes = particles.volumes.float().to(device)
         densities = torch.tensor([material.density for material in materials])
         is_pinned = (kinds == BEHAVIOURS.index("pinned"))[particles.bodies]
         masses = densities[particles.bodies] * particles.volumes.cpu()
-        self._masses = torch.where(is_pinned, IMMOVABLE * masses, masses).float().to(device)
+        self._masses = torch.where(is_pinned, PINNED_MASS_FACTOR * masses, masses).float().to(device)
         self._free = torch.where(is_pinned, 0.0, masses).to(device)
         self._kinds = kinds.int().to(device)
         constants = [_constants(material, config.dimensions) for material in materials]
@@ -112,12 +91,12 @@ class Simulation:
         starts_at_one = torch.isin(kinds, torch.tensor([BEHAVIOURS.index("liquid"), BEHAVIOURS.index("snow")]))
         self.state = MpmState.of(particles, starts_at_one[particles.bodies].float(), device)
         longest = max(high - low for low, high in zip(config.low, config.high, strict=True))
-        cell = longest / config.cells if config.cells is not None else CELL * particles.spacing
+        cell = longest / config.cells if config.cells is not None else CELL_SPACINGS * particles.spacing
         self.grid = Grid.over(config, cell, device)
         self._watch = EnergyWatch()
 
     def steps_for(self, seconds: float, time: float = 0.0) -> int:
-        """How many steps a span of time takes, by the speed of waves and of the particles.
+        """Return how many steps a span of time takes, by the speed of waves and of the particles.
 
         Raises:
             GainerError: More than can be waited for.
@@ -128,25 +107,21 @@ class Simulation:
             if material.behaviour not in ("rigid", "pinned") and bool((self._bodies == number).any())
         ]
         if any(material.behaviour == "snow" for material in self.materials):
-            speeds = [speed * math.sqrt(MOST_HARDENED) for speed in speeds]
+            speeds = [speed * math.sqrt(MAX_SNOW_HARDENING) for speed in speeds]
         fastest = float(self.state.velocities.norm(dim=1).max())
         fastest += seconds * float(self.grid.gravity([time]).norm())
         cell = self.grid.cell
-        by_waves = seconds * max(speeds, default=0.0) / (COURANT * cell)
-        by_speed = seconds * fastest / (FARTHEST * cell)
-        steps = max(by_waves, by_speed, seconds / LONGEST_STEP)
-        if not steps < MOST_STEPS:
+        by_waves = seconds * max(speeds, default=0.0) / (WAVE_COURANT_NUMBER * cell)
+        by_speed = seconds * fastest / (PARTICLE_COURANT_NUMBER * cell)
+        steps = max(by_waves, by_speed, seconds / MAX_STEP_SECONDS)
+        if not steps < MAX_STEPS_PER_FRAME:
             raise GainerError(
                 f"a frame would take {steps:.3g} steps; write a lower E, a higher density, or fewer cells or particles"
             )
         return math.ceil(steps)
 
     def advance(self, time: float, seconds: float) -> None:
-        """Moves on.
-
-        Args:
-            time: Now, in seconds.
-            seconds: By how much.
+        """Move on from a time by so many seconds.
 
         Raises:
             GainerError: The simulation blows up.
@@ -235,7 +210,7 @@ class Simulation:
             else:
                 self._sort(state.positions, sorted_, cell_start)
             if step % 16 == 0:
-                run = self._rows(state.positions, fraction=16 * FARTHEST)
+                run = self._rows(state.positions, fraction=16 * PARTICLE_COURANT_NUMBER)
             to_nodes(*run, step)
             to_particles(0, count, step + 1)
             for body in rigid:
@@ -249,7 +224,7 @@ class Simulation:
         self._look(time + seconds, work)
         broken = torch.isin(self._bodies.int(), self._breaking)
         # What flows is sheared without end, and nobody sees how much.
-        self.state.total[broken] = limited_gradients(self.state.total[broken], MOST_STRETCHED)
+        self.state.total[broken] = limited_gradients(self.state.total[broken], MAX_BREAKING_STRETCH)
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials)

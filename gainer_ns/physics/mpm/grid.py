@@ -12,18 +12,18 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.memory import check_free
-from gainer_ns.physics.colliders import Surface
+from gainer_ns.physics.colliders import SurfaceKind
 from gainer_ns.physics.engine import SimulationConfig
 
-BEYOND = 3
+MARGIN_CELLS = 3
 """Cells of the grid beyond the domain on each side: a particle gives to nodes up to one and a half cells away."""
-MOST_NODES = 1 << 25
+MAX_NODES = 1 << 25
 """The most nodes that are counted in 32 bits, with what acts on them; so many are never waited for either."""
-_NUMBERS: dict[Surface, int] = {"sticky": 0, "slip": 1, "separate": 2}
+_SURFACE_NUMBERS: dict[SurfaceKind, int] = {"sticky": 0, "slip": 1, "separate": 2}
 
 
 def bytes_per_node(config: SimulationConfig) -> int:
-    """Memory for a node of the grid with what acts on it, a tenth or two more than was measured."""
+    """Return the memory for a node of the grid with what acts on it, a tenth or two more than was measured."""
     return config.dimensions * (45 + 20 * (len(config.colliders) + len(config.forces)))
 
 
@@ -47,21 +47,21 @@ class Grid:
 
     @classmethod
     def over(cls, config: SimulationConfig, cell: float, device: torch.device) -> Grid:
-        """A grid over a config's domain, with cells of a size, in widths.
+        """Lay a grid over the domain of a simulation, with cells of a size, in widths.
 
         Raises:
             GainerError: It would have too many nodes, or there is no memory for them.
         """
         counts = [math.ceil((high - low) / cell - 1e-6) for low, high in zip(config.low, config.high, strict=True)]
-        shape = [count + 1 + 2 * BEYOND for count in counts]
+        shape = [count + 1 + 2 * MARGIN_CELLS for count in counts]
         what, remedy = (
             f"a grid of {' x '.join(map(str, counts))} cells",
             "fewer cells or particles, or a smaller domain",
         )
-        if math.prod(shape) > MOST_NODES:
-            raise GainerError(f"cells: {what} is more than {MOST_NODES // 10**6} million nodes; write {remedy}")
+        if math.prod(shape) > MAX_NODES:
+            raise GainerError(f"cells: {what} is more than {MAX_NODES // 10**6} million nodes; write {remedy}")
         check_free(math.prod(shape) * bytes_per_node(config), f"cells: {what}", f"write {remedy}")
-        origin = tuple(high - cell * (count + BEYOND) for high, count in zip(config.high, counts, strict=True))
+        origin = tuple(high - cell * (count + MARGIN_CELLS) for high, count in zip(config.high, counts, strict=True))
         across, down, deep = (*shape, 1)[:3]
         return cls(origin, cell, (across, down, deep), config, device)
 
@@ -95,7 +95,7 @@ class Grid:
     @cached_property
     def surfaces(self) -> Int32[Tensor, " c"]:
         """Number of each collider's surface."""
-        numbers = [_NUMBERS[collider.surface] for collider in self.config.colliders]
+        numbers = [_SURFACE_NUMBERS[collider.surface] for collider in self.config.colliders]
         return torch.tensor(numbers, dtype=torch.int32, device=self.device)
 
     @cached_property
@@ -111,11 +111,11 @@ class Grid:
         return torch.cat(fields).float().contiguous().to(self.device)
 
     def gravity(self, times: list[float]) -> Float[Tensor, "s d"]:
-        """Acceleration of everything at times, widths a squared second."""
+        """Return the acceleration of everything at times, widths a squared second."""
         missing = (0.0,) * (len(self.origin) - 2)
         return torch.tensor([(*self.config.gravity.at(t), *missing) for t in times], device=self.device).float()
 
     def amounts(self, times: list[float]) -> Float[Tensor, "s f"]:
-        """How much there is of each force at times."""
+        """Return how much there is of each force at times."""
         amounts = [[force.amount(t) for force in self.config.forces] for t in times]
         return torch.tensor(amounts, device=self.device).float().reshape(len(times), -1).contiguous()

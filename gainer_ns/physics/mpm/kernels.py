@@ -1,40 +1,29 @@
-"""The Warp kernels of the material point method: particles to grid, grid to particles, and what materials answer.
+"""The Warp kernels of the material point method's transfers: particles to grid, and grid to particles.
 
 A step has three launches, none of which needs atomics: nodes gather from the particles around them, which are sorted by
 cell, and particles from the nodes around them. So results do not depend on how many threads there are.
 
-Sources: Hu et al., "A Moving Least Squares Material Point Method", 2018 (the transfers); Stomakhin et al.,
-"Energetically Consistent Invertible Elasticity", 2012 (fixed corotated); Stomakhin et al., "A Material Point Method for
-Snow Simulation", 2013; Klar et al., "Drucker-Prager Elastoplasticity for Sand Animation", 2016; Tampubolon et al.,
-"Multi-species Simulation of Porous Sand and Water Mixtures", 2017 (the volume correction of sand).
+Source: Hu et al., "A Moving Least Squares Material Point Method", 2018.
 """
 
 import functools
-from typing import Any
 
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
+from gainer_ns.physics.mpm.material_kernels import LIQUID, PINNED, RIGID, SAND, SNOW, sand_of, snow_of, stress_of
 
-ELASTIC, LIQUID, SAND, SNOW, RIGID, PINNED = range(6)
-"""Numbers of the behaviours, in the order of ``materials.BEHAVIOURS``."""
 STICKY, SLIP, SEPARATE = range(3)
 """Numbers of what colliders do."""
-
-MOST_COMPRESSED, MOST_STRETCHED = 0.975, 1.0075
-"""Singular values between which snow is elastic (Stomakhin et al. 2013, table 2)."""
-HARDENING = 10.0
-"""How much harder snow gets when it is packed (there too)."""
-CROWDED, EVENED = 0.1, 10.0
-"""By what share liquid may be denser than it knows, since particles in disorder seem denser than they are; and what
-share of the rest it learns in a second."""
-MOST_HARDENED = 5.0
-"""How many times harder than fresh snow packed snow can be: a bound for the time step."""
+LIQUID_CROWDING = 0.1
+"""By what share liquid may be denser than it knows, since particles in disorder seem denser than they are."""
+LIQUID_EVENING_RATE = 10.0
+"""What share of the rest of its density it learns in a second."""
 
 
 @wp.func
 def spline(d: float) -> float:
-    """The quadratic B-spline at a distance in cells, up to 1.5."""
+    """Evaluate the quadratic B-spline at a distance in cells, up to 1.5."""
     a = wp.abs(d)
     outer = 1.5 - a
     return wp.where(a < 0.5, 0.75 - a * a, 0.5 * outer * outer)
@@ -42,7 +31,7 @@ def spline(d: float) -> float:
 
 @wp.func
 def splines(at: float, base: int) -> wp.vec3:
-    """The weights of the three nodes from a base on, for a place in cells."""
+    """Return the weights of the three nodes from a base on, for a place in cells."""
     d = at - float(base)
     near = 0.5 * (1.5 - d) * (1.5 - d)
     far = 0.5 * (d - 0.5) * (d - 0.5)
@@ -50,131 +39,8 @@ def splines(at: float, base: int) -> wp.vec3:
 
 
 @functools.cache
-def rotation_of(dimensions: int) -> Any:
-    """The rotation nearest to a matrix: the R of its polar decomposition."""
-    square = matrix(dimensions, dimensions)
-
-    @wp.func
-    def flat(F: square):
-        c = F[0, 0] + F[1, 1]
-        s = F[1, 0] - F[0, 1]
-        n = wp.sqrt(c * c + s * s)
-        if n < 1.0e-12:
-            return square(1.0, 0.0, 0.0, 1.0)
-        return square(c / n, -s / n, s / n, c / n)
-
-    @wp.func
-    def spatial(F: square):
-        U, _, V = wp.svd3(F)
-        return U * wp.transpose(V)
-
-    return flat if dimensions == 2 else spatial
-
-
-@functools.cache
-def singular_of(dimensions: int) -> Any:
-    """Singular values with rotations: F = U diag(s) V^T; the last of s is negative where F is inverted."""
-    square, place = matrix(dimensions, dimensions), vector(dimensions)
-    rotation = rotation_of(dimensions)
-
-    @wp.func
-    def flat(F: square):
-        R = rotation(F)
-        S = wp.transpose(R) * F  # symmetric
-        mean = 0.5 * (S[0, 0] + S[1, 1])
-        half = 0.5 * (S[0, 0] - S[1, 1])
-        off = 0.5 * (S[0, 1] + S[1, 0])
-        radius = wp.sqrt(half * half + off * off)
-        double = half / wp.max(radius, 1.0e-30)  # cosine of twice the angle of the first axis
-        c = wp.sqrt(wp.max(0.5 * (1.0 + double), 0.0))
-        s = wp.sqrt(wp.max(0.5 * (1.0 - double), 0.0)) * wp.sign(off)
-        V = square(c, -s, s, c)
-        return R * V, place(mean + radius, mean - radius), V
-
-    @wp.func
-    def spatial(F: square):
-        U, s, V = wp.svd3(F)
-        return U, s, V
-
-    return flat if dimensions == 2 else spatial
-
-
-@functools.cache
-def snow_of(dimensions: int) -> Any:
-    """The elastic part of snow's deformation after yielding, and the plastic volume (Stomakhin et al. 2013)."""
-    square, singular = matrix(dimensions, dimensions), singular_of(dimensions)
-
-    @wp.func
-    def snow(F: square, plastic: float):
-        U, s, V = singular(F)
-        left = plastic
-        for axis in range(dimensions):
-            kept = wp.clamp(s[axis], MOST_COMPRESSED, MOST_STRETCHED)
-            left *= s[axis] / kept
-            s[axis] = kept
-        return U * wp.diag(s) * wp.transpose(V), wp.clamp(left, 0.1, 10.0)
-
-    return snow
-
-
-@functools.cache
-def sand_of(dimensions: int) -> Any:
-    """Sand after it was strained and has yielded: its elastic strain, and the volume it still owes (Klar et al. 2016).
-
-    Elastic strains of sand are small, so they are added where Klar et al. multiply: that needs no singular values.
-    """
-    square = matrix(dimensions, dimensions)
-
-    @wp.func
-    def sand(strain: square, moved: square, owed: float, mu: float, first: float, friction: float):
-        eye = wp.identity(n=dimensions, dtype=float)
-        spin = 0.5 * (moved - wp.transpose(moved))
-        turned = eye + spin + 0.5 * (spin * spin)
-        trial = turned * strain * wp.transpose(turned) + 0.5 * (moved + wp.transpose(moved))
-        volume = wp.trace(trial) + owed
-        if volume >= 0.0:  # pulled apart: no stress, and the volume gained is owed back when it is pushed together
-            return square(), volume
-        shear = trial - (wp.trace(trial) / float(dimensions)) * eye
-        size = wp.sqrt(wp.ddot(shear, shear))
-        most = -(float(dimensions) * first + 2.0 * mu) / (2.0 * mu) * volume * friction
-        return wp.min(most / wp.max(size, 1.0e-12), 1.0) * shear + (volume / float(dimensions)) * eye, 0.0
-
-    return sand
-
-
-@functools.cache
-def stress_of(dimensions: int) -> Any:
-    """Kirchhoff stress ``P F^T`` of each material."""
-    square, rotation = matrix(dimensions, dimensions), rotation_of(dimensions)
-
-    @wp.func
-    def corotated(F: square, mu: float, first: float):
-        J = wp.determinant(F)
-        stretched = 2.0 * mu * (F - rotation(F)) * wp.transpose(F)
-        return stretched + (first * (J - 1.0) * J) * wp.identity(n=dimensions, dtype=float)
-
-    @wp.func
-    def stress(kind: int, F: square, inner: float, mu: float, first: float):
-        if kind == wp.static(ELASTIC):
-            return corotated(F, mu, first)
-        if kind == wp.static(SNOW):
-            hard = wp.min(wp.exp(wp.static(HARDENING) * (1.0 - inner)), wp.static(MOST_HARDENED))
-            return corotated(F, hard * mu, hard * first)
-        if kind == wp.static(SAND):  # whose deformation is told by its strain
-            strain = F - wp.identity(n=dimensions, dtype=float)
-            return 2.0 * mu * strain + (first * wp.trace(strain)) * wp.identity(n=dimensions, dtype=float)
-        if kind == wp.static(LIQUID):  # it may be pushed, but not pulled: it splashes instead
-            return (first * (inner - 1.0) * inner * wp.where(inner < 1.0, 1.0, 0.0)) * wp.identity(
-                n=dimensions, dtype=float
-            )
-        return square()
-
-    return stress
-
-
-@functools.cache
 def particle_kernel(dimensions: int) -> wp.Kernel:
-    """Moves particles with the nodes around them, and prepares what they give back to these: grid to particles."""
+    """Make the kernel that moves particles with the nodes around them, and prepares what they give back to these."""
     place, square = vector(dimensions), matrix(dimensions, dimensions)
     stress, sand, snow = stress_of(dimensions), sand_of(dimensions), snow_of(dimensions)
     layers = 3 if dimensions == 3 else 1
@@ -255,8 +121,8 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                     ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, 1.02)
                     # What the velocities do not tell adds up, and the liquid would shrink.
                     room = cell * cell * wp.where(wp.static(dimensions) == 3, cell, 1.0)
-                    seen = masses[i] / volumes[i] * room / around + wp.static(CROWDED)
-                    inner[i] = ratio + wp.min(wp.static(EVENED) * dt, 1.0) * wp.min(seen - ratio, 0.0)
+                    seen = masses[i] / volumes[i] * room / around + wp.static(LIQUID_CROWDING)
+                    inner[i] = ratio + wp.min(wp.static(LIQUID_EVENING_RATE) * dt, 1.0) * wp.min(seen - ratio, 0.0)
                 elif kind == wp.static(SAND):
                     eye = wp.identity(n=dimensions, dtype=float)
                     strain, left = sand(elastic[i] - eye, dt * C, inner[i], numbers[0], numbers[1], numbers[2])
@@ -277,7 +143,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
 
 @functools.cache
 def node_kernel(dimensions: int) -> wp.Kernel:
-    """Velocities of the nodes: particles to grid, then what accelerates and what is in the way."""
+    """Make the kernel of the nodes' velocities: particles to grid, then what accelerates and what is in the way."""
     place, square = vector(dimensions), matrix(dimensions, dimensions)
     layers = 3 if dimensions == 3 else 1
 
@@ -363,7 +229,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
 
 @functools.cache
 def sorting_kernel(dimensions: int) -> wp.Kernel:
-    """Particles by cell, by counting, in one thread: on the CPU that takes less time than a step's transfers."""
+    """Make the kernel that sorts particles by cell, counting in one thread: on a CPU quicker than the transfers."""
     place = vector(dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)

@@ -38,12 +38,9 @@ class RigidBody:
     def moved(
         self, positions: Float[Tensor, "n d"], velocities: Float[Tensor, "n d"], dt: float
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d"], Float[Tensor, "d d"]]:
-        """Where its particles are after a step, how they move, and by which matrix velocities change among them.
+        """Return where its particles are after a step, how they move, and by which matrix velocities change among them.
 
-        Args:
-            positions: Of all particles, before the step.
-            velocities: Of all particles, as the grid tells them.
-            dt: Length of the step in seconds.
+        Positions and velocities are those of all particles, before the step of ``dt`` seconds and as the grid tells.
         """
         centre = self._mean(positions[self.chosen].double())
         arms = self._offsets @ self.rotation.T

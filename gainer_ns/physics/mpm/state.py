@@ -1,4 +1,4 @@
-"""What the material point method keeps of its particles, and the energy that is in them."""
+"""What the material point method keeps of its particles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainer_ns.physics.engine import Particles
 
-AROUND = 8
+GRADIENT_NEIGHBOURS = 8
 """How many neighbours tell how velocities change around a particle at the start."""
 
 
@@ -37,13 +37,7 @@ class MpmState:
 
     @classmethod
     def of(cls, particles: Particles, starts_at_one: Tensor, device: torch.device) -> MpmState:
-        """At the start.
-
-        Args:
-            particles: What moves.
-            starts_at_one: [n], whether ``inner`` is 1 at rest; else 0.
-            device: Where its tensors go.
-        """
+        """Return the state at the start, on a device; ``inner`` is 1 where it starts at one, else 0."""
         count, dimensions = particles.positions.shape
         eye = torch.eye(dimensions).repeat(count, 1, 1)
         return cls(
@@ -56,7 +50,7 @@ class MpmState:
         ).to(device)
 
     def to(self, device: torch.device) -> MpmState:
-        """The same on a device."""
+        """Copy it to a device."""
         return MpmState(**{name: value.to(device).contiguous() for name, value in self.as_dict().items()})
 
     def __getitem__(self, order: Int64[Tensor, " n"]) -> MpmState:
@@ -64,25 +58,20 @@ class MpmState:
         return MpmState(**{name: value[order].contiguous() for name, value in self.as_dict().items()})
 
     def as_dict(self) -> dict[str, Tensor]:
-        """Its tensors by name."""
+        """Return its tensors by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_dict(cls, tensors: Mapping[str, Tensor]) -> MpmState:
-        """What ``as_dict`` was made from."""
+        """Return what ``as_dict`` was made from."""
         return cls(**{each.name: tensors[each.name] for each in fields(cls)})
 
 
 def velocity_gradients(particles: Particles) -> Float[Tensor, "n d d"]:
-    """How velocities change around each particle at the start, 1 / second: exact where its body spins.
+    """Return how velocities change around each particle at the start, 1 / second: exact where its body spins.
 
-    The grid blurs velocities, and what it would lose of a spin it is given by these.
-
-    Args:
-        particles: What moves.
-
-    Returns:
-        Of the linear map that fits the velocities of the nearest particles of the same body best.
+    The grid blurs velocities, and what it would lose of a spin it is given by these. They are those of the linear map
+    that fits the velocities of the nearest particles of the same body best.
     """
     from scipy.spatial import KDTree
 
@@ -93,7 +82,7 @@ def velocity_gradients(particles: Particles) -> Float[Tensor, "n d d"]:
         places, velocities = particles.positions.cpu()[own].double(), particles.velocities.cpu()[own].double()
         if len(own) < 2 or bool((velocities == velocities[0]).all()):
             continue
-        nearest = KDTree(places.numpy()).query(places.numpy(), min(AROUND + 1, len(own)))[1]
+        nearest = KDTree(places.numpy()).query(places.numpy(), min(GRADIENT_NEIGHBOURS + 1, len(own)))[1]
         nearest = torch.from_numpy(nearest)
         away, change = places[nearest] - places[:, None], velocities[nearest] - velocities[:, None]
         # The transposed: away @ gradient^T = change.

@@ -15,7 +15,12 @@ from gainer_ns.errors import GainerError
 from gainer_ns.physics.colliders import HalfSpace, SolidBox, SolidDisc
 from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.exchange import taichi_elements
-from gainer_ns.physics.exchange.taichi_elements import CELL, COURANT, MARGIN, TaichiElementsEngine
+from gainer_ns.physics.exchange.taichi_elements import (
+    SOLVER_CELL_SPACINGS,
+    SOLVER_COURANT_NUMBER,
+    SOLVER_MARGIN_CELLS,
+    TaichiElementsEngine,
+)
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS
 
@@ -174,10 +179,10 @@ def test_particles_keep_their_order_bodies_and_velocities(checkout: Path) -> Non
 def test_the_grid_holds_the_domain_and_a_margin(checkout: Path) -> None:
     list(TaichiElementsEngine(checkout).run(replace(PLANE, frames=2), some(), (PRESETS["medium"],)))
     made = solver()
-    cell = CELL * 0.01
+    cell = SOLVER_CELL_SPACINGS * 0.01
     assert made.dx == pytest.approx(cell)
-    assert made.res == (2 / cell + 2 * MARGIN, 1 / cell + 2 * MARGIN)
-    np.testing.assert_array_less(MARGIN * cell, made.x.min(axis=0))
+    assert made.res == (2 / cell + 2 * SOLVER_MARGIN_CELLS, 1 / cell + 2 * SOLVER_MARGIN_CELLS)
+    np.testing.assert_array_less(SOLVER_MARGIN_CELLS * cell, made.x.min(axis=0))
     list(TaichiElementsEngine(checkout).run(replace(PLANE, frames=2, cells=50), some(), (PRESETS["medium"],)))
     assert solver().dx == pytest.approx(2 / 50)
     assert "cells: 1992" in refused(checkout, replace(PLANE, cells=1993), some(), "medium")
@@ -192,9 +197,9 @@ def test_materials_have_their_stiffness_and_steps_are_short_enough(name: str, ch
     assert made.lambda_0 * softer / 1000 == pytest.approx(material.lame[0] / material.density)
     if material.behaviour != "liquid":
         assert made.mu_0 * softer / 1000 == pytest.approx(material.lame[1] / material.density)
-        assert made.default_dt <= COURANT * made.dx / material.wave_speed * 1.001
+        assert made.default_dt <= SOLVER_COURANT_NUMBER * made.dx / material.wave_speed * 1.001
     if material.behaviour == "elastic":
-        assert made.default_dt == pytest.approx(COURANT * made.dx / material.wave_speed)
+        assert made.default_dt == pytest.approx(SOLVER_COURANT_NUMBER * made.dx / material.wave_speed)
     if name == "sand":
         sine = math.sin(math.radians(material.friction_angle))
         assert made.alpha == pytest.approx(math.sqrt(2 / 3) * 2 * sine / (3 - sine))
@@ -214,7 +219,7 @@ def test_obstacles_are_where_they_were(checkout: Path) -> None:
     wall = HalfSpace("sticky", 0.4, (0.2, 0.9), (1.0, 0.0))
     config = replace(PLANE, frames=2, colliders=(floor, hill, wall))
     list(TaichiElementsEngine(checkout).run(config, some(), (PRESETS["medium"],)))
-    made, shift = solver(), MARGIN * solver().dx
+    made, shift = solver(), SOLVER_MARGIN_CELLS * solver().dx
     (point, normal, surface, friction), (_, _, sticky, none) = made.colliders
     assert point == pytest.approx([0.7 + shift, 0.9 + shift]) and list(normal) == [0.0, -1.0]
     assert (surface, friction, sticky, none) == (2, 0.4, 0, 0.0)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, Surface, borders
+from gainer_ns.physics.colliders import Collider, HalfSpace, SolidBox, SolidDisc, SurfaceKind, border_colliders
 from gainer_ns.physics.engine import Frame, Particles, SimulationConfig
 from gainer_ns.physics.forces import Gravity
 from gainer_ns.physics.materials import PRESETS, Material
 from gainer_ns.physics.mpm import engine as mpm
-from gainer_ns.physics.mpm.engine import MpmEngine, Simulation
+from gainer_ns.physics.mpm.engine import MpmEngine, MpmSimulation
 from gainer_ns.physics.scene import Scene, read_scene
 
 NO_GRAVITY = Gravity(keyframes={0.0: (0.0, 0.0)})
@@ -40,7 +40,7 @@ def world(
     gravity: Gravity = NO_GRAVITY, *more: Collider, fps: float = 30.0, frames: int = 31, **words: object
 ) -> SimulationConfig:
     """A unit square, with a rough floor."""
-    base = SimulationConfig((0.0, 0.0), (1.0, 1.0), gravity, (), (*more, *borders((0, 0, 1, 1))), frames, fps)
+    base = SimulationConfig((0.0, 0.0), (1.0, 1.0), gravity, (), (*more, *border_colliders((0, 0, 1, 1))), frames, fps)
     return replace(base, **words)  # type: ignore[arg-type]
 
 
@@ -82,7 +82,7 @@ def test_momentum_and_mass_stay(material: str) -> None:
     before, after = momentum(frames[0], particles), momentum(frames[-1], particles)
     moving = float((particles.volumes * start.norm(dim=1)).sum())
     assert float((after - before).abs().max()) < 1e-4 * moving
-    simulation = Simulation(world(), particles, (PRESETS[material],), torch.device("cpu"))
+    simulation = MpmSimulation(world(), particles, (PRESETS[material],))
     assert float(simulation._masses.sum()) == pytest.approx(0.04 * PRESETS[material].density, rel=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_a_bar_swings_at_its_frequency() -> None:
 
 def test_liquid_fills_a_box_to_a_level_surface() -> None:
     particles = block((0.0, 0.5, 0.4, 1.0), 1 / 80)
-    config = world(Gravity(), fps=2, frames=21, colliders=borders((0, 0, 1, 1)))
+    config = world(Gravity(), fps=2, frames=21, colliders=border_colliders((0, 0, 1, 1)))
     frames = simulate(config, particles, PRESETS["liquid"])
     heights = []
     for frame in frames[-10:]:  # it goes on swaying, so level is what the mean over some time is
@@ -138,7 +138,7 @@ def drained(angle: float, spacing: float) -> float:
     high = 0.65 * width * math.tan(math.radians(angle))
     table = SolidBox("sticky", 0.0, (1 - width / 2, 0.7, 1 + width / 2, 1.0))
     particles = block((1 - width / 2, 0.7 - high, 1 + width / 2, 0.7), spacing)
-    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (table, *borders((0, 0, 2, 1))), 41, 10.0)
+    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (table, *border_colliders((0, 0, 2, 1))), 41, 10.0)
     sand = PRESETS["sand"].model_copy(update={"friction_angle": angle})
     away, height = (simulate(config, particles, sand)[-1].positions - torch.tensor([1.0, 0.7])).abs().T
     lies = (away < width / 2) & (height < 0.65 * width)
@@ -161,7 +161,7 @@ def test_a_flatter_heap_stays() -> None:
     columns = ("positions", "volumes", "velocities", "bodies", "gaussian_ids")
     particles = replace(particles, **{name: getattr(particles, name)[kept] for name in columns})
     floor = HalfSpace("sticky", 0.0, (0.0, 1.0), (0.0, -1.0))
-    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (floor, *borders((0, 0, 2, 1))), 31, 20.0)
+    config = SimulationConfig((0.0, 0.0), (2.0, 1.0), Gravity(), (), (floor, *border_colliders((0, 0, 2, 1))), 31, 20.0)
     frames = simulate(config, particles, PRESETS["sand"])
     assert float((frames[-1].positions - particles.positions).norm(dim=1).max()) < 0.02
 
@@ -212,7 +212,7 @@ def test_friction_holds_back_what_slides(friction: float, slides: bool) -> None:
 
 
 @pytest.mark.parametrize(("surface", "rises"), [("sticky", False), ("slip", False), ("separate", True)])
-def test_what_touches_a_surface_stays_as_it_says(surface: Surface, rises: bool) -> None:
+def test_what_touches_a_surface_stays_as_it_says(surface: SurfaceKind, rises: bool) -> None:
     floor = HalfSpace(surface, 0.0, (0.5, 0.8), (0.0, -1.0))
     particles = block((0.4, 0.64, 0.6, 0.8), 0.02)
     particles = replace(particles, velocities=torch.tensor([0.3, -0.6]).expand(len(particles), 2))
@@ -266,9 +266,9 @@ def test_going_on_from_a_frame_gives_the_same_frames() -> None:
 
 
 def test_a_simulation_that_blows_up_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mpm, "COURANT", 5.0)
-    monkeypatch.setattr(mpm, "FARTHEST", 1e9)
-    monkeypatch.setattr(mpm, "LONGEST_STEP", 1.0)
+    monkeypatch.setattr(mpm, "WAVE_COURANT_NUMBER", 5.0)
+    monkeypatch.setattr(mpm, "PARTICLE_COURANT_NUMBER", 1e9)
+    monkeypatch.setattr(mpm, "MAX_STEP_SECONDS", 1.0)
     particles = block((0.3, 0.6, 0.5, 0.9), 0.02)
     with pytest.raises(GainerError, match="gains energy") as stopped:
         simulate(world(Gravity(), frames=60), particles, PRESETS["stiff"])
