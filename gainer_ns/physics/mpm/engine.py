@@ -53,7 +53,7 @@ class MpmEngine:
         simulation = MpmSimulation(config, particles, materials)
         first = 0
         if start is not None and start.state:
-            simulation.state = MpmState.from_dict(start.state).to(particles.positions.device)
+            simulation.state = MpmState(**start.state).to(particles.positions.device)
             first = round(start.time * config.fps) + 1
         for number in range(first, config.frames):
             if number == 0:
@@ -75,12 +75,12 @@ class MpmSimulation:
     def __init__(self, config: SimulationConfig, particles: Particles, materials: Sequence[Material]) -> None:
         self.config, self.materials, self._particles = config, materials, particles
         self._device = device = particles.positions.device
-        kinds = torch.tensor([BEHAVIOURS.index(material.behaviour) for material in materials])
+        bodies, kinds = particles.bodies.cpu(), torch.tensor([BEHAVIOURS.index(each.behaviour) for each in materials])
         self._bodies = particles.bodies.to(device)
         self._volumes = particles.volumes.float().to(device)
         densities = torch.tensor([material.density for material in materials])
-        is_pinned = (kinds == BEHAVIOURS.index("pinned"))[particles.bodies]
-        masses = densities[particles.bodies] * particles.volumes.cpu()
+        is_pinned = (kinds == BEHAVIOURS.index("pinned"))[bodies]
+        masses = densities[bodies] * particles.volumes.cpu()
         self._masses = torch.where(is_pinned, PINNED_MASS_FACTOR * masses, masses).float().to(device)
         self._free = torch.where(is_pinned, 0.0, masses).to(device)
         self._kinds = kinds.int().to(device)
@@ -89,7 +89,7 @@ class MpmSimulation:
         self._breaking = torch.tensor(breaking, dtype=torch.int32, device=device)
         self._constants = torch.tensor(constants, device=device).float()
         starts_at_one = torch.isin(kinds, torch.tensor([BEHAVIOURS.index("liquid"), BEHAVIOURS.index("snow")]))
-        self.state = MpmState.of(particles, starts_at_one[particles.bodies].float(), device)
+        self.state = MpmState.of(particles, starts_at_one[bodies].float(), device)
         longest = max(high - low for low, high in zip(config.low, config.high, strict=True))
         cell = longest / config.cells if config.cells is not None else CELL_SPACINGS * particles.spacing
         self.grid = Grid.over(config, cell, device)

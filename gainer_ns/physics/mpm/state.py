@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -60,11 +59,6 @@ class MpmState:
     def as_dict(self) -> dict[str, Tensor]:
         """Return its tensors by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    @classmethod
-    def from_dict(cls, tensors: Mapping[str, Tensor]) -> MpmState:
-        """Return what ``as_dict`` was made from."""
-        return cls(**{each.name: tensors[each.name] for each in fields(cls)})
 
 
 def velocity_gradients(particles: Particles) -> Float[Tensor, "n d d"]:
