@@ -55,7 +55,7 @@ class PageMachines(dict[int, RenderStateMachine]):
 
 
 def released(atomic: Callable[[], AbstractContextManager[None]]) -> Callable[[], AbstractContextManager[None]]:
-    """A server's ``atomic`` that always lets go.
+    """Return a server's ``atomic`` that always lets go.
 
     viser's own keeps its lock for ever where something fails inside of it; and since it forgets who holds the lock
     only after it has let go, the next thread may be forgotten instead, and wait for itself.
@@ -116,7 +116,7 @@ def _has_left(client: viser.ClientHandle) -> bool:
 
 
 def _tidy(inner: Any, connection: Any) -> None:
-    """Does what viser leaves undone where a connection ends.
+    """Do what viser leaves undone where a connection ends.
 
     Of each, a task waits for ever until all are told to send what they have; and where one ends otherwise than by being
     closed, as by a broken message, nothing else is ended, either.

@@ -1,8 +1,10 @@
-"""The tab that saves and loads: scripts that ``gainer edit`` reads, pictures and frames."""
+"""The panel's files: scripts as they change, and the tab that saves and loads scripts, pictures and frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,99 +12,147 @@ from gainer_ns.editing.film import write_film
 from gainer_ns.editing.timing import frame_times
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import folder_output, output_for
-from gainer_ns.viewer.desk import Desk
+from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.subject import AnyScript
+from gainer_ns.viewer.worker import LatestWorker
 
-NONE = "none yet"
-LARGEST_UPLOAD = 1 << 20
+AUTOSAVE_SECONDS = 0.2
+"""Seconds between two times that the script is written while something is dragged."""
+
+
+class Autosave:
+    """The file that keeps a session's script as it changes.
+
+    Args:
+        context: What the parts of the panel share.
+    """
+
+    def __init__(self, context: PanelContext) -> None:
+        self._context = context
+        self.path: Path = context.files.autosave
+        self._kept: AnyScript = context.subject.empty()
+        self._worker = LatestWorker()
+
+    def restore(self) -> None:
+        """Go on with what was kept, and says so; what cannot be read is put aside."""
+        if not self.path.is_file():
+            return
+        try:
+            self._kept = self._context.subject.read(self.path)
+        except GainerError as error:
+            aside = self.path.with_stem(f"{self.path.stem}_unreadable")
+            os.replace(self.path, aside)
+            self._context.complain(f"The edits of last time are not restored, and are kept as {aside.name}: {error}")
+            return
+        self._context.take(self._kept)
+        self._context.say(f"Restored {len(self._kept.edits)} edits of last time. Reset, in the tab Move, starts anew.")
+
+    def keep(self, script: AnyScript) -> None:
+        """Keep a script, soon and in another thread; an empty one by taking the file away."""
+        if script is not self._kept:
+            self._kept = script
+            self._worker.ask(lambda: self._write(script))
+
+    def wait(self) -> bool:
+        """Wait until all is kept, and return whether it is."""
+        return self._worker.wait()
+
+    def _write(self, script: AnyScript) -> None:
+        try:
+            if script.edits:
+                self._context.files.write(self.path, script.to_yaml(self.path.parent).encode("utf8"))
+            else:
+                self.path.unlink(missing_ok=True)
+        except (GainerError, OSError) as error:
+            self._context.complain(f"The edits are not kept: {error}")
+        time.sleep(AUTOSAVE_SECONDS)
+
+
+NO_SCRIPTS = "none yet"
+MAX_UPLOAD_BYTES = 1 << 20
 """Bytes of the largest script that the page may send."""
-UPLOADED = "uploaded"
+UPLOAD_NAME = "uploaded"
 """The name of the script that the page sent last."""
 
 
 class FilesTab:
-    """Builds the tab where the page is just being built.
+    """The tab, built where the page is just being built.
 
     Args:
-        desk: What the panel shares.
+        context: What the parts of the panel share.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        gui, by_hand = desk.server.gui, desk.by_hand
-        self._name = gui.add_text("Name", "edit", hint=f"Files go to {desk.files.folder}")
+    def __init__(self, context: PanelContext) -> None:
+        self._context = context
+        gui, by_user = context.server.gui, context.by_user
+        self._name = gui.add_text("Name", "edit", hint=f"Files go to {context.files.folder}")
         kinds = {"script": ".yaml", "PNG": ".png", "film": ""}
-        desk.buttons("Save", {kind: lambda _, suffix=suffix: self._save(suffix) for kind, suffix in kinds.items()})
+        context.buttons("Save", {kind: lambda _, suffix=suffix: self._save(suffix) for kind, suffix in kinds.items()})
         self._frames = gui.add_number("Frames", 24, min=2, max=1000, step=1)
-        desk.buttons("Download", {"script": self._download_script, "PNG": self._download_picture})
+        context.buttons("Download", {"script": self._download_script, "PNG": self._download_picture})
         self._scripts = gui.add_dropdown("Scripts", self._names())
-        desk.buttons("Script", {"load": lambda _: self._load(), "look again": lambda _: self._look()})
+        context.buttons("Script", {"load": lambda _: self._load(), "look again": lambda _: self._look()})
         upload = gui.add_upload_button("Upload a script", mime_type=".yaml,.yml")
-        upload.on_upload(by_hand(lambda _: self._upload(upload.value.content)))
+        upload.on_upload(by_user(lambda _: self._upload(upload.value.content)))
 
     def _names(self) -> tuple[str, ...]:
-        return tuple(self._desk.files.names(".yaml")) or (NONE,)
+        return tuple(self._context.files.names(".yaml")) or (NO_SCRIPTS,)
 
     def _look(self) -> None:
         self._scripts.options = self._names()
-        self._desk.say("Looked for scripts.")
+        self._context.say("Looked for scripts.")
 
     def _save(self, suffix: str) -> None:
-        path = self._desk.files.path(self._name.value, suffix)
+        path = self._context.files.path(self._name.value, suffix)
         if suffix == ".yaml":
-            self._desk.files.write(path, self._script_text())
+            self._context.files.write(path, self._script_text())
             self._look()
         else:
             self._write_picture(path, None if suffix else int(self._frames.value))
-        self._desk.say(f"Saved {path}")
+        self._context.say(f"Saved {path}")
 
     def _script_text(self) -> bytes:
-        script = self._desk.session.history.script
+        script = self._context.session.history.script
         if not script.edits:
             raise GainerError("there is nothing to save yet; move something first")
-        return script.to_yaml(self._desk.files.folder).encode("utf8")
+        return script.to_yaml(self._context.files.folder).encode("utf8")
 
     def _write_picture(self, path: Path, frames: int | None) -> None:
-        """What ``gainer edit`` would write for the script."""
-        session = self._desk.session
+        """Write what ``gainer edit`` would write for the script."""
+        session = self._context.session
         script = session.history.script
         at = session.subject.staged(script).at if script.edits else lambda _: session.subject.fitted
         times = frame_times(frames)
         camera, _ = session.subject.filmed(script, at(1.0))
-
-        def drawn() -> Iterator[Any]:
-            for time in times:
-                yield session.subject.filmed(script, at(time))[1]
-
-        self._desk.say("Drawing ...")
+        frames_drawn = (session.subject.filmed(script, at(t))[1] for t in times)
+        self._context.say("Drawing ...")
         path.parent.mkdir(parents=True, exist_ok=True)
         output = output_for(path, "picture") if frames is None else folder_output(path)
-        fitted = session.subject.fitted
-        bit_depth, profile = fitted.bit_depth, fitted.profile
-        write_film(output, drawn(), camera, frames=len(times), bit_depth=bit_depth, profile=profile)
+        depth, profile = session.subject.fitted.bit_depth, session.subject.fitted.profile
+        write_film(output, frames_drawn, camera, frames=len(times), bit_depth=depth, profile=profile)
 
     def _download_script(self, event: Any) -> None:
-        event.client.send_file_download(self._desk.files.path(self._name.value, ".yaml").name, self._script_text())
+        event.client.send_file_download(self._context.files.path(self._name.value, ".yaml").name, self._script_text())
 
     def _download_picture(self, event: Any) -> None:
-        path = self._desk.files.path(self._name.value, ".png")
+        path = self._context.files.path(self._name.value, ".png")
         self._write_picture(path, None)
         event.client.send_file_download(path.name, path.read_bytes())
-        self._desk.say(f"Saved {path}, and sent it.")
+        self._context.say(f"Saved {path}, and sent it.")
 
     def _load(self) -> None:
-        if self._scripts.value == NONE:
+        if self._scripts.value == NO_SCRIPTS:
             raise GainerError("there is no script yet; save one, or upload one")
-        self._take(self._desk.session.subject.read(self._desk.files.path(self._scripts.value, ".yaml")))
+        self._take(self._context.subject.read(self._context.files.path(self._scripts.value, ".yaml")))
 
     def _upload(self, content: bytes) -> None:
-        if len(content) > LARGEST_UPLOAD:
+        if len(content) > MAX_UPLOAD_BYTES:
             raise GainerError(f"the script has {len(content) >> 20} MB; scripts have at most 1")
-        files = self._desk.files
-        path = files.path(UPLOADED, ".yaml")
+        files = self._context.files
+        path = files.path(UPLOAD_NAME, ".yaml")
         files.write(path, content)
         try:
-            script = self._desk.session.subject.read(path, enclosed=True)
+            script = self._context.subject.read(path, enclosed=True)
             _refuse_models(script.model_dump())
         except GainerError:
             path.unlink()
@@ -111,14 +161,12 @@ class FilesTab:
         self._take(script)
 
     def _take(self, script: AnyScript) -> None:
-        self._desk.session.history.replace(script)
-        self._desk.session.refresh()
-        self._desk.changed()
-        self._desk.say(f"Loaded {len(script.edits)} edits.")
+        self._context.take(script)
+        self._context.say(f"Loaded {len(script.edits)} edits.")
 
 
 def _refuse_models(value: Any) -> None:
-    """Refuses an uploaded script that names a model, which may bring code with it."""
+    """Refuse an uploaded script that names a model, which may bring code with it."""
     if isinstance(value, Mapping):
         if value.get("diffusers") is not None or value.get("lama") is not None:
             raise GainerError(

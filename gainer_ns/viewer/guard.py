@@ -17,13 +17,13 @@ import viser
 
 from gainer_ns.errors import GainerError
 
-Answer = tuple[http.HTTPStatus, Mapping[str, str], bytes]
+HttpAnswer = tuple[http.HTTPStatus, Mapping[str, str], bytes]
 """What HTTP is answered with: status, headers and body."""
 _NAME = re.compile(r"[\w-][\w .,()@+-]*", re.ASCII)
 """What files and folders of the page are called; nothing that could mean anything else."""
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where a server that listens on all networks is found on this machine."""
-PATIENCE = 10.0
+_PROBE_SECONDS = 10.0
 """Seconds that the server may take to refuse the request that proves the guard."""
 
 
@@ -40,7 +40,7 @@ class Guard:
         self._root, self._names = root.resolve(), names
 
     def refusal(self, headers: Any) -> str | None:
-        """What is wrong with where a request comes from, or None.
+        """Return what is wrong with where a request comes from, or None.
 
         A page of another site is told by its Origin, which browsers send with each websocket; one whose name was made
         to mean this machine (DNS rebinding) by the Host that it asks for. Programs send no Origin.
@@ -57,7 +57,7 @@ class Guard:
         return None
 
     def file(self, target: str) -> str | None:
-        """The one of the page's files that a request means, as a path from the root of the page, or None.
+        """Return the page's file that a request means, as a path from the root of the page, or None.
 
         Args:
             target: Of the request line: with what follows ? or #, and with % before codes.
@@ -74,7 +74,7 @@ class Guard:
 
 
 def host_name(host: str) -> str | None:
-    """The name or address of a Host header, in lower case, without port or brackets; None where it is none."""
+    """Return the name or address of a Host header, in lower case, without port or brackets; None where it is none."""
     if not host or re.search(r"[\s/\\@?#%]", host):
         return None
     try:
@@ -86,7 +86,7 @@ def host_name(host: str) -> str | None:
 
 
 def is_own_address(name: str) -> bool:
-    """Whether a text is the number of an address of this machine."""
+    """Return whether a text is the number of an address of this machine."""
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
@@ -97,7 +97,7 @@ def is_own_address(name: str) -> bool:
 
 
 def _is_of_host(origin: str, host: str) -> bool:
-    """Whether a page's origin is the server that it asks, port included; behind TLS that another program ends, too."""
+    """Return whether a page's origin is the server that it asks, port included, or TLS that ends before it."""
     try:
         site, asked = urlsplit(origin.lower()), urlsplit(f"//{host.lower()}")
         usual = {"http": 80, "https": 443}[site.scheme]
@@ -107,7 +107,7 @@ def _is_of_host(origin: str, host: str) -> bool:
 
 
 def guard(server: viser.ViserServer) -> None:
-    """Guards a server that runs.
+    """Guard a server that runs.
 
     websockets tells its server object of each connection before anything is read from it (``register``); there the
     connection's own ``process_request``, the hook by which viser sends its page, gets the guard before it. Pages that
@@ -144,10 +144,10 @@ def guard(server: viser.ViserServer) -> None:
         ) from error
 
 
-def _guarded(guarded: Guard, process: Callable[[str, Any], Awaitable[Answer | None]]) -> Any:
-    """What answers a request, or None for a websocket that may open."""
+def _guarded(guarded: Guard, process: Callable[[str, Any], Awaitable[HttpAnswer | None]]) -> Any:
+    """Return what answers requests, with None for a websocket that may open."""
 
-    async def process_request(target: str, headers: Any) -> Answer | None:
+    async def process_request(target: str, headers: Any) -> HttpAnswer | None:
         refusal = guarded.refusal(headers)
         if refusal is not None:
             return http.HTTPStatus.FORBIDDEN, {}, f"{refusal}\n".encode()
@@ -160,7 +160,7 @@ def _guarded(guarded: Guard, process: Callable[[str, Any], Awaitable[Answer | No
 
 
 def _names(server: viser.ViserServer) -> set[str]:
-    """The names of this machine, of what it was told to listen on, and of viser's tunnel, where one was asked for."""
+    """Return the names of this machine, of what it was told to listen on, and of viser's tunnel, if there is one."""
     names = {"localhost", socket.gethostname().lower(), server.get_host().lower()} - set(_EVERYWHERE)
     tunnel = server._share_tunnel
     shared = urlsplit(tunnel.get_url() or "").hostname if tunnel is not None else None
@@ -168,15 +168,15 @@ def _names(server: viser.ViserServer) -> set[str]:
 
 
 def _addresses(connections: Any) -> Iterator[tuple[str, int]]:
-    """Where the server is found on this machine."""
+    """Yield where the server is found on this machine."""
     for listening in connections.sockets:
         host, port = listening.getsockname()[:2]
         yield _EVERYWHERE.get(str(host), str(host)), int(port)
 
 
 def _prove(address: tuple[str, int]) -> None:
-    """Asks the server for its page by another site's name; raises ValueError unless that is refused."""
-    with socket.create_connection(address, PATIENCE) as asking:
+    """Ask the server for its page by another site's name; raise ValueError unless that is refused."""
+    with socket.create_connection(address, _PROBE_SECONDS) as asking:
         asking.sendall(b"GET / HTTP/1.1\r\nHost: another.invalid\r\n\r\n")
         with asking.makefile("rb") as answer:
             status = answer.readline(256)

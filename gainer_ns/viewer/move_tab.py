@@ -1,161 +1,231 @@
-"""The tab that moves what is selected: by handles in the picture, and by numbers."""
+"""The tab that moves what is selected: by handles in the picture, and by numbers, which are words of an edit."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 import viser
 from viser import transforms
 
-from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
-from gainer_ns.viewer.desk import Desk
-from gainer_ns.viewer.movement import Movement, Towards
-from gainer_ns.viewer.subject import Place
-from gainer_ns.viewer.view_space import SCALE, place_on_page, to_page
+from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.picking import Box
+from gainer_ns.viewer.subject import PixelPoint
+from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, to_page
+
+Towards = Literal["up", "right", "down", "left"]
+"""Where a line runs from, over the selection: its far end moves, its near end stays."""
+
+
+@dataclass(frozen=True)
+class MoveValues:
+    """What happens to the selection, in pixels and degrees; nothing by default.
+
+    Attributes:
+        by: To the right, down, and towards the camera.
+        turn: Degrees counter-clockwise about ``axis``.
+        axis: In the space of pixels: x right, y down, z towards the camera.
+        scale: Times as large.
+        stretch: Times as long, along the line.
+        bend: Degrees that the line's far end turns.
+        towards: Where the line of stretch and bend runs.
+        twirl: Degrees that the middle turns.
+        wave: Pixels that points move to either side.
+        handles: Points that are dragged, from where to where.
+        pins: Points that stay.
+    """
+
+    by: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    turn: float = 0.0
+    axis: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    scale: float = 1.0
+    stretch: float = 1.0
+    bend: float = 0.0
+    towards: Towards = "up"
+    twirl: float = 0.0
+    wave: float = 0.0
+    handles: tuple[tuple[PixelPoint, PixelPoint], ...] = ()
+    pins: tuple[PixelPoint, ...] = ()
+
+    def words(self, box: Box, *, is_deep: bool) -> dict[str, Any]:
+        """Return the words of an edit, in the order in which they are applied; none where nothing moves.
+
+        Args:
+            box: Left, top, right and bottom of the selection.
+            is_deep: Whether it is a photo in space, which cannot be dragged, stretched, twirled or waved.
+        """
+        words = {} if is_deep else self._flat_words(box)
+        if self.scale != 1:
+            words["scale"] = {"factor": self.scale}
+        if self.bend:
+            words["bend"] = {"degrees": self.bend, "axis": self._line(box)}
+        if self.turn:
+            axis = {"axis": _rounded(self.axis)} if is_deep and self.axis != (0.0, 0.0, 1.0) else {}
+            words["rotate"] = {"degrees": round(self.turn, 3), **axis}
+        by = _rounded(self.by)
+        if any(by):
+            words["move"] = {"by": by if is_deep else by[:2]}
+        return words
+
+    def _flat_words(self, box: Box) -> dict[str, Any]:
+        words: dict[str, Any] = {}
+        if any(math.dist(start, to) > 1e-3 for start, to in self.handles):
+            handles = [{"from": _rounded(start), "to": _rounded(to)} for start, to in self.handles]
+            words["drag"] = {"handles": handles, "fixed": [_rounded(pin) for pin in self.pins]}
+        if self.stretch != 1:
+            words["stretch"] = {"factor": self.stretch, "axis": self._line(box)}
+        if self.twirl:
+            words["twirl"] = {"degrees": self.twirl}
+        if self.wave:
+            words["wave"] = {"amplitude": self.wave, "period": round(max(box[2] - box[0], box[3] - box[1]) / 3, 2)}
+        return words
+
+    def _line(self, box: Box) -> tuple[PixelPoint, PixelPoint]:
+        """Return the ends of the line across the selection, through its middle."""
+        left, top, right, bottom = box
+        x, y = (left + right) / 2, (top + bottom) / 2
+        ends = {"up": (x, top), "down": (x, bottom), "right": (right, y), "left": (left, y)}
+        opposite = {"up": "down", "down": "up", "right": "left", "left": "right"}
+        return ends[opposite[self.towards]], ends[self.towards]
+
 
 GIZMO, CORNER, HANDLE = "/gainer/gizmo", "/gainer/corner", "/gainer/handle"
 GIZMO_SIZE, CORNER_SIZE, HANDLE_SIZE = 1.2, 0.8, 0.5
 """In the page's units: the picture's longer side is 10."""
-SCALES = 0.1, 4.0
-"""The least and the most."""
+SCALE_LIMITS = 0.1, 4.0
 
 
 class MoveTab:
-    """Builds the tab where the page is just being built.
+    """The tab, built where the page is just being built.
 
     Args:
-        desk: What the panel shares.
+        context: What the parts of the panel share.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._movement = desk, Movement()
+    def __init__(self, context: PanelContext) -> None:
+        self._context, self._values = context, MoveValues()
         self._gizmo: viser.TransformControlsHandle | None = None
         self._corner: viser.TransformControlsHandle | None = None
         self._handles: list[viser.TransformControlsHandle] = []
         self._start = torch.zeros(1, 3)  # where the gizmo stands when nothing has moved, in the world
-        gui, by_hand, is_deep = desk.server.gui, desk.by_hand, desk.subject.is_deep
-        self._by = gui.add_vector3("Move, px", (0.0, 0.0, 0.0), step=1.0, hint="Right, down, and towards the camera")
-        self._turn = gui.add_slider("Turn, deg", -180.0, 180.0, 1.0, 0.0)
-        self._scale = gui.add_slider("Scale", *SCALES, 0.01, 1.0)
-        self._towards = gui.add_dropdown("Towards", get_args(Towards), hint="Where bend and stretch go to")
-        self._bend = gui.add_slider("Bend, deg", -180.0, 180.0, 1.0, 0.0)
-        self._stretch = gui.add_slider("Stretch", 0.2, 3.0, 0.01, 1.0, visible=not is_deep)
-        self._twirl = gui.add_slider("Twirl, deg", -360.0, 360.0, 1.0, 0.0, visible=not is_deep)
-        self._wave = gui.add_slider("Wave, px", 0.0, 50.0, 0.5, 0.0, visible=not is_deep)
-        for name in ("by", "turn", "scale", "towards", "bend", "stretch", "twirl", "wave"):
-            self._input(name).on_update(by_hand(lambda _, name=name: self._typed(name)))
+        gui, by_user, is_deep = context.server.gui, context.by_user, context.subject.is_deep
+        self._inputs: dict[str, Any] = {
+            "by": gui.add_vector3("Move, px", (0.0, 0.0, 0.0), step=1.0, hint="Right, down, and towards the camera"),
+            "turn": gui.add_slider("Turn, deg", -180.0, 180.0, 1.0, 0.0),
+            "scale": gui.add_slider("Scale", *SCALE_LIMITS, 0.01, 1.0),
+            "towards": gui.add_dropdown("Towards", get_args(Towards), hint="Where bend and stretch go to"),
+            "bend": gui.add_slider("Bend, deg", -180.0, 180.0, 1.0, 0.0),
+            "stretch": gui.add_slider("Stretch", 0.2, 3.0, 0.01, 1.0, visible=not is_deep),
+            "twirl": gui.add_slider("Twirl, deg", -360.0, 360.0, 1.0, 0.0, visible=not is_deep),
+            "wave": gui.add_slider("Wave, px", 0.0, 50.0, 0.5, 0.0, visible=not is_deep),
+        }
+        for name, element in self._inputs.items():
+            element.on_update(by_user(lambda _, name=name: self._typed(name)))
         points = {what: lambda _, what=what: self._points(what) for what in ("drag", "pin", "none")}
-        desk.buttons("Points", points, hint="Points to drag, and points that stay", visible=not is_deep)
-        desk.buttons("Steps", {what: lambda _, what=what: self._step(what) for what in ("undo", "redo", "reset")})
+        context.buttons("Points", points, hint="Points to drag, and points that stay", visible=not is_deep)
+        context.buttons("Steps", {what: lambda _, what=what: self._step(what) for what in ("undo", "redo", "reset")})
         gui.add_button("Next edit", hint="Ends this edit; the next one begins where it ends").on_click(
-            by_hand(lambda _: self._next())
+            by_user(lambda _: self._next())
         )
-        desk.listeners.append(self._follow)
-
-    def _input(self, name: str) -> Any:
-        return getattr(self, f"_{name}")
+        context.listeners.append(self._begin_anew)
 
     def _typed(self, name: str) -> None:
-        """A number was changed in the page."""
-        value = self._input(name).value
-        self._apply(replace(self._movement, **{name: tuple(value) if name == "by" else value}))
-        self._place_gizmo()
+        """Take a number that was changed in the page."""
+        value = self._inputs[name].value
+        self._apply(replace(self._values, **{name: tuple(value) if name == "by" else value}))
+        if self._gizmo is not None:
+            self._gizmo.position = PAGE_UNITS * self._middle_and_arm()[0]
+            self._gizmo.wxyz = self._rotation().wxyz
+            self._place_corner()
 
-    def _dragged(self) -> None:
-        """The gizmo was moved."""
-        assert self._gizmo is not None
+    def _gizmo_dragged(self, gizmo: viser.TransformControlsHandle) -> None:
         pixel = self._pixel_size()
-        x, y, z = ((np.asarray(self._gizmo.position) / SCALE - self._start[0].numpy()) / pixel).tolist()
-        turn, axis = _turn_of(self._gizmo.wxyz)
-        if not self._desk.subject.is_deep:
+        x, y, z = ((np.asarray(gizmo.position) / PAGE_UNITS - self._start[0].numpy()) / pixel).tolist()
+        turn, axis = _turn_of(gizmo.wxyz)
+        if not self._context.subject.is_deep:
             z, turn, axis = 0.0, turn * axis[2], (0.0, 0.0, 1.0)
-        self._apply(replace(self._movement, by=(x, -y, z), turn=turn, axis=axis))
-        self._by.value = np.round(self._movement.by, 1)
-        self._turn.value = round(self._movement.turn, 1)
+        self._apply(replace(self._values, by=(x, -y, z), turn=turn, axis=axis))
+        self._inputs["by"].value = np.round(self._values.by, 1)
+        self._inputs["turn"].value = round(self._values.turn, 1)
         self._place_corner()
 
-    def _corner_dragged(self) -> None:
-        """The corner was pulled away from the middle, or towards it."""
-        assert self._corner is not None
+    def _corner_dragged(self, corner: viser.TransformControlsHandle) -> None:
+        """Scale by how far the corner was pulled away from the middle, or towards it."""
         middle, arm = self._middle_and_arm()
-        out = np.asarray(self._corner.position) / SCALE - middle
-        scale = min(max(float(out @ arm / (arm @ arm)), SCALES[0]), SCALES[1])
-        self._apply(replace(self._movement, scale=round(scale, 2)))
-        self._scale.value = self._movement.scale
+        out = np.asarray(corner.position) / PAGE_UNITS - middle
+        scale = np.clip(float(out @ arm / (arm @ arm)), *SCALE_LIMITS)
+        self._apply(replace(self._values, scale=round(float(scale), 2)))
+        self._inputs["scale"].value = self._values.scale
 
     def _handle_dragged(self, number: int, handle: viser.TransformControlsHandle) -> None:
-        (start, _), pixel = self._movement.handles[number], self._pixel_size()
-        origin = self._desk.subject.in_world(torch.tensor([start]))[0].numpy()
-        x, y, _ = ((np.asarray(handle.position) / SCALE - origin) / pixel).tolist()
-        handles = list(self._movement.handles)
+        start, _ = self._values.handles[number]
+        origin = self._context.subject.in_world(torch.tensor([start]))[0].numpy()
+        x, y, _ = ((np.asarray(handle.position) / PAGE_UNITS - origin) / self._pixel_size()).tolist()
+        handles = list(self._values.handles)
         handles[number] = start, (start[0] + x, start[1] - y)
-        self._apply(replace(self._movement, handles=tuple(handles)))
+        self._apply(replace(self._values, handles=tuple(handles)))
 
-    def _apply(self, movement: Movement) -> None:
-        """Shows a movement of what is selected."""
-        selection, picker = self._desk.picker.selection, self._desk.picker
-        if selection is None:
-            raise GainerError("nothing is selected; select a part of the picture in the tab Select")
-        words = movement.words(selection.bounds(picker.width, picker.height), is_deep=self._desk.subject.is_deep)
-        self._movement = movement
-        begins = not self._desk.session.history.is_under_way
-        self._desk.session.change(selection, words)
+    def _apply(self, values: MoveValues) -> None:
+        """Move what is selected."""
+        context = self._context
+        words = values.words(context.picker.bounds(), is_deep=context.subject.is_deep)
+        self._values = values
+        begins = not context.session.history.is_under_way
+        context.session.change(context.picker.chosen(), words)
         if begins:
-            for prepare in self._desk.before_moving:
+            for prepare in context.before_moving:
                 prepare()
-        self._desk.say(", ".join(words) or "As it was.")
+        context.say(", ".join(words) or "As it was.")
 
     def _points(self, what: str) -> None:
-        """Clicks put down points that are dragged, or that stay."""
-        scene = self._desk.server.scene
+        """Let a click put down a point that is dragged, or that stays."""
+        context, scene = self._context, self._context.server.scene
         if what == "none":
             scene.remove_pointer_callback()
-            self._apply(replace(self._movement, handles=(), pins=()))
+            self._apply(replace(self._values, handles=(), pins=()))
             self._show_handles()
             return
 
         def clicked(event: viser.ScenePointerEvent) -> None:
-            place = place_on_page(event.client.camera, self._desk.subject, *event.screen_pos[0])
-            if place is None:
-                raise GainerError("there is nothing there; click on the picture")
+            point = clicked_point(event, context.subject)
             if what == "drag":
-                self._movement = replace(self._movement, handles=(*self._movement.handles, (place, place)))
+                self._values = replace(self._values, handles=(*self._values.handles, (point, point)))
             else:
-                self._apply(replace(self._movement, pins=(*self._movement.pins, place)))
+                self._apply(replace(self._values, pins=(*self._values.pins, point)))
             scene.remove_pointer_callback()
             self._show_handles()
-            self._desk.say("Drag it." if what == "drag" else "It stays.")
+            context.say("Drag it." if what == "drag" else "It stays.")
 
-        if self._desk.picker.selection is None:
-            raise GainerError("nothing is selected; select a part of the picture in the tab Select")
-        scene.on_pointer_event("click")(self._desk.by_hand(clicked))
-        self._desk.say("Click where the point is to be." if what == "drag" else "Click what is to stay.")
+        context.picker.chosen()
+        scene.on_pointer_event("click")(context.by_user(clicked))
+        context.say("Click where the point is to be." if what == "drag" else "Click what is to stay.")
 
     def _step(self, what: str) -> None:
-        history = self._desk.session.history
+        context, history = self._context, self._context.session.history
         if what == "reset":
-            history.replace(self._desk.subject.empty())
+            context.take(context.subject.empty())
         else:
             (history.undo if what == "undo" else history.redo)()
-        self._desk.session.refresh()
-        self._desk.say(f"{len(history.script.edits)} edits.")
-        self._desk.changed()
+            context.session.refresh()
+            context.changed()
+        context.say(f"{len(history.script.edits)} edits.")
 
     def _next(self) -> None:
-        self._desk.session.history.finish()
-        self._desk.say("The next edit begins.")
-        self._desk.changed()
+        self._context.session.history.finish()
+        self._context.say("The next edit begins.")
+        self._context.changed()
 
-    def _follow(self) -> None:
-        """The selection or the script has changed: this begins anew."""
-        self._movement = Movement(towards=self._movement.towards)
-        for name in ("by", "turn", "scale", "bend", "stretch", "twirl", "wave"):
-            self._input(name).value = getattr(self._movement, name)
+    def _begin_anew(self) -> None:
+        """Follow another selection or script, of which nothing is moved yet."""
+        self._values = MoveValues(towards=self._values.towards)
+        for name, element in self._inputs.items():
+            if name != "towards":
+                element.value = getattr(self._values, name)
         self._show_gizmo()
         self._show_handles()
 
@@ -164,86 +234,73 @@ class MoveTab:
             if handle is not None:
                 handle.remove()
         self._gizmo = self._corner = None
-        picker, is_deep = self._desk.picker, self._desk.subject.is_deep
+        picker, subject = self._context.picker, self._context.subject
         if picker.selection is None:
             return
-        self._start = self._desk.subject.in_world(torch.tensor([self._middle()])).double()
-        self._gizmo = self._desk.server.scene.add_transform_controls(
-            GIZMO,
-            scale=GIZMO_SIZE,
-            active_axes=(True, True, is_deep),
-            depth_test=False,
-            position=to_page(self._start)[0],
+        left, top, right, bottom = picker.bounds()
+        self._start = subject.in_world(torch.tensor([((left + right) / 2, (top + bottom) / 2)])).double()
+        self._gizmo = self._controls(
+            GIZMO, GIZMO_SIZE, self._gizmo_dragged, is_deep=subject.is_deep, position=to_page(self._start)[0]
         )
-        self._gizmo.on_update(self._desk.by_hand(lambda _: self._dragged()))
-        self._corner = self._desk.server.scene.add_transform_controls(
-            CORNER,
-            scale=CORNER_SIZE,
-            active_axes=(True, True, False),
-            disable_axes=True,
-            disable_rotations=True,
-            depth_test=False,
+        self._corner = self._controls(
+            CORNER, CORNER_SIZE, self._corner_dragged, disable_axes=True, disable_rotations=True
         )
-        self._corner.on_update(self._desk.by_hand(lambda _: self._corner_dragged()))
         self._place_corner()
 
-    def _place_gizmo(self) -> None:
-        """Puts the gizmo where the numbers say."""
-        if self._gizmo is None:
-            return
-        self._gizmo.position = SCALE * self._middle_and_arm()[0]
-        self._gizmo.wxyz = self._rotation().wxyz
-        self._place_corner()
+    def _controls(
+        self, name: str, size: float, dragged: Callable[[Any], None], *, is_deep: bool = False, **options: Any
+    ) -> viser.TransformControlsHandle:
+        """Add what can be taken hold of in the picture, along two axes or, in space, three."""
+        handle = self._context.server.scene.add_transform_controls(
+            name, scale=size, active_axes=(True, True, is_deep), depth_test=False, **options
+        )
+        handle.on_update(self._context.by_user(dragged))
+        return handle
 
     def _place_corner(self) -> None:
-        """Puts the corner where the numbers say."""
+        """Put the corner where the numbers say."""
         if self._corner is not None:
             middle, arm = self._middle_and_arm()
-            self._corner.position = SCALE * (middle + self._movement.scale * arm)
+            self._corner.position = PAGE_UNITS * (middle + self._values.scale * arm)
 
     def _rotation(self) -> transforms.SO3:
-        a, b, c = self._movement.axis
-        return transforms.SO3.exp(math.radians(self._movement.turn) * np.array([a, -b, c]))
+        a, b, c = self._values.axis
+        return transforms.SO3.exp(math.radians(self._values.turn) * np.array([a, -b, c]))
 
     def _middle_and_arm(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the middle of the selection has moved to, and from there the way to its corner, not scaled."""
-        picker, pixel = self._desk.picker, self._pixel_size()
-        assert picker.selection is not None
-        left, top, right, bottom = picker.selection.bounds(picker.width, picker.height)
-        x, y, z = self._movement.by
+        """Return where the middle of the selection has moved to, and from there the way to its corner, not scaled."""
+        pixel = self._pixel_size()
+        left, top, right, bottom = self._context.picker.bounds()
+        x, y, z = self._values.by
         arm = pixel * np.array([right - left, bottom - top, 0.0]) / 2
         return self._start[0].numpy() + pixel * np.array([x, -y, z]), self._rotation().as_matrix() @ arm
 
     def _show_handles(self) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles = []
-        for number, (_, to) in enumerate(self._movement.handles):
-            handle = self._desk.server.scene.add_transform_controls(
+        self._handles = [
+            self._controls(
                 f"{HANDLE}_{number}",
-                scale=HANDLE_SIZE,
-                active_axes=(True, True, False),
+                HANDLE_SIZE,
+                lambda handle, number=number: self._handle_dragged(number, handle),
                 disable_rotations=True,
-                depth_test=False,
-                position=to_page(self._desk.subject.in_world(torch.tensor([to])))[0],
+                position=to_page(self._context.subject.in_world(torch.tensor([to])))[0],
             )
-            handle.on_update(self._desk.by_hand(lambda handle, number=number: self._handle_dragged(number, handle)))
-            self._handles.append(handle)
-
-    def _middle(self) -> Place:
-        picker = self._desk.picker
-        assert picker.selection is not None
-        left, top, right, bottom = picker.selection.bounds(picker.width, picker.height)
-        return (left + right) / 2, (top + bottom) / 2
+            for number, (_, to) in enumerate(self._values.handles)
+        ]
 
     def _pixel_size(self) -> float:
-        """Side of a pixel in the world, where the gizmo is."""
+        """Return the side of a pixel in the world, where the gizmo is."""
         depth = CAMERA_DISTANCE - float(self._start[0, 2])
-        return PixelSpace(self._desk.subject.lens, depth).pixel_size
+        return PixelSpace(self._context.subject.lens, depth).pixel_size
+
+
+def _rounded(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(number, 3) for number in numbers)
 
 
 def _turn_of(wxyz: Any) -> tuple[float, tuple[float, float, float]]:
-    """Degrees and axis of a rotation, in the space of pixels, where y points down."""
+    """Return degrees and axis of a rotation, in the space of pixels, where y points down."""
     x, y, z = transforms.SO3(np.asarray(wxyz)).log().tolist()
     angle = math.sqrt(x * x + y * y + z * z)
     if angle < 1e-6:

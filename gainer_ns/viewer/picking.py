@@ -16,11 +16,12 @@ from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.io.places import PlacedError
 from gainer_ns.viewer.session import one_line
-from gainer_ns.viewer.subject import Place
+from gainer_ns.viewer.subject import PixelPoint
 
 Joining = Literal["replace", "add", "subtract"]
 """What becomes of the selection when something new is pointed at."""
-STRAIGHT = 0.5
+Box = tuple[float, float, float, float]
+BOX_TOLERANCE_PX = 0.5
 """Corners that are so near to those of an upright box, in pixels, are meant as one."""
 
 
@@ -43,8 +44,8 @@ class Picker:
         self.joining: Joining = "replace"
         self._keep_mask = keep_mask
 
-    def polygon(self, corners: Sequence[Place]) -> None:
-        """Points at a polygon; at a box if it is an upright one.
+    def polygon(self, corners: Sequence[PixelPoint]) -> None:
+        """Point at a polygon; at a box if it is an upright one.
 
         Raises:
             GainerError: It has no area, or nothing of it is in the picture.
@@ -52,7 +53,8 @@ class Picker:
         x, y = zip(*corners, strict=True)
         box = min(x), min(y), max(x), max(y)
         upright = len(corners) == 4 and all(
-            min(abs(a - box[0]), abs(a - box[2])) < STRAIGHT and min(abs(b - box[1]), abs(b - box[3])) < STRAIGHT
+            min(abs(a - box[0]), abs(a - box[2])) < BOX_TOLERANCE_PX
+            and min(abs(b - box[1]), abs(b - box[3])) < BOX_TOLERANCE_PX
             for a, b in corners
         )
         if upright:
@@ -63,7 +65,7 @@ class Picker:
             self._point_at({"polygon": [(round(a, 1), round(b, 1)) for a, b in corners]})
 
     def mask(self, mask: Float[np.ndarray, "h w"]) -> None:
-        """Points at what a mask holds.
+        """Point at what a mask holds.
 
         Raises:
             GainerError: It holds nothing.
@@ -73,30 +75,30 @@ class Picker:
         self._point_at({"mask": self._keep_mask(mask)})
 
     def everything(self) -> None:
-        """Selects the whole picture."""
+        """Select the whole picture."""
         self.selection = Selection(all=True)
 
     def clear(self) -> None:
-        """Selects nothing."""
+        """Select nothing."""
         self.selection = None
 
     def feather(self, width: float) -> None:
-        """Makes the border as soft as so many pixels.
+        """Make the border as soft as so many pixels.
 
         Raises:
             GainerError: Nothing is selected.
         """
-        selection = self._some()
+        selection = self.chosen()
         if not selection.all:
             self.selection = selection.model_copy(update={"feather": width or None})
 
     def grow(self, by: float) -> None:
-        """Moves the border outwards by so many pixels; inwards where that is negative.
+        """Move the border outwards by so many pixels; inwards where that is negative.
 
         Raises:
             GainerError: Nothing is selected, or nothing would be left.
         """
-        selection = self._some()
+        selection = self.chosen()
         if selection.box is not None:
             left, top, right, bottom = selection.box
             box = left - by, top - by, right + by, bottom + by
@@ -113,12 +115,12 @@ class Picker:
             self._take(Selection(mask=self._keep_mask(grown.astype(np.float32)), feather=selection.feather))
 
     def invert(self) -> None:
-        """Selects what is not selected.
+        """Select what is not selected.
 
         Raises:
             GainerError: Nothing is selected, or everything is.
         """
-        selection = self._some()
+        selection = self.chosen()
         if selection.all:
             raise GainerError("everything is selected, so nothing would be left; select a part first")
         if selection.minus is not None and len(selection.minus) == 2 and selection.minus[0].all:
@@ -128,15 +130,24 @@ class Picker:
             self._take(Selection(minus=(Selection(all=True), part), feather=selection.feather))
 
     def field(self, selection: Selection) -> Float[torch.Tensor, "h w"]:
-        """How much each pixel is selected."""
+        """Return how much each pixel is selected, 0 to 1."""
         x, y = torch.arange(self.width) + 0.5, torch.arange(self.height) + 0.5
         points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).view(-1, 2)
         return selection.weights(points).view(self.height, self.width)
 
-    def _some(self) -> Selection:
+    def chosen(self) -> Selection:
+        """Return the selection.
+
+        Raises:
+            GainerError: Nothing is selected.
+        """
         if self.selection is None:
-            raise GainerError("nothing is selected; draw a rectangle over the picture first")
+            raise GainerError("nothing is selected; select a part of the picture in the tab Select")
         return self.selection
+
+    def bounds(self) -> Box:
+        """Return left, top, right and bottom of the selection, in pixels; raise GainerError where there is none."""
+        return self.chosen().bounds(self.width, self.height)
 
     def _point_at(self, shape: dict) -> None:
         try:
@@ -153,7 +164,7 @@ class Picker:
         self._take(new)
 
     def _take(self, selection: Selection) -> None:
-        """Makes a selection the current one, if it fits the picture."""
+        """Make a selection the current one, if it fits the picture."""
         try:
             selection.check(self.width, self.height)
         except PlacedError as error:

@@ -14,7 +14,7 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.io.masks import mask_bytes
 from gainer_ns.io.outputs import is_exported
 
-FOLDER, AUTOSAVE = "edits", "edit_autosave.yaml"
+_FOLDER_NAME, _AUTOSAVE_NAME = "edits", "edit_autosave.yaml"
 """Where the panel reads and writes, and where it keeps what was not saved, which no name that is typed leads to."""
 _NAME = re.compile(r"\w[\w .()+-]{0,80}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -33,11 +33,11 @@ class RunFiles:
 
     def __init__(self, home: Path) -> None:
         place, prefix = (home.parent, f"{home.stem}_") if is_exported(home) else (home, "")
-        self.folder = place / f"{prefix}{FOLDER}"
-        self.autosave = place / f"{prefix}{AUTOSAVE}"
+        self.folder = place / f"{prefix}{_FOLDER_NAME}"
+        self.autosave = place / f"{prefix}{_AUTOSAVE_NAME}"
 
     def path(self, name: str, suffix: str = "") -> Path:
-        """The file of a name.
+        """Return the file of a name.
 
         Args:
             name: As typed, with or without the suffix.
@@ -59,16 +59,16 @@ class RunFiles:
         return path
 
     def names(self, suffix: str) -> list[str]:
-        """Files there are, without their suffix, by name."""
+        """Return the names of all files of a suffix, without it."""
         return sorted(path.stem for path in self.folder.glob(f"*{suffix}") if path.is_file())
 
     def folders(self, is_one: Callable[[Path], bool]) -> list[str]:
-        """Folders there are, of a kind."""
+        """Return the names of all folders of a kind."""
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(path.name for path in found if path.is_dir() and not path.is_symlink() and is_one(path))
 
     def write(self, path: Path, content: bytes) -> None:
-        """Writes a file whole; the folder is made when it is first needed.
+        """Write a file whole; the folder is made when it is first needed.
 
         Raises:
             GainerError: It cannot be written.
@@ -77,7 +77,7 @@ class RunFiles:
             file.write(content)
 
     def write_mask(self, mask: Float[np.ndarray, "h w"]) -> Path:
-        """Keeps a mask that a script names, under a number of its own."""
+        """Keep a mask that a script names, under a number of its own."""
         numbers = (path.stem[5:] for path in self.folder.glob("mask_*.png"))
         number = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
         path = self.folder / f"mask_{number:03d}.png"

@@ -3,26 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from nerfstudio.utils.rich_utils import CONSOLE
 from pydantic import ValidationError
 
+from gainer_ns.editing.lifted_script import LiftedEdit
+from gainer_ns.editing.script import Edit
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.history import History
-from gainer_ns.viewer.latest import Latest
-from gainer_ns.viewer.subject import AnyScript, Shown, Staged, Subject
+from gainer_ns.viewer.subject import AnyPicture, AnyScript, AnyStage, Subject
+from gainer_ns.viewer.worker import LatestWorker
 
-NEAR, FAR = 1.0, 1e4
+MAX_UNDO_STEPS = 200
+"""How many steps can be undone."""
+
+
+class ScriptHistory:
+    """The script as it is, what it was before, and what was undone.
+
+    Attributes:
+        script: The script as it is.
+        is_under_way: Whether the last edit may still be changed without a new step.
+    """
+
+    def __init__(self, script: AnyScript) -> None:
+        self._past: list[AnyScript] = []
+        self._future: list[AnyScript] = []
+        self.script = script
+        self.is_under_way = False
+
+    def replace(self, script: AnyScript) -> None:
+        """Make another script the current one, as a step of its own."""
+        self._past = [*self._past[1 - MAX_UNDO_STEPS :], self.script]
+        self.script, self._future, self.is_under_way = script, [], False
+
+    def put(self, edit: Edit | LiftedEdit) -> None:
+        """Put the edit that is under way at the end of the script: a new one, or what has become of it."""
+        script = self.with_edit(edit)
+        if self.is_under_way:
+            self.script = script
+        else:
+            self.replace(script)
+        self.is_under_way = True
+
+    def with_edit(self, edit: Edit | LiftedEdit) -> AnyScript:
+        """Return the script that ``put`` makes."""
+        before = self.script.edits[:-1] if self.is_under_way else self.script.edits
+        return self.script.model_copy(update={"edits": (*before, edit)})
+
+    def drop(self) -> None:
+        """Take the edit that is under way away, as if it had never begun."""
+        if self.is_under_way:
+            self.script, self.is_under_way = self._past.pop(), False
+
+    def finish(self) -> None:
+        """End the edit that is under way: the next one is another."""
+        self.is_under_way = False
+
+    def undo(self) -> None:
+        """Take the last step back, if there is one."""
+        self._step(self._past, self._future)
+
+    def redo(self) -> None:
+        """Take the last step that was undone again, if there is one."""
+        self._step(self._future, self._past)
+
+    def _step(self, source: list[AnyScript], other: list[AnyScript]) -> None:
+        if source:
+            other.append(self.script)
+            self.script = source.pop()
+        self.is_under_way = False
+
+
+SLIGHT_MOVE_PX, WIDE_MOVE_PX = 1.0, 1e4
 """Pixels of a movement at which hardly anything tears, and at which everything does that can."""
-KEPT = 3
+MAX_READY_SCRIPTS = 3
 """How many scripts stay ready: the one that is shown, and what may become of it, which is one thing while the
 surroundings of a soft selection follow it, and another once they tear."""
 
 
 class EditSession:
-    """What the panel changes, and the model asks for.
+    """What the panel changes, and pages are shown.
 
     Pictures are made in a thread of their own: calls return at once, and ``redraw`` is called when there is something
     new to be seen.
@@ -39,23 +101,23 @@ class EditSession:
 
     def __init__(self, subject: Subject, redraw: Callable[[], None], complain: Callable[[str], None]) -> None:
         self.subject = subject
-        self.history = History(subject.empty())
+        self.history = ScriptHistory(subject.empty())
         self.time = 1.0
         self.keep: Callable[[AnyScript], None] = lambda _: None
         self._redraw, self._complain = redraw, complain
-        self._latest = Latest()
-        self._shown: Shown = subject.fitted
-        self._staged: tuple[Staged, ...] = ()
-        self._played: Callable[[float], Shown] | None = None
+        self._worker = LatestWorker()
+        self._shown: AnyPicture = subject.fitted
+        self._staged: tuple[AnyStage, ...] = ()
+        self._played: Callable[[float], AnyPicture] | None = None
         self._at_rest = False
 
     @property
-    def shown(self) -> Shown:
+    def shown(self) -> AnyPicture:
         """The picture as it is to be seen."""
         return self.subject.fitted if self._at_rest else self._shown
 
     def take(self, subject: Subject) -> None:
-        """Takes what was fitted anew in the place of what is edited, and shows it at once.
+        """Take what was fitted anew in the place of what is edited, and shows it at once.
 
         It is made in this thread: while something is fitted there is always something newer before another has done it.
         """
@@ -67,13 +129,13 @@ class EditSession:
         self.subject, self._staged, self._shown, self._played = subject, staged, shown, None
 
     def show_unedited(self, unedited: bool) -> None:
-        """Shows the picture as it was fitted, for selecting, or as it is."""
+        """Show the picture as it was fitted, for selecting, or as it is."""
         if unedited != self._at_rest:
             self._at_rest = unedited
             self._redraw()
 
     def change(self, select: Selection, words: Mapping[str, Any]) -> None:
-        """Changes the edit that is under way, or begins one. Without words it is taken away.
+        """Change the edit that is under way, or begins one. Without words it is taken away.
 
         Raises:
             GainerError: The words are wrong.
@@ -81,41 +143,37 @@ class EditSession:
         if not words:
             if self.history.is_under_way:
                 self.history.drop()
-                self._show()
+                self.refresh()
             return
         try:
             edit = self.subject.edit(select, words)
         except ValidationError as error:
             raise GainerError(one_line(error)) from None
         self.history.put(edit)
-        self._show()
+        self.refresh()
 
     def expect(self, select: Selection) -> None:
-        """Makes ready for an edit of a selection, so that its first movement is seen as soon as all that follow."""
+        """Make ready for an edit of a selection, so that its first movement is seen as soon as all that follow."""
         subject = self.subject
-        ways = [(by, 0.0, 0.0)[: 3 if subject.is_deep else 2] for by in (FAR, NEAR)]
-        self._show([self.history.with_edit(subject.edit(select, {"move": {"by": way}})) for way in ways])
+        shifts = [(by, 0.0, 0.0)[: 3 if subject.is_deep else 2] for by in (WIDE_MOVE_PX, SLIGHT_MOVE_PX)]
+        self.refresh([self.history.with_edit(subject.edit(select, {"move": {"by": shift}})) for shift in shifts])
 
-    def play(self, played: Callable[[float], Shown] | None) -> None:
-        """Shows a sequence, by the time from 0 to 1, instead of the script; or the script again."""
+    def play(self, played: Callable[[float], AnyPicture] | None) -> None:
+        """Show a sequence, by the time from 0 to 1, instead of the script; or the script again."""
         self._played = played
-        self._show()
+        self.refresh()
 
     def seek(self, time: float) -> None:
-        """Goes to a time of the film."""
+        """Go to a time of the film."""
         self.time = time
-        self._show()
-
-    def refresh(self) -> None:
-        """Shows the script as it is now, after the history has changed."""
-        self._show()
+        self.refresh()
 
     def wait(self) -> bool:
-        """Waits until what is shown is what was asked for."""
-        return self._latest.wait()
+        """Wait until what is shown is what was asked for, and return whether it is."""
+        return self._worker.wait()
 
-    def _show(self, expected: Sequence[AnyScript] = ()) -> None:
-        """Shows the script as it is, and then makes ready for what it may become."""
+    def refresh(self, expected: Sequence[AnyScript] = ()) -> None:
+        """Show the script as it is now, and then make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
         self.keep(script)
 
@@ -139,27 +197,27 @@ class EditSession:
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
                 self._complain("This cannot be shown; the terminal says why.")
 
-        self._latest.ask(work)
+        self._worker.ask(work)
 
     @classmethod
     def _made(
-        cls, subject: Subject, staged: tuple[Staged, ...], script: AnyScript, time: float
-    ) -> tuple[tuple[Staged, ...], Shown]:
-        """What is ready, the script among it, and the picture at a time."""
+        cls, subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript, time: float
+    ) -> tuple[tuple[AnyStage, ...], AnyPicture]:
+        """Return what is ready, the script among it, and the picture at a time."""
         if not script.edits and not getattr(script, "layers", {}):
             return staged, subject.fitted
         staged = cls._ready(subject, staged, script)
         return staged, staged[0].at(time)
 
     @staticmethod
-    def _ready(subject: Subject, staged: tuple[Staged, ...], script: AnyScript) -> tuple[Staged, ...]:
-        """Makes a script ready, out of one that was where that is quick; it comes first."""
-        first = next((stage for stage in staged if stage.follow(script)), None) or subject.staged(script)
-        return first, *[stage for stage in staged if stage is not first][: KEPT - 1]
+    def _ready(subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript) -> tuple[AnyStage, ...]:
+        """Make a script ready, out of one that was where that is quick; it comes first."""
+        first = next((stage for stage in staged if stage.follow(cast(Any, script))), None) or subject.staged(script)
+        return first, *[stage for stage in staged if stage is not first][: MAX_READY_SCRIPTS - 1]
 
 
 def one_line(error: ValidationError) -> str:
-    """What pydantic found wrong first, in one line."""
+    """Return what pydantic found wrong first, in one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg'].removeprefix('Value error, ')}" if where else first["msg"]

@@ -24,7 +24,7 @@ class StoredModel(PictureModel):
     checkpoint_version = 0
 
     def fitted(self) -> BakedPicture:
-        """The picture."""
+        """Return the picture."""
         return self.kwargs["metadata"]["picture"]
 
 
@@ -54,14 +54,14 @@ class StoredConfig(PictureTrainerConfig):
     """Of a run that never was."""
 
     def get_base_dir(self) -> Path:
-        """The folder of the stored picture, which is there: nothing is made until there is something to be kept."""
+        """Return the folder of the stored picture, which is there: nothing is made until something is to be kept."""
         path = self.pipeline.datamanager.data
         assert path is not None
         return path.parent
 
 
 def view_stored(path: Path, picture: BakedPicture, viewer: ViewerConfig) -> None:
-    """Starts nerfstudio's viewer, which runs until it is interrupted.
+    """Start nerfstudio's viewer, which runs until it is interrupted.
 
     Args:
         path: The file, beside which edits are kept.

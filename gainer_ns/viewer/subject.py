@@ -1,11 +1,11 @@
-"""What the panel edits, a flat picture or a lifted photo, by the same calls."""
+"""What the panel edits, a flat picture or a lifted photo, by the same calls: see :data:`Subject`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,82 +25,20 @@ from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import View
 from gainer_ns.rendering.plane import BakedPicture
 
-Place = tuple[float, float]
+PixelPoint = tuple[float, float]
 """x and y in pixels of the picture."""
 AnyScript = Script | LiftedScript
-Shown = BakedPicture | LiftedScene
-
-
-class Staged(Protocol):
-    """A script made ready."""
-
-    def at(self, t: float) -> Shown:
-        """The picture at a time from 0 to 1."""
-        ...
-
-    def follow(self, script: Any) -> bool:
-        """Takes another script if that is quick; says whether. See ``editing.stage.Stage.follow``."""
-        ...
-
-
-class Subject(Protocol):
-    """A picture as it was fitted, and what can be done to it.
-
-    Attributes:
-        is_deep: Whether it is edited in space.
-    """
-
-    is_deep: bool
-
-    @property
-    def fitted(self) -> Shown:
-        """The picture."""
-        ...
-
-    @property
-    def lens(self) -> PinholeCamera:
-        """The camera that shows the picture pixel by pixel, from ``CAMERA_DISTANCE``."""
-        ...
-
-    def empty(self) -> AnyScript:
-        """A script that does nothing yet."""
-        ...
-
-    def edit(self, select: Selection, words: Mapping[str, Any]) -> Edit | LiftedEdit:
-        """An edit by its operations' words; raises pydantic's ValidationError where they are wrong."""
-        ...
-
-    def read(self, path: Path, *, enclosed: bool = False) -> AnyScript:
-        """Reads and checks a script, which may be told to name files of its folder only; raises GainerError."""
-        ...
-
-    def staged(self, script: AnyScript) -> Staged:
-        """Makes a script ready; raises GainerError where it does not fit."""
-        ...
-
-    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
-        """What ``gainer edit`` draws a picture of a script with, and from."""
-        ...
-
-    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
-        """Which place of the picture a ray in the world meets, as it was fitted; None if it misses it."""
-        ...
-
-    def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Where places of the picture are in the world."""
-        ...
-
-    def visible(self) -> Bool[Tensor, "h w"]:
-        """Which pixels show something."""
-        ...
-
-    def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
-        """Where the Gaussians that show something are: the places by which they are selected, and in the world."""
-        ...
+AnyPicture = BakedPicture | LiftedScene
+AnyStage = Stage | LiftedStage
 
 
 class FlatSubject:
-    """A picture on its plane."""
+    """A picture on its plane, as the panel edits it.
+
+    Attributes:
+        is_deep: Whether it is edited in space.
+        fitted: The picture.
+    """
 
     is_deep = False
 
@@ -109,35 +47,35 @@ class FlatSubject:
 
     @property
     def lens(self) -> PinholeCamera:
-        """The camera that looks straight at the plane."""
+        """The camera that shows the picture pixel by pixel, from ``CAMERA_DISTANCE``."""
         plane = self.fitted.plane
         return PinholeCamera.centred(plane.width, plane.height, plane.focal_length)
 
     def empty(self) -> Script:
-        """A script that does nothing yet."""
+        """Return a script that does nothing yet."""
         return Script.model_construct(edits=())
 
     def edit(self, select: Selection, words: Mapping[str, Any]) -> Edit:
-        """An edit by its operations' words."""
+        """Return an edit by the words of its operations; raise pydantic's ValidationError where they are wrong."""
         return Edit.model_validate({"select": select, **words})
 
     def read(self, path: Path, *, enclosed: bool = False) -> Script:
-        """Reads and checks a script."""
+        """Read and check a script, which may be told to name files of its folder only; raise GainerError."""
         return read_script(path, self.fitted.plane.width, self.fitted.plane.height, enclosed=enclosed)
 
     def staged(self, script: AnyScript) -> Stage:
-        """Makes a script ready."""
+        """Make a script ready; raise GainerError where it does not fit."""
         assert isinstance(script, Script)
         return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
 
-    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
-        """What a picture of a script is drawn with, and from."""
+    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, Drawn]:
+        """Return what ``gainer edit`` draws a picture of a script with, and from."""
         assert isinstance(script, Script) and isinstance(shown, BakedPicture)
         behind = Behind.of(script.background, self.fitted, self.staged(script).hole)
         return Camera(behind, crop=script.canvas), shown
 
-    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
-        """Where a ray meets the plane, within the picture's frame or not."""
+    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
+        """Return the pixel at which a ray in the world meets the plane, in the frame or not; None if it misses."""
         hit, distance = plane_hits(origin, direction)
         if not bool(distance.isfinite()):
             return None
@@ -145,18 +83,18 @@ class FlatSubject:
         return x, y
 
     def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Where places are on the plane."""
+        """Return the points of the world that pixel points are shown at."""
         return torch.nn.functional.pad(self.fitted.plane.plane_from_pixel(places), (0, 1))
 
     def visible(self) -> Bool[Tensor, "h w"]:
-        """Which pixels show something."""
+        """Return which pixels show something."""
         plane = self.fitted.plane
         if not self.fitted.has_alpha:
             return torch.ones(plane.height, plane.width, dtype=torch.bool)
         return (self.fitted.raster()[1][..., 0] > SOLID).cpu()
 
     def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
-        """Where the Gaussians are on the plane."""
+        """Return the visible Gaussians: the pixel points by which they are selected, and their centres in the world."""
         sets = [layer.gaussians for layer in self.fitted.layers]
         shown = [slice(None) if one.opacities is None else one.opacities > SOLID for one in sets]
         means = torch.cat([one.means[which].detach().cpu() for one, which in zip(sets, shown, strict=True)])
@@ -164,7 +102,7 @@ class FlatSubject:
 
 
 class LiftedSubject:
-    """A photo in space."""
+    """A photo in space; see :class:`FlatSubject`."""
 
     is_deep = True
 
@@ -177,31 +115,31 @@ class LiftedSubject:
         return self.fitted.camera
 
     def empty(self) -> LiftedScript:
-        """A script that does nothing yet."""
+        """Return a script that does nothing yet."""
         return LiftedScript.model_construct(edits=())
 
     def edit(self, select: Selection, words: Mapping[str, Any]) -> LiftedEdit:
-        """An edit by its operations' words."""
+        """Return an edit by the words of its operations; raise pydantic's ValidationError where they are wrong."""
         return LiftedEdit.model_validate({"select": select, **words})
 
     def read(self, path: Path, *, enclosed: bool = False) -> LiftedScript:
-        """Reads and checks a script."""
+        """Read and check a script; see :meth:`FlatSubject.read`."""
         plane = self.fitted.plane
         return read_lifted_script(path, plane.width, plane.height, len(self.fitted.layers), enclosed=enclosed)
 
     def staged(self, script: AnyScript) -> LiftedStage:
-        """Makes a script ready."""
+        """Make a script ready; raise GainerError where it does not fit."""
         assert isinstance(script, LiftedScript)
         return LiftedStage(script, self.fitted)
 
-    def filmed(self, script: AnyScript, shown: Shown) -> tuple[Camera, Drawn]:
-        """What a picture of a script is drawn with, and from: by the camera that took the photo."""
+    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, Drawn]:
+        """Return what ``gainer edit`` draws a picture of a script with, and from: the camera that took the photo."""
         assert isinstance(shown, LiftedScene)
         shot = Shot(shown, View(shown.camera))
         return Camera(Behind.colour_or_image(script.background.color, script.background.image, shot)), shot
 
-    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> Place | None:
-        """The pixel of the first surface that a ray meets, as the photo's own camera sees it."""
+    def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
+        """Return the pixel, of the photo's own camera, of the first surface that a ray meets; None if it misses."""
         unit = torch.nn.functional.normalize(direction, dim=0)
         rays = RayBundle(
             origins=origin[None].float().to(self.fitted.device),
@@ -216,20 +154,20 @@ class LiftedSubject:
         return float(pixel[0, 0]), float(pixel[0, 1])
 
     def in_world(self, places: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Where places are in space, on the surface that the photo shows."""
+        """Return the points of the world that pixel points are shown at: on the surface that the photo shows."""
         columns, rows = (
             places[:, axis].long().clamp(0, size - 1) for axis, size in enumerate((self.lens.width, self.lens.height))
         )
-        depth = self._depth[rows, columns]
+        depth = self._front[0][rows, columns]
         points = self.lens.unproject(places.double(), 1 / depth.double())
         return points + points.new_tensor([0, 0, CAMERA_DISTANCE])
 
     def visible(self) -> Bool[Tensor, "h w"]:
-        """Which pixels were lifted."""
-        return self._known
+        """Return which pixels were lifted."""
+        return self._front[1]
 
     def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
-        """Where the Gaussians are whose pixels the photo shows: what is hidden is not selected."""
+        """Return the Gaussians whose pixels the photo shows, likewise: what is hidden is not selected."""
         places, points = [], []
         hidden = torch.zeros(self.fitted.plane.pixels, dtype=torch.bool, device=self.fitted.device)
         for layer in self.fitted.layers:
@@ -241,7 +179,7 @@ class LiftedSubject:
         return torch.cat(places), torch.cat(points)
 
     @cached_property
-    def _front(self) -> tuple[Tensor, Tensor]:
+    def _front(self) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
         """Depth of the surface that each pixel shows, and where that is known; the median where it is not."""
         shape = self.lens.height, self.lens.width
         depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
@@ -253,10 +191,5 @@ class LiftedSubject:
         depth[~known] = depth[known].median()
         return depth.view(shape), known.view(shape)
 
-    @property
-    def _depth(self) -> Float[Tensor, "h w"]:
-        return self._front[0]
 
-    @property
-    def _known(self) -> Bool[Tensor, "h w"]:
-        return self._front[1]
+Subject = FlatSubject | LiftedSubject

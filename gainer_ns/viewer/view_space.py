@@ -7,41 +7,43 @@ from typing import Any
 
 import numpy as np
 import torch
+import viser
 from jaxtyping import Float
-from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as SCALE
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO as PAGE_UNITS
 from torch import Tensor
 from viser import transforms
 
+from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE
-from gainer_ns.viewer.subject import Place, Subject
+from gainer_ns.viewer.subject import PixelPoint, Subject
 
-LIFT = 0.005
+OVERLAY_LIFT = 0.005
 """How far over the picture what is laid over it lies, as a share of the way to the camera: more than a pixel of the
 page is deep where one looks at it from the side, so that nothing of the picture shows through."""
-UPRIGHT = (0.0, 1.0, 0.0, 0.0)
+IMAGE_ROTATION = (0.0, 1.0, 0.0, 0.0)
 """The rotation, as wxyz, that lets viser's images, which face away from us, face the camera."""
 
 
 def to_page(points: Float[Tensor, "m 3"], lift: float = 0.0) -> np.ndarray:
-    """Points of the world in the page's units, moved towards the camera by so much of the way: seen where they were."""
+    """Return points of the world in page units, moved towards the camera by a share of the way."""
     camera = points.new_tensor([0, 0, CAMERA_DISTANCE])
-    return (SCALE * (points + lift * (camera - points))).float().cpu().numpy()
+    return (PAGE_UNITS * (points + lift * (camera - points))).float().cpu().numpy()
 
 
-FRONT = (0.0, 0.0, SCALE * CAMERA_DISTANCE)
+FRONT_POSITION = (0.0, 0.0, PAGE_UNITS * CAMERA_DISTANCE)
 """Where a camera stands that shows the picture exactly, in the page's units."""
 
 
 def frame(camera: Any, subject: Subject) -> None:
-    """Moves the camera of a page to where it shows the picture exactly, upright, as large as fits."""
+    """Move the camera of a page to where it shows the picture exactly, upright, as large as fits."""
     camera.up_direction = (0.0, 1.0, 0.0)
-    camera.position = FRONT
+    camera.position = FRONT_POSITION
     camera.look_at = (0.0, 0.0, 0.0)
     camera.fov = _field_of_view(camera, subject)
 
 
 def keep_framed(camera: Any, subject: Subject) -> None:
-    """Shows the picture exactly from the start, also when the page gets another shape, until somebody moves."""
+    """Show the picture exactly from the start, also when the page gets another shape, until somebody moves."""
     frame(camera, subject)
     framed = camera.fov
 
@@ -49,13 +51,13 @@ def keep_framed(camera: Any, subject: Subject) -> None:
     def _(camera: Any) -> None:
         nonlocal framed
         wanted = _field_of_view(camera, subject)
-        untouched = np.allclose(camera.position, FRONT, atol=1e-3) and abs(camera.fov - framed) < 1e-4
+        untouched = np.allclose(camera.position, FRONT_POSITION, atol=1e-3) and abs(camera.fov - framed) < 1e-4
         if untouched and abs(wanted - framed) > 1e-4:
             camera.fov = framed = wanted
 
 
 def _field_of_view(camera: Any, subject: Subject) -> float:
-    """The vertical one, in radians, with which the whole picture fits."""
+    """Return the vertical one, in radians, with which the whole picture fits."""
     lens = subject.lens
     across, down = (
         size / length / 2 for size, length in zip((lens.width, lens.height), lens.focal_length, strict=True)
@@ -64,14 +66,26 @@ def _field_of_view(camera: Any, subject: Subject) -> float:
 
 
 def ray(camera: Any, across: float, down: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Origin and direction, in the world, of the ray through a place of the page: 0 to 1 from its top-left corner."""
+    """Return origin and direction, in the world, of the ray through a place of the page, 0 to 1 from its top left."""
     tangent = math.tan(camera.fov / 2)
     inside = np.array([(2 * across - 1) * tangent * camera.aspect, (2 * down - 1) * tangent, 1.0])
     direction = transforms.SO3(np.asarray(camera.wxyz)).as_matrix() @ inside
-    origin = np.asarray(camera.position) / SCALE
+    origin = np.asarray(camera.position) / PAGE_UNITS
     return torch.from_numpy(origin.astype(np.float64)), torch.from_numpy(direction.astype(np.float64))
 
 
-def place_on_page(camera: Any, subject: Subject, across: float, down: float) -> Place | None:
-    """The place of the picture that is seen at a place of the page."""
+def point_on_page(camera: Any, subject: Subject, across: float, down: float) -> PixelPoint | None:
+    """Return the point of the picture that is seen at a place of the page; None where there is nothing."""
     return subject.on_ray(*ray(camera, across, down))
+
+
+def clicked_point(event: viser.ScenePointerEvent, subject: Subject) -> PixelPoint:
+    """Return the point of the picture that is clicked on.
+
+    Raises:
+        GainerError: There is nothing.
+    """
+    point = point_on_page(event.client.camera, subject, *event.screen_pos[0])
+    if point is None:
+        raise GainerError("there is nothing there; click on the picture")
+    return point

@@ -13,7 +13,7 @@ from nerfstudio.viewer.render_state_machine import RenderStateMachine
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.viewer import drawing
-from gainer_ns.viewer.controls import draw_finely
+from gainer_ns.viewer.control import draw_finely
 from gainer_ns.viewer.departures import PageMachines
 from gainer_ns.viewer.drawing import MAX_REST_SECONDS, MIN_DRAFT_SIDE_PX, PageMachine
 

@@ -14,7 +14,7 @@ def test_few_points_stay_and_many_are_thinned_evenly() -> None:
     assert 300 < len(kept) <= 500
     apart = torch.cdist(kept, kept).fill_diagonal_(torch.inf).amin(dim=1)
     assert float(apart.min()) == float(apart.max()), "as even as they were"
-    assert len(thinned(many, 10**6, closest=8.5)) == 14 * 10, "a square of 9 pixels each"
+    assert len(thinned(many, 10**6, spacing=8.5)) == 14 * 10, "a square of 9 pixels each"
 
 
 def test_points_close_together_leave_others_be() -> None:

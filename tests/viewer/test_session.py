@@ -1,17 +1,20 @@
-"""Sessions without a page: what is shown is what the script says."""
+"""Sessions without a page: what is shown is what the script says, and undo, redo, and an edit under way."""
+
+from __future__ import annotations
 
 import threading
 
 import pytest
 import torch
 
+from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.viewer.latest import Latest
-from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.session import EditSession, ScriptHistory
 from gainer_ns.viewer.subject import FlatSubject
+from gainer_ns.viewer.worker import LatestWorker
 
 BOX = Selection(box=(20.0, 10.0, 60.0, 50.0))
 
@@ -34,7 +37,8 @@ def test_a_session_shows_its_script(session: EditSession, picture: BakedPicture)
     assert session.wait() and session.shown is picture
     session.show_unedited(False)
     session.change(BOX, {})
-    assert session.wait() and session.shown is picture and not session.history.can_undo
+    session.history.undo()
+    assert session.wait() and session.shown is picture and not session.history.script.edits
 
 
 def test_wrong_words_are_refused_and_nothing_changes(session: EditSession, picture: BakedPicture) -> None:
@@ -110,17 +114,79 @@ def test_sequences_are_shown_instead(session: EditSession, picture: BakedPicture
 
 
 def test_only_the_newest_work_is_done() -> None:
-    latest, begun, go, done = Latest(), threading.Event(), threading.Event(), []
+    worker, begun, go, done = LatestWorker(), threading.Event(), threading.Event(), []
 
     def first() -> None:
         begun.set()
         go.wait(10)
         done.append(1)
 
-    latest.ask(first)
+    worker.ask(first)
     assert begun.wait(10)
     for number in (2, 3, 4):
-        latest.ask(lambda number=number: done.append(number))
-    assert not latest.wait(0.05)
+        worker.ask(lambda number=number: done.append(number))
+    assert not worker.wait(0.05)
     go.set()
-    assert latest.wait(10) and done == [1, 4]
+    assert worker.wait(10) and done == [1, 4]
+
+
+@pytest.fixture
+def history() -> ScriptHistory:
+    return ScriptHistory(Script.model_construct(edits=()))
+
+
+def turn(degrees: float) -> Edit:
+    return Edit.model_validate({"rotate": {"degrees": degrees}})
+
+
+def degrees(history: ScriptHistory) -> list[float]:
+    return [edit.rotate.degrees for edit in history.script.edits]  # pyright: ignore
+
+
+def test_what_is_under_way_changes_in_place(history: ScriptHistory) -> None:
+    for angle in (1, 2, 3):
+        history.put(turn(angle))
+    assert degrees(history) == [3]
+    history.finish()
+    history.put(turn(10))
+    assert degrees(history) == [3, 10]
+    history.undo()
+    assert degrees(history) == [3]
+    history.undo()
+    history.undo()
+    assert degrees(history) == []
+    for _ in range(3):
+        history.redo()
+    assert degrees(history) == [3, 10]
+
+
+def test_something_new_takes_the_place_of_what_was_undone(history: ScriptHistory) -> None:
+    history.put(turn(1))
+    history.finish()
+    history.put(turn(2))
+    history.undo()
+    history.put(turn(5))
+    history.redo()
+    assert degrees(history) == [1, 5]
+
+
+def test_what_is_dropped_has_never_begun(history: ScriptHistory) -> None:
+    history.put(turn(1))
+    history.finish()
+    history.drop()
+    assert degrees(history) == [1], "nothing is under way"
+    history.put(turn(2))
+    history.drop()
+    assert degrees(history) == [1]
+    history.undo()
+    assert degrees(history) == []
+
+
+def test_a_loaded_script_can_be_undone(history: ScriptHistory) -> None:
+    history.put(turn(1))
+    history.replace(Script(edits=(turn(7), turn(8))))
+    history.put(turn(9))
+    assert degrees(history) == [7, 8, 9]
+    history.undo()
+    history.undo()
+    assert degrees(history) == [1]

@@ -11,7 +11,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.subject import FlatSubject, LiftedSubject
-from gainer_ns.viewer.view_space import place_on_page
+from gainer_ns.viewer.view_space import point_on_page
 
 PLACES = torch.tensor([[20.5, 12.5], [30.5, 20.5]])
 
@@ -81,5 +81,5 @@ def test_the_page_shows_pixels_where_they_are(picture: BakedPicture) -> None:
     lens = subject.lens
     fov = 2 * torch.atan(torch.tensor(lens.height / lens.focal_length[1] / 2)).item()
     camera = PageCamera(fov, lens.width / lens.height)
-    assert place_on_page(camera, subject, 0.0, 0.0) == pytest.approx((0, 0), abs=1e-3)
-    assert place_on_page(camera, subject, 0.25, 0.75) == pytest.approx((lens.width / 4, lens.height * 0.75), abs=1e-3)
+    assert point_on_page(camera, subject, 0.0, 0.0) == pytest.approx((0, 0), abs=1e-3)
+    assert point_on_page(camera, subject, 0.25, 0.75) == pytest.approx((lens.width / 4, lens.height * 0.75), abs=1e-3)

@@ -8,7 +8,7 @@ import torch
 
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.viewer.sequences import is_sequence, open_sequence
+from gainer_ns.viewer.film_tab import is_sequence, play_sequence
 
 SHIFT = 8 / 96
 """Eight pixels, in plane units."""
@@ -33,7 +33,7 @@ def sequence(tmp_path: Path) -> Callable[..., Path]:
 def test_time_runs_over_the_frames(sequence: Callable[..., Path], picture: BakedPicture) -> None:
     folder = sequence(0.0, SHIFT / 2, SHIFT)
     assert is_sequence(folder) and not is_sequence(folder / "frames")
-    at = open_sequence(folder, picture)
+    at = play_sequence(folder, picture)
     still, moved = picture.raster()[0], at(1.0).raster()[0]
     assert torch.allclose(at(0.0).raster()[0], still, atol=1e-4)
     assert torch.allclose(moved[:, 12:], still[:, 4:-8], atol=0.02)
@@ -44,8 +44,8 @@ def test_what_does_not_fit_is_refused(sequence: Callable[..., Path], picture: Ba
     folder = sequence(0.0, SHIFT)
     (folder / "other.obj").write_text("v 0 0 0\n")
     with pytest.raises(GainerError, match="one mesh or point set"):
-        open_sequence(folder, picture)
+        play_sequence(folder, picture)
     (folder / "other.obj").unlink()
     (folder / "frames" / "frame_00001.obj").write_text("v 0 0 0\n")
     with pytest.raises(GainerError, match="frame_00001"):
-        open_sequence(folder, picture)
+        play_sequence(folder, picture)

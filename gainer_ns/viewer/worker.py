@@ -1,4 +1,4 @@
-"""Work that is overtaken by newer work: only the newest is done."""
+"""Work that newer work overtakes: only the newest is done."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 
-class Latest:
-    """Does the newest piece of work in a thread of its own; what came before it, and was not begun, is left out."""
+class LatestWorker:
+    """A thread of its own for the newest piece of work; what came before it, and was not begun, is left out."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,7 +16,7 @@ class Latest:
         self._thread: threading.Thread | None = None
 
     def ask(self, work: Callable[[], None]) -> None:
-        """Asks for work, which must not raise."""
+        """Ask for work, which must not raise."""
         with self._changed:
             self._work = work
             if self._thread is None:
@@ -25,7 +25,7 @@ class Latest:
             self._changed.notify_all()
 
     def wait(self, timeout: float = 30.0) -> bool:
-        """Waits until all is done that was asked for; says whether it is."""
+        """Wait until all is done that was asked for, and return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: self._work is None and not self._is_busy, timeout)
 

@@ -15,21 +15,20 @@ from gainer_ns.errors import GainerError
 from gainer_ns.viewer.picking import Picker
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
-from gainer_ns.viewer.subject import Subject
+from gainer_ns.viewer.subject import AnyScript, Subject
 
 _MARKUP = re.compile(r"[\\`*_{}<>\[\]#|~]")
-"""What Markdown would not show as it is."""
 
 
 @dataclass
-class Desk:
-    """One panel's things.
+class PanelContext:
+    """What the parts of one panel share.
 
     Attributes:
-        server: The viewer's.
-        files: Where files are kept.
-        session: What is edited.
-        picker: What is selected.
+        server: The viewer's server.
+        files: The folder of the panel's files.
+        session: The editing session.
+        picker: The selection.
         listeners: Called, with the lock held, when the selection or the script has changed.
         before_moving: Called so when what is selected begins to move.
     """
@@ -45,38 +44,38 @@ class Desk:
 
     @property
     def subject(self) -> Subject:
-        """What is edited."""
+        """The picture that is edited."""
         return self.session.subject
 
     def open(self) -> None:
-        """Puts the line of messages into the page, where the page is just being built."""
+        """Put the line of messages into the page, where the page is just being built."""
         self._message = self.server.gui.add_markdown("Choose a pointer, and select something.")
 
-    def say(self, text: str) -> None:
-        """Says something to whoever looks at the page."""
-        self._write(self._escaped(text))
+    def say(self, text: str, emphasis: str = "") -> None:
+        """Show a message in the page, with files of the panel by their names alone."""
+        if self._message is not None:
+            text = _MARKUP.sub(r"\\\g<0>", text.replace(f"{self.files.folder}/", ""))
+            self._message.content = f"{emphasis}{text}{emphasis}"
 
     def complain(self, text: str) -> None:
-        """Says what cannot be done."""
-        self._write(f"**{self._escaped(text)}**")
-
-    def _escaped(self, text: str) -> str:
-        """A text as Markdown shows it; files of the panel without the way to them."""
-        return _MARKUP.sub(r"\\\g<0>", text.replace(f"{self.files.folder}/", ""))
-
-    def _write(self, content: str) -> None:
-        if self._message is not None:
-            self._message.content = content
+        """Show in the page what cannot be done."""
+        self.say(text, emphasis="**")
 
     def changed(self) -> None:
-        """Tells everyone that the selection or the script has changed."""
+        """Tell all listeners that the selection or the script has changed."""
         for listener in self.listeners:
             listener()
+
+    def take(self, script: AnyScript) -> None:
+        """Make another script the current one, as a step of the history."""
+        self.session.history.replace(script)
+        self.session.refresh()
+        self.changed()
 
     def buttons(
         self, label: str, actions: Mapping[str, Callable[[Any], None]], hint: str | None = None, visible: bool = True
     ) -> None:
-        """Puts a row of buttons into the page, where it is just being built.
+        """Put a row of buttons into the page, where it is just being built.
 
         Args:
             label: Of the row.
@@ -92,10 +91,10 @@ class Desk:
             row.value = ""
             action(event)
 
-        row.on_click(self.by_hand(pressed))
+        row.on_click(self.by_user(pressed))
 
-    def by_hand(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A callback that only people's hands call: one at a time; what they cannot do is said in the page.
+    def by_user(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a callback for what users do: one at a time; what cannot be done is said in the page.
 
         Values that the program itself sets come without a client, and are left out.
         """
@@ -108,7 +107,7 @@ class Desk:
         return run
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Does something, one at a time; what goes wrong is said in the page."""
+        """Do something, one at a time; what goes wrong is said in the page."""
         with self._lock:
             try:
                 action()
