@@ -11,11 +11,11 @@ from gainer_ns.errors import GainerError, memory_in_words
 from gainer_ns.interrupts import exit_status, signals_as_interrupts
 from gainer_ns.standard_output import keep_standard_output
 
-LESS_MEMORY = "close other programs, or ask for less: a lower scale, or crop by crop"
+_LESS_MEMORY = "close other programs, or ask for less: a lower scale, or crop by crop"
 
 
 def run_program(main: Callable[[], int | None]) -> None:
-    """Runs a program of this package to its end.
+    """Run a program of this package to its end.
 
     Args:
         main: What it does; what it returns is its status.
@@ -26,7 +26,7 @@ def run_program(main: Callable[[], int | None]) -> None:
     """
     keep_standard_output()
     try:
-        with signals_as_interrupts(), memory_in_words(LESS_MEMORY):
+        with signals_as_interrupts(), memory_in_words(_LESS_MEMORY):
             status = main()
     except KeyboardInterrupt as interrupt:
         sys.exit(exit_status(interrupt))
@@ -42,19 +42,18 @@ def run_program(main: Callable[[], int | None]) -> None:
 
 
 def end_in_one_line() -> None:
-    """Shows a :class:`gainer_ns.errors.GainerError` that ends a program as its one line; the status is 1 anyway.
+    """Show a :class:`gainer_ns.errors.GainerError` that ends a program as its one line; the status is 1 anyway.
 
     For programs that are not ours, such as nerfstudio's, which know nothing of it. All else is shown as before.
     """
-    if getattr(sys.excepthook, "is_ours", False):
-        return
-    usual = sys.excepthook
+    sys.excepthook = _show
 
-    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, GainerError):
-            print(error, file=sys.stderr)
-        else:
-            usual(kind, error, traceback)
 
-    show.is_ours = True  # pyright: ignore[reportFunctionMemberAccess]
-    sys.excepthook = show
+_usual_hook = sys.excepthook
+
+
+def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if isinstance(error, GainerError):
+        print(error, file=sys.stderr)
+    else:
+        _usual_hook(kind, error, traceback)

@@ -35,7 +35,7 @@ def trainer_config(
     steps_per_log: int = 10,
     **options: Any,
 ) -> PictureTrainerConfig:
-    """What all methods share: on the machine's best device, with viewer and log, without evaluation while fitting.
+    """Return what all methods share: the best device, viewer and log, and no evaluation while fitting.
 
     nerfstudio's table of steps and its profile do without: the loop may be far longer than the fit.
     """
@@ -61,12 +61,12 @@ def adam_config(
     scheduler: CosineSchedulerConfig | StepsSchedulerConfig,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> dict[str, Any]:
-    """Adam and its schedule, for one group of parameters."""
+    """Return Adam and its schedule, for one group of parameters."""
     return {"optimizer": BetasAdamConfig(lr=rate, eps=ADAM_EPSILON, betas=betas), "scheduler": scheduler}
 
 
 def _picture_method(name: str, description: str, **options: Any) -> MethodSpecification:
-    """A 2D method by its recipe."""
+    """Return a 2D method by its recipe."""
     recipe, adam = RECIPES[name]
     kind = CosineSchedulerConfig if isinstance(adam.schedule, CosineSchedule) else StepsSchedulerConfig
     model = GainerModelConfig(panel=EditPanelConfig(), **copy.deepcopy(vars(recipe)))

@@ -18,9 +18,9 @@ from gainer_bench.baselines.siren import SirenConfig
 from gainer_bench.baselines.wire import WireConfig
 from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
-from gainer_ns.image.fitted_model import PROFILE, check_version
+from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.loading import below, checkpoint_of
-from gainer_ns.image.picture_model import PictureFacts
+from gainer_ns.image.picture_model import PictureMetadata
 from gainer_ns.image.run_file import RunFile, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.memory import check_free
@@ -58,7 +58,7 @@ def load_baseline(path: Path, device: torch.device | str | None = None) -> Funct
     recipe = run.config(BaselineModelConfig, "pipeline", "model", known=FUNCTIONS, skip=("panel",))
     with checkpoint_of(run) as state:
         check_version(state.get("version"), BaselineModel.checkpoint_version)
-        facts, weights = PictureFacts.restored(state["picture_facts"]), below("function.", state)
+        facts, weights = PictureMetadata.restored(state["picture_facts"]), below("function.", state)
         numbers = recipe.function.numbers(facts.plane)
         if numbers > 2 * sum(tensor.numel() for tensor in weights.values()) + SPARE_NUMBERS:
             raise ValueError("the checkpoint holds less than the configuration says")
@@ -67,7 +67,7 @@ def load_baseline(path: Path, device: torch.device | str | None = None) -> Funct
         function.load_state_dict(weights)
         if not all(bool(tensor.isfinite().all()) for tensor in function.state_dict().values()):
             raise ValueError("it holds numbers that are not finite")
-    profile = ColourProfile.from_tensor(state.get(PROFILE), str(path))
+    profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), str(path))
     return FunctionPicture(facts.plane, function.to(device or best_device()), facts.bit_depth, profile)
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from gainer_ns.frames import ImagePlane, plane_hits
 
-MAX_SAMPLES = 8
+MAX_SAMPLES_PER_SIDE = 8
 """Most samples along a side of a pixel when a camera shrinks the picture."""
-PROBES = 16
+_PROBES_PER_SIDE = 16
 """Along each side of the camera's frame, how many pixels tell how much of the plane a pixel covers."""
 
 
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
 
 def seen_along(origins: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) -> Seen:
-    """Where rays meet the plane, in single precision."""
+    """Return where rays meet the plane, in single precision."""
     points, distance = plane_hits(origins, directions)
     hit = distance.isfinite()
     return Seen(torch.where(hit, points, torch.inf).float(), torch.where(hit, distance, 0.0).float())
@@ -41,7 +41,7 @@ def seen_along(origins: Float[Tensor, "m 3"], directions: Float[Tensor, "m 3"]) 
 def seen_by(
     camera: Cameras, x: Float[Tensor, " m"], y: Float[Tensor, " m"], *, within: OrientedBox | None = None
 ) -> Seen:
-    """Where a camera looks through points of its frame.
+    """Return where a camera looks through points of its frame.
 
     A plain perspective camera is followed in double precision, so that one that shows the picture pixel by pixel meets
     each pixel's centre exactly: in single precision, which of two equally near Gaussians a pixel reads would be chance.
@@ -75,15 +75,15 @@ def _seen_by(camera: Cameras, x: Float[Tensor, " m"], y: Float[Tensor, " m"]) ->
 
 
 def samples_per_pixel(camera: Cameras, plane: ImagePlane) -> int:
-    """Samples along a side of a camera's pixel with which most pixels that show the picture miss none of the source's.
+    """Return the samples along a side of a camera's pixel with which most of them miss no pixel of the source.
 
     Args:
         camera: One camera, of shape [1].
         plane: The picture's plane.
     """
     width, height = int(camera.width[0, 0]), int(camera.height[0, 0])
-    across = torch.linspace(0.5, width - 0.5, PROBES, dtype=torch.float64, device=camera.device)
-    down = torch.linspace(0.5, height - 0.5, PROBES, dtype=torch.float64, device=camera.device)
+    across = torch.linspace(0.5, width - 0.5, _PROBES_PER_SIDE, dtype=torch.float64, device=camera.device)
+    down = torch.linspace(0.5, height - 0.5, _PROBES_PER_SIDE, dtype=torch.float64, device=camera.device)
     x, y = (part.flatten() for part in torch.meshgrid(across, down, indexing="xy"))
     here, right, below = (seen_by(camera, x + dx, y + dy).points for dx, dy in ((0, 0), (1, 0), (0, 1)))
     steps = torch.stack([(right - here).norm(dim=-1), (below - here).norm(dim=-1)]).amax(dim=0) / plane.pixel_size
@@ -91,4 +91,4 @@ def samples_per_pixel(camera: Cameras, plane: ImagePlane) -> int:
     steps = steps[(here.abs() <= half).all(dim=-1) & steps.isfinite()]
     if len(steps) == 0:
         return 1
-    return min(MAX_SAMPLES, max(1, math.ceil(float(steps.median()) - 0.01)))
+    return min(MAX_SAMPLES_PER_SIDE, max(1, math.ceil(float(steps.median()) - 0.01)))

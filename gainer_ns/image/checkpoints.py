@@ -11,7 +11,7 @@ from gainer_ns.errors import GainerError
 
 
 def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
-    """The step of the newest checkpoint in a folder that was written to its end.
+    """Return the step of the newest checkpoint in a folder that was written to its end.
 
     Args:
         folder: nerfstudio's folder of ``step-*.ckpt`` files.
@@ -41,13 +41,13 @@ def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
 
 
 def unpacked_bytes(path: Path) -> int:
-    """How much a whole checkpoint holds: it may be packed."""
+    """Return how much a whole checkpoint holds: it may be packed."""
     with zipfile.ZipFile(path) as archive:
         return sum(each.file_size for each in archive.infolist())
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint was written to its end, and nothing in it has changed since."""
+    """Return whether a checkpoint was written to its end, and nothing in it has changed since."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

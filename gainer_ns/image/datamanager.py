@@ -18,10 +18,10 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.picture_fit import fitted_pixels
 from gainer_ns.frames import looking_from
-from gainer_ns.image.dataparser import PictureDataParserConfig, read_once
+from gainer_ns.image.dataparser import PictureDataParserConfig, read_cached
 from gainer_ns.io.image_io import SourceImage
 
-SPIRAL_DEGREES = 5.0
+_SPIRAL_DEGREES = 5.0
 """How far above the middle of the picture ``ns-render spiral`` starts."""
 
 
@@ -39,18 +39,18 @@ class PictureDataset(InputDataset):
                 "--pipeline.datamanager.camera-res-scale-factor does not apply to a picture; "
                 "use --pipeline.datamanager.dataparser.downscale-factor"
             )
-        return read_once(self.image_filenames[0], self.metadata["reader"].factor)
+        return read_cached(self.image_filenames[0], self.metadata["reader"].factor)
 
     def get_image_float32(self, image_idx: int) -> Float[Tensor, "h w 3"]:
-        """Colours as stored, at full depth, in [0, 1]."""
+        """Return colours as stored, at full depth, in [0, 1]."""
         return torch.from_numpy(self.picture.colours())
 
     def get_numpy_image(self, image_idx: int) -> np.ndarray:
-        """Colours as uint8 [h, w, 3]."""
+        """Return colours as uint8 [h, w, 3]."""
         return np.rint(self.picture.colours() * 255).astype(np.uint8)
 
     def get_metadata(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Where the picture has alpha: the opacity [h, w, 1], and a mask [h, w, 1] of the pixels that have any."""
+        """Return opacity [h, w, 1] and mask [h, w, 1] of the pixels that have any, if the picture has alpha."""
         opacity = self.metadata["opacity"]
         return {} if opacity is None else {"opacity": opacity[..., None], "mask": opacity[..., None] > 0}
 
@@ -66,9 +66,9 @@ class PictureEvalDataloader(RandIndicesEvalDataloader):
         return super().get_camera(0)
 
     def get_camera(self, image_idx: int = 0) -> tuple[Cameras, dict[str, Any]]:
-        """A camera that looks at the middle of the picture from a little above, and the picture."""
+        """Return a camera that looks at the middle of the picture from a little above, and the picture."""
         camera, batch = super().get_camera(0)
-        camera.camera_to_worlds = looking_from(right=0.0, above=SPIRAL_DEGREES).to(camera.device)[None]
+        camera.camera_to_worlds = looking_from(right=0.0, above=_SPIRAL_DEGREES).to(camera.device)[None]
         return camera, batch
 
 
@@ -81,7 +81,7 @@ class PictureDataManagerConfig(VanillaDataManagerConfig):
     """How the picture is read."""
 
     def check(self) -> tuple[int, int]:
-        """Looks at everything that can be wrong with the data, and notes the picture's size.
+        """Look at everything that can be wrong with the data, and note the picture's size.
 
         Returns:
             Width and height in pixels of the picture to fit.
@@ -90,12 +90,12 @@ class PictureDataManagerConfig(VanillaDataManagerConfig):
             GainerError: If the picture cannot be read.
         """
         assert self.data is not None
-        picture = read_once(self.data, self.dataparser.factor)
+        picture = read_cached(self.data, self.dataparser.factor)
         self.dataparser.fitted_size = picture.width, picture.height
         return self.dataparser.fitted_size
 
     def write_beside(self, config: Path) -> None:
-        """Writes what else belongs into the folder of a run, once its config.yml is there: nothing, for a picture."""
+        """Write what else belongs into the folder of a run, once its config.yml is there: nothing, for a picture."""
 
 
 class PictureDataManager(VanillaDataManager[PictureDataset]):
@@ -108,30 +108,30 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
     """Their colours in [0, 1]."""
 
     def setup_train(self) -> None:
-        """Takes the fitted pixels out of the picture."""
+        """Take the fitted pixels out of the picture."""
         picture, opacity = self.train_dataset.picture, self.train_dataset.metadata["opacity"]
         self.pixels, self.target = fitted_pixels(torch.from_numpy(picture.colours()).to(self.device), opacity)
         self.camera = self.train_dataset.cameras.to(self.device)[:1]
 
     def setup_eval(self) -> None:
-        """Makes the loaders that ns-eval, the viewer and ``ns-render spiral`` ask for."""
+        """Make the loaders that ns-eval, the viewer and ``ns-render spiral`` ask for."""
         self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
         self.eval_dataloader = PictureEvalDataloader(self.eval_dataset, device=self.device)
 
     def next_train(self, step: int) -> tuple[Any, dict[str, Any]]:
-        """The camera before the picture, and the colours of all fitted pixels."""
+        """Return the camera before the picture, and the colours of all fitted pixels."""
         self.train_count += 1
         return self.camera, {"image": self.target}
 
     def next_eval(self, step: int) -> tuple[Any, dict[str, Any]]:
-        """The same: a picture has nothing else to be evaluated on."""
+        """Return the same: a picture has nothing else to be evaluated on."""
         self.eval_count += 1
         return self.camera, {"image": self.target}
 
     def get_train_rays_per_batch(self) -> int:
-        """Number of fitted pixels."""
+        """Return the number of fitted pixels."""
         return len(self.target)
 
     def get_eval_rays_per_batch(self) -> int:
-        """Number of fitted pixels."""
+        """Return the number of fitted pixels."""
         return len(self.target)

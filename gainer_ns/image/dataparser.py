@@ -18,7 +18,7 @@ from gainer_ns.frames import ImagePlane, looking_from
 from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.io.sources import picture_of
 
-SIDE_VIEW_DEGREES = 25.0
+_SIDE_VIEW_DEGREES = 25.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
 
 
@@ -47,7 +47,7 @@ class PictureDataParserConfig(DataParserConfig):
         return int(factor)
 
     def check_named(self) -> None:
-        """Refuses to go on without a picture.
+        """Refuse to go on without a picture.
 
         Raises:
             GainerError: If none is named.
@@ -64,7 +64,7 @@ class PictureDataParser(DataParser):
 
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
         self.config.check_named()
-        picture = read_once(self.config.data, self.config.factor)
+        picture = read_cached(self.config.data, self.config.factor)
         # The camera sees the fitted plane, whatever number of pixels it is shown in.
         shown = ImagePlane(picture.width, picture.height)
         fitted = ImagePlane(*self.config.fitted_size) if self.config.fitted_size else shown
@@ -73,8 +73,8 @@ class PictureDataParser(DataParser):
         return self._outputs(fitted, shown, facts)
 
     def _outputs(self, fitted: ImagePlane, shown: ImagePlane, facts: dict[str, Any]) -> DataparserOutputs:
-        """Cameras that see a fitted plane in the pixels of the one that is shown, and what else a model has to know."""
-        poses = torch.stack([fitted.camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)])
+        """Return cameras that see a fitted plane in the pixels of the shown one, and what else a model has to know."""
+        poses = torch.stack([fitted.camera_to_world(), looking_from(right=_SIDE_VIEW_DEGREES, above=0.0)])
         cameras = Cameras(
             camera_to_worlds=poses,
             fx=fitted.focal_length * shown.width / fitted.width,
@@ -93,8 +93,8 @@ class PictureDataParser(DataParser):
         )
 
 
-def read_once(path: Path, downscale_factor: int) -> SourceImage:
-    """The picture, decoded once for all splits, and again if the file changes.
+def read_cached(path: Path, downscale_factor: int) -> SourceImage:
+    """Return the picture, decoded once for all splits, and again if the file changes.
 
     Raises:
         GainerError: If there is none that can be read, or nothing to be seen in it.

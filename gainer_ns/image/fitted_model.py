@@ -18,7 +18,7 @@ from gainer_ns.fitting.recipe import Recipe
 from gainer_ns.image.panel import PanelConfig, picture_override
 from gainer_ns.io.colour_profiles import ColourProfile
 
-PROFILE = "colour_profile"
+PROFILE_BUFFER = "colour_profile"
 """What checkpoints call the picture's colour profile."""
 
 
@@ -43,7 +43,7 @@ class FittedModel(Model):
     version: Tensor
 
     def populate_modules(self) -> None:
-        """Notes the version for checkpoints, and makes the panel if there is one."""
+        """Note the version for checkpoints, and make the panel if there is one."""
         super().populate_modules()
         self.panel = self.config.panel.setup()  # public: nerfstudio's viewer looks for controls here
         self.register_buffer("version", torch.tensor(self.checkpoint_version))
@@ -51,17 +51,17 @@ class FittedModel(Model):
         self._fit: FitLoop | None = None  # set by the training callbacks; not part of the model
 
     def running_fit(self) -> FitLoop | None:
-        """The fit inside nerfstudio's loop; None before its callbacks are made, and where nothing is fitted."""
+        """Return the fit inside nerfstudio's loop; None before its callbacks are made, and where nothing is fitted."""
         return self._fit
 
     def _take_profile(self, profile: ColourProfile | None) -> None:
-        """Notes what the colours mean; checkpoints of sRGB pictures hold nothing of it."""
+        """Note what the colours mean; checkpoints of sRGB pictures hold nothing of it."""
         self.profile = profile
-        self.register_buffer(PROFILE, None if profile is None else profile.to_tensor())
+        self.register_buffer(PROFILE_BUFFER, None if profile is None else profile.to_tensor())
 
     @abstractmethod
     def fitted(self) -> Any:
-        """The picture as it was fitted, ready to be drawn; the same object until the fit goes on."""
+        """Return the picture as it was fitted, ready to be drawn; the same object until the fit goes on."""
 
     def shown(self) -> Any:
         """Return the picture that cameras see: the fitted one, or what is drawn in its place."""
@@ -70,23 +70,23 @@ class FittedModel(Model):
 
     @abstractmethod
     def changed(self) -> None:
-        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+        """Forget what was made of the parameters, whenever one was changed, so that the next rendering sees it."""
 
     def _check_loaded(self) -> None:
-        """Looks whether what was loaded can be drawn; anything raised means that it cannot."""
+        """Look whether what was loaded can be drawn; anything raised means that it cannot."""
 
     @abstractmethod
-    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
-        """Takes what a checkpoint of this version knows of the picture."""
+    def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Take what a checkpoint of this version knows of the picture."""
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Float[Tensor, "h w 4"]:
-        """Colours without the background, and alpha."""
+        """Return colours without the background, and alpha."""
         alpha, background = outputs["accumulation"], outputs["rgb"].new_tensor(self.config.background)
         rgb = (outputs[output_name] - background * (1 - alpha)) / alpha.clamp(min=1e-6)
         return torch.cat([rgb.clamp(0, 1) * (alpha > 0), alpha], dim=-1)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Loads a checkpoint of this version; sizes follow the checkpoint.
+        """Load a checkpoint of this version; sizes follow the checkpoint.
 
         Raises:
             GainerError: If it is of another version, does not fit, or holds numbers that are not finite.
@@ -108,22 +108,24 @@ class FittedModel(Model):
         if not any(name.startswith(prefix) for name in state_dict):
             return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         check_version(state_dict.get(f"{prefix}version"), self.checkpoint_version)
-        self._take_facts(state_dict, prefix)
-        self._take_profile(ColourProfile.from_tensor(state_dict.pop(f"{prefix}{PROFILE}", None), "the checkpoint"))
+        self._take_metadata(state_dict, prefix)
+        self._take_profile(
+            ColourProfile.from_tensor(state_dict.pop(f"{prefix}{PROFILE_BUFFER}", None), "the checkpoint")
+        )
         if self.profile is not None:
-            state_dict[f"{prefix}{PROFILE}"] = self.profile.to_tensor()
+            state_dict[f"{prefix}{PROFILE_BUFFER}"] = self.profile.to_tensor()
         self.changed()
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def training_callbacks(fit: FitLoop) -> list[TrainingCallback]:
-    """What nerfstudio calls around each step of a fit."""
+    """Return what nerfstudio calls around each step of a fit."""
     before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
     return [TrainingCallback([before], fit.begin_step), TrainingCallback([after], fit.end_step)]
 
 
 def check_version(version: Tensor | None, wanted: int) -> None:
-    """Refuses a checkpoint of another version than this program reads, or of none.
+    """Refuse a checkpoint of another version than this program reads, or of none.
 
     Raises:
         GainerError: If it is so.

@@ -16,9 +16,9 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
 from gainer_ns.fitting.picture_recipe import UNIT_BOX
 from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
-from gainer_ns.image.fitted_model import PROFILE, check_version
+from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.model import GainerModel, GainerModelConfig
-from gainer_ns.image.picture_model import PictureFacts
+from gainer_ns.image.picture_model import PictureMetadata
 from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.outputs import is_exported
@@ -28,11 +28,11 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import load_picture
 from gainer_ns.storage.soundness import check_layer
 
-COPIES = 3
+_COPIES_IN_MEMORY = 3
 """How often the numbers of a checkpoint are in memory while it is read, about."""
-SHARED = 4
+_MAX_TENSOR_SHARING = 4
 """How often a number of a checkpoint may be in its tensors."""
-BYTES_PER_GRID_READ = 200
+_BYTES_PER_GRID_READ = 200
 """Memory for what a Gaussian reads of a level of a hash grid, while the grid is laid out."""
 
 
@@ -62,7 +62,7 @@ def load_baked(source: Path | RunFile, device: torch.device | str | None = None)
 
 @contextmanager
 def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
-    """The model's tensors in the newest whole checkpoint of a run, which lies beside its config.yml.
+    """Return the model's tensors in the newest whole checkpoint of a run, which lies beside its config.yml.
 
     Raises:
         GainerError: If there is no whole one, or what is done with it shows that it does not fit.
@@ -70,9 +70,9 @@ def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
     checkpoint = _newest_checkpoint(run)
     try:
         held = unpacked_bytes(checkpoint)
-        check_free(COPIES * held, f"{checkpoint}:", "close other programs")
+        check_free(_COPIES_IN_MEMORY * held, f"{checkpoint}:", "close other programs")
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)["pipeline"]
-        if sum(value.numel() * value.element_size() for value in state.values()) > SHARED * held:
+        if sum(value.numel() * value.element_size() for value in state.values()) > _MAX_TENSOR_SHARING * held:
             raise ValueError("it says that it has more numbers than it holds")  # the same ones over and over
         if not all(bool(value.isfinite().all()) for value in state.values()):
             raise ValueError("it holds numbers that are not finite")
@@ -84,7 +84,7 @@ def checkpoint_of(run: RunFile) -> Iterator[dict[str, Tensor]]:
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
+    """Return the tensors whose names begin so, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
@@ -102,9 +102,9 @@ def _newest_checkpoint(run: RunFile) -> Path:
 
 
 def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPicture:
-    """The picture in a checkpoint, as large as its tensors are; anything raised here means that they do not fit."""
+    """Return the picture in a checkpoint, as large as its tensors; what is raised here means that they do not fit."""
     check_version(state.get("version"), GainerModel.checkpoint_version)
-    facts = PictureFacts.restored(state["picture_facts"])
+    facts = PictureMetadata.restored(state["picture_facts"])
     own = below("encoding.", state)
     means, table, opacities = own["means"], own.get("features_table"), own.get("opacities")
     if means.dim() != 2 or means.shape[1] != 2 or not means.is_floating_point():
@@ -117,12 +117,12 @@ def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPictu
         grid = config.hash_grid
         if weights["linear.weight"].shape[1] != grid.num_levels * grid.features_per_level:
             raise ValueError("the decoder does not fit the hash grid")
-        check_free(len(means) * grid.num_levels * BYTES_PER_GRID_READ, "the hash grid", "close other programs")
+        check_free(len(means) * grid.num_levels * _BYTES_PER_GRID_READ, "the hash grid", "close other programs")
     spacing = float(own["spacing"])
     encoding = GaussianKNNEncoding(config, means.float(), spacing, unit_box=UNIT_BOX, opacities=opacities)
     encoding.load_state_dict(own)
     decoder = Decoder.restored(weights, hidden_layers=recipe.hidden_layers, hidden_dim=recipe.hidden_dim)
     layer = Layer(encoding.gaussian_set(), decoder, config.num_neighbours, facts.plane.half_extent)
     check_layer(layer)
-    profile = ColourProfile.from_tensor(state.get(PROFILE), "the checkpoint")
+    profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")
     return BakedPicture(facts.plane, (layer,), facts.bit_depth, profile)

@@ -34,7 +34,7 @@ class GainerModel(PictureModel):
     checkpoint_version = 2
 
     def populate_modules(self) -> None:
-        """Places the Gaussians and builds encoding and decoder."""
+        """Place the Gaussians and build encoding and decoder."""
         super().populate_modules()
         self.encoding, self.decoder = self.config.begin(self.plane, self.kwargs["metadata"]["opacity"])
         self._baked: BakedPicture | None = None
@@ -44,11 +44,11 @@ class GainerModel(PictureModel):
         return LearnedPicture(self.encoding, self.decoder)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """Parameters of Adam, by what they are."""
+        """Return parameters of Adam, by what they are."""
         return self._learned.groups()
 
     def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> PictureFit:
-        """A fit of the Gaussians and their decoder."""
+        """Return a fit of the Gaussians and their decoder."""
         plan = FitPlan(
             plane=self.plane,
             opacity=self.kwargs["metadata"]["opacity"],
@@ -59,11 +59,11 @@ class GainerModel(PictureModel):
         return PictureFit(plan, data.pixels, data.target, trainer, self.changed)
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """PSNR of the fitted pixels in dB, and the number of Gaussians."""
+        """Return PSNR of the fitted pixels in dB, and the number of Gaussians."""
         return super().get_metrics_dict(outputs, batch) | {"gaussians": torch.tensor(float(len(self.encoding)))}
 
     def fitted(self) -> BakedPicture:
-        """The picture as it is now, without optimiser and hash grid; kept until the fit goes on."""
+        """Return the picture as it is now, without optimiser and hash grid; kept until the fit goes on."""
         if self._baked is None:
             layer = self._learned.layer(self.plane)
             self._baked = BakedPicture(self.plane, (layer,), self.bit_depth, self.profile)
@@ -73,5 +73,5 @@ class GainerModel(PictureModel):
         check_layer(self.fitted().only_layer)
 
     def changed(self) -> None:
-        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+        """Forget what was made of the parameters, whenever one was changed, so that the next rendering sees it."""
         self._baked = None

@@ -31,7 +31,7 @@ class PlainScheduler(Scheduler):
     config: CosineSchedulerConfig | StepsSchedulerConfig
 
     def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LRScheduler:
-        """A torch scheduler."""
+        """Return a torch scheduler."""
         return LambdaLR(optimizer, lambda step: self.config.factor_at(step))
 
 

@@ -43,11 +43,11 @@ class RunningFit(Protocol):
     """A fit inside nerfstudio's loop, as a picture's model sees it."""
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] that a step gives, and target [m, 3], what they should be."""
+        """Return colours rgb [m, 3] that a step gives, and target [m, 3], what they should be."""
         ...
 
 
-class PictureFacts(NamedTuple):
+class PictureMetadata(NamedTuple):
     """What a checkpoint knows of its picture, so that it can be drawn when the file is gone."""
 
     width: int
@@ -56,8 +56,8 @@ class PictureFacts(NamedTuple):
     has_alpha: int
 
     @classmethod
-    def restored(cls, facts: Tensor) -> PictureFacts:
-        """From a checkpoint.
+    def restored(cls, facts: Tensor) -> PictureMetadata:
+        """Take a checkpoint's facts.
 
         Raises:
             ValueError: If there is no such picture.
@@ -82,27 +82,27 @@ class PictureModel(FittedModel):
     picture_facts: Tensor
 
     def populate_modules(self) -> None:
-        """Notes what a checkpoint has to know of the picture."""
+        """Note what a checkpoint has to know of the picture."""
         super().populate_modules()
         metadata = self.kwargs["metadata"]
         self.plane: ImagePlane = metadata["plane"]
         self.bit_depth: int = metadata["bit_depth"]
         self.has_alpha = metadata["opacity"] is not None
-        picture = PictureFacts(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
+        picture = PictureMetadata(self.plane.width, self.plane.height, self.bit_depth, int(self.has_alpha))
         self.register_buffer("picture_facts", torch.tensor(picture))
 
     @abstractmethod
     def fitted(self) -> Drawable:
-        """The picture as it is now; the same object until the fit goes on."""
+        """Return the picture as it is now; the same object until the fit goes on."""
 
     @abstractmethod
     def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FitLoop:
-        """A fit of this model to a picture, which is a :class:`RunningFit`."""
+        """Return a fit of this model to a picture, which is a :class:`RunningFit`."""
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
-        """The callbacks that run the fit inside nerfstudio's own loop.
+        """Return the callbacks that run the fit inside nerfstudio's own loop.
 
         Raises:
             GainerError: If a loaded checkpoint is of a picture of another size.
@@ -122,7 +122,7 @@ class PictureModel(FittedModel):
             )
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
-        """Colours of what is fitted beside what they should be (given a camera during a fit), or colours of any rays.
+        """Return colours of what is fitted and what they should be (for a camera during a fit), or of any rays.
 
         Rays give rgb [m, 3], accumulation [m, 1], and depth [m, 1]: the distance along the ray, in plane units.
         """
@@ -135,7 +135,7 @@ class PictureModel(FittedModel):
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
-        """What a camera sees of the plane; where it shrinks the picture, each pixel is averaged over its area.
+        """Return what a camera sees of the plane; where it shrinks the picture, each pixel is averaged over its area.
 
         Where it sees nothing, the depth is that of the farthest thing it does see.
 
@@ -170,7 +170,7 @@ class PictureModel(FittedModel):
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The loss of the fitted pixels; in a finish nothing depends on it but the log."""
+        """Return the loss of the fitted pixels; in Gauss-Newton steps nothing depends on it but the log."""
         rgb, target = outputs["rgb"], outputs["target"]
         loss = self.config.loss_of(rgb, target)
         if not bool(loss.isfinite()):
@@ -184,14 +184,14 @@ class PictureModel(FittedModel):
 
     @torch.no_grad()
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """PSNR of what the step fits, in dB."""
+        """Return PSNR of what the step fits, in dB."""
         error = (outputs["rgb"].detach() - outputs["target"]).square().mean()
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-20))}
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Metrics of the rendered picture, and source and rendering side by side."""
+        """Return metrics of the rendered picture, and source and rendering side by side."""
         from gainer_ns.metrics import compare
 
         target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
@@ -203,6 +203,6 @@ class PictureModel(FittedModel):
         named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
         return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
 
-    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
-        facts = PictureFacts.restored(state_dict[f"{prefix}picture_facts"])
+    def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
+        facts = PictureMetadata.restored(state_dict[f"{prefix}picture_facts"])
         self.plane, self.bit_depth, self.has_alpha = facts.plane, facts.bit_depth, bool(facts.has_alpha)

@@ -11,12 +11,11 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from yaml.composer import ComposerError
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.yaml_file import MAX_YAML_BYTES, MAX_YAML_DEPTH
 
-MAX_NUMBER = 40
+_MAX_NUMBER_LETTERS = 40
 """The longest number that is read, in letters."""
 
 _YAML = "tag:yaml.org,2002:"
@@ -41,11 +40,9 @@ class RunFile:
     ns-train writes Python objects, and a YAML loader that builds them runs whatever the file says. So the file is only
     taken apart: tags are names, and what is wanted of it is looked up. What nobody asks for is not even looked at.
 
-    Args:
-        path: The file.
-
     Raises:
-        GainerError: If it is not there, or no configuration of ns-train.
+        GainerError: If the file is not there or no configuration of ns-train; where a place is asked for, if it holds
+            something else than is wanted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +57,7 @@ class RunFile:
             root = _Composer(path.read_text("utf8")).get_single_node()
         except OSError as error:
             raise GainerError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-        except _TooDeepError as error:
+        except RecursionError as error:
             raise self._no_configuration(f"nested more than {MAX_YAML_DEPTH} deep, which is ") from error
         except (yaml.YAMLError, ValueError) as error:
             raise self._no_configuration() from error
@@ -74,11 +71,11 @@ class RunFile:
         return str(self.path)
 
     def kind(self, *words: str) -> str | None:
-        """The full name of the class that a place holds an object of; None where it holds none."""
+        """Return the full name of the class that a place holds an object of; None where it holds none."""
         return _kind(self._node(*words))
 
     def value(self, *words: str, of: Any) -> Any:
-        """A plain value.
+        """Return a plain value.
 
         Args:
             words: The way to it.
@@ -86,19 +83,12 @@ class RunFile:
 
         Returns:
             The value; None where there is nothing.
-
-        Raises:
-            GainerError: If it is something else.
         """
         node = self._node(*words)
         return None if node is None else self._checked(node, of, words)
 
     def file_path(self, *words: str) -> Path | None:
-        """A path that stands at a place; None where there is none.
-
-        Raises:
-            GainerError: If there is something else.
-        """
+        """Return a path that stands at a place; None where there is none."""
         node = self._node(*words)
         if node is None or node.tag == f"{_YAML}null":
             return None
@@ -113,16 +103,13 @@ class RunFile:
     def config(
         self, wanted: type[Config], *words: str, known: Collection[type] = (), skip: Collection[str] = ()
     ) -> Config:
-        """A configuration that stands at a place, made here of plain values; what it does not say has its default.
+        """Return a configuration that stands at a place, made of plain values; what it does not say has its default.
 
         Args:
             wanted: Its dataclass. Those of its fields that are dataclasses too are made likewise.
             words: The way to it.
             known: Subclasses of such dataclasses that may stand in their place.
             skip: Fields that keep their defaults.
-
-        Raises:
-            GainerError: If something else stands there, or within it.
         """
         node = self._node(*words)
         if node is None or _kind(node) != class_name(wanted) or not isinstance(node, yaml.MappingNode):
@@ -181,18 +168,14 @@ def as_run(source: Path | RunFile) -> RunFile:
 
 
 def class_name(kind: type) -> str:
-    """The name by which YAML files know a class."""
+    """Return the name by which YAML files know a class."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def tags_in(text: str) -> set[str]:
-    """All tags of a YAML text; see :attr:`RunFile.tags`."""
+    """Return all tags of a YAML text; see :attr:`RunFile.tags`."""
     root = _Composer(text).get_single_node()
     return set() if root is None else _tags(root)
-
-
-class _TooDeepError(ComposerError):
-    pass
 
 
 class _Composer(yaml.SafeLoader):
@@ -203,7 +186,7 @@ class _Composer(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MAX_YAML_DEPTH:
-            raise _TooDeepError(None, None, "is nested too deep", self.peek_event().start_mark)
+            raise RecursionError
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -239,7 +222,7 @@ def _tags(root: yaml.Node) -> set[str]:
 
 
 def _plain(node: yaml.Node) -> Any:
-    """A plain value, or a list or mapping of such.
+    """Return a plain value, or a list or mapping of such.
 
     Nothing is nested deeper, so aliases can neither go round in circles nor say much with little.
 
@@ -256,7 +239,7 @@ def _plain(node: yaml.Node) -> Any:
 def _scalar(node: yaml.Node) -> str | int | float | bool | None:
     if not isinstance(node, yaml.ScalarNode) or node.tag not in _PLAIN:
         raise ValueError(f"{node.tag} is no plain value")
-    if node.tag != f"{_YAML}str" and len(node.value) > MAX_NUMBER:
+    if node.tag != f"{_YAML}str" and len(node.value) > _MAX_NUMBER_LETTERS:
         raise ValueError("is too long for a number")
     value = yaml.constructor.SafeConstructor().construct_object(node)
     if isinstance(value, float) and math.isnan(value):

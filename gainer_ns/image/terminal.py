@@ -10,7 +10,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 
 def say(line: str, style: str | None = None) -> None:
-    """Prints a line as it is: paths in it are neither broken nor taken for markup.
+    """Print a line as it is: paths in it are neither broken nor taken for markup.
 
     Args:
         line: What to say.
@@ -21,7 +21,7 @@ def say(line: str, style: str | None = None) -> None:
 
 @contextmanager
 def hushed(quiet: bool = True) -> Iterator[None]:
-    """Withholds what nerfstudio's trainer says of itself, or within such a context lets a line be heard.
+    """Withhold what nerfstudio's trainer says of itself, or within such a context let a line be heard.
 
     Args:
         quiet: Which of both.
@@ -34,7 +34,7 @@ def hushed(quiet: bool = True) -> Iterator[None]:
 
 
 def silence_known_noise() -> None:
-    """Drops warnings that nerfstudio 1.1.5 calls forth from newer versions of torch in every run, of any method."""
+    """Drop warnings that nerfstudio 1.1.5 calls forth from newer versions of torch in every run, of any method."""
     messages = (
         r"`torch\.cuda\.amp\.GradScaler",
         "Converting a tensor with requires_grad=True",  # the loss, on its way to the log

@@ -26,17 +26,16 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModel
-from gainer_ns.image.option_bounds import check_bounds
-from gainer_ns.image.run_checks import SPARE_BYTES, check_machine, check_names, check_output, check_start
+from gainer_ns.image.run_checks import SPARE_BYTES, check_bounds, check_machine, check_names, check_output, check_start
 from gainer_ns.image.stock_tools import named_folder, refuse_export
 from gainer_ns.image.terminal import hushed, say, silence_known_noise
 from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output
 
-LESS_MEMORY = "close other programs, or reduce the picture: --pipeline.datamanager.dataparser.downscale-factor 2"
+_LESS_MEMORY = "close other programs, or reduce the picture: --pipeline.datamanager.dataparser.downscale-factor 2"
 """What to do where a fit gets no more memory."""
-THUMBNAIL_ASPECT = 100
+_MAX_THUMBNAIL_ASPECT = 100
 """Above this ratio of sides, the viewer shows no thumbnail of a picture while it is fitted."""
 
 
@@ -50,7 +49,7 @@ class PictureTrainerConfig(TrainerConfig):
     _folder = None  # type: Path | None  # nor is this one: where a loaded run lies, if it was moved or copied
 
     def __post_init__(self) -> None:
-        """Looks at the configuration that is to be loaded in place of this one, before nerfstudio opens it."""
+        """Look at the configuration that is to be loaded in place of this one, before nerfstudio opens it."""
         if self.load_config is not None:
             from gainer_ns.image.run_file import RunFile  # pydantic, which the list of methods does not need
             from gainer_ns.io.inputs import check_run
@@ -62,7 +61,7 @@ class PictureTrainerConfig(TrainerConfig):
                 sys.exit(str(error))  # tyro would take the ValueError that it is for its own
 
     def set_experiment_name(self) -> None:
-        """Names the run after the picture's file, where nerfstudio takes its folder, and makes its paths absolute."""
+        """Name the run after the picture's file, where nerfstudio takes its folder, and make its paths absolute."""
         data_config = self._data
         if data_config.data is None and data_config.dataparser.data != Path():
             data_config.data = data_config.dataparser.data
@@ -77,9 +76,9 @@ class PictureTrainerConfig(TrainerConfig):
             name = data_config.data.stem
             self.experiment_name = name if name.strip(".") else f"picture{name}"  # of "...png" it is ".."
 
-    @memory_in_words(LESS_MEMORY)
+    @memory_in_words(_LESS_MEMORY)
     def set_timestamp(self) -> None:
-        """Names the run by the time, apart from any that started in the same second.
+        """Name the run by the time, apart from any that started in the same second.
 
         ns-train calls this before it prints or writes anything, so what can go wrong is looked at here.
 
@@ -101,24 +100,24 @@ class PictureTrainerConfig(TrainerConfig):
             self.timestamp = f"{second}-{number}"
 
     def print_to_terminal(self) -> None:
-        """Says what is fitted; config.yml says how."""
+        """Say what is fitted; config.yml says how."""
         width, height = self._data.dataparser.fitted_size or (0, 0)
         device = self.machine.device_type
         say(f"Fitting {self._data.data}, {width} x {height} pixels, by {self.method_name} on {device}")
 
     def save_config(self) -> None:
-        """Saves the configuration to the run's folder, whole or not at all, and what its data have to add."""
+        """Save the configuration to the run's folder, whole or not at all, and what its data have to add."""
         path = self.get_base_dir() / "config.yml"
         with whole_file(path) as file:
             file.write(yaml.dump(self).encode("utf8"))
         self._data.write_beside(path)
 
     def get_base_dir(self) -> Path:
-        """The run's folder: of a loaded run the one that the user has named, wherever it was fitted."""
+        """Return the run's folder: of a loaded run the one that the user has named, wherever it was fitted."""
         return self._folder or super().get_base_dir()
 
     def get_checkpoint_dir(self) -> Path:
-        """The run's folder of checkpoints.
+        """Return the run's folder of checkpoints.
 
         A loaded configuration is asked for it only by what is about to load from it, such as ns-eval, ns-render and
         ns-viewer: then the newest checkpoint that is whole, beside the config.yml that was named, becomes the one to
@@ -137,13 +136,9 @@ class PictureTrainerConfig(TrainerConfig):
             self.load_step = newest_whole_checkpoint(folder, self.load_step if self.load_dir is None else None)
         return folder
 
-    @memory_in_words(LESS_MEMORY)
+    @memory_in_words(_LESS_MEMORY)
     def setup(self, **kwargs: Any) -> Any:
-        """Makes the trainer, after a look at what can go wrong.
-
-        Raises:
-            GainerError: As :meth:`set_timestamp` does.
-        """
+        """Make the trainer, after a look at what can go wrong: see :meth:`set_timestamp`."""
         self._fits = True
         self.set_experiment_name()
         self._check()
@@ -174,7 +169,7 @@ class PictureTrainerConfig(TrainerConfig):
         check_start(self)
 
     def _plan(self) -> None:
-        """Fits the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
+        """Fit the loop's length, and with it the time left that nerfstudio shows, to the steps of the recipe."""
         model = self.pipeline.model
         assert isinstance(model, Recipe)
         width, height = self._data.dataparser.fitted_size or (1, 1)
@@ -182,12 +177,12 @@ class PictureTrainerConfig(TrainerConfig):
         if model.fit_seconds is None or adam_steps == 0:
             self.max_num_iterations = min(self.max_num_iterations, model.planned_steps(width * height))
         self.optimizers = {name: _scheduled(group, adam_steps) for name, group in self.optimizers.items()}
-        if max(width, height) > THUMBNAIL_ASPECT * min(width, height):
+        if max(width, height) > _MAX_THUMBNAIL_ASPECT * min(width, height):
             self.viewer.max_num_display_images = 0  # a thumbnail has 100 pixels along its shorter side
 
 
 def _scheduled(group: dict[str, Any], steps: int) -> dict[str, Any]:
-    """An optimizer whose schedule is as long as the steps that it takes, and none where it takes none."""
+    """Return an optimizer whose schedule is as long as the steps that it takes, and none where it takes none."""
     scheduler = group["scheduler"]  # torch warns about the schedules of optimizers that never step
     return group | {"scheduler": None if scheduler is None or steps == 0 else replace(scheduler, max_steps=steps)}
 
@@ -207,23 +202,26 @@ class PictureTrainer(Trainer):
         self._is_left_open = False
         self.left_open_callbacks: list[Callable[[], None]] = []
 
-    @memory_in_words(LESS_MEMORY)
+    @memory_in_words(_LESS_MEMORY)
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
-        """Sets up what trains the model, and takes up the fit where a loaded checkpoint left it."""
+        """Set up what trains the model, and take up the fit where a loaded checkpoint left it."""
         try:
             with hushed():
                 super().setup(test_mode)
             self.callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN], self._say_what_came_of_it))
             self.step = self._start_step - 1
             if (loaded := self._loaded_file()) is not None:
-                self._fit.load_state_dict(self._loaded_fit(), self.step)
+                with self._fitting_options():
+                    state = torch.load(loaded, map_location="cpu", weights_only=True, mmap=True)
+                    fit_state = state.get("fit", {})  # older checkpoints hold nothing of the fit
+                self._fit.load_state_dict(fit_state, self.step)
                 say(f"Going on after step {self.step} of {loaded}")
         except KeyboardInterrupt:
             raise SystemExit(self.stop.status) from None
 
-    @memory_in_words(LESS_MEMORY)
+    @memory_in_words(_LESS_MEMORY)
     def train(self) -> None:
-        """Trains the model, until ``max_num_iterations`` steps are taken in all, those before a resume included.
+        """Train the model, until ``max_num_iterations`` steps are taken in all, those before a resume included.
 
         Ctrl-C, SIGTERM and a closed terminal end it, with the status of shells, as soon as the step that is under way
         can be saved.
@@ -250,11 +248,11 @@ class PictureTrainer(Trainer):
             self.config.max_num_iterations = total
 
     def report(self, step: int, psnr: float) -> None:
-        """Shows in nerfstudio's table how good the picture is after a step, in dB."""
+        """Show in nerfstudio's table how good the picture is after a step, in dB."""
         writer.put_scalar(name=EventName.CURR_TEST_PSNR, scalar=psnr, step=step)
 
     def say(self, line: str) -> None:
-        """Says how far a long fit has come."""
+        """Say how far a long fit has come."""
         say(line)
 
     @property
@@ -296,13 +294,6 @@ class PictureTrainer(Trainer):
             return self.config.load_dir / f"step-{self.config.load_step:09d}.ckpt"
         return self.config.load_checkpoint
 
-    def _loaded_fit(self) -> dict[str, Any]:
-        """What a loaded checkpoint says of the fit; nothing, if it was written before that was kept."""
-        path = self._loaded_file()
-        assert path is not None
-        with self._fitting_options():
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("fit", {})
-
     def _load_checkpoint(self) -> None:
         if self._loaded_file() is not None:
             with self._fitting_options():
@@ -310,7 +301,7 @@ class PictureTrainer(Trainer):
 
     @contextlib.contextmanager
     def _fitting_options(self) -> Iterator[None]:
-        """Says in one line that a checkpoint cannot be used with these options."""
+        """Say in one line that a checkpoint cannot be used with these options."""
         try:
             yield
         except GainerError:
@@ -323,7 +314,7 @@ class PictureTrainer(Trainer):
 
     @check_main_thread
     def save_checkpoint(self, step: int) -> None:
-        """Saves model, optimizers and fit, whole or not at all, and only then removes older checkpoints.
+        """Save model, optimizers and fit, whole or not at all, and only then remove older checkpoints.
 
         Args:
             step: Number of the last step taken, or of the one that is under way, which a resume then begins with.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gainer_ns.devices import best_device
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
-from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_once
+from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_cached
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.lifting.facts import LiftFacts
@@ -178,7 +178,7 @@ _LAST: dict[str, Lifted] = {}
 
 
 def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> Lifted:
-    picture = read_once(path, factor)
+    picture = read_cached(path, factor)
     device = best_device()
     prepared = prepare(path, picture, sources, folder=folder, device=device)
     camera = _camera(path, picture, prepared.focal_length, sources)
@@ -195,7 +195,7 @@ def _camera(path: Path, picture: SourceImage, focal_length: float, sources: Lift
     camera = PinholeCamera.centred(picture.width, picture.height, focal_length)
     if sources.focal_length_y is None and sources.principal_point is None:
         return camera
-    stored = read_once(path, 1)
+    stored = read_cached(path, 1)
     across, down = picture.width / stored.width, picture.height / stored.height
     if sources.focal_length_y is not None:
         check_focal_length(sources.focal_length_y, "focal length along y")

@@ -13,7 +13,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
 from gainer_ns.fields.disc_encoding import DiscEncoding
 from gainer_ns.fields.gainer_field import RGBA_CHANNELS
-from gainer_ns.image.fitted_model import PROFILE, check_version
+from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
@@ -54,7 +54,7 @@ def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.d
     layers = tuple(_layer(recipe, facts, state, number, device) for number in range(count))
     if not layers:
         raise ValueError("it has no layers")
-    profile = ColourProfile.from_tensor(state.get(PROFILE), "the checkpoint")
+    profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")
     return LiftedScene(facts.camera, layers, facts.unit, facts.metric, facts.bit_depth, profile)
 
 

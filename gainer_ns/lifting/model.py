@@ -209,7 +209,7 @@ class LiftModel(FittedModel):
         """To be called whenever a parameter was changed, so that the next rendering sees it."""
         self._scene = None
 
-    def _take_facts(self, state_dict: dict[str, Any], prefix: str) -> None:
+    def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
         self.facts = LiftFacts.from_tensor(state_dict[f"{prefix}lift_facts"])
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:

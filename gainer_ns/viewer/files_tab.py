@@ -21,11 +21,7 @@ AUTOSAVE_SECONDS = 0.2
 
 
 class Autosave:
-    """The file that keeps a session's script as it changes.
-
-    Args:
-        context: What the parts of the panel share.
-    """
+    """The file that keeps a session's script as it changes."""
 
     def __init__(self, context: PanelContext) -> None:
         self._context = context
@@ -76,11 +72,7 @@ UPLOAD_NAME = "uploaded"
 
 
 class FilesTab:
-    """The tab, built where the page is just being built.
-
-    Args:
-        context: What the parts of the panel share.
-    """
+    """The tab, built where the page is just being built."""
 
     def __init__(self, context: PanelContext) -> None:
         self._context = context

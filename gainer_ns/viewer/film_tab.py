@@ -63,11 +63,7 @@ FRAME_SECONDS = 1 / 30
 
 
 class FilmTab:
-    """The tab, built where the page is just being built.
-
-    Args:
-        context: What the parts of the panel share.
-    """
+    """The tab, built where the page is just being built."""
 
     def __init__(self, context: PanelContext) -> None:
         self._context = context

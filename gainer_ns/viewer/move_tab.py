@@ -101,11 +101,7 @@ SCALE_LIMITS = 0.1, 4.0
 
 
 class MoveTab:
-    """The tab, built where the page is just being built.
-
-    Args:
-        context: What the parts of the panel share.
-    """
+    """The tab, built where the page is just being built."""
 
     def __init__(self, context: PanelContext) -> None:
         self._context, self._values = context, MoveValues()

@@ -36,7 +36,6 @@ class Overlays:
     """The overlays and their switch, built where the page is just being built.
 
     Args:
-        context: What the parts of the panel share.
         source: [h, w, 3], the picture that was fitted, in [0, 1]; None where it is not at hand.
     """
 

@@ -26,7 +26,7 @@ BOX_TOLERANCE_PX = 0.5
 
 
 class Picker:
-    """The current selection.
+    """The current selection. What nothing would be left of, and what needs a selection, raises GainerError.
 
     Args:
         width: Of the picture, in pixels.
@@ -45,11 +45,7 @@ class Picker:
         self._keep_mask = keep_mask
 
     def polygon(self, corners: Sequence[PixelPoint]) -> None:
-        """Point at a polygon; at a box if it is an upright one.
-
-        Raises:
-            GainerError: It has no area, or nothing of it is in the picture.
-        """
+        """Point at a polygon; at a box if it is an upright one."""
         x, y = zip(*corners, strict=True)
         box = min(x), min(y), max(x), max(y)
         upright = len(corners) == 4 and all(
@@ -65,11 +61,7 @@ class Picker:
             self._point_at({"polygon": [(round(a, 1), round(b, 1)) for a, b in corners]})
 
     def mask(self, mask: Float[np.ndarray, "h w"]) -> None:
-        """Point at what a mask holds.
-
-        Raises:
-            GainerError: It holds nothing.
-        """
+        """Point at what a mask holds."""
         if not (mask >= 0.5).any():
             raise GainerError("nothing was found there; click on something else, or draw a rectangle around it")
         self._point_at({"mask": self._keep_mask(mask)})
@@ -83,21 +75,13 @@ class Picker:
         self.selection = None
 
     def feather(self, width: float) -> None:
-        """Make the border as soft as so many pixels.
-
-        Raises:
-            GainerError: Nothing is selected.
-        """
+        """Make the border as soft as so many pixels."""
         selection = self.chosen()
         if not selection.all:
             self.selection = selection.model_copy(update={"feather": width or None})
 
     def grow(self, by: float) -> None:
-        """Move the border outwards by so many pixels; inwards where that is negative.
-
-        Raises:
-            GainerError: Nothing is selected, or nothing would be left.
-        """
+        """Move the border outwards by so many pixels; inwards where that is negative."""
         selection = self.chosen()
         if selection.box is not None:
             left, top, right, bottom = selection.box
@@ -115,11 +99,7 @@ class Picker:
             self._take(Selection(mask=self._keep_mask(grown.astype(np.float32)), feather=selection.feather))
 
     def invert(self) -> None:
-        """Select what is not selected.
-
-        Raises:
-            GainerError: Nothing is selected, or everything is.
-        """
+        """Select what is not selected."""
         selection = self.chosen()
         if selection.all:
             raise GainerError("everything is selected, so nothing would be left; select a part first")
@@ -136,17 +116,13 @@ class Picker:
         return selection.weights(points).view(self.height, self.width)
 
     def chosen(self) -> Selection:
-        """Return the selection.
-
-        Raises:
-            GainerError: Nothing is selected.
-        """
+        """Return the selection."""
         if self.selection is None:
             raise GainerError("nothing is selected; select a part of the picture in the tab Select")
         return self.selection
 
     def bounds(self) -> Box:
-        """Return left, top, right and bottom of the selection, in pixels; raise GainerError where there is none."""
+        """Return left, top, right and bottom of the selection, in pixels."""
         return self.chosen().bounds(self.width, self.height)
 
     def _point_at(self, shape: dict) -> None:

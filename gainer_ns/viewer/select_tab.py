@@ -26,7 +26,6 @@ class SelectTab:
     """The tab, built where the page is just being built.
 
     Args:
-        context: What the parts of the panel share.
         segmentation: What finds the object that is clicked on.
     """
 

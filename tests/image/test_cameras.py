@@ -10,7 +10,7 @@ from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane, looking_from
-from gainer_ns.image.cameras import MAX_SAMPLES, samples_per_pixel, seen_by
+from gainer_ns.image.cameras import MAX_SAMPLES_PER_SIDE, samples_per_pixel, seen_by
 
 SIZE = 30, 20
 FOCAL, CENTRE = (40.0, 25.0), (13.0, 11.5)
@@ -114,7 +114,16 @@ def test_what_looks_away_or_lies_outside_of_a_box_is_missed() -> None:
 
 @pytest.mark.parametrize(
     ("across", "down", "samples"),
-    [(1, 1, 1), (0.3, 0.3, 1), (2, 2, 2), (2.5, 2.5, 3), (2.005, 2.005, 2), (3, 1, 3), (1, 3, 3), (20, 1, MAX_SAMPLES)],
+    [
+        (1, 1, 1),
+        (0.3, 0.3, 1),
+        (2, 2, 2),
+        (2.5, 2.5, 3),
+        (2.005, 2.005, 2),
+        (3, 1, 3),
+        (1, 3, 3),
+        (20, 1, MAX_SAMPLES_PER_SIDE),
+    ],
 )
 def test_as_many_samples_as_pixels_of_the_source_in_one_of_the_camera(across: float, down: float, samples: int) -> None:
     plane = ImagePlane(90, 60)
@@ -133,7 +142,7 @@ def test_only_what_shows_the_picture_is_asked_how_fine_it_is() -> None:
     steps = np.maximum(np.linalg.norm(right - here, axis=1), np.linalg.norm(below - here, axis=1)) * 60
     inside = (np.abs(here) <= 0.5).all(axis=1)
     wanted = math.ceil(np.median(steps[inside]))
-    assert 1 <= wanted < MAX_SAMPLES and np.median(steps) > wanted + 1
+    assert 1 <= wanted < MAX_SAMPLES_PER_SIDE and np.median(steps) > wanted + 1
     assert samples_per_pixel(oblique, plane) == wanted
 
 

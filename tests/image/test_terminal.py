@@ -128,6 +128,16 @@ def test_errors_end_the_silence(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "heard within\nheard after\n"
 
 
+def test_what_nerfstudio_calls_while_it_is_imported_is_not_said_and_no_filter_stays() -> None:
+    code = (
+        "import warnings\nbefore = warnings.filters[:]\nimport gainer_ns.image\nassert warnings.filters == before\n"
+        "import nerfstudio.scripts.viewer.run_viewer"
+    )
+    run = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "FutureWarning" not in run.stderr
+
+
 @pytest.mark.slow
 def test_in_a_pipe(small: Path) -> None:
     """With all defaults, the viewer included; on standard error, what nerfstudio's imports warn of."""
