@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from nerfstudio.plugins.types import MethodSpecification
 
-from gainer_bench.baselines.finer import FinerConfig
+from gainer_bench.baselines.coordinate_networks import FinerConfig, FourierConfig, GaussConfig, SirenConfig, WireConfig
 from gainer_bench.baselines.flat_gaussians import FlatGaussiansConfig
-from gainer_bench.baselines.fourier import FourierConfig
-from gainer_bench.baselines.gauss import GaussConfig
 from gainer_bench.baselines.gaussian_image import GaussianImageConfig
 from gainer_bench.baselines.ingp import IngpConfig
 from gainer_bench.baselines.model import BaselineModelConfig
 from gainer_bench.baselines.neurbf import NeurbfConfig
 from gainer_bench.baselines.picture_function import PictureFunctionConfig
-from gainer_bench.baselines.siren import SirenConfig
-from gainer_bench.baselines.wire import WireConfig
 from gainer_ns.image.optimizers import CosineSchedulerConfig
 from gainer_ns.methods import adam_config, trainer_config
 

@@ -79,13 +79,15 @@ class GaussianImage(PictureFunction):
         self.register_buffer("_pixels", plane.pixel_centres(torch.arange(plane.pixels)), persistent=False)
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Colours, unclamped; all pixels at once, row by row, are drawn by the fastest way there is."""
-        width, height = self.plane.width, self.plane.height
+        """Return colours, unclamped; of pixel centres they are differentiable by the parameters, of others not."""
+        gaussians, size = (self.places, self.factors, self.colours), (self.plane.width, self.plane.height)
         points = points.float()
         if len(points) == len(self._pixels) and torch.equal(points, self._pixels):
-            return sum_at_pixels(self.places, self.factors, self.colours, width, height)
-        places = self.plane.pixel_from_plane(points)
-        return sum_at_points(self.places, self.factors, self.colours, places, width, height)
+            return sum_at_pixels(*gaussians, *size)
+        pixels = self.plane.pixel_at(points)
+        if torch.equal(self._pixels[pixels], points):
+            return sum_at_pixels(*gaussians, *size)[pixels]
+        return sum_at_points(*gaussians, self.plane.pixel_from_plane(points), *size)
 
     def param_groups(self) -> dict[str, list[Parameter]]:
         """Three groups: means and covariances are in pixels, colours are not."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import warp as wp
@@ -26,7 +25,6 @@ from gainer_bench.baselines.gaussian_image_kernels import (
     draw_points_kernel,
     draw_rows_kernel,
     pixel_gradients_kernel,
-    point_gradients_kernel,
 )
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import transposed_by_counting, transposed_by_sorting
@@ -39,7 +37,7 @@ STRIPS = 4
 def sum_at_pixels(
     means: Float[Tensor, "n 2"], factors: Float[Tensor, "n 3"], colours: Float[Tensor, "n 3"], width: int, height: int
 ) -> Float[Tensor, "m 3"]:
-    """Colours of all pixels of a picture, row by row; differentiable once in all that Gaussians are.
+    """Return colours of all pixels of a picture, row by row; differentiable once in all that Gaussians are.
 
     Args:
         means: In pixel coordinates.
@@ -51,6 +49,7 @@ def sum_at_pixels(
     return _SumAtPixels.apply(means, factors, colours, width, height)
 
 
+@torch.no_grad()
 def sum_at_points(
     means: Float[Tensor, "n 2"],
     factors: Float[Tensor, "n 3"],
@@ -59,8 +58,8 @@ def sum_at_points(
     width: int,
     height: int,
 ) -> Float[Tensor, "m 3"]:
-    """As :func:`sum_at_pixels`, of any points; outside of the picture it takes longer."""
-    return _SumAtPoints.apply(means, factors, colours, points, width, height)
+    """Return colours of any points, without gradients; outside of the picture it takes longer."""
+    return _draw_points(means, factors, colours, points, _Tiles.over(means, factors, points, width, height))
 
 
 def sum_densely(
@@ -95,35 +94,9 @@ class _SumAtPixels(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         gaussians = ctx.saved_tensors
         inputs = [*ctx.size, *_typed(*gaussians), Typed(gradient.contiguous(), wp.vec3)]
-        return *_gradients(pixel_gradients_kernel(), inputs, gaussians), None, None
-
-
-class _SumAtPoints(torch.autograd.Function):
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx, means: Tensor, factors: Tensor, colours: Tensor, points: Tensor, width: int, height: int
-    ) -> Tensor:
-        tiles = _Tiles.over(means, factors, points, width, height)
-        ctx.save_for_backward(means, factors, colours, points)
-        ctx.tiles = tiles
-        return _draw_points(means, factors, colours, points, tiles)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        *gaussians, points = ctx.saved_tensors
-        tiles: _Tiles = ctx.tiles
-        ascending, order = torch.sort(tiles.of_points, stable=True)
-        edges = torch.arange(tiles.count + 1, dtype=torch.int32, device=points.device)
-        inputs = [
-            tiles.columns,
-            Typed(tiles.ranges, wp.vec4i),
-            Typed(torch.searchsorted(ascending, edges, out_int32=True), wp.int32),
-            Typed(points[order].contiguous(), wp.vec2),
-            Typed(gradient[order].contiguous(), wp.vec3),
-            *_typed(*gaussians),
-        ]
-        return *_gradients(point_gradients_kernel(), inputs, gaussians), None, None, None
+        results = tuple(torch.empty_like(part) for part in gaussians)
+        kernels.launch(pixel_gradients_kernel(), len(results[0]), [*inputs, *_typed(*results)], gradient.device)
+        return *results, None, None
 
 
 @dataclass(frozen=True)
@@ -207,13 +180,6 @@ def _draw_points(means: Tensor, factors: Tensor, colours: Tensor, points: Tensor
     ]
     kernels.launch(draw_points_kernel(), len(points), inputs, points.device)
     return result
-
-
-def _gradients(kernel: Any, inputs: list[Any], gaussians: Any) -> tuple[Tensor, ...]:
-    """What a kernel writes for each Gaussian."""
-    results = tuple(torch.empty_like(part) for part in gaussians)
-    kernels.launch(kernel, len(results[0]), [*inputs, *_typed(*results)], results[0].device)
-    return results
 
 
 def _typed(means: Tensor, factors: Tensor, colours: Tensor) -> list[Typed]:

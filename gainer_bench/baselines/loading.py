@@ -6,16 +6,12 @@ from pathlib import Path
 
 import torch
 
-from gainer_bench.baselines.finer import FinerConfig
+from gainer_bench.baselines.coordinate_networks import FinerConfig, FourierConfig, GaussConfig, SirenConfig, WireConfig
 from gainer_bench.baselines.flat_gaussians import FlatGaussiansConfig
-from gainer_bench.baselines.fourier import FourierConfig
-from gainer_bench.baselines.gauss import GaussConfig
 from gainer_bench.baselines.gaussian_image import GaussianImageConfig
 from gainer_bench.baselines.ingp import IngpConfig
 from gainer_bench.baselines.model import BaselineModel, BaselineModelConfig, FunctionPicture
 from gainer_bench.baselines.neurbf import NeurbfConfig
-from gainer_bench.baselines.siren import SirenConfig
-from gainer_bench.baselines.wire import WireConfig
 from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
 from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version

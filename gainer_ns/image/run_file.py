@@ -26,6 +26,9 @@ _MOVED = {
     "gainer_ns.preparation.depth.": "gainer_ns.preparation.config.",
     "gainer_ns.preparation.preparation.": "gainer_ns.preparation.config.",
     "gainer_ns.preparation.segmentation.": "gainer_ns.preparation.config.",
+} | {
+    f"gainer_bench.baselines.{name}.": "gainer_bench.baselines.coordinate_networks."
+    for name in ("siren", "finer", "gauss", "fourier", "wire")
 }
 """Packages, modules and classes that older runs name, and what they are called now."""
 _OBJECT = f"{_YAML}python/object:"
@@ -202,7 +205,7 @@ def _present_tag(tag: str) -> str:
     """The tag of a class as it is called now."""
     for before, now in _MOVED.items():
         if tag.startswith(_OBJECT + before):
-            return tag.replace(before, now, 1)
+            tag = tag.replace(before, now, 1)
     return tag
 
 

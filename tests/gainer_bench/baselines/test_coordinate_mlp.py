@@ -8,13 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from gainer_bench.baselines.coordinate_mlp import CoordinateMLP, CoordinateMLPConfig
-from gainer_bench.baselines.finer import FinerConfig
-from gainer_bench.baselines.fourier import FourierConfig
-from gainer_bench.baselines.gauss import GaussConfig
+from gainer_bench.baselines.coordinate_networks import (
+    CoordinateMLP,
+    CoordinateMLPConfig,
+    FinerConfig,
+    FourierConfig,
+    GaussConfig,
+    SirenConfig,
+    WireConfig,
+)
 from gainer_bench.baselines.picture_function import PictureFunction
-from gainer_bench.baselines.siren import SirenConfig
-from gainer_bench.baselines.wire import WireConfig
 from gainer_ns.frames import ImagePlane
 
 PLANE = ImagePlane(24, 18)

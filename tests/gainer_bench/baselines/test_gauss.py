@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from gainer_bench.baselines.gauss import GaussConfig
+from gainer_bench.baselines.coordinate_networks import GaussConfig
 from gainer_ns.frames import ImagePlane
 
 PLANE = ImagePlane(60, 30)

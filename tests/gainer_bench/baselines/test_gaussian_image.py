@@ -70,6 +70,9 @@ def test_values_and_gradients(width: int, height: int, way: str, device: str) ->
     found = found.cpu() * kept[:, None]
     assert (expected.abs() > 0.1).any()
     torch.testing.assert_close(found.double(), expected, atol=5e-5, rtol=1e-5)
+    if way != "pixels":
+        assert not found.requires_grad
+        return
     pull = torch.randn(len(places), 3)
     (found * pull).sum().backward()
     (expected * pull).sum().backward()
@@ -123,6 +126,8 @@ def test_what_cannot_be_drawn(wrong: str, way: str) -> None:
         places = pixel_places(20, 10)
         found, expected = sum_at_points(*inputs, places, 20, 10), sum_at_points(*clean, places, 20, 10)
     assert torch.equal(found, expected)
+    if way != "pixels":
+        return
     found.sum().backward()
     assert all(value.grad is not None and not value.grad[0].any() and value.grad[1:].any() for value in inputs)
 
@@ -258,6 +263,17 @@ def test_both_ways_of_drawing_agree(size: tuple[int, int]) -> None:
     backwards = function(points.flip(0)).flip(0)
     torch.testing.assert_close(function(points), backwards)
     assert function(points[:0]).shape == (0, 3)
+
+
+def test_some_pixels_have_the_gradients_of_the_whole_picture() -> None:
+    """As of a picture with holes, of which only what shows is fitted."""
+    function = build(torch.rand(16, 24, 3), num_gaussians=60)
+    points = function.plane.pixel_centres(torch.arange(function.plane.pixels))
+    shown = torch.arange(0, len(points), 3)
+    wanted = torch.autograd.grad(function(points)[shown].square().sum(), list(function.parameters()))
+    found = torch.autograd.grad(function(points[shown]).square().sum(), list(function.parameters()))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_plane_units() -> None:

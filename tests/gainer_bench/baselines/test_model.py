@@ -13,11 +13,11 @@ from nerfstudio.scripts.eval import ComputePSNR
 from PIL import Image
 
 from gainer_bench import methods
+from gainer_bench.baselines.coordinate_networks import SirenConfig
 from gainer_bench.baselines.gaussian_image import GaussianImage, GaussianImageConfig
 from gainer_bench.baselines.gaussian_image_kernels import CUT
 from gainer_bench.baselines.loading import load_baseline
 from gainer_bench.baselines.model import FunctionPicture
-from gainer_bench.baselines.siren import SirenConfig
 from gainer_bench.edit_quality import can_be_edited, drawn_moved, edit_quality
 from gainer_bench.fit_measurement import parameter_count, stored_picture
 from gainer_bench.known_edits import KnownEdit, known_edits

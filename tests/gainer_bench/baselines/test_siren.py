@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gainer_bench.baselines.siren import SirenConfig
+from gainer_bench.baselines.coordinate_networks import SirenConfig
 from gainer_ns.frames import ImagePlane
 
 PLANE = ImagePlane(60, 30)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gainer_bench.baselines.wire import ComplexLinear, WireConfig
+from gainer_bench.baselines.coordinate_networks import ComplexLinear, WireConfig
 from gainer_ns.frames import ImagePlane
 
 PLANE = ImagePlane(60, 30)
