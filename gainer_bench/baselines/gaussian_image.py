@@ -87,7 +87,7 @@ class GaussianImage(PictureFunction):
         pixels = self.plane.pixel_at(points)
         if torch.equal(self._pixels[pixels], points):
             return sum_at_pixels(*gaussians, *size)[pixels]
-        return sum_at_points(*gaussians, self.plane.pixel_from_plane(points), *size)
+        return sum_at_points(*gaussians, self.plane.pixel_from_plane(points))
 
     def param_groups(self) -> dict[str, list[Parameter]]:
         """Three groups: means and covariances are in pixels, colours are not."""

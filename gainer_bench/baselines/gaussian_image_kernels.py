@@ -12,14 +12,12 @@ import warp as wp
 
 CUT = 2.0 * math.log(255.0)
 """Largest squared Mahalanobis distance at which a Gaussian counts: there its weight is 1/255, at 3.33 deviations."""
-RUN = 16
+RUN_PX = 16
 """After how many pixels of a row the weights, each of which follows from the one before, are computed anew."""
-LEAST_AREA = 1e-9
+MIN_AREA_PX = 1e-9
 """Gaussians whose deviations multiply to less, in square pixels, are not drawn."""
-GREATEST = 1e6
+MAX_SIZE_PX = 1e6
 """Nor are those that are larger or farther away, in pixels, or that are not numbers."""
-TILE = 16
-"""Side in pixels of the tiles by which points and Gaussians find each other."""
 
 
 class Functions(NamedTuple):
@@ -43,12 +41,12 @@ def functions() -> Functions:
     def drawn(mean: wp.vec2, factor: wp.vec3):
         """Whether a Gaussian is drawn at all."""
         return (
-            wp.abs(factor[0] * factor[2]) >= LEAST_AREA
-            and wp.abs(factor[0]) <= GREATEST
-            and wp.abs(factor[1]) <= GREATEST
-            and wp.abs(factor[2]) <= GREATEST
-            and wp.abs(mean[0]) <= GREATEST
-            and wp.abs(mean[1]) <= GREATEST
+            wp.abs(factor[0] * factor[2]) >= MIN_AREA_PX
+            and wp.abs(factor[0]) <= MAX_SIZE_PX
+            and wp.abs(factor[1]) <= MAX_SIZE_PX
+            and wp.abs(factor[2]) <= MAX_SIZE_PX
+            and wp.abs(mean[0]) <= MAX_SIZE_PX
+            and wp.abs(mean[1]) <= MAX_SIZE_PX
         )
 
     @wp.func
@@ -123,11 +121,11 @@ def draw_rows_kernel() -> wp.Kernel:
                 for row in range(wp.max(rows[0], top), rows[1]):
                     dy = float(row) + 0.5 - mean[1]
                     columns = row_span(mean[0], dy, factor, width)
-                    for column in range(columns[0], columns[1], RUN):
+                    for column in range(columns[0], columns[1], RUN_PX):
                         u = whitened(back, float(column) + 0.5 - mean[0], dy)
                         weight = float(wp.exp(-0.5 * wp.dot(u, u)))
                         ratio = float(wp.exp(-u[0] * back[0] - u[1] * back[1] - 0.5 * curvature))
-                        for at in range(row * width + column, row * width + wp.min(column + RUN, columns[1])):
+                        for at in range(row * width + column, row * width + wp.min(column + RUN_PX, columns[1])):
                             picture[at] = picture[at] + weight * colour
                             weight = weight * ratio
                             ratio = ratio * falling
@@ -173,13 +171,13 @@ def pixel_gradients_kernel() -> wp.Kernel:
             for row in range(rows[0], rows[1]):
                 dy = float(row) + 0.5 - mean[1]
                 columns = row_span(mean[0], dy, factor, width)
-                for column in range(columns[0], columns[1], RUN):
+                for column in range(columns[0], columns[1], RUN_PX):
                     u = whitened(back, float(column) + 0.5 - mean[0], dy)
                     weight = float(wp.exp(-0.5 * wp.dot(u, u)))
                     ratio = float(wp.exp(-wp.dot(u, along) - 0.5 * curvature))
                     moments = wp.vec3()  # of 1, t and t^2, where t counts the pixels of the run
                     t = float(0.0)
-                    for at in range(row * width + column, row * width + wp.min(column + RUN, columns[1])):
+                    for at in range(row * width + column, row * width + wp.min(column + RUN_PX, columns[1])):
                         pull = weight * of_picture[at]
                         of_colour += pull
                         share = wp.dot(colour, pull)
@@ -203,25 +201,25 @@ def pixel_gradients_kernel() -> wp.Kernel:
 
 @functools.cache
 def draw_points_kernel() -> wp.Kernel:
-    """Sums of the Gaussians of each point's tile."""
+    """Make the kernel that sums up the Gaussians in whose boxes a point lies."""
     inverse, whitened = functions().inverse, functions().whitened
 
     @wp.kernel(module="unique", enable_backward=False)
     def draw_points(
         first: int,
+        tree: wp.uint64,  # of the Gaussians' boxes
         points: wp.array(dtype=wp.vec2),  # [m]
-        tiles: wp.array(dtype=wp.int32),  # [m], in which tile each is
-        offsets: wp.array(dtype=wp.int32),  # [tiles + 1], where the Gaussians of each tile begin
-        listed: wp.array(dtype=wp.int32),  # [entries], the Gaussians of each tile
         means: wp.array(dtype=wp.vec2),  # [n]
         factors: wp.array(dtype=wp.vec3),  # [n]
         colours: wp.array(dtype=wp.vec3),  # [n]
         result: wp.array(dtype=wp.vec3),  # out [m]
     ):
         i = first + wp.tid()
+        place = wp.vec3(points[i][0], points[i][1], 0.0)
         total = wp.vec3()
-        for entry in range(offsets[tiles[i]], offsets[tiles[i] + 1]):
-            j = listed[entry]
+        query = wp.bvh_query_aabb(tree, place, place)
+        j = int(0)
+        while wp.bvh_query_next(query, j):
             d = points[i] - means[j]
             u = whitened(inverse(factors[j]), d[0], d[1])
             if wp.dot(u, u) <= CUT:

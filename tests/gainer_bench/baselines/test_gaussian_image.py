@@ -63,10 +63,8 @@ def test_values_and_gradients(width: int, height: int, way: str, device: str) ->
     reference = [value.double().requires_grad_() for value in values]
     expected = sum_densely(*reference, places.double()) * kept[:, None]
     inputs = [value.to(device).requires_grad_() for value in values]
-    if way == "pixels":
-        found = sum_at_pixels(*inputs, width, height)
-    else:
-        found = sum_at_points(*inputs, places.to(device), width, height)
+    points = places.to(device)
+    found = sum_at_pixels(*inputs, width, height) if way == "pixels" else sum_at_points(*inputs, points)
     found = found.cpu() * kept[:, None]
     assert (expected.abs() > 0.1).any()
     torch.testing.assert_close(found.double(), expected, atol=5e-5, rtol=1e-5)
@@ -124,7 +122,7 @@ def test_what_cannot_be_drawn(wrong: str, way: str) -> None:
         found, expected = sum_at_pixels(*inputs, 20, 10), sum_at_pixels(*clean, 20, 10)
     else:
         places = pixel_places(20, 10)
-        found, expected = sum_at_points(*inputs, places, 20, 10), sum_at_points(*clean, places, 20, 10)
+        found, expected = sum_at_points(*inputs, places), sum_at_points(*clean, places)
     assert torch.equal(found, expected)
     if way != "pixels":
         return
