@@ -24,24 +24,22 @@ from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModel
 from gainer_ns.lifting.scene import LiftedScene
 
-RAYS = 1 << 16
+RAYS_AT_ONCE = 1 << 16
 """Rays rendered at once."""
-OPENGL = np.diag([1.0, -1.0, -1.0])
+OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0])
 """From OpenCV's axes to those of nerfstudio's cameras, and back."""
 
 
-class LiftedView:
+class LiftingTrainer:
     """``ns-train gainer-lift`` with the pair's own depth and camera."""
-
-    name = "gainer-lift"
 
     def __init__(self) -> None:
         # nerfstudio's log writers never close, so their folders have to stay as long as the process.
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._runs = 0
 
-    def fit(self, pair: ViewPair) -> LiftedRenderer:
-        """Lifts the source of a pair, through nerfstudio's trainer."""
+    def __call__(self, pair: ViewPair) -> LiftedRenderer:
+        """Lift the source of a pair, through nerfstudio's trainer."""
         from gainer_ns.methods import gainer_lift
 
         self._runs += 1
@@ -70,10 +68,10 @@ class LiftedRenderer:
     def render(
         self, K: Intrinsics, T_camera_from_source: Float[np.ndarray, "4 4"], width: int, height: int
     ) -> Rendered:
-        """Draws the scene as a camera sees it."""
+        """Draw the scene as a camera sees it."""
         pose = np.linalg.inv(T_camera_from_source)
-        rotation = OPENGL @ pose[:3, :3] @ OPENGL
-        place = OPENGL @ pose[:3, 3] / self._scene.unit + np.array([0.0, 0.0, CAMERA_DISTANCE])
+        rotation = OPENGL_FROM_OPENCV @ pose[:3, :3] @ OPENGL_FROM_OPENCV
+        place = OPENGL_FROM_OPENCV @ pose[:3, 3] / self._scene.unit + np.array([0.0, 0.0, CAMERA_DISTANCE])
         camera = Cameras(
             camera_to_worlds=torch.from_numpy(np.concatenate([rotation, place[:, None]], axis=1)).float()[None],
             fx=K.fx,
@@ -92,8 +90,8 @@ class LiftedRenderer:
         return Rendered(rgb, accumulation, distance.reshape(height, width) * self._scene.unit / along)
 
     def accumulation_up_to(self, points: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, " m"]:
-        """Accumulation along the ray from the source camera up to each point, in that camera's frame."""
-        away = torch.from_numpy(points @ OPENGL / self._scene.unit).float().to(self._device)
+        """Return the accumulation along the ray from the source camera up to each point, in that camera's frame."""
+        away = torch.from_numpy(points @ OPENGL_FROM_OPENCV / self._scene.unit).float().to(self._device)
         distance = away.norm(dim=1, keepdim=True)
         origin = away.new_tensor([0.0, 0.0, CAMERA_DISTANCE]).expand_as(away)
         rays = RayBundle(
@@ -113,6 +111,7 @@ class LiftedRenderer:
     def _seen(self, rays: RayBundle, names: Sequence[str]) -> list[np.ndarray]:
         black = torch.zeros(3, device=self._device)
         parts: list[dict[str, Tensor]] = [
-            self._scene.outputs(rays[first : first + RAYS], black) for first in range(0, len(rays), RAYS)
+            self._scene.outputs(rays[first : first + RAYS_AT_ONCE], black)
+            for first in range(0, len(rays), RAYS_AT_ONCE)
         ]
         return [torch.cat([part[name] for part in parts]).cpu().numpy() for name in names]

@@ -93,15 +93,17 @@ class DrawnViews:
     render_seconds: float
 
 
-def draw(method: NovelViewMethod, pair: ViewPair, fitted: tuple[Renderer, float] | None = None) -> DrawnViews:
+def draw(
+    name: str, method: NovelViewMethod, pair: ViewPair, fitted: tuple[Renderer, float] | None = None
+) -> DrawnViews:
     """Lift a pair's source, unless that is done already, and draw both views."""
     began = time.perf_counter()
-    renderer, seconds = fitted or (method.fit(pair), time.perf_counter() - began)
+    renderer, seconds = fitted or (method(pair), time.perf_counter() - began)
     began = time.perf_counter()
     target = renderer.render(pair.K_target, pair.T_target_from_source, *pair.target_size)
     render_seconds = time.perf_counter() - began
     source = renderer.render(pair.K_source, np.eye(4), *pair.source_size)
-    return DrawnViews(method.name, renderer, target, source, seconds, render_seconds)
+    return DrawnViews(name, renderer, target, source, seconds, render_seconds)
 
 
 def score(drawn: Sequence[DrawnViews], pair: ViewPair, seen: Visibility) -> list[ViewScore]:
@@ -251,14 +253,14 @@ class NovelView:
         """Measure all scenes and show the table."""
         if not self.scenes:
             raise GainerError("no scene is named; give one or more folders with a scene.json")
-        methods = [*BASELINES] if self.baselines_only else [_lifted(), *BASELINES]
+        methods = BASELINES if self.baselines_only else {"gainer-lift": _lifted(), **BASELINES}
         scores, notes, before = [], [], None
         fitted: dict[str, tuple[Renderer, float]] = {}
         for pair in (pair for scene in self.scenes for pair in read_pairs(scene)):
             if before is None or not before.same_source(pair):
                 fitted = {}
             seen = visible_in_both(pair)
-            drawn = [draw(method, pair, fitted.get(method.name)) for method in methods]
+            drawn = [draw(name, method, pair, fitted.get(name)) for name, method in methods.items()]
             fitted, before = {one.method: (one.renderer, one.fit_seconds) for one in drawn}, pair
             scores += score(drawn, pair, seen)
             notes.append({"pair": pair.name, "depth": pair.depth_note, "counted": float(seen.visible.mean())})
@@ -273,6 +275,6 @@ class NovelView:
 
 def _lifted() -> NovelViewMethod:
     """Make the lifted model, which needs nerfstudio's trainer."""
-    from gainer_bench.lifted_view import LiftedView
+    from gainer_bench.lifted_view import LiftingTrainer
 
-    return LiftedView()
+    return LiftingTrainer()

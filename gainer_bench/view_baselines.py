@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +17,15 @@ from scipy import ndimage
 
 from gainer_bench.views import Intrinsics, NovelViewMethod, Rendered, ViewPair, moved
 
-DEPTH_EDGE = 0.03
+DEPTH_EDGE_SHARE = 0.03
 """Relative difference in depth of neighbouring pixels from which on they belong to different surfaces."""
-IN_FRONT = 0.01
+HIDING_DEPTH_SHARE = 0.01
 """Relative difference in depth from which on something hides what is behind it."""
-LAYER = 0.02
+BLENDED_DEPTH_SHARE = 0.02
 """Relative difference in depth up to which splats are blended; of others the nearer one is seen."""
-NUDGE = 0.002
+NUDGE_PX = 0.002
 """In px: so far beside a pixel's centre its ray is cast, to four sides. Exactly through an edge it may slip between."""
-LARGEST_FOOTPRINT = 4.0
+MAX_FOOTPRINT_PX = 4.0
 """Width in px to which splats grow at most where a surface is seen larger, or less slanted, than in the source."""
 
 
@@ -48,10 +49,10 @@ def surface_hits(
     width: int,
     height: int,
     *,
-    edge: float = DEPTH_EDGE,
+    edge: float = DEPTH_EDGE_SHARE,
     touching: Bool[np.ndarray, "h w"] | None = None,
 ) -> SurfaceHits:
-    """Meets a view's rays with the triangles between the centres of neighbouring source pixels.
+    """Meet a view's rays with the triangles between the centres of neighbouring source pixels.
 
     Each square of four pixels is cut along the diagonal whose ends are closer in depth. The outermost pixels reach to
     the border of the picture. Triangles over a depth edge, or at a pixel without depth, are left out.
@@ -83,7 +84,7 @@ def surface_hits(
     scene.add_triangles(vertices.astype(np.float32), triangles.astype(np.uint32))
     back = np.linalg.inv(T_camera_from_source)
     answer: dict[str, np.ndarray] = {}
-    for right, down in itertools.product((-NUDGE, NUDGE), repeat=2):
+    for right, down in itertools.product((-NUDGE_PX, NUDGE_PX), repeat=2):
         directions = K._replace(cx=K.cx - right, cy=K.cy - down).rays(width, height) @ back[:3, :3].T
         rays = np.concatenate([np.broadcast_to(back[:3, 3], directions.shape), directions], axis=-1)
         found = {name: values.numpy() for name, values in scene.cast_rays(rays.astype(np.float32)).items()}
@@ -125,7 +126,7 @@ class Visibility(NamedTuple):
 
 
 def visible_in_both(pair: ViewPair) -> Visibility:
-    """Target pixels that show something which the source shows too, as far as the source's depth can tell.
+    """Find target pixels that show something which the source shows too, as far as the source's depth can tell.
 
     What hides something may itself have no depth. So pixels without depth, other than transparent ones, are taken to be
     as near as the nearest of the four pixels with depth that come first to their left and right, above and below; what
@@ -138,7 +139,7 @@ def visible_in_both(pair: ViewPair) -> Visibility:
         unknown &= pair.source_alpha > 0
     hiding = surface_hits(_as_near_as_may_be(pair.source_depth), *camera, edge=np.inf, touching=unknown).depth
     surface = np.isfinite(depth)
-    return Visibility(surface, surface & ~(hiding < depth * (1 - IN_FRONT)))
+    return Visibility(surface, surface & ~(hiding < depth * (1 - HIDING_DEPTH_SHARE)))
 
 
 def _as_near_as_may_be(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -153,37 +154,22 @@ def _as_near_as_may_be(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h 
 
 
 @dataclass(frozen=True)
-class DepthMesh:
+class MeshedView:
     """A textured mesh: triangles between neighbouring pixels, cut at depth edges, z-buffered, perspective-correct.
 
     Args:
+        pair: Whose source it shows.
         order: Of the spline through the texture: 1 is bilinear, 3 bicubic. Which is better depends on the scene: where
             the depth is exact, bicubic by 0.1 dB; where it is rough, bilinear by up to 0.4 dB.
     """
 
-    order: int = 3
-
-    @property
-    def name(self) -> str:
-        """For tables and files."""
-        return f"depth mesh { ({1: 'bilinear', 3: 'bicubic'}.get(self.order, self.order)) }"
-
-    def fit(self, pair: ViewPair) -> MeshedView:
-        """Nothing is fitted."""
-        return MeshedView(pair, self.order)
-
-
-@dataclass(frozen=True)
-class MeshedView:
-    """The source of a pair as a textured mesh."""
-
     pair: ViewPair
-    order: int
+    order: int = 3
 
     def render(
         self, K: Intrinsics, T_camera_from_source: Float[np.ndarray, "4 4"], width: int, height: int
     ) -> Rendered:
-        """Draws it as another camera sees it."""
+        """Draw it as another camera sees it."""
         pair = self.pair
         hits = surface_hits(pair.source_depth, pair.K_source, K, T_camera_from_source, width, height)
         place = np.moveaxis(hits.place[..., ::-1], -1, 0) - 0.5
@@ -195,37 +181,23 @@ class MeshedView:
 
 
 @dataclass(frozen=True)
-class PointSplatting:
+class SplattedView:
     """Forward splatting: each source pixel is drawn where its point is seen, as large as it is seen, z-buffered.
 
     A splat is a tent, separable in x and y, as wide as its pixel is seen, but at least a pixel: on a surface that is
     seen at the source's own scale this is bilinear interpolation, and nowhere are there pinholes. Splats blend with
     those of the surface that is nearest in a pixel, by the middle part of their tents.
 
-    Args:
-        name: For tables and files.
-
     Source:
         Zwicker et al., "Surface splatting", SIGGRAPH 2001, for visibility by a depth range and normalised weights.
     """
-
-    name: str = "point splatting"
-
-    def fit(self, pair: ViewPair) -> SplattedView:
-        """Nothing is fitted."""
-        return SplattedView(pair)
-
-
-@dataclass(frozen=True)
-class SplattedView:
-    """The source of a pair as points."""
 
     pair: ViewPair
 
     def render(
         self, K: Intrinsics, T_camera_from_source: Float[np.ndarray, "4 4"], width: int, height: int
     ) -> Rendered:
-        """Draws it as another camera sees it."""
+        """Draw it as another camera sees it."""
         pair = self.pair
         rays = pair.K_source.rays(*pair.source_size)
         points = moved(rays * pair.source_depth[..., None], T_camera_from_source)
@@ -238,7 +210,7 @@ class SplattedView:
             np.minimum.at(nearest, pixel, depth[splat])
         total = np.zeros((width * height, 2 + texture.shape[1]))
         for pixel, splat, weight in _overlaps(place, footprint, 1.0, width, height):
-            blended = np.abs(depth[splat] - nearest[pixel]) <= LAYER * nearest[pixel]
+            blended = np.abs(depth[splat] - nearest[pixel]) <= BLENDED_DEPTH_SHARE * nearest[pixel]
             pixel, splat, weight = pixel[blended], splat[blended], weight[blended]
             for channel, values in enumerate([np.ones_like(weight), depth[splat], *texture[splat].T]):
                 total[:, channel] += np.bincount(pixel, weight * values, minlength=width * height)
@@ -255,13 +227,13 @@ def _footprints(pixels: Float[np.ndarray, "h w 2"], depth: Float[np.ndarray, "h 
         low, high = [slice(None)] * 2, [slice(None)] * 2
         low[axis], high[axis] = slice(None, -1), slice(1, None)
         near, far = depth[tuple(low)], depth[tuple(high)]
-        joined = (near > 0) & (far > 0) & (np.maximum(near, far) <= np.minimum(near, far) * (1 + DEPTH_EDGE))
+        joined = (near > 0) & (far > 0) & (np.maximum(near, far) <= np.minimum(near, far) * (1 + DEPTH_EDGE_SHARE))
         step = np.abs(pixels[tuple(high)] - pixels[tuple(low)]) * joined[..., None]
         widest = np.zeros_like(pixels)
         widest[tuple(low)] = step
         widest[tuple(high)] = np.maximum(widest[tuple(high)], step)
         size += widest
-    return np.clip(size, 1.0, LARGEST_FOOTPRINT)
+    return np.clip(size, 1.0, MAX_FOOTPRINT_PX)
 
 
 def _overlaps(
@@ -278,8 +250,12 @@ def _overlaps(
         yield pixel[splat, 1] * width + pixel[splat, 0], splat, np.maximum(1 - away[splat], 0).prod(axis=-1)
 
 
-BASELINES: tuple[NovelViewMethod, ...] = (PointSplatting(), DepthMesh(1), DepthMesh(3))
-"""All of them; what is compared with them is compared with the best on each pair."""
+BASELINES: dict[str, NovelViewMethod] = {
+    "point splatting": SplattedView,
+    "depth mesh bilinear": partial(MeshedView, order=1),
+    "depth mesh bicubic": MeshedView,
+}
+"""What is compared with them is compared with the best on each pair."""
 
 
 def _premultiplied(pair: ViewPair) -> Float[np.ndarray, "h w 4"]:

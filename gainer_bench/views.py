@@ -5,8 +5,9 @@ Cameras are OpenCV's here: x right, y down, z forward. Pixel centres are at .5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -21,22 +22,22 @@ class Intrinsics(NamedTuple):
     cy: float
 
     def rays(self, width: int, height: int) -> Float[np.ndarray, "h w 3"]:
-        """Directions through the centres of pixels, of length 1 along the optical axis: times a depth, a point."""
+        """Return directions through the pixels' centres, of length 1 along the optical axis: times a depth, a point."""
         x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
         return self.ray(np.stack([x, y], axis=-1))
 
     def ray(self, pixels: Float[np.ndarray, "*m 2"]) -> Float[np.ndarray, "*m 3"]:
-        """The same through any pixel coordinates."""
+        """Return the same through any pixel coordinates."""
         plane = (pixels - np.array([self.cx, self.cy])) / np.array([self.fx, self.fy])
         return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
 
     def project(self, points: Float[np.ndarray, "*m 3"]) -> Float[np.ndarray, "*m 2"]:
-        """Pixel coordinates of points in the camera's frame, in front of it."""
+        """Return pixel coordinates of points in the camera's frame, in front of it."""
         return points[..., :2] / points[..., 2:] * np.array([self.fx, self.fy]) + np.array([self.cx, self.cy])
 
 
 def moved(points: Float[np.ndarray, "*m 3"], T: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "*m 3"]:
-    """Points in another frame."""
+    """Return points in another frame."""
     return points @ T[:3, :3].T + T[:3, 3]
 
 
@@ -70,16 +71,16 @@ class ViewPair:
 
     @property
     def source_size(self) -> tuple[int, int]:
-        """Width and height of the source in px."""
+        """Return width and height of the source in px."""
         return self.source_depth.shape[1], self.source_depth.shape[0]
 
     @property
     def target_size(self) -> tuple[int, int]:
-        """Width and height of the target in px."""
+        """Return width and height of the target in px."""
         return self.target_colours.shape[1], self.target_colours.shape[0]
 
     def same_source(self, other: ViewPair) -> bool:
-        """Whether what is fitted to this pair serves the other too."""
+        """Say whether what is fitted to this pair serves the other too."""
         return self.source_colours is other.source_colours and self.source_depth is other.source_depth
 
 
@@ -97,14 +98,14 @@ class Rendered(NamedTuple):
     depth: Float[np.ndarray, "h w"]
 
     def over(self, background: float) -> Float[np.ndarray, "h w 3"]:
-        """Colours as they look over a shade of grey, clamped to [0, 1]."""
+        """Return colours as they look over a shade of grey, clamped to [0, 1]."""
         return np.clip(composite(self.rgb, self.accumulation, background), 0, 1)
 
 
 def composite(
     rgb: Float[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"] | None, background: float
 ) -> Float[np.ndarray, "h w 3"]:
-    """Colours over a shade of grey; where alpha is 0, whatever the colour is, even not a number."""
+    """Return colours over a shade of grey; where alpha is 0, whatever the colour is, even not a number."""
     if alpha is None:
         return rgb
     shown = alpha[..., None]
@@ -117,7 +118,7 @@ class Renderer(Protocol):
     def render(
         self, K: Intrinsics, T_camera_from_source: Float[np.ndarray, "4 4"], width: int, height: int
     ) -> Rendered:
-        """Draws it as another camera sees it."""
+        """Draw it as another camera sees it."""
         ...
 
 
@@ -126,18 +127,9 @@ class TracesFreeSpace(Protocol):
     """A renderer that also knows how much is in the way."""
 
     def accumulation_up_to(self, points: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, " m"]:
-        """Accumulation along the ray from the source camera up to each point, in that camera's frame."""
+        """Return the accumulation along the ray from the source camera up to each point, in that camera's frame."""
         ...
 
 
-class NovelViewMethod(Protocol):
-    """A way to lift a view."""
-
-    @property
-    def name(self) -> str:
-        """For tables and files."""
-        ...
-
-    def fit(self, pair: ViewPair) -> Renderer:
-        """Lifts the source of a pair; the target is not to be looked at."""
-        ...
+NovelViewMethod: TypeAlias = Callable[[ViewPair], Renderer]
+"""Lifts the source of a pair; the target is not to be looked at."""

@@ -25,10 +25,9 @@ class Shown:
 
     shown: Rendered
     veil: float = 1.0
-    name: str = "shown"
     fits: int = 0
 
-    def fit(self, pair: ViewPair) -> "Shown":
+    def __call__(self, pair: ViewPair) -> "Shown":
         self.fits += 1
         self.depth = pair.source_depth
         return self
@@ -52,7 +51,7 @@ def perfect(pair: ViewPair) -> Rendered:
 
 
 def test_a_perfect_method_has_no_error(pair: ViewPair) -> None:
-    (found,) = score([draw(Shown(perfect(pair)), pair)], pair, visible_in_both(pair))
+    (found,) = score([draw("shown", Shown(perfect(pair)), pair)], pair, visible_in_both(pair))
     assert found.psnr > 200 and found.psnr_surface > 200 and found.source_psnr > 200
     assert found.ssim == pytest.approx(1) and found.coverage == 1 and found.source_depth_error == 0
 
@@ -62,7 +61,9 @@ def test_what_is_not_covered_counts_over_grey(pair: ViewPair) -> None:
     hole.accumulation[:, :16] = 0
     hole.rgb[:, :16] = np.nan
     everything = Visibility(np.ones((H, W), bool), np.ones((H, W), bool))
-    whole, found = score([draw(Shown(perfect(pair)), pair), draw(Shown(hole), pair)], pair, everything)
+    whole, found = score(
+        [draw("shown", Shown(perfect(pair)), pair), draw("shown", Shown(hole), pair)], pair, everything
+    )
     assert found.coverage == 0.5 and found.psnr_all_cover is not None and found.psnr_all_cover > 200
     error = ((pair.target_colours[:, :16] - 0.5) ** 2).sum() / pair.target_colours.size
     assert found.psnr == pytest.approx(-10 * np.log10(error))
@@ -74,7 +75,7 @@ def test_only_visible_pixels_count(pair: ViewPair) -> None:
     wrong.rgb[:, 20:] = 0
     mask = np.ones((H, W), bool)
     mask[:, 20:] = False
-    (found,) = score([draw(Shown(wrong), pair)], pair, Visibility(np.ones((H, W), bool), mask))
+    (found,) = score([draw("shown", Shown(wrong), pair)], pair, Visibility(np.ones((H, W), bool), mask))
     assert found.psnr > 200 and found.ssim == pytest.approx(1) and found.psnr_surface < 20
 
 
@@ -98,14 +99,14 @@ def test_similarity_is_that_of_the_reference(pair: ViewPair) -> None:
 
 def test_depth_errors_are_relative_medians(pair: ViewPair) -> None:
     off = Rendered(pair.target_colours, np.ones((H, W)), pair.source_depth * 1.02)
-    (found,) = score([draw(Shown(off), pair)], pair, visible_in_both(pair))
+    (found,) = score([draw("shown", Shown(off), pair)], pair, visible_in_both(pair))
     assert found.source_depth_error == pytest.approx(0.02, rel=1e-4)
 
 
 def test_free_space_is_the_share_without_anything_in_the_way(pair: ViewPair) -> None:
-    share = free_space(Shown(perfect(pair), veil=0.635).fit(pair), pair)
+    share = free_space(Shown(perfect(pair), veil=0.635)(pair), pair)
     assert share == pytest.approx(0.5, abs=0.02)
-    assert free_space(Shown(perfect(pair), veil=0.98).fit(pair), pair) == 1
+    assert free_space(Shown(perfect(pair), veil=0.98)(pair), pair) == 1
 
 
 def test_cut_outs_are_compared_over_white(pair: ViewPair) -> None:
@@ -114,7 +115,7 @@ def test_cut_outs_are_compared_over_white(pair: ViewPair) -> None:
     cut = replace(pair, source_alpha=alpha, target_alpha=alpha)
     shown = Rendered(np.ones((H, W, 3)), np.zeros((H, W)), pair.source_depth)
     everything = Visibility(np.ones((H, W), bool), np.ones((H, W), bool))
-    (found,) = score([draw(Shown(shown), cut)], cut, everything)
+    (found,) = score([draw("shown", Shown(shown), cut)], cut, everything)
     error = ((pair.target_colours[:, :16] - 1) ** 2).sum() / pair.target_colours.size
     assert found.psnr == pytest.approx(-10 * np.log10(error))
     assert found.coverage == 0
@@ -123,7 +124,7 @@ def test_cut_outs_are_compared_over_white(pair: ViewPair) -> None:
 def test_views_that_do_not_overlap_are_refused(pair: ViewPair) -> None:
     nothing = np.zeros((H, W), bool)
     with pytest.raises(GainerError, match="nothing is visible in both"):
-        score([draw(Shown(perfect(pair)), pair)], pair, Visibility(nothing, nothing))
+        score([draw("shown", Shown(perfect(pair)), pair)], pair, Visibility(nothing, nothing))
 
 
 @pytest.fixture
@@ -173,4 +174,4 @@ def test_one_fit_serves_all_pairs_of_a_source(
     monkeypatch.setattr(novel_view, "_lifted", lambda: method)
     main(["novel-view", "somewhere"])
     assert method.fits == 2
-    assert capsys.readouterr().out.count("| shown |") == 3
+    assert capsys.readouterr().out.count("| gainer-lift |") == 3

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainer_bench.view_baselines import BASELINES, DepthMesh, PointSplatting, surface_hits, visible_in_both
+from gainer_bench.view_baselines import BASELINES, MeshedView, SplattedView, surface_hits, visible_in_both
 from gainer_bench.views import Intrinsics, NovelViewMethod, ViewPair
 
 W, H, F = 48, 32, 40.0
@@ -30,19 +30,19 @@ def square_in_front() -> np.ndarray:
     return depth
 
 
-@pytest.mark.parametrize("method", BASELINES, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", BASELINES.values(), ids=BASELINES)
 def test_a_shift_by_whole_pixels_is_exact(method: NovelViewMethod) -> None:
     pair = pair_of(np.full((H, W), 4.0), moved_by(-0.3))  # 3 px to the left
-    found = method.fit(pair).render(K, pair.T_target_from_source, W, H)
+    found = method(pair).render(K, pair.T_target_from_source, W, H)
     assert found.accumulation[:, : W - 3] == pytest.approx(1) and (found.accumulation[:, W - 3 :] == 0).all()
     assert found.rgb[:, : W - 4] == pytest.approx(pair.source_colours[:, 3:-1], abs=0.01)
     assert found.depth[:, : W - 3] == pytest.approx(4.0, rel=1e-5)
 
 
-@pytest.mark.parametrize("method", BASELINES, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", BASELINES.values(), ids=BASELINES)
 def test_what_is_near_hides_what_is_far_and_leaves_a_hole(method: NovelViewMethod) -> None:
     pair = pair_of(square_in_front(), moved_by(-0.4))  # the square by 8 px, the wall by 4
-    found = method.fit(pair).render(K, pair.T_target_from_source, W, H)
+    found = method(pair).render(K, pair.T_target_from_source, W, H)
     row = slice(10, 22)
     assert found.depth[row, 9:23] == pytest.approx(2.0, rel=1e-5)
     assert found.rgb[row, 9:23] == pytest.approx(pair.source_colours[row, 17:31], abs=0.01)
@@ -63,14 +63,14 @@ def test_a_slanted_plane_is_seen_without_pinholes_where_it_is(x: float, z: float
     assert np.isfinite(hits.depth[inside]).all()
     assert hits.depth[inside] == pytest.approx(along[inside], rel=1e-4)
     assert hits.place[inside] == pytest.approx(place[inside], abs=2e-2)
-    splats = PointSplatting().fit(pair_of(depth, T)).render(K, T, W, H)
+    splats = SplattedView(pair_of(depth, T)).render(K, T, W, H)
     assert (splats.accumulation[inside] == 1).all()
     assert splats.depth[inside] == pytest.approx(along[inside], rel=0.03)
 
 
 def test_bicubic_and_bilinear_texture_differ() -> None:
     pair = pair_of(np.full((H, W), 4.0), moved_by(-0.05))
-    first, second = (DepthMesh(order).fit(pair).render(K, pair.T_target_from_source, W, H).rgb for order in (1, 3))
+    first, second = (MeshedView(pair, order).render(K, pair.T_target_from_source, W, H).rgb for order in (1, 3))
     middle = (pair.source_colours[:, 10:20] + pair.source_colours[:, 11:21]) / 2
     assert first[:, 10:20] == pytest.approx(middle, abs=0.01)
     assert np.abs(first - second).max() > 0.05
@@ -115,15 +115,15 @@ def test_transparent_pixels_hide_nothing() -> None:
     assert unknown.visible.sum() < unknown.surface.sum()
 
 
-@pytest.mark.parametrize("method", BASELINES, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", BASELINES.values(), ids=BASELINES)
 def test_cut_outs_keep_their_alpha(method: NovelViewMethod) -> None:
     pair = replace(pair_of(np.full((H, W), 4.0), moved_by()), source_alpha=np.full((H, W), 0.25, np.float32))
-    found = method.fit(pair).render(K, np.eye(4), W, H)
+    found = method(pair).render(K, np.eye(4), W, H)
     assert found.accumulation == pytest.approx(0.25, abs=1e-3)
     assert found.rgb == pytest.approx(pair.source_colours, abs=0.01)
 
 
-@pytest.mark.parametrize("method", BASELINES, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", BASELINES.values(), ids=BASELINES)
 def test_nothing_is_drawn_of_nothing(method: NovelViewMethod) -> None:
-    found = method.fit(pair_of(np.zeros((H, W)), moved_by())).render(K, np.eye(4), 10, 6)
+    found = method(pair_of(np.zeros((H, W)), moved_by())).render(K, np.eye(4), 10, 6)
     assert found.rgb.shape == (6, 10, 3) and (found.accumulation == 0).all() and np.isfinite(found.rgb).all()
