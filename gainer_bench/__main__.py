@@ -12,7 +12,7 @@ from gainer_ns.doors import run_program
 from gainer_ns.options import parsed
 
 PROGRAM = "python -m gainer_bench"
-COMMANDS = {
+BENCH_COMMANDS = {
     "demo": "Demo",
     "gallery": "Gallery",
     "edit-quality": "EditQuality",
@@ -25,26 +25,23 @@ COMMANDS = {
 
 def command_of(name: str) -> Any:
     """Import the dataclass of a subcommand."""
-    return getattr(importlib.import_module(f"gainer_bench.{name.replace('-', '_')}"), COMMANDS[name])
+    return getattr(importlib.import_module(f"gainer_bench.{name.replace('-', '_')}"), BENCH_COMMANDS[name])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a subcommand.
-
-    Args:
-        arguments: Its name and its options; None for those of the process.
 
     Raises:
         GainerError: If an option is wrong, or what is asked for cannot be done.
     """
     name, *options = [*(sys.argv[1:] if arguments is None else arguments), "--help"]
     with bench_extra(PROGRAM):
-        if name in COMMANDS:  # only its own module is imported: each takes seconds
+        if name in BENCH_COMMANDS:  # only its own module is imported: each takes seconds
             parsed(command_of(name), options[:-1], prog=f"{PROGRAM} {name}").run()
             return
         import tyro
 
-        commands = {each: command_of(each) for each in COMMANDS}
+        commands = {each: command_of(each) for each in BENCH_COMMANDS}
         tyro.extras.subcommand_cli_from_dict(commands, prog=PROGRAM, description=__doc__, args=[name]).run()
 
 

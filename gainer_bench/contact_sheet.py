@@ -34,16 +34,11 @@ AROUND_PX = 8
 
 
 class SilhouetteFaults(NamedTuple):
-    """What is wrong with the silhouette of an edited cut-out.
+    """What is wrong with the silhouette of an edited cut-out."""
 
-    Attributes:
-        lowest_inside: The lowest alpha inside what was opaque, eroded: 1 where it is solid. 1 if nothing is inside.
-        highest_outside: The highest alpha outside what was not transparent, dilated: 0 where nothing is.
-        bleeding: By how much, times alpha, a colour near the edge leaves the range of the source's shown colours there.
-    """
-
-    lowest_inside: float
-    highest_outside: float
+    lowest_inside: float  # the lowest alpha inside what was opaque, eroded: 1 where it is solid. 1 if nothing is inside
+    highest_outside: float  # the highest alpha outside what was not transparent, dilated: 0 where nothing is
+    # by how much, times alpha, a colour near the edge leaves the range of the source's shown colours there
     bleeding: float
 
 

@@ -103,19 +103,12 @@ class EditScore(NamedTuple):
 
 
 class EditedPixels(NamedTuple):
-    """An edited picture beside what it should be, on one grid of pixels as large as what the edit made of the picture.
+    """An edited picture beside what it should be, on one grid of pixels as large as the edited picture."""
 
-    Attributes:
-        edited: [h, w, 3], multiplied by alpha, so that holes are black.
-        reference: The spline of the source.
-        bilinear: Bilinear interpolation of the source.
-        counted: [h, w], where all of this means something.
-    """
-
-    edited: Float[np.ndarray, "h w 3"]
-    reference: Float[np.ndarray, "h w 3"]
-    bilinear: Float[np.ndarray, "h w 3"]
-    counted: np.ndarray
+    edited: Float[np.ndarray, "h w 3"]  # [h, w, 3], multiplied by alpha, so that holes are black
+    reference: Float[np.ndarray, "h w 3"]  # the spline of the source
+    bilinear: Float[np.ndarray, "h w 3"]  # bilinear interpolation of the source
+    counted: np.ndarray  # [h, w], where all of this means something
 
 
 def edit_quality(
@@ -126,7 +119,7 @@ def edit_quality(
     border: int = BORDER_PX,
     edits: Mapping[str, KnownEdit] | None = None,
 ) -> dict[str, EditScore]:
-    """Return the PSNR of an edited picture against its source, resampled by a cubic spline through each edit's inverse.
+    """Return the PSNR of an edited picture against its source, resampled by a spline through each edit's inverse.
 
     Both sides are clamped to [0, 1]. Pixels count that come from at least so far inside the source's opaque part.
 
@@ -212,13 +205,7 @@ def _drawn(picture: Drawable, edit: KnownEdit, crop: Crop) -> Float[Tensor, "h w
 
 @torch.no_grad()
 def drawn_moved(picture: FunctionPicture, edit: KnownEdit, crop: Crop) -> Float[Tensor, "h w 3"]:
-    """Draw a baseline edited as ours are: means moved by the map, covariances by its Jacobian.
-
-    Args:
-        picture: A baseline of Gaussians.
-        edit: What is done to it.
-        crop: Left, top, right and bottom of what is drawn, whole numbers of pixels; may reach beyond the picture.
-    """
+    """Draw a baseline edited as ours are: means moved by the map, covariances by its Jacobian."""
     plane, moved = picture.plane, deepcopy(picture.function)
     if not isinstance(moved, GaussianImage):
         raise GainerError("the picture is not made of Gaussians, so there is nothing to move; fit it by another method")

@@ -29,32 +29,26 @@ from gainer_ns.image.trainer import PictureTrainerConfig
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.image_writing import write_picture
 
-THRESHOLDS = (40, 50, 60, 77)
+REPORTED_DB = (40, 50, 60, 77)
 """PSNR in dB whose first time is reported; 77 is what the paper reaches."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A picture that was fitted.
+    """A picture that was fitted."""
 
-    Attributes:
-        model: The fitted model.
-        config: The run's config.yml.
-        facts: What was measured while it was fitted, by the names of the report.
-    """
-
-    model: PictureModel
-    config: Path
-    facts: dict[str, Any]
+    model: PictureModel  # the fitted model
+    config: Path  # the run's config.yml
+    facts: dict[str, Any]  # what was measured while it was fitted, by the names of the report
 
     @cached_property
     def rendered(self) -> Float[Tensor, "h w 3"]:
-        """Its colours as they are drawn at its own size, on the CPU."""
+        """Return its colours as they are drawn at its own size, on the CPU."""
         return self.model.fitted().raster()[0].cpu()
 
 
 def picture_methods() -> dict[str, PictureTrainerConfig]:
-    """The registered methods that fit a picture on its plane, by name: ``siren`` for ns-train's ``bench-siren``."""
+    """Return the registered methods for pictures, by name: ``siren`` for ns-train's ``bench-siren``."""
     registered = {**vars(gainer_ns.methods), **vars(gainer_bench.methods)}
     found = [spec.config for spec in registered.values() if isinstance(spec, MethodSpecification)]
     return {
@@ -65,7 +59,7 @@ def picture_methods() -> dict[str, PictureTrainerConfig]:
 
 
 def method_config(method: str, data: Path, output: Path) -> PictureTrainerConfig:
-    """A registered method's own configuration for one picture, without a viewer.
+    """Return a registered method's own configuration for one picture, without a viewer.
 
     Args:
         method: Name of a registered 2D method.
@@ -87,7 +81,7 @@ def method_config(method: str, data: Path, output: Path) -> PictureTrainerConfig
 
 
 def cropped(image: Path, crop: tuple[int, int, int, int], folder: Path) -> Path:
-    """Cuts a picture, keeping its bit depth and alpha, and writes the part to a PNG in a folder.
+    """Cut a picture, keeping its bit depth and alpha, and write the part to a PNG in a folder.
 
     Args:
         image: The picture file.
@@ -112,7 +106,7 @@ def cropped(image: Path, crop: tuple[int, int, int, int], folder: Path) -> Path:
 
 
 def fitted(config: PictureTrainerConfig, *, began: float) -> Fit:
-    """Fits a picture as ns-train does, and keeps the run.
+    """Fit a picture as ns-train does, and keep the run.
 
     Args:
         config: What to fit, and how.
@@ -137,7 +131,7 @@ def fitted(config: PictureTrainerConfig, *, began: float) -> Fit:
     account = model._fit
     assert isinstance(account, FitLoop)
     model.eval()
-    first = {dB: next((entry for entry in account.history if entry[2] >= dB), None) for dB in THRESHOLDS}
+    first = {dB: next((entry for entry in account.history if entry[2] >= dB), None) for dB in REPORTED_DB}
     facts = {
         "iterations": trainer.pipeline.datamanager.train_count,
         "seconds": {"start": start, **account.seconds, "fit": sum(account.seconds.values()), "loop": seconds},
@@ -154,7 +148,7 @@ def fitted(config: PictureTrainerConfig, *, began: float) -> Fit:
 
 
 def peak_mib() -> float:
-    """The most memory in MiB that this process ever held; on Linux without what its parent held before it began."""
+    """Return the most MiB that this process ever held; on Linux without what its parent held before it began."""
     try:
         lines = Path("/proc/self/status").read_text("ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10

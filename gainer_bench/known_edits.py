@@ -33,12 +33,7 @@ def pixel_centres(width: int, height: int) -> Float[np.ndarray, "h w 2"]:
 
 @dataclass(frozen=True)
 class KnownEdit:
-    """An edit of a whole picture, and its inverse.
-
-    Attributes:
-        words: The edit, as in a script.
-        back: Where what an edited picture shows at points, [..., 2], was before.
-    """
+    """An edit of a whole picture, and its inverse."""
 
     words: Mapping[str, Any]
     back: Callable[[Points2d], Points2d]

@@ -24,7 +24,7 @@ from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModel
 from gainer_ns.lifting.scene import LiftedScene
 
-RAYS_AT_ONCE = 1 << 16
+RAYS_PER_BATCH = 1 << 16
 """Rays rendered at once."""
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0])
 """From OpenCV's axes to those of nerfstudio's cameras, and back."""
@@ -111,7 +111,7 @@ class LiftedRenderer:
     def _seen(self, rays: RayBundle, names: Sequence[str]) -> list[np.ndarray]:
         black = torch.zeros(3, device=self._device)
         parts: list[dict[str, Tensor]] = [
-            self._scene.outputs(rays[first : first + RAYS_AT_ONCE], black)
-            for first in range(0, len(rays), RAYS_AT_ONCE)
+            self._scene.outputs(rays[first : first + RAYS_PER_BATCH], black)
+            for first in range(0, len(rays), RAYS_PER_BATCH)
         ]
         return [torch.cat([part[name] for part in parts]).cpu().numpy() for name in names]

@@ -30,16 +30,7 @@ def _baseline(
     pixels_per_step: int | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> MethodSpecification:
-    """Make a method that GaINeR is compared with: Adam on the squared error, rates that fall along half a cosine.
-
-    Args:
-        method_name: Its name.
-        description: What it is, and where it was published.
-        function: What the picture is made of.
-        rates: Learning rates by group of parameters.
-        pixels_per_step: Pixels drawn for each step; None for all.
-        betas: Of Adam.
-    """
+    """Make a method that GaINeR is compared with: Adam on the squared error, rates that fall along half a cosine."""
     model = BaselineModelConfig(function=function, pixels_per_step=pixels_per_step)
     optimizers = {group: adam_config(rate, CosineSchedulerConfig(), betas) for group, rate in rates.items()}
     return MethodSpecification(trainer_config(method_name, model, optimizers, steps_per_save=5000), description)

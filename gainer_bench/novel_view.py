@@ -50,35 +50,20 @@ FREE_SPACE_SHARES = (0.3, 0.97)
 
 @dataclass(frozen=True)
 class ViewScore:
-    """How well a method shows a pair's target, and the source. None where a method cannot tell.
+    """How well a method shows a pair's target, and the source. None where a method cannot tell."""
 
-    Attributes:
-        pair: Its name.
-        method: Its name.
-        psnr: In dB, on the pixels visible in both views; what is not covered counts, over grey.
-        ssim: Structural similarity on the same pixels.
-        coverage: Share of the same pixels, where the target is opaque, that are covered.
-        psnr_all_cover: In dB, on those of them that all methods of the run cover.
-        psnr_surface: In dB, also on pixels that something of unknown depth may hide.
-        source_psnr: In dB, of the source seen as itself, on its pixels with depth.
-        source_depth_error: Median relative error there of the depth that is drawn, where something is.
-        free_space: Share of points in front of the surface up to which nothing is in the way.
-        fit_seconds: To lift the source.
-        render_seconds: To draw the target.
-    """
-
-    pair: str
-    method: str
-    psnr: float
-    ssim: float
-    coverage: float
-    psnr_all_cover: float | None
-    psnr_surface: float
-    source_psnr: float
-    source_depth_error: float | None
-    free_space: float | None
-    fit_seconds: float
-    render_seconds: float
+    pair: str  # its name
+    method: str  # its name
+    psnr: float  # in dB, on the pixels visible in both views; what is not covered counts, over grey
+    ssim: float  # structural similarity on the same pixels
+    coverage: float  # share of the same pixels, where the target is opaque, that are covered
+    psnr_all_cover: float | None  # in dB, on those of them that all methods of the run cover
+    psnr_surface: float  # in dB, also on pixels that something of unknown depth may hide
+    source_psnr: float  # in dB, of the source seen as itself, on its pixels with depth
+    source_depth_error: float | None  # median relative error there of the depth that is drawn, where something is
+    free_space: float | None  # share of points in front of the surface up to which nothing is in the way
+    fit_seconds: float  # to lift the source
+    render_seconds: float  # to draw the target
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,19 +44,12 @@ SEE_THROUGH_ALPHA = 0.98
 
 
 class Solidity(NamedTuple):
-    """How solid what is elastic is, in all frames of a simulation.
+    """How solid what is elastic is, in all frames of a simulation."""
 
-    Attributes:
-        lowest: The lowest alpha of a pixel inside the material; 1 if nothing is inside.
-        frame: Where that is.
-        faint: How many pixels of all frames are less than solid.
-        inside: How many pixels of all frames are inside.
-    """
-
-    lowest: float = 1.0
-    frame: int = 0
-    faint: int = 0
-    inside: int = 0
+    lowest: float = 1.0  # the lowest alpha of a pixel inside the material; 1 if nothing is inside
+    frame: int = 0  # where that is
+    faint: int = 0  # how many pixels of all frames are less than solid
+    inside: int = 0  # how many pixels of all frames are inside
 
     def with_frame(self, number: int, alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> Solidity:
         """Take one more frame into account."""
@@ -100,15 +93,7 @@ def solid_and_clear(source: SourceImage) -> tuple[Float[Tensor, "m 2"], Float[Te
 
 
 class Simulated(NamedTuple):
-    """What was found out about one scene on one picture.
-
-    Attributes:
-        tiles: Some of its frames.
-        particles: How many there are.
-        seconds: Of a simulated frame, on average.
-        drawing: Seconds of a drawn frame, on average.
-        solidity: None where something breaks.
-    """
+    """What was found out about one scene on one picture."""
 
     tiles: list[Samples8]
     particles: int

@@ -30,15 +30,10 @@ MAX_FOOTPRINT_PX = 4.0
 
 
 class SurfaceHits(NamedTuple):
-    """Where the pixels of a view meet a surface.
+    """Where the pixels of a view meet a surface."""
 
-    Attributes:
-        depth: In the view, along its optical axis, [h, w]; inf where nothing is met.
-        place: Where in the source, in px, [h, w, 2]; 0 where nothing is met.
-    """
-
-    depth: Float[np.ndarray, "h w"]
-    place: Float[np.ndarray, "h w 2"]
+    depth: Float[np.ndarray, "h w"]  # in the view, along its optical axis, [h, w]; inf where nothing is met
+    place: Float[np.ndarray, "h w 2"]  # where in the source, in px, [h, w, 2]; 0 where nothing is met
 
 
 def surface_hits(
@@ -114,15 +109,10 @@ def _triangles(depth: Float[np.ndarray, "h w"], edge: float) -> Int[np.ndarray, 
 
 
 class Visibility(NamedTuple):
-    """What a target shows of what the source shows.
+    """What a target shows of what the source shows."""
 
-    Attributes:
-        surface: Target pixels that meet the surface between source pixels of known depth, [h, w].
-        visible: Those of them that nothing of unknown depth may hide.
-    """
-
-    surface: Bool[np.ndarray, "h w"]
-    visible: Bool[np.ndarray, "h w"]
+    surface: Bool[np.ndarray, "h w"]  # target pixels that meet the surface between source pixels of known depth, [h, w]
+    visible: Bool[np.ndarray, "h w"]  # those of them that nothing of unknown depth may hide
 
 
 def visible_in_both(pair: ViewPair) -> Visibility:

@@ -17,51 +17,38 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 from gainer_bench.views import Intrinsics, composite, moved
 
-SMOOTHING = 1.5
+SMOOTHING_PX = 1.5
 """Standard deviation, in px, of the blur that takes the creases out of interpolated inverse depth."""
-WINDOW = 7
+WINDOW_PX = 7
 """Width in px of the window over which a plane sweep averages its costs."""
-WORST = 0.15
+MAX_COLOUR_COST = 0.15
 """Mean colour difference at which a plane sweep's cost stops to grow: what is hidden must not outvote what is seen."""
-PLANE_STEP = 0.5
+PLANE_STEP_PX = 0.5
 """How far, in px, two neighbouring planes of a sweep are apart at most, in the other view where that is least."""
-MEDIAN = 5
+MEDIAN_PX = 5
 """Width in px of the median filter over swept depth."""
 
 
 class PosedView(NamedTuple):
-    """Another view of the same scene.
+    """Another view of the same scene."""
 
-    Attributes:
-        colours: [h, w, 3].
-        alpha: [h, w].
-        K: Its camera.
-        T: 4x4, takes points from the frame of the view whose depth is sought to this one's.
-    """
-
-    colours: Float[np.ndarray, "h w 3"]
-    alpha: Float[np.ndarray, "h w"]
-    K: Intrinsics
-    T: Float[np.ndarray, "4 4"]
+    colours: Float[np.ndarray, "h w 3"]  # [h, w, 3]
+    alpha: Float[np.ndarray, "h w"]  # [h, w]
+    K: Intrinsics  # its camera
+    T: Float[np.ndarray, "4 4"]  # 4x4, takes points from the frame of the view whose depth is sought to this one's
 
 
 def depth_of_sparse_points(
     pixels: Float[np.ndarray, "n 2"], depth: Float[np.ndarray, " n"], width: int, height: int
 ) -> Float[np.ndarray, "h w"]:
-    """Depth between points of known depth: inverse depth, linear over their Delaunay triangles, lightly smoothed.
+    """Return depth between known points: inverse depth, linear over their Delaunay triangles, lightly smoothed.
 
     Outside the points' convex hull the nearest point decides.
-
-    Args:
-        pixels: Where the points are seen, in px; at least three, not on one line.
-        depth: Their depth along the optical axis, positive.
-        width: Of the depth map, in px.
-        height: Of the depth map, in px.
     """
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     inverse = LinearNDInterpolator(pixels, 1 / depth)(x, y)
     inverse = np.where(np.isnan(inverse), NearestNDInterpolator(pixels, 1 / depth)(x, y), inverse)
-    return (1 / ndimage.gaussian_filter(inverse, SMOOTHING, mode="nearest")).astype(np.float32)
+    return (1 / ndimage.gaussian_filter(inverse, SMOOTHING_PX, mode="nearest")).astype(np.float32)
 
 
 def plane_sweep_depth(
@@ -72,7 +59,7 @@ def plane_sweep_depth(
     near: float,
     far: float,
 ) -> Float[np.ndarray, "h w"]:
-    """Depth of a cut-out: for each pixel the plane on which the other views show the most similar colours.
+    """Return depth of a cut-out: for each pixel the plane on which the other views show the most similar colours.
 
     Planes are evenly spaced in inverse depth. Costs are averaged over a window inside the silhouette, the view that
     fits best decides, so that one in which the pixel is hidden does no harm, and a parabola through three costs places
@@ -101,7 +88,7 @@ def plane_sweep_depth(
     pictures = [np.dstack([composite(one.colours, one.alpha, 1.0), one.alpha]).astype(np.float32) for one in others]
     ends = [[one.K.project(moved(rays * depth, one.T))[shown] for depth in (near, far)] for one in others]
     farthest_apart = min(float(np.linalg.norm(a - b, axis=-1).max()) for a, b in ends)
-    inverse = np.linspace(1 / far, 1 / near, max(int(np.ceil(farthest_apart / PLANE_STEP)), 2) + 1)
+    inverse = np.linspace(1 / far, 1 / near, max(int(np.ceil(farthest_apart / PLANE_STEP_PX)), 2) + 1)
     support = np.maximum(_box(shown.astype(np.float32)), 1e-6)
     costs = np.empty((len(inverse), *alpha.shape), np.float32)
     for cost, one in zip(costs, inverse, strict=True):
@@ -116,7 +103,7 @@ def plane_sweep_depth(
     found = inverse[0] + (best + shift) * (inverse[1] - inverse[0])
     nearest = np.asarray(ndimage.distance_transform_edt(~shown, return_distances=False, return_indices=True))
     filled = found[tuple(nearest)].astype(np.float32)  # or the median would see what is not there
-    depth[part] = np.where(shown, 1 / cv2.medianBlur(filled, MEDIAN), 0)
+    depth[part] = np.where(shown, 1 / cv2.medianBlur(filled, MEDIAN_PX), 0)
     return depth
 
 
@@ -130,9 +117,9 @@ def _cost(
     """How different another view looks where it sees points, up to the worst; transparent there is the worst."""
     place = (view.K.project(moved(points, view.T)) - 0.5).astype(np.float32)
     seen = cv2.remap(picture, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    cost = np.minimum(np.abs(seen[..., :3] - own).mean(axis=-1), WORST)
-    return np.where(shown, np.where(seen[..., 3] < 0.5, WORST, cost), 0).astype(np.float32)
+    cost = np.minimum(np.abs(seen[..., :3] - own).mean(axis=-1), MAX_COLOUR_COST)
+    return np.where(shown, np.where(seen[..., 3] < 0.5, MAX_COLOUR_COST, cost), 0).astype(np.float32)
 
 
 def _box(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    return cv2.boxFilter(values, -1, (WINDOW, WINDOW), borderType=cv2.BORDER_CONSTANT)
+    return cv2.boxFilter(values, -1, (WINDOW_PX, WINDOW_PX), borderType=cv2.BORDER_CONSTANT)

@@ -25,20 +25,20 @@ from gainer_bench.views import Intrinsics, ViewPair, moved
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage, read_picture
 
-FREE_FOCAL_LENGTH = 1.2
+FREE_FOCAL_WIDTHS = 1.2
 """In picture widths, for stereo pairs without calibration: any focal length and baseline give the same other view."""
-NEIGHBOURS = 2
+COMPARED_VIEWS = 2
 """How many views the source of a multiview scene is compared with."""
-WHITE_BORDER = 12
+WHITE_BORDER_PX = 12
 """Px that are cut off each side of a depth camera's pictures: their colour is white there, or bleeds into white."""
-SUBJECT = 0.4
+SUBJECT_SHARE = 0.4
 """Reach of a cut-out subject around the point that all cameras look at, in distances of the source camera from it."""
 
 Description = dict[str, Any]
 
 
 def read_pairs(scene: Path) -> list[ViewPair]:
-    """The pairs of views of a scene.
+    """Return the pairs of views of a scene.
 
     Args:
         scene: A folder with a scene.json, or that file.
@@ -74,7 +74,7 @@ def _stereo(folder: Path, description: Description) -> list[ViewPair]:
     known = np.isfinite(disparity) & (disparity > 0) & (disparity + doffs > 0)
     note = "measured disparity"
     if description["focal_px"] is None:
-        focal, baseline = FREE_FOCAL_LENGTH * left.width, 1.0
+        focal, baseline = FREE_FOCAL_WIDTHS * left.width, 1.0
         note += "; focal length and baseline are free"
     else:
         focal, baseline = float(description["focal_px"]), float(description["baseline_m"])
@@ -92,10 +92,10 @@ def _rgbd(folder: Path, description: Description) -> list[ViewPair]:
     poses = [np.array(view["c2w"], np.float64) for view in views]
     apart = {(a, b): _apart(poses[a], poses[b]) for b in range(len(views)) for a in range(b)}
     closest = min(apart, key=lambda pair: apart[pair])
-    inner = slice(WHITE_BORDER, -WHITE_BORDER)
+    inner = slice(WHITE_BORDER_PX, -WHITE_BORDER_PX)
     whole = [read_picture(folder / views[one]["image"]) for one in closest]
     source, target = (SourceImage(one.rgb[inner, inner], None, one.path) for one in whole)
-    K = _intrinsics(description, 0.5 - WHITE_BORDER)
+    K = _intrinsics(description, 0.5 - WHITE_BORDER_PX)
     T = np.linalg.inv(poses[closest[1]]) @ poses[closest[0]]
     depth = _stored(folder / views[closest[0]]["depth"])[inner, inner] * description["depth"]["metres_per_unit"]
     note = "measured by a depth camera"
@@ -108,13 +108,13 @@ def _multiview(folder: Path, description: Description) -> list[ViewPair]:
     # COLMAP and Blender put the principal point in the middle of such pictures, with pixel centres at .5.
     K = _intrinsics(description, 0.5 if "whole numbers" in description["convention"] else 0.0)
     nearest = [sorted(range(len(poses)), key=lambda one, pose=pose: _apart(pose, poses[one])) for pose in poses]
-    reach = [_apart(poses[near[0]], poses[near[min(NEIGHBOURS, len(near) - 1)]]) for near in nearest]
+    reach = [_apart(poses[near[0]], poses[near[min(COMPARED_VIEWS, len(near) - 1)]]) for near in nearest]
     source = 0 if sparse is not None else int(np.argmin(reach))
     views = [
         _View(read_picture(folder / description["views"][one]["image"]), K, np.linalg.inv(poses[one]) @ poses[source])
-        for one in nearest[source][: NEIGHBOURS + 2]
+        for one in nearest[source][: COMPARED_VIEWS + 2]
     ]
-    first, targets = views[0], views[1 : NEIGHBOURS + 1]
+    first, targets = views[0], views[1 : COMPARED_VIEWS + 1]
     if sparse is not None:
         cloud = np.load(folder / sparse["file"])
         points = moved(cloud["xyz"][cloud["seen"][:, source]].astype(np.float64), np.linalg.inv(poses[source]))
@@ -133,8 +133,8 @@ def _multiview(folder: Path, description: Description) -> list[ViewPair]:
             first.picture.opacity(),
             K,
             posed,
-            near=distance * (1 - SUBJECT),
-            far=distance * (1 + SUBJECT),
+            near=distance * (1 - SUBJECT_SHARE),
+            far=distance * (1 + SUBJECT_SHARE),
         )
         note = f"plane sweep against {' and '.join(one.label for one in others)}: rough, and its errors count"
         pairs += _pairs(folder.name, first, [target], depth, note)

@@ -43,31 +43,19 @@ def moved(points: Float[np.ndarray, "*m 3"], T: Float[np.ndarray, "4 4"]) -> Flo
 
 @dataclass(frozen=True, eq=False)
 class ViewPair:
-    """A view to lift, and another to compare with.
+    """A view to lift, and another to compare with."""
 
-    Attributes:
-        name: For tables and files.
-        source_colours: [h, w, 3], 0 to 1; where there is alpha, not multiplied by it.
-        source_alpha: [h, w], or None where all is opaque.
-        source_depth: Depth along the optical axis, float32 [h, w], 0 where unknown or where nothing is.
-        K_source: The camera of the source.
-        target_colours: [h2, w2, 3] of the other view, like the source's.
-        target_alpha: [h2, w2], or None.
-        K_target: The camera of the target.
-        T_target_from_source: 4x4, takes points from the source camera's frame to the target's.
-        depth_note: Where the depth comes from, for people.
-    """
-
-    name: str
-    source_colours: Float[np.ndarray, "h w 3"]
-    source_alpha: Float[np.ndarray, "h w"] | None
+    name: str  # for tables and files
+    source_colours: Float[np.ndarray, "h w 3"]  # [h, w, 3], 0 to 1; where there is alpha, not multiplied by it
+    source_alpha: Float[np.ndarray, "h w"] | None  # [h, w], or None where all is opaque
+    # depth along the optical axis, float32 [h, w], 0 where unknown or where nothing is
     source_depth: Float[np.ndarray, "h w"]
-    K_source: Intrinsics
-    target_colours: Float[np.ndarray, "h2 w2 3"]
-    target_alpha: Float[np.ndarray, "h2 w2"] | None
-    K_target: Intrinsics
-    T_target_from_source: Float[np.ndarray, "4 4"]
-    depth_note: str
+    K_source: Intrinsics  # the camera of the source
+    target_colours: Float[np.ndarray, "h2 w2 3"]  # [h2, w2, 3] of the other view, like the source's
+    target_alpha: Float[np.ndarray, "h2 w2"] | None  # [h2, w2], or None
+    K_target: Intrinsics  # the camera of the target
+    T_target_from_source: Float[np.ndarray, "4 4"]  # 4x4, takes points from the source camera's frame to the target's
+    depth_note: str  # where the depth comes from, for people
 
     @property
     def source_size(self) -> tuple[int, int]:
@@ -85,17 +73,11 @@ class ViewPair:
 
 
 class Rendered(NamedTuple):
-    """What a method draws of a view.
+    """What a method draws of a view."""
 
-    Attributes:
-        rgb: Colours [h, w, 3], not multiplied by the accumulation.
-        accumulation: [h, w], from 0 where nothing is seen to 1.
-        depth: Along the optical axis, [h, w]; it means nothing where the accumulation is 0.
-    """
-
-    rgb: Float[np.ndarray, "h w 3"]
-    accumulation: Float[np.ndarray, "h w"]
-    depth: Float[np.ndarray, "h w"]
+    rgb: Float[np.ndarray, "h w 3"]  # colours [h, w, 3], not multiplied by the accumulation
+    accumulation: Float[np.ndarray, "h w"]  # [h, w], from 0 where nothing is seen to 1
+    depth: Float[np.ndarray, "h w"]  # along the optical axis, [h, w]; it means nothing where the accumulation is 0
 
     def over(self, background: float) -> Float[np.ndarray, "h w 3"]:
         """Return colours as they look over a shade of grey, clamped to [0, 1]."""

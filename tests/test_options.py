@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import tyro
 
-from gainer_bench.__main__ import COMMANDS as BENCH_COMMANDS
-from gainer_bench.__main__ import command_of
+from gainer_bench.__main__ import BENCH_COMMANDS, command_of
 from gainer_ns.cli.bench import Bench
 from gainer_ns.cli.main import COMMANDS, entrypoint
 from gainer_ns.cli.prepare import Prepare

@@ -53,11 +53,6 @@ class CoordinateMLP(PictureFunction):
     Published code fits networks with a linear end to colours between -1 and 1; the halves make that the same thing for
     colours between 0 and 1. A subclass says what ``g`` and ``s`` are, and how the weights begin, which is PyTorch's own
     way (He et al. 2015 with a = sqrt 5: uniform between plus and minus ``1 / sqrt(inputs)``) unless it says otherwise.
-
-    Args:
-        config: Size of the network, and of what a subclass adds.
-        plane: The picture's plane.
-        seed: Seed of the initial weights.
     """
 
     config: CoordinateMLPConfig
@@ -220,7 +215,7 @@ class FourierConfig(CoordinateMLPConfig):
 
     @property
     def inputs(self) -> int:
-        """A sine and a cosine of each frequency."""
+        """Return a sine and a cosine of each frequency."""
         return 2 * self.frequencies
 
 
@@ -316,12 +311,7 @@ class Wire(CoordinateMLP):
 
 
 class ComplexLinear(nn.Module):
-    """A linear layer of complex numbers, as the real matrix that does the same to real parts beside imaginary parts.
-
-    Args:
-        inputs: How many complex numbers it reads.
-        outputs: How many complex numbers it makes.
-    """
+    """A linear layer of complex numbers, as the real matrix that does the same to real parts beside imaginary parts."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

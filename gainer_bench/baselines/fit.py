@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 SAMPLED_PIXELS = 1 << 15
 """How many pixels tell the PSNR on the way, unless all are quickly drawn; at the end all of them do."""
-FEW_POINTS = 256
+TRIAL_POINTS = 256
 """How many points tell what is kept of one for its gradient."""
-GRADIENTS = 1.3
+BYTES_PER_KEPT_BYTE = 1.3
 """How much memory a step takes for each byte that is kept, about."""
-TIME_BETWEEN_PSNR = 1.3
+PSNR_TIME_FACTOR = 1.3
 """Factor of the time of fitting after which PSNR is measured again: curves are drawn over its logarithm."""
-FIRST_PSNR = 0.1
+FIRST_PSNR_SECONDS = 0.1
 """Seconds of fitting after which it is measured first."""
 
 
@@ -61,11 +61,11 @@ class FunctionFit(FitLoop):
         self._target = picture.reshape(-1, 3)[pixels]
         self._random = torch.Generator().manual_seed(recipe.seed)
         self._measured: Tensor | None = None if function.at_once else self._some(SAMPLED_PIXELS)
-        self._next_psnr = FIRST_PSNR
+        self._next_psnr = FIRST_PSNR_SECONDS
         self.seconds = {"begin": 0.0, "adam": 0.0}
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] of the pixels of this step, and target [m, 3], what they should be."""
+        """Return colours rgb [m, 3] of the pixels of this step, and target [m, 3], what they should be."""
         rows = None if self._recipe.pixels_per_step is None else self._some(self._recipe.pixels_per_step)
         if rows is None:
             return {"rgb": self._function(self._points), "target": self._target}
@@ -88,7 +88,7 @@ class FunctionFit(FitLoop):
 
     def _check_room(self) -> None:
         """Refuses a step for whose points there is no memory; what draws all at once keeps nothing for each of them."""
-        few = min(FEW_POINTS, len(self._points) // 2)
+        few = min(TRIAL_POINTS, len(self._points) // 2)
         if self._function.at_once or few == 0 or self._points.is_cuda:  # where torch says so itself, at once
             return
         kept = [0, 0]
@@ -102,7 +102,7 @@ class FunctionFit(FitLoop):
                 self._function(points)
         count = min(self._recipe.pixels_per_step or len(self._points), len(self._points))
         remedy = "lower --pipeline.model.pixels-per-step, which is all pixels unless it is set"
-        check_free(GRADIENTS * count * (kept[1] - kept[0]) / few, f"a step on {count:,} pixels", remedy)
+        check_free(BYTES_PER_KEPT_BYTE * count * (kept[1] - kept[0]) / few, f"a step on {count:,} pixels", remedy)
 
     def _after_step(self, step: int) -> None:
         self._changed()
@@ -113,17 +113,17 @@ class FunctionFit(FitLoop):
             self.finished = True
         elif (spent := sum(self.seconds.values())) >= self._next_psnr:
             self._measure(step)
-            self._next_psnr = spent * TIME_BETWEEN_PSNR
+            self._next_psnr = spent * PSNR_TIME_FACTOR
 
     def _ends_with(self, step: int) -> bool:
         return step + 1 >= self._recipe.steps if self._limit is None else self._time_used >= 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""
+        """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""
         return super().state_dict() | {"random": self._random.get_state(), "next_psnr": self._next_psnr}
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
-        """Goes on to draw the pixels that would have been drawn next."""
+        """Go on to draw the pixels that would have been drawn next."""
         super().load_state_dict(state, step)
         if state:
             self._random.set_state(state["random"])

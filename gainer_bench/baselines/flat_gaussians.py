@@ -23,9 +23,9 @@ from gainer_ns.errors import Unavailable
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
 from gainer_ns.gaussians.placement import uniform_means
 
-THINNEST = 1e-6
+MIN_DEVIATION = 1e-6
 """Deviation across the plane, in plane units, of a flat Gaussian: as good as none."""
-FIRST_SPREAD = 0.01
+FIRST_DEPTH_DEVIATION = 0.01
 """Deviation of the first depths of Gaussians that may leave the plane, in plane units."""
 
 Rasterise = Callable[..., tuple[Tensor, Tensor, dict]]
@@ -53,15 +53,15 @@ class FlatGaussiansConfig(PictureFunctionConfig):
     """Variance in squared pixels by which the rasteriser widens each Gaussian, so that none falls between pixels."""
 
     def check(self) -> None:
-        """Looks for gsplat, and for its GPU."""
+        """Look for gsplat, and for its GPU."""
         gsplat_rasteriser()
 
     def count(self, plane: ImagePlane) -> int:
-        """How many Gaussians a picture has."""
+        """Return how many Gaussians a picture has."""
         return self.num_gaussians or max(1, round(self.gaussians_per_pixel * plane.pixels))
 
     def numbers(self, plane: ImagePlane) -> int:
-        """Those of all Gaussians."""
+        """Return those of all Gaussians."""
         return 9 * self.count(plane)
 
 
@@ -110,11 +110,11 @@ class FlatGaussians(PictureFunction):
 
     @staticmethod
     def _in_space(places: Float[Tensor, "n 2"], generator: torch.Generator) -> Float[Tensor, "n 3"]:
-        depths = FIRST_SPREAD * torch.randn(len(places), 1, generator=generator)
+        depths = FIRST_DEPTH_DEVIATION * torch.randn(len(places), 1, generator=generator)
         return torch.cat([places, depths], dim=1)
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Colours, unclamped; between pixel centres, of the picture that is drawn there."""
+        """Return colours, unclamped; between pixel centres, of the picture that is drawn there."""
         picture, points = self.draw(), points.float()
         if len(points) == len(self._pixels) and torch.equal(points, self._pixels):
             return picture.reshape(-1, 3)
@@ -125,7 +125,7 @@ class FlatGaussians(PictureFunction):
         return read[0, :, 0].T
 
     def draw(self) -> Float[Tensor, "h w 3"]:
-        """The picture, pixel by pixel, on black."""
+        """Return the picture, pixel by pixel, on black."""
         view, intrinsics = camera(self.plane, orthographic=self.config.orthographic)
         colours, _, _ = self._rasterise(
             means=self.means_in_space,
@@ -144,12 +144,12 @@ class FlatGaussians(PictureFunction):
 
     @torch.no_grad()
     def begin(self, target: Float[Tensor, "h w 3"]) -> None:
-        """Colours start as the picture's where the Gaussians are."""
+        """Start with the picture's colours where the Gaussians are."""
         pixel = self.plane.pixel_at(self.places[:, :2].cpu()).to(target.device)
         self.colour_logits.copy_(torch.logit(target.reshape(-1, 3)[pixel].clamp(0.02, 0.98)))
 
     def param_groups(self) -> dict[str, list[Parameter]]:
-        """Four groups, as 3DGS has them but for turns and scales, which share one."""
+        """Return four groups, as 3DGS has them but for turns and scales, which share one."""
         return {
             "means": [self.places],
             "covariances": [self.log_scales, self.turns],
@@ -159,18 +159,18 @@ class FlatGaussians(PictureFunction):
 
     @property
     def means_in_space(self) -> Float[Tensor, "n 3"]:
-        """Means in world units; flat ones lie at z = 0."""
+        """Return means in world units; flat ones lie at z = 0."""
         return torch.nn.functional.pad(self.places, (0, 3 - self.places.shape[1]))
 
     @property
     def scales(self) -> Float[Tensor, "n 3"]:
-        """Standard deviations along each Gaussian's own axes, in world units."""
+        """Return standard deviations along each Gaussian's own axes, in world units."""
         scales = self.log_scales.exp()
-        return torch.nn.functional.pad(scales, (0, 3 - scales.shape[1]), value=THINNEST)
+        return torch.nn.functional.pad(scales, (0, 3 - scales.shape[1]), value=MIN_DEVIATION)
 
     @property
     def quaternions(self) -> Float[Tensor, "n 4"]:
-        """How each Gaussian is turned: w, x, y, z. Flat ones turn about z, by the doubled angle of ``turns``."""
+        """Return how each Gaussian is turned: w, x, y, z. Flat ones turn about z, by the doubled angle of ``turns``."""
         turns = normalize(self.turns, dim=1)
         if not self.config.flat:
             return turns
@@ -179,7 +179,7 @@ class FlatGaussians(PictureFunction):
 
 
 def gsplat_rasteriser() -> Rasterise:
-    """The rasteriser of gsplat, which compiles it the first time.
+    """Return the rasteriser of gsplat, which compiles it the first time.
 
     Raises:
         Unavailable: If there is no GPU (then gsplat, which might compile for minutes, is not imported at all), or if
@@ -198,7 +198,7 @@ def gsplat_rasteriser() -> Rasterise:
 
 
 def camera(plane: ImagePlane, *, orthographic: bool) -> tuple[Float[Tensor, "4 4"], Float[Tensor, "3 3"]]:
-    """The camera that frames the picture, as gsplat takes it: x right, y down, looking along z.
+    """Return the camera that frames the picture, as gsplat takes it: x right, y down, looking along z.
 
     Returns:
         From the world to the camera; and from there to pixels, which for parallel rays leaves out the depth.

@@ -16,9 +16,9 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.placement import means_by_detail
 from gainer_ns.gaussians.small_matrices import product
 
-ROUNDING, LEAST = 1e-6, 1e-12
+ROUNDING_SHARE, ROUNDING_PX2 = 1e-6, 1e-12
 """Added to the squared axes of what is moved, relative to its size and in square pixels: lines could not be moved."""
-SOLVED = 1e-9
+SOLVED_SHARE = 1e-9
 """Squared gradient, relative to the first, at which colours sum up to the picture as well as they can."""
 
 
@@ -42,11 +42,11 @@ class GaussianImageConfig(PictureFunctionConfig):
     """Of a start from the picture: steps of conjugate gradients by which colours are made to sum up to it."""
 
     def count(self, plane: ImagePlane) -> int:
-        """How many Gaussians a picture has."""
+        """Return how many Gaussians a picture has."""
         return self.num_gaussians or max(1, round(self.gaussians_per_pixel * plane.pixels))
 
     def numbers(self, plane: ImagePlane) -> int:
-        """Those of all Gaussians."""
+        """Return those of all Gaussians."""
         return 8 * self.count(plane)
 
 
@@ -55,11 +55,6 @@ class GaussianImage(PictureFunction):
 
     Published are covariances by their Cholesky factor and positions through a hyperbolic tangent. Here positions are
     plain, in pixels: the same family of pictures, whose gradients do not vanish near the border.
-
-    Args:
-        config: How many Gaussians, and where they start.
-        plane: The picture's plane.
-        seed: Seed of where they start.
     """
 
     config: GaussianImageConfig
@@ -90,17 +85,17 @@ class GaussianImage(PictureFunction):
         return sum_at_points(*gaussians, self.plane.pixel_from_plane(points))
 
     def param_groups(self) -> dict[str, list[Parameter]]:
-        """Three groups: means and covariances are in pixels, colours are not."""
+        """Return three groups: means and covariances are in pixels, colours are not."""
         return {"means": [self.places], "covariances": [self.factors], "colours": [self.colours]}
 
     @property
     def means(self) -> Float[Tensor, "n 2"]:
-        """Means in plane units."""
+        """Return means in plane units."""
         return self.plane.plane_from_pixel(self.places.detach())
 
     @property
     def covariances(self) -> Float[Tensor, "n 2 2"]:
-        """Covariances in squared plane units."""
+        """Return covariances in squared plane units."""
         lower = torch.zeros(len(self.factors), 2, 2, device=self.factors.device)
         lower[:, 0, 0], lower[:, 1, 0], lower[:, 1, 1] = self.factors.detach().unbind(-1)
         lower = lower * lower.new_tensor([self.plane.pixel_size, -self.plane.pixel_size])[:, None]
@@ -108,21 +103,16 @@ class GaussianImage(PictureFunction):
 
     @torch.no_grad()
     def move(self, means: Float[Tensor, "n 2"], covariances: Float[Tensor, "n 2 2"]) -> None:
-        """Puts the Gaussians elsewhere, which is how the picture is edited.
-
-        Args:
-            means: New means in plane units.
-            covariances: New covariances in squared plane units.
-        """
+        """Put the Gaussians elsewhere: means in plane units, covariances in squared ones."""
         self.places.copy_(self.plane.pixel_from_plane(means))
         square = covariances.double() / self.plane.pixel_size**2
         size = square.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None]
-        lower = torch.linalg.cholesky(square + (ROUNDING * size + LEAST) * torch.eye(2).to(square)).float()
+        lower = torch.linalg.cholesky(square + (ROUNDING_SHARE * size + ROUNDING_PX2) * torch.eye(2).to(square)).float()
         self.factors.copy_(torch.stack([lower[:, 0, 0], -lower[:, 1, 0], lower[:, 1, 1]], dim=1))
 
     @torch.no_grad()
     def begin(self, target: Float[Tensor, "h w 3"]) -> None:
-        """Starts from the picture, unless the start is as published."""
+        """Start from the picture, unless the start is as published."""
         if self.config.start == "published":
             return
         means, spacings = means_by_detail(
@@ -140,7 +130,7 @@ class GaussianImage(PictureFunction):
         residual = target.reshape(-1, 3).contiguous()
         gradient = direction = self._pulled(residual)
         norm = gradient.square().sum(dim=0)
-        enough = SOLVED * norm
+        enough = SOLVED_SHARE * norm
         for _ in range(self.config.solver_steps):
             drawn = sum_at_pixels(self.places, self.factors, direction, *size)
             step = torch.where(norm > enough, norm / drawn.square().sum(dim=0), 0.0)  # rounding would lead astray

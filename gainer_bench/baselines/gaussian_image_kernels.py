@@ -35,11 +35,11 @@ class Functions(NamedTuple):
 
 @functools.cache
 def functions() -> Functions:
-    """The functions that the kernels share."""
+    """Return the functions that the kernels share."""
 
     @wp.func
     def drawn(mean: wp.vec2, factor: wp.vec3):
-        """Whether a Gaussian is drawn at all."""
+        """Say whether a Gaussian is drawn at all."""
         return (
             wp.abs(factor[0] * factor[2]) >= MIN_AREA_PX
             and wp.abs(factor[0]) <= MAX_SIZE_PX
@@ -51,24 +51,24 @@ def functions() -> Functions:
 
     @wp.func
     def inverse(factor: wp.vec3):
-        """``L^-1``."""
+        """Return ``L^-1``."""
         return wp.vec3(1.0 / factor[0], -factor[1] / (factor[0] * factor[2]), 1.0 / factor[2])
 
     @wp.func
     def tall(factor: wp.vec3):
-        """How far up and down a Gaussian counts."""
+        """Return how far up and down a Gaussian counts."""
         return wp.sqrt(CUT * (factor[1] * factor[1] + factor[2] * factor[2]))
 
     @wp.func
     def span(low: float, high: float, size: int):
-        """First, and one past the last, of the pixels whose centres lie between two coordinates."""
+        """Return first, and one past the last, of the pixels whose centres lie between two coordinates."""
         first = wp.clamp(wp.ceil(low - 0.5), 0.0, float(size))
         last = wp.clamp(wp.floor(high - 0.5) + 1.0, 0.0, float(size))
         return wp.vec2i(int(first), int(last))
 
     @wp.func
     def row_span(x: float, dy: float, factor: wp.vec3, width: int):
-        """Those pixels of a row at which a Gaussian counts: its ellipse is that wide there."""
+        """Return those pixels of a row at which a Gaussian counts: its ellipse is that wide there."""
         variance = factor[1] * factor[1] + factor[2] * factor[2]
         middle = x + factor[0] * factor[1] / variance * dy
         half = wp.abs(factor[0] * factor[2]) / variance * wp.sqrt(wp.max(CUT * variance - dy * dy, 0.0))
@@ -76,17 +76,17 @@ def functions() -> Functions:
 
     @wp.func
     def whitened(back: wp.vec3, dx: float, dy: float):
-        """``u = L^-1 d``, where the Gaussian is round; its weight is ``exp(-1/2 |u|^2)``."""
+        """Return ``u = L^-1 d``, where the Gaussian is round; its weight is ``exp(-1/2 |u|^2)``."""
         return wp.vec2(back[0] * dx, back[1] * dx + back[2] * dy)
 
     @wp.func
     def mean_gradient(back: wp.vec3, first: wp.vec2):
-        """``L^-T sum u``, weighed by the gradient."""
+        """Return ``L^-T sum u``, weighed by the gradient."""
         return wp.vec2(back[0] * first[0] + back[1] * first[1], back[2] * first[1])
 
     @wp.func
     def factor_gradient(back: wp.vec3, second: wp.vec3):
-        """The lower triangle of ``L^-T sum u u^T``, weighed by the gradient; ``second`` is its ``xx, xy, yy``."""
+        """Return the lower triangle of ``L^-T sum u u^T``; ``second`` has ``xx, xy, yy`` of the weighted sum."""
         return wp.vec3(back[0] * second[0] + back[1] * second[1], back[2] * second[1], back[2] * second[2])
 
     return Functions(drawn, inverse, tall, span, row_span, whitened, mean_gradient, factor_gradient)
@@ -94,7 +94,7 @@ def functions() -> Functions:
 
 @functools.cache
 def draw_rows_kernel() -> wp.Kernel:
-    """Adds all Gaussians to one strip of a picture's rows: on a CPU faster than going through the pixels."""
+    """Make the kernel that adds all Gaussians to one strip of rows: on a CPU faster than going through the pixels."""
     drawn, inverse, tall_of, span, row_span, whitened, _, _ = functions()
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -135,7 +135,7 @@ def draw_rows_kernel() -> wp.Kernel:
 
 @functools.cache
 def pixel_gradients_kernel() -> wp.Kernel:
-    """Gradients of each Gaussian, from the pixels of a whole picture at which it counts."""
+    """Make the kernel of each Gaussian's gradients, from the pixels of a whole picture at which it counts."""
     drawn, inverse, tall_of, span, row_span, whitened, mean_gradient, factor_gradient = functions()
 
     @wp.kernel(module="unique", enable_backward=False)

@@ -64,8 +64,8 @@ def sum_at_points(
         return result
     deviations = torch.stack([factors[:, 0].abs(), factors[:, 1:].norm(dim=1)], dim=1)
     half = CUT**0.5 * deviations * (1 + 1e-5)  # a little more, since the kernel rounds otherwise
-    corners = (pad(corner, (0, 1)).contiguous() for corner in (means - half, means + half))
-    tree = wp.Bvh(*(wp.from_torch(corner, dtype=wp.vec3) for corner in corners))
+    low, high = (wp.from_torch(pad(corner, (0, 1)), dtype=wp.vec3) for corner in (means - half, means + half))
+    tree = wp.Bvh(low, high)
     inputs = [tree.id, Typed(points.contiguous(), wp.vec2), *_typed(means, factors, colours), Typed(result, wp.vec3)]
     kernels.launch(draw_points_kernel(), len(points), inputs, points.device)
     return result

@@ -16,7 +16,7 @@ PRIME = wp.constant(wp.uint32(2654435761))
 
 @wp.func
 def row_of(x: int, y: int, size: wp.vec3i) -> int:
-    """The table row of a vertex of a level: its own where the level has enough, else a hash of where the vertex is."""
+    """Return the table row of a level's vertex: its own where there are enough, else a hash of where the vertex is."""
     resolution = size[0]
     num_rows = size[2]
     row = x + y * resolution
@@ -29,7 +29,7 @@ def row_of(x: int, y: int, size: wp.vec3i) -> int:
 
 @wp.func
 def place_of(coordinate: float, scale: float) -> wp.vec2:
-    """Where a coordinate of the unit interval lies among the vertices: the cell, and how far in it."""
+    """Return where a coordinate of the unit interval lies among the vertices: the cell, and how far in it."""
     at = wp.clamp(coordinate, 0.0, 1.0) * scale + 0.5
     cell = wp.floor(at)
     return wp.vec2(cell, at - cell)
@@ -37,7 +37,7 @@ def place_of(coordinate: float, scale: float) -> wp.vec2:
 
 @functools.cache
 def read_kernel(width: int) -> wp.Kernel:
-    """Features of points, level by level."""
+    """Make the kernel that reads features of points, level by level."""
     wide = vector(width)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -68,7 +68,7 @@ def read_kernel(width: int) -> wp.Kernel:
 
 @functools.cache
 def gradient_kernel(width: int) -> wp.Kernel:
-    """Gradients of the rows; a thread is a level, for which it goes through all the points."""
+    """Make the kernel of the rows' gradients; a thread is a level, for which it goes through all the points."""
     wide = vector(width)
 
     @wp.kernel(module="unique", enable_backward=False)

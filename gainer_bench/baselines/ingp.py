@@ -8,17 +8,23 @@ which fits a picture of ordinary size far better in the same time. The unit squa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import torch
+import warp as wp
 from jaxtyping import Float
 from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
-from gainer_bench.baselines.flat_hash_grid import FlatHashGrid
+from gainer_bench.baselines.hash_grid_kernels import gradient_kernel, read_kernel
 from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
-from gainer_ns.fields.hash_grid import HashGridConfig, grid_numbers
+from gainer_ns.fields.hash_grid import HashGrid, HashGridConfig, grid_numbers
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.kernels import Typed
 
 
 @dataclass
@@ -42,7 +48,7 @@ class IngpConfig(PictureFunctionConfig):
     """Neurons in a hidden layer."""
 
     def grid(self, plane: ImagePlane) -> HashGridConfig:
-        """The grid for a picture."""
+        """Return the grid for a picture."""
         return HashGridConfig(
             num_levels=self.num_levels,
             features_per_level=self.features_per_level,
@@ -52,7 +58,7 @@ class IngpConfig(PictureFunctionConfig):
         )
 
     def numbers(self, plane: ImagePlane) -> int:
-        """The grid's and the MLP's."""
+        """Return the grid's and the MLP's."""
         grid, width = self.grid(plane), max(1, self.hidden_dim)
         mlp = width * (grid.num_levels * grid.features_per_level + 3) + self.hidden_layers * width**2
         return grid_numbers(grid, 2) + mlp
@@ -71,9 +77,62 @@ class Ingp(PictureFunction):
             self.mlp = MLP(self.grid.output_dim, config.hidden_layers + 1, config.hidden_dim, 3, activation=nn.ReLU())
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
+        """Return colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
         return self.mlp(self.grid((self.unit_square(points) + 1) / 2))
 
     def param_groups(self) -> dict[str, list[Parameter]]:
-        """The grid learns faster than the MLP."""
+        """Return the grid, which learns faster, and the MLP."""
         return {"grid": list(self.grid.parameters()), "function": list(self.mlp.parameters())}
+
+
+class FlatHashGrid(HashGrid):
+    """A :class:`HashGrid` in 2D: the same table and features, but on the CPU from kernels, and several times as fast.
+
+    Elsewhere it is a hash grid like any other, read by tiny-cuda-nn where that is installed.
+    """
+
+    def __init__(self, config: HashGridConfig, seed: int = 0) -> None:
+        super().__init__(config, 2, seed=seed)
+
+    def forward(self, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n f"]:
+        """Return features at points of the unit square; on the CPU differentiable by the table only."""
+        if points.is_cuda:
+            return super().forward(points)
+        self._check(points)
+        return _Read.apply(self.table, points.detach().float().contiguous(), *self._lattices).flatten(1)
+
+    @cached_property
+    def _lattices(self) -> tuple[Tensor, Tensor]:
+        """Scales of the levels [levels], and their resolutions, first rows and numbers of rows [levels, 3]."""
+        sizes = [[level.resolution, level.first_row, level.num_rows] for level in self.levels]
+        return torch.tensor([level.scale for level in self.levels]), torch.tensor(sizes, dtype=torch.int32)
+
+
+class _Read(torch.autograd.Function):
+    """Interpolated features [n, levels, f]."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, points: Tensor, scales: Tensor, sizes: Tensor) -> Tensor:
+        ctx.save_for_backward(points, scales, sizes)
+        ctx.shape = table.shape
+        result = torch.empty(len(points), len(scales), table.shape[1])
+        wide = kernels.vector(table.shape[1])
+        inputs = [*_lattice_points(points, scales, sizes), Typed(table, wide), Typed(result, wide)]
+        kernels.launch(read_kernel(table.shape[1]), len(points), inputs, points.device)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        points, scales, sizes = ctx.saved_tensors
+        result = torch.zeros(ctx.shape)
+        wide = kernels.vector(ctx.shape[1])
+        of_features = Typed(gradients[0].contiguous(), wide)
+        inputs = [*_lattice_points(points, scales, sizes), of_features, Typed(result, wide)]
+        kernels.launch(gradient_kernel(ctx.shape[1]), len(scales), inputs, points.device)
+        return result, None, None, None
+
+
+def _lattice_points(points: Tensor, scales: Tensor, sizes: Tensor) -> list[Typed]:
+    """Points and lattices, as both kernels take them."""
+    return [Typed(points, wp.vec2), Typed(scales, wp.float32), Typed(sizes, wp.vec3i)]

@@ -39,7 +39,7 @@ SPARE_NUMBERS = 1 << 16
 
 
 def load_baseline(path: Path, device: torch.device | str | None = None) -> FunctionPicture:
-    """Loads a picture that a baseline has fitted; nothing that the file names is run.
+    """Load a picture that a baseline has fitted; nothing that the file names is run.
 
     Args:
         path: The config.yml of its run.
@@ -68,5 +68,5 @@ def load_baseline(path: Path, device: torch.device | str | None = None) -> Funct
 
 
 def is_baseline(run: RunFile) -> bool:
-    """Whether a run is one of a baseline."""
+    """Say whether a run is one of a baseline."""
     return run.kind("pipeline", "model") == class_name(BaselineModelConfig)

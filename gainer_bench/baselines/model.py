@@ -22,10 +22,10 @@ from gainer_ns.rendering.layer import Drawn
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
 
-BYTES_PER_PIXEL = 200
+CHECKPOINT_BYTES_PER_PIXEL = 200
 """Room for a checkpoint of the largest of them: parameters, and the two numbers that Adam keeps for each."""
-BYTES_PER_NUMBER = 12
-LEAST_BYTES = 64 << 20
+CHECKPOINT_BYTES_PER_NUMBER = 12
+MIN_CHECKPOINT_BYTES = 64 << 20
 """The same for networks, whatever the picture."""
 
 
@@ -42,52 +42,49 @@ class BaselineModelConfig(PictureModelConfig):
     """Pixels drawn at random for each step; None for all of them, as most papers have it."""
 
     def check(self, pixels: int) -> None:
-        """Asks the function, which may need what this machine has not."""
+        """Ask the function, which may need what this machine has not."""
         self.function.check()
 
     def planned_adam_steps(self, pixels: int) -> int:
-        """As many as the user says, for any picture."""
+        """Return as many as the user says, for any picture."""
         return self.steps
 
     def model_bytes(self, plane: ImagePlane) -> int:
-        """As much as the function takes, or, where that is more, the largest of them as it comes."""
-        return max(LEAST_BYTES, BYTES_PER_PIXEL * plane.pixels, BYTES_PER_NUMBER * self.function.numbers(plane))
+        """Return as much as the function takes, or, where that is more, the largest of them as it comes."""
+        return max(
+            MIN_CHECKPOINT_BYTES,
+            CHECKPOINT_BYTES_PER_PIXEL * plane.pixels,
+            CHECKPOINT_BYTES_PER_NUMBER * self.function.numbers(plane),
+        )
 
 
 @dataclass(frozen=True)
 class FunctionPicture(Drawable):
-    """A picture that a function draws; opaque within its frame.
+    """A picture that a function draws; opaque within its frame."""
 
-    Attributes:
-        plane: The picture's plane.
-        function: Its colours.
-        bit_depth: Bits a channel of the source: 8 or 16.
-        profile: What the colours mean; None for sRGB.
-    """
-
-    plane: ImagePlane
-    function: PictureFunction
-    bit_depth: int = 8
-    profile: ColourProfile | None = None
+    plane: ImagePlane  # the picture's plane
+    function: PictureFunction  # its colours
+    bit_depth: int = 8  # bits a channel of the source: 8 or 16
+    profile: ColourProfile | None = None  # what the colours mean; None for sRGB
 
     @property
     def has_alpha(self) -> bool:
-        """Never: the papers know only colours."""
+        """Say no: the papers know only colours."""
         return False
 
     @property
     def device(self) -> torch.device:
-        """Where the function's parameters are."""
+        """Return where the function's parameters are."""
         return next(self.function.parameters()).device
 
     @property
     def block_points(self) -> int:
-        """All pixels, where the function is best asked for them at once."""
+        """Return all pixels, where the function is best asked for them at once."""
         return max(BLOCK_POINTS, self.plane.pixels) if self.function.at_once else BLOCK_POINTS
 
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws any points of the plane, in blocks; those outside the frame are transparent."""
+        """Draw any points of the plane, in blocks; those outside the frame are transparent."""
         return drawn_in_blocks(self._block, points.float(), self.block_points)
 
     def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
@@ -107,26 +104,26 @@ class BaselineModel(PictureModel):
     checkpoint_version = 1
 
     def populate_modules(self) -> None:
-        """Builds the function."""
+        """Build the function."""
         super().populate_modules()
         self.function: PictureFunction = self.config.function.setup(plane=self.plane, seed=self.config.seed)
         self._picture: FunctionPicture | None = None
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """Parameters by the name of their optimizer."""
+        """Return parameters by the name of their optimizer."""
         return self.function.param_groups()
 
     def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FunctionFit:
-        """A fit of the function."""
+        """Make a fit of the function."""
         picture = torch.from_numpy(data.train_dataset.picture.colours()).to(self.device)
         return FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
 
     def fitted(self) -> Drawable:
-        """The picture as it is now."""
+        """Return the picture as it is now."""
         if self._picture is None:
             self._picture = FunctionPicture(self.plane, self.function, self.bit_depth, self.profile)
         return self._picture
 
     def changed(self) -> None:
-        """To be called whenever a parameter was changed."""
+        """Forget the picture, whenever a parameter was changed."""
         self._picture = None

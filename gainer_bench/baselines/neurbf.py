@@ -20,16 +20,15 @@ from jaxtyping import Float, Int64
 from nerfstudio.field_components.mlp import MLP
 from torch import Tensor, nn
 from torch.nn import Parameter
-from torch.nn.functional import embedding
+from torch.nn.functional import conv2d, embedding, pad
 
-from gainer_bench.baselines.flat_hash_grid import FlatHashGrid
-from gainer_bench.baselines.kernel_placement import place_kernels
+from gainer_bench.baselines.ingp import FlatHashGrid
 from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.fields.hash_grid import HashGridConfig, grid_numbers
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
-FARTHEST = 1e3
+MAX_KERNEL_DISTANCE = 1e3
 """How far from a point, in plane units, its nearest kernels may be: farther than anybody draws."""
 
 
@@ -58,7 +57,7 @@ class NeurbfConfig(PictureFunctionConfig):
     """Lowest and highest frequency of the sines in the first hidden layer, a neuron each, in radians."""
 
     def grid(self, plane: ImagePlane) -> HashGridConfig:
-        """The grid for a picture."""
+        """Return the grid for a picture."""
         return HashGridConfig(
             num_levels=2,
             base_resolution=self.base_resolution,
@@ -67,11 +66,11 @@ class NeurbfConfig(PictureFunctionConfig):
         )
 
     def kernels(self, plane: ImagePlane) -> int:
-        """How many kernels a picture has."""
+        """Return how many kernels a picture has."""
         return min(max(round(self.kernels_per_pixel * plane.pixels), self.neighbours), plane.pixels)
 
     def numbers(self, plane: ImagePlane) -> int:
-        """The grid's, the kernels' and the MLP's."""
+        """Return the grid's, the kernels' and the MLP's."""
         width = max(1, self.hidden_dim)
         mlp = width * (self.features + width)
         return grid_numbers(self.grid(plane), 2) + self.kernels(plane) * (self.features + 6) + mlp
@@ -121,14 +120,14 @@ class Neurbf(PictureFunction):
 
     @torch.no_grad()
     def begin(self, target: Float[Tensor, "h w 3"]) -> None:
-        """Places the kernels where the picture changes, and shapes them like the pixels around them."""
+        """Place the kernels where the picture changes, and shape them like the pixels around them."""
         rounds = self.config.clustering_rounds
         centres, precisions = place_kernels(target, self.plane, len(self.centres), rounds=rounds, seed=self.seed)
         self.centres.copy_(centres)
         self.precisions.copy_(precisions)
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
+        """Return colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
         read = self._read_pixels(points)
         sines = (read.values[..., None] * self.kernel_frequencies).sin_()  # [m, k, f]
         radial = (embedding(read.indices, self.features) * sines).sum(dim=1)
@@ -137,15 +136,15 @@ class Neurbf(PictureFunction):
         return self.mlp(hidden + (hidden * self.layer_frequencies).sin())
 
     def param_groups(self) -> dict[str, list[Parameter]]:
-        """The kernels' features, the lattices', and the MLP with what it adds to them."""
+        """Return the kernels' features, the lattices', and the MLP with what it adds to them."""
         function = [self.shift, *self.first.parameters(), *self.mlp.parameters()]
         return {"kernels": [self.features], "grid": list(self.grid.parameters()), "function": function}
 
     @torch.no_grad()
     def read(self, points: Float[Tensor, "m 2"]) -> Read:
-        """Each point's nearest kernels, and their values ``1 / (1 + d^T P d)``, the inverse quadric, over their sum."""
+        """Return each point's nearest kernels, and their inverse quadrics ``1 / (1 + d^T P d)`` over their sum."""
         if self._index is None or self._index[0] != self._key:
-            self._index = self._key, NeighbourIndex(self.centres, FARTHEST)
+            self._index = self._key, NeighbourIndex(self.centres, MAX_KERNEL_DISTANCE)
         found = self._index[1].query(points, self.config.neighbours)
         indices = found.indices.long().clamp(min=0)
         offsets = points[:, None] - self.centres[indices]
@@ -169,3 +168,65 @@ class Neurbf(PictureFunction):
     def _key(self) -> tuple[int, int]:
         """Another one for other centres: after :meth:`begin`, a loaded state or a move to another device."""
         return self.centres.data_ptr(), self.centres._version
+
+
+WIDENING_FACTOR = 2.0
+"""Covariance of a kernel over that of the pixels nearest to it."""
+MIN_DEVIATION_PX = 0.5
+"""Least standard deviation of a kernel along any direction, in pixels: that of a cluster may be a line."""
+
+
+def gradient_magnitudes(picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+    """Return how strongly a picture changes at each pixel: the length of Sobel's gradients of all channels."""
+    smooth, slope = picture.new_tensor([1, 2, 1]), picture.new_tensor([-1, 0, 1])
+    along_x = smooth[:, None] * slope / 8
+    filters = torch.stack([along_x, along_x.T])[:, None]
+    channels = pad(picture.permute(2, 0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
+    return conv2d(channels, filters).square().sum(dim=(0, 1)).sqrt()
+
+
+def place_kernels(
+    picture: Float[Tensor, "h w 3"], plane: ImagePlane, count: int, *, rounds: int, seed: int
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
+    """Return centres and precisions of kernels that fit a picture (Chen et al. 2023, section 3).
+
+    The centres are clusters of the pixels, found by k-means where a pixel weighs as much as the picture changes there.
+    A kernel's covariance is that of its cluster, about the centre, but wider.
+
+    Args:
+        picture: The picture.
+        plane: Its plane.
+        count: How many kernels ``n`` are wanted, at most as many as there are pixels.
+        rounds: Rounds of k-means.
+        seed: Of the pixels that the centres start from.
+
+    Returns:
+        Centres in plane coordinates, and inverse covariances.
+    """
+    weights = gradient_magnitudes(picture).flatten()
+    weights = weights + 1e-3 * weights.mean() + 1e-9  # flat regions have kernels too, if few
+    points = plane.pixel_centres(torch.arange(plane.pixels, device=picture.device))
+    waiting = torch.empty(plane.pixels).exponential_(generator=torch.Generator().manual_seed(seed))
+    centres = points[(weights / waiting.to(weights.device)).topk(count).indices]  # drawn by weight, each once
+    for _ in range(rounds):
+        labels = _nearest(points, centres)
+        total = _sums(labels, weights, count)
+        moved = torch.stack([_sums(labels, weights * axis, count) for axis in points.unbind(-1)], dim=-1)
+        centres = torch.where(total[:, None] > 0, moved / total[:, None], centres)
+    labels = _nearest(points, centres)
+    x, y = (points - centres[labels]).unbind(-1)
+    xx, xy, yy = (_sums(labels, weights * product, count) for product in (x * x, x * y, y * y))
+    covariances = torch.stack([xx, xy, xy, yy], dim=-1).view(-1, 2, 2)
+    covariances = WIDENING_FACTOR * covariances / _sums(labels, weights, count).clamp(min=1e-30)[:, None, None]
+    least = (MIN_DEVIATION_PX * plane.pixel_size) ** 2
+    return centres, torch.linalg.inv(covariances + least * torch.eye(2, device=centres.device))
+
+
+def _nearest(points: Float[Tensor, "m 2"], centres: Float[Tensor, "n 2"]) -> Int64[Tensor, " m"]:
+    """Which centre each point is nearest to."""
+    return NeighbourIndex(centres, radius=10.0).query(points, 1).indices[:, 0].long()
+
+
+def _sums(labels: Int64[Tensor, " m"], values: Float[Tensor, " m"], count: int) -> Float[Tensor, " n"]:
+    """Sums of the values of each label."""
+    return torch.bincount(labels, weights=values, minlength=count).to(values.dtype)

@@ -21,18 +21,18 @@ class PictureFunctionConfig(InstantiateConfig):
     _target: type = field(default_factory=lambda: PictureFunction)
 
     def setup(self, **kwargs: Any) -> PictureFunction:
-        """Makes the function of a ``plane``, with a ``seed``."""
+        """Make the function of a ``plane``, with a ``seed``."""
         return self._target(self, **kwargs)
 
     def check(self) -> None:
-        """Looks whether this machine has what the function needs.
+        """Look whether this machine has what the function needs.
 
         Raises:
             Unavailable: If not.
         """
 
     def numbers(self, plane: ImagePlane) -> int:
-        """About how many numbers it learns for a picture: what has stored fewer than half has not learned them."""
+        """Return about how many numbers it learns: what has stored fewer than half has not learned them."""
         raise NotImplementedError
 
 
@@ -55,19 +55,19 @@ class PictureFunction(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
-        """Colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
+        """Return colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
 
     def begin(self, target: Float[Tensor, "h w 3"]) -> None:
-        """Looks at the picture once, before the first step, where a method starts from it; most do not.
+        """Look at the picture once, before the first step, where a method starts from it; most do not.
 
         Sizes of parameters stay as they are.
         """
 
     def param_groups(self) -> dict[str, list[Parameter]]:
-        """Parameters by the name of their optimizer."""
+        """Return parameters by the name of their optimizer."""
         return {"function": list(self.parameters())}
 
     def unit_square(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2"]:
-        """Plane coordinates from -1 to 1 along each side of the picture, as most papers have them; y stays up."""
+        """Return plane coordinates from -1 to 1 along each side, as most papers have them; y stays up."""
         half = points.new_tensor(self.plane.half_extent)
         return points / half

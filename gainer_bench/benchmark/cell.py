@@ -24,19 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What came of a cell.
+    """What came of a cell."""
 
-    Attributes:
-        line: Of the results, without what says which cell it is.
-        pictures: PNG files by what they show: source, rendered, errors.
-    """
-
-    line: dict[str, Any]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    line: dict[str, Any]  # of the results, without what says which cell it is
+    pictures: dict[str, bytes] = field(default_factory=dict)  # PNG files by what they show: source, rendered, errors
 
 
 def run_cell(cell: BenchmarkCell, picture: bytes, threads: int | None) -> CellResult:
-    """Fits and measures a cell in this process; whatever goes wrong is told in its line.
+    """Fit and measure a cell in this process; whatever goes wrong is told in its line.
 
     Args:
         cell: What is fitted. Its path is not looked at, so it may be on another machine.
@@ -107,12 +102,7 @@ def halved(config: PictureTrainerConfig) -> PictureTrainerConfig:
 
 
 def configured(cell: BenchmarkCell, path: Path, folder: Path) -> PictureTrainerConfig:
-    """The method's configuration for a cell.
-
-    Args:
-        cell: What is fitted.
-        path: The picture that is fitted.
-        folder: Where the run is kept.
+    """Return the method's configuration for a cell.
 
     Raises:
         GainerError: If the method or an option is not known.
@@ -133,7 +123,7 @@ def configured(cell: BenchmarkCell, path: Path, folder: Path) -> PictureTrainerC
 
 
 def set_option(config: Any, option: str, value: Any) -> None:
-    """Sets what ns-train would be told by ``--option value``.
+    """Set what ns-train would be told by ``--option value``.
 
     Args:
         config: The method's configuration.
@@ -164,7 +154,7 @@ def _is_alike(now: Any, value: Any) -> bool:
 
 
 def _reduced(path: Path, factor: int, folder: Path) -> Path:
-    """Writes the picture, so many times smaller, to a folder under the same name."""
+    """Write the picture, so many times smaller, to a folder under the same name."""
     from gainer_ns.io.image_io import read_picture
     from gainer_ns.io.image_writing import write_picture
 

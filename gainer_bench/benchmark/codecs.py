@@ -18,12 +18,7 @@ LOSSY = {"jpeg": {"subsampling": 0, "optimize": True}, "webp": {"method": 6}}
 
 
 def coded(source: SourceImage, codec: Codec) -> dict[str, Any]:
-    """Sizes and qualities of a picture's files, as the line of a benchmark.
-
-    Args:
-        source: An opaque picture; of one with alpha the colours are stored alone.
-        codec: The format.
-    """
+    """Return sizes and qualities of a picture's files, as the line of a benchmark."""
     import numpy as np
     import torch
     from PIL import Image

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from gainer_bench.benchmark.results import (
-    Line,
+    ResultLine,
     by_image,
     by_label,
     finished,
@@ -53,13 +53,13 @@ class Column(NamedTuple):
 
     title: str
     part: Part
-    score: Callable[[Sequence[Line]], Score]
+    score: Callable[[Sequence[ResultLine]], Score]
     """What it shows for the finished runs, one or more, of one method."""
     always: bool = False
     """Shown also where no method has a number."""
 
 
-def mean_table(lines: Sequence[Line], of: Part | None = None) -> Table | None:
+def mean_table(lines: Sequence[ResultLine], of: Part | None = None) -> Table | None:
     """Average the finished runs of each method over pictures and seeds.
 
     Args:
@@ -105,7 +105,7 @@ def significant(value: float) -> str:
 
 
 def averaged(
-    lines: Sequence[Line], value: Callable[[Line], float | None], shown: Callable[[float], str], better: int
+    lines: Sequence[ResultLine], value: Callable[[ResultLine], float | None], shown: Callable[[float], str], better: int
 ) -> Score:
     """Return the mean over pictures, with its deviation where there are several seeds.
 
@@ -139,7 +139,7 @@ def averaged(
     return Score(text, spread, (better * odd["∞"] / len(found), better * mean) if comparable else None)
 
 
-def stored_megabytes(lines: Sequence[Line]) -> Score:
+def stored_megabytes(lines: Sequence[ResultLine]) -> Score:
     """Return the megabytes (10^6 bytes) of the smallest file that holds the model with little loss."""
     sizes = mean_sizes(lines)
     full = sizes.get(32)
@@ -153,7 +153,7 @@ def stored_megabytes(lines: Sequence[Line]) -> Score:
     return Score(NO_NUMBER)
 
 
-def mean_sizes(lines: Sequence[Line]) -> dict[int, tuple[float, float]]:
+def mean_sizes(lines: Sequence[ResultLine]) -> dict[int, tuple[float, float]]:
     """Return bits a stored number -> mean bytes of the file, and mean PSNR in dB of what is drawn from it.
 
     Only widths that all runs have which stored anything; their means are of these runs.
@@ -171,7 +171,7 @@ def mean_sizes(lines: Sequence[Line]) -> dict[int, tuple[float, float]]:
     return means
 
 
-def columns(lines: Sequence[Line]) -> list[Column]:
+def columns(lines: Sequence[ResultLine]) -> list[Column]:
     """Return the columns that finished runs have numbers for: quality first, then what it costs."""
     levels = {name for line in lines for name in part(line, "reached") or () if number(name) is not None}
     every = [
@@ -212,7 +212,7 @@ def _mean(
 ) -> Column:
     """Make a column of means: of the number at a path, or of the mean of the numbers below it."""
 
-    def value(line: Line) -> float | None:
+    def value(line: ResultLine) -> float | None:
         found = number_at(line, *path.split("/"))
         return None if found is None else change(found)
 

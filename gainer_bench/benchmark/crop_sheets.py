@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageDraw
 
-from gainer_bench.benchmark.results import Line, by_label, finished, label, number, part
+from gainer_bench.benchmark.results import ResultLine, by_label, finished, label, number, part
 from gainer_bench.sheets import CAPTION_PX, GAP_PX, Samples8, Tile, tile_sheet
 from gainer_ns.error_maps import PAPER_GAMMA
 from gainer_ns.errors import GainerError
@@ -71,7 +71,7 @@ def worst_window(shades: Sequence[UInt8[np.ndarray, "h w"]], shape: tuple[int, i
     return PixelBox(left, top, left + width, top + height)
 
 
-def crop_sheet(lines: Sequence[Line], folder: Path, image: str) -> Image.Image | None:
+def crop_sheet(lines: Sequence[ResultLine], folder: Path, image: str) -> Image.Image | None:
     """Put the source and all methods' renderings of one picture side by side, each above its error map.
 
     Of several runs of a method the first one is shown whose pictures are there; what is missing is grey.
@@ -109,7 +109,7 @@ def crop_sheet(lines: Sequence[Line], folder: Path, image: str) -> Image.Image |
     return tile_sheet(tiles, max(min(columns, len(tiles)), 1), title)
 
 
-def _shown(group: Sequence[Line], folder: Path, shape: tuple[int, ...]) -> Tile:
+def _shown(group: Sequence[ResultLine], folder: Path, shape: tuple[int, ...]) -> Tile:
     """Choose the first run of a method with both pictures, else with one of them, else with none."""
     runs = []
     for line in group:
@@ -123,7 +123,7 @@ def _shown(group: Sequence[Line], folder: Path, shape: tuple[int, ...]) -> Tile:
     return max(runs, key=lambda run: sum(one is not None for one in run.pictures))
 
 
-def _read(folder: Path, line: Line, kind: str, shape: tuple[int, ...] | None = None) -> Samples8 | None:
+def _read(folder: Path, line: ResultLine, kind: str, shape: tuple[int, ...] | None = None) -> Samples8 | None:
     """Read a picture of a run, over white; None where it is not named, missing, damaged or of another shape."""
     path = part(line, "pictures", kind)
     if not isinstance(path, str) or not path:

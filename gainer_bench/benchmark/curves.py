@@ -9,7 +9,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from gainer_bench.benchmark.results import Line, by_image, by_label, finished
+from gainer_bench.benchmark.results import ResultLine, by_image, by_label, finished
 from gainer_bench.benchmark.series import Curve, over_bytes, over_time, time_grid
 from gainer_ns.io.files import whole_file
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType
 
 DPI = 100
-WIDTH = 12.0
+FIGURE_INCHES = 12.0
 """Of a figure, in inches."""
 LEFT, RIGHT, TOP, BOTTOM = 0.7, 0.15, 0.4, 0.6
 """Margins in inches."""
-MAIN_HEIGHT, LEGEND_WIDTH = 4.9, 2.9
+MAIN_HEIGHT, LEGEND_INCHES = 4.9, 2.9
 """Of the large panel, which is higher where the legend is, and of the legend, in inches."""
 SMALL_HEIGHT, SMALL_GAP = 1.75, 0.32
 """Height of a small panel and what is above it, for its title, in inches."""
@@ -41,7 +41,7 @@ LEGEND_LETTERS = 28
 MANY = 16
 """A legend of more methods has smaller letters."""
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#808080")
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#808080")
 """Okabe and Ito's palette for all kinds of colour vision, with grey for its yellow, too light for lines on white."""
 DASHES: tuple[LineStyleType, ...] = (
     "-",
@@ -53,9 +53,10 @@ DASHES: tuple[LineStyleType, ...] = (
 MARKERS = "osD^vPX<>*hpd"
 MARKER_SIZES = {8: 4.5, 16: 7.0, 32: 10.0}
 """Bits a stored number -> size of its marker in points."""
+_MARKER_EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.6}
 
 
-class Style(NamedTuple):
+class LineStyle(NamedTuple):
     """How the lines of a method look; with up to 40 methods no two look the same, even in grey."""
 
     color: str
@@ -63,56 +64,52 @@ class Style(NamedTuple):
     marker: str
 
 
-def styles(lines: Iterable[Line]) -> dict[str, Style]:
-    """A style for each method, in order of first appearance."""
+def styles(lines: Iterable[ResultLine]) -> dict[str, LineStyle]:
+    """Choose a style for each method, in order of first appearance."""
     return {
-        name: Style(COLOURS[n % len(COLOURS)], DASHES[n % len(DASHES)], MARKERS[n % len(MARKERS)])
+        name: LineStyle(LINE_COLOURS[n % len(LINE_COLOURS)], DASHES[n % len(DASHES)], MARKERS[n % len(MARKERS)])
         for n, name in enumerate(by_label(lines))
     }
 
 
-class Scale(NamedTuple):
+class AxisScale(NamedTuple):
     """A horizontal axis, logarithmic, and how curves are drawn over it."""
 
     title: str
     text: Callable[[float], str]
     """A value as the label of its tick."""
-    draw: Callable[[Axes, str, Curve, Style, float], None]
+    draw: Callable[[Axes, str, Curve, LineStyle, float], None]
     """Draws a method's curve with lines of a width in points; the label is the lines' ``gid``."""
 
 
-class Panel(NamedTuple):
+class CurvePanel(NamedTuple):
     """Curves in one pair of axes."""
 
     title: str
     curves: dict[str, Curve]
 
 
-def time_figure(lines: Sequence[Line]) -> Figure | None:
-    """PSNR over seconds of fitting; None where nothing was measured.
+def time_figure(lines: Sequence[ResultLine]) -> Figure | None:
+    """Draw PSNR over seconds of fitting; None where nothing was measured.
 
     Args:
         lines: Any lines; those of failed and skipped runs only keep their method's colour.
     """
     good = finished(lines)
     times = time_grid(good)
-    scale = Scale("seconds of fitting", lambda value: f"{value:.3g}", _draw_steps)
+    scale = AxisScale("seconds of fitting", lambda value: f"{value:.3g}", _draw_steps)
     return _figure(_panels(good, lambda group: over_time(group, times)), styles(lines), scale, "")
 
 
-def bytes_figure(lines: Sequence[Line]) -> Figure | None:
-    """PSNR of the stored model over the bytes of its file; None where nothing was stored.
-
-    Args:
-        lines: As in :func:`time_figure`.
-    """
-    scale = Scale("bytes of the stored model", _bytes_text, _draw_sizes)
+def bytes_figure(lines: Sequence[ResultLine]) -> Figure | None:
+    """Draw PSNR of the stored model over the bytes of its file; None where nothing was stored."""
+    scale = AxisScale("bytes of the stored model", _bytes_text, _draw_sizes)
     note = "Markers from small to large: 8, 16 and 32 bits a number"
     return _figure(_panels(finished(lines), over_bytes), styles(lines), scale, note)
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Writes a figure as PNG, whole.
+    """Write a figure as PNG, whole.
 
     Raises:
         GainerError: The file cannot be written.
@@ -121,12 +118,12 @@ def write_figure(path: Path, figure: Figure) -> None:
         figure.savefig(file, format="png", dpi=DPI)
 
 
-def _panels(lines: Sequence[Line], curve: Callable[[Sequence[Line]], Curve | None]) -> list[Panel]:
+def _panels(lines: Sequence[ResultLine], curve: Callable[[Sequence[ResultLine]], Curve | None]) -> list[CurvePanel]:
     """The mean over pictures, and the first pictures; those without curves are left out."""
     pictures = by_image(lines)
     groups = {f"Mean over {len(pictures)} images": list(lines)} if len(pictures) > 1 else {}
     panels = [
-        Panel(title, {name: found for name, of in by_label(group).items() if (found := curve(of)) is not None})
+        CurvePanel(title, {name: found for name, of in by_label(group).items() if (found := curve(of)) is not None})
         for title, group in [*groups.items(), *pictures.items()]
     ]
     panels = [panel for panel in panels if panel.curves]
@@ -135,7 +132,7 @@ def _panels(lines: Sequence[Line], curve: Callable[[Sequence[Line]], Curve | Non
     return panels[: MOST_PANELS + 1]
 
 
-def _figure(panels: Sequence[Panel], looks: Mapping[str, Style], scale: Scale, note: str) -> Figure | None:
+def _figure(panels: Sequence[CurvePanel], looks: Mapping[str, LineStyle], scale: AxisScale, note: str) -> Figure | None:
     """All panels: the first one large, with the legend beside it."""
     values = [curve for panel in panels for curve in panel.curves.values()]
     drawn = np.concatenate([np.empty((2, 0)), *(np.stack([curve.x, curve.y]) for curve in values)], axis=1)
@@ -146,17 +143,17 @@ def _figure(panels: Sequence[Panel], looks: Mapping[str, Style], scale: Scale, n
     main = max(MAIN_HEIGHT, _legend_height(texts))
     rows = math.ceil((len(panels) - 1) / SMALL_COLUMNS)
     height = TOP + main + BOTTOM + rows * (SMALL_HEIGHT + SMALL_GAP) + (BOTTOM if rows else 0)
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    step = (WIDTH - LEFT - RIGHT) / SMALL_COLUMNS
+    figure = Figure(figsize=(FIGURE_INCHES, height), dpi=DPI, facecolor="white")
+    step = (FIGURE_INCHES - LEFT - RIGHT) / SMALL_COLUMNS
     for number, panel in enumerate(panels):
         row, column = divmod(number - 1, SMALL_COLUMNS)
         if number == 0:
-            place = (LEFT, height - TOP - main, WIDTH - LEFT - RIGHT - LEGEND_WIDTH, main)
+            place = (LEFT, height - TOP - main, FIGURE_INCHES - LEFT - RIGHT - LEGEND_INCHES, main)
         else:
             top = TOP + main + BOTTOM + row * (SMALL_HEIGHT + SMALL_GAP) + SMALL_GAP
             place = (LEFT + column * step, height - top - SMALL_HEIGHT, step - 0.15, SMALL_HEIGHT)
         x, y, w, h = place
-        axes = figure.add_axes((x / WIDTH, y / height, w / WIDTH, h / height))
+        axes = figure.add_axes((x / FIGURE_INCHES, y / height, w / FIGURE_INCHES, h / height))
         _fill(axes, panel, looks, scale, small=number > 0)
         _limit(axes, drawn, scale, apart=0.2 if number else 0.08)
         lowest = number == 0 or number + SMALL_COLUMNS >= len(panels)
@@ -169,7 +166,7 @@ def _figure(panels: Sequence[Panel], looks: Mapping[str, Style], scale: Scale, n
     return figure
 
 
-def _fill(axes: Axes, panel: Panel, looks: Mapping[str, Style], scale: Scale, *, small: bool) -> None:
+def _fill(axes: Axes, panel: CurvePanel, looks: Mapping[str, LineStyle], scale: AxisScale, *, small: bool) -> None:
     """A panel's curves, grid and title."""
     axes.set_xscale("log")
     axes.grid(color="0.88", linewidth=0.7)
@@ -180,7 +177,7 @@ def _fill(axes: Axes, panel: Panel, looks: Mapping[str, Style], scale: Scale, *,
     axes.set_title(title, fontsize=9 if small else 12, pad=4, parse_math=False)
 
 
-def _draw_steps(axes: Axes, name: str, curve: Curve, style: Style, width: float) -> None:
+def _draw_steps(axes: Axes, name: str, curve: Curve, style: LineStyle, width: float) -> None:
     """A quality that stays until the next measurement. Markers tell methods apart and stand at no measurement."""
     last = len(curve.x) - 1
     shift = 23 * list(MARKERS).index(style.marker) % 60
@@ -188,38 +185,28 @@ def _draw_steps(axes: Axes, name: str, curve: Curve, style: Style, width: float)
     axes.plot(
         curve.x,
         curve.y,
-        color=style.color,
-        linestyle=style.linestyle,
+        **style._asdict(),
+        **_MARKER_EDGE,
         linewidth=width,
-        marker=style.marker,
         markersize=6,
-        markeredgecolor="white",
-        markeredgewidth=0.6,
         markevery=marked,
         drawstyle="steps-post",
         gid=name,
     )
 
 
-def _draw_sizes(axes: Axes, name: str, curve: Curve, style: Style, width: float) -> None:
+def _draw_sizes(axes: Axes, name: str, curve: Curve, style: LineStyle, width: float) -> None:
     """The points of one method, joined; the more bits, the larger the marker."""
     axes.plot(curve.x, curve.y, color=style.color, linestyle=style.linestyle, linewidth=width, gid=name)
     for x, y, bits in zip(curve.x, curve.y, curve.bits, strict=True):
         if np.isinf(y):  # without loss: its size is all there is to be drawn
             axes.axvline(x, color=style.color, linestyle=style.linestyle, linewidth=width, gid=name)
             continue
-        axes.plot(
-            [x],
-            [y],
-            color=style.color,
-            marker=style.marker,
-            markersize=MARKER_SIZES.get(bits, 7.0) * width / 1.9,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-        )
+        size = MARKER_SIZES.get(bits, 7.0) * width / 1.9
+        axes.plot([x], [y], color=style.color, marker=style.marker, markersize=size, **_MARKER_EDGE)
 
 
-def _limit(axes: Axes, drawn: np.ndarray, scale: Scale, apart: float) -> None:
+def _limit(axes: Axes, drawn: np.ndarray, scale: AxisScale, apart: float) -> None:
     """The same limits for all panels, and as many ticks as are ``apart``, a share of the axis, or more."""
     low, high = np.log10(drawn[0].min()), np.log10(drawn[0].max())
     margin = max(0.03 * (high - low), 0.02)
@@ -254,12 +241,9 @@ def _legend_height(texts: Sequence[str]) -> float:
     return sum(line * (1 + text.count("\n")) + gap for text in texts)
 
 
-def _legend(axes: Axes, looks: Sequence[Style], texts: Sequence[str]) -> None:
+def _legend(axes: Axes, looks: Sequence[LineStyle], texts: Sequence[str]) -> None:
     """A legend to the right of the axes; texts beyond the styles have no line."""
-    handles = [
-        Line2D([], [], color=color, linestyle=linestyle, marker=marker, linewidth=1.9, markersize=6)
-        for color, linestyle, marker in looks
-    ]
+    handles = [Line2D([], [], **look._asdict(), linewidth=1.9, markersize=6) for look in looks]
     handles += [Line2D([], [], linestyle="none") for _ in texts[len(looks) :]]
     legend = axes.legend(
         handles,

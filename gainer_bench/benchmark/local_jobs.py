@@ -29,7 +29,7 @@ class _Job(NamedTuple):
 def run_locally(
     cells: Iterable[BenchmarkCell], jobs: int, threads: int | None = None, logs: Path | None = None
 ) -> Iterator[tuple[BenchmarkCell, CellResult]]:
-    """Runs cells, some at a time, each in a process of its own: memory is its own, and a crash takes nothing else down.
+    """Run cells, some at a time, each in a process of its own: memory is its own, and a crash takes nothing else down.
 
     Args:
         cells: In the order in which they are begun.
@@ -62,7 +62,7 @@ def run_locally(
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -9,14 +9,14 @@ from gainer_bench.benchmark.cell import CellResult, run_cell
 from gainer_bench.benchmark.suite import BenchmarkCell
 from gainer_ns.errors import GainerError
 
-PATIENCE = 10.0
+CLUSTER_TIMEOUT_SECONDS = 10.0
 """Seconds within which a cluster has to answer."""
 
 
 def run_on_ray(
     cells: Iterable[BenchmarkCell], address: str, threads: int | None = None
 ) -> Iterator[tuple[BenchmarkCell, CellResult]]:
-    """Runs cells wherever a Ray cluster has room for them; pictures travel with them, so machines share no folder.
+    """Run cells wherever a Ray cluster has room for them; pictures travel with them, so machines share no folder.
 
     Args:
         cells: In the order in which they are begun.
@@ -63,11 +63,11 @@ def run_on_ray(
 
 
 def _check_answer(address: str) -> None:
-    """Makes sure that something listens at an address with a port, where Ray would wait for minutes."""
+    """Make sure that something listens at an address with a port, where Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         return  # "auto", or a name that Ray knows
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=CLUSTER_TIMEOUT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise GainerError(f"--ray {address}: no cluster answers there ({error}); start one by ray start") from error

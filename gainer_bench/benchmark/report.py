@@ -11,13 +11,15 @@ from urllib.parse import quote
 from gainer_bench.benchmark.columns import LEGEND, mean_table
 from gainer_bench.benchmark.crop_sheets import crop_sheet
 from gainer_bench.benchmark.curves import bytes_figure, time_figure, write_figure
-from gainer_bench.benchmark.results import Line, by_image, by_label, finished, image, label, newest, part
+from gainer_bench.benchmark.results import ResultLine, by_image, by_label, finished, image, label, newest, part
 from gainer_bench.outputs import write_text
 from gainer_bench.sheets import write_sheet
 from gainer_bench.tables import escaped, latex_page
 
 
-def write_report(lines: Sequence[Line], folder: Path, *, title: str, command: str, versions: Mapping[str, str]) -> Path:
+def write_report(
+    lines: Sequence[ResultLine], folder: Path, *, title: str, command: str, versions: Mapping[str, str]
+) -> Path:
     """Write report.md, table.tex, the curves and a sheet of crops and errors for each picture.
 
     Any subset of a benchmark's lines makes a report, also none, and pictures that are missing are left out. Of several
@@ -71,8 +73,8 @@ measured. The sizes are of files with 32, 16 and, where the method has it, 8 bit
 """
 
 
-def _write_sheets(lines: Sequence[Line], folder: Path) -> dict[str, str]:
-    """Writes a sheet for each picture that has any; returns the files' names."""
+def _write_sheets(lines: Sequence[ResultLine], folder: Path) -> dict[str, str]:
+    """Write a sheet for each picture that has any; returns the files' names."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for picture in by_image(lines):
@@ -97,7 +99,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _summary(lines: Sequence[Line]) -> str:
+def _summary(lines: Sequence[ResultLine]) -> str:
     """What the table below is a mean of, and what is not in it."""
     good = finished(lines)
     failed = sum("error" in line for line in lines)
@@ -116,7 +118,7 @@ def _count(number: int, of: str) -> str:
     return f"{number} {of}{'' if number == 1 else 's'}"
 
 
-def _failures(lines: Sequence[Line]) -> list[str]:
+def _failures(lines: Sequence[ResultLine]) -> list[str]:
     """Every run that failed or was skipped; those of one method with the same reason together."""
     seeds = len({str(line.get("seed")) for line in lines}) > 1
     sections = []
@@ -132,7 +134,7 @@ def _failures(lines: Sequence[Line]) -> list[str]:
     return sections
 
 
-def _images(lines: Sequence[Line], folder: Path, sheets: Mapping[str, str]) -> list[str]:
+def _images(lines: Sequence[ResultLine], folder: Path, sheets: Mapping[str, str]) -> list[str]:
     """A section for each picture that has a finished run: table, sheet, and links to the whole pictures."""
     sections = []
     for picture, group in by_image(finished(lines)).items():
@@ -149,13 +151,13 @@ def _images(lines: Sequence[Line], folder: Path, sheets: Mapping[str, str]) -> l
     return sections
 
 
-def _size(group: Sequence[Line]) -> str:
+def _size(group: Sequence[ResultLine]) -> str:
     """Width and height of a picture, as its heading has them."""
     sizes = {(line.get("width"), line.get("height")) for line in group} - {(None, None)}
     return "".join(f" ({width} × {height})" for width, height in sorted(sizes, key=str)[:1])
 
 
-def _links(group: Sequence[Line], folder: Path) -> list[str]:
+def _links(group: Sequence[ResultLine], folder: Path) -> list[str]:
     """Links to the files of the whole pictures that are there: the source, and each run's with its errors."""
     sources: list[str] = []
     runs = []
@@ -176,7 +178,7 @@ def _links(group: Sequence[Line], folder: Path) -> list[str]:
     return sources + runs
 
 
-def _making(lines: Sequence[Line], command: str, versions: Mapping[str, str]) -> list[str]:
+def _making(lines: Sequence[ResultLine], command: str, versions: Mapping[str, str]) -> list[str]:
     """How the results were made: command, versions, methods with their options, budgets and devices."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
     sections = ["## How this was made\n", f"{fence}\n{command}\n{fence}\n"]
@@ -193,14 +195,14 @@ def _making(lines: Sequence[Line], command: str, versions: Mapping[str, str]) ->
     return sections
 
 
-def _way(line: Line) -> str:
+def _way(line: ResultLine) -> str:
     """Method and options of a run, as Markdown."""
     options = line.get("options")
     words = [f"{name} = {value}" for name, value in options.items()] if isinstance(options, Mapping) else []
     return escaped(", ".join([str(line.get("method", "?")), *words]))
 
 
-def _conditions(line: Line) -> str:
+def _conditions(line: ResultLine) -> str:
     """What a run was allowed, and where it ran, as Markdown."""
     seconds, steps, threads = (line.get(name) for name in ("seconds_allowed", "steps_allowed", "threads"))
     words = [] if seconds is None else [f"{seconds:g} s" if isinstance(seconds, int | float) else f"{seconds} s"]

@@ -9,10 +9,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-Line: TypeAlias = Mapping[str, Any]
+ResultLine: TypeAlias = Mapping[str, Any]
 
 
-def newest(lines: Iterable[Line]) -> list[Line]:
+def newest(lines: Iterable[ResultLine]) -> list[ResultLine]:
     """Return the lines without those that a later line of the same key replaces, in order of first appearance.
 
     The same picture under two names is two.
@@ -20,32 +20,32 @@ def newest(lines: Iterable[Line]) -> list[Line]:
     return list({(line.get("key", number), image(line)): line for number, line in enumerate(lines)}.values())
 
 
-def finished(lines: Iterable[Line]) -> list[Line]:
+def finished(lines: Iterable[ResultLine]) -> list[ResultLine]:
     """Return the lines of runs that neither failed nor were skipped."""
     return [line for line in lines if "error" not in line and "skipped" not in line]
 
 
-def label(line: Line) -> str:
+def label(line: ResultLine) -> str:
     """Return what the line's method, with its options, is called."""
     return str(line.get("label") or line.get("method") or "?")
 
 
-def image(line: Line) -> str:
+def image(line: ResultLine) -> str:
     """Return what the line's picture is called."""
     return str(line.get("image", "?"))
 
 
-def by_label(lines: Iterable[Line]) -> dict[str, list[Line]]:
+def by_label(lines: Iterable[ResultLine]) -> dict[str, list[ResultLine]]:
     """Group the lines by method, in order of first appearance."""
-    groups: dict[str, list[Line]] = {}
+    groups: dict[str, list[ResultLine]] = {}
     for line in lines:
         groups.setdefault(label(line), []).append(line)
     return groups
 
 
-def by_image(lines: Iterable[Line]) -> dict[str, list[Line]]:
+def by_image(lines: Iterable[ResultLine]) -> dict[str, list[ResultLine]]:
     """Group the lines by picture, in order of first appearance."""
-    groups: dict[str, list[Line]] = {}
+    groups: dict[str, list[ResultLine]] = {}
     for line in lines:
         groups.setdefault(image(line), []).append(line)
     return groups
@@ -61,7 +61,7 @@ def number(value: Any) -> float | None:
         return None
 
 
-def part(line: Line, *names: str) -> Any:
+def part(line: ResultLine, *names: str) -> Any:
     """Return what a line holds under names inside of names, or None where it has no such thing."""
     found: Any = line
     for name in names:
@@ -69,7 +69,7 @@ def part(line: Line, *names: str) -> Any:
     return found
 
 
-def number_at(line: Line, *names: str) -> float | None:
+def number_at(line: ResultLine, *names: str) -> float | None:
     """Return the number that a line holds under names, or the mean of those below; None where there is none."""
     found = part(line, *names)
     if not isinstance(found, Mapping):
@@ -78,13 +78,8 @@ def number_at(line: Line, *names: str) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def mean_by_image(lines: Sequence[Line], values: Sequence[float]) -> float:
-    """Return the mean over pictures of the mean over each one's runs, so that every picture counts once.
-
-    Args:
-        lines: At least one line.
-        values: A number for each of them.
-    """
+def mean_by_image(lines: Sequence[ResultLine], values: Sequence[float]) -> float:
+    """Return the mean over pictures of the mean over each one's runs, so that every picture counts once."""
     groups: dict[str, list[float]] = {}
     for line, value in zip(lines, values, strict=True):
         groups.setdefault(image(line), []).append(value)
@@ -92,12 +87,8 @@ def mean_by_image(lines: Sequence[Line], values: Sequence[float]) -> float:
     return sum(means) / len(means)
 
 
-def spread_over_seeds(lines: Sequence[Line], values: Sequence[float]) -> float | None:
+def spread_over_seeds(lines: Sequence[ResultLine], values: Sequence[float]) -> float | None:
     """Return the sample standard deviation, over seeds, of the mean over pictures.
-
-    Args:
-        lines: At least one line.
-        values: A number for each of them.
 
     Returns:
         The deviation, in the values' unit; None unless two seeds or more have a run of every picture.

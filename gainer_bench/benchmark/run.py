@@ -39,21 +39,21 @@ class BenchmarkFolder:
 
     @property
     def logs(self) -> Path:
-        """Folder for what cells print."""
+        """Return folder for what cells print."""
         return self.path / "logs"
 
     def unfinished(self, cells: Sequence[BenchmarkCell]) -> list[BenchmarkCell]:
-        """Cells that are still to be run: those that failed, too, but not those that this machine cannot run."""
+        """Return cells that are still to be run: those that failed, too, but not those that this machine cannot run."""
         done = {line["key"] for line in self.log.lines() if "error" not in line}
         return [cell for cell in cells if cell.key not in done]
 
     def lines_of(self, cells: Sequence[BenchmarkCell]) -> list[dict[str, Any]]:
-        """The newest line of each cell that has one, in the order of the cells, with the names of this suite."""
+        """Return the newest line of each cell that has one, in the order of the cells, with the names of this suite."""
         newest = {line["key"]: line for line in self.log.lines()}
         return [newest[cell.key] | {"image": cell.image} for cell in cells if cell.key in newest]
 
     def keep(self, cell: BenchmarkCell, result: CellResult) -> dict[str, Any]:
-        """Writes what came of a cell: its pictures, and then its line, which says that they are there."""
+        """Write what came of a cell: its pictures, and then its line, which says that they are there."""
         names = {}
         for what, data in result.pictures.items():
             name = _picture_name(cell, what)
@@ -68,7 +68,7 @@ class BenchmarkFolder:
 def run_cells(
     cells: Sequence[BenchmarkCell], folder: BenchmarkFolder, runner: Runner, done: Callable[[dict[str, Any], int], None]
 ) -> None:
-    """Runs cells and keeps what comes of them as it comes.
+    """Run cells and keep what comes of them as it comes.
 
     Args:
         cells: What is to be run.
@@ -84,7 +84,7 @@ def run_cells(
 
 
 def check_methods(cells: Sequence[BenchmarkCell]) -> None:
-    """Makes sure, before anything is run, that all methods and options exist.
+    """Make sure, before anything is run, that all methods and options exist.
 
     Raises:
         GainerError: If one does not.
@@ -101,7 +101,7 @@ def check_methods(cells: Sequence[BenchmarkCell]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What results may depend on: Python, packages, the processor, the graphics card."""
+    """Return what results may depend on: Python, packages, the processor, the graphics card."""
     import torch
 
     found = {"Python": platform.python_version()}

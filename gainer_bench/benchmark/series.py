@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gainer_bench.benchmark.columns import mean_sizes
-from gainer_bench.benchmark.results import Line, by_image, number, part
+from gainer_bench.benchmark.results import ResultLine, by_image, number, part
 
 
 class Curve(NamedTuple):
@@ -25,15 +25,15 @@ class Curve(NamedTuple):
     """How many pictures it is the mean of."""
 
 
-class History(NamedTuple):
+class FitHistory(NamedTuple):
     """What was measured during a fit, in order of time."""
 
     seconds: Float[np.ndarray, " n"]
     psnr: Float[np.ndarray, " n"]
 
 
-def history(line: Line) -> History:
-    """Seconds of fitting and PSNR (dB) of a run's measurements; those that gave no number are left out."""
+def history(line: ResultLine) -> FitHistory:
+    """Return seconds of fitting and PSNR (dB) of a run's measurements; those that gave no number are left out."""
     points = []
     for entry in part(line, "history") or ():
         seconds, psnr = number(entry[1]), number(entry[2])
@@ -41,15 +41,11 @@ def history(line: Line) -> History:
             points.append((seconds, psnr))
     points.sort(key=lambda point: point[0])  # stable: of two at one time, the later one in the history counts
     seconds, psnr = np.array(points, float).reshape(-1, 2).T
-    return History(seconds, psnr)
+    return FitHistory(seconds, psnr)
 
 
-def psnr_at(measured: History, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
-    """The quality one has at some times: the last one measured until then.
-
-    Args:
-        measured: Measurements of a run.
-        times: Seconds of fitting.
+def psnr_at(measured: FitHistory, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+    """Return the quality one has at some times: the last one measured until then.
 
     Returns:
         PSNR in dB, nan before the first measurement. After the last one it stays.
@@ -58,12 +54,8 @@ def psnr_at(measured: History, times: Float[np.ndarray, " t"]) -> Float[np.ndarr
     return np.concatenate([[np.nan], measured.psnr])[place]
 
 
-def time_grid(lines: Iterable[Line], count: int = 400) -> Float[np.ndarray, " t"]:
-    """Times in equal ratios, from the first measurement of all runs (after the start) to the last.
-
-    Args:
-        lines: Finished runs.
-        count: How many times there are.
+def time_grid(lines: Iterable[ResultLine], count: int = 400) -> Float[np.ndarray, " t"]:
+    """Return times in equal ratios, from the first measurement of all runs (after the start) to the last.
 
     Returns:
         Seconds of fitting; empty where nothing was measured after the start.
@@ -77,12 +69,8 @@ def time_grid(lines: Iterable[Line], count: int = 400) -> Float[np.ndarray, " t"
     return grid
 
 
-def over_time(lines: Sequence[Line], times: Float[np.ndarray, " t"]) -> Curve | None:
-    """Quality at equal times, mean over pictures of the mean over each one's runs.
-
-    Args:
-        lines: Finished runs of one method.
-        times: Seconds of fitting.
+def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"]) -> Curve | None:
+    """Return quality at equal times, mean over pictures of the mean over each one's runs.
 
     Returns:
         A point at each time from which all runs have a measurement on; None where no time is left. Runs without any
@@ -98,11 +86,8 @@ def over_time(lines: Sequence[Line], times: Float[np.ndarray, " t"]) -> Curve | 
     return Curve(times[known], mean[known], pictures=len(pictures)) if known.any() else None
 
 
-def over_bytes(lines: Sequence[Line]) -> Curve | None:
-    """Size and quality of the stored models, means over pictures, from the fewest bits a number to the most.
-
-    Args:
-        lines: Finished runs of one method.
+def over_bytes(lines: Sequence[ResultLine]) -> Curve | None:
+    """Return size and quality of the stored models, means over pictures, from the fewest bits a number to the most.
 
     Returns:
         A point for each width that every run which stored anything has; None where there is none.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from gainer_bench.benchmark.codecs import Codec
-from gainer_bench.benchmark.naming import names_apart
 from gainer_ns.errors import GainerError
 from gainer_ns.io.places import Places
 from gainer_ns.io.yaml_file import read_yaml
@@ -33,16 +34,11 @@ class _Model(BaseModel):
 
 
 class Pictures(_Model):
-    """Pictures of a suite.
+    """Pictures of a suite."""
 
-    Attributes:
-        path: A file, a folder, or a pattern such as ``kodak/*.png``, from the folder of the suite.
-        crop: X0, Y0, X1, Y1 in pixels: the part that is fitted, after reduction.
-        reduce: How many times smaller it is made, by Pillow's BICUBIC, as the paper reduces DIV2K.
-    """
-
-    path: str
-    crop: PixelCrop | None = None
+    path: str  # A file, a folder, or a pattern such as ``kodak/*.png``, from the folder of the suite
+    crop: PixelCrop | None = None  # X0, Y0, X1, Y1 in pixels: the part that is fitted, after reduction
+    # how many times smaller it is made, by Pillow's BICUBIC, as the paper reduces DIV2K
     reduce: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
 
     @model_validator(mode="before")
@@ -51,7 +47,7 @@ class Pictures(_Model):
         return {"path": value} if isinstance(value, str) else value
 
     def found(self, folder: Path) -> list[Path]:
-        """The files, in order of their names.
+        """Return the files, in order of their names.
 
         Raises:
             ValueError: If there is none.
@@ -69,18 +65,13 @@ class Pictures(_Model):
 
 
 class SuiteMethod(_Model):
-    """A method of a suite.
+    """A method of a suite."""
 
-    Attributes:
-        method: Name of a registered 2D method.
-        label: What tables call it; its name when not given.
-        set: Options that differ from its recipe, by the names of ns-train: ``pipeline.model.num-gaussians: 70000``.
-        seconds: Its own limit in seconds of fitting, instead of the suite's.
-    """
-
-    method: str
-    label: str | None = None
+    method: str  # name of a registered 2D method
+    label: str | None = None  # what tables call it; its name when not given
+    # options that differ from its recipe, by the names of ns-train: ``pipeline.model.num-gaussians: 70000``
     set: dict[str, OptionValue] = {}
+    # its own limit in seconds of fitting, instead of the suite's
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
@@ -90,27 +81,19 @@ class SuiteMethod(_Model):
 
 
 class Suite(_Model):
-    """A suite file.
+    """A suite file."""
 
-    Attributes:
-        title: Heading of the report.
-        images: Which pictures.
-        methods: Which methods.
-        codecs: Everyday picture formats whose files are measured beside the models.
-        seeds: Each cell is fitted once for each of them.
-        seconds: How long a fit may take, in seconds of fitting; None for the recipe's own steps.
-        steps: How many steps it may take; None for no limit but that.
-        measure: What is measured besides quality and time.
-    """
-
-    title: str = "Benchmark"
-    images: Annotated[tuple[Pictures, ...], Field(min_length=1)]
-    methods: Annotated[tuple[SuiteMethod, ...], Field(min_length=1)]
-    codecs: tuple[Codec, ...] = ()
+    title: str = "Benchmark"  # heading of the report
+    images: Annotated[tuple[Pictures, ...], Field(min_length=1)]  # which pictures
+    methods: Annotated[tuple[SuiteMethod, ...], Field(min_length=1)]  # which methods
+    codecs: tuple[Codec, ...] = ()  # everyday picture formats whose files are measured beside the models
+    # each cell is fitted once for each of them
     seeds: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)] = (0,)
+    # how long a fit may take, in seconds of fitting; None for the recipe's own steps
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    # how many steps it may take; None for no limit but that
     steps: Annotated[int, Field(strict=True, gt=0)] | None = None
-    measure: tuple[Extra, ...] = ("stored", "off_grid", "speed")
+    measure: tuple[Extra, ...] = ("stored", "off_grid", "speed")  # what is measured besides quality and time
     _places: Places = PrivateAttr(Places())
     _folder: Path = PrivateAttr(Path())
 
@@ -124,11 +107,7 @@ class Suite(_Model):
         return methods
 
     def cells(self, images: tuple[Path, ...] = (), seconds: float | None = None) -> list[BenchmarkCell]:
-        """All fits of the suite: picture by picture, so that the first tables are whole.
-
-        Args:
-            images: Pictures instead of the suite's own.
-            seconds: A limit instead of the suite's own.
+        """Return all fits of the suite: picture by picture, so that the first tables are whole.
 
         Raises:
             GainerError: If a picture is missing.
@@ -182,7 +161,7 @@ class BenchmarkCell:
 
     @property
     def picture(self) -> bytes:
-        """The picture file.
+        """Return the picture file.
 
         Raises:
             GainerError: If it cannot be read.
@@ -194,18 +173,18 @@ class BenchmarkCell:
 
     @property
     def image(self) -> str:
-        """What tables call the picture: as much of its path as tells it apart, and how it was cut and reduced."""
+        """Return what tables call the picture: as much of its path as tells it apart, and how it was changed."""
         return self.called or self.path.stem + _changes(self.crop, self.reduce)
 
     @cached_property
     def key(self) -> str:
-        """What makes it the same fit as another: all of it, and the picture's content wherever it lies."""
+        """Return what makes it the same fit as another: all of it, and the picture's content wherever it lies."""
         facts = asdict(self) | {"path": _digest(self.picture)}
         del facts["called"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:KEY_LETTERS]
 
     def identity(self) -> dict[str, Any]:
-        """How a line of the results begins."""
+        """Return how a line of the results begins."""
         return {
             "key": self.key,
             "image": self.image,
@@ -219,7 +198,7 @@ class BenchmarkCell:
 
 
 def read_suite(path: Path) -> Suite:
-    """Reads and checks a suite file.
+    """Read and check a suite file.
 
     Raises:
         GainerError: In one line: the file, the line, what is wrong there, and what is allowed.
@@ -242,3 +221,30 @@ def _digest(picture: bytes) -> str:
 
 def _is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
+
+
+def names_apart(pictures: Sequence[tuple[Path, str]]) -> list[str]:
+    """Find the shortest ends of paths that tell pictures apart: ``photo``, ``before/photo``, or ``photo.png``.
+
+    Args:
+        pictures: The absolute path of each, and what follows its name: how it was cut and reduced.
+
+    Returns:
+        A name for each; pictures that are alike in both have the same one.
+    """
+    different = list(dict.fromkeys(pictures))
+    names: dict[tuple[Path, str], str] = {}
+    for with_suffix in (False, True):
+        for parts in range(1, 1 + max((len(path.parts) for path, _ in different), default=0)):
+            ends = {one: _end(one, parts, with_suffix) for one in different}
+            count = Counter(ends.values())
+            for one, end in ends.items():
+                if count[end] == 1 and end not in names.values():
+                    names.setdefault(one, end)
+    return [names[one] for one in pictures]
+
+
+def _end(picture: tuple[Path, str], parts: int, with_suffix: bool) -> str:
+    path, changes = picture
+    last = path.name if with_suffix else path.stem
+    return "/".join([*path.parts[1:-1][len(path.parts) - 1 - parts :], last] if parts > 1 else [last]) + changes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gainer_bench.__main__ import COMMANDS, main
+from gainer_bench.__main__ import BENCH_COMMANDS, main
 
 WITHOUT = """
 import sys
@@ -21,10 +21,10 @@ def test_help_lists_the_subcommands(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code in (0, None)
     said = capsys.readouterr().out
-    assert all(name in said for name in COMMANDS)
+    assert all(name in said for name in BENCH_COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", BENCH_COMMANDS)
 def test_a_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([name, "--help"])

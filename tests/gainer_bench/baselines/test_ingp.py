@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gainer_bench.baselines.flat_hash_grid import FlatHashGrid
-from gainer_bench.baselines.ingp import Ingp, IngpConfig
+from gainer_bench.baselines.ingp import FlatHashGrid, Ingp, IngpConfig
 from gainer_ns.fields.hash_grid import HashGrid, HashGridConfig
 from gainer_ns.frames import ImagePlane
 

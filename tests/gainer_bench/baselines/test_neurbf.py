@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gainer_bench.baselines.kernel_placement import gradient_magnitudes, place_kernels
-from gainer_bench.baselines.neurbf import Neurbf, NeurbfConfig
+from gainer_bench.baselines.neurbf import Neurbf, NeurbfConfig, gradient_magnitudes, place_kernels
 from gainer_ns.fields.hash_grid import HashGrid
 from gainer_ns.frames import ImagePlane
 

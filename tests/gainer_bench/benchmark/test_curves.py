@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gainer_bench.benchmark.curves import MOST_PANELS, bytes_figure, styles, time_figure, write_figure
-from gainer_bench.benchmark.series import History, history, over_bytes, over_time, psnr_at, time_grid
+from gainer_bench.benchmark.series import FitHistory, history, over_bytes, over_time, psnr_at, time_grid
 from gainer_ns.errors import GainerError
 
 Make = Callable[..., dict[str, Any]]
@@ -36,17 +36,17 @@ def legend(figure: Figure | None) -> list[str]:
 
 
 def test_the_last_measurement_until_then_counts() -> None:
-    measured = History(np.array([1.0, 2.0, 4.0]), np.array([20.0, 30.0, 25.0]))
+    measured = FitHistory(np.array([1.0, 2.0, 4.0]), np.array([20.0, 30.0, 25.0]))
     found = psnr_at(measured, np.array([0.5, 1.0, 1.99, 2.0, 3.9, 4.0, 100.0]))
     np.testing.assert_array_equal(found, [np.nan, 20.0, 20.0, 30.0, 30.0, 25.0, 25.0])
-    assert np.isnan(psnr_at(History(np.empty(0), np.empty(0)), np.array([1.0]))).all()
+    assert np.isnan(psnr_at(FitHistory(np.empty(0), np.empty(0)), np.array([1.0]))).all()
 
 
 def test_a_history_is_read_in_order_of_time_and_without_nan(result: Make) -> None:
     entries = [[5, 3.0, 28.0], [0, 1.0, 20.0], [2, 2.0, "nan"], [3, 2.5, None], [9, 4.0, "inf"], [6, 3.0, 29.0]]
     seconds, psnr = history(result("a", "X", history=entries))
     assert (seconds.tolist(), psnr.tolist()) == ([1.0, 3.0, 3.0, 4.0], [20.0, 28.0, 29.0, np.inf])
-    assert psnr_at(History(seconds, psnr), np.array([3.0])) == 29.0, "of two at one time the later entry"
+    assert psnr_at(FitHistory(seconds, psnr), np.array([3.0])) == 29.0, "of two at one time the later entry"
     assert history({"image": "a"}).seconds.size == 0
 
 
