@@ -18,12 +18,12 @@ from gainer_ns import loading
 from gainer_ns.cli import main, edit, export, progress, render, simulate
 from gainer_ns.editing import film, script, stage
 from gainer_ns.lifting import scene, views
-from gainer_ns.physics import filming, simulation
+from gainer_ns.physics import simulation
 from gainer_ns.physics.exchange import folder
 from gainer_ns.physics.mpm import engine as mpm
 from gainer_ns.rendering import raster
 from gainer_ns.storage import picture_files as storage
-import gainer_bench.baselines.loading, gainer_ns.exporting.cage, gainer_ns.lifting.loading
+import gainer_bench.baselines.loading, gainer_ns.exporting.cage, gainer_ns.io.meshes, gainer_ns.lifting.loading
 
 torch.set_num_threads(1)
 here, picture, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
