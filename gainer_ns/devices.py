@@ -1,4 +1,4 @@
-"""Which of the machine's devices is used where nobody says."""
+"""Choose a device where nobody says which."""
 
 from typing import Literal
 
@@ -6,5 +6,5 @@ import torch
 
 
 def best_device() -> Literal["cuda", "cpu"]:
-    """The graphics card where there is one that torch can use, or else the processor."""
+    """Return "cuda" where torch can use a graphics card, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"

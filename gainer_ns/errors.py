@@ -1,4 +1,4 @@
-"""What a user can get wrong, said in one line."""
+"""Report mistakes that a user can mend in one line."""
 
 import errno
 import pickle
@@ -18,7 +18,7 @@ LOAD_ERRORS = (
     struct.error,
     pickle.UnpicklingError,
 )
-"""What loading raises where a checkpoint is whole, but is none, or fits another model."""
+"""Errors that loading raises where a checkpoint is whole, but is none, or fits another model."""
 _NO_MEMORY = re.compile(
     r"(?i)out of memory|insufficient memory|alloc_failed|bad_alloc|allocate (memory|\d)|overflowed with siz"
 )
@@ -34,11 +34,11 @@ class GainerError(ValueError):
 
 
 class Unavailable(GainerError):
-    """Something that this machine does not have, such as a GPU: said in one line, and no mistake of the user's."""
+    """Something that this machine does not have, such as a GPU; no mistake of the user's."""
 
 
 def memory_ran_out(error: BaseException) -> bool:
-    """Whether an error, or one that it was raised from, says that there is no memory left.
+    """Return whether an error, or one that it was raised from, says that there is no memory left.
 
     Libraries say so in their own exceptions; those that quote what a user wrote, such as of YAML, are not searched.
     """
@@ -53,14 +53,7 @@ def memory_ran_out(error: BaseException) -> bool:
 
 @contextmanager
 def memory_in_words(remedy: str) -> Iterator[None]:
-    """Says in one line that memory ran out, whichever library was refused it, and whatever that was taken for.
-
-    Args:
-        remedy: What the user can do.
-
-    Raises:
-        GainerError: If it did.
-    """
+    """Raise a one-line GainerError with a remedy where memory ran out, whichever library was refused it."""
     try:
         yield
     except Exception as error:

@@ -1,8 +1,8 @@
-"""Every conversion between pixels, the image plane and cameras, once.
+"""Convert between pixels, the image plane and cameras.
 
-Pixels: ``x`` right, ``y`` down, (0, 0) the top-left corner of the top-left pixel, so pixel centres are at .5.
-Plane: the picture's longer side is 1, centred at the origin, ``y`` up, at world ``z`` = 0.
-Cameras: nerfstudio's (OpenGL: they look along their own -z).
+Pixels: ``x`` right, ``y`` down, (0, 0) the top-left corner of the top-left pixel, so pixel centres are at .5. Plane:
+the picture's longer side is 1, centred at the origin, ``y`` up, at world ``z`` = 0. Cameras: nerfstudio's (OpenGL: they
+look along their own -z).
 """
 
 from __future__ import annotations
@@ -15,17 +15,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 CAMERA_DISTANCE = 1.0
-"""How far the camera that frames the picture is from the plane, in plane units (longer sides of the picture)."""
+"""Distance of the framing camera from the plane, in plane units (longer sides of the picture)."""
 
 
 @dataclass(frozen=True)
 class ImagePlane:
-    """A picture's place in the world.
-
-    Args:
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
-    """
+    """The plane of a picture of ``width`` x ``height`` pixels in the world."""
 
     width: int
     height: int
@@ -46,25 +41,25 @@ class ImagePlane:
         return 0.5 * self.width * self.pixel_size, 0.5 * self.height * self.pixel_size
 
     def plane_from_pixel(self, pixel: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Plane coordinates of pixel coordinates."""
+        """Convert pixel coordinates to plane coordinates."""
         half = pixel.new_tensor([0.5 * self.width, 0.5 * self.height])
         flip = pixel.new_tensor([self.pixel_size, -self.pixel_size])
         return (pixel - half).mul_(flip)
 
     def pixel_from_plane(self, plane: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Pixel coordinates of plane coordinates."""
+        """Convert plane coordinates to pixel coordinates."""
         half = plane.new_tensor([0.5 * self.width, 0.5 * self.height])
         flip = plane.new_tensor([self.pixel_size, -self.pixel_size])
         return plane / flip + half
 
     def pixel_centres(self, index: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
-        """Plane coordinates of the centres of pixels, given as row-major indices."""
+        """Return the plane coordinates of the centres of pixels, given as row-major indices."""
         column = index % self.width
         row = torch.div(index, self.width, rounding_mode="floor")
         return self.plane_from_pixel(torch.stack([column, row], dim=-1).to(torch.float64) + 0.5).float()
 
     def pixel_at(self, plane: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
-        """Row-major indices of the pixels that hold points of the plane; the nearest pixel for points outside."""
+        """Return the row-major index of the pixel under each point; the nearest pixel for points outside."""
         column, row = self.pixel_from_plane(plane.double()).floor().long().unbind(-1)
         return row.clamp(0, self.height - 1) * self.width + column.clamp(0, self.width - 1)
 
@@ -74,11 +69,7 @@ class ImagePlane:
         return CAMERA_DISTANCE / self.pixel_size
 
     def camera_to_world(self, shift: float = 0.0) -> Float[Tensor, "3 4"]:
-        """Pose of the camera that frames the picture.
-
-        Args:
-            shift: How far to the right the camera stands, in plane units; it still looks straight at the plane.
-        """
+        """Return the pose of the camera that frames the picture, ``shift`` plane units to the right of its middle."""
         pose = torch.eye(4)[:3]
         pose[0, 3] = shift
         pose[2, 3] = CAMERA_DISTANCE
@@ -87,15 +78,13 @@ class ImagePlane:
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """The camera that took a photo: from its pixels into space, in its own axes.
-
-    It stands at the origin and looks along -z, with x to the right and y up. Depths are distances along that axis.
+    """A pinhole camera at the origin that looks along -z, x to the right and y up.
 
     Args:
         width: Width of its pictures in pixels.
         height: Height in pixels.
         focal_length: Focal lengths along x and y, in pixels.
-        centre: Where the axis meets the picture, in pixel coordinates; the middle of the picture is usual.
+        centre: Principal point in pixel coordinates; the middle of the picture is usual.
     """
 
     width: int
@@ -105,18 +94,18 @@ class PinholeCamera:
 
     @classmethod
     def centred(cls, width: int, height: int, focal_length: float) -> PinholeCamera:
-        """A camera with square pixels that looks along the middle of its pictures."""
+        """Make a camera with square pixels whose principal point is the middle of its pictures."""
         return cls(width, height, (focal_length, focal_length), (width / 2, height / 2))
 
     def rays(self, pixel: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3"]:
-        """Where pixel coordinates are seen, at depth 1."""
+        """Return the points at depth 1 that pixel coordinates show."""
         x, y = ((pixel - pixel.new_tensor(self.centre)) / pixel.new_tensor(self.focal_length)).unbind(-1)
         return torch.stack([x, -y, -torch.ones_like(x)], dim=-1)
 
     def unproject(
         self, pixel: Float[Tensor, "*batch 2"], inverse_depth: Float[Tensor, " *batch"]
     ) -> Float[Tensor, "*batch 3"]:
-        """Points in space that pixel coordinates show, at depths given by their inverse."""
+        """Return the points in space that pixel coordinates show, at depths given by their inverse."""
         return self.rays(pixel) / inverse_depth[..., None]
 
     def unprojection_jacobian(
@@ -125,7 +114,7 @@ class PinholeCamera:
         inverse_depth: Float[Tensor, " *batch"],
         gradient: Float[Tensor, "*batch 2"],
     ) -> Float[Tensor, "*batch 3 2"]:
-        """How points in space move with pixel coordinates: the tangents of a surface.
+        """Return the derivative of :meth:`unproject` by the pixel coordinates: the tangents of a surface.
 
         Args:
             pixel: Pixel coordinates.
@@ -138,7 +127,7 @@ class PinholeCamera:
         return (sideways - deeper) / inverse_depth[..., None, None]
 
     def project(self, points: Float[Tensor, "*batch 3"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, " *batch"]]:
-        """Pixel coordinates and depths of points; depths are not positive behind the camera."""
+        """Return the pixel coordinates and depths of points; depths are not positive behind the camera."""
         depth = -points[..., 2]
         flat = points[..., :2] / depth[..., None] * points.new_tensor([1.0, -1.0])
         return flat * points.new_tensor(self.focal_length) + points.new_tensor(self.centre), depth
@@ -148,8 +137,8 @@ class PinholeCamera:
 class PixelSpace:
     """The space before a camera in pixels, as large as they are at one depth: x right, y down, z towards the camera.
 
-    Where z is 0, x and y are pixel coordinates of the picture (if its pixels are square), and all lengths and angles of
-    the world are kept.
+    Where z is 0, x and y are pixel coordinates of the picture (if its pixels are square); lengths and angles of the
+    world are kept.
 
     Args:
         camera: It stands at ``CAMERA_DISTANCE`` from the world's origin.
@@ -165,28 +154,28 @@ class PixelSpace:
         return 2 * self.depth / sum(self.camera.focal_length)
 
     def jacobian(self) -> Float[Tensor, "1 3 3"]:
-        """How world coordinates move with those of this space."""
+        """Return the derivative of world coordinates by those of this space."""
         return self.pixel_size * torch.diag(torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64))[None]
 
     def to_world(self, places: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-        """World coordinates of places in this space."""
+        """Convert coordinates of this space to world coordinates."""
         x, y = self.camera.centre
         offset = (places - places.new_tensor([x, y, 0.0])) * self.pixel_size
         return offset * offset.new_tensor([1.0, -1.0, 1.0]) + offset.new_tensor([0, 0, CAMERA_DISTANCE - self.depth])
 
     def from_world(self, points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-        """Places in this space of world coordinates."""
+        """Convert world coordinates to those of this space."""
         x, y = self.camera.centre
         offset = points - points.new_tensor([0, 0, CAMERA_DISTANCE - self.depth])
         return offset * offset.new_tensor([1.0, -1.0, 1.0]) / self.pixel_size + offset.new_tensor([x, y, 0.0])
 
 
 def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
-    """A camera at the usual distance that looks at the middle of the picture.
+    """Return the pose of a camera at the usual distance that looks at the middle of the picture.
 
     Args:
-        right: How far it stands to the right, in degrees.
-        above: How far it then stands above, in degrees.
+        right: Its angle to the right, in degrees.
+        above: Its elevation after that turn, in degrees.
     """
     sine, cosine = math.sin(math.radians(right)), math.cos(math.radians(right))
     turned = torch.tensor([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
@@ -199,11 +188,11 @@ def looking_from(*, right: float, above: float) -> Float[Tensor, "3 4"]:
 def plane_hits(
     origins: Float[Tensor, "*batch 3"], directions: Float[Tensor, "*batch 3"]
 ) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 1"]]:
-    """Where rays meet the image plane.
+    """Intersect rays with the image plane.
 
     Returns:
-        Plane coordinates of the hits, and the distances along the rays in lengths of their directions: infinite where
-        a ray runs parallel to the plane or away from it (the plane coordinates are then infinite or not a number).
+        Plane coordinates of the hits, and the distances along the rays in lengths of their directions: infinite where a
+        ray runs parallel to the plane or away from it (the plane coordinates are then infinite or not a number).
     """
     distance = -origins[..., 2:] / directions[..., 2:]
     distance = torch.where(distance > 0, distance, torch.inf)

@@ -1,4 +1,4 @@
-"""How much memory is free for this process, whoever limits it: the machine, a container, or ``ulimit``."""
+"""Tell how much memory is free for this process, whoever limits it: the machine, a container, or ``ulimit``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import psutil
 from gainer_ns.errors import GainerError
 
 ROOT = Path("/")
-"""Where ``proc`` and ``sys`` are."""
+"""Folder of ``proc`` and ``sys``."""
 BYTES_PER_RASTER_PIXEL = 80
-"""Memory for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
+"""Bytes for a pixel of a raster, until it is in a file: colours and alpha, and the copies made for writing them."""
 
 
 def free_memory(root: Path | None = None) -> int:
-    """Returns how many bytes this process may still take before it is refused them, or killed.
+    """Return how many bytes this process may still take before it is refused them, or killed.
 
-    Args:
-        root: Folder of ``proc`` and ``sys``; ``ROOT`` if None.
+    ``root`` is the folder of ``proc`` and ``sys``, ``ROOT`` if None.
     """
     limits = [psutil.virtual_memory().available, *_left_in_groups(root or ROOT)]
     with contextlib.suppress(ImportError, OSError, ValueError):
@@ -34,7 +33,7 @@ def free_memory(root: Path | None = None) -> int:
 
 
 def check_free(needed: float, what: str, remedy: str, *, free: int | None = None) -> None:
-    """Refuses what there is no memory for, before any is taken.
+    """Refuse what there is no memory for, before any is taken.
 
     Args:
         needed: Bytes that it takes, about.
@@ -51,7 +50,7 @@ def check_free(needed: float, what: str, remedy: str, *, free: int | None = None
 
 
 def check_drawn(width: float, height: float, scale: float, what: str) -> None:
-    """Refuses pictures at a scale that there is no memory to draw; scales that are none are left to who draws."""
+    """Refuse pictures that there is no memory to draw; a scale that is no number is left to who draws."""
     if math.isfinite(scale):
         check_free(width * height * scale**2 * BYTES_PER_RASTER_PIXEL, what, "lower the scale or the resolution")
 
@@ -61,7 +60,7 @@ def _in_words(size: float) -> str:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yields what the control groups of this process leave it, of both versions, from its own to the outermost."""
+    """Yield what the control groups of this process leave it, of both versions, from its own to the outermost."""
     try:
         lines = (root / "proc/self/cgroup").read_text("utf8", "replace").splitlines()
     except OSError:
@@ -79,7 +78,7 @@ def _left_in_groups(root: Path) -> Iterator[int]:
 
 
 def _groups(mount: Path, place: str) -> Iterator[Path]:
-    """Yields the folders of a group and of those around it.
+    """Yield the folders of a group and of those around it.
 
     In a container that sees only its own groups, the outermost folder is the container's own: it stands for all others.
     """
@@ -89,7 +88,7 @@ def _groups(mount: Path, place: str) -> Iterator[Path]:
 
 
 def _left(group: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int]:
-    """Yields what a group leaves, where it has a limit; files that the kernel can drop count as free."""
+    """Yield what a group leaves, where it has a limit; files that the kernel can drop count as free."""
     with contextlib.suppress(OSError, ValueError):
         allowed, used = int((group / limit).read_text()), int((group / usage).read_text())
         dropped = 0

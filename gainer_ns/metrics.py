@@ -1,7 +1,9 @@
-"""How far two pictures are apart, in numbers.
+"""Compare two pictures in numbers.
 
-Pictures are float arrays or tensors with colours last, black at 0 and white at 1. Everything is summed in float64: a
-fit of 100 dB is wrong by 1e-5, where float32 sums start to lie. Numbers are computed on the first picture's device.
+Pictures are float arrays or tensors with colours last, black at 0 and white at 1. A mask is boolean, of the picture's
+shape without the channels, and True at the pixels that count. Sums are float64 (a fit of 100 dB is wrong by 1e-5, where
+float32 sums lie), on the first picture's device. Every function raises GainerError where shapes differ, colours are not
+floats, or nothing is left to compare.
 """
 
 import logging
@@ -33,7 +35,7 @@ _MIN_LPIPS_SIDE_PX = 31
 
 
 class PictureMetrics(NamedTuple):
-    """What :func:`compare` measures; None where a measure is not defined or its weights are not on this machine."""
+    """The measures of :func:`compare`; None where one is not defined or its weights are not on this machine."""
 
     psnr: float
     """Peak signal-to-noise ratio in dB, on the clamped float colours; inf when equal."""
@@ -48,21 +50,9 @@ class PictureMetrics(NamedTuple):
 
 
 def compare(rendered: ImageArray, target: ImageArray, mask: MaskArray | None = None) -> PictureMetrics:
-    """Measures a rendered picture against the one it should be.
+    """Compare a rendered picture [h, w, 3] with its target, both clamped to [0, 1] as on a screen.
 
-    Both are clamped to [0, 1] first, as on a screen or in a file: a decoder without a sigmoid may overshoot, and nobody
-    sees that. With a mask the window-based measures, MS-SSIM and LPIPS, are None: their windows would see the hole.
-
-    Args:
-        rendered: Colours [h, w, 3] (or 1 or 4 channels; LPIPS is then None).
-        target: Colours of the same shape.
-        mask: True [h, w] at the pixels to count; all of them when None.
-
-    Returns:
-        The five numbers; LPIPS is None wherever :func:`lpips` is.
-
-    Raises:
-        GainerError: The shapes differ, the colours are not floats, or the mask is empty or of another shape.
+    With a mask MS-SSIM and LPIPS are None: their windows would see the hole.
     """
     a, b = float64_pair(rendered, target)
     a, b = a.clamp(0, 1), b.clamp(0, 1)
@@ -76,56 +66,24 @@ def compare(rendered: ImageArray, target: ImageArray, mask: MaskArray | None = N
 
 
 def psnr(a: ColourArray, b: ColourArray, *, mask: MaskArray | None = None) -> float:
-    """Peak signal-to-noise ratio, -10 log10 of the mean squared error, for a peak of 1.
+    """Return the peak signal-to-noise ratio in dB for a peak of 1; inf when equal.
 
-    Nothing is clamped or rounded. The mean runs over pixels and channels alike.
-
-    Args:
-        a: Colours [..., c].
-        b: Colours of the same shape.
-        mask: True [...] at the pixels to count; all of them when None.
-
-    Returns:
-        dB; inf when equal, nan when a counted colour is not a number.
-
-    Raises:
-        GainerError: As in :func:`compare`.
+    The mean is over counted pixels and channels; nothing is clamped or rounded; nan where a counted colour is not a
+    number.
     """
     return _decibels(*_counted(a, b, mask))
 
 
 def psnr_8bit(a: ColourArray, b: ColourArray, *, mask: MaskArray | None = None) -> float:
-    """PSNR between the 8-bit files: both sides are clamped to [0, 1] and rounded to 255 steps first.
-
-    Args:
-        a: Colours [..., c].
-        b: Colours of the same shape.
-        mask: True [...] at the pixels to count; all of them when None.
-
-    Returns:
-        dB; inf when every stored value is equal.
-
-    Raises:
-        GainerError: As in :func:`compare`.
-    """
+    """Return the PSNR in dB between the 8-bit files: both sides clamped to [0, 1] and rounded to 255 steps first."""
     first, second = _counted(a, b, mask)
     return _decibels(_levels(first, 255) / 255, _levels(second, 255) / 255)
 
 
 def exact_share(a: ColourArray, b: ColourArray, max_value: int = 255, *, mask: MaskArray | None = None) -> float:
-    """Share of the pixels whose every channel is stored as the same integer.
+    """Return the share, 0 to 1, of pixels whose every channel is stored as the same integer of 0 to ``max_value``.
 
-    Args:
-        a: Colours [..., c].
-        b: Colours of the same shape.
-        max_value: The integer that white is stored as: 255 for 8 bits, 65535 for 16.
-        mask: True [...] at the pixels to count; all of them when None.
-
-    Returns:
-        0 to 1. A colour that is not a number equals nothing.
-
-    Raises:
-        GainerError: As in :func:`compare`.
+    A colour that is not a number equals nothing.
     """
     first, second = _counted(a, b, mask)
     same = (_levels(first, max_value) == _levels(second, max_value)).all(dim=-1)
@@ -133,10 +91,10 @@ def exact_share(a: ColourArray, b: ColourArray, max_value: int = 255, *, mask: M
 
 
 def ms_ssim_window(height: int, width: int) -> int | None:
-    """Width in px of the window that :func:`ms_ssim` slides over a picture.
+    """Return the width in px of the window of :func:`ms_ssim`.
 
-    It is 11 px for a shorter side above 160 px, and else the largest odd width w of at least 3 px with
-    16 (w - 1) < shorter side: 9 above 128, 7 above 96, 5 above 64, 3 above 32 px, and None up to 32 px.
+    It is the largest odd one that fits the smallest scale: 11 above 160 px of the shorter side, 9 above 128, 7 above
+    96, 5 above 64, 3 above 32, and None up to 32.
     """
     shorter = min(height, width)
     fitting = (w for w in range(_MS_SSIM_WINDOW_PX, 2, -2) if (w - 1) * 2**_MS_SSIM_HALVINGS < shorter)
@@ -144,20 +102,10 @@ def ms_ssim_window(height: int, width: int) -> int | None:
 
 
 def ms_ssim(a: ImageArray, b: ImageArray) -> float | None:
-    """Multi-scale structural similarity over five scales, mean over the channels.
+    """Return the multi-scale structural similarity over five scales, mean over the channels; 1 when equal.
 
-    A picture too small for the usual 11 px window gets the smaller one of :func:`ms_ssim_window`, with its standard
-    deviation reduced alike. Such numbers compare methods on one picture, but not with those of larger pictures.
-
-    Args:
-        a: Colours [h, w, c], not clamped here.
-        b: Colours of the same shape.
-
-    Returns:
-        At most 1, which is "equal"; None where the shorter side is 32 px or less.
-
-    Raises:
-        GainerError: As in :func:`compare`.
+    Small pictures get the window of :func:`ms_ssim_window`, its standard deviation reduced alike: such numbers compare
+    methods on one picture, but not with those of larger pictures. None where the shorter side is 32 px or less.
 
     Source:
         Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003.
@@ -173,20 +121,12 @@ def ms_ssim(a: ImageArray, b: ImageArray) -> float | None:
 
 
 def lpips(a: ImageArray, b: ImageArray) -> float | None:
-    """Learned perceptual distance between two pictures, by AlexNet's features.
+    """Return the learned perceptual distance of two pictures [h, w, 3] by AlexNet's features; 0 when equal.
 
-    Never reaches the network: AlexNet's weights are used when they already lie in torch hub's cache, where torchvision
-    puts them, and else there is no number.
-
-    Args:
-        a: Colours [h, w, 3], clamped to [0, 1] here because the network is defined there only.
-        b: Colours of the same shape.
-
-    Returns:
-        0 when equal; None without the weights or where the shorter side is below 31 px.
+    Nothing is downloaded: without AlexNet's weights in torch hub's cache, or below 31 px a side, the result is None.
 
     Raises:
-        GainerError: As in :func:`compare`; the pictures have no three channels; or the file of weights is damaged.
+        GainerError: Also where there are not three channels, or the file of weights is damaged.
 
     Source:
         Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR 2018.
@@ -208,7 +148,7 @@ def lpips(a: ImageArray, b: ImageArray) -> float | None:
 
 
 def lpips_weights() -> Path:
-    """Where torchvision would find AlexNet's weights: put the file there to have :func:`lpips`."""
+    """Return where torchvision would find AlexNet's weights: put the file there to have :func:`lpips`."""
     from torchvision.models import AlexNet_Weights
 
     return Path(torch.hub.get_dir()) / "checkpoints" / AlexNet_Weights.DEFAULT.url.rsplit("/", 1)[-1]
@@ -216,7 +156,7 @@ def lpips_weights() -> Path:
 
 @lru_cache(maxsize=2)
 def _lpips_network(weights: str, device: str) -> Any:
-    """Builds the network from a file that is known to exist, once for each file and device."""
+    """Build the network from a file that is known to exist, once for each file and device."""
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     try:
@@ -227,11 +167,7 @@ def _lpips_network(weights: str, device: str) -> Any:
 
 
 def float64_pair(a: ColourArray, b: ColourArray) -> tuple[Tensor, Tensor]:
-    """Two pictures as float64 tensors on the first one's device, detached.
-
-    Raises:
-        GainerError: The shapes differ or the colours are not floats.
-    """
+    """Return two pictures as detached float64 tensors on the first one's device."""
     first = _as_float64(a)
     second = _as_float64(b).to(first.device)
     if first.shape != second.shape:
@@ -240,11 +176,7 @@ def float64_pair(a: ColourArray, b: ColourArray) -> tuple[Tensor, Tensor]:
 
 
 def as_mask(mask: MaskArray, shape: tuple[int, ...]) -> Tensor:
-    """A mask as a boolean tensor.
-
-    Raises:
-        GainerError: It is not boolean, or its shape is not the picture's without the channels, ``shape``.
-    """
+    """Return a mask as a boolean tensor of the given shape."""
     keep = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask, order="C"))
     if keep.dtype != torch.bool or tuple(keep.shape) != shape:
         raise GainerError(f"The mask has to be boolean {list(shape)}, but is {keep.dtype} {list(keep.shape)}")
@@ -252,7 +184,7 @@ def as_mask(mask: MaskArray, shape: tuple[int, ...]) -> Tensor:
 
 
 def _counted(a: ColourArray, b: ColourArray, mask: MaskArray | None) -> tuple[Tensor, Tensor]:
-    """The counted pixels of both pictures, [m, c] each."""
+    """Return the counted pixels of both pictures, [m, c] each."""
     first, second = float64_pair(a, b)
     first, second = first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])
     if mask is not None:
@@ -264,7 +196,7 @@ def _counted(a: ColourArray, b: ColourArray, mask: MaskArray | None) -> tuple[Te
 
 
 def _as_float64(picture: ColourArray) -> Tensor:
-    """The same colours in float64, detached; refuses integers, whose scale nobody stated."""
+    """Return colours in float64, detached; refuse integers, whose scale nobody stated."""
     colours = picture.detach() if isinstance(picture, Tensor) else torch.from_numpy(np.array(picture, order="C"))
     if not colours.is_floating_point():
         raise GainerError(f"Colours are floats from 0 to 1, not {colours.dtype}: divide by the largest stored value")
@@ -272,21 +204,21 @@ def _as_float64(picture: ColourArray) -> Tensor:
 
 
 def _decibels(a: Tensor, b: Tensor) -> float:
-    """PSNR in dB of float64 values with a peak of 1."""
+    """Return the PSNR in dB of float64 values with a peak of 1."""
     return (-10 * torch.log10((a - b).square().mean())).item()
 
 
 def _levels(colours: Tensor, max_value: int) -> Tensor:
-    """The integers 0 to max_value that colours are stored as, still in float64 so that nan stays nan."""
+    """Round colours to the integers 0 to max_value, in float64 so that nan stays nan."""
     return (colours.clamp(0, 1) * max_value).round()
 
 
 def _gaussian(width: int) -> Tensor:
-    """MS-SSIM's window in float64, sum 1; the library's own is in float32, which costs the result four digits."""
+    """Return MS-SSIM's window in float64, sum 1; the library's own float32 one costs the result four digits."""
     place = torch.arange(width, dtype=torch.float64) - width // 2
     return torch.softmax(-0.5 * (place * _MS_SSIM_WINDOW_PX / (_MS_SSIM_SIGMA_PX * width)).square(), dim=0)
 
 
 def _batch(picture: Tensor) -> Tensor:
-    """[h, w, c] to [1, c, h, w]."""
+    """Turn [h, w, c] into [1, c, h, w]."""
     return picture.permute(2, 0, 1)[None]

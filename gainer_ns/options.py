@@ -1,4 +1,4 @@
-"""Options of command lines that are given more than once: what lists things takes them all, what does not refuses."""
+"""Parse options that are given more than once: lists take them all, all others refuse."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 def flattened_groups(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Points or paths, also where they came some at a time, one group for each time that an option was given."""
+    """Return points or paths as one tuple, also where they came in groups, one for each time an option was given."""
     groups = (value if isinstance(value, (tuple, list)) and not _is_point(value) else (value,) for value in values)
     return tuple(itertools.chain.from_iterable(groups))
 
 
 def parsed(command: Callable[..., T], args: Sequence[str] | None = None, *, prog: str | None = None) -> T:
-    """What a command line says to a command.
+    """Parse a command line with tyro.
 
     Args:
         command: A dataclass.
@@ -37,14 +37,14 @@ def parsed(command: Callable[..., T], args: Sequence[str] | None = None, *, prog
         prog: What the program is called; its file if None.
 
     Raises:
-        GainerError: If an option is given twice of which only the last would count.
+        GainerError: If an option that takes no list is given twice.
     """
     check_given_once(command, sys.argv[1:] if args is None else args)
     return tyro.cli(command, args=args, prog=prog)
 
 
 def check_given_once(command: Callable[..., Any], args: Sequence[str]) -> None:
-    """Refuses an option that is given twice and takes no list: the last would count, without a word.
+    """Refuse an option that is given twice and takes no list: the last would count, without a word.
 
     Raises:
         GainerError: If there is one.
@@ -62,7 +62,7 @@ def check_given_once(command: Callable[..., Any], args: Sequence[str]) -> None:
 
 
 def _single_options(command: Callable[..., Any], group: str = "") -> dict[str, str]:
-    """The options of a command that take no list, under all their names, and the field that each is."""
+    """Return the options of a command that take no list, under all their names, and the field that each is."""
     options, inverted = dict[str, str](), dict[str, str]()
     for field, hint in get_type_hints(command, include_extras=True).items():
         if is_dataclass(hint):

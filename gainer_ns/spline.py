@@ -1,4 +1,4 @@
-"""A picture as a function of the place: the cubic spline through its pixels."""
+"""Interpolate a picture by the cubic spline through its pixels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CubicSpline:
         self._coefficients = [ndimage.spline_filter(channel, order=3, mode=_BOUNDARY) for channel in channels]
 
     def at(self, coordinates: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points c"]:
-        """Its colours at pixel coordinates (x, y), not clamped: a spline overshoots at sharp edges."""
+        """Return its colours at pixel coordinates (x, y), not clamped: a spline overshoots at sharp edges."""
         row_column = np.moveaxis(coordinates[..., ::-1], -1, 0) - 0.5  # scipy counts from the first pixel's centre
         read = [
             ndimage.map_coordinates(channel, row_column, order=3, mode=_BOUNDARY, prefilter=False)

@@ -1,4 +1,4 @@
-"""Standard output that ends no work: whatever it can show, and whether or not somebody reads it."""
+"""Keep standard output from ending any work: whatever it can show, and whether or not somebody reads it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def keep_standard_output() -> None:
-    """Drops what nobody reads any more, and writes as escapes what the encoding does not hold, such as odd file names.
+    """Drop what nobody reads any more, and escape what the encoding does not hold, such as odd file names.
 
-    Files that are being written must not suffer because ``head`` has seen enough. Nothing changes where a program that
-    calls this one has replaced standard output.
+    Files that are being written must not suffer because ``head`` has seen enough. A standard output that the calling
+    program has replaced stays as it is.
     """
     usual = sys.stdout
     if usual is None:  # it was closed before the start

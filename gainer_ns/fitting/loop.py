@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.optimizer import Optimizer
 
 from gainer_ns.fitting.recipe import GaussianRecipe
-from gainer_ns.fitting.stopping import StopRequest
+from gainer_ns.interrupts import StopRequest
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 """How much of a fit an interruption can lose."""

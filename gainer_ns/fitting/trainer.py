@@ -17,8 +17,8 @@ from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
 from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
-from gainer_ns.fitting.stopping import StopRequest
 from gainer_ns.frames import ImagePlane
+from gainer_ns.interrupts import StopRequest
 from gainer_ns.rendering.layer import Layer
 
 ADAM_EPSILON = 1e-15

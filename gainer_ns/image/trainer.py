@@ -21,7 +21,6 @@ from nerfstudio.utils.writer import EventName
 from gainer_ns.errors import LOAD_ERRORS, GainerError, memory_in_words
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import Recipe
-from gainer_ns.fitting.stopping import StopRequest
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.checkpoints import newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
@@ -29,6 +28,7 @@ from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.run_checks import SPARE_BYTES, check_bounds, check_machine, check_names, check_output, check_start
 from gainer_ns.image.stock_tools import named_folder, refuse_export
 from gainer_ns.image.terminal import hushed, say, silence_known_noise
+from gainer_ns.interrupts import StopRequest
 from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.standard_output import keep_standard_output

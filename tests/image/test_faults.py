@@ -29,9 +29,9 @@ from PIL import Image
 
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.stopping import STOPPING_NOTICE
 from gainer_ns.image import run_checks, trainer
 from gainer_ns.image.loading import load_baked
+from gainer_ns.interrupts import STOPPING_NOTICE
 from gainer_ns.rendering.plane import BakedPicture
 
 Fit = Callable[..., Path]

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from gainer_ns.fitting import stopping
-from gainer_ns.fitting.stopping import StopRequest
+from gainer_ns import interrupts
+from gainer_ns.interrupts import StopRequest
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -45,7 +45,7 @@ def test_a_closed_terminal_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     request = StopRequest(lambda: False)
-    monkeypatch.setattr(stopping.os, "write", fails)
+    monkeypatch.setattr(interrupts.os, "write", fails)
     with request.listening():
         os.kill(os.getpid(), signal.SIGHUP)
     assert request.signal == signal.SIGHUP
