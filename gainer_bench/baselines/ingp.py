@@ -7,6 +7,7 @@ which fits a picture of ordinary size far better in the same time. The unit squa
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -88,7 +89,7 @@ class Ingp(PictureFunction):
 class FlatHashGrid(HashGrid):
     """A :class:`HashGrid` in 2D: the same table and features, but on the CPU from kernels, and several times as fast.
 
-    Elsewhere it is a hash grid like any other, read by tiny-cuda-nn where that is installed.
+    CUDA tensors are read by tiny-cuda-nn where that is installed.
     """
 
     def __init__(self, config: HashGridConfig, seed: int = 0) -> None:
@@ -96,10 +97,37 @@ class FlatHashGrid(HashGrid):
 
     def forward(self, points: Float[Tensor, "n 2"]) -> Float[Tensor, "n f"]:
         """Return features at points of the unit square; on the CPU differentiable by the table only."""
+        if points.is_cuda and self._tcnn is not None:
+            return torch.func.functional_call(self._tcnn, {"params": self.table.flatten()}, (points.clamp(0, 1),))
         if points.is_cuda:
             return super().forward(points)
         self._check(points)
         return _Read.apply(self.table, points.detach().float().contiguous(), *self._lattices).flatten(1)
+
+    @cached_property
+    def _tcnn(self) -> nn.Module | None:
+        """tiny-cuda-nn's encoding, without a table of its own; None where it is missing or orders its rows otherwise.
+
+        A cached property, so that ``nn.Module`` neither lists its parameters nor stores them.
+        """
+        if self.config.features_per_level not in (1, 2, 4, 8):
+            return None
+        try:
+            tcnn = importlib.import_module("tinycudann")
+        except (ImportError, OSError):  # it raises the latter where it is installed, and there is no GPU
+            return None
+        sizes = {
+            "otype": "HashGrid",
+            "n_levels": self.config.num_levels,
+            "n_features_per_level": self.config.features_per_level,
+            "log2_hashmap_size": self.config.log2_table_size,
+            "base_resolution": self.config.base_resolution,
+            "per_level_scale": self.config.growth_factor,
+        }
+        encoding: Any = tcnn.Encoding(2, sizes, dtype=torch.float32)
+        is_same_layout = encoding.params.numel() == self.table.numel()
+        encoding.params = nn.Parameter(torch.empty(0))
+        return encoding if is_same_layout else None
 
     @cached_property
     def _lattices(self) -> tuple[Tensor, Tensor]:

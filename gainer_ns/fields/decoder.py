@@ -1,4 +1,4 @@
-"""From an aggregated feature to colour: an MLP beside a linear path."""
+"""Decode an aggregated feature to colour: an MLP beside a linear path (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from gainer_ns.fields.hash_grid import MAX_FEATURES
 
 DECODER_BLOCK_ROWS = 1 << 14
-"""How many rows are decoded at once: few enough that the hidden layers stay in the processor's cache."""
+"""Rows decoded at once: few enough that the hidden layers stay in the processor's cache."""
 _MLP_GAIN = 0.1
 """Factor of the MLP's last weights at the start: nearly linear decoders take fewer Gauss-Newton steps."""
 
 
 class MLP(nn.Module):
-    """Linear layers with SiLU between them; the names of its weights are those in checkpoints and files.
+    """Linear layers of the given lengths with SiLU between them.
 
-    Args:
-        sizes: Length of what goes in, of each hidden layer, and of what comes out.
+    The names of its weights are those in checkpoints and files.
     """
 
     def __init__(self, *sizes: int) -> None:
@@ -30,7 +29,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList([nn.Linear(*pair) for pair in itertools.pairwise(sizes)])
 
     def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
-        """What comes out."""
+        """Apply the layers."""
         first, *rest = self.layers
         values = first(features)
         for layer in rest:
@@ -83,7 +82,7 @@ class Decoder(nn.Module):
     def restored(
         cls, weights: Mapping[str, Tensor], *, hidden_layers: int, hidden_dim: int, channels: int = 3
     ) -> Decoder:
-        """A decoder of stored weights; no memory is taken but theirs, whatever sizes are claimed.
+        """Make a decoder of stored weights; no memory is taken but theirs, whatever sizes are claimed.
 
         Raises:
             ValueError: If they are not those of such a decoder, or not finite.
@@ -101,24 +100,24 @@ class Decoder(nn.Module):
         return decoder.requires_grad_(False).eval()
 
     def forward(self, features: Float[Tensor, "*batch f"]) -> Float[Tensor, "*batch c"]:
-        """Colours of features, unclamped."""
+        """Decode features to colours, unclamped."""
         colours = self.linear(features)
         return colours if self.mlp is None else colours + self.mlp(features)
 
     @torch.no_grad()
     def features_for(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "m f"]:
-        """The smallest features that the linear path alone decodes to these colours: where a fit begins."""
+        """Return the smallest features that the linear path alone decodes to these colours: where a fit begins."""
         return (colours - self.linear.bias) @ torch.linalg.pinv(self.linear.weight).T
 
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m c"]:
-        """Colours of many features, in blocks of rows."""
+        """Decode many features in blocks of rows."""
         return torch.cat([self(block) for block in features.split(DECODER_BLOCK_ROWS)])
 
     def decode_with_jacobian(
         self, features: Float[Tensor, "m f"]
     ) -> tuple[Float[Tensor, "m c"], Float[Tensor, "m c f"]]:
-        """Colours of many features and their derivatives ``d c / d e``, in blocks of rows."""
+        """Decode many features in blocks of rows, with the derivatives ``d c / d e``."""
         colours = features.new_empty(len(features), self.channels)
         jacobian = features.new_empty(len(features), self.channels, self.feature_dim)
         for start in range(0, len(features), DECODER_BLOCK_ROWS):
@@ -135,7 +134,7 @@ class Decoder(nn.Module):
 
 
 def _turned_to_grey(weight: Float[Tensor, "c f"]) -> Float[Tensor, "c f"]:
-    """Orthonormal rows, turned so that the first column changes all channels alike (Householder 1958)."""
+    """Turn orthonormal rows so that the first column changes all channels alike (Householder 1958)."""
     grey = torch.full((len(weight),), len(weight) ** -0.5)
     normal = weight.T @ grey  # of the mirror between the first feature and the one that is grey
     normal[0] -= 1

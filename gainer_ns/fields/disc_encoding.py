@@ -1,4 +1,4 @@
-"""From a point in space to a feature: its K nearest discs, averaged by Gaussian weight (paper, section 3.5)."""
+"""Read features at points in space: the K nearest discs, averaged by Gaussian weight (paper, section 3.5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gainer_ns.gaussians.small_matrices import inverse, product
 
 @dataclass
 class DiscEncodingConfig:
-    """How points in space read discs."""
+    """Options of how points in space read discs."""
 
     num_neighbours: int = 16
     """K: how many Gaussians a point reads."""
@@ -34,9 +34,9 @@ class DiscEncodingConfig:
 class DiscEncoding(nn.Module):
     """Gaussians that are flat discs in space.
 
-    A disc is told by how a step in space leads back to pixels of the photo (along the disc) and to thicknesses of the
-    disc (across it). Neighbours are found and weighed by those lengths, as in the plane of the photo: so a surface is
-    read alike however far it is and however it is turned, and what lies before or behind it is far away.
+    A step in space leads back to pixels of the photo (along the disc) and to thicknesses of the disc (across it).
+    Neighbours are found and weighed by those lengths, as in the plane of the photo: so a surface is read alike however
+    far it is and however it is turned, and what lies before or behind it is far away.
 
     Args:
         config: How points read discs.
@@ -70,7 +70,7 @@ class DiscEncoding(nn.Module):
 
     @torch.no_grad()
     def gaussian_set(self) -> GaussianSet:
-        """The Gaussians as they are now: plain tensors."""
+        """Return the Gaussians as they are now: plain tensors."""
         jacobians = inverse(self.inverse_jacobians)
         covariances = self.config.sigma**2 * product(jacobians, jacobians.mT)
         features = self.features_table.detach()
@@ -80,7 +80,7 @@ class DiscEncoding(nn.Module):
 
     @torch.no_grad()
     def read(self, points: Float[Tensor, "m 3"]) -> AggregationMatrix:
-        """The aggregation from the Gaussians to points, to be used as often as wanted."""
+        """Return the aggregation matrix from the Gaussians to points."""
         gaussians = self.gaussian_set()
         index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)
         neighbours = index.query(points, self.config.num_neighbours)
@@ -88,7 +88,7 @@ class DiscEncoding(nn.Module):
         return AggregationMatrix.from_neighbours(neighbours, weights, len(self))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Takes the sizes of what is loaded."""
+        """Take the sizes of what is loaded."""
         means = state_dict.get(f"{prefix}means")
         if means is not None:
             count = len(means)

@@ -1,4 +1,4 @@
-"""The GaINeR field: what nerfstudio's samplers and renderers ask about points in space (paper, section 3.5)."""
+"""The GaINeR field: colour and density at points in space, as nerfstudio's samplers ask (paper, section 3.5)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 
 SHELL_THICKNESSES = 4.0
-"""How thick the shell is in which a surface has density, in thicknesses of a disc: a pixel of the photo."""
+"""Thickness of the shell in which a surface has density, in thicknesses of a disc: a pixel of the photo."""
 SOLID_TRANSMITTANCE = 1e-5
 """Share of the light that passes through a solid shell."""
 RGBA_CHANNELS = 4
-"""What the decoder makes of a feature: red, green, blue and opacity."""
+"""Channels that the decoder makes of a feature: red, green, blue and opacity."""
 
 
 class SurfaceReading(NamedTuple):
-    """What points read of the discs near them.
+    """The averages that points read of the discs near them.
 
     Attributes:
-        features: [m, f], averaged.
+        features: [m, f].
         normals: [m, 3], across the surface that the discs lie on, as long as one over a disc's thickness.
         offsets: [m], of the points from that surface, in thicknesses.
         limits: [m], most opacity that there is, not clamped; infinite where the Gaussians have no opacities.
@@ -70,7 +70,7 @@ class GainerField(Field):
 
     @torch.no_grad()
     def read(self, points: Float[Tensor, "m 3"]) -> SurfaceReading:
-        """What points read of the discs near them."""
+        """Average the discs near points."""
         gaussians = self.gaussians
         read, nearest = search_and_aggregate(
             self._index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns
@@ -82,7 +82,7 @@ class GainerField(Field):
         return SurfaceReading(features, normals, offsets, limits[:, 0], nearest >= 0)
 
     def get_density(self, ray_samples: RaySamples) -> tuple[Float[Tensor, "*batch 1"], Float[Tensor, "*batch c"]]:
-        """Densities (per world unit) of ray samples, and the colours decoded with them."""
+        """Return densities (per world unit) of ray samples, and the colours decoded with them."""
         positions = ray_samples.frustums.get_positions()
         reading = self.read(positions.reshape(-1, 3))
         decoded = self.decoder.decode(reading.features)
@@ -97,12 +97,12 @@ class GainerField(Field):
     def get_outputs(
         self, ray_samples: RaySamples, density_embedding: Tensor | None = None
     ) -> dict[FieldHeadNames, Tensor]:
-        """Colours in [0, 1]; nerfstudio asks for them with the densities, see ``forward``."""
+        """Return colours in [0, 1]; nerfstudio asks for them with the densities, see ``forward``."""
         assert density_embedding is not None, "colours are decoded together with the densities"
         return {FieldHeadNames.RGB: density_embedding.clamp(0, 1)}
 
     def forward(self, ray_samples: RaySamples, compute_normals: bool = False) -> dict[FieldHeadNames, Tensor]:
-        """Colours and densities of ray samples."""
+        """Return colours and densities of ray samples."""
         if compute_normals:
             raise NotImplementedError("this field has no normals")
         density, rgb = self.get_density(ray_samples)

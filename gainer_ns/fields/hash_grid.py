@@ -1,20 +1,19 @@
 """A multi-resolution hash grid in 2D and 3D, and the same grid read at points that do not move.
 
 Source: Mueller et al. 2022, "Instant Neural Graphics Primitives with a Multiresolution Hash Encoding". GaINeR (section
-3.2) gives each Gaussian the feature found at its mean. A level is a lattice; a point reads the corners of its cell with
-(bi- or tri-)linear weights, and the levels' features stand side by side. In a coarse level each vertex has a table row
-of its own; in a fine one vertices share rows by hashing.
+3.2) gives each Gaussian the feature ``H(mu) = e`` found at its mean. A level is a lattice; a point reads the corners of
+its cell with (bi- or tri-)linear weights, and the levels' features stand side by side. In a coarse level each vertex
+has a table row of its own; in a fine one vertices share rows by hashing.
 
 The conventions are tiny-cuda-nn's, down to the order of the rows: a resolution counts vertices, positions are shifted
-by half a cell, a dense level wraps around at its far edge. So one table serves both implementations, and tiny-cuda-nn,
-used for CUDA tensors where it is installed, only adds speed.
+by half a cell, a dense level wraps around at its far edge. So one table serves both implementations.
 """
 
-import importlib
-import logging
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add, mul, xor
 from typing import Any, Literal, NamedTuple
 
@@ -25,8 +24,6 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from gainer_ns.errors import GainerError
-
-_logger = logging.getLogger(__name__)
 
 _HASH_PRIMES = (1, 2654435761, 805459861)
 """One factor an axis for the spatial hash (Mueller et al. 2022, equation 4)."""
@@ -81,7 +78,7 @@ class Corners(NamedTuple):
 
 
 def grid_levels(config: HashGridConfig, dimensions: int) -> tuple[GridLevel, ...]:
-    """Lays out the lattices in the table, coarse to fine.
+    """Lay out the lattices in the table, coarse to fine.
 
     Raises:
         GainerError: If there is no such grid.
@@ -112,12 +109,12 @@ def grid_levels(config: HashGridConfig, dimensions: int) -> tuple[GridLevel, ...
 
 
 def grid_numbers(config: HashGridConfig, dimensions: int) -> int:
-    """How many numbers the table of a grid has."""
+    """Count the numbers of a grid's table."""
     return sum(level.num_rows for level in grid_levels(config, dimensions)) * config.features_per_level
 
 
 def grid_corners(levels: tuple[GridLevel, ...], points: Float[Tensor, "n d"]) -> Corners:
-    """Finds the rows that points [n, d] of the unit square or cube read; points outside count as on its border."""
+    """Find the rows that points [n, d] of the unit square or cube read; points outside count as on its border."""
     dimensions = points.shape[-1]
     steps = [[corner >> axis & 1 for axis in range(dimensions)] for corner in range(2**dimensions)]
     steps = torch.tensor(steps, device=points.device)  # [corners, d] of 0 and 1
@@ -136,7 +133,7 @@ def grid_corners(levels: tuple[GridLevel, ...], points: Float[Tensor, "n d"]) ->
 
 
 def initial_features(rows: Int[Tensor, " r"], config: HashGridConfig, seed: int) -> Float[Tensor, "r f"]:
-    """Features [r, f] that table rows start with: a function of row and seed alone, so any few can be had."""
+    """Return the features that table rows start with: a function of row and seed alone, so any few can be had."""
     columns = torch.arange(config.features_per_level, device=rows.device)
     bits = rows[:, None] * config.features_per_level + columns
     bits.bitwise_xor_(_mix_(torch.tensor(seed & _MASK_32_BITS)))
@@ -144,64 +141,44 @@ def initial_features(rows: Int[Tensor, " r"], config: HashGridConfig, seed: int)
 
 
 def _mix_(bits: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """Scrambles 32-bit numbers held in int64, one to one and in place (Chris Wellons' "lowbias32")."""
+    """Scramble 32-bit numbers held in int64, one to one and in place (Chris Wellons' "lowbias32")."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
         bits.bitwise_and_(_MASK_32_BITS).bitwise_xor_(bits >> shift).mul_(factor)
     return bits
 
 
 class HashGrid(nn.Module):
-    """A trainable hash grid that can be read at any point.
-
-    Args:
-        config: Size of the grid.
-        dimensions: 2 or 3.
-        seed: Seed of the initial features.
-        implementation: "torch" or "tcnn"; tiny-cuda-nn reads CUDA tensors only, and torch steps in, with a warning,
-            where it is missing. "auto" is "tcnn" without the warning.
+    """A trainable hash grid in 2 or 3 dimensions that can be read at any point.
 
     Raises:
         GainerError: If the sizes do not make a grid.
     """
 
-    def __init__(
-        self,
-        config: HashGridConfig,
-        dimensions: Literal[2, 3],
-        *,
-        seed: int = 0,
-        implementation: Literal["auto", "torch", "tcnn"] = "auto",
-    ) -> None:
+    def __init__(self, config: HashGridConfig, dimensions: Literal[2, 3], *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
         self.dimensions = dimensions
-        self.implementation = implementation
         self.levels = grid_levels(config, dimensions)
         self.output_dim = config.num_levels * config.features_per_level
         spans = [torch.arange(level.first_row, level.first_row + level.num_rows) for level in self.levels]
         self.table = nn.Parameter(torch.cat([initial_features(span, config, seed) for span in spans]))
-        if implementation == "tcnn" and self._tcnn is None:
-            _logger.warning("tinycudann is not there, or lays out its tables otherwise: torch reads the hash grid")
 
     def forward(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n f"]:
-        """Features [n, output_dim] at points [n, dimensions] of the unit square or cube, differentiable by both.
+        """Interpolate features [n, output_dim] at points of the unit square or cube, differentiable by both.
 
         Raises:
             GainerError: If the points have another number of dimensions.
         """
-        self._check(points)
-        if points.is_cuda and self.implementation != "torch" and self._tcnn is not None:
-            return torch.func.functional_call(self._tcnn, {"params": self.table.flatten()}, (points.clamp(0, 1),))
-        rows, weights = grid_corners(self.levels, points)
+        rows, weights = self.corners(points)
         return (self.table[rows] * weights[..., None]).sum(dim=2).flatten(1)
 
     def corners(self, points: Float[Tensor, "n d"]) -> Corners:
-        """The table rows that points [n, dimensions] read, and their weights; constant while the points are."""
+        """Return the table rows that points read, and their weights; constant while the points are."""
         self._check(points)
         return grid_corners(self.levels, points)
 
-    def at(self, points: Float[Tensor, "n d"]) -> "HashGridAtPoints":
-        """This grid as trained so far, reduced to what it says at fixed points [n, dimensions]."""
+    def at(self, points: Float[Tensor, "n d"]) -> HashGridAtPoints:
+        """Return this grid as trained so far, reduced to what it says at fixed points."""
         self._check(points)
         reduced = HashGridAtPoints(self.config, points)
         reduced.table.data = self.table.detach()[reduced.rows].to(points.dtype)
@@ -211,38 +188,13 @@ class HashGrid(nn.Module):
         if points.shape[-1] != self.dimensions:
             raise GainerError(f"this hash grid is {self.dimensions}D, the points have {points.shape[-1]} coordinates")
 
-    @cached_property
-    def _tcnn(self) -> nn.Module | None:
-        """tiny-cuda-nn's encoding, without a table of its own; None where it is missing or orders its rows otherwise.
-
-        A cached property, so that ``nn.Module`` neither lists its parameters nor stores them.
-        """
-        if self.config.features_per_level not in (1, 2, 4, 8):
-            return None
-        try:
-            tcnn = importlib.import_module("tinycudann")
-        except (ImportError, OSError):  # it raises the latter where it is installed, and there is no GPU
-            return None
-        sizes = {
-            "otype": "HashGrid",
-            "n_levels": self.config.num_levels,
-            "n_features_per_level": self.config.features_per_level,
-            "log2_hashmap_size": self.config.log2_table_size,
-            "base_resolution": self.config.base_resolution,
-            "per_level_scale": self.config.growth_factor,
-        }
-        encoding: Any = tcnn.Encoding(self.dimensions, sizes, dtype=torch.float32)
-        is_same_layout = encoding.params.numel() == self.table.numel()
-        encoding.params = nn.Parameter(torch.empty(0))
-        return encoding if is_same_layout else None
-
 
 class HashGridAtPoints(nn.Module):
     """A hash grid read at fixed points: exactly :class:`HashGrid`, but many times faster and smaller.
 
-    Such points always read the same rows with the same weights. So only those rows are kept, and each knows its
-    readers, which makes the backward pass a weighted sum too. The full table is never allocated. The state dict holds
-    the kept rows' features alone: the same config and points bring back the rest.
+    Such points always read the same rows with the same weights, so only those rows are kept, and each knows its
+    readers, which makes the backward pass a weighted sum too. The state dict holds the kept rows' features alone: the
+    same config and points bring back the rest.
 
     Args:
         config: Size of the grid.
@@ -278,7 +230,7 @@ class HashGridAtPoints(nn.Module):
         self.table = nn.Parameter(initial_features(kept, config, seed).to(points.dtype))
 
     def forward(self) -> Float[Tensor, "n f"]:
-        """Features [n, output_dim] at the points, differentiable by the table."""
+        """Return features [n, output_dim] at the points, differentiable by the table."""
         constants = (self.read, self.weights, self.readers, self.reader_weights, self.first_reader)
         return _FixedRead.apply(self.table, *constants).view(-1, self.output_dim)
 

@@ -1,4 +1,4 @@
-"""From a point to a feature: its K nearest Gaussians, averaged by Gaussian weight (paper, section 3.2)."""
+"""Read features at points of the plane: the K nearest Gaussians, averaged by Gaussian weight (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MIN_WEIGHT = 1e-4
 
 @dataclass
 class KNNEncodingConfig:
-    """How points read Gaussians."""
+    """Options of how points read Gaussians."""
 
     num_neighbours: int = 16
     """K: how many Gaussians a point reads."""
@@ -52,7 +52,7 @@ class KNNEncodingConfig:
 
 
 class PointReading(NamedTuple):
-    """What a set of points that stand still reads, found once.
+    """The Gaussians that a set of fixed points reads, found once.
 
     Attributes:
         matrix: Aggregation from the Gaussians to the points, at the covariances of the time it was made. Of learned
@@ -67,10 +67,10 @@ class PointReading(NamedTuple):
 
 
 class LearnedGeometry(NamedTuple):
-    """Where Gaussians with learned means are at some time, and how wide.
+    """Learned means and shapes at some time of a fit.
 
     Attributes:
-        shifts: [n, d], from where they started, in spacings.
+        shifts: [n, d], of the means from where they started, in spacings.
         precision_factors: [n, e], see :class:`GaussianKNNEncoding`.
     """
 
@@ -158,7 +158,7 @@ class GaussianKNNEncoding(nn.Module):
 
     @property
     def places(self) -> Float[Tensor, "n d"]:
-        """Where the means are now, differentiable where they are learned."""
+        """The means as they are now, differentiable where they are learned."""
         return self.means if self.shifts is None else self.means + float(self.spacing) * self.shifts
 
     @property
@@ -183,7 +183,7 @@ class GaussianKNNEncoding(nn.Module):
         return precisions
 
     def gaussian_set(self) -> GaussianSet:
-        """The Gaussians as they are now, baked: plain tensors without the hash grid."""
+        """Return the Gaussians as they are now, baked: plain tensors without the hash grid."""
         with torch.no_grad():
             covariances = torch.linalg.inv(self.precisions)
             features = self.features.detach()
@@ -191,26 +191,21 @@ class GaussianKNNEncoding(nn.Module):
 
     @torch.no_grad()
     def put(self, means: Float[Tensor, "n d"], spacings: Float[Tensor, " n"]) -> None:
-        """Puts Gaussians that have not been fitted yet elsewhere.
-
-        Args:
-            means: As many as there are.
-            spacings: Distance of the means around each; the learned covariances start in proportion.
-        """
+        """Move Gaussians that have not been fitted yet; their covariances start in proportion to ``spacings``."""
         self._index = None
         self.means.copy_(means)
         on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
         self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
 
     def geometry(self) -> LearnedGeometry | None:
-        """A copy of where the Gaussians are now; None where their means stay."""
+        """Copy the learned means and shapes; None where the means stay."""
         if self.shifts is None:
             return None
         return LearnedGeometry(self.shifts.detach().clone(), self.precision_factors.detach().clone())
 
     @contextmanager
     def at(self, places: LearnedGeometry | None) -> Iterator[None]:
-        """Puts the Gaussians where they were at another time, while the context lasts; None leaves them."""
+        """Restore the means and shapes of another time while the context lasts; None leaves them."""
         if places is None or self.shifts is None:
             yield
             return
@@ -223,17 +218,15 @@ class GaussianKNNEncoding(nn.Module):
 
     @torch.no_grad()
     def bake(self) -> None:
-        """Turns hash-grid features into a table and drops the grid; does nothing where there is none."""
+        """Turn hash-grid features into a table and drop the grid, where there is one."""
         if self.hash_grid is not None:
             self.features_table = nn.Parameter(self.hash_grid().detach().clone())
             self.hash_grid = None
 
     def read(self, points: Float[Tensor, "m d"], *, within: NeighbourIndex | None = None) -> PointReading:
-        """Finds what points read, to be used with :meth:`forward` as often as wanted.
+        """Find the Gaussians that points read, to be used with :meth:`forward` as often as wanted.
 
-        Args:
-            points: Where features are wanted.
-            within: An index over the means; None for this encoding's own.
+        ``within`` is an index over the means; None for this encoding's own.
         """
         with torch.no_grad():
             if self.is_moving:
@@ -249,11 +242,9 @@ class GaussianKNNEncoding(nn.Module):
             return PointReading(matrix, points, neighbours if self.precision_factors.requires_grad else None)
 
     def forward(self, reading: PointReading, features: Float[Tensor, "n f"] | None = None) -> Float[Tensor, "m f"]:
-        """Aggregated features, differentiable in the features and in all that is learned of the Gaussians.
+        """Aggregate features, differentiable in them and in all that is learned of the Gaussians (paper, section 3.2).
 
-        Args:
-            reading: What the points read.
-            features: Features of the Gaussians, for callers that read several sets of points; None to make them.
+        ``features`` are for callers that read several sets of points; None to make them.
         """
         features = self.features if features is None else features
         if self.is_moving:
@@ -277,7 +268,7 @@ class GaussianKNNEncoding(nn.Module):
         return HashGridAtPoints(self.config.hash_grid, (means - origin.to(means)) / side, seed=seed)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Takes the sizes of what is loaded, and bakes itself where the checkpoint is baked."""
+        """Take the sizes of what is loaded, and bake where the checkpoint is baked."""
         if not any(name.startswith(prefix) for name in state_dict):
             return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         self._index = None

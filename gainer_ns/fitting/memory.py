@@ -1,4 +1,4 @@
-"""How much memory a fit will take, and whether there is as much."""
+"""Estimate how much memory a fit will take, and refuse it where there is less."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ _BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
 """Graph and its transpose while a band is made."""
 
 
-def fit_bytes(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, adam_steps: int) -> int:
-    """Estimated peak memory of a fit in bytes, beside the program itself: up to half more than was measured.
+def fit_bytes(pixels: int, encoding: GaussianKNNEncoding, adam_steps: int) -> int:
+    """Estimate the peak memory of a fit in bytes, beside the program itself: up to half more than was measured.
 
-    Args:
-        pixels: Number of fitted pixels.
-        gaussians: Number of Gaussians.
-        encoding: Tells the number of neighbours and the length of features.
-        adam_steps: Adam reads all pixels at once; the finish alone reads them in bands.
+    Adam reads all fitted pixels at once; Gauss-Newton steps alone read them in bands.
     """
     features, neighbours = encoding.feature_dim, encoding.config.num_neighbours
-    everywhere = pixels * (4 * 3 * 4) + gaussians * (4 * 3 * features + 4 * 2 * 4)
+    everywhere = pixels * (4 * 3 * 4) + len(encoding) * (4 * 3 * features + 4 * 2 * 4)
     at_once = pixels if adam_steps > 0 else min(pixels, BAND_PIXELS)
     per_pixel = _BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR * neighbours + 4 * (3 * features + 4 * features + 40)
     if adam_steps > 0:
@@ -30,17 +26,11 @@ def fit_bytes(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, adam_s
     return everywhere + at_once * per_pixel
 
 
-def check_memory(pixels: int, gaussians: int, encoding: GaussianKNNEncoding, adam_steps: int) -> None:
-    """Refuses a fit that this machine has no memory for.
+def check_memory(pixels: int, encoding: GaussianKNNEncoding, adam_steps: int, remedy: str) -> None:
+    """Refuse a fit that this machine has no memory for, with a remedy.
 
     Raises:
         GainerError: If the estimate exceeds what is free.
     """
-    if encoding.means.is_cuda:
-        return  # torch says so itself, at once, and nothing is swapped
-    check_free(
-        fit_bytes(pixels, gaussians, encoding, adam_steps),
-        f"fitting {pixels / 1e6:.1f} megapixels",
-        "reduce the picture with --pipeline.datamanager.dataparser.downscale-factor 2, or lower "
-        "--pipeline.model.gaussians-per-pixel",
-    )
+    if not encoding.means.is_cuda:  # where torch says so itself, at once, and nothing is swapped
+        check_free(fit_bytes(pixels, encoding, adam_steps), f"fitting {pixels / 1e6:.1f} megapixels", remedy)

@@ -64,6 +64,8 @@ class FitPlan:
     """Bits of the source's values, 8 or 16."""
     recipe: PictureRecipe
     """How far, and how."""
+    less_memory: str = "reduce the picture, or fit fewer Gaussians a pixel"
+    """What to do where there is too little memory."""
 
     @property
     def encoding(self) -> GaussianKNNEncoding:
@@ -120,7 +122,7 @@ class PictureFit(GaussNewtonLoop):
         super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
         self.plan, self.pixels, self.target = plan, pixels, target
         self._planned_adam_steps = plan.recipe.planned_adam_steps(plan.plane.pixels)
-        check_memory(len(pixels), len(plan.encoding), plan.encoding, self._planned_adam_steps)
+        check_memory(len(pixels), plan.encoding, self._planned_adam_steps, plan.less_memory)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
         self._search: _Search | None = None  # which has found the reading

@@ -1,7 +1,8 @@
-"""A set of Gaussians: what they are, and how a transformation moves them."""
+"""A set of Gaussians, and its transformations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,8 +28,8 @@ class GaussianSet:
         radius: Farthest distance at which a Gaussian is read, in the units of the means, before any deformation.
         opacities: [n], averaged like features and clamped to [0, 1] where they are shown, so that values beyond make an
             edge crisp; None where the set is opaque everywhere.
-        inverse_jacobians: [n, d, d] or [1, d, d]: how a step from a deformed mean leads back to where the set was
-            fitted, by which its neighbours are found; None where nothing was deformed.
+        inverse_jacobians: [n, d, d] or [1, d, d], from steps at a deformed mean to steps where the set was fitted, by
+            which neighbours are found; None where nothing was deformed.
         slopes: [n, s, d], ``G``: of the first ``s`` channels of a Gaussian a point reads ``e + G (x - mu)``, of the
             others ``e`` everywhere; None where it does so of all.
         opacity_slopes: [n, d], the same of opacities; None where they are read as they are.
@@ -53,33 +54,25 @@ class GaussianSet:
                 raise ValueError(f"{name} of shape {tuple(matrices.shape)} do not fit {count} means in {dimensions}D")
         if self.features.shape[0] != count:
             raise ValueError(f"{self.features.shape[0]} features for {count} means")
-        if self.slopes is not None:
-            channels = self.slopes.shape[1] if self.slopes.dim() == 3 else 0
-            if tuple(self.slopes.shape) != (count, channels, dimensions) or not 1 <= channels <= self.features.shape[1]:
-                raise ValueError(
-                    f"slopes of shape {tuple(self.slopes.shape)} for features {tuple(self.features.shape)}"
-                )
-        if self.opacities is not None and tuple(self.opacities.shape) != (count,):
-            raise ValueError(f"opacities of shape {tuple(self.opacities.shape)} for {count} means")
-        if self.opacity_slopes is not None and tuple(self.opacity_slopes.shape) != (count, dimensions):
-            raise ValueError(f"opacity slopes of shape {tuple(self.opacity_slopes.shape)} for {count} means")
+        channels = self.slopes.shape[1] if self.slopes is not None and self.slopes.dim() == 3 else 0
+        channels = min(max(channels, 1), self.features.shape[1])
+        expected = {
+            "slopes": (count, channels, dimensions),
+            "opacities": (count,),
+            "opacity slopes": (count, dimensions),
+        }
+        parts = (self.slopes, self.opacities, self.opacity_slopes)
+        for (name, shape), part in zip(expected.items(), parts, strict=True):
+            if part is not None and tuple(part.shape) != shape:
+                raise ValueError(f"{name} of shape {tuple(part.shape)} for {count} means")
 
     def __len__(self) -> int:
         return self.means.shape[0]
 
     def __getitem__(self, chosen: Bool[Tensor, " n"] | Int[Tensor, " m"]) -> GaussianSet:
-        """Some of the Gaussians, by a mask or by indices."""
-        matrices, inverses = self.covariances, self.inverse_jacobians
-        return replace(
-            self,
-            means=self.means[chosen],
-            covariances=matrices if len(matrices) == 1 else matrices[chosen],
-            features=self.features[chosen],
-            opacities=None if self.opacities is None else self.opacities[chosen],
-            slopes=None if self.slopes is None else self.slopes[chosen],
-            opacity_slopes=None if self.opacity_slopes is None else self.opacity_slopes[chosen],
-            inverse_jacobians=inverses if inverses is None or len(inverses) == 1 else inverses[chosen],
-        )
+        """Select Gaussians by a mask or by indices."""
+        shared = [one for one in (self.covariances, self.inverse_jacobians) if one is not None and len(one) == 1]
+        return self._each(lambda one: one if any(one is each for each in shared) else one[chosen])
 
     @property
     def dimensions(self) -> int:
@@ -92,62 +85,49 @@ class GaussianSet:
         return inverse(self.covariances)
 
     def transformed(self, means: Float[Tensor, "n d"], jacobians: Float[Tensor, "t d d"]) -> GaussianSet:
-        """The same Gaussians after a deformation: ``mu -> phi(mu)``, ``Sigma -> J Sigma J^T`` and ``G -> G J^-1``.
+        """Deform the Gaussians: ``mu -> phi(mu)``, ``Sigma -> J Sigma J^T`` and ``G -> G J^-1`` (paper, section 3.4).
 
-        What a point reads follows: neighbours are found by their distance before the deformation, so a stretched set
-        does not tear and a squeezed one is read at full sharpness.
+        Neighbours are found by their distance before the deformation, so a stretched set does not tear and a shrunk one
+        is read at full sharpness.
 
         Args:
             means: New means ``phi(mu)``.
             jacobians: ``d phi / d mu`` at every mean, or one [1, d, d] for an affine map.
         """
-        jacobians = unflattened(jacobians)
-        covariances = product(product(jacobians, self.covariances), jacobians.mT)
+        jacobians = _unflattened(jacobians)
         back = inverse(jacobians)
-        slopes = None if self.slopes is None else self.slopes @ back
-        opacity_slopes = None if self.opacity_slopes is None else (self.opacity_slopes[:, None] @ back)[:, 0]
-        if self.inverse_jacobians is not None:
-            back = product(self.inverse_jacobians, back)
         return replace(
             self,
             means=means,
-            covariances=covariances,
-            slopes=slopes,
-            opacity_slopes=opacity_slopes,
-            inverse_jacobians=back,
+            covariances=product(product(jacobians, self.covariances), jacobians.mT),
+            slopes=None if self.slopes is None else self.slopes @ back,
+            opacity_slopes=None if self.opacity_slopes is None else (self.opacity_slopes[:, None] @ back)[:, 0],
+            inverse_jacobians=back if self.inverse_jacobians is None else product(self.inverse_jacobians, back),
         )
 
     def copied(self) -> GaussianSet:
-        """The same Gaussians in tensors of their own."""
-        values = {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **values)
+        """Copy all tensors."""
+        return self._each(Tensor.clone)
 
     def to(self, device: torch.device | str) -> GaussianSet:
-        """The same Gaussians on a device."""
-        return replace(
-            self,
-            means=self.means.to(device),
-            covariances=self.covariances.to(device),
-            features=self.features.to(device),
-            opacities=None if self.opacities is None else self.opacities.to(device),
-            slopes=None if self.slopes is None else self.slopes.to(device),
-            opacity_slopes=None if self.opacity_slopes is None else self.opacity_slopes.to(device),
-            inverse_jacobians=None if self.inverse_jacobians is None else self.inverse_jacobians.to(device),
-        )
+        """Move all tensors to a device."""
+        return self._each(lambda one: one.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> GaussianSet:
+        return replace(self, **{name: change(one) for name, one in vars(self).items() if isinstance(one, Tensor)})
 
 
 def isotropic(sigma: float, dimensions: int, device: torch.device | str | None = None) -> Float[Tensor, "1 d d"]:
-    """One round covariance that all Gaussians share."""
+    """Return one round covariance that all Gaussians share."""
     return (sigma * sigma * torch.eye(dimensions, device=device))[None]
 
 
-def unflattened(jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, "t d d"]:
-    """Jacobians that can be inverted: flat ones are thickened a little, all others stay as they are."""
+def _unflattened(jacobians: Float[Tensor, "t d d"]) -> Float[Tensor, "t d d"]:
+    """Thicken flat Jacobians a little, so that they can be inverted; all others stay as they are."""
     dimensions = jacobians.shape[-1]
     size = jacobians.square().sum(dim=(1, 2)) / dimensions
-    flat = determinant(jacobians).abs() <= _FLAT_DETERMINANT * size.clamp(min=_FLAT_JACOBIAN_THICKNESS**2) ** (
-        dimensions / 2
-    )
+    least = _FLAT_DETERMINANT * size.clamp(min=_FLAT_JACOBIAN_THICKNESS**2) ** (dimensions / 2)
+    flat = determinant(jacobians).abs() <= least
     if not bool(flat.any()):
         return jacobians
     return jacobians + _FLAT_JACOBIAN_THICKNESS * flat[:, None, None] * torch.eye(dimensions).to(jacobians)

@@ -1,4 +1,4 @@
-"""How Warp kernels are launched, here and on a GPU, and the types that they are made of.
+"""Compile and launch Warp kernels, and make the types of their arguments.
 
 Kernels have one source for CPU and CUDA. What depends on a number known only at run time (``K`` neighbours, ``F``
 features) is made by a cached factory, because Warp keeps fixed-length vectors in registers.
@@ -26,9 +26,9 @@ wp.config.max_unroll = 32  # loops over more neighbours than Warp's 16 take half
 _logger = logging.getLogger(__name__)
 
 _CUDA_BLOCK_THREADS = 256
-"""Threads of a block on a GPU, as Warp has them unless told otherwise."""
+"""Warp's default."""
 _RANGES_PER_THREAD = 4
-"""Into how many parts a range is divided for each CPU thread: some take longer than others."""
+"""A launch is divided into so many ranges for each CPU thread: some take longer than others."""
 
 
 @functools.cache
@@ -38,13 +38,13 @@ def _thread_pool(threads: int) -> ThreadPoolExecutor:
 
 @functools.cache
 def start_warp() -> None:
-    """Starts Warp. In another thread, as kernels are compiled: see :func:`compile_kernel`."""
+    """Start Warp, in another thread, as kernels are compiled: see :func:`compile_kernel`."""
     _thread_pool(1).submit(_initialise).result()
 
 
 @functools.cache
 def compile_kernel(kernel: wp.Kernel, device: torch.device) -> None:
-    """Compiles a kernel, in another thread.
+    """Compile a kernel in another thread.
 
     The viewer may interrupt the one that draws by an exception at any line, and Warp never again runs a kernel whose
     build has raised one.
@@ -55,12 +55,12 @@ def compile_kernel(kernel: wp.Kernel, device: torch.device) -> None:
 
 
 def _place(device: torch.device) -> tuple[Any, int]:
-    """Where Warp runs a kernel, and how many threads a block has there."""
+    """Return Warp's name of a device, and how many threads a block has there."""
     return ("cpu", 1) if device.type == "cpu" else (wp.device_from_torch(device), _CUDA_BLOCK_THREADS)
 
 
 def _initialise() -> None:
-    """Starts Warp where compiled kernels can be kept: in its usual cache, or else in one of this process alone."""
+    """Start Warp where compiled kernels can be kept: in its usual cache, or else in one of this process alone."""
     try:
         _quietly_initialise()  # makes the cache
         with tempfile.TemporaryFile(dir=wp.config.kernel_cache_dir):
@@ -78,7 +78,7 @@ def _initialise() -> None:
 
 
 def _quietly_initialise() -> None:
-    """Where there is no GPU Warp's native part warns of the missing driver, and no setting stops that."""
+    """Start Warp without its native part's warning of a missing driver where there is no GPU; no setting stops that."""
     if torch.cuda.is_available():
         wp.init()
         return
@@ -93,7 +93,7 @@ def _quietly_initialise() -> None:
 
 
 def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.device) -> None:
-    """Runs a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
+    """Run a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
 
     Warp itself uses one CPU thread, but releases the interpreter lock, so several ranges run side by side. No two
     ranges write the same element, so the result does not depend on their number.
@@ -129,7 +129,7 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
 class Repeated:
     """A kernel that is launched many times with the same inputs, which are packed once.
 
-    As :func:`launch`, but for a second argument of the kernel, ``step``, that changes from launch to launch; on the CPU
+    Unlike for :func:`launch`, the kernel's second argument, ``step``, changes from launch to launch, and on the CPU
     there is one range for each of torch's threads.
 
     Args:
@@ -150,7 +150,7 @@ class Repeated:
         self._device = device
 
     def __call__(self, first: int, count: int, step: int = 0) -> None:
-        """Runs the kernel over ``count`` threads from the number ``first`` on."""
+        """Run the kernel over ``count`` threads from the number ``first`` on."""
         if count <= 0:
             return
         if self._device.type == "cuda":
@@ -184,7 +184,7 @@ def _as_warp(value: Any) -> Any:
 
 
 def struct(kind: Any, **values: Any) -> Any:
-    """A Warp struct of these values; tensors, which must be contiguous, come as :class:`Typed`."""
+    """Fill a Warp struct with values; tensors, which must be contiguous, come as :class:`Typed`."""
     start_warp()
     filled = kind()
     for name, value in values.items():
@@ -202,11 +202,11 @@ class Typed:
 
 @functools.cache
 def vector(length: int, dtype: Any = wp.float32) -> Any:
-    """The Warp type of ``length`` numbers."""
+    """Return the Warp type of ``length`` numbers."""
     return wp.types.vector(length=length, dtype=dtype)
 
 
 @functools.cache
 def matrix(rows: int, columns: int) -> Any:
-    """The Warp type of a float32 matrix."""
+    """Return the Warp type of a float32 matrix."""
     return wp.types.matrix(shape=(rows, columns), dtype=wp.float32)

@@ -1,4 +1,4 @@
-"""Weighted means over Gaussians that are learned entirely: where they are, their shapes, features and slopes."""
+"""Aggregate features of Gaussians that are learned entirely: means, shapes, features and slopes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def weighted_means(
     features: Float[Tensor, "n f"],
     slopes: Float[Tensor, "n s 2"] | None = None,
 ) -> Float[Tensor, "m f"]:
-    """``sum_i w_i (e_i + G_i (x - mu_i)) / sum_i w_i`` with Gaussian weights, differentiable in all but the points.
+    """Return ``sum_i w_i (e_i + G_i (x - mu_i)) / sum_i w_i`` with Gaussian weights.
+
+    Differentiable in all but the points.
 
     Computed relative to the largest weight of each point, so that no region gives 0 / 0.
 
@@ -51,19 +53,15 @@ class _WeightedMeans(torch.autograd.Function):
     ) -> Tensor:
         result = points.new_empty(len(points), gaussians[2].shape[1], dtype=torch.float32)
         logarithms = points.new_empty(len(points), dtype=torch.float32)
-        kernels.launch(
-            means_kernel(result.shape[1], gaussians[3].shape[1]),
-            len(points),
-            [
-                Typed(structure.offsets, wp.int32),
-                Typed(structure.columns, wp.int32),
-                Typed(points, wp.vec2),
-                _as_struct(gaussians),
-                Typed(result, kernels.vector(result.shape[1])),
-                Typed(logarithms, wp.float32),
-            ],
-            points.device,
-        )
+        inputs = [
+            Typed(structure.offsets, wp.int32),
+            Typed(structure.columns, wp.int32),
+            Typed(points, wp.vec2),
+            _as_struct(gaussians),
+            Typed(result, kernels.vector(result.shape[1])),
+            Typed(logarithms, wp.float32),
+        ]
+        kernels.launch(means_kernel(result.shape[1], gaussians[3].shape[1]), len(points), inputs, points.device)
         ctx.save_for_backward(points, result, logarithms, *gaussians)
         ctx.structure = structure
         return result
@@ -94,7 +92,7 @@ class _WeightedMeans(torch.autograd.Function):
 
 
 def _as_struct(parts: tuple[Tensor, ...] | list[Tensor]) -> Any:
-    """Means, precisions, features and slopes, or their gradients, as the kernels take them."""
+    """Pack means, precisions, features and slopes, or their gradients, as the kernels take them."""
     means, precisions, features, slopes = (part.detach().contiguous() for part in parts)
     width, sloped = features.shape[1], slopes.shape[1]
     return kernels.struct(

@@ -1,4 +1,4 @@
-"""The K nearest Gaussians of a point, within a radius."""
+"""Search the K nearest Gaussians of a point, within a radius."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gainer_ns.gaussians.neighbour_kernels import CellGrid, anchor_kernel, neare
 from gainer_ns.gaussians.small_matrices import singular_range
 
 _MEANS_PER_CELL = 1.5
-"""How many points a cell of the index holds on average: about the fastest on CPU for K from 9 to 16."""
+"""Means in a cell of the index on average: about the fastest on CPU for K from 9 to 16."""
 _SAMPLED_MEANS = 1 << 14
 """How many means tell where the bulk of them is."""
 _MAX_SAMPLE_CELLS = 1 << 12
-"""How many parts of their box are looked at, at most, to see which of them hold means."""
+"""Most parts of their box that are looked at, to see which of them hold means."""
 _MIN_FILLED_SHARE = 0.2
 """Boxes that are emptier than this count as so full, which bounds the number of cells."""
 
@@ -91,27 +91,17 @@ class NeighbourIndex:
             self._farthest = radius * float(stretches.max())
 
     def query(self, points: Float[Tensor, "m d"], k: int) -> Neighbours:
-        """The ``k`` nearest means of each point within the radius.
+        """Find the ``k`` nearest means of each point [m, d] within the radius.
 
-        Args:
-            points: [m, d], finite, on the device of the means.
-            k: How many neighbours are wanted; where there are fewer, the rest is marked missing.
+        Where there are fewer, the rest is missing.
         """
         if points.shape[-1] != self.dimensions:
             raise ValueError(f"points in {points.shape[-1]}D, means in {self.dimensions}D")
         indices = torch.empty(len(points), k, dtype=torch.int32, device=self.device)
         squared = torch.empty(len(points), k, device=self.device)
-        kernels.launch(
-            nearest_kernel(k, *self.kind),
-            len(points),
-            [
-                Typed(padded(points), wp.vec3),
-                *self.inputs(),
-                Typed(indices, kernels.vector(k, wp.int32)),
-                Typed(squared, kernels.vector(k)),
-            ],
-            self.device,
-        )
+        outputs = [Typed(indices, kernels.vector(k, wp.int32)), Typed(squared, kernels.vector(k))]
+        inputs = [Typed(padded(points), wp.vec3), *self.inputs(), *outputs]
+        kernels.launch(nearest_kernel(k, *self.kind), len(points), inputs, self.device)
         return Neighbours(indices, squared)
 
     @property
@@ -120,7 +110,7 @@ class NeighbourIndex:
         return self._deformed, self.dimensions == 2
 
     def inputs(self) -> list[Any]:
-        """What kernels that search take after their queries."""
+        """Return the arguments of kernels that search, after their queries."""
         return [
             self._cells,
             self.radius,
@@ -129,12 +119,9 @@ class NeighbourIndex:
         ]
 
     def anchors(self, points: Float[Tensor, "m d"]) -> Int64[Tensor, " m"]:
-        """A mean close to each point: the nearest of those in the first cells around it that hold any.
+        """Return a mean close to each point [m, d]: the nearest in the first cells around it that hold any.
 
-        Any mean, for a point too far from all of them to have neighbours.
-
-        Args:
-            points: [m, d], finite, on the device of the means, of which there is at least one.
+        For a point too far from all of them to have neighbours it is any mean. There must be at least one.
         """
         found = torch.empty(len(points), dtype=torch.int32, device=self.device)
         inputs = [Typed(padded(points), wp.vec3), self._cells, Typed(found, wp.int32)]
@@ -157,7 +144,7 @@ class NeighbourIndex:
         )
 
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
-        """How many rings of cells around each cell hold no mean: where a search may begin."""
+        """Count the rings of cells around each cell that hold no mean: a search may begin there."""
         filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)
@@ -167,12 +154,12 @@ class NeighbourIndex:
 
 
 def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:
-    """Points as contiguous float32 in space; those of a plane lie at z = 0."""
+    """Return points as contiguous float32 in space; those of a plane lie at z = 0."""
     return torch.nn.functional.pad(points.detach().float(), (0, 3 - points.shape[-1])).contiguous()
 
 
 def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
-    """Origin, cell side and number of cells along x, y and z of a grid over the bulk of the means."""
+    """Return origin, cell side and number of cells along x, y and z of a grid over the bulk of the means."""
     count = len(means)
     if count == 0:
         return [0.0] * 3, 1.0, [1] * 3
@@ -194,7 +181,7 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
 
 
 def _filled_share(sample: Float[Tensor, "n d"], low: Float[Tensor, " d"], extent: Float[Tensor, " d"]) -> float:
-    """Which share of a box the means are spread over: little of it where they were turned or bent."""
+    """Return which share of a box the means are spread over: little of it where they were turned or bent."""
     dimensions = sample.shape[1]
     bins = int(min(len(sample) / 16, _MAX_SAMPLE_CELLS) ** (1 / dimensions))  # so many that none is empty by chance
     if bins < 2:

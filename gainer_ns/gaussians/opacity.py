@@ -1,4 +1,4 @@
-"""Opacity continued beyond 0 and 1, so that an edge stays crisp wherever it is read and however it is enlarged."""
+"""Extrapolate opacity beyond 0 and 1, so that an edge stays crisp wherever it is read and however it is enlarged."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scipy import ndimage
 from torch import Tensor
 
 OPACITY_MARGIN_PX = 3.0
-"""How far around what shows, in pixels, there are Gaussians: the first of them are read at its edge."""
+"""How far around visible pixels there are Gaussians, in pixels: the first of them are read at the edge."""
 _MAX_RAMP_PX = 3.0
-"""From how many pixels beyond an edge on the continued opacity changes no further."""
+"""From how many pixels beyond an edge on the extrapolated opacity changes no further."""
 OPACITY_OVERSHOOT = 1 / 256
 """How far below 0 what is clear lies at least, and above 1 what is solid: nearly met, they still are exactly that."""
 OUTSIDE_FALL = 0.25
-"""How fast, beyond what it continues, it falls outside: where no Gaussian is, the outermost ones are read."""
+"""How fast, beyond the ramp, it falls outside: where no Gaussian is, the outermost ones are read."""
 
 
 def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Opacity whose clamp to [0, 1] is the opacity itself.
+    """Extrapolate opacity, so that its clamp to [0, 1] is the opacity itself.
 
     Averages of plain opacities would dent what is solid and leave a veil around it. So where opacity is 0 or 1, the
     field goes on below 0, or above 1, with the distance from the nearest pixel that is not, as steeply as opacity
@@ -38,7 +38,7 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
 
 
 def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """How far the ramp that ends where alpha is 0 would have gone on, in alpha."""
+    """Return how far the ramp that ends where alpha is 0 would have gone on, in alpha."""
     if (alpha > 0).all() or (alpha <= 0).all():
         return np.full_like(alpha, _MAX_RAMP_PX)
     distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
@@ -48,24 +48,24 @@ def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 def near_visible_pixels(opacity: Float[Tensor, "h w"], margin: float = OPACITY_MARGIN_PX) -> Tensor:
-    """Pixels that show something, or lie within a margin (in pixels) of one that does: [h, w], boolean."""
+    """Return a boolean mask [h, w] of the pixels within a margin (in pixels) of a visible one."""
     distance = _distance((opacity <= 0).cpu().numpy())
     return torch.from_numpy(distance <= margin).to(opacity.device)
 
 
 def nearest_visible_pixel(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
-    """The row-major index of the pixel that shows something and is nearest to each pixel."""
+    """Return the row-major index of the visible pixel that is nearest to each pixel."""
     nothing = (opacity <= 0).cpu().numpy()
     row, column = _nearest(nothing)
     return torch.from_numpy(row * nothing.shape[1] + column).to(opacity.device)
 
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Of each pixel of a mask from the nearest pixel outside of it; 0 outside."""
+    """Return each pixel's distance from the nearest pixel outside of a mask; 0 outside."""
     return np.asarray(ndimage.distance_transform_edt(mask))
 
 
 def _nearest(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "2 h w"]:
-    """Row and column of the pixel outside of a mask that is nearest to each pixel."""
+    """Return row and column of the pixel outside of a mask that is nearest to each pixel."""
     found = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     return np.asarray(found, np.int64)

@@ -1,4 +1,4 @@
-"""An order of Gaussians of which any first part is spread over the whole picture."""
+"""Order Gaussians so that any first part of them is spread over the whole picture."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 _MORTON_BITS = 16
-"""Of a coordinate, for the curve that runs through all means."""
+"""Bits of a coordinate along the curve that runs through all means."""
 
 
 def spread_order(means: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
-    """Indices of Gaussians, such that the first ones of them lie evenly among all.
+    """Return indices of Gaussians whose first ones lie evenly among all.
 
-    Along a curve that keeps near what is near (Morton 1966), ranks are taken in the order of their reversed bits: first
-    the whole length's ends, then its middle, its quarters, and so on (van der Corput 1935).
+    Ranks along a curve that keeps near what is near (Morton 1966) are taken in the order of their reversed bits: first
+    the ends, then the middle, the quarters, and so on (van der Corput 1935).
     """
     count = len(means)
     if count == 0:

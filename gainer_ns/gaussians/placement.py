@@ -13,12 +13,12 @@ from gainer_ns.frames import ImagePlane
 
 
 def lattice_spacing(plane: ImagePlane, gaussians_per_pixel: float) -> float:
-    """Distance between neighbouring means of the lattice, in plane units."""
+    """Return the distance between neighbouring means of the lattice, in plane units."""
     return plane.pixel_size / math.sqrt(gaussians_per_pixel)
 
 
 def lattice_size(plane: ImagePlane, gaussians_per_pixel: float) -> tuple[int, int]:
-    """Columns and rows of the lattice."""
+    """Return the lattice's number of columns and rows."""
     per_side = math.sqrt(gaussians_per_pixel)
     return max(1, round(plane.width * per_side)), max(1, round(plane.height * per_side))
 
@@ -31,7 +31,7 @@ def lattice_means(
     inside: Bool[Tensor, "h w"] | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "n 2"]:
-    """Means on a square lattice; with one Gaussian a pixel they are the pixel centres.
+    """Place means on a square lattice; with one Gaussian a pixel they are the pixel centres.
 
     Args:
         plane: The picture's plane.
@@ -57,11 +57,11 @@ def lattice_means(
 def uniform_means(
     plane: ImagePlane, count: int, *, inside: Bool[Tensor, "h w"] | None = None, seed: int = 0
 ) -> Float[Tensor, "n 2"]:
-    """Means drawn uniformly over the picture (paper, section 3.2), or over the pixels that are ``inside``.
+    """Draw means uniformly over the picture (paper, section 3.2), or over the pixels that are ``inside``.
 
     Returns:
-        ``count`` means in plane units (none if no pixel is inside), sorted along the rows so that neighbours are
-        near each other in memory.
+        ``count`` means in plane units (none if no pixel is inside), sorted along the rows so that neighbours are near
+        each other in memory.
     """
     generator = torch.Generator().manual_seed(seed)
     fraction = torch.rand(count, 2, generator=generator, dtype=torch.float64)
@@ -86,7 +86,7 @@ def means_by_detail(
     inside: Bool[Tensor, "h w"] | None = None,
     seed: int = 0,
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:
-    """Means that are dense where a picture changes much from pixel to pixel.
+    """Place means densely where a picture changes much from pixel to pixel.
 
     Args:
         plane: The picture's plane.
@@ -114,12 +114,9 @@ def means_by_detail(
 
 
 def sampled_pixels(share: Float[Tensor, " m"], count: int, seed: int) -> Int[Tensor, " n"]:
-    """Indices drawn by their share, one from each ``1 / count`` of the whole, in ascending order.
+    """Draw ``count`` indices by their share, one from each ``1 / count`` of the whole, in ascending order.
 
-    Args:
-        share: Of each index, not negative; not all 0.
-        count: How many are drawn; what has a large share is drawn more than once.
-        seed: Of the choice.
+    Shares are not negative and not all 0; what has a large one is drawn more than once.
     """
     sums = share.double().cumsum(0)
     random = torch.rand(count, generator=torch.Generator().manual_seed(seed))
@@ -128,7 +125,7 @@ def sampled_pixels(share: Float[Tensor, " m"], count: int, seed: int) -> Int[Ten
 
 
 def detail_share(colours: Float[Tensor, "h w c"], uniform_share: float) -> Float[Tensor, "h w"]:
-    """A density that sums to 1: partly even, partly by how much a picture changes around a pixel."""
+    """Return a density that sums to 1: partly even, partly by how much a picture changes around a pixel."""
     grey = torch.nn.functional.pad(colours.mean(dim=2)[None, None], (1, 1, 1, 1), mode="replicate")
     across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
     along = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]

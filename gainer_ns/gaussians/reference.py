@@ -1,4 +1,4 @@
-"""Neighbours and aggregation in ten lines of plain torch: what the kernels are compared with."""
+"""Neighbours and aggregation in plain torch: the reference that the kernels are compared with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nearest(
     radius: float,
     inverse_jacobians: Float[Tensor, "m d d"] | None = None,
 ) -> Neighbours:
-    """The ``k`` nearest means of each point within the radius, by looking at all of them.
+    """Find the ``k`` nearest means of each point within the radius, by looking at all of them.
 
     Where they were deformed, distances are those before it, by an inverse Jacobian for each point.
     """
@@ -38,7 +38,10 @@ def aggregate(
     precisions: Float[Tensor, "s d d"],
     features: Float[Tensor, "n f"],
 ) -> Float[Tensor, "m f"]:
-    """The Gaussian-weighted mean of the neighbours' features, term by term as the paper writes it."""
+    """Return the Gaussian-weighted mean of the neighbours' features.
+
+    Term by term as the paper writes it (section 3.2).
+    """
     indices = neighbours.indices.clamp(min=0).long()
     offsets = points[:, None] - means[indices]
     precisions = precisions.expand(len(means), -1, -1)[indices]
@@ -50,7 +53,7 @@ def aggregate(
 def differentiable_weights(
     offsets: Float[Tensor, "m k d"], neighbours: Neighbours, precisions: Float[Tensor, "s d d"]
 ) -> Float[Tensor, "m k"]:
-    """Normalised Gaussian weights of the neighbours, with gradients of any order.
+    """Return normalised Gaussian weights of the neighbours, with gradients of any order.
 
     Args:
         offsets: ``x - mu`` of every neighbour (anything finite where it is missing).
@@ -72,7 +75,7 @@ def sloped_means(
     features: Float[Tensor, "n f"],
     slopes: Float[Tensor, "n s 2"],
 ) -> Float[Tensor, "m f"]:
-    """The Gaussian-weighted mean of ``e_i + G_i (x - mu_i)``, ``G`` being 0 in the channels from ``s`` on.
+    """Return the Gaussian-weighted mean of ``e_i + G_i (x - mu_i)``, ``G`` being 0 in the channels from ``s`` on.
 
     Precisions are ``xx, xy, yy``.
     """

@@ -8,19 +8,19 @@ from torch import Tensor
 
 
 def determinant(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, " s"]:
-    """Determinants of many small matrices."""
+    """Return the determinants of many small matrices."""
     if matrices.shape[-1] != 2:
         return torch.linalg.det(matrices)
     return matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
 
 
 def product(left: Float[Tensor, "s d d"], right: Float[Tensor, "t d d"]) -> Float[Tensor, "n d d"]:
-    """Products of many small matrices; either side may be one matrix for all."""
+    """Multiply many small matrices; either side may be one matrix for all."""
     return torch.einsum("nij,njk->nik", left, right)
 
 
 def inverse(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s d d"]:
-    """Inverses of many small matrices."""
+    """Invert many small matrices."""
     if matrices.shape[-1] != 2:
         return torch.linalg.inv(matrices)
     (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
@@ -29,7 +29,7 @@ def inverse(matrices: Float[Tensor, "s d d"]) -> Float[Tensor, "s d d"]:
 
 
 def singular_range(matrices: Float[Tensor, "s d d"]) -> tuple[Float[Tensor, " s"], Float[Tensor, " s"]]:
-    """The smallest and the largest singular value of many small matrices."""
+    """Return the smallest and the largest singular value of many small matrices."""
     if matrices.shape[-1] != 2:
         values = torch.linalg.svdvals(matrices)
         return values[:, -1], values[:, 0]

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
 
 
+_LESS_MEMORY = (
+    "reduce the picture with --pipeline.datamanager.dataparser.downscale-factor 2, or lower "
+    "--pipeline.model.gaussians-per-pixel"
+)
+
+
 @dataclass
 class GainerModelConfig(PictureModelConfig, PictureRecipe):
     """The 2D model and how it is fitted."""
@@ -55,6 +61,7 @@ class GainerModel(PictureModel):
             learned=self._learned,
             bit_depth=self.bit_depth,
             recipe=self.config,
+            less_memory=_LESS_MEMORY,
         )
         return PictureFit(plan, data.pixels, data.target, trainer, self.changed)
 

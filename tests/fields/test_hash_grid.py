@@ -3,8 +3,6 @@
 import copy
 import itertools
 import math
-import sys
-from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -228,53 +226,11 @@ def test_size_of_the_reduced_grid_does_not_depend_on_the_table() -> None:
     assert len(HashGridAtPoints(huge, torch.rand(3, 3)).table) <= 3 * 16 * 8
 
 
-def test_without_tcnn_torch_steps_in(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tinycudann", None)
-    points = torch.rand(9, 2)
-    expected = HashGrid(SMALL, 2, implementation="torch")(points)
-    torch.testing.assert_close(HashGrid(SMALL, 2, implementation="auto")(points), expected, rtol=0, atol=0)
-    assert not caplog.records
-    torch.testing.assert_close(HashGrid(SMALL, 2, implementation="tcnn")(points), expected, rtol=0, atol=0)
-    assert "tinycudann" in caplog.text
-
-
-class StubEncoding(nn.Module):
-    """Stands for ``tinycudann.Encoding``: the same constructor, layout and parameter name, read by naive loops."""
-
-    def __init__(self, n_input_dims: int, encoding_config: dict, dtype: torch.dtype) -> None:
-        super().__init__()
-        c = encoding_config
-        assert c["otype"] == "HashGrid" and dtype == torch.float32
-        finest = c["base_resolution"] * c["per_level_scale"] ** (c["n_levels"] - 1)
-        sizes = (c["n_levels"], c["n_features_per_level"], c["base_resolution"], round(finest), c["log2_hashmap_size"])
-        self.config = HashGridConfig(*sizes)
-        levels = grid_levels(self.config, n_input_dims)
-        self.params = nn.Parameter(torch.zeros((levels[-1].first_row + levels[-1].num_rows) * sizes[1]))
-
-    def forward(self, points: Tensor) -> Tensor:
-        table = self.params.view(-1, self.config.features_per_level)
-        return torch.tensor([naive_features(table.detach(), self.config, point) for point in points.tolist()])
-
-
-def test_tcnn_reads_our_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tinycudann", SimpleNamespace(Encoding=StubEncoding))
-    grid = HashGrid(SMALL, 3, implementation="tcnn")
-    assert list(grid.state_dict()) == [name for name, _ in grid.named_parameters()] == ["table"]
-    points = torch.rand(5, 3) * 1.2
-    kernel = grid._tcnn
-    assert kernel is not None
-    features = torch.func.functional_call(kernel, {"params": grid.table.flatten()}, (points.clamp(0, 1),))
-    torch.testing.assert_close(features, grid(points).detach())
-    grid.__dict__.pop("_tcnn")
-    grid.table = nn.Parameter(grid.table.detach()[:-8])
-    assert grid._tcnn is None, "another layout is refused"
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @both_dimensions
 def test_cuda(dimensions: Dimensions) -> None:
     points = torch.rand(300, dimensions)
-    grid = HashGrid(SMALL, dimensions, implementation="torch")
+    grid = HashGrid(SMALL, dimensions)
     expected = grid(points)
     on_gpu = copy.deepcopy(grid).cuda()
     torch.testing.assert_close(on_gpu(points.cuda()).cpu(), expected)
@@ -282,25 +238,3 @@ def test_cuda(dimensions: Dimensions) -> None:
     reduced().sum().backward()
     torch.testing.assert_close(reduced().cpu(), expected)
     assert torch.equal(HashGridAtPoints(SMALL, points.cuda()).table.cpu(), HashGridAtPoints(SMALL, points).table)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@both_dimensions
-def test_tcnn_equals_torch(dimensions: Dimensions) -> None:
-    pytest.importorskip("tinycudann")
-    config = HashGridConfig(init_scale=1.0)
-    fast = HashGrid(config, dimensions).cuda()
-    points = torch.rand(1000, dimensions, device="cuda")
-    slow = HashGrid(config, dimensions, implementation="torch").cuda()
-    assert fast._tcnn is not None
-    torch.testing.assert_close(fast(points), slow(points), rtol=0, atol=5e-3)
-    for grid in (fast, slow):
-        grid(points).square().sum().backward()
-    torch.testing.assert_close(fast.table.grad, slow.table.grad, rtol=0, atol=5e-2)
-
-
-def test_tcnn_is_not_imported_for_cpu_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "nerfstudio.utils.external", raising=False)
-    monkeypatch.delitem(sys.modules, "tinycudann", raising=False)
-    HashGrid(SMALL, 2)(torch.rand(2, 2))
-    assert "nerfstudio.utils.external" not in sys.modules

@@ -60,7 +60,7 @@ def test_equals_the_reference(dimensions: Dimensions, features: str, covariances
 def test_hash_grid_features_are_those_at_the_means() -> None:
     means = random_means(40)
     encoding = encoding_of(means, features="hash-grid", seed=7)
-    grid = HashGrid(GRID, 2, seed=7, implementation="torch")
+    grid = HashGrid(GRID, 2, seed=7)
     torch.testing.assert_close(encoding.features, grid(means + 0.5))
 
 

@@ -224,8 +224,8 @@ def structures(draw: st.DrawFn) -> AggregationMatrix:
 @given(matrix=structures())
 def test_transposes_of_any_structure(matrix: AggregationMatrix) -> None:
     """Both ways to find it, the one of the CPU and the one of other devices, run on the CPU too."""
-    counted = aggregation.transposed_by_counting(matrix.offsets, matrix.columns, matrix.width)
-    sorted_ = aggregation.transposed_by_sorting(matrix.offsets, matrix.columns, matrix.width)
+    counted = aggregation.transposed_structure(matrix.offsets, matrix.columns, matrix.width)
+    sorted_ = aggregation.transposed_structure(matrix.offsets, matrix.columns, matrix.width, counting=False)
     for one, other in zip(counted, sorted_, strict=True):
         assert one.dtype == other.dtype == torch.int32 and torch.equal(one, other)
     torch.testing.assert_close(dense(matrix.transposed), dense(matrix).T, rtol=0, atol=0)
@@ -243,8 +243,8 @@ def test_other_values_at_the_same_entries() -> None:
 def test_structure_is_transposed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learned covariances give new values in every step, and never a new structure."""
     calls = []
-    count = aggregation.transposed_by_counting
-    monkeypatch.setattr(aggregation, "transposed_by_counting", lambda *args: calls.append(args) or count(*args))
+    count = aggregation.transposed_structure
+    monkeypatch.setattr(aggregation, "transposed_structure", lambda *args: calls.append(args) or count(*args))
     matrix = Scene(2, shared=True).matrix
     features = torch.randn(120, 5, requires_grad=True)
     for _ in range(3):

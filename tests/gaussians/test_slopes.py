@@ -9,7 +9,7 @@ from gainer_ns.gaussians import reference
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
-from gainer_ns.gaussians.slopes import stacked, stacked_matrix, stacked_rows, unstacked
+from gainer_ns.gaussians.slopes import slopes_along, stacked, stacked_matrix, stacked_rows, with_slopes_along
 
 
 def sloped(count: int = 40, width: int = 5) -> GaussianSet:
@@ -34,8 +34,7 @@ def test_one_matrix_reads_features_and_slopes(radius: float) -> None:
 
 def test_there_and_back() -> None:
     gaussians = sloped()
-    back = unstacked(gaussians, stacked(gaussians))
-    assert torch.equal(back.features, gaussians.features)
+    back = with_slopes_along(gaussians, slopes_along(gaussians))
     torch.testing.assert_close(back.slopes, gaussians.slopes, rtol=1e-3, atol=1e-4)
 
 
@@ -45,7 +44,7 @@ def test_long_gaussians_have_axes_too() -> None:
     turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
     long = (turn @ torch.diag(torch.tensor([1.0, 1e-3]).double()).square() @ turn.T).float()
     gaussians = replace(gaussians, covariances=long.expand(len(gaussians), 2, 2))
-    back = unstacked(gaussians, stacked(gaussians))
+    back = with_slopes_along(gaussians, slopes_along(gaussians))
     torch.testing.assert_close(back.slopes, gaussians.slopes, rtol=1e-3, atol=1e-3)
 
 
@@ -58,4 +57,3 @@ def test_rows_of_some() -> None:
 def test_without_slopes_nothing_is_added() -> None:
     gaussians = GaussianSet(torch.rand(4, 2), torch.eye(2)[None], torch.randn(4, 3), 1.0)
     assert stacked(gaussians) is gaussians.features
-    assert torch.equal(unstacked(gaussians, torch.ones(4, 3)).features, torch.ones(4, 3))

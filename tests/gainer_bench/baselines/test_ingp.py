@@ -28,7 +28,7 @@ def function() -> Ingp:
 
 def colours(function: Ingp, points: Tensor) -> Tensor:
     """The formula: interpolated features of all levels, then layers with ReLU between them."""
-    grid = HashGrid(function.grid.config, 2, implementation="torch")
+    grid = HashGrid(function.grid.config, 2)
     grid.load_state_dict(function.grid.state_dict())
     x, y = points.unbind(-1)
     out = grid(torch.stack([x + 0.5, y / PLANE.height * PLANE.width + 0.5], dim=-1))
@@ -56,7 +56,7 @@ def test_fast_grid_equals_plain_one(features: int) -> None:
     config = HashGridConfig(
         num_levels=5, features_per_level=features, base_resolution=3, max_resolution=60, log2_table_size=8, init_scale=1
     )
-    fast, plain = FlatHashGrid(config, seed=1), HashGrid(config, 2, seed=1, implementation="torch")
+    fast, plain = FlatHashGrid(config, seed=1), HashGrid(config, 2, seed=1)
     points = torch.rand(500, 2) * 1.2 - 0.1
     points[:4] = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     seen, expected = fast(points), plain(points)

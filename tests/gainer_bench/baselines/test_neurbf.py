@@ -43,7 +43,7 @@ def colour(function: Neurbf, point: np.ndarray) -> np.ndarray:
     radial = np.zeros(8)
     for i, value in zip(nearest, values, strict=True):
         radial += np.sin(frequencies * value / sum(values)) * state["features"][i]
-    grid = HashGrid(function.grid.config, 2, implementation="torch").double()
+    grid = HashGrid(function.grid.config, 2).double()
     grid.table.data = torch.from_numpy(state["grid.table"])
     square = torch.from_numpy(point / [1, PLANE.height / PLANE.width] + 0.5)
     read = np.concatenate([grid(square[None])[0].detach().numpy(), radial]) + state["shift"]
