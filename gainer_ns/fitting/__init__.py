@@ -1,1 +1,1 @@
-"""How a picture is fitted: schedules, the Gauss-Newton finish, and the callbacks that run them."""
+"""Fit pictures: recipes, Adam and Gauss-Newton steps, and the loops that run them."""

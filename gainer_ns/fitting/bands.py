@@ -1,7 +1,7 @@
-"""A picture in bands of rows, so that the finish needs memory for one band however large the picture is.
+"""Solve a picture in bands of rows, so that memory for one band is enough however large the picture is.
 
-What one pixel says about a feature fades by half with every pixel of distance, so a band solved together with a halo
-of rows on either side agrees with the whole picture solved at once to far below any target.
+What one pixel says about a feature fades by half with every pixel of distance, so a band solved together with a halo of
+rows on either side agrees with the whole picture solved at once to far below any target.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Band:
 
 
 class BandsStep(NamedTuple):
-    """What a Gauss-Newton step on all bands has done, or has done so far.
+    """Progress of a Gauss-Newton step over all bands.
 
     Attributes:
         bands: How many bands are done.
@@ -70,7 +70,6 @@ class BandsStep(NamedTuple):
 
 
 _NO_BANDS = BandsStep()
-"""Of a step that begins."""
 
 
 class PictureBands:
@@ -112,11 +111,11 @@ class PictureBands:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[Band]:
-        """The bands from top to bottom, each made when it is its turn; the only one is kept."""
+        """Make the bands from top to bottom, each when it is its turn; the only one is kept."""
         return self._after(0)
 
     def _after(self, done: int) -> Iterator[Band]:
-        """The bands from top to bottom, but those that are done."""
+        """Make the bands from top to bottom, but those that are done."""
         if len(self) > 1:
             yield from (self._band(start, start + self._rows) for start in self._starts[done:])
         elif done == 0:
@@ -138,7 +137,7 @@ class PictureBands:
         so_far: BandsStep = _NO_BANDS,
         after_band: Callable[[BandsStep], None] = lambda done: None,
     ) -> BandsStep:
-        """One Gauss-Newton step on the features, in place, band after band.
+        """Take one Gauss-Newton step on the features, in place, band after band.
 
         Args:
             features: Features of all Gaussians.
@@ -174,16 +173,16 @@ class PictureBands:
 
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "r f"], decoder: Decoder) -> Float[Tensor, "m c"]:
-        """Colours of the fitted pixels."""
+        """Return the colours of the fitted pixels."""
         return self._each(features, decoder.decode, decoder.channels)
 
     @torch.no_grad()
     def read(self, features: Float[Tensor, "r f"]) -> Float[Tensor, "m f"]:
-        """What the fitted pixels read."""
+        """Return the features that the fitted pixels read."""
         return self._each(features, lambda read: read, features.shape[1])
 
     def _each(self, features: Float[Tensor, "r f"], of: Callable[[Tensor], Tensor], width: int) -> Tensor:
-        """Something of what the fitted pixels read, band after band: what all read would take too much memory."""
+        """Apply a function to what the pixels read, band after band: what all read would take too much memory."""
         found = features.new_empty(len(self.pixels), width)
         for band in self:
             of_band = of(band.matrix @ features[band.rows])
@@ -191,15 +190,15 @@ class PictureBands:
         return found
 
     def _band(self, top: int, bottom: int) -> Band:
-        """The band of rows ``top`` to ``bottom`` (exclusive)."""
+        """Make the band of rows ``top`` to ``bottom`` (exclusive)."""
         started = time.monotonic()
         width = self.plane.width
         first, last = (top - HALO_ROWS) * width, (bottom + HALO_ROWS) * width
         begin, end = torch.searchsorted(self.pixels, torch.tensor([first, last], device=self.pixels.device)).tolist()
         pixels = self.pixels[begin:end]
         rows_of_means = self.plane.pixel_from_plane(self._gaussians.means)[:, 1]
-        reach = HALO_ROWS + self._gaussians.radius / self.plane.pixel_size
-        chosen = ((rows_of_means >= top - reach) & (rows_of_means <= bottom + reach)).nonzero()[:, 0]
+        support = HALO_ROWS + self._gaussians.radius / self.plane.pixel_size
+        chosen = ((rows_of_means >= top - support) & (rows_of_means <= bottom + support)).nonzero()[:, 0]
         rows = rows_of_means[chosen]
         top_row = top if top > 0 else -torch.inf  # means outside the picture belong to the band of its border
         bottom_row = bottom if bottom < self.plane.height else torch.inf

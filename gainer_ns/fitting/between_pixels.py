@@ -1,4 +1,4 @@
-"""Draws points anywhere between the pixels, with the colours that an edit should show there.
+"""Draw training points anywhere between the pixels.
 
 A picture of few Gaussians that is fitted at its pixel centres alone is free to be anything between them, and an edit
 shows it there: the longer such a fit takes, the worse its edits become.
@@ -31,7 +31,7 @@ class PointsBetweenPixels:
         self._centres = plane.pixel_from_plane(plane.pixel_centres(pixels).double())
 
     def draw(self, seed: int) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 3"]]:
-        """A point in each fitted pixel, on the plane, and its colour.
+        """Draw a point in each fitted pixel, in plane units, and its colour.
 
         None lies between the centres of the outermost pixels and the border, where a spline is only a guess.
         """

@@ -1,4 +1,4 @@
-"""The Gauss-Newton (Levenberg) finish: features from residuals, with the decoder and the graph fixed.
+"""Gauss-Newton (Levenberg) steps: features from residuals, with the decoder and the graph fixed.
 
 With ``A`` the aggregation matrix and ``D`` the decoder's Jacobians, a step is the change ``x`` of the features that
 minimises ``|D A x - r|^2 + damping |x|^2`` for the residual ``r`` (Nocedal and Wright, Numerical Optimization, 2nd ed.,
@@ -29,7 +29,7 @@ _MAX_DIRECTION_SCALE = 30.0
 
 @dataclass
 class GaussNewtonConfig:
-    """How a step of the finish is taken."""
+    """Options of a Gauss-Newton step."""
 
     max_products: int = 100
     """Most products with the matrix in one step."""
@@ -46,7 +46,7 @@ class GaussNewtonConfig:
 
 
 class GaussNewtonStep(NamedTuple):
-    """What one step of the finish did.
+    """The outcome of one step.
 
     Attributes:
         features: [n, f], the new features.
@@ -75,7 +75,7 @@ def gauss_newton_step(
     channels: slice = slice(None),
     offset: Float[Tensor, "m f"] | float = 0.0,
 ) -> GaussNewtonStep:
-    """One Levenberg step on the features.
+    """Take one Levenberg step on the features.
 
     Args:
         matrix: Aggregation from the Gaussians to the pixels, [m, n].
@@ -107,7 +107,7 @@ def gauss_newton_step(
 
 
 class _Linearised:
-    """``D A``: how colours answer to a change of the features, and the transpose."""
+    """The linear map ``D A`` from changes of the features to changes of the colours."""
 
     def __init__(self, matrix: AggregationMatrix, jacobian: Float[Tensor, "m c f"]) -> None:
         self.matrix = matrix
@@ -115,7 +115,7 @@ class _Linearised:
         _, self.channels, self.width = jacobian.shape
 
     def __call__(self, change: Float[Tensor, "n f"]) -> Float[Tensor, "m c"]:
-        """``D A change``."""
+        """Return ``D A change``."""
         colours = change.new_empty(self.matrix.rows, self.channels)
         inputs = [
             Typed(self.matrix.offsets, wp.int32),
@@ -129,7 +129,7 @@ class _Linearised:
         return colours
 
     def transpose(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "n f"]:
-        """``A^T D^T colours``."""
+        """Return ``A^T D^T colours``."""
         pulled = colours.new_empty(len(colours), self.width)
         inputs = [
             self._jacobian(),
@@ -140,9 +140,9 @@ class _Linearised:
         return self.matrix.transposed @ pulled
 
     def preconditioner(self) -> Float[Tensor, "f f"]:
-        """Makes the directions in which features change colours equally steep on average.
+        """Return a matrix that makes the directions in which features change colours equally steep on average.
 
-        The directions that change no colour stay as they are: a step that went far along them would leave the range in
+        Directions that change no colour stay as they are: a step that went far along them would leave the range in
         which the Jacobians hold.
         """
         rows = self.jacobian.flatten(0, 1)
@@ -159,7 +159,7 @@ class _Linearised:
 def least_squares(
     system: _Linearised, right: Float[Tensor, "m c"], damping: float, config: GaussNewtonConfig
 ) -> tuple[Float[Tensor, "n f"], int]:
-    """Minimises ``|system(x) - right|^2 + damping |x|^2`` from 0; returns ``x`` and the number of products."""
+    """Minimise ``|system(x) - right|^2 + damping |x|^2`` from 0; return ``x`` and the number of products."""
     residual = right.clone()
     gradient = system.transpose(residual)
     change = torch.zeros_like(gradient)

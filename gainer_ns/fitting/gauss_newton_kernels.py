@@ -1,4 +1,4 @@
-"""The Warp kernels of the Gauss-Newton finish: between features and colours."""
+"""The Warp kernels of Gauss-Newton steps: between features and colours."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What a fit does around the steps that a trainer takes for it: nerfstudio's, or the one beside this file."""
+"""Run a fit around the steps that a trainer takes for it: nerfstudio's, or the one beside this file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_SIGNS = 10.0
 """How often a fit that takes long shows that it lives."""
 _MIN_GAIN_DB = 0.05
-"""The finish gives up when a step improves the picture by less (dB)."""
+"""A fit ends when a Gauss-Newton step improves the picture by less."""
 
 
 class FitOptimizers(Protocol):
@@ -30,12 +30,12 @@ class FitOptimizers(Protocol):
 
     @property
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """Optimisers."""
+        """The optimisers."""
         ...
 
     @property
     def schedulers(self) -> Mapping[str, LRScheduler]:
-        """Schedules; none for what never steps."""
+        """The schedules; none for what never steps."""
         ...
 
 
@@ -44,27 +44,27 @@ class FitTrainer(Protocol):
 
     @property
     def optimizers(self) -> FitOptimizers:
-        """What takes the Adam steps."""
+        """The optimisers of the Adam steps."""
         ...
 
     stop_training: bool
     stop: StopRequest
 
     def report(self, step: int, psnr: float) -> None:
-        """Is told how good the picture is after a step, in dB."""
+        """Report the PSNR of the picture after a step, in dB."""
         ...
 
     def say(self, line: str) -> None:
-        """Is told now and then, where a fit takes long, how far it has come."""
+        """Show how far a fit that takes long has come."""
         ...
 
     def save_checkpoint(self, step: int) -> None:
-        """Saves what the fit has come to, in or after a step."""
+        """Save what the fit has come to, in or after a step."""
         ...
 
 
 class FitLoop(ABC):
-    """Counts, times and reports the steps of a fit, saves checkpoints, and says when it is done.
+    """A fit whose steps are counted, timed, reported and saved, and which says when it is done.
 
     Args:
         bit_depth: Bits of the source's values, 8 or 16.
@@ -94,7 +94,7 @@ class FitLoop(ABC):
         self._saved = self._said = self._started = time.monotonic()
 
     def outcome(self) -> str:
-        """What has come of the fit so far: quality, with the step that it was measured in if that is not the last."""
+        """Tell the quality so far, with the step that it was measured in if that is not the last."""
         quality = f"{self.psnr:.2f} dB" if self.history else "not measured"
         if self.history and self.history[-1][0] != self.step:
             quality += f" in step {self.history[-1][0]}"
@@ -103,7 +103,7 @@ class FitLoop(ABC):
         return f"{quality}, {sum(self.seconds.values()):.1f} s"
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next steps depend on beside parameters and optimisers: plain numbers and tensors."""
+        """Return what the next steps depend on beside parameters and optimisers: plain numbers and tensors."""
         return {
             "seconds": dict(self.seconds),
             "psnr": self.psnr,
@@ -113,11 +113,9 @@ class FitLoop(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
-        """Takes the fit up where a checkpoint left it, once parameters and optimisers are loaded.
+        """Resume after ``step``, the last one taken to its end, once parameters and optimisers are loaded.
 
-        Args:
-            state: As :meth:`state_dict` gives it; empty for checkpoints that were written before it was kept.
-            step: The last step that was taken to its end.
+        The state is empty in checkpoints that were written before it was kept.
         """
         self.step = step
         self.seconds.update(state.get("seconds", {}))
@@ -133,15 +131,15 @@ class FitLoop(ABC):
 
     @abstractmethod
     def _ends_with(self, step: int) -> bool:
-        """Whether this step, which was taken, is the last."""
+        """Return whether this step, which was taken, is the last."""
 
     def begin_step(self, step: int) -> None:
-        """To be called before a step."""
+        """Prepare a step, or take it where no optimiser does."""
         self.is_under_way = True
         self._before_step(step)
 
     def end_step(self, step: int) -> None:
-        """To be called after a step, which the optimisers may have taken in between."""
+        """Measure, save and report a step, which the optimisers may have taken since :meth:`begin_step`."""
         self._after_step(step)
         self.step, self.is_under_way = step, False
         if self.finished:
@@ -150,13 +148,13 @@ class FitLoop(ABC):
 
     @abstractmethod
     def _errors(self) -> Float[Tensor, "m 3"]:
-        """Errors of the fitted colours."""
+        """Return the errors of the fitted colours."""
 
     def _spent(self, on: str, since: float) -> None:
         self.seconds[on] = self.seconds.get(on, 0.0) + time.monotonic() - since
 
     def _note(self, step: int, seconds: float, mean_squared_error: float) -> float:
-        """Notes how good the picture was after a step, and returns that as PSNR in dB."""
+        """Note how good the picture was after a step; return that as PSNR in dB."""
         psnr = -10 * math.log10(max(mean_squared_error, 1e-20))
         self.history.append((step, seconds, psnr))
         return psnr
@@ -167,18 +165,16 @@ class FitLoop(ABC):
         return 0.0 if self._limit is None else sum(self.seconds.values()) / max(self._limit, 1e-9)
 
     def _schedule_by_time(self, steps: int, share: float = 1.0) -> None:
-        """Puts the learning rates where they should be at this time, if there is a limit.
+        """Put the learning rates, whose schedules have so many steps.
 
-        Args:
-            steps: Length of their schedules in steps.
-            share: Which share of the time the schedules fill.
+        Where they should be in this share of the limited time.
         """
         if self._limit is not None:
             for scheduler in self._trainer.optimizers.schedulers.values():
                 scheduler.last_epoch = int(min(1.0, self._time_used / share) * steps)
 
     def _rest(self, step: int) -> None:
-        """Saves now and then, at a point in or after a step from which the fit can go on, and stops where asked to.
+        """Save now and then, at a point in or after a step from which the fit can go on, and stop where asked to.
 
         Raises:
             KeyboardInterrupt: If the user wants to stop.
@@ -195,7 +191,7 @@ class FitLoop(ABC):
 
     @torch.no_grad()
     def _measure(self, step: int) -> None:
-        """Updates PSNR, its gain and exactness, and reports the PSNR."""
+        """Update PSNR, its gain and exactness, and report the PSNR."""
         error = self._errors()
         before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
         self.psnr = self._note(step, sum(self.seconds.values()), mean_square)
@@ -205,12 +201,7 @@ class FitLoop(ABC):
 
 
 class GaussNewtonLoop(FitLoop):
-    """A fit that ends with Gauss-Newton steps: it says after which of them enough is reached.
-
-    Args:
-        recipe: How far it goes.
-        bit_depth, trainer, changed: See :class:`FitLoop`.
-    """
+    """A fit that ends with Gauss-Newton steps, and with which of them; arguments as of :class:`FitLoop`."""
 
     def __init__(
         self, recipe: GaussianRecipe, bit_depth: int, trainer: FitTrainer, changed: Callable[[], None]
@@ -219,6 +210,6 @@ class GaussNewtonLoop(FitLoop):
         self._target_psnr, self._finish_steps = recipe.target_psnr, recipe.finish_steps
 
     def _is_done(self, number: int) -> bool:
-        """Whether the Gauss-Newton step of this number, which was measured, is the last."""
+        """Return whether the Gauss-Newton step of this number, which was measured, is the last."""
         reached = self.psnr >= self._target_psnr and self.exact
         return reached or self._gain < _MIN_GAIN_DB or number + 1 >= self._finish_steps or self._time_used >= 1

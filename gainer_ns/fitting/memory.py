@@ -7,7 +7,7 @@ from gainer_ns.fitting.bands import BAND_PIXELS
 from gainer_ns.memory import check_free
 
 _BYTES_PER_BAND_PIXEL_AND_NEIGHBOUR = 44
-"""Graph and its transpose while a band is made."""
+"""Of the graph and its transpose while a band is made."""
 
 
 def fit_bytes(pixels: int, encoding: GaussianKNNEncoding, adam_steps: int) -> int:

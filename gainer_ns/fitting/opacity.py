@@ -1,4 +1,4 @@
-"""The mask model: opacities of the Gaussians, fitted to the picture's own (paper, section 3.4)."""
+"""The mask model: opacities of the Gaussians, fitted to the picture's own (paper, section 3.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT
 
 _MAX_STEPS = 6
-"""Most steps; two or three are enough for 8 bits, four or five for 16."""
+"""Two or three are enough for 8 bits, four or five for 16."""
 _TOLERANCE_LEVELS = 0.125
 """Largest error at which the fit ends, in levels."""
 
@@ -30,14 +30,14 @@ def fit_opacities(
     field: Float[Tensor, " m"],
     bit_depth: int = 16,
 ) -> Float[Tensor, " n"]:
-    """Opacities of Gaussians whose averages are a given field.
+    """Fit opacities of Gaussians whose averages are a given field.
 
     Args:
         plane: The picture's plane.
         gaussians: Their opacities are where the fit begins.
         num_neighbours: How many Gaussians a pixel reads.
         pixels: Row-major indices of the pixels that are fitted, ascending.
-        field: What they should have: opacity continued beyond 0 and 1, of which only the clamped part shows.
+        field: Opacity extrapolated beyond 0 and 1, of which only the clamped part shows.
         bit_depth: Bits of the opacity, whose levels are to be met.
     """
     assert gaussians.opacities is not None

@@ -1,7 +1,7 @@
 """The fit of a picture, step by step, whoever's loop takes the steps.
 
-A step is an Adam step until ``adam_steps``, and from then on a Gauss-Newton step of the finish. Both are steps of one
-loop, so that progress, logging, checkpoints, limits and resume are the loop's, as they are for every method.
+A step is an Adam step until ``adam_steps``, and from then on a Gauss-Newton step. Both are steps of one loop, so that
+progress, logging, checkpoints, limits and resume are the loop's, as they are for every method.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, nearest_visible_pixel, opacity_field
 
 _ADAM_TIME_SHARE = 0.8
-"""Share of a limited time that belongs to Adam, where a finish follows."""
+"""Share of a limited time that belongs to Adam, where Gauss-Newton steps follow."""
 _STEPS_BETWEEN_RELOCATIONS = 100
 """How often Gaussians with learned means are moved to where the picture lacks most."""
 _RELOCATION_SHARE = 0.6
@@ -42,7 +42,11 @@ _STEPS_BETWEEN_PSNR = 10
 def fitted_pixels(
     colours: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"] | None
 ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 3"]]:
-    """Row-major indices of the pixels that are fitted, ascending, and their colours: all, or those with any opacity."""
+    """Select the pixels that are fitted: all, or those with any opacity (paper, section 3.3).
+
+    Returns:
+        Their row-major indices, ascending, and their colours.
+    """
     flat = colours.reshape(-1, 3)
     if opacity is None:
         return torch.arange(len(flat), device=flat.device), flat
@@ -74,7 +78,7 @@ class FitPlan:
 
     @property
     def decoder(self) -> Decoder:
-        """From features to colours."""
+        """The decoder from features to colours."""
         return self.learned.decoder
 
 
@@ -92,14 +96,14 @@ class _Search(NamedTuple):
     learned: LearnedGeometry | None
 
     def plain(self) -> tuple[int, bool, tuple[Tensor, Tensor]] | None:
-        """What a checkpoint keeps of it, which knows no classes of this package; None where nothing is needed."""
+        """Return what a checkpoint keeps of it, in plain types; None where nothing is needed."""
         if self.learned is None:
             return None
         return self.step, self.between, (self.learned.shifts, self.learned.precision_factors)
 
 
 class PictureFit(GaussNewtonLoop):
-    """Fits one picture.
+    """The fit of one picture.
 
     Args:
         plan: What is fitted, and how far.
@@ -108,7 +112,7 @@ class PictureFit(GaussNewtonLoop):
         trainer: Is told when the fit is done, and saves checkpoints.
         changed: Called after every step, when parameters have changed.
 
-    Time goes to the graph (neighbours and weights), to Adam, to opacities and to the finish.
+    Time goes to the graph (neighbours and weights), to Adam, to opacities and to Gauss-Newton steps ("finish").
     """
 
     def __init__(
@@ -138,11 +142,11 @@ class PictureFit(GaussNewtonLoop):
             self._adam_steps = math.inf  # until its share of the time is over
 
     def outputs(self) -> dict[str, Tensor]:
-        """Colours rgb [m, 3] of the points that this step fits, and target [m, 3], what they should be."""
+        """Return colours rgb [m, 3] of the points that this step fits, and target [m, 3], what they should be."""
         return {"rgb": self.colours(), "target": self._read_target}
 
     def colours(self) -> Float[Tensor, "m 3"]:
-        """Colours of the fitted points as this step leaves them; differentiable while Adam is at work."""
+        """Return the colours of the fitted points after this step; differentiable while Adam is at work."""
         if self._finished_colours is not None:
             return self._finished_colours
         if self._reading is None:
@@ -151,7 +155,7 @@ class PictureFit(GaussNewtonLoop):
         return self.plan.decoder(self.plan.encoding(self._reading))
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`.
+        """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`.
 
         Of the neighbours it keeps where the Gaussians were when they were searched, from which the same are found.
         """
@@ -163,7 +167,7 @@ class PictureFit(GaussNewtonLoop):
         }
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
-        """Finds again what the points of the next step read, and which bands of it are done."""
+        """Find again what the points of the next step read, and which bands of it are done."""
         if self._adam_steps == math.inf:
             self._adam_steps = state.get("adam_steps", self._adam_steps)
         super().load_state_dict(state, step)
@@ -178,7 +182,7 @@ class PictureFit(GaussNewtonLoop):
             self._read(_Search(number, between, LearnedGeometry(*learned)))
 
     def _read(self, search: _Search) -> None:
-        """Reads the pixels, or new points between them, in place of those of the last search."""
+        """Read the pixels, or new points between them, in place of those of the last search."""
         started = time.monotonic()
         points, target = self.plan.plane.pixel_centres(self.pixels), self.target
         if search.between:
@@ -233,7 +237,7 @@ class PictureFit(GaussNewtonLoop):
         return self._is_done(int(step - self._adam_steps))
 
     def _progress(self, step: int) -> float:
-        """Which share of the Adam steps, or of their time, is over."""
+        """Return which share of the Adam steps, or of their time, is over."""
         if self._adam_steps == math.inf:
             return self._time_used / self._adam_share
         return step / max(self._adam_steps, 1)
@@ -262,7 +266,7 @@ class PictureFit(GaussNewtonLoop):
             encoding.opacities = field[plane.pixel_at(means)]
 
     def _continued_picture(self) -> Float[Tensor, "h w 3"]:
-        """The picture's colours, with those of the nearest pixels that show where it is transparent."""
+        """Return the picture's colours, with those of the nearest visible pixels where it is transparent."""
         plane, opacity = self.plan.plane, self.plan.opacity
         colours = self.target.new_zeros(plane.pixels, 3)
         colours[self.pixels] = self.target
@@ -271,7 +275,7 @@ class PictureFit(GaussNewtonLoop):
         return colours.view(plane.height, plane.width, 3)
 
     def _first_features(self) -> None:
-        """Features that the linear path alone decodes to the colour of the pixel under each mean."""
+        """Start with features that the linear path alone decodes to the colour of the pixel under each mean."""
         encoding, opacity = self.plan.encoding, self.plan.opacity
         if encoding.features_table is None:
             return

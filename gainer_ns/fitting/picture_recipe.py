@@ -28,18 +28,13 @@ _SPARSE_ADAM_STEPS = 1000
 
 
 class LearnedPicture(NamedTuple):
-    """What is fitted of a picture.
-
-    Attributes:
-        encoding: Its Gaussians.
-        decoder: From features to colours.
-    """
+    """The parameters of a picture: its Gaussians, and the decoder from features to colours."""
 
     encoding: GaussianKNNEncoding
     decoder: Decoder
 
     def groups(self) -> dict[str, list[Parameter]]:
-        """Parameters of Adam, by what they are."""
+        """Group the parameters of Adam by what they are."""
         encoding = self.encoding
         grid, table = encoding.hash_grid, encoding.features_table
         groups = {
@@ -54,7 +49,7 @@ class LearnedPicture(NamedTuple):
         return groups
 
     def layer(self, plane: ImagePlane) -> Layer:
-        """What has been learned so far, baked: without optimiser and hash grid."""
+        """Bake what has been learned so far: without optimiser and hash grid."""
         neighbours = self.encoding.config.num_neighbours
         return Layer(self.encoding.gaussian_set(), self.decoder, neighbours, plane.half_extent)
 
@@ -87,7 +82,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     finish alone is as good and faster, and 1000 below."""
 
     def density(self, pixels: int) -> float:
-        """Gaussians a pixel in a picture of so many pixels.
+        """Return the number of Gaussians a pixel in a picture of so many pixels.
 
         Raises:
             GainerError: If there are none, or no number of them.
@@ -98,13 +93,13 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         return density
 
     def planned_adam_steps(self, pixels: int) -> int:
-        """Adam steps before the finish, by the user's word or by the density."""
+        """Return the number of Adam steps, by the user's word or by the density."""
         if self.adam_steps is not None:
             return self.adam_steps
         return 0 if self.density(pixels) >= 1 else _SPARSE_ADAM_STEPS
 
     def model_bytes(self, plane: ImagePlane) -> int:
-        """About how large a checkpoint's parameters are."""
+        """Estimate the size of a checkpoint's parameters."""
         copies = 3 if self.planned_adam_steps(plane.pixels) else 1  # Adam keeps two numbers beside each of the model's
         numbers = int(self.density(plane.pixels) * plane.pixels * (self.feature_dim + 2))
         encoding = self.planned_encoding(plane.pixels)
@@ -113,12 +108,12 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         return copies * (4 * numbers + self.decoder_bytes(self.feature_dim))
 
     def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
-        """How points read Gaussians at this density."""
+        """Return how points read Gaussians at this density."""
         encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
         return replace(encoding, feature_dim=self.feature_dim)
 
     def check(self, pixels: int) -> None:
-        """Looks whether means, finish and points go together."""
+        """Refuse means, Gauss-Newton steps and points that do not go together."""
         moving = self.planned_encoding(pixels).means == "learned"
         if moving and self.finish_steps > 0:
             raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
@@ -128,7 +123,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
 
     def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> LearnedPicture:
-        """Places the Gaussians and makes their decoder.
+        """Place the Gaussians and make their decoder.
 
         Args:
             plane: The picture's plane.

@@ -1,4 +1,4 @@
-"""What the recipes of all methods have in common, whoever runs them."""
+"""Options that the recipes of all methods have in common, whoever runs them."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ class Recipe:
     """Seed of everything random in the model."""
 
     def check(self, pixels: int) -> None:
-        """Looks, before anything is written, whether a picture of so many pixels can be fitted by these options here.
+        """Refuse, before anything is written, options that cannot fit a picture of so many pixels here.
 
         Raises:
-            GainerError: If not.
+            GainerError: If they cannot.
         """
 
     def planned_adam_steps(self, pixels: int) -> int:
-        """Adam steps, for a picture of so many pixels: the length of the learning rates' schedules."""
+        """Return the number of Adam steps for a picture of so many pixels.
+
+        The length of the learning rates' schedules.
+        """
         raise NotImplementedError
 
     def planned_steps(self, pixels: int) -> int:
-        """Most steps of any kind, for a picture of so many pixels."""
+        """Return the most steps of any kind, for a picture of so many pixels."""
         return self.planned_adam_steps(pixels)
 
     def model_bytes(self, plane: ImagePlane) -> int:
-        """About how large a checkpoint's parameters are, for a picture of a size."""
+        """Estimate the size of a checkpoint's parameters, for a picture of a size."""
         raise NotImplementedError
 
 
@@ -50,7 +53,7 @@ class PixelsRecipe(Recipe):
     """Loss of the Adam steps; a Gauss-Newton finish minimises the squared error."""
 
     def loss_of(self, rgb: Float[Tensor, "m 3"], target: Float[Tensor, "m 3"]) -> Float[Tensor, ""]:
-        """The loss of colours against what they should be."""
+        """Return the loss of colours against their targets."""
         return {"mse": mse_loss, "l1": l1_loss, "smooth-l1": smooth_l1_loss}[self.loss](rgb, target)
 
 
@@ -70,9 +73,9 @@ class GaussianRecipe(Recipe):
     """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
 
     def decoder_bytes(self, features: int) -> int:
-        """How large the weights of the decoder are."""
+        """Return the size of the decoder's weights."""
         return 4 * self.hidden_dim * (features + max(0, self.hidden_layers) * self.hidden_dim)
 
     def planned_steps(self, pixels: int) -> int:
-        """Adam steps and Gauss-Newton steps."""
+        """Return the number of Adam and Gauss-Newton steps."""
         return self.planned_adam_steps(pixels) + self.finish_steps

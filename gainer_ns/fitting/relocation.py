@@ -1,4 +1,4 @@
-"""Moves the Gaussians that do least to where the picture lacks most.
+"""Move the Gaussians that do least to where the picture lacks most.
 
 What a Gaussian does is how much the colours would change without it. What a place lacks is the squared error around it.
 A Gaussian moves only where that is more than what it does, so pictures that are well filled stay as they are.
@@ -22,9 +22,9 @@ from gainer_ns.gaussians.aggregation import gaussian_weights
 from gainer_ns.gaussians.placement import sampled_pixels
 
 _BLOCK_POINTS = 1 << 16
-"""Points that are looked at at once."""
+"""Points judged at once."""
 _ERROR_WINDOW_PX = 3
-"""Side in pixels of the square that a place is judged by."""
+"""Side of the square that a place is judged by."""
 _MAX_MOVED_SHARE = 0.05
 """Share of the Gaussians that may move at once."""
 _MAX_WEIGHT = 0.98
@@ -50,7 +50,7 @@ def relocate(
     optimizers: Iterable[Optimizer],
     seed: int,
 ) -> int:
-    """Moves Gaussians, and lets optimizers forget where these were heading.
+    """Move Gaussians, and let optimizers forget where these were heading.
 
     Args:
         encoding: Gaussians with learned means.

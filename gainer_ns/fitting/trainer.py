@@ -1,4 +1,4 @@
-"""Takes the steps of a fit without nerfstudio: the same steps, with nothing around them."""
+"""Take the steps of a fit without nerfstudio: the same steps, with nothing around them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ADAM_EPSILON = 1e-15
 
 @dataclass(frozen=True)
 class AdamRecipe:
-    """How Adam learns.
+    """Options of Adam.
 
     Attributes:
         rates: Learning rates at the start, by groups of parameters.
@@ -41,7 +41,6 @@ class AdamRecipe:
 
 
 _NO_ADAM = AdamRecipe({}, CosineSchedule())
-"""Of a fit that does all by itself."""
 
 
 class _Optimizers:
@@ -59,7 +58,7 @@ class _Optimizers:
 
 
 class PlainTrainer:
-    """Runs a fit from its first step to its last; a :class:`gainer_ns.fitting.loop.FitTrainer` that saves nothing.
+    """A :class:`gainer_ns.fitting.loop.FitTrainer` that runs a fit from its first step to its last and saves nothing.
 
     Args:
         groups: Parameters of Adam, by what they are; None for fits that do all by themselves.
@@ -75,13 +74,13 @@ class PlainTrainer:
         self.stop = StopRequest(at_once=lambda: True)
 
     def report(self, step: int, psnr: float) -> None:
-        """Shows nothing: the fit keeps its history."""
+        """Show nothing: the fit keeps its history."""
 
     def say(self, line: str) -> None:
-        """Says nothing: a program has its own ways."""
+        """Show nothing: the caller has ``progress``."""
 
     def save_checkpoint(self, step: int) -> None:
-        """Saves nothing: the fit is over in a moment, or its caller's."""
+        """Save nothing: the fit is over in a moment, or its caller's."""
 
     def run(
         self,
@@ -90,13 +89,13 @@ class PlainTrainer:
         adam_step: Callable[[], Tensor] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        """Takes all steps of a fit.
+        """Take all steps of a fit.
 
         Args:
             fit: What is fitted.
-            adam_step: Gives the loss of a step, which Adam lessens if anything depends on it; None for fits that do all
-                by themselves.
             steps: Most steps; None for as many as the fit takes.
+            adam_step: Returns the loss of a step, which Adam lessens if anything depends on it; None for fits that do
+                all by themselves.
             progress: Called after every step with the share, 0 to 1, that is done at least.
 
         Raises:
@@ -113,7 +112,7 @@ class PlainTrainer:
                 progress(1.0 if self.stop_training else step / steps)
 
     def _lessen(self, loss_of_step: Callable[[], Tensor]) -> None:
-        """An Adam step, unless nothing depends on the loss, and a step of the schedules."""
+        """Take an Adam step, unless nothing depends on the loss, and a step of the schedules."""
         for optimizer in self.optimizers.optimizers.values():
             optimizer.zero_grad()
         loss = loss_of_step()
@@ -137,7 +136,7 @@ def fit_layer(
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Layer, PictureFit]:
-    """Fits Gaussians to a picture (paper, sections 3.2 to 3.4).
+    """Fit Gaussians to a picture (paper, sections 3.2 to 3.4).
 
     Args:
         colours: In [0, 1], not multiplied by the opacity.
