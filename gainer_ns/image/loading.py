@@ -25,8 +25,8 @@ from gainer_ns.io.outputs import is_exported
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.checks import check_layer
 from gainer_ns.storage.picture_files import load_picture
-from gainer_ns.storage.soundness import check_layer
 
 _COPIES_IN_MEMORY = 3
 """How often the numbers of a checkpoint are in memory while it is read, about."""

@@ -14,7 +14,7 @@ from gainer_ns.fitting.picture_fit import FitPlan, PictureFit
 from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.storage.soundness import check_layer
+from gainer_ns.storage.checks import check_layer
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager

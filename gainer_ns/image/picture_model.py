@@ -25,7 +25,7 @@ from gainer_ns.image.panel import picture_override
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.layer import Drawn
 from gainer_ns.rendering.raster import RasterGrid
-from gainer_ns.storage.header import checked_bit_depth, checked_plane
+from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager

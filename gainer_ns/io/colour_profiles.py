@@ -1,4 +1,4 @@
-"""Say which colours the samples of a picture stand for, as its ICC profile does."""
+"""Convert colours between ICC profiles."""
 
 from __future__ import annotations
 
@@ -23,28 +23,19 @@ _logger = logging.getLogger(__name__)
 MAX_PROFILE_BYTES = 4 << 20
 """The largest profile that is kept: every frame of a folder carries it."""
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-"""What a profile says of the samples that it is for, by Pillow's modes."""
+"""Colour spaces of profiles, by the modes of Pillow's that they are for."""
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
 @dataclass(frozen=True)
 class ColourProfile:
-    """The ICC profile of RGB samples. Where there is None, samples are sRGB.
-
-    Attributes:
-        icc: The profile's bytes.
-    """
+    """The ICC profile of RGB samples. Where there is None, samples are sRGB."""
 
     icc: bytes
 
     @classmethod
     def checked(cls, icc: bytes, named: str) -> ColourProfile | None:
-        """A profile that can be used, or None with a warning.
-
-        Args:
-            icc: The bytes, from a file that may hold anything.
-            named: What the warning is about.
-        """
+        """Return a profile that can be used, or None with a warning about ``named``."""
         problem = profile_problem(icc, "RGB")
         if problem is not None:
             _logger.warning("%s: its colour profile %s; its colours are taken for sRGB", named, problem)
@@ -52,28 +43,28 @@ class ColourProfile:
 
     @classmethod
     def from_tensor(cls, tensor: Tensor | None, named: str) -> ColourProfile | None:
-        """A profile out of a checkpoint or a model file; None with a warning where it cannot be used."""
+        """Return a profile out of a checkpoint or a model file; None with a warning where it cannot be used."""
         if tensor is None:
             return None
         is_bytes = tensor.dtype == torch.uint8 and tensor.dim() == 1 and len(tensor) <= MAX_PROFILE_BYTES
         return cls.checked(tensor.cpu().numpy().tobytes() if is_bytes else b"", named)
 
     def to_tensor(self) -> Tensor:
-        """The bytes as uint8 [n], for a checkpoint or a model file."""
+        """Return the bytes as uint8 [n], for a checkpoint or a model file."""
         return torch.from_numpy(np.frombuffer(self.icc, np.uint8).copy())
 
     @cached_property
     def arithmetic(self) -> MatrixProfile | None:
-        """What it computes, in floats; None where only LittleCMS can, to 8 bits."""
+        """Its curves and matrix; None where only LittleCMS can compute with it, to 8 bits."""
         return MatrixProfile.read(self.icc)
 
 
 SRGB = ColourProfile(packed_profile(SRGB_PRIMARIES, SRGB_CURVE, "sRGB"))
-"""What samples without a profile are."""
+"""The profile of samples without one."""
 
 
 def converted(colours: np.ndarray, source: ColourProfile | None, target: ColourProfile | None) -> np.ndarray:
-    """Colours [h, w, 3] in [0, 1] of one profile told in another; untouched where both are the same.
+    """Convert colours [h, w, 3] in [0, 1] from one profile to another; untouched where both are the same.
 
     Relative colorimetric; straight colours, not multiplied by an opacity.
 
@@ -84,7 +75,7 @@ def converted(colours: np.ndarray, source: ColourProfile | None, target: ColourP
         return colours
     source, target = source or SRGB, target or SRGB
     if source.arithmetic is not None and target.arithmetic is not None:
-        return source.arithmetic.told_by(target.arithmetic, colours)
+        return source.arithmetic.converted_to(target.arithmetic, colours)
     samples = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
     image = ImageCms.applyTransform(Image.fromarray(samples), _transform(source, target))
     assert image is not None
@@ -93,11 +84,7 @@ def converted(colours: np.ndarray, source: ColourProfile | None, target: ColourP
 
 @dataclass(frozen=True)
 class Conversion:
-    """How colours of one profile are told in another; None for sRGB.
-
-    Attributes:
-        source: Of the colours.
-        target: In which they are wanted.
+    """A conversion from the profile ``source`` to ``target``; None is sRGB.
 
     Raises:
         GainerError: The target cannot be converted to.
@@ -110,9 +97,9 @@ class Conversion:
         converted(np.zeros((1, 1, 3), np.float32), self.source, self.target)
 
     def __call__(self, colours: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
-        """The colours, where they are; clamped to what the target can tell."""
-        told = converted(colours.cpu().numpy()[None], self.source, self.target)[0]
-        return torch.from_numpy(told).to(colours)
+        """Convert colours, on their device; clamp them to the target's gamut."""
+        found = converted(colours.cpu().numpy()[None], self.source, self.target)[0]
+        return torch.from_numpy(found).to(colours)
 
 
 @lru_cache(8)
@@ -127,7 +114,7 @@ def _transform(source: ColourProfile, target: ColourProfile) -> ImageCms.ImageCm
 
 
 def profile_problem(icc: bytes, mode: str) -> str | None:
-    """What keeps a profile from telling the colours of samples of one of Pillow's modes; None if nothing does."""
+    """Say what keeps a profile from telling the colours of one of Pillow's modes; None if nothing does."""
     if len(icc) > MAX_PROFILE_BYTES:
         return f"has {len(icc) >> 20} MB, and at most {MAX_PROFILE_BYTES >> 20} are read"
     try:
@@ -144,16 +131,16 @@ def profile_problem(icc: bytes, mode: str) -> str | None:
 
 
 def cmyk_to_srgb(icc: bytes) -> ImageCms.ImageCmsTransform:
-    """What converts Pillow's CMYK pictures, whose profile has no problem, to sRGB."""
+    """Return the conversion of Pillow's CMYK pictures, whose profile has no problem, to sRGB."""
     return ImageCms.buildTransform(_opened(icc), _opened(SRGB.icc), "CMYK", "RGB", _INTENT)
 
 
 def gray_as_srgb(icc: bytes, samples: np.ndarray) -> np.ndarray:
-    """Repeated gray samples (uint8 or uint16 [..., 3]), whose profile has no problem, as sRGB ones of as many bits."""
+    """Convert repeated gray samples (uint8 or uint16 [..., 3]), whose profile has no problem, to sRGB."""
     own, srgb = MatrixProfile.read(icc), SRGB.arithmetic
     assert own is not None and srgb is not None
     white = np.iinfo(samples.dtype).max
-    levels = own.told_by(srgb, np.repeat(np.arange(white + 1)[:, None] / white, 3, axis=1))[:, 0]
+    levels = own.converted_to(srgb, np.repeat(np.arange(white + 1)[:, None] / white, 3, axis=1))[:, 0]
     return rounded_samples(levels * white, white)[samples]
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole, or not at all.
+"""Write files whole, or not at all.
 
 Until it is complete and on the disk, a file has a temporary name beside its target, that of
 :mod:`gainer_ns.io.left_over`.
@@ -28,7 +28,7 @@ _NO_SYNCHRONISING = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS}
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside ``path`` that takes its name once it is complete, and vanishes if it is not.
+    """Open a temporary file beside ``path`` that takes its name once it is complete, and vanishes if it is not.
 
     Missing parent folders are made. Links are followed: what they point to is replaced, and its mode kept; what is
     write-protected is not replaced. A pipe or a device gets the complete file copied into it. What killed writers have
@@ -78,12 +78,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def cannot_write(
     path: Path | str, error: OSError, remedy: str = "free some space or choose another folder"
 ) -> GainerError:
-    """The line that says that something cannot be written; it names the file that the error is of, where that differs.
+    """Say that something cannot be written, why, and what to do.
 
-    Args:
-        path: What was to be written.
-        error: What came instead.
-        remedy: What to do about it.
+    Name the file that the error is of, where that differs.
     """
     named = error.filename
     if isinstance(named, str | bytes) and not _is_at(os.fsdecode(named), os.fspath(path)):
@@ -92,7 +89,7 @@ def cannot_write(
 
 
 def synchronise(descriptor: int) -> None:
-    """Waits until an open file or folder is on the disk, where the disk can tell."""
+    """Wait until an open file or folder is on the disk, where the disk can tell."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -101,7 +98,7 @@ def synchronise(descriptor: int) -> None:
 
 
 def synchronise_folder(folder: str | Path) -> None:
-    """Waits until the names in a folder are on the disk, where the system can tell."""
+    """Wait until the names in a folder are on the disk, where the system can tell."""
     with contextlib.suppress(OSError):  # some systems open no folders
         descriptor = os.open(folder or ".", os.O_RDONLY)
         try:
@@ -126,7 +123,7 @@ class _Recording(io.FileIO):
 
 
 def _writable(path: Path) -> os.stat_result | None:
-    """What is there, links followed; None if nothing is.
+    """Return what is there, links followed; None if nothing is.
 
     Raises:
         OSError: It is a folder or write-protected, or cannot be looked at.
@@ -170,7 +167,7 @@ def _is_of_writing(error: OSError, temporary: str, path: Path) -> bool:
 
 
 def _is_at(named: str, path: str) -> bool:
-    """Whether a file is the path itself, a folder above it, or a temporary one of it."""
+    """Return whether a file is the path itself, a folder above it, or a temporary one of it."""
     return named.endswith(SUFFIX) or os.path.join(path, "").startswith(os.path.join(named, ""))
 
 

@@ -1,8 +1,8 @@
-"""Folders of numbered files that are replaced all at once.
+"""Replace folders of numbered files all at once.
 
 A new folder is renamed when it is complete. In one that exists, with other files that stay, the files of before go
 before the first new one comes: old and new ones never show together. A complete folder that waits to take its place is
-marked as ready; what a writer killed in that instant has left is finished by the next one.
+marked as ready; if its writer is killed in that instant, the next one puts it in place.
 """
 
 from __future__ import annotations
@@ -24,13 +24,10 @@ _READY, _OUTGOING, _GONE = ".ready", ".outgoing", ".gone"
 
 @contextmanager
 def whole_folder(path: Path, names: re.Pattern[str]) -> Iterator[Path]:
-    """Opens a temporary folder whose files go to ``path`` once they are complete, and that vanishes if they are not.
+    """Open a temporary folder whose files go to ``path`` once they are complete, and that vanishes if they are not.
 
-    Missing parent folders are made. Files of other names that are there already are left alone.
-
-    Args:
-        path: The folder.
-        names: Of the files, all those that are replaced, sorted as they are numbered.
+    Missing parent folders are made. Of the files there, those that match ``names`` are replaced, in their order; others
+    stay.
 
     Raises:
         GainerError: If the folder cannot be written. Errors that are of something else pass as they are.
@@ -41,7 +38,7 @@ def whole_folder(path: Path, names: re.Pattern[str]) -> Iterator[Path]:
         # What lies beside an existing folder may be another disk, or closed to the user.
         os.makedirs(target if exists else os.path.dirname(target) or ".", exist_ok=True)
         if exists:
-            _finish(target, names)
+            _complete_killed(target, names)
         clear_left_over(target if exists else os.path.dirname(target))
         collected, descriptor = _open_temporary(target, target if exists else None)
     except OSError as error:
@@ -80,8 +77,8 @@ def _open_temporary(target: str, folder: str | None) -> tuple[str, int | None]:
         os.close(descriptor)
 
 
-def _finish(folder: str, names: re.Pattern[str]) -> None:
-    """Puts into place what was ready when its writer was killed."""
+def _complete_killed(folder: str, names: re.Pattern[str]) -> None:
+    """Put into place what was ready when its writer was killed."""
     with left_over(folder) as paths:
         for path in paths:
             if os.path.exists(os.path.join(path, _READY)):
@@ -90,7 +87,7 @@ def _finish(folder: str, names: re.Pattern[str]) -> None:
 
 
 def _replace(folder: str, collected: str, names: re.Pattern[str]) -> None:
-    """Moves collected files into a folder, after those of before went out of it; undone if that fails midway.
+    """Move collected files into a folder, after those of before went out of it; undo that if it fails midway.
 
     Begun once and killed, it goes on where it was: files that are there are of before until all of them are gone.
     """

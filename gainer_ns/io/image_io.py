@@ -49,7 +49,7 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda samples: samples.swapaxes(0, 1)[::-1, ::-1],
     8: lambda samples: np.rot90(samples),
 }
-"""What turns stored rows and columns upright, for each value of the EXIF orientation (1 is upright already)."""
+"""Turns of stored rows and columns, for each value of the EXIF orientation (1 is upright already)."""
 
 _PILLOW_SWITCHES = threading.Lock()
 
@@ -91,18 +91,18 @@ class SourceImage:
         return 2**self.bit_depth - 1
 
     def colours(self) -> np.ndarray:
-        """Colours as float32 [height, width, 3] in [0, 1]."""
+        """Return colours as float32 [height, width, 3] in [0, 1]."""
         return np.divide(self.rgb, self.max_value, dtype=np.float32)
 
     def opacity(self) -> np.ndarray:
-        """Opacity as float32 [height, width] in [0, 1]; 1 everywhere in a picture without transparency."""
+        """Return opacity as float32 [height, width] in [0, 1]; 1 everywhere in a picture without transparency."""
         if self.alpha is None:
             return np.ones((self.height, self.width), np.float32)
         return np.divide(self.alpha, self.max_value, dtype=np.float32)
 
 
 def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False) -> SourceImage:
-    """Reads the first frame of a picture file, turned upright.
+    """Read the first frame of a picture file, turned upright.
 
     PNG, TIFF and PNM keep 16 bits a sample; every other depth comes out as 8.
 
@@ -110,9 +110,6 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
         path: A file of any kind that Pillow opens.
         downscale_factor: Divides width and height (rounded down, at least one pixel), by Pillow's antialiased bicubic.
         is_mask: Whether samples are plain numbers, whatever colours the file says that they stand for.
-
-    Returns:
-        The picture.
 
     Raises:
         GainerError: The path holds no picture, only part of one, or one that has no exact 8- or 16-bit RGB samples.
@@ -146,7 +143,7 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
 
 
 def _read_heic_too() -> None:
-    """Teaches Pillow to open HEIC, 8 bits a sample, where the package for it is installed."""
+    """Teach Pillow to open HEIC, 8 bits a sample, where the package for it is installed."""
     with contextlib.suppress(ImportError):
         import pillow_heif  # pyright: ignore[reportMissingImports]
 
@@ -154,7 +151,7 @@ def _read_heic_too() -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what is no readable file of at least one byte."""
+    """Refuse what is no readable file of at least one byte."""
     check_picture(path)
     if os.path.isdir(path):
         raise GainerError(f"{path}: is a folder; name one picture file in it")
@@ -166,7 +163,7 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Pillow with room for large pictures and no mercy for cut ones; its global switches are put back afterwards."""
+    """Give Pillow room for large pictures and no mercy for cut ones; put its global switches back afterwards."""
     with _PILLOW_SWITCHES, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # On large pictures and on broken metadata: neither harms the samples.
         before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, PngImagePlugin.MAX_TEXT_CHUNK
@@ -182,7 +179,7 @@ def strict_pillow() -> Iterator[None]:
 def _decode(
     image: ImageFile.ImageFile, packing: str, is_deep: bool, path: Path, is_mask: bool
 ) -> tuple[np.ndarray, np.ndarray | None, ColourProfile | None]:
-    """Decodes an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
+    """Decode an opened picture into upright samples, [height, width, 3] and [height, width] or None, and a profile."""
     if getattr(image, "is_animated", False):
         _logger.warning("%s: holds several frames; only the first is used", path)
     _check_samples(image, packing, path)
@@ -210,7 +207,7 @@ def _decode(
 
 
 def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None:
-    """Refuses samples without an agreed white, and those that neither decoder gets right."""
+    """Refuse samples without an agreed white, and those that neither decoder gets right."""
     strange = image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM"))
     if isinstance(image, TiffImageFile):
         depths = image.tag_v2.get(BITSPERSAMPLE, (1,))
@@ -223,7 +220,7 @@ def _check_samples(image: ImageFile.ImageFile, packing: str, path: Path) -> None
 def _shallow_samples(
     image: ImageFile.ImageFile, cmyk_to_srgb: ImageCms.ImageCmsTransform | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Any mode of Pillow's as 8-bit samples, some rows at a time: converting it whole would hold it once more."""
+    """Convert any mode of Pillow's to 8-bit samples, some rows at a time: at once it would hold them once more."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     alpha = np.empty(rgb.shape[:2], np.uint8) if mode == "RGBA" else None
@@ -241,7 +238,7 @@ def _shallow_samples(
 
 
 def _deep_gray(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
-    """16-bit gray samples, which Pillow keeps whole; alpha is 0 where they equal a PNG's transparent one."""
+    """Return 16-bit gray samples, which Pillow keeps whole; alpha is 0 where they equal a PNG's transparent one."""
     gray = np.array(image, np.uint16)
     key = image.info.get("transparency")
     alpha = None if key is None else np.multiply(gray != key, 65535, dtype=np.uint16)
@@ -251,7 +248,7 @@ def _deep_gray(image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | Non
 
 
 def _deep_colours(image: ImageFile.ImageFile, packing: str, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """16-bit colour samples, which only OpenCV keeps whole (blue first)."""
+    """Return 16-bit colour samples, which only OpenCV keeps whole (blue first)."""
     decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         raise OSError("OpenCV cannot decode its 16-bit samples")
@@ -266,14 +263,14 @@ def _deep_colours(image: ImageFile.ImageFile, packing: str, path: Path) -> tuple
 
 
 def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.ndarray:
-    """Samples [height, width] of a channel that was multiplied by opacity (float, same shape); 0 where that is 0."""
+    """Divide samples [height, width] of a channel by the opacity (float) they were multiplied by; 0 where that is 0."""
     visible = opacity * max_value >= 0.5
     values = np.divide(channel, opacity, out=np.zeros(channel.shape, np.float32), where=visible)
     return rounded_samples(values, max_value)
 
 
 def downscaled(picture: SourceImage, factor: int) -> SourceImage:
-    """A smaller picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
+    """Shrink a picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
     if factor < 1:
         raise GainerError(f"{picture.path}: cannot be downscaled by {factor}; give a whole number from 1 up")
     size = max(1, picture.width // factor), max(1, picture.height // factor)

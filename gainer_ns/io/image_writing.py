@@ -38,12 +38,12 @@ def write_picture(
     bit_depth: int = 8,
     profile: ColourProfile | None = None,
 ) -> None:
-    """Writes a picture whole: under a temporary name beside it, then renamed. Missing folders are made.
+    """Write a picture whole, under a temporary name beside it, then renamed. Missing folders are made.
 
     Args:
         path: Where to. The suffix chooses the kind: .png, .webp and .tif lose nothing beyond the rounding, .jpg does.
         colours: Floats [height, width, 3] in [0, 1], not multiplied by the opacity; values outside are clamped.
-        opacity: Floats [height, width] in [0, 1], or None for a picture without transparency.
+        opacity: Floats [height, width], or None for a picture without transparency.
         bit_depth: Bits a sample, 8 or 16 (PNG only). Values are rounded to the nearest, halves to even.
         profile: What the colours mean, which the file will say; None for sRGB.
 
@@ -65,13 +65,7 @@ def write_picture(
 
 
 def encode_samples(file: BinaryIO, samples: np.ndarray, suffix: str, profile: ColourProfile | None = None) -> None:
-    """Encodes samples into an open file.
-
-    Args:
-        file: Open for writing in binary.
-        samples: uint8 [height, width, 3 or 4], or uint16 for PNG.
-        suffix: The kind of file, in small letters with its dot.
-        profile: What the samples mean; None for sRGB.
+    """Encode uint8 samples [h, w, 3 or 4], or uint16 ones for PNG, into an open file of a kind.
 
     Raises:
         ValueError: The kind cannot hold so many pixels a side.

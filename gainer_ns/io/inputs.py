@@ -1,4 +1,4 @@
-"""Say what is wrong with a file that a user names, by its name and its first bytes, before anything slow."""
+"""Recognise files that users name by their first bytes, and refuse the wrong ones before anything slow."""
 
 from __future__ import annotations
 
@@ -42,11 +42,7 @@ HEIC = "a HEIC photo"
 
 
 def check_input_exists(path: Path, remedy: str = "check the spelling and the folder") -> None:
-    """Refuses what is no file at all.
-
-    Raises:
-        GainerError: It is a web address, a folder, a device, or there is none.
-    """
+    """Refuse what is no file at all: a web address, or a name without a file."""
     if _ADDRESS.match(str(path)) and not os.path.exists(path):
         raise GainerError(f"{path}: is a web address; download it first, and name the file")
     if not os.path.exists(path):
@@ -54,10 +50,9 @@ def check_input_exists(path: Path, remedy: str = "check the spelling and the fol
 
 
 def check_run(path: Path) -> None:
-    """Refuses what cannot be a run's config.yml or an exported picture.
+    """Refuse what cannot be a run's config.yml or an exported picture.
 
-    Raises:
-        GainerError: It is not there, a folder, or plainly another kind of file.
+    Missing, a folder, or plainly another kind of file.
     """
     remedy = "give a run's config.yml or an exported .safetensors file"
     if not os.path.exists(path) and not _ADDRESS.match(str(path)):
@@ -75,11 +70,7 @@ def check_run(path: Path) -> None:
 
 
 def check_picture(path: Path) -> None:
-    """Refuses what is plainly no picture that can be read.
-
-    Raises:
-        GainerError: It is not there, a folder, or of a kind that no decoder here reads.
-    """
+    """Refuse what is plainly no picture that can be read."""
     check_input_exists(path)
     if not os.path.isfile(path):
         return  # The reader says what it is.
@@ -90,7 +81,7 @@ def check_picture(path: Path) -> None:
 
 
 def complaint(path: Path) -> str:
-    """What is wrong with a file that no decoder has read, and the remedy."""
+    """Say what is wrong with a file that no decoder has read, and the remedy."""
     start = _start(path)
     found = _kind(path, start)
     if found is not None:
@@ -100,7 +91,7 @@ def complaint(path: Path) -> str:
 
 
 def is_heic(path: Path) -> bool:
-    """Whether a file is a HEIC photo, by its first bytes."""
+    """Return whether a file is a HEIC photo, by its first bytes."""
     found = _kind(path, _start(path))
     return found is not None and found[0] == HEIC
 
@@ -110,7 +101,7 @@ def _is_read(kind: str) -> bool:
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes; none of what may not be read, which whoever reads it says."""
+    """Read the first bytes; none of what may not be read, which whoever reads it says."""
     try:
         with open(path, "rb") as file:
             return file.read(_START_BYTES)
@@ -119,7 +110,7 @@ def _start(path: Path) -> bytes:
 
 
 def _kind(path: Path, start: bytes) -> tuple[str, str] | None:
-    """What a file is, and the remedy; None for pictures and for what is not known."""
+    """Return what a file is, and the remedy; None for pictures and for what is not known."""
     name = path.name
     is_tiff = start[:4] in (b"II*\x00", b"MM\x00*")
     if (path.suffix.lower() in _RAWS and (is_tiff or start[4:8] == b"ftyp")) or (start[8:10] == b"CR" and is_tiff):
@@ -142,7 +133,7 @@ def _kind(path: Path, start: bytes) -> tuple[str, str] | None:
 
 
 def _iso_kind(start: bytes, name: str) -> tuple[str, str] | None:
-    """Photos and videos that share one kind of container; None for AVIF, which Pillow reads."""
+    """Tell photos and videos apart that share one kind of container; None for AVIF, which Pillow reads."""
     size = int.from_bytes(start[:4], "big")
     brands = {start[8:12], *(start[at : at + 4] for at in range(16, min(size, len(start)), 4))}
     if brands & {b"avif", b"avis"}:

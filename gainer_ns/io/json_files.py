@@ -1,4 +1,4 @@
-"""Reads what a JSON file says, whoever wrote it, or says in one line why not."""
+"""Read JSON files, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEMORY_PER_FILE_BYTE = 30
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """The mapping that a JSON file holds.
+    """Read the mapping that a JSON file holds.
 
     Args:
         path: The file.

@@ -21,14 +21,14 @@ D50_XYZ = np.array([0.9642, 1.0, 0.8249])
 SRGB_PRIMARIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 """x and y of sRGB's white, red, green and blue."""
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-"""How sRGB's samples become linear light: ``g``, ``a``, ``b``, ``c`` and ``d`` of ``packed_profile``."""
+"""sRGB's transfer curve: ``g``, ``a``, ``b``, ``c`` and ``d`` of ``packed_profile``."""
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 """From XYZ to the responses of the eye that adapt to a white."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixProfile:
-    """What the samples of a profile mean.
+    """The curves and the matrix of a profile.
 
     Attributes:
         curves: [1 or 3, _CURVE_STEPS], the linear light of samples from 0 to 1; one curve where they are equal.
@@ -40,7 +40,7 @@ class MatrixProfile:
 
     @classmethod
     def read(cls, icc: bytes) -> MatrixProfile | None:
-        """The arithmetic of a profile; None if it is of another kind, or damaged."""
+        """Parse a profile; None if it is of another kind, or damaged."""
         try:
             return cls._read(icc)
         except (struct.error, ValueError, LookupError, ArithmeticError):
@@ -61,21 +61,21 @@ class MatrixProfile:
         matrix = np.array(columns).T / 65536
         return cls(curves, matrix) if abs(np.linalg.det(matrix)) > 1e-4 else None
 
-    def told_by(self, other: MatrixProfile, colours: np.ndarray) -> np.ndarray:
-        """Colours [..., 3] in [0, 1] as another profile tells them, as float32; what it cannot tell is clipped."""
+    def converted_to(self, other: MatrixProfile, colours: np.ndarray) -> np.ndarray:
+        """Convert colours [..., 3] in [0, 1] to another profile, as float32, clipped to its gamut."""
         matrix = (np.linalg.inv(other.matrix) @ self.matrix).T
         rows = np.clip(colours, 0, 1).reshape(-1, 3)
-        told = np.empty(rows.shape, np.float32)
+        found = np.empty(rows.shape, np.float32)
         samples = np.linspace(0, 1, _CURVE_STEPS)
         rising = np.maximum.accumulate(other.curves, axis=1)
         for start in range(0, len(rows), _BLOCK_COLOURS):
             light = _each(rows[start : start + _BLOCK_COLOURS], [(samples, curve) for curve in self.curves]) @ matrix
-            told[start : start + _BLOCK_COLOURS] = _each(light, [(curve, samples) for curve in rising])
-        return told.reshape(colours.shape)
+            found[start : start + _BLOCK_COLOURS] = _each(light, [(curve, samples) for curve in rising])
+        return found.reshape(colours.shape)
 
 
 def packed_profile(primaries: tuple[float, ...], curve: tuple[float, ...], named: str) -> bytes:
-    """An ICC profile of RGB samples.
+    """Make an ICC profile of RGB samples.
 
     Args:
         primaries: Chromaticities x and y of white, red, green and blue, in turn.
@@ -111,13 +111,13 @@ def packed_profile(primaries: tuple[float, ...], curve: tuple[float, ...], named
 
 
 def _fixed(*values: float) -> bytes:
-    """Numbers as s15Fixed16Number."""
+    """Pack numbers as s15Fixed16Number."""
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 
 @np.errstate(all="ignore")  # whatever a damaged one says is clipped
 def _curve(tag: bytes) -> np.ndarray:
-    """What a curve makes of samples from 0 to 1."""
+    """Return the linear light that a curve makes of samples from 0 to 1."""
     v = np.linspace(0, 1, _CURVE_STEPS)
     if tag[:4] == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
@@ -136,7 +136,7 @@ def _curve(tag: bytes) -> np.ndarray:
 
 
 def _each(rows: np.ndarray, tables: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Each channel of rows [m, 3] looked up in its table, or all of them in the only one."""
+    """Look each channel of rows [m, 3] up in its table, or all of them in the only one."""
     if len(tables) == 1:
         return np.interp(rows, *tables[0])
     return np.stack([np.interp(rows[:, channel], *table) for channel, table in enumerate(tables)], axis=1)

@@ -1,7 +1,4 @@
-"""Encode moving pictures, one frame after the other, by FFmpeg through PyAV.
-
-FFmpeg's encoders take frame after frame, where Pillow's want all of them at once.
-"""
+"""Encode moving pictures, one frame after the other, by FFmpeg through PyAV (Pillow wants all frames at once)."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from gainer_ns.io.outputs import Output
 from gainer_ns.memory import check_free
 
 _BT709 = 1
-"""The number by which FFmpeg knows the primaries, the transfer curve and the matrix of Rec. ITU-R BT.709."""
+"""FFmpeg's number for the primaries, the transfer curve and the matrix of Rec. ITU-R BT.709."""
 
 _VIDEO_RANGE = 1
 """FFmpeg's number for luma from 16 to 235, which players expect."""
@@ -29,7 +26,7 @@ _VIDEO_RANGE = 1
 
 @dataclass(frozen=True)
 class MovieKind:
-    """How FFmpeg makes one kind of moving picture.
+    """Settings of FFmpeg for one kind of moving picture.
 
     Attributes:
         encoder: FFmpeg's name of the encoder.
@@ -56,7 +53,7 @@ MOVIES: dict[str, MovieKind] = {
 
 
 def check_encoder(output: Output) -> None:
-    """Refuses a PyAV that lacks the encoder of a kind."""
+    """Refuse a PyAV that lacks the encoder of a kind."""
     encoder = MOVIES[output.suffix].encoder
     if encoder not in av.codecs_available:
         raise GainerError(f"{output.path}: this PyAV lacks the encoder {encoder}; run `pip install --force av`")
@@ -100,7 +97,7 @@ class MovieEncoder:
         self._graph, self._source, self._sink = _filters(suffix, self._kind, shape, self._tick)
 
     def add(self, samples: UInt8[np.ndarray, "h w c"]) -> None:
-        """Encodes the next frame."""
+        """Encode the next frame."""
         frame = av.VideoFrame.from_ndarray(samples, format=self._kind)
         frame.pts = round(self._count * self._ticks_a_frame)
         frame.time_base = self._tick
@@ -108,20 +105,20 @@ class MovieEncoder:
         self._source.push(frame)
         self._drain()
 
-    def finish(self) -> None:
-        """Encodes what is still under way, and ends the file."""
+    def close(self) -> None:
+        """Encode what is still under way, and end the file."""
         self._source.push(None)
         self._drain()
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def abandon(self) -> None:
-        """Lets go of the file; harmless after ``finish``."""
+        """Let go of the file; harmless after ``close``."""
         with contextlib.suppress(FFmpegError, OSError):
             self._container.close()
 
     def _drain(self) -> None:
-        """Moves filtered frames into the encoder, and what comes out of that into the file."""
+        """Move filtered frames into the encoder, and what comes out of that into the file."""
         while True:
             try:
                 frame = self._sink.pull()
@@ -132,7 +129,7 @@ class MovieEncoder:
 
 
 def _filters(suffix: str, kind: str, shape: tuple[int, ...], tick: Fraction) -> tuple[Graph, Any, Any]:
-    """A graph of filters, where RGB or RGBA frames go in, and where they come out as the encoder takes them."""
+    """Make a graph of filters, where RGB or RGBA frames go in, and where they come out as the encoder takes them."""
     graph: Any = Graph()
     source: Any = graph.add_buffer(width=shape[1], height=shape[0], format=kind, time_base=tick)
     sink: Any = graph.add("buffersink")
@@ -140,19 +137,14 @@ def _filters(suffix: str, kind: str, shape: tuple[int, ...], tick: Fraction) -> 
         split: Any = graph.add("split")
         palette: Any = graph.add("palettegen", "stats_mode=single:reserve_transparent=1")
         last: Any = graph.add("paletteuse", "new=1:dither=sierra2_4a:alpha_threshold=128")
-        source.link_to(split)
-        split.link_to(last, 0, 0)
+        graph.link_nodes(source, split, last, sink)
         split.link_to(palette, 1, 0)
         palette.link_to(last, 0, 1)
     elif suffix == ".mp4":
         exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-        scale: Any = graph.add("scale", f"out_color_matrix=bt709:out_range=tv:{exact}")
-        last = graph.add("format", "yuv420p")
-        source.link_to(scale)
-        scale.link_to(last)
+        scale = graph.add("scale", f"out_color_matrix=bt709:out_range=tv:{exact}")
+        graph.link_nodes(source, scale, graph.add("format", "yuv420p"), sink)
     else:
-        last = graph.add("format", "bgra")
-        source.link_to(last)
-    last.link_to(sink)
+        graph.link_nodes(source, graph.add("format", "bgra"), sink)
     graph.configure()
     return graph, source, sink

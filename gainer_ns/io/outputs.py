@@ -1,4 +1,4 @@
-"""Decide what an output's name means, before anything is loaded or drawn."""
+"""Decide what an output's name means, before anything is loaded or drawn. All refusals are GainerErrors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODEL_SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class FileKind:
-    """What one kind of file can hold.
+    """The abilities of one kind of file.
 
     Attributes:
         bit_depths: Bits a sample, of which it holds any.
@@ -71,23 +71,14 @@ class Output:
         return "model" in self.means
 
     def is_film(self, frames: int) -> bool:
-        """Whether so many frames make a moving picture."""
+        """Return whether so many frames make a moving picture."""
         return "film" in self.means and (frames > 1 or "picture" not in self.means)
 
     def bit_depth(self, asked: int | None, source: int = 8, frames: int = 1) -> int:
-        """Chooses the bits a sample.
+        """Choose 8 or 16 bits a sample for so many frames.
 
-        Args:
-            asked: What the user asked for; None for the source's.
-            source: Bits a sample of the source.
-            frames: How many there will be.
-
-        Returns:
-            8 or 16.
-
-        Raises:
-            GainerError: The kind cannot hold what was asked for, or would lose what the source has. Moving pictures
-                have 8 bits whatever the source has.
+        ``asked`` is what the user asked for, None for the bits of the ``source``. A kind that cannot hold what was
+        asked for, or would lose what the source has, is refused; moving pictures have 8 bits whatever the source has.
         """
         wanted = asked or source
         if wanted not in (8, 16):
@@ -105,24 +96,12 @@ class Output:
         raise GainerError(f"{self.path}: 16 bits a sample are written to PNG only; {remedy}")
 
     def check_opacity(self, has_opacity: bool) -> None:
-        """Refuses a picture with opacity where the kind holds none.
-
-        Raises:
-            GainerError: It cannot hold it.
-        """
+        """Refuse a picture with opacity where the kind holds none."""
         if has_opacity and self.suffix in PICTURES and not PICTURES[self.suffix].opacity:
             raise GainerError(f"{self.path}: JPEG holds no opacity; end the name in .png")
 
     def check_frames(self, frames: int, fps: float) -> None:
-        """Refuses more frames than it holds, or a frame rate that it does not know.
-
-        Args:
-            frames: How many there will be.
-            fps: Frames a second; heeded for moving pictures only.
-
-        Raises:
-            GainerError: It cannot hold them.
-        """
+        """Refuse more frames than it holds, or a frame rate that it does not know, of moving pictures."""
         if frames < 1:
             raise GainerError(f"{self.path}: a sequence of {frames} frames has nothing to show; ask for at least one")
         if self.is_folder:
@@ -141,18 +120,15 @@ class Output:
 
 
 def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> Output:
-    """Says what a name means. Nothing is made or written.
+    """Tell what a name means. Nothing is made or written.
 
-    Suffixes mean the same in capitals. A folder that exists is one whatever its name is, and a name without a suffix
-    is a folder to be made, where frames may go to folders.
+    Suffixes mean the same in capitals. A folder that exists is one whatever its name is, and a name without a suffix is
+    a folder to be made, where frames may go to folders.
 
     Args:
         path: What the user named.
         means: What the command can write.
         bit_depth: Bits a sample that the user asked for; None where nobody did.
-
-    Returns:
-        The meaning.
 
     Raises:
         GainerError: It means nothing that the command can write, cannot hold the bit depth, or cannot be put there.
@@ -170,21 +146,13 @@ def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> Outpu
 
 
 def folder_output(path: Path) -> Output:
-    """A folder of frames, whatever its name looks like.
-
-    Raises:
-        GainerError: The name is taken by a file, or nothing can be written there.
-    """
+    """Return a folder of frames, whatever its name looks like; refuse a name that a file has."""
     check_folder_place(path, "choose another name, or one in .mp4")
     return Output(path, frozenset({"frames"}), ".png")
 
 
 def named_output(path: Path, suffix: str) -> Path:
-    """Refuses a file that is not named as its kind is, in small letters or capitals, or cannot be put there.
-
-    Raises:
-        GainerError: It ends otherwise, or cannot be put there.
-    """
+    """Refuse a file that does not end in a suffix, in small letters or capitals, or cannot be put there."""
     if path.suffix.lower() != suffix:
         raise GainerError(f"{path}: end the name in {suffix}, by which the file is known later")
     check_file_place(path)
@@ -192,16 +160,12 @@ def named_output(path: Path, suffix: str) -> Path:
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a path names a file of ``gainer export``, in small letters or capitals, and not a run."""
+    """Return whether a path names a file of ``gainer export``, in small letters or capitals, and not a run."""
     return path.suffix.lower() == MODEL_SUFFIX
 
 
 def check_file_place(path: Path) -> None:
-    """Refuses a place where no file can be put.
-
-    Raises:
-        GainerError: It is a folder or a device, or nothing can be written beside it.
-    """
+    """Refuse a place where no file can be put."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise GainerError(f"{path}: is a folder or a device; name a file to write")
     target = Path(os.path.realpath(path)) if os.path.islink(path) else path  # Links are followed when it is written.
@@ -209,22 +173,14 @@ def check_file_place(path: Path) -> None:
 
 
 def check_folder_place(path: Path, remedy: str = "choose another name") -> None:
-    """Refuses a place where no folder can be made or filled.
-
-    Args:
-        path: The folder.
-        remedy: What to do where a file has the name.
-
-    Raises:
-        GainerError: It is a file, or nothing can be written there.
-    """
+    """Refuse a place where no folder can be made or filled; ``remedy`` is for a file that has the name."""
     if os.path.exists(path) and not os.path.isdir(path):
         raise GainerError(f"{path}: is a file, and a folder is to be written; {remedy}")
     _check_parents(path, path)
 
 
 def _check_parents(path: Path, folder: Path) -> None:
-    """Refuses what cannot be made below the nearest folder that exists."""
+    """Refuse what cannot be made below the nearest folder that exists."""
     existing = next((one for one in (folder, *folder.parents) if os.path.lexists(one)), None)
     if existing is None:
         return
@@ -235,14 +191,14 @@ def _check_parents(path: Path, folder: Path) -> None:
 
 
 def _settled(output: Output, bit_depth: int | None) -> Output:
-    """The output, once the bit depth that was asked for fits it."""
+    """Return the output, once the bit depth that was asked for fits it."""
     if bit_depth is not None:
         output.bit_depth(bit_depth)
     return output
 
 
 def _misfit(suffix: str, means: tuple[Means, ...]) -> str:
-    """What is wrong with a suffix that the command cannot write, and the remedy."""
+    """Say what is wrong with a suffix that the command cannot write, and the remedy."""
     kinds = [kind for one, table in (("picture", PICTURES), ("film", FILMS)) if one in means for kind in table]
     kinds += [MODEL_SUFFIX] if "model" in means else []
     remedy = f"end the name in {', '.join(dict.fromkeys(kinds))}"

@@ -1,4 +1,4 @@
-"""Places in a file that people write: what turns a mistake found anywhere into one line that shows where it is."""
+"""Locate mistakes in files that people write."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from typing import Any
 from gainer_ns.errors import GainerError
 
 Loc = tuple[int | str, ...]
-"""A place in a file, as pydantic writes it: ``("edits", 0, "bend", "degrees")``."""
+"""A location as pydantic writes it: ``("edits", 0, "bend", "degrees")``."""
 
 
 class PlacedError(ValueError):
-    """A mistake somewhere below the value that is being checked.
-
-    Args:
-        loc: Where, relative to the checked value.
-        problem: What is wrong there, and the remedy.
-    """
+    """A mistake at a location relative to the value that is being checked, with the remedy."""
 
     def __init__(self, loc: Loc, problem: str) -> None:
         super().__init__(problem)
@@ -28,13 +23,13 @@ class PlacedError(ValueError):
         self.problem = problem
 
     def below(self, *outer: int | str) -> PlacedError:
-        """The same mistake, seen from further out."""
+        """Return the same mistake, seen from further out."""
         return PlacedError((*outer, *self.loc), self.problem)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things stand in a YAML file: what turns a mistake found later into a line that shows where it is.
+    """Line numbers of everything in a YAML file, which turn a mistake found later into a line that shows where it is.
 
     All places compare equal, since they are no part of what a file says.
 
@@ -47,20 +42,23 @@ class Places:
     lines: dict[tuple[str, ...], int] = field(default_factory=dict, compare=False, repr=False)
 
     def where(self, loc: Loc = ()) -> str:
-        """A place in words: ``edit.yaml, line 7: edits[1].select``. What is not in the file has its parent's line."""
+        """Tell a place in words: ``edit.yaml, line 7.
+
+        Edits[1].select``. What is not in the file has its parent's line.
+        """
         keys = tuple(map(str, loc))
         line = next((self.lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self.lines), None)
         file = "" if self.path is None else str(self.path) + ("" if line is None else f", line {line}")
         return ": ".join(part for part in (file, dotted(loc)) if part)
 
     def error(self, loc: Loc, problem: str) -> GainerError:
-        """The mistake as the one line that the user sees."""
+        """Return the mistake as the one line that the user sees."""
         where = self.where(loc)
         return GainerError(" ".join(f"{where}: {problem}".split()) if where else problem)
 
 
 def dotted(loc: Loc) -> str:
-    """A location as people write it: ``edits[0].bend.degrees``, ``keyframes[0.5]``."""
+    """Write a location as people do: ``edits[0].bend.degrees``, ``keyframes[0.5]``."""
     text = ""
     for part in loc:
         if re.fullmatch(r"[^\W\d][\w-]*", str(part)):
@@ -71,7 +69,7 @@ def dotted(loc: Loc) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, and on one line."""
+    """Write a value for a message: short, and on one line."""
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | tuple):

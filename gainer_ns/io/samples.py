@@ -1,4 +1,4 @@
-"""Turn floats into samples of 8 or 16 bits."""
+"""Quantise floats to 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import numpy as np
 
 
 def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
-    """Colours and opacity in [0, 1] as samples.
+    """Quantise colours [h, w, 3] and opacity [h, w] in [0, 1] to uint8 or uint16 [h, w, 3 or 4], halves to even.
 
-    Args:
-        colours: Floats [height, width, 3]; values outside are clamped.
-        opacity: Floats [height, width], or None.
-        bit_depth: Bits a sample, 8 or 16.
-
-    Returns:
-        uint8 or uint16 [height, width, 3], or [height, width, 4] with an opacity; rounded, halves to even.
+    Values outside are clamped.
 
     Raises:
         ValueError: The arrays are no picture: other shapes, not floats, or NaN among them.
@@ -31,6 +25,6 @@ def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: 
 
 
 def rounded_samples(values: np.ndarray, max_value: int) -> np.ndarray:
-    """Rounds floats, clamped to [0, max_value], to uint8 or uint16; halves to even."""
+    """Round floats, clamped to [0, max_value], to uint8 or uint16; halves to even."""
     clamped = np.clip(values, 0, max_value)
     return np.rint(clamped, out=clamped).astype(np.uint8 if max_value == 255 else np.uint16)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +40,10 @@ class SequenceWriter:
         self._frames = frames
         self._put = put
         self._size: tuple[int, ...] | None = None
-        self._written = 0
-
-    @property
-    def written(self) -> int:
-        """How many frames there are so far."""
-        return self._written
+        self.written = 0
 
     def write(self, colours: Float[np.ndarray, "h w 3"], opacity: Float[np.ndarray, "h w"] | None = None) -> None:
-        """Adds the next frame.
+        """Add the next frame.
 
         Args:
             colours: [h, w, 3] in [0, 1], not multiplied by the opacity; values outside are clamped.
@@ -58,32 +53,23 @@ class SequenceWriter:
             GainerError: The frame has another size than the first or holds NaN, or it cannot be written or encoded.
             ValueError: The arrays are no picture, or there are more frames than were announced.
         """
-        if self._written == self._frames:
+        if self.written == self._frames:
             raise ValueError(f"{self._frames} frames were announced, and more are written")
         self._size = self._size or colours.shape[:2]
         if colours.shape[:2] != self._size:
             shapes = [f"{shape[1]} x {shape[0]}" for shape in (colours.shape, self._size)]
             raise GainerError(
-                f"{self._path}: frame {self._written} has {shapes[0]} pixels and the first {shapes[1]}; "
+                f"{self._path}: frame {self.written} has {shapes[0]} pixels and the first {shapes[1]}; "
                 "draw all frames with one scale and crop"
             )
         if not (np.isfinite(colours).all() and (opacity is None or np.isfinite(opacity).all())):
             raise GainerError(
-                f"{self._path}: frame {self._written} has values that are no numbers; "
+                f"{self._path}: frame {self.written} has values that are no numbers; "
                 "look for an edit that stretches without bound"
             )
         with interrupts_delayed():
             self._put(colours, opacity)
-            self._written += 1
-
-    def check_complete(self) -> None:
-        """Refuses a sequence with fewer frames than announced.
-
-        Raises:
-            ValueError: Frames are missing.
-        """
-        if self._written < self._frames:
-            raise ValueError(f"{self._frames} frames were announced, and {self._written} written")
+            self.written += 1
 
 
 @contextmanager
@@ -97,7 +83,7 @@ def open_sequence_writer(
     profile: ColourProfile | None = None,
     keep_interrupted: bool = False,
 ) -> Iterator[SequenceWriter]:
-    """Opens a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
+    """Open a picture, a folder of pictures or a moving picture for writing. The name chooses the kind.
 
     - No suffix, or a folder that exists: frame_00000.png and so on, with opacity. Frames that are there already are
       replaced at the very end, never seen beside new ones, and files of other names are left alone.
@@ -108,8 +94,8 @@ def open_sequence_writer(
       that the frames stay in time.
     - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
 
-    Memory does not grow with the number of frames, but for WebP, whose encoder keeps the compressed frames.
-    Nothing shows under the name before all frames are written, and nothing is left behind if they never are.
+    Memory does not grow with the number of frames, but for WebP, whose encoder keeps the compressed frames. Nothing
+    shows under the name before all frames are written, and nothing is left behind if they never are.
 
     Args:
         path: Where to, or what :func:`gainer_ns.io.outputs.output_for` made of it. Missing folders are made.
@@ -121,9 +107,6 @@ def open_sequence_writer(
         keep_interrupted: Whether Ctrl-C or SIGTERM ends the sequence early, with the frames that there are, instead of
             leaving nothing. The KeyboardInterrupt goes on once these are in place.
 
-    Yields:
-        What takes the frames.
-
     Raises:
         GainerError: The kind is unknown or cannot hold the frames, or the place cannot be written; all of that before
             the first frame, except for a full disk and a size that the encoder refuses.
@@ -132,11 +115,20 @@ def open_sequence_writer(
     output = path if isinstance(path, Output) else output_for(path, "picture", "frames", "film")
     output.check_frames(frames, fps)
     interrupt: KeyboardInterrupt | None = None
-    with _opened(output, frames, output.bit_depth(bit_depth), fps, background, profile) as put:
+    bits = output.bit_depth(bit_depth)
+    if output.is_folder:
+        opened = _folder(output.path, bits, profile)
+    elif output.is_film(frames):
+        check_encoder(output)
+        opened = _movie(output, fps, background, profile)
+    else:
+        opened = _still(output, bits, background, profile)
+    with opened as put:
         writer = SequenceWriter(output.path, frames, put)
         try:
             yield writer
-            writer.check_complete()
+            if writer.written < frames:
+                raise ValueError(f"{frames} frames were announced, and {writer.written} written")
         except KeyboardInterrupt as raised:
             if not (keep_interrupted and writer.written):
                 raise
@@ -145,21 +137,9 @@ def open_sequence_writer(
         raise interrupt
 
 
-def _opened(
-    output: Output, frames: int, bit_depth: int, fps: float, background: Colour, profile: ColourProfile | None
-) -> AbstractContextManager[_Put]:
-    """Opens what the name means."""
-    if output.is_folder:
-        return _folder(output.path, bit_depth, profile)
-    if output.is_film(frames):
-        check_encoder(output)
-        return _movie(output, fps, background, profile)
-    return _still(output, bit_depth, background, profile)
-
-
 @contextmanager
 def _complaint(path: Path) -> Iterator[None]:
-    """Says in one line why something could not be written."""
+    """Say in one line why something could not be written."""
     try:
         yield
     except OSError as error:
@@ -175,7 +155,7 @@ def _complaint(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _still(output: Output, bit_depth: int, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
-    """A picture, complete after one frame."""
+    """Open a picture, complete after one frame."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file:
 
@@ -191,7 +171,7 @@ def _still(output: Output, bit_depth: int, background: Colour, profile: ColourPr
 
 @contextmanager
 def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterator[_Put]:
-    """A folder of frames, complete after the last."""
+    """Open a folder of frames, complete after the last."""
     count = 0
     with whole_folder(path, _FRAME_NAME) as collected:
 
@@ -209,7 +189,7 @@ def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterat
 
 @contextmanager
 def _movie(output: Output, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
-    """A moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
+    """Open a moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file, contextlib.ExitStack() as stack:
         encoding: MovieEncoder | None = None
@@ -227,13 +207,13 @@ def _movie(output: Output, fps: float, background: Colour, profile: ColourProfil
         yield put
         with _complaint(path):
             if encoding is not None:
-                encoding.finish()
+                encoding.close()
 
 
 def _movie_samples(
     colours: np.ndarray, opacity: np.ndarray | None, suffix: str, background: Colour
 ) -> UInt8[np.ndarray, "h w c"]:
-    """A frame as 8-bit samples of what the kind holds: even sizes without opacity, or RGBA."""
+    """Quantise a frame to what the kind holds: even sizes without opacity, or RGBA."""
     if suffix == ".mp4":
         flat = integer_samples(_flattened(colours, opacity, background), None, 8)
         height, width = flat.shape[:2]
@@ -245,7 +225,7 @@ def _movie_samples(
 
 
 def _flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:
-    """Colours [h, w, 3] in front of a uniform background."""
+    """Lay colours [h, w, 3] over a uniform background."""
     if opacity is None:
         return colours
     share = np.clip(opacity, 0.0, 1.0)[..., None]

@@ -1,4 +1,4 @@
-"""Take a picture from whatever a program holds it in: a file, an array, or an image of Pillow's."""
+"""Read a picture from a file, an array, or an image of Pillow's."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ Source: TypeAlias = str | os.PathLike[str] | np.ndarray | Image.Image
 
 
 def picture_of(source: Source, *, downscale: int = 1) -> SourceImage:
-    """Reads a picture from what a program has.
+    """Read a picture from what a program has.
 
     Floats become 16 bits a sample. Colours are not multiplied by the opacity, which is the fourth channel.
-
-    Args:
-        source: The picture.
-        downscale: Divides width and height, as :func:`gainer_ns.io.image_io.read_picture` does.
+    ``downscale`` divides width and height, as :func:`gainer_ns.io.image_io.read_picture` does.
 
     Raises:
         GainerError: If it is none, or nothing is to be seen in it.

@@ -1,4 +1,4 @@
-"""Tell what the samples of a picture file mean: by its ICC profile, or by the other words that its kind has for that.
+"""Tell the colour space of a picture file: by its ICC profile, or by the other words that its kind has for that.
 
 A PNG has several, and the first that is known counts: cICP, iCCP, sRGB, then gAMA and cHRM (Portable Network Graphics,
 third edition, section 4.3).
@@ -49,7 +49,7 @@ _ADOBE = packed_profile((*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (563 / 256,
 
 
 class StoredColours(NamedTuple):
-    """What samples mean; sRGB where nothing is said.
+    """The colour space of samples; sRGB where nothing is said.
 
     Attributes:
         profile: What stays with the samples.
@@ -63,12 +63,7 @@ class StoredColours(NamedTuple):
 
 
 def stored_colours(image: ImageFile.ImageFile, mode: str, path: Path) -> StoredColours:
-    """What the samples of a picture mean.
-
-    Args:
-        image: The opened picture.
-        mode: Of its samples as they are stored, which Pillow widens.
-        path: Its file.
+    """Tell the colour space of an opened picture, whose samples are stored in a mode that Pillow may widen.
 
     Raises:
         GainerError: They are for brighter light than a screen's white, or no full range from black to white.
@@ -123,7 +118,7 @@ def _by_codes(codes: Sequence[int] | None, path: Path) -> StoredColours | None:
 
 
 def _cicp(path: Path) -> bytes | None:
-    """The four numbers of a PNG's cICP chunk, which Pillow does not read."""
+    """Read the four numbers of a PNG's cICP chunk, which Pillow does not."""
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
@@ -138,7 +133,7 @@ def _cicp(path: Path) -> bytes | None:
 
 
 def _nclx(image: ImageFile.ImageFile, path: Path) -> Sequence[int] | None:
-    """The numbers that a HEIC or AVIF has instead of a profile; the decoder has made RGB of full range of it."""
+    """Read the numbers that a HEIC or AVIF has instead of a profile; the decoder has made RGB of full range of it."""
     if image.format == "AVIF":  # of which Pillow says nothing; the box lies before the samples (ISO/IEC 23008-12)
         with path.open("rb") as file:
             _, found, codes = file.read(_AVIF_HEAD).partition(b"colrnclx")
@@ -159,7 +154,7 @@ def _by_gamma(info: Mapping[Any, Any], path: Path) -> StoredColours:
 
 
 def _made(primaries: tuple[float, ...], curve: tuple[float, ...], named: str, path: Path) -> ColourProfile | None:
-    """A profile of primaries and a curve; None with a warning where there is no such thing."""
+    """Make a profile of primaries and a curve; None with a warning where there is no such thing."""
     try:
         return ColourProfile.checked(packed_profile(primaries, curve, named), str(path))
     except ValueError as error:
@@ -168,7 +163,7 @@ def _made(primaries: tuple[float, ...], curve: tuple[float, ...], named: str, pa
 
 
 def _is_adobe(image: ImageFile.ImageFile) -> bool:
-    """Whether a camera says by EXIF alone that its colours are Adobe RGB (DCF 2.0, section 3.1)."""
+    """Return whether a camera says by EXIF alone that its colours are Adobe RGB (DCF 2.0, section 3.1)."""
     try:
         exif = image.getexif()
         space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)

@@ -1,4 +1,4 @@
-"""YAML files that people write, checked on reading, and written back.
+"""Read YAML files that people write, checked by pydantic models, and write them back.
 
 PyYAML says on which line a word stands, pydantic what may stand there; this joins the two, so that every mistake is one
 line with the file, the line, the place and what is allowed. Files are a plain subset of YAML 1.2: numbers, text, lists
@@ -38,7 +38,7 @@ _NUMBERS = {
         r"^[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|(?i:\.?(?:inf|infinity|nan)))$"
     ),
 }
-"""What is no text when written without quotes: YAML 1.2's numbers, where 1.1 takes 1:30 for 90 and 1e3 for text."""
+"""YAML 1.2's numbers without quotes, where 1.1 takes 1:30 for 90 and 1e3 for text."""
 
 _WANTED = {
     "float": "a number",
@@ -56,7 +56,7 @@ _WANTED = {
 
 
 def _existing_file(path: Path, info: ValidationInfo) -> Path:
-    """Resolves a path against the context's folder, where there is one, and insists on a file.
+    """Resolve a path against the context's folder, where there is one, and insist on a file.
 
     Where the context says ``enclosed``, the file must be in that folder: nothing is said about those that are not.
     """
@@ -79,12 +79,9 @@ ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 def read_document(
     source: Path | Mapping[str, Any], model_type: type[Model], context: Mapping[str, Any] | None = None
 ) -> tuple[Model, Places]:
-    """Reads a YAML file, or checks what a program says in place of one.
+    """Read a YAML file, or check what a program says in place of one.
 
-    Args:
-        source: The file; or what it would hold, without lines, and with relative paths from the working folder.
-        model_type: What it must hold.
-        context: See :func:`read_yaml`, as for what is returned and raised.
+    A mapping has no lines, and its relative paths start at the working folder. See :func:`read_yaml` for all else.
     """
     if not isinstance(source, Mapping):
         return read_yaml(source, model_type, context)
@@ -94,7 +91,7 @@ def read_document(
 
 
 def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | None = None) -> tuple[Model, Places]:
-    """Reads a YAML file into a pydantic model.
+    """Read a YAML file into a pydantic model, and return it with where its parts stand in the file.
 
     The model's own number fields should be strict, or they take quoted text for numbers ("nan" too).
 
@@ -103,9 +100,6 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
         model_type: What it must hold.
         context: For the model's validators; ``folder``, which relative paths start at, is the file's unless given;
             ``enclosed`` is whether all files must be in that folder.
-
-    Returns:
-        The model, and where its parts stand in the file.
 
     Raises:
         GainerError: The file cannot be read, is no YAML, or does not fit the model. Of several mistakes unknown words
@@ -134,7 +128,7 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
 
 
 def _note(data: Any, loc: Loc, places: Places) -> None:
-    """Notes that a value, and all that it holds, has a place; nothing has a line."""
+    """Note that a value, and all that it holds, has a place; nothing has a line."""
     places.lines[tuple(map(str, loc))] = 0
     parts = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
     for name, part in parts:
@@ -142,7 +136,7 @@ def _note(data: Any, loc: Loc, places: Places) -> None:
 
 
 def _checked(data: Any, model_type: type[Model], context: Mapping[str, Any], places: Places) -> Model:
-    """The model of plain data."""
+    """Validate plain data."""
     try:
         return model_type.model_validate(data, context=context)
     except ValidationError as caught:
@@ -155,11 +149,9 @@ def _checked(data: Any, model_type: type[Model], context: Mapping[str, Any], pla
 
 
 def to_yaml(model: BaseModel, folder: Path | None = None) -> str:
-    """A model as the text that ``read_yaml`` reads back; what has its default value is left out.
+    """Write a model as the text that ``read_yaml`` reads back; what has its default value is left out.
 
-    Args:
-        model: The model. Where its words have a usual order, its serializer sees to that.
-        folder: Where the text will be stored: paths inside it are written relative to it.
+    Paths inside ``folder``, where the text will be stored, are written relative to it.
     """
     data = _writable(model.model_dump(exclude_defaults=True, by_alias=True), folder)
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
@@ -198,7 +190,7 @@ for _kind, _pattern in _NUMBERS.items():
 
 
 def _text(path: Path) -> str:
-    """The file's text."""
+    """Read the file's text."""
     if os.path.isdir(path):
         raise GainerError(f"{path}: is a folder; name a YAML file in it")
     if not os.path.exists(path):
@@ -219,7 +211,7 @@ def _text(path: Path) -> str:
 
 
 def _plain(node: yaml.Node, loc: Loc, places: Places) -> Any:
-    """A node as lists, dictionaries, text and finite numbers; the lines of all it holds go into ``places``."""
+    """Convert a node to lists, dictionaries, text and finite numbers; note the lines of all it holds in ``places``."""
     places.lines.setdefault(tuple(map(str, loc)), node.start_mark.line + 1)
     if len(loc) > MAX_YAML_DEPTH:
         raise places.error(loc[:4], f"is nested more than {MAX_YAML_DEPTH} deep; write it flatter")
@@ -234,7 +226,7 @@ def _plain(node: yaml.Node, loc: Loc, places: Places) -> Any:
 
 
 def _mapping(node: yaml.MappingNode, loc: Loc, places: Places) -> dict[Any, Any]:
-    """A mapping node as a dictionary."""
+    """Convert a mapping node to a dictionary."""
     values: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
@@ -252,7 +244,7 @@ def _mapping(node: yaml.MappingNode, loc: Loc, places: Places) -> dict[Any, Any]
 
 
 def _scalar(node: yaml.Node, kind: str, loc: Loc, places: Places) -> str | int | float:
-    """A scalar node as text or as a finite number."""
+    """Convert a scalar node to text or a finite number."""
     if kind == "null":
         raise places.error(loc, "has no value; write one, or leave the word out")
     if kind == "str":
@@ -269,7 +261,7 @@ def _scalar(node: yaml.Node, kind: str, loc: Loc, places: Places) -> str | int |
 def _mistake(
     error: ErrorDetails, errors: list[ErrorDetails], model_type: type[BaseModel], places: Places
 ) -> tuple[Loc, str]:
-    """Where one of pydantic's errors is, and what it says, in our words."""
+    """Translate one of pydantic's errors: where it is, and what it says, in our words."""
     # Members of unions and "[key]" stand in pydantic's locations, but not in the file.
     loc: Loc = ()
     for part in error["loc"]:
@@ -301,12 +293,12 @@ def _mistake(
 
 
 def _is_below(loc: Loc, outer: Loc) -> bool:
-    """Whether a place is part of another."""
+    """Return whether a place is part of another."""
     return len(loc) > len(outer) and loc[: len(outer)] == outer
 
 
 def _type_at(annotation: Any, loc: Loc) -> Any:
-    """The type that stands at a place in a model, or None where that is not plain."""
+    """Return the type that stands at a place in a model, or None where that is not plain."""
     if get_origin(annotation) is Annotated:
         return _type_at(get_args(annotation)[0], loc)
     if get_origin(annotation) in (Union, UnionType):
@@ -322,14 +314,14 @@ def _type_at(annotation: Any, loc: Loc) -> Any:
 
 
 def _list_of_words(model_type: Any) -> str:
-    """The words that a model knows."""
+    """List the words that a model knows."""
     if not (isinstance(model_type, type) and issubclass(model_type, BaseModel)):
         return "none"
     return ", ".join(member.alias or name for name, member in model_type.model_fields.items()) or "none"
 
 
 def _writable(value: Any, folder: Path | None) -> Any:
-    """Dumped fields as what YAML's writer knows; whole numbers without their point."""
+    """Convert dumped fields to what YAML's writer knows; whole numbers without their point."""
     if isinstance(value, Mapping):
         return {_writable(key, folder): _writable(each, folder) for key, each in value.items()}
     if isinstance(value, list | tuple):

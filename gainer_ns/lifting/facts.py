@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.storage.header import checked_bit_depth, checked_plane
+from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 
 
 class LiftFacts(NamedTuple):

@@ -20,7 +20,7 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.facts import LiftFacts
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.storage.soundness import check_gaussians, check_sizes
+from gainer_ns.storage.checks import check_gaussians, check_sizes
 
 
 def load_lifted(source: Path | RunFile, device: torch.device | str | None = None) -> LiftedScene:

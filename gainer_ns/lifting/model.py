@@ -29,7 +29,7 @@ from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.sheets import Sheet
 from gainer_ns.lifting.surface import surface_of
 from gainer_ns.memory import check_free
-from gainer_ns.storage.soundness import check_gaussians
+from gainer_ns.storage.checks import check_gaussians
 
 BYTES_PER_LIFTED_PIXEL = 600
 """Memory for a pixel of the photo until it is a disc in space."""

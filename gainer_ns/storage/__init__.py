@@ -1,1 +1,1 @@
-"""Baked pictures as files."""
+"""Store baked pictures as files."""

@@ -14,12 +14,9 @@ from gainer_ns.storage.quantisation import QuantisedFeatures, rounded
 
 
 def shapes_tensors(covariances: Float[Tensor, "s 2 2"], plane: ImagePlane, bits: Bits) -> dict[str, Tensor]:
-    """What a file holds of covariances, in square pixels, which half floats can hold.
+    """Encode covariances, given in plane units, in square pixels, which half floats can hold.
 
-    Args:
-        covariances: In plane units.
-        plane: The picture's plane.
-        bits: Of a feature channel.
+    ``bits`` are those of a feature channel.
 
     Raises:
         ValueError: If one is not positive definite, or not finite.
@@ -38,7 +35,7 @@ def shapes_tensors(covariances: Float[Tensor, "s 2 2"], plane: ImagePlane, bits:
 
 
 def shapes_from(tensors: Mapping[str, Tensor], plane: ImagePlane) -> Float[Tensor, "s 2 2"]:
-    """The covariances, in plane units, that a file holds; anything raised here means that its parts do not fit."""
+    """Decode covariances to plane units; anything raised here means that the file's parts do not fit."""
     if "covariances" in tensors:
         in_pixels = tensors["covariances"].float()
     else:
@@ -62,7 +59,7 @@ def _rounded_factors(tensors: Mapping[str, Tensor]) -> Float[Tensor, "s 3"]:
 
 
 def _factors(covariances: Float[Tensor, "s 2 2"]) -> Float[Tensor, "s 3"]:
-    """Cholesky factors of covariances: rounded, they still are factors of covariances.
+    """Return Cholesky factors of covariances: rounded, they still are factors of covariances.
 
     Raises:
         ValueError: If one is not positive definite.

@@ -22,18 +22,17 @@ from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.checks import check_layer, whole_number
 from gainer_ns.storage.covariances import shapes_from, shapes_tensors
-from gainer_ns.storage.header import whole_number
 from gainer_ns.storage.means import Bits, means_from, means_tensors
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
-from gainer_ns.storage.soundness import check_layer
 
 PROFILE_TENSOR = "colour_profile"
 """What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
 _MAX_HALF_STRETCH = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
 _MIN_SINGULAR_VALUE = 1e-6
-"""Smallest singular value of an inverse Jacobian that is read: a stretch by a million."""
+"""Of an inverse Jacobian that is read: a stretch by a million."""
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ _logger = logging.getLogger(__name__)
 def layer_tensors(
     layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a file holds of a layer besides its decoder: numbers for the header, and tensors.
+    """Encode a layer besides its decoder: numbers for the header, and tensors.
 
     Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted to the
     pixels that the layer shows, which only undeformed Gaussians can be: others keep 16.
@@ -107,7 +106,7 @@ def layer_from(
     plane: ImagePlane,
     profile: ColourProfile | None,
 ) -> Layer:
-    """The layer that a file describes; anything raised here means that its parts do not fit together."""
+    """Decode a layer; anything raised here means that the file's parts do not fit together."""
     bits = header["bits"]
     features = _features(bits, tensors)
     means = means_from(header["lattice"], tensors, plane, len(features))
@@ -143,7 +142,7 @@ def layer_from(
 def _levels(
     layer: Layer, rough: GaussianSet, plane: ImagePlane, pixels: Int[Tensor, " m"], decoder: Decoder
 ) -> dict[str, Tensor]:
-    """Levels of slopes, and of features that are refitted for all else as the file holds it.
+    """Quantise slopes, and features that are refitted for all else as the file holds it.
 
     Args:
         layer: What is stored.
@@ -170,7 +169,7 @@ def _level_tensors(levels: QuantisedFeatures, of: str = "") -> dict[str, Tensor]
 
 
 def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "n c"]) -> GaussianSet:
-    """Gaussians with slopes of their first channels, told in the columns of a table along each axis in turn."""
+    """Return Gaussians with slopes of their first channels, told in the columns of a table along each axis in turn."""
     count, dimensions = gaussians.means.shape
     if along.shape[0] != count or along.shape[1] % dimensions or along.shape[1] < dimensions:
         raise ValueError("its slopes do not fit its features")
@@ -178,7 +177,7 @@ def _with_slopes(gaussians: GaussianSet, along: Float[Tensor, "n c"]) -> Gaussia
 
 
 def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[Tensor, "r f"]:
-    """A table of features, or of slopes."""
+    """Decode a table of features, or of slopes."""
     if bits == 8:
         levels, low, step = (tensors[of + name] for name in ("levels", "level_low", "level_step"))
         bend = tensors.get(of + "level_bend")
@@ -197,7 +196,7 @@ def _features(bits: int, tensors: Mapping[str, Tensor], of: str = "") -> Float[T
 
 
 def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
-    """The pixels that a layer shows something in."""
+    """Return the pixels that a layer shows something in."""
     plane = picture.plane
     pixels = torch.arange(plane.pixels, device=layer.gaussians.means.device)
     alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
@@ -206,7 +205,7 @@ def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
 
 
 def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Float[Tensor, "t 2 2"]:
-    """As half floats where these take less room and change little of how points find their neighbours.
+    """Return half floats where these take less room and change little of how points find their neighbours.
 
     Raises:
         ValueError: If one is not finite, or flat.

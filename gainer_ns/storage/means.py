@@ -12,11 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
-from gainer_ns.storage.header import whole_number
+from gainer_ns.storage.checks import whole_number
 
 Bits = Literal[32, 16, 8]
 _MAX_LEVEL_STEP_PX = 0.02
-"""Means are stored as levels where these are closer than this, in pixels."""
+"""Means are stored as levels where these are closer than this."""
 _LatticeSize = tuple[int, int]
 """Columns and rows."""
 
@@ -24,12 +24,9 @@ _LatticeSize = tuple[int, int]
 def means_tensors(
     means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits
 ) -> tuple[_LatticeSize | None, dict[str, Tensor]]:
-    """The lattice that means lie on, if they do, and what a file holds of them.
+    """Encode means, given in plane units; also return the lattice that they lie on, if they do.
 
-    Args:
-        means: In plane units.
-        plane: The picture's plane.
-        bits: Of a feature channel; with 8 of them, means that lie on no lattice have 16 bits a coordinate.
+    ``bits`` are those of a feature channel; with 8 of them, means that lie on no lattice have 16 bits a coordinate.
     """
     nodes = _lattice_nodes(means, plane)
     if nodes is None:
@@ -42,13 +39,10 @@ def means_tensors(
 
 
 def means_from(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, count: int) -> Float[Tensor, "n 2"]:
-    """The means that a file holds; anything raised here means that its parts do not fit together.
+    """Decode means; anything raised here means that the file's parts do not fit together.
 
-    Args:
-        lattice: Columns and rows, as the file's header says; None for means that lie on none.
-        tensors: Of the file.
-        plane: The picture's plane.
-        count: How many there should be.
+    ``lattice`` is its columns and rows, as the file's header says, None for none; ``count`` is how many means there
+    should be.
     """
     means = _scattered(tensors) if lattice is None else _lattice_means(lattice, tensors, plane, count)
     if len(means) != count:
@@ -57,7 +51,7 @@ def means_from(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, c
 
 
 def _levels_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane) -> dict[str, Tensor]:
-    """Means with 16 bits a coordinate, where those are fine enough."""
+    """Encode means with 16 bits a coordinate, where those are fine enough."""
     if len(means) > 0:
         low, high = means.amin(dim=0), means.amax(dim=0)
         step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
@@ -77,7 +71,10 @@ def _scattered(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
 
 
 def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tuple[int, int], Int[Tensor, " n"]] | None:
-    """Columns and rows of the lattice on which the means lie row by row, and the node of each; None if on none."""
+    """Return columns and rows of the lattice on which the means lie row by row, and the node of each.
+
+    None if on none.
+    """
     means = means.cpu()
     if len(means) == 0:
         return None
@@ -94,7 +91,7 @@ def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tupl
 
 
 def _lattice_size(pixels: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[int, int]:
-    """Columns and rows of the lattice that points, in pixel coordinates, seem to lie on."""
+    """Return columns and rows of the lattice that points, in pixel coordinates, seem to lie on."""
     steps = []
     for coordinates in pixels.unbind(-1):
         gaps = torch.unique(coordinates).diff()
@@ -105,7 +102,7 @@ def _lattice_size(pixels: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[int,
 
 
 def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
-    """Whether some density has a square lattice of so many columns and rows."""
+    """Return whether some density has a square lattice of so many columns and rows."""
     (left, right), (top, bottom) = (
         ((count - 0.5) / length if count > 1 else 0.0, (count + 0.5) / length)
         for count, length in zip(size, (plane.width, plane.height), strict=True)
@@ -114,7 +111,7 @@ def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
 
 
 def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
-    """Plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice_means` does."""
+    """Return plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice_means` does."""
     columns, rows = size
     x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
     y = ((nodes // columns).double() + 0.5) * (plane.height / rows)
@@ -122,7 +119,7 @@ def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePla
 
 
 def _lattice_means(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, count: int) -> Float[Tensor, "n 2"]:
-    """Means on a lattice; nothing is allocated for nodes that the file says nothing of."""
+    """Decode means on a lattice; nothing is allocated for nodes that the file says nothing of."""
     columns, rows = (whole_number(count, 2**31) for count in lattice)
     mask = tensors.get("lattice_mask")
     if mask is None and columns * rows == count:

@@ -1,4 +1,4 @@
-"""Baked pictures as safetensors files, and back."""
+"""Store baked pictures as safetensors files, and load them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.storage.header import checked_bit_depth, checked_plane
+from gainer_ns.storage.checks import check_layer, checked_bit_depth, checked_plane
 from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors
 from gainer_ns.storage.means import Bits
-from gainer_ns.storage.soundness import check_layer
 
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
@@ -29,11 +28,11 @@ _MEMORY_PER_FILE_BYTE = 8
 _VERSION, _VERSION_WITH_PROFILE = 3, 4
 """What is written; the higher one where there is a colour profile, which older programs would drop."""
 _VERSIONS_READ = 2, 3, 4
-"""Versions that are read: the second had no slopes, and no means in 16 bits."""
+"""The second had no slopes, and no means in 16 bits."""
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
-    """A baked picture as the bytes of a safetensors file.
+    """Encode a baked picture as the bytes of a safetensors file.
 
     Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
     share is stored once: ``decoder.0.linear.weight``.
@@ -85,7 +84,7 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
 
 
 def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
-    """Writes a baked picture to a file, whole or not at all.
+    """Write a baked picture to a file, whole or not at all.
 
     Raises:
         GainerError: If the file cannot be written.
@@ -95,7 +94,7 @@ def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
 
 
 def load_picture(path: Path) -> BakedPicture:
-    """Reads a baked picture.
+    """Read a baked picture.
 
     Raises:
         GainerError: If the file is missing, damaged, of another format or version, or does not fit together.
@@ -123,7 +122,7 @@ def load_picture(path: Path) -> BakedPicture:
 
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
-    """The picture that a file's header and tensors describe; anything raised here means that they do not fit."""
+    """Decode a file's header and tensors; anything raised here means that they do not fit."""
     plane = checked_plane(header["width"], header["height"])
     checked_bit_depth(header["bit_depth"])
     if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
@@ -143,7 +142,7 @@ def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:
 
 
 def _halved(decoder: Decoder) -> Decoder:
-    """A decoder whose numbers are those of half floats."""
+    """Return a decoder whose numbers are those of half floats."""
     other = deepcopy(decoder)
     other.load_state_dict({name: value.half().float() for name, value in decoder.state_dict().items()})
     return other

@@ -1,8 +1,8 @@
-"""Features in few bits: later channels take up what rounding the earlier ones lost.
+"""Quantise features: later channels take up what rounding the earlier ones lost.
 
 The decoder reads more channels than colours, so the channels are cut into groups that can each reach every colour. The
-first group is fitted alone and rounded, the next is fitted to what that left and rounded far more finely, and so on:
-8 bits a channel then say more than 8 bits a colour.
+first group is fitted alone and rounded, the next is fitted to what that left and rounded far more finely, and so on: 8
+bits a channel then say more than 8 bits a colour.
 """
 
 from __future__ import annotations
@@ -36,17 +36,15 @@ class QuantisedFeatures(NamedTuple):
     bend: Float[Tensor, " f"] | None = None
 
     def features(self) -> Float[Tensor, "n f"]:
-        """The features that the levels stand for."""
+        """Return the features that the levels stand for."""
         straight = self.levels.float() * self.step + self.low
         return straight if self.bend is None else self.bend * straight.sinh()
 
 
 def rounded(features: Float[Tensor, "n f"], *, bent: bool = False) -> QuantisedFeatures:
-    """Each channel rounded to 256 levels over its range.
+    """Round each channel to 256 levels over its range.
 
-    Args:
-        features: What is rounded.
-        bent: Whether levels lie closer around 0, where most of the numbers are, if a few lie far out.
+    With ``bent``, levels lie closer around 0, where most of the numbers are, if a few lie far out.
     """
     bend = features.square().mean(dim=0).sqrt().clamp(min=1e-6) if bent else None
     if bend is not None:
@@ -66,7 +64,7 @@ def quantised(
     offset: Float[Tensor, "m f"] | None = None,
     steps_per_group: int = 2,
 ) -> QuantisedFeatures:
-    """The features of a fitted picture in 8 bits a channel, refitted so that little is lost.
+    """Quantise the features of a fitted picture to 8 bits a channel, refitted so that little is lost.
 
     Args:
         bands: The picture's pixels and the Gaussians they read.

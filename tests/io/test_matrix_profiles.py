@@ -72,24 +72,24 @@ def levels(seed: int = 0) -> np.ndarray:
 def test_every_curve_is_what_littlecms_makes_of_it(curve: str, to_srgb: bool) -> None:
     icc = with_curves(packed_profile(P3, SRGB_CURVE, "P3"), *[CURVES[curve]] * 3)
     source, target = (icc, SRGB) if to_srgb else (SRGB, icc)
-    told = np.rint(read(source).told_by(read(target), levels() / 255) * 255)
+    told = np.rint(read(source).converted_to(read(target), levels() / 255) * 255)
     apart = np.abs(told - by_littlecms(levels(), source, target))
     # In 8 bits LittleCMS keeps light in steps of 2**-14, which gammas make several levels near black.
     assert apart[told >= 16].max() <= 1 and apart.max() <= 4 and apart.mean() < 0.05
-    back = read(target).told_by(read(source), told / 255)
+    back = read(target).converted_to(read(source), told / 255)
     inside = (told > 0).all(axis=-1) & (told < 255).all(axis=-1)
     assert inside.sum() > 500 and np.abs(back[inside] * 255 - levels()[inside]).mean() < 1
 
 
 def test_channels_may_have_curves_of_their_own() -> None:
     icc = with_curves(packed_profile(P3, SRGB_CURVE, "P3"), CURVES["gamma"], CURVES["table"], CURVES["para 3"])
-    told = np.rint(read(icc).told_by(read(SRGB), levels() / 255) * 255)
+    told = np.rint(read(icc).converted_to(read(SRGB), levels() / 255) * 255)
     assert np.abs(told - by_littlecms(levels(), icc, SRGB)).max() <= 1
 
 
 def test_profiles_packed_by_other_hands_are_read(matrix_profile: Profiles) -> None:
     for icc in (matrix_profile("p3"), matrix_profile("adobe")):
-        told = np.rint(read(icc).told_by(read(SRGB), levels() / 255) * 255)
+        told = np.rint(read(icc).converted_to(read(SRGB), levels() / 255) * 255)
         assert np.abs(told - by_littlecms(levels(), icc, SRGB)).max() <= 1
 
 
@@ -115,13 +115,13 @@ def test_sixteen_bits_and_more_are_kept(primaries: tuple[float, ...]) -> None:
     linear = read(packed_profile(WIDE, (1, 1, 0, 0, 0), "wide"))
     wide = read(packed_profile(WIDE, (1, 1, 0, 0, 0), "wide")).matrix
     expected = np.clip(values**2.2 @ (np.linalg.inv(wide) @ to_xyz).T, 0, 1)
-    np.testing.assert_allclose(own.told_by(linear, values), expected, atol=1e-4)
-    assert np.abs(own.told_by(own, values) - values).max() < 1e-4
+    np.testing.assert_allclose(own.converted_to(linear, values), expected, atol=1e-4)
+    assert np.abs(own.converted_to(own, values) - values).max() < 1e-4
 
 
 def test_gray_stays_gray(matrix_profile: Profiles) -> None:
     ramp = np.repeat(np.linspace(0, 1, 256)[:, None], 3, axis=1)
-    told = read(matrix_profile("gray")).told_by(read(SRGB), ramp)
+    told = read(matrix_profile("gray")).converted_to(read(SRGB), ramp)
     np.testing.assert_allclose(told, told[:, :1].repeat(3, axis=1), atol=1e-4)
     light = ramp[:, 0] ** (563 / 256)
     np.testing.assert_allclose(told[64:, 0], 1.055 * light[64:] ** (1 / 2.4) - 0.055, atol=1e-4)
@@ -149,7 +149,7 @@ def test_primaries_that_make_no_colours_are_refused(bad: tuple[float, ...]) -> N
 @pytest.mark.parametrize("curve", [parametric(0, -2), parametric(1, 99, 0, 0.1), parametric(4, -9, 0, 0, 9, 0, 9, 9)])
 def test_curves_that_make_no_sense_are_clipped(curve: bytes) -> None:
     profile = read(with_curves(packed_profile(P3, SRGB_CURVE, "P3"), *[curve] * 3))
-    for told in (profile.told_by(read(SRGB), levels() / 255), read(SRGB).told_by(profile, levels() / 255)):
+    for told in (profile.converted_to(read(SRGB), levels() / 255), read(SRGB).converted_to(profile, levels() / 255)):
         assert np.isfinite(told).all() and told.min() >= 0 and told.max() <= 1
 
 

@@ -1,26 +1,25 @@
-"""Whether numbers that were read from a file are ones that a picture can be drawn from."""
+"""Check numbers that were read from a file, and which may be anything. All checks raise ValueError."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor
 
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.raster import MAX_SAMPLES
 
 _MIN_RADIUS = 1e-9
-"""The shortest distance, in plane units, at which Gaussians are read: far less than a pixel of the largest."""
+"""The shortest support radius that is read, in plane units: far less than a pixel of the largest picture."""
 MAX_STORED_NUMBER = 1e6
 """The largest mean (in plane units), feature, opacity or weight that is read; of squares and slopes its square."""
 
 
 def check_layer(layer: Layer) -> None:
-    """Refuses a layer that cannot be drawn.
-
-    Raises:
-        ValueError: If it is so.
-    """
+    """Refuse a layer that cannot be drawn."""
     check_gaussians(layer.gaussians)
     if layer.gaussians.dimensions != 2:
         raise ValueError("its Gaussians do not lie on a plane")
@@ -36,11 +35,7 @@ def check_layer(layer: Layer) -> None:
 
 
 def check_gaussians(gaussians: GaussianSet) -> None:
-    """Refuses Gaussians that cannot be drawn.
-
-    Raises:
-        ValueError: If there are some.
-    """
+    """Refuse Gaussians that cannot be drawn."""
     if gaussians.features.dim() != 2:
         raise ValueError("its features are no table")
     if not _MIN_RADIUS <= gaussians.radius <= MAX_STORED_NUMBER:
@@ -53,11 +48,7 @@ def check_gaussians(gaussians: GaussianSet) -> None:
 
 
 def check_sizes(*parts: Tensor | None, largest: float = MAX_STORED_NUMBER) -> None:
-    """Refuses numbers that are not finite, or so large that what is computed from them would not be.
-
-    Raises:
-        ValueError: If there are some.
-    """
+    """Refuse numbers that are not finite, or so large that what is computed from them would not be."""
     for part in parts:
         if part is None or part.numel() == 0:
             continue
@@ -66,3 +57,25 @@ def check_sizes(*parts: Tensor | None, largest: float = MAX_STORED_NUMBER) -> No
             raise ValueError("it holds numbers that are not finite")
         if size > largest:
             raise ValueError(f"it holds the number {size:.0e}, which no fit or edit makes")
+
+
+def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
+    """Return a number of a header as a whole number within bounds."""
+    if not least <= int(value) <= largest:
+        raise ValueError(f"{value} is not between {least} and {largest}")
+    return int(value)
+
+
+def checked_plane(width: Any, height: Any) -> ImagePlane:
+    """Return the plane of a picture of so many pixels."""
+    plane = ImagePlane(whole_number(width, MAX_SAMPLES), whole_number(height, MAX_SAMPLES))
+    if plane.pixels > MAX_SAMPLES:
+        raise ValueError(f"{plane.width} x {plane.height} pixels are more than {MAX_SAMPLES // 10**6} megapixels")
+    return plane
+
+
+def checked_bit_depth(bits: Any) -> int:
+    """Return the bits of a picture's values, 8 or 16."""
+    if bits not in (8, 16):
+        raise ValueError("its bit depth makes no sense")
+    return int(bits)
