@@ -33,13 +33,10 @@ def free_memory(root: Path | None = None) -> int:
 
 
 def check_free(needed: float, what: str, remedy: str, *, free: int | None = None) -> None:
-    """Refuse what there is no memory for, before any is taken.
+    """Refuse what takes about so many bytes, before any are taken.
 
-    Args:
-        needed: Bytes that it takes, about.
-        what: It in words: "a picture of 3 x 2 pixels".
-        remedy: What the user can do.
-        free: Bytes that are free where it goes; those of this process if None.
+    ``what`` it is goes into the message ("a picture of 3 x 2 pixels"), as does the remedy. ``free`` are the bytes that
+    are free where it goes; those of this process if None.
 
     Raises:
         GainerError: If less is free than it takes.

@@ -29,12 +29,7 @@ def flattened_groups(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def parsed(command: Callable[..., T], args: Sequence[str] | None = None, *, prog: str | None = None) -> T:
-    """Parse a command line with tyro.
-
-    Args:
-        command: A dataclass.
-        args: The words after the program's name; None for those of the process.
-        prog: What the program is called; its file if None.
+    """Parse a command line (None for that of the process) into a dataclass, with tyro.
 
     Raises:
         GainerError: If an option that takes no list is given twice.

@@ -137,18 +137,10 @@ class PictureBands:
         so_far: BandsStep = _NO_BANDS,
         after_band: Callable[[BandsStep], None] = lambda done: None,
     ) -> BandsStep:
-        """Take one Gauss-Newton step on the features, in place, band after band.
+        """Take one Gauss-Newton step on the features of all Gaussians, in place, band after band.
 
-        Args:
-            features: Features of all Gaussians.
-            decoder: Stays as it is.
-            target: Colours of the fitted pixels.
-            damping: See :func:`gainer_ns.fitting.gauss_newton.gauss_newton_step`.
-            config: Likewise.
-            channels: The feature channels that may change.
-            offset: What the fitted pixels read besides, which stays.
-            so_far: What was done of this step before: it goes on with the next band.
-            after_band: Called with what has been done, after every band.
+        For the first arguments see :func:`gainer_ns.fitting.gauss_newton.gauss_newton_step`. A step that was begun goes
+        on after the bands that are done ``so_far``; ``after_band`` is called with what has been done after every band.
         """
         done = so_far
         for band in self._after(so_far.bands):

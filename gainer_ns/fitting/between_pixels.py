@@ -15,12 +15,9 @@ from gainer_ns.frames import ImagePlane
 
 
 class PointsBetweenPixels:
-    """A picture's cubic spline, read near its fitted pixels.
+    """A picture's cubic spline, read near its fitted pixels (row-major indices).
 
-    Args:
-        plane: The picture's plane.
-        picture: [h, w, 3], its colours, continued to where it is transparent.
-        pixels: Row-major indices of the fitted pixels.
+    Its colours [h, w, 3] are continued to where it is transparent.
     """
 
     def __init__(self, plane: ImagePlane, picture: Float[Tensor, "h w 3"], pixels: Int[Tensor, " m"]) -> None:

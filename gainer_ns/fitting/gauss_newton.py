@@ -75,12 +75,12 @@ def gauss_newton_step(
     channels: slice = slice(None),
     offset: Float[Tensor, "m f"] | float = 0.0,
 ) -> GaussNewtonStep:
-    """Take one Levenberg step on the features.
+    """Take one Levenberg step on the features; the decoder stays as it is.
 
     Args:
         matrix: Aggregation from the Gaussians to the pixels, [m, n].
         features: Features to improve.
-        decoder: Stays as it is.
+        decoder: From features to colours.
         target: Colours of the pixels.
         damping: Fraction of the mean squared Jacobian.
         config: Limits of the inner solver.

@@ -30,15 +30,12 @@ def fit_opacities(
     field: Float[Tensor, " m"],
     bit_depth: int = 16,
 ) -> Float[Tensor, " n"]:
-    """Fit opacities of Gaussians whose averages are a given field.
+    """Fit opacities of Gaussians whose averages are a field.
 
-    Args:
-        plane: The picture's plane.
-        gaussians: Their opacities are where the fit begins.
-        num_neighbours: How many Gaussians a pixel reads.
-        pixels: Row-major indices of the pixels that are fitted, ascending.
-        field: Opacity extrapolated beyond 0 and 1, of which only the clamped part shows.
-        bit_depth: Bits of the opacity, whose levels are to be met.
+    Opacity extrapolated beyond 0 and 1, clamped where it shows.
+
+    The fit begins with the opacities that the Gaussians have, and ends once all levels of so many bits are met.
+    ``pixels`` are the row-major indices of those that are fitted, ascending.
     """
     assert gaussians.opacities is not None
     identity = Decoder(1, 1, hidden_layers=0).to(field.device)

@@ -103,14 +103,7 @@ class _Search(NamedTuple):
 
 
 class PictureFit(GaussNewtonLoop):
-    """The fit of one picture.
-
-    Args:
-        plan: What is fitted, and how far.
-        pixels: Row-major indices of the fitted pixels, ascending.
-        target: Their colours.
-        trainer: Is told when the fit is done, and saves checkpoints.
-        changed: Called after every step, when parameters have changed.
+    """The fit of one picture: of the colours ``target`` at ``pixels``, row-major indices in ascending order.
 
     Time goes to the graph (neighbours and weights), to Adam, to opacities and to Gauss-Newton steps ("finish").
     """

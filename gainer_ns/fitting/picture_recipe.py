@@ -125,9 +125,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> LearnedPicture:
         """Place the Gaussians and make their decoder.
 
-        Args:
-            plane: The picture's plane.
-            opacity: The picture's own opacity; None for a picture without alpha.
+        ``opacity`` is the picture's own, None for a picture without alpha.
 
         Raises:
             GainerError: If the numbers contradict one another, or leave no Gaussian.

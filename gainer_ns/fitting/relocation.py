@@ -50,20 +50,10 @@ def relocate(
     optimizers: Iterable[Optimizer],
     seed: int,
 ) -> int:
-    """Move Gaussians, and let optimizers forget where these were heading.
+    """Move Gaussians with learned means, let optimizers forget where these were heading, and return how many moved.
 
-    Args:
-        encoding: Gaussians with learned means.
-        decoder: From features to colours.
-        reading: What the fitted pixels read now.
-        target: Their colours.
-        plane: The picture's plane.
-        pixels: Row-major indices of the fitted pixels.
-        optimizers: Those that learn the Gaussians.
-        seed: Of the choice of places.
-
-    Returns:
-        How many have moved.
+    ``reading`` is what the fitted ``pixels`` (row-major indices) read now, ``target`` their colours; the choice is
+    seeded.
     """
     assert reading.neighbours is not None and encoding.shifts is not None and encoding.features_table is not None
     judged = _judged(encoding, decoder, reading, target)

@@ -60,10 +60,7 @@ class _Optimizers:
 class PlainTrainer:
     """A :class:`gainer_ns.fitting.loop.FitTrainer` that runs a fit from its first step to its last and saves nothing.
 
-    Args:
-        groups: Parameters of Adam, by what they are; None for fits that do all by themselves.
-        adam: How Adam learns.
-        adam_steps: How many steps it takes.
+    ``groups`` are the parameters of Adam, by what they are; None for fits that do all by themselves.
     """
 
     def __init__(
@@ -89,14 +86,10 @@ class PlainTrainer:
         adam_step: Callable[[], Tensor] | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        """Take all steps of a fit.
+        """Take all steps of a fit, or at most ``steps``.
 
-        Args:
-            fit: What is fitted.
-            steps: Most steps; None for as many as the fit takes.
-            adam_step: Returns the loss of a step, which Adam lessens if anything depends on it; None for fits that do
-                all by themselves.
-            progress: Called after every step with the share, 0 to 1, that is done at least.
+        ``adam_step`` returns the loss of a step, which Adam lessens if anything depends on it; None for fits that do
+        all by themselves. ``progress`` is called after every step with the share, 0 to 1, that is done at least.
 
         Raises:
             GainerError: If the loss is not a number any more.
@@ -136,16 +129,10 @@ def fit_layer(
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Layer, PictureFit]:
-    """Fit Gaussians to a picture (paper, sections 3.2 to 3.4).
+    """Fit Gaussians to colours and opacity in [0, 1], which are not multiplied (paper, sections 3.2 to 3.4).
 
-    Args:
-        colours: In [0, 1], not multiplied by the opacity.
-        opacity: In [0, 1]; None for a picture without alpha.
-        recipe: How far, and how.
-        adam: How its Adam steps learn, if it has any.
-        bit_depth: Bits of the source's values, 8 or 16: from which error on they are exact.
-        device: Where to fit.
-        progress: Called after every step with the share, 0 to 1, that is done at least.
+    ``bit_depth``, 8 or 16, says from which error on values are exact; ``progress`` is called after every step with the
+    share, 0 to 1, that is done at least.
 
     Returns:
         The Gaussians and their decoder, baked, and the fit, which knows how good they are.

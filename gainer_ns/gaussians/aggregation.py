@@ -40,17 +40,9 @@ def gaussian_weights(
 
     Section 3.2).
 
-    Computed relative to the largest of each point, so that no region gives 0 / 0. Not differentiable: see
-    :func:`learned_weights`.
-
-    Args:
-        points: Where the features are wanted.
-        neighbours: Their neighbours among the means.
-        means: Means of all Gaussians.
-        precisions: Inverse covariances, one each or one for all.
-
-    Returns:
-        Weights that sum to 1 over a row, or to 0 where a point has no neighbour.
+    They sum to 1 over a row, or to 0 where a point has no neighbour, and are computed relative to the largest of each
+    point, so that no region gives 0 / 0. Precisions are inverse covariances, one each or one for all. Not
+    differentiable: see :func:`learned_weights`.
     """
     k, dimensions = neighbours.indices.shape[1], means.shape[1]
     result = torch.empty_like(neighbours.squared_distances)
@@ -73,16 +65,9 @@ def search_and_aggregate(
     features: Float[Tensor, "n f"],
     slopes: Float[Tensor, "n s d"] | None = None,
 ) -> tuple[Float[Tensor, "m f"], Int32[Tensor, " m"]]:
-    """Search neighbours and average their features in one go, for points that are read once. Not differentiable.
+    """Search ``k`` neighbours and average their features in one go, for points that are read once. Not differentiable.
 
-    Args:
-        index: Over the means.
-        points: Where the features are wanted.
-        k: How many Gaussians a point reads.
-        means: Means of all Gaussians.
-        precisions: Inverse covariances, one each or one for all.
-        features: Features of all Gaussians.
-        slopes: How the first channels change with the step from a mean to a point; None where none does.
+    Slopes say how the first channels change with the step from a mean to a point; None where none does.
 
     Returns:
         Averages, 0 where a point has no neighbour; and the nearest neighbour, -1 where there is none.
@@ -228,12 +213,9 @@ def learned_weights(
 ) -> Float[Tensor, " entries"]:
     """Return :func:`gaussian_weights` of the neighbours that exist, differentiable in the precisions.
 
-    Args:
-        points: Where the features are wanted.
-        neighbours: Their neighbours among the means.
-        means: Means of all Gaussians.
-        precisions: Inverse covariances, one each.
-        structure: The points' aggregation matrix; only where its entries are matters.
+    One for each Gaussian.
+
+    Of ``structure``, the points' aggregation matrix, only where its entries are matters.
     """
     return _LearnedWeights.apply(precisions, points, neighbours, means, structure)
 

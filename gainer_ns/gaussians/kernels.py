@@ -96,13 +96,8 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
     """Run a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
 
     Warp itself uses one CPU thread, but releases the interpreter lock, so several ranges run side by side. No two
-    ranges write the same element, so the result does not depend on their number.
-
-    Args:
-        kernel: A kernel whose first argument is ``first``, the index of its first thread.
-        count: Number of threads.
-        inputs: The other arguments; tensors must be contiguous.
-        device: Where the tensors are.
+    ranges write the same element, so the result does not depend on their number. The kernel's first argument is
+    ``first``, the index of its first thread; ``inputs`` are the others, tensors contiguous.
     """
     if count == 0:
         return
@@ -129,13 +124,8 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
 class Repeated:
     """A kernel that is launched many times with the same inputs, which are packed once.
 
-    Unlike for :func:`launch`, the kernel's second argument, ``step``, changes from launch to launch, and on the CPU
-    there is one range for each of torch's threads.
-
-    Args:
-        kernel: A kernel whose first arguments are ``first`` and ``step``.
-        inputs: The other arguments; contiguous tensors, whose memory must not move.
-        device: Where the tensors are.
+    Its first arguments are ``first`` and ``step``, which changes from launch to launch; on the CPU there is one range
+    for each of torch's threads. The memory of the inputs, contiguous tensors, must not move.
     """
 
     def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device) -> None:

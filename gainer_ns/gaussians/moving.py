@@ -28,18 +28,9 @@ def weighted_means(
 
     Differentiable in all but the points.
 
-    Computed relative to the largest weight of each point, so that no region gives 0 / 0.
-
-    Args:
-        points: Where the means are wanted.
-        structure: Which Gaussians each point reads: the columns of its row; values do not matter.
-        means: Means of the Gaussians.
-        precisions: Inverse covariances as ``xx, xy, yy``.
-        features: Features ``e`` of the Gaussians.
-        slopes: How the first ``s`` channels of the features change along x and y, ``G``; None where none does.
-
-    Returns:
-        Weighted means, 0 at points that read nothing.
+    Computed relative to the largest weight of each point, so that no region gives 0 / 0; 0 at points that read nothing.
+    ``structure`` says which Gaussians each point reads: the columns of its row. Precisions are inverse covariances as
+    ``xx, xy, yy``; slopes are ``G`` of the first ``s`` channels, None where all are 0.
     """
     if slopes is None:
         slopes = features.new_zeros(len(features), 1, 2)

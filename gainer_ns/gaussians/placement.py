@@ -31,17 +31,12 @@ def lattice_means(
     inside: Bool[Tensor, "h w"] | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "n 2"]:
-    """Place means on a square lattice; with one Gaussian a pixel they are the pixel centres.
+    """Place means on a square lattice, row by row, in plane units.
 
-    Args:
-        plane: The picture's plane.
-        gaussians_per_pixel: Density of the lattice.
-        jitter: Largest random displacement along each axis, in lattice spacings.
-        inside: Pixels that get Gaussians; None for all.
-        seed: Seed of the jitter.
+    With one Gaussian a pixel they are the pixel centres.
 
-    Returns:
-        Means in plane units, row by row.
+    ``jitter`` is the largest random displacement along each axis, in lattice spacings; ``inside`` are the pixels that
+    get Gaussians, None for all.
     """
     columns, rows = lattice_size(plane, gaussians_per_pixel)
     x = (torch.arange(columns, dtype=torch.float64) + 0.5) * (plane.width / columns)
@@ -59,9 +54,7 @@ def uniform_means(
 ) -> Float[Tensor, "n 2"]:
     """Draw means uniformly over the picture (paper, section 3.2), or over the pixels that are ``inside``.
 
-    Returns:
-        ``count`` means in plane units (none if no pixel is inside), sorted along the rows so that neighbours are near
-        each other in memory.
+    They are in plane units (none if no pixel is inside), sorted along the rows so that neighbours are near in memory.
     """
     generator = torch.Generator().manual_seed(seed)
     fraction = torch.rand(count, 2, generator=generator, dtype=torch.float64)
@@ -86,15 +79,9 @@ def means_by_detail(
     inside: Bool[Tensor, "h w"] | None = None,
     seed: int = 0,
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:
-    """Place means densely where a picture changes much from pixel to pixel.
+    """Place means densely where a picture changes much from pixel to pixel, but a ``uniform_share`` of them evenly.
 
-    Args:
-        plane: The picture's plane.
-        colours: The picture.
-        count: How many means.
-        uniform_share: Which share of them is spread evenly instead.
-        inside: Pixels that get Gaussians; None for all.
-        seed: Seed of where within its pixels each lies.
+    ``inside`` are the pixels that get Gaussians, None for all.
 
     Returns:
         ``count`` means in plane units (none if no pixel is inside), in the order of their pixels, so that neighbours

@@ -55,10 +55,7 @@ def differentiable_weights(
 ) -> Float[Tensor, "m k"]:
     """Return normalised Gaussian weights of the neighbours, with gradients of any order.
 
-    Args:
-        offsets: ``x - mu`` of every neighbour (anything finite where it is missing).
-        neighbours: The neighbours.
-        precisions: Inverse covariances, one each or one for all.
+    Offsets are ``x - mu`` of every neighbour, anything finite where it is missing.
     """
     of_neighbour = precisions if len(precisions) == 1 else precisions[neighbours.indices.clamp(min=0).long()]
     exponent = -0.5 * torch.einsum("mki,mkij,mkj->mk", offsets, of_neighbour.expand(*offsets.shape, -1), offsets)

@@ -102,14 +102,11 @@ class SourceImage:
 
 
 def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False) -> SourceImage:
-    """Read the first frame of a picture file, turned upright.
+    """Read the first frame of any file that Pillow opens, turned upright.
 
-    PNG, TIFF and PNM keep 16 bits a sample; every other depth comes out as 8.
-
-    Args:
-        path: A file of any kind that Pillow opens.
-        downscale_factor: Divides width and height (rounded down, at least one pixel), by Pillow's antialiased bicubic.
-        is_mask: Whether samples are plain numbers, whatever colours the file says that they stand for.
+    PNG, TIFF and PNM keep 16 bits a sample; every other depth comes out as 8. ``downscale_factor`` divides width and
+    height (rounded down, at least one pixel), by Pillow's antialiased bicubic. The samples of a mask are plain numbers,
+    whatever colours the file says that they stand for.
 
     Raises:
         GainerError: The path holds no picture, only part of one, or one that has no exact 8- or 16-bit RGB samples.

@@ -14,12 +14,7 @@ _MEMORY_PER_FILE_BYTE = 30
 
 
 def read_object(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """Read the mapping that a JSON file holds.
-
-    Args:
-        path: The file.
-        what: What it should be, for messages: "a camera path".
-        remedy: What to do where it is none.
+    """Read the mapping that a JSON file holds; ``what`` it should be ("a camera path") and a remedy are for messages.
 
     Raises:
         GainerError: If it cannot be read, there is no memory for it, or it holds something else.

@@ -40,16 +40,11 @@ _logger = logging.getLogger(__name__)
 def layer_tensors(
     layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Encode a layer besides its decoder: numbers for the header, and tensors.
+    """Encode a layer of a picture: numbers for the header, and tensors.
 
-    Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted to the
-    pixels that the layer shows, which only undeformed Gaussians can be: others keep 16.
-
-    Args:
-        layer: What is stored.
-        picture: The picture that it is part of.
-        bits: Of a feature channel.
-        decoder: Its decoder as the file holds it.
+    Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted, for the
+    decoder as the file holds it, to the pixels that the layer shows, which only undeformed Gaussians can be: others
+    keep 16.
 
     Raises:
         GainerError: If so many bits cannot hold it.
@@ -144,12 +139,7 @@ def _levels(
 ) -> dict[str, Tensor]:
     """Quantise slopes, and features that are refitted for all else as the file holds it.
 
-    Args:
-        layer: What is stored.
-        rough: Its Gaussians, where they are and of the shapes that the file holds.
-        plane: The picture's plane.
-        pixels: Those that the layer shows something in.
-        decoder: As the file holds it.
+    ``rough`` Gaussians and decoder.
     """
     exact, k = layer.gaussians, layer.num_neighbours
     target = PictureBands(plane, exact, k, pixels).decode(stacked(exact), layer.decoder)

@@ -35,13 +35,9 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     """Encode a baked picture as the bytes of a safetensors file.
 
     Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
-    share is stored once: ``decoder.0.linear.weight``.
-
-    Args:
-        picture: What to store.
-        bits: Of a feature channel. 32 is exact, 16 stores half floats, 8 stores levels that are refitted, so that the
-            channels together keep more than 8 bits a colour (see :mod:`gainer_ns.storage.quantisation`), and decoders
-            as half floats. Layers that were deformed have 16 where 8 are wanted.
+    share is stored once: ``decoder.0.linear.weight``. ``bits`` are those of a feature channel: 32 is exact, 16 stores
+    half floats, 8 stores levels that are refitted (see :mod:`gainer_ns.storage.quantisation`), and decoders as half
+    floats. Layers that were deformed have 16 where 8 are wanted.
 
     Raises:
         GainerError: If so many bits cannot hold it.

@@ -66,14 +66,9 @@ def quantised(
 ) -> QuantisedFeatures:
     """Quantise the features of a fitted picture to 8 bits a channel, refitted so that little is lost.
 
-    Args:
-        bands: The picture's pixels and the Gaussians they read.
-        features: The fitted features.
-        decoder: Stays as it is.
-        target: What the rounded features are fitted to; None for the rendering of the fitted ones.
-        offset: What the pixels read besides, already rounded: features then take up what it lost, and have bent levels.
-            ``target`` is needed.
-        steps_per_group: Gauss-Newton steps for each group of channels.
+    They are fitted to ``target``, or to the rendering of the fitted ones. With an ``offset``, which the pixels read
+    besides and which is rounded already, features take up what that lost, and have bent levels; ``target`` is needed
+    then.
     """
     width, groups = features.shape[1], features.shape[1] // decoder.channels
     if groups <= 1 and offset is None:
