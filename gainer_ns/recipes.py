@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gainer_ns.fields.knn_encoding import KNNEncodingConfig
-from gainer_ns.fitting.picture_recipe import PictureRecipe
+from gainer_ns.fitting.recipe import PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
 from gainer_ns.fitting.trainer import AdamRecipe
 

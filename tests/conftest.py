@@ -301,7 +301,7 @@ def picture() -> Callable[..., Any]:
     """
 
     from gainer_ns.fields.decoder import Decoder
-    from gainer_ns.fitting.opacity import fit_opacities
+    from gainer_ns.fitting.bands import fit_opacities
     from gainer_ns.frames import ImagePlane
     from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
     from gainer_ns.gaussians.opacity import near_visible_pixels, opacity_field

@@ -28,7 +28,7 @@ from gainer_ns.editing.compositing import (
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile, converted
-from gainer_ns.io.outputs import Output
+from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.preparation.inpainting import Inpainter, inpainter_for
 from gainer_ns.rendering.plane import BakedPicture
@@ -151,7 +151,7 @@ class Camera:
 
     Attributes:
         behind: What lies behind the layers.
-        scale: Output pixels per source pixel.
+        scale: OutputTarget pixels per source pixel.
         crop: The part that is drawn, in source pixels; None for the whole picture.
     """
 
@@ -202,7 +202,7 @@ def _shifted(crop: Crop, shift: tuple[float, float], scale: float) -> Crop:
 
 
 def write_film(
-    path: Path | Output,
+    path: Path | OutputTarget,
     pictures: Iterable[Drawn | Shot],
     camera: Camera,
     *,

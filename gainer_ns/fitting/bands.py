@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -21,12 +21,17 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
+from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT
 from gainer_ns.gaussians.slopes import stacked_matrix, stacked_rows
 
 BAND_PIXELS = 1 << 20
 """Pixels of a band: pictures up to this size are fitted whole."""
 HALO_ROWS = 24
 """Rows on either side of a band that are solved with it and then forgotten."""
+_MAX_OPACITY_STEPS = 6
+"""Two or three are enough for 8 bits, four or five for 16."""
+_TOLERANCE_LEVELS = 0.125
+"""Largest error at which the fit ends, in levels."""
 
 
 @dataclass(frozen=True)
@@ -212,3 +217,34 @@ class PictureBands:
         )
         self.seconds += time.monotonic() - started
         return band
+
+
+@torch.no_grad()
+def fit_opacities(
+    plane: ImagePlane,
+    gaussians: GaussianSet,
+    num_neighbours: int,
+    pixels: Int[Tensor, " m"],
+    field: Float[Tensor, " m"],
+    bit_depth: int = 16,
+) -> Float[Tensor, " n"]:
+    """Fit opacities of Gaussians whose averages are a field.
+
+    Opacity extrapolated beyond 0 and 1, clamped where it shows.
+
+    The fit begins with the opacities that the Gaussians have, and ends once all levels of so many bits are met.
+    ``pixels`` are the row-major indices of those that are fitted, ascending.
+    """
+    assert gaussians.opacities is not None
+    identity = Decoder(1, 1, hidden_layers=0).to(field.device)
+    identity.linear.weight.data.fill_(1.0)
+    identity.linear.bias.data.zero_()
+    bands = PictureBands(plane, replace(gaussians, slopes=None), num_neighbours, pixels)  # opacities have none
+    opacities, target, config = gaussians.opacities[:, None].clone(), field[:, None], GaussNewtonConfig()
+    tolerance, ends = _TOLERANCE_LEVELS / (2**bit_depth - 1), (-OPACITY_OVERSHOOT, 1 + OPACITY_OVERSHOOT)
+    for step in range(_MAX_OPACITY_STEPS):
+        bands.gauss_newton_step(opacities, identity, target, config.damping * config.damping_decay**step, config)
+        error = bands.decode(opacities, identity).clamp(*ends) - target.clamp(*ends)
+        if float(error.abs().max()) < tolerance:
+            break
+    return opacities[:, 0]

@@ -16,14 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, LearnedGeometry, PointReading
-from gainer_ns.fitting.bands import BandsStep, PictureBands
+from gainer_ns.fields.knn_encoding import LearnedGeometry, PointReading
+from gainer_ns.fitting.bands import BandsStep, PictureBands, fit_opacities
 from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
 from gainer_ns.fitting.memory import check_memory
-from gainer_ns.fitting.opacity import fit_opacities
-from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
+from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
@@ -71,16 +69,6 @@ class FitPlan:
     less_memory: str = "reduce the picture, or fit fewer Gaussians a pixel"
     """What to do where there is too little memory."""
 
-    @property
-    def encoding(self) -> GaussianKNNEncoding:
-        """The picture's Gaussians."""
-        return self.learned.encoding
-
-    @property
-    def decoder(self) -> Decoder:
-        """The decoder from features to colours."""
-        return self.learned.decoder
-
 
 class _Search(NamedTuple):
     """A search for what points read.
@@ -118,17 +106,18 @@ class PictureFit(GaussNewtonLoop):
     ) -> None:
         super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
         self.plan, self.pixels, self.target = plan, pixels, target
+        self._encoding, self._decoder = plan.learned
         self._planned_adam_steps = plan.recipe.planned_adam_steps(plan.plane.pixels)
-        check_memory(len(pixels), plan.encoding, self._planned_adam_steps, plan.less_memory)
+        check_memory(len(pixels), self._encoding, self._planned_adam_steps, plan.less_memory)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
         self._search: _Search | None = None  # which has found the reading
         self._read_target = target  # of the points of the reading
         self._between: PointsBetweenPixels | None = None
         self._bands: PictureBands | None = None
-        self._is_finishing = False  # baked, and opacities fitted
-        self._so_far: BandsStep | None = None  # of a step of the finish that is under way
-        self._finished_colours: Float[Tensor, "m 3"] | None = None
+        self._has_left_adam = False  # baked, and opacities fitted
+        self._so_far: BandsStep | None = None  # of a Gauss-Newton step that is under way
+        self._final_colours: Float[Tensor, "m 3"] | None = None
         self._adam_steps: float = self._planned_adam_steps
         self._adam_share = _ADAM_TIME_SHARE if self._finish_steps > 0 else 1.0
         if plan.recipe.fit_seconds is not None and self._planned_adam_steps > 0:
@@ -140,12 +129,12 @@ class PictureFit(GaussNewtonLoop):
 
     def colours(self) -> Float[Tensor, "m 3"]:
         """Return the colours of the fitted points after this step; differentiable while Adam is at work."""
-        if self._finished_colours is not None:
-            return self._finished_colours
+        if self._final_colours is not None:
+            return self._final_colours
         if self._reading is None:
-            self._read(_Search(self.step + 1, False, self.plan.encoding.geometry()))
+            self._read(_Search(self.step + 1, False, self._encoding.geometry()))
         assert self._reading is not None
-        return self.plan.decoder(self.plan.encoding(self._reading))
+        return self._decoder(self._encoding(self._reading))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`.
@@ -154,7 +143,7 @@ class PictureFit(GaussNewtonLoop):
         """
         return super().state_dict() | {
             "adam_steps": self._adam_steps,
-            "is_finishing": self._is_finishing,
+            "is_finishing": self._has_left_adam,
             "search": None if self._search is None else self._search.plain(),
             "so_far": None if self._so_far is None else tuple(self._so_far),
         }
@@ -166,7 +155,7 @@ class PictureFit(GaussNewtonLoop):
         super().load_state_dict(state, step)
         if not state:
             return
-        self._is_finishing = state["is_finishing"]
+        self._has_left_adam = state["is_finishing"]
         if state["so_far"] is not None:
             self._so_far = BandsStep(*state["so_far"])
             self.finished = False
@@ -182,44 +171,44 @@ class PictureFit(GaussNewtonLoop):
             if self._between is None:
                 self._between = PointsBetweenPixels(self.plan.plane, self._continued_picture(), self.pixels)
             points, target = self._between.draw(self.plan.recipe.seed + search.step)
-        with self.plan.encoding.at(search.learned):
-            self._reading, self._read_target, self._search = self.plan.encoding.read(points), target, search
+        with self._encoding.at(search.learned):
+            self._reading, self._read_target, self._search = self._encoding.read(points), target, search
         self._spent("graph", started)
         self._started += time.monotonic() - started  # which is not Adam's time
 
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
-        if step == 0 and not self._is_finishing:
+        if step == 0 and not self._has_left_adam:
             if self.plan.recipe.placement == "detail":
                 self._place_by_detail()
             self._first_features()
-        if self.plan.encoding.is_moving:
+        if self._encoding.is_moving:
             if step > 0 and step % _STEPS_BETWEEN_RELOCATIONS == 0 and self._progress(step) < _RELOCATION_SHARE:
                 self._relocate(step)
-            if step % self.plan.encoding.config.steps_between_searches == 0:
+            if step % self._encoding.config.steps_between_searches == 0:
                 self._reading = None
                 if self._progress(step) < self.plan.recipe.between_pixels:
-                    self._read(_Search(step, True, self.plan.encoding.geometry()))
+                    self._read(_Search(step, True, self._encoding.geometry()))
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
             self._gauss_newton_step(step)
         else:
-            self._is_finishing = False
+            self._has_left_adam = False
             self._schedule_by_time(self._planned_adam_steps, self._adam_share)
 
     def _after_step(self, step: int) -> None:
         self._changed()
-        finishing = step >= self._adam_steps
-        self._spent("finish" if finishing else "adam", self._started)
+        is_gauss_newton = step >= self._adam_steps
+        self._spent("finish" if is_gauss_newton else "adam", self._started)
         self._so_far = None
         ends_with_adam = step + 1 == self._adam_steps and self._finish_steps == 0
-        if ends_with_adam and self.plan.encoding.is_moving:
+        if ends_with_adam and self._encoding.is_moving:
             self._reading = None  # the neighbours that it will be drawn with
-        if finishing or ends_with_adam or step % _STEPS_BETWEEN_PSNR == 0:
+        if is_gauss_newton or ends_with_adam or step % _STEPS_BETWEEN_PSNR == 0:
             self._measure(step)
         if ends_with_adam:
-            self.plan.encoding.bake()
+            self._encoding.bake()
             self._fit_opacities()
         if self._ends_with(step):
             self.finished = True
@@ -236,14 +225,13 @@ class PictureFit(GaussNewtonLoop):
         return step / max(self._adam_steps, 1)
 
     def _relocate(self, step: int) -> None:
-        plan, optimizers = self.plan, self._trainer.optimizers.optimizers.values()
-        reading = plan.encoding.read(plan.plane.pixel_centres(self.pixels))
-        arguments = plan.encoding, plan.decoder, reading, self.target, plan.plane, self.pixels
-        relocate(*arguments, optimizers, plan.recipe.seed + step)
+        reading = self._encoding.read(self.plan.plane.pixel_centres(self.pixels))
+        arguments = self._encoding, self._decoder, reading, self.target, self.plan.plane, self.pixels
+        relocate(*arguments, self._trainer.optimizers.optimizers.values(), self.plan.recipe.seed + step)
         self._reading = None  # what moved is read by others now
 
     def _place_by_detail(self) -> None:
-        encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
+        encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
         inside = None
         if opacity is not None:
             inside = near_visible_pixels(
@@ -269,17 +257,17 @@ class PictureFit(GaussNewtonLoop):
 
     def _first_features(self) -> None:
         """Start with features that the linear path alone decodes to the colour of the pixel under each mean."""
-        encoding, opacity = self.plan.encoding, self.plan.opacity
+        encoding, opacity = self._encoding, self.plan.opacity
         if encoding.features_table is None:
             return
         pixel = self.plan.plane.pixel_at(encoding.places.detach())
         if opacity is not None:  # those around what shows begin with its colours, and so nothing else bleeds into it
             pixel = nearest_visible_pixel(opacity).flatten().to(pixel.device)[pixel]
         nearest = torch.searchsorted(self.pixels, pixel)
-        encoding.features_table.data = self.plan.decoder.features_for(self.target[nearest])
+        encoding.features_table.data = self._decoder.features_for(self.target[nearest])
 
     def _fit_opacities(self) -> None:
-        encoding, plane, opacity = self.plan.encoding, self.plan.plane, self.plan.opacity
+        encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
         if opacity is None:
             return
         started = time.monotonic()
@@ -291,15 +279,15 @@ class PictureFit(GaussNewtonLoop):
         gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
         encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field, bit_depth=self.plan.bit_depth)
         self._spent("opacity", started)
-        self._started += time.monotonic() - started  # which is not the finish's time
+        self._started += time.monotonic() - started  # which is not the steps' time
 
     def _gauss_newton_step(self, step: int) -> None:
-        encoding, config, number = self.plan.encoding, self.plan.recipe.finish, int(step - self._adam_steps)
-        if not self._is_finishing:
+        encoding, config, number = self._encoding, self.plan.recipe.finish, int(step - self._adam_steps)
+        if not self._has_left_adam:
             self._reading = self._search = None  # Adam is done with it
             encoding.bake()
             self._fit_opacities()
-            self._is_finishing, self._so_far = True, BandsStep()
+            self._has_left_adam, self._so_far = True, BandsStep()
             self._rest(step)
         if self._bands is None:
             gaussians = encoding.gaussian_set()
@@ -307,7 +295,7 @@ class PictureFit(GaussNewtonLoop):
         assert encoding.features_table is not None
         if number < self._finish_steps:
             damping = config.damping * config.damping_decay**number
-            arguments = encoding.features_table.data, self.plan.decoder, self.target, damping, config
+            arguments = encoding.features_table.data, self._decoder, self.target, damping, config
 
             def rest(done: BandsStep) -> None:
                 self._so_far = done
@@ -318,7 +306,7 @@ class PictureFit(GaussNewtonLoop):
             done = self._bands.gauss_newton_step(*arguments, so_far=self._so_far or BandsStep(), after_band=rest)
             if not self.history:  # the first picture there is: that of the features that the fit begins with
                 self._note(number - 1, self._bands.seconds, done.error_before)
-        self._finished_colours = self._bands.decode(encoding.features_table.data, self.plan.decoder)
+        self._final_colours = self._bands.decode(encoding.features_table.data, self._decoder)
         self.seconds["graph"] += self._bands.seconds
         self.seconds["finish"] -= self._bands.seconds
         self._bands.seconds = 0.0

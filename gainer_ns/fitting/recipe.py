@@ -1,16 +1,31 @@
-"""Options that the recipes of all methods have in common, whoever runs them."""
+"""Recipes: the options by which a picture becomes a model, whoever runs them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
 
+from gainer_ns.errors import GainerError
+from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fields.hash_grid import grid_numbers
+from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians import placement
+from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, opacity_field
+from gainer_ns.rendering.layer import Layer
+
+UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
+"""Origin and side of the square that holds any picture's plane, which a hash grid spans."""
+_SPARSE_ADAM_STEPS = 1000
+"""Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
 
 @dataclass
@@ -50,7 +65,7 @@ class PixelsRecipe(Recipe):
     """How colours of pixels are fitted, whatever makes them."""
 
     loss: Literal["l1", "mse", "smooth-l1"] = "mse"
-    """Loss of the Adam steps; a Gauss-Newton finish minimises the squared error."""
+    """Loss of the Adam steps; Gauss-Newton steps minimise the squared error."""
 
     def loss_of(self, rgb: Float[Tensor, "m 3"], target: Float[Tensor, "m 3"]) -> Float[Tensor, ""]:
         """Return the loss of colours against their targets."""
@@ -68,9 +83,9 @@ class GaussianRecipe(Recipe):
     finish: GaussNewtonConfig = field(default_factory=GaussNewtonConfig)
     """How a Gauss-Newton step is taken."""
     finish_steps: int = 12
-    """Most Gauss-Newton steps; 0 leaves the finish out."""
+    """Most Gauss-Newton steps after those of Adam; 0 for none."""
     target_psnr: float = 80.0
-    """The finish stops here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
+    """Gauss-Newton steps stop here (dB), once every value is exact at the picture's own 8 or 16 bits as well."""
 
     def decoder_bytes(self, features: int) -> int:
         """Return the size of the decoder's weights."""
@@ -79,3 +94,131 @@ class GaussianRecipe(Recipe):
     def planned_steps(self, pixels: int) -> int:
         """Return the number of Adam and Gauss-Newton steps."""
         return self.planned_adam_steps(pixels) + self.finish_steps
+
+
+class LearnedPicture(NamedTuple):
+    """The parameters of a picture: its Gaussians, and the decoder from features to colours."""
+
+    encoding: GaussianKNNEncoding
+    decoder: Decoder
+
+    def groups(self) -> dict[str, list[Parameter]]:
+        """Group the parameters of Adam by what they are."""
+        encoding = self.encoding
+        grid, table = encoding.hash_grid, encoding.features_table
+        groups = {
+            "decoder": list(self.decoder.parameters()),
+            "features": list(grid.parameters()) if grid is not None else [] if table is None else [table],
+            "covariances": [encoding.precision_factors],
+        }
+        if encoding.shifts is not None:
+            groups["means"] = [encoding.shifts]
+        if encoding.slopes_table is not None:
+            groups["slopes"] = [encoding.slopes_table]
+        return groups
+
+    def layer(self, plane: ImagePlane) -> Layer:
+        """Bake what has been learned so far: without optimiser and hash grid."""
+        neighbours = self.encoding.config.num_neighbours
+        return Layer(self.encoding.gaussian_set(), self.decoder, neighbours, plane.half_extent)
+
+
+@dataclass
+class PictureRecipe(GaussianRecipe, PixelsRecipe):
+    """How a picture becomes Gaussians on its plane (paper, sections 3.2 to 3.4)."""
+
+    gaussians_per_pixel: float = 1.0
+    """Density of the Gaussians; from 1 on, the picture is reached exactly."""
+    num_gaussians: int | None = None
+    """Number of Gaussians; overrides the density."""
+    placement: Literal["lattice", "uniform", "detail"] = "lattice"
+    """Means on a square lattice, drawn uniformly as in the paper, or dense where the picture has detail."""
+    jitter: float = 0.0
+    """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
+    feature_dim: int = 8
+    """Length of a Gaussian's feature (a hash grid has its own)."""
+    encoding: KNNEncodingConfig = field(default_factory=KNNEncodingConfig)
+    """How points read Gaussians, from one Gaussian a pixel on."""
+    sparse_encoding: KNNEncodingConfig = field(
+        default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
+    )
+    """How points read Gaussians below one a pixel."""
+    between_pixels: float = 0.0
+    """Share of the Adam steps, from the first on, that fit points drawn anywhere between the pixels, which edits show;
+    the rest fits the pixels. Needs learned means. 0 gives the highest PSNR of the pixels, and the worst edits."""
+    adam_steps: int | None = None
+    """Steps by Adam on the whole picture; None for none from one Gaussian a pixel on, where Gauss-Newton steps alone are
+    as good and faster, and 1000 below."""
+
+    def density(self, pixels: int) -> float:
+        """Return the number of Gaussians a pixel in a picture of so many pixels.
+
+        Raises:
+            GainerError: If there are none, or no number of them.
+        """
+        density = self.gaussians_per_pixel if self.num_gaussians is None else self.num_gaussians / pixels
+        if not 0 < density < math.inf:
+            raise GainerError(f"{density:g} Gaussians a pixel: gaussians-per-pixel must be above 0")
+        return density
+
+    def planned_adam_steps(self, pixels: int) -> int:
+        """Return the number of Adam steps, by the user's word or by the density."""
+        if self.adam_steps is not None:
+            return self.adam_steps
+        return 0 if self.density(pixels) >= 1 else _SPARSE_ADAM_STEPS
+
+    def model_bytes(self, plane: ImagePlane) -> int:
+        """Estimate the size of a checkpoint's parameters."""
+        copies = 3 if self.planned_adam_steps(plane.pixels) else 1  # Adam keeps two numbers beside each of the model's
+        numbers = int(self.density(plane.pixels) * plane.pixels * (self.feature_dim + 2))
+        encoding = self.planned_encoding(plane.pixels)
+        if encoding.features == "hash-grid":
+            numbers += grid_numbers(encoding.hash_grid, 2)
+        return copies * (4 * numbers + self.decoder_bytes(self.feature_dim))
+
+    def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
+        """Return how points read Gaussians at this density."""
+        encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
+        return replace(encoding, feature_dim=self.feature_dim)
+
+    def check(self, pixels: int) -> None:
+        """Refuse means, Gauss-Newton steps and points that do not go together."""
+        moving = self.planned_encoding(pixels).means == "learned"
+        if moving and self.finish_steps > 0:
+            raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
+        if self.between_pixels and not moving:
+            raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
+        if not 0 <= self.between_pixels <= 1:
+            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
+
+    def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> LearnedPicture:
+        """Place the Gaussians and make their decoder.
+
+        ``opacity`` is the picture's own, None for a picture without alpha.
+
+        Raises:
+            GainerError: If the numbers contradict one another, or leave no Gaussian.
+        """
+        density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
+        self.check(plane.pixels)
+        spacing = placement.lattice_spacing(plane, density)
+        inside = None
+        if opacity is not None:
+            inside = near_visible_pixels(opacity, OPACITY_MARGIN_PX * max(1.0, spacing / plane.pixel_size))
+        if self.placement == "lattice":
+            means = placement.lattice_means(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
+        else:
+            pixels = plane.pixels if inside is None else int(inside.sum())
+            means = placement.uniform_means(plane, round(density * pixels), inside=inside, seed=self.seed)
+        if len(means) == 0:
+            raise GainerError(f"{density:g} Gaussians a pixel leave none in this picture; raise gaussians-per-pixel")
+        opacities = None if opacity is None else opacity_field(opacity).flatten()[plane.pixel_at(means)]
+        encoding = GaussianKNNEncoding(planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities)
+        decoder = Decoder(
+            encoding.feature_dim,
+            hidden_layers=self.hidden_layers,
+            hidden_dim=self.hidden_dim,
+            seed=self.seed,
+            grey_first=encoding.config.slopes > 0,
+        )
+        return LearnedPicture(encoding, decoder)

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
-from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
+from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
 from gainer_ns.frames import ImagePlane
 from gainer_ns.interrupts import StopRequest

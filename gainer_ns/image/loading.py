@@ -14,7 +14,7 @@ from gainer_ns.devices import best_device
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
-from gainer_ns.fitting.picture_recipe import UNIT_BOX
+from gainer_ns.fitting.recipe import UNIT_BOX
 from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
 from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.model import GainerModel, GainerModelConfig

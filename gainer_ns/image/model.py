@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit
-from gainer_ns.fitting.picture_recipe import LearnedPicture, PictureRecipe
+from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer

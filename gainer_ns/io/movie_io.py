@@ -14,7 +14,7 @@ from av.filter import Graph
 from jaxtyping import UInt8
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.outputs import Output
+from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.memory import check_free
 
 _BT709 = 1
@@ -52,7 +52,7 @@ MOVIES: dict[str, MovieKind] = {
 }
 
 
-def check_encoder(output: Output) -> None:
+def check_encoder(output: OutputTarget) -> None:
     """Refuse a PyAV that lacks the encoder of a kind."""
     encoder = MOVIES[output.suffix].encoder
     if encoder not in av.codecs_available:

@@ -47,7 +47,7 @@ FILMS = {
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTarget:
     """A name whose meaning is settled, but for what only the number of frames decides.
 
     Attributes:
@@ -119,7 +119,7 @@ class Output:
             raise GainerError(f"{self.path}: cannot show {fps:g} frames a second; choose from 0.01 to {most}")
 
 
-def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> Output:
+def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> OutputTarget:
     """Tell what a name means. Nothing is made or written.
 
     Suffixes mean the same in capitals. A folder that exists is one whatever its name is, and a name without a suffix is
@@ -142,13 +142,13 @@ def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> Outpu
     if not found:
         raise GainerError(f"{path}: {_misfit(suffix, means)}")
     check_file_place(path)
-    return _settled(Output(path, found, suffix), bit_depth)
+    return _settled(OutputTarget(path, found, suffix), bit_depth)
 
 
-def folder_output(path: Path) -> Output:
+def folder_output(path: Path) -> OutputTarget:
     """Return a folder of frames, whatever its name looks like; refuse a name that a file has."""
     check_folder_place(path, "choose another name, or one in .mp4")
-    return Output(path, frozenset({"frames"}), ".png")
+    return OutputTarget(path, frozenset({"frames"}), ".png")
 
 
 def named_output(path: Path, suffix: str) -> Path:
@@ -190,7 +190,7 @@ def _check_parents(path: Path, folder: Path) -> None:
         raise GainerError(f"{path}: cannot be written ({existing} is closed to you); choose another folder")
 
 
-def _settled(output: Output, bit_depth: int | None) -> Output:
+def _settled(output: OutputTarget, bit_depth: int | None) -> OutputTarget:
     """Return the output, once the bit depth that was asked for fits it."""
     if bit_depth is not None:
         output.bit_depth(bit_depth)

@@ -20,7 +20,7 @@ from gainer_ns.io.files import cannot_write, synchronise, whole_file
 from gainer_ns.io.folders import whole_folder
 from gainer_ns.io.image_writing import encode_samples
 from gainer_ns.io.movie_io import MovieEncoder, check_encoder
-from gainer_ns.io.outputs import PICTURES, Output, output_for
+from gainer_ns.io.outputs import PICTURES, OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
 
 Colour = tuple[float, float, float]
@@ -74,7 +74,7 @@ class SequenceWriter:
 
 @contextmanager
 def open_sequence_writer(
-    path: Path | Output,
+    path: Path | OutputTarget,
     *,
     frames: int,
     fps: float = 24.0,
@@ -112,7 +112,7 @@ def open_sequence_writer(
             the first frame, except for a full disk and a size that the encoder refuses.
         ValueError: Fewer frames were written than announced.
     """
-    output = path if isinstance(path, Output) else output_for(path, "picture", "frames", "film")
+    output = path if isinstance(path, OutputTarget) else output_for(path, "picture", "frames", "film")
     output.check_frames(frames, fps)
     interrupt: KeyboardInterrupt | None = None
     bits = output.bit_depth(bit_depth)
@@ -154,7 +154,7 @@ def _complaint(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _still(output: Output, bit_depth: int, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
+def _still(output: OutputTarget, bit_depth: int, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
     """Open a picture, complete after one frame."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file:
@@ -188,7 +188,7 @@ def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterat
 
 
 @contextmanager
-def _movie(output: Output, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
+def _movie(output: OutputTarget, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
     """Open a moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
     path, suffix = output.path, output.suffix
     with whole_file(path) as file, contextlib.ExitStack() as stack:

@@ -11,9 +11,8 @@ from torch import Tensor
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.bands import PictureBands, fit_opacities
 from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
-from gainer_ns.fitting.opacity import fit_opacities
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.opacity import near_visible_pixels, nearest_visible_pixel, opacity_field

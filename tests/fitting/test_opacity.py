@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.fitting.bands import PictureBands
-from gainer_ns.fitting.opacity import fit_opacities
+from gainer_ns.fitting.bands import PictureBands, fit_opacities
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import reference
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
@@ -101,7 +100,7 @@ def test_bands_change_nothing(shape: str, monkeypatch: pytest.MonkeyPatch) -> No
     """A large picture is fitted band by band, with the same result."""
     whole, _ = fitted(SHAPES[shape]())
     narrow = functools.partial(PictureBands, band_pixels=WIDTH * 8)
-    monkeypatch.setattr("gainer_ns.fitting.opacity.PictureBands", narrow)
+    monkeypatch.setattr("gainer_ns.fitting.bands.PictureBands", narrow)
     banded, pixels = fitted(SHAPES[shape]())
     points = ImagePlane(WIDTH, HEIGHT).pixel_centres(pixels)
     torch.testing.assert_close(shown(banded, points), shown(whole, points), rtol=0, atol=1e-5)
