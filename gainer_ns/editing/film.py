@@ -151,7 +151,7 @@ class Camera:
 
     Attributes:
         behind: What lies behind the layers.
-        scale: OutputTarget pixels per source pixel.
+        scale: Output pixels per source pixel.
         crop: The part that is drawn, in source pixels; None for the whole picture.
     """
 

@@ -147,8 +147,8 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     """Share of the Adam steps, from the first on, that fit points drawn anywhere between the pixels, which edits show;
     the rest fits the pixels. Needs learned means. 0 gives the highest PSNR of the pixels, and the worst edits."""
     adam_steps: int | None = None
-    """Steps by Adam on the whole picture; None for none from one Gaussian a pixel on, where Gauss-Newton steps alone are
-    as good and faster, and 1000 below."""
+    """Steps by Adam on the whole picture; None for none from one Gaussian a pixel on, where Gauss-Newton steps alone
+    are as good and faster, and 1000 below."""
 
     def density(self, pixels: int) -> float:
         """Return the number of Gaussians a pixel in a picture of so many pixels.
