@@ -9,7 +9,7 @@ from gainer_ns.gaussians.kernels import matrix, vector
 
 @functools.cache
 def pull_kernel(channels: int, width: int) -> wp.Kernel:
-    """``out[i] = jacobian[i]^T colours[i]``: from the colours of a point to its feature."""
+    """Make the kernel of ``out[i] = jacobian[i]^T colours[i]``: from the colours of a point to its feature."""
     colour, wide, jacobian_type = vector(channels), vector(width), matrix(channels, width)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -27,7 +27,7 @@ def pull_kernel(channels: int, width: int) -> wp.Kernel:
 
 @functools.cache
 def push_kernel(channels: int, width: int) -> wp.Kernel:
-    """``out[i] = jacobian[i] (sum_p values[p] dense[columns[p]])``: row sums, then from the features to colours."""
+    """Make the kernel of ``out[i] = jacobian[i] (sum_p values[p] dense[columns[p]])``: row sums, then to colours."""
     colour, wide, jacobian_type = vector(channels), vector(width), matrix(channels, width)
 
     @wp.kernel(module="unique", enable_backward=False)

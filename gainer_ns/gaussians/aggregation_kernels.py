@@ -11,7 +11,7 @@ from gainer_ns.gaussians.neighbour_kernels import CellGrid, index_of, search_of
 
 @functools.cache
 def weights_of(k: int, dimensions: int) -> Any:
-    """Gaussian weights of the neighbours of a point, normalised to sum 1; a missing neighbour weighs 0."""
+    """Make the function of a point's Gaussian weights, normalised to sum 1; a missing neighbour weighs 0."""
     floats, ints = vector(k), vector(k, wp.int32)
     place, square = vector(dimensions), matrix(dimensions, dimensions)
 
@@ -49,7 +49,7 @@ def weights_of(k: int, dimensions: int) -> Any:
 
 @functools.cache
 def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
-    """The weights of the neighbours of each point."""
+    """Make the kernel of the weights of each point's neighbours."""
     weights, floats, ints = weights_of(k, dimensions), vector(k), vector(k, wp.int32)
     place, square = vector(dimensions), matrix(dimensions, dimensions)
 
@@ -71,7 +71,7 @@ def weights_kernel(k: int, dimensions: int) -> wp.Kernel:
 
 @functools.cache
 def search_and_aggregate_kernel(k: int, deformed: bool, flat: bool, width: int, sloped: int) -> wp.Kernel:
-    """Neighbours and the weighted mean of their features in one, for queries that are read once."""
+    """Make the kernel that searches neighbours and averages their features, for queries that are read once."""
     search, weights = search_of(k, deformed, flat), weights_of(k, 2 if flat else 3)
     wide, tall, ints = vector(width), matrix(max(1, sloped), 2 if flat else 3), vector(k, wp.int32)
     place, square = (vector(2), matrix(2, 2)) if flat else (vector(3), matrix(3, 3))
@@ -118,7 +118,10 @@ def search_and_aggregate_kernel(k: int, deformed: bool, flat: bool, width: int, 
 
 @functools.cache
 def row_sums_kernel(width: int) -> wp.Kernel:
-    """Sparse rows times a dense matrix: ``out[i] = sum_p values[p] * dense[columns[p]]`` over the entries of row i."""
+    """Make the kernel of a sparse matrix times a dense one.
+
+    ``out[i] = sum_p values[p] * dense[columns[p]]`` over row i.
+    """
     wide = vector(width)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -141,7 +144,7 @@ def row_sums_kernel(width: int) -> wp.Kernel:
 
 @functools.cache
 def row_products_kernel(width: int) -> wp.Kernel:
-    """Gradient of the row sums with respect to the values: ``out[p] = dot(left[i], right[columns[p]])``."""
+    """Make the kernel of the row sums' gradient by the values: ``out[p] = dot(left[i], right[columns[p]])``."""
     wide = vector(width)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -162,7 +165,7 @@ def row_products_kernel(width: int) -> wp.Kernel:
 
 @functools.cache
 def precision_gradient_kernel() -> wp.Kernel:
-    """Gradient with respect to each Gaussian's precision, summed over the points that read it."""
+    """Make the kernel of the gradient by each Gaussian's precision, summed over the points that read it."""
 
     @wp.kernel(module="unique", enable_backward=False)
     def precision_gradient(

@@ -1,8 +1,8 @@
 """The Warp kernels of weighted means over Gaussians all of which may move, and of their gradients.
 
-A Gaussian is a mean, a precision ``(xx, xy, yy)``, a feature and slopes of the feature's first channels; what a point
-reads of it is ``e + G (x - mu)``. Nothing is added atomically: a Gaussian's gradients are summed over the points that
-read it, in their order.
+A Gaussian is a mean, a precision ``(xx, xy, yy)``, a feature and slopes of the feature's first channels; a point reads
+``e + G (x - mu)`` of it. Nothing is added atomically: a Gaussian's gradients are summed over the points that read it,
+in their order.
 """
 
 import functools
@@ -12,13 +12,13 @@ import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
 
-NEGLIGIBLE_LOG_WEIGHT = -17.0
+_NEGLIGIBLE_LOG_WEIGHT = -17.0
 """Logarithm of a weight, relative to the largest or to the sum, below which it changes no float32 sum."""
 
 
 @functools.cache
 def moving_gaussians(width: int, sloped: int) -> Any:
-    """All that is learned of Gaussians; or the gradients of that."""
+    """Make the struct of all that is learned of Gaussians; or of its gradients."""
     wide, tall = vector(width), matrix(sloped, 2)
 
     @wp.struct
@@ -33,13 +33,13 @@ def moving_gaussians(width: int, sloped: int) -> Any:
 
 @wp.func
 def exponent(a: wp.vec3, d: wp.vec2) -> float:
-    """The logarithm of a Gaussian's weight before it is normalised."""
+    """Return the logarithm of a Gaussian's weight before it is normalised."""
     return -0.5 * (a[0] * d[0] * d[0] + a[2] * d[1] * d[1]) - a[1] * d[0] * d[1]
 
 
 @functools.cache
 def value_of(width: int, sloped: int) -> Any:
-    """What a point reads of a Gaussian at a step ``d`` from its mean."""
+    """Make the function of what a point reads of a Gaussian at a step ``d`` from its mean."""
     wide, tall = vector(width), matrix(sloped, 2)
 
     @wp.func
@@ -53,7 +53,7 @@ def value_of(width: int, sloped: int) -> Any:
 
 @functools.cache
 def means_kernel(width: int, sloped: int) -> wp.Kernel:
-    """The weighted means at the points, and the logarithms of the sums of weights that they were divided by."""
+    """Make the kernel of the weighted means, and of the logarithms of the sums of weights that they were divided by."""
     wide, value, moving = vector(width), value_of(width, sloped), moving_gaussians(width, sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -80,7 +80,7 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
                 total *= less
                 sums *= less
                 greatest = logarithm
-            if logarithm - greatest > NEGLIGIBLE_LOG_WEIGHT:
+            if logarithm - greatest > _NEGLIGIBLE_LOG_WEIGHT:
                 w = wp.exp(logarithm - greatest)
                 total += w
                 sums += w * value(gaussians.features[j], gaussians.slopes[j], d)
@@ -94,7 +94,7 @@ def means_kernel(width: int, sloped: int) -> wp.Kernel:
 
 @functools.cache
 def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
-    """Gradients of each Gaussian, summed over the points that read it."""
+    """Make the kernel of each Gaussian's gradients, summed over the points that read it."""
     wide, tall, moving = vector(width), matrix(sloped, 2), moving_gaussians(width, sloped)
     value = value_of(width, sloped)
 
@@ -123,7 +123,7 @@ def gradients_kernel(width: int, sloped: int) -> wp.Kernel:
             i = points_of[p]
             d = points[i] - mean
             logarithm = exponent(a, d) - logarithms[i]
-            if logarithm > NEGLIGIBLE_LOG_WEIGHT:
+            if logarithm > _NEGLIGIBLE_LOG_WEIGHT:
                 w = wp.exp(logarithm)
                 g = of_result[i]
                 of_exponent = w * (wp.dot(g, value(e, slope, d)) - along[i])

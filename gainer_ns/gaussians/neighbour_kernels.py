@@ -27,7 +27,7 @@ class CellGrid:
 
 @wp.func
 def cell_of(point: wp.vec3, grid: CellGrid) -> wp.vec3i:
-    """The cell that holds a point."""
+    """Return the cell that holds a point."""
     at = (point - grid.origin) / grid.cell
     return wp.vec3i(
         int(wp.clamp(wp.floor(at[0]), 0.0, float(grid.shape[0] - 1))),
@@ -38,7 +38,7 @@ def cell_of(point: wp.vec3, grid: CellGrid) -> wp.vec3i:
 
 @wp.func
 def wall_distance(at: float, cells: int) -> float:
-    """How far, in cells, a point is from the nearer wall of its cell along one axis; one layer has no walls."""
+    """Return how far, in cells, a point is from the nearer wall of its cell along one axis; one layer has no walls."""
     if cells == 1:
         return 1.0e9
     inside = at - wp.floor(at)
@@ -49,7 +49,7 @@ def wall_distance(at: float, cells: int) -> float:
 
 @wp.func
 def runs_of(inner: bool) -> int:
-    """How many runs of neighbouring cells a ring has in a row: an inner row has a cell of it at either end."""
+    """Return how many runs of neighbouring cells a ring has in a row: an inner row has a cell of it at either end."""
     if inner:
         return 2
     return 1
@@ -57,7 +57,7 @@ def runs_of(inner: bool) -> int:
 
 @wp.func
 def cells_of(centre: int, ring: int, run: int, runs: int, width: int) -> wp.vec2i:
-    """The first cell of a run of a ring, and the one after its last: their points lie side by side in memory."""
+    """Return a run's first cell and the one after its last: their points lie side by side in memory."""
     first = centre - ring
     last = centre + ring
     if runs == 2 and run == 0:
@@ -73,7 +73,7 @@ def cells_of(centre: int, ring: int, run: int, runs: int, width: int) -> wp.vec2
 
 @wp.func
 def anchor_of(q: wp.vec3, grid: CellGrid) -> int:
-    """A point near q: the nearest of those in the first ring of cells that holds any; any point beyond the farthest."""
+    """Return a point near q: the nearest in the first ring of cells that holds any; any point beyond the farthest."""
     c = cell_of(q, grid)
     ring = grid.empty_rings[(c[2] * grid.shape[1] + c[1]) * grid.shape[0] + c[0]]
     best = float(wp.inf)
@@ -97,7 +97,7 @@ def anchor_of(q: wp.vec3, grid: CellGrid) -> int:
 
 @functools.cache
 def anchor_kernel() -> wp.Kernel:
-    """``anchor_of`` each query."""
+    """Make the kernel of each query's ``anchor_of``."""
 
     @wp.kernel(module="unique", enable_backward=False)
     def anchor(
@@ -118,7 +118,7 @@ NO_NEIGHBOUR = wp.constant(wp.int64((0x7F800000 << 32) | 0xFFFFFFFF))
 
 @wp.func
 def key_of(squared: float, index: int) -> wp.int64:
-    """A neighbour as one number, by which the nearer one, and of equally near ones the first, comes first.
+    """Encode a neighbour as one number, in the order of distances, and of indices where these are equal.
 
     On a lattice some are always equally near, and the choice must not depend on the cells. The bits of floats that are
     not negative are in the order of the floats.
@@ -128,24 +128,23 @@ def key_of(squared: float, index: int) -> wp.int64:
 
 @wp.func
 def squared_distance_of(key: wp.int64) -> float:
-    """Squared distance of a key; infinite for an empty slot."""
+    """Return the squared distance of a key; infinite for an empty slot."""
     return wp.cast(wp.int32(key >> wp.int64(32)), wp.float32)
 
 
 @wp.func
 def index_of(key: wp.int64) -> int:
-    """Index of a key; -1 for an empty slot."""
+    """Return the index of a key; -1 for an empty slot."""
     return wp.int32(key & wp.int64(0xFFFFFFFF))
 
 
 @functools.cache
 def search_of(k: int, deformed: bool, flat: bool) -> Any:
-    """The keys of the K nearest points within a radius, by rings of cells around the query until none can be nearer.
+    """Make the function that searches the K nearest points within a radius, by rings of cells until none can be nearer.
 
-    They are kept in no order: only the farthest is known, which the next nearer one replaces. The nearest comes first.
-
-    Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query tells.
-    Where they are ``flat``, they lie in the plane z = 0.
+    Their keys are kept in no order: only the farthest is known, which the next nearer one replaces. The nearest comes
+    first. Where the points were ``deformed``, distances are those before the deformation, as an anchor near the query
+    tells. Where they are ``flat``, they lie in the plane z = 0.
     """
     keyed = vector(k, wp.int64)
     square = matrix(2, 2) if flat else matrix(3, 3)
@@ -226,8 +225,8 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
                                     worst = farthest_of(keys)
                                     within = squared_distance_of(keys[worst])
             # Every point nearer than this, before the deformation, has been seen, despite rounding.
-            reach = (float(ring) + wall - 1.0e-3) * grid.cell / stretch
-            if reach > 0.0 and reach * reach > within:
+            searched = (float(ring) + wall - 1.0e-3) * grid.cell / stretch
+            if searched > 0.0 and searched * searched > within:
                 break
             seen = ring
             ring += 1
@@ -244,7 +243,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
 
 @functools.cache
 def nearest_kernel(k: int, deformed: bool, flat: bool) -> wp.Kernel:
-    """The neighbours of each query, as ``search_of`` finds them."""
+    """Make the kernel of each query's neighbours, as ``search_of`` finds them."""
     search, floats, ints = search_of(k, deformed, flat), vector(k), vector(k, wp.int32)
     square = matrix(2, 2) if flat else matrix(3, 3)
 

@@ -84,7 +84,7 @@ def stored_colours(image: ImageFile.ImageFile, mode: str, path: Path) -> StoredC
 
 
 def _by_icc(icc: bytes, stored: str, path: Path) -> StoredColours:
-    """By an ICC profile: of RGB it stays, also with gray samples, which are repeated."""
+    """Use an ICC profile: of RGB it stays, also with gray samples, which are repeated."""
     mode = "CMYK" if stored == "CMYK" else "L" if stored[0] in "1LI" else "RGB"
     if mode != "CMYK" and profile_problem(icc, "RGB") is None:
         return StoredColours(ColourProfile(icc))
@@ -98,7 +98,7 @@ def _by_icc(icc: bytes, stored: str, path: Path) -> StoredColours:
 
 
 def _by_codes(codes: Sequence[int] | None, path: Path) -> StoredColours | None:
-    """By the numbers of H.273: primaries, transfer, matrix and full range; None if they are not known."""
+    """Use the numbers of H.273: primaries, transfer, matrix and full range; None if they are not known."""
     if codes is None:
         return None
     primaries, transfer, matrix, full = codes
@@ -143,7 +143,7 @@ def _nclx(image: ImageFile.ImageFile, path: Path) -> Sequence[int] | None:
 
 
 def _by_gamma(info: Mapping[Any, Any], path: Path) -> StoredColours:
-    """By a PNG's gAMA and cHRM, either of which may be missing; numbers that are about sRGB's stand for sRGB."""
+    """Use a PNG's gAMA and cHRM, either of which may be missing; numbers that are about sRGB's stand for sRGB."""
     gamma = info.get("gamma") or 0
     primaries = info.get("chromaticity", SRGB_PRIMARIES)
     is_usual = 0.44 < gamma < 0.47 or not 0.05 < gamma < 5
