@@ -20,12 +20,12 @@ from gainer_bench.outputs import print_plain
 from gainer_bench.sheets import Tile, square_tile, tile_sheet, write_sheet
 from gainer_bench.sources import fitted_pictures
 from gainer_bench.tables import Table
-from gainer_ns.editing.compositing import Crop
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import Crop
 
 EDGE_TOLERANCE_PX = 3
 """How far from the silhouette's edge, in output px, something may be neither solid nor gone."""

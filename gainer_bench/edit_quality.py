@@ -26,12 +26,12 @@ from gainer_bench.known_edits import KnownEdit, Points2d, known_edits, pixel_cen
 from gainer_bench.outputs import json_text, print_plain, write_text
 from gainer_bench.sources import fitted_pictures
 from gainer_bench.tables import Table
-from gainer_ns.editing.compositing import Crop
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.metrics import psnr
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import Crop
 from gainer_ns.spline import CubicSpline
 
 BORDER_PX = 6

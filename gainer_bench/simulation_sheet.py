@@ -22,7 +22,6 @@ from gainer_bench.outputs import print_plain
 from gainer_bench.sheets import Samples8, Tile, square_tile, tile_sheet, write_sheet
 from gainer_bench.sources import fitted_pictures
 from gainer_bench.tables import Table
-from gainer_ns.editing.compositing import Crop
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.samples import integer_samples
@@ -32,6 +31,7 @@ from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.simulated_plane import SimulatedPlane
 from gainer_ns.physics.simulation import scene_for
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import Crop
 
 STRETCH_PX = 3
 """Gaps between moved pixels belong to the material up to twice this width: it may be stretched as far."""

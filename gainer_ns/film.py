@@ -13,10 +13,11 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from gainer_ns.editing.film import Camera, Drawn, Shot, write_film
+from gainer_ns.editing.shots import Camera, Shot, write_film
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import output_for
 from gainer_ns.io.samples import integer_samples
+from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
@@ -31,7 +32,7 @@ class Film:
         fps: Frames a second.
     """
 
-    _pictures: Callable[[], Iterable[Drawn | Shot]]
+    _pictures: Callable[[], Iterable[RasterSource | Shot]]
     _camera: Camera
     _frames: int
     fps: float
@@ -43,7 +44,7 @@ class Film:
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
         for picture in self._pictures():
-            frame = self._camera.draw(*picture) if isinstance(picture, Shot) else self._camera.draw(picture)
+            frame = self._camera.draw(picture)
             yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
 
     def save(

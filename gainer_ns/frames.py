@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+Bounds: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom of a box."""
 
 CAMERA_DISTANCE = 1.0
 """Distance of the framing camera from the plane, in plane units (longer sides of the picture)."""

@@ -16,7 +16,8 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.editing import script as scripts
-from gainer_ns.editing.film import Behind, Camera, Drawn, Shot, check_frame
+from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.shots import Camera, SceneView, Shot, check_frame
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.film import Film, opacity_of, samples_of
@@ -25,13 +26,13 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.outputs import output_for
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
 
 Script: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """An edit script: a YAML file, what would be in it, one edit, or a list of edits."""
-Crop = tuple[float, float, float, float]
 Progress = Callable[[float], None]
 
 
@@ -259,7 +260,7 @@ class Picture:
         check_frame(picture, scale, canvas)
         bound = BoundPicture(picture, mesh)
         image = None if background_image is None else Path(background_image)
-        camera = Camera(Behind.colour_or_image(background_color, image, picture), scale, canvas)
+        camera = Camera(BackgroundPlate.colour_or_image(background_color, image, picture), scale, canvas)
         return Film(
             lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, picture
         )
@@ -283,7 +284,7 @@ class Picture:
         simulated = simulated_picture(scene_for(_named(scene), self._drawn), self._drawn, particles)
         config = simulated.config
 
-        def pictures() -> Iterable[Drawn | Shot]:
+        def pictures() -> Iterable[RasterSource | Shot]:
             return simulated.shots(MpmEngine().run(config, simulated.particles, simulated.materials))
 
         return Film(pictures, simulated.camera(scale), config.frames, config.fps, self._drawn)
@@ -321,25 +322,31 @@ class Picture:
         """What draws an edited picture: what lies behind stays there, unless the script says otherwise."""
         script = stage.script
         if self._camera is not None and "background" not in script.model_fields_set:
-            behind = self._camera.behind
+            plate = self._camera.background
         else:
-            behind = Behind.of(script.background, stage.picture, stage.hole)
+            plate = BackgroundPlate.of(script.background, stage.picture, stage.hole)
         canvas = script.canvas or (None if self._camera is None else self._camera.crop)
-        return Camera(behind, crop=canvas)
+        return Camera(plate, crop=canvas)
 
     def _lifted_film(self, script: Any, scale: float, camera_path: str | os.PathLike[str] | None) -> Film:
-        from gainer_ns.editing.lifted_film import LiftedFilm
         from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
-        from gainer_ns.lifting.views import read_camera_path
+        from gainer_ns.editing.lifted_stage import LiftedStage
+        from gainer_ns.lifting.views import CameraPath, View, read_camera_path
 
         scene = self._drawn
         assert not isinstance(scene, BakedPicture)
         words = _script(script, LiftedScript)
         read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
         path = camera_path or read.camera
-        film = LiftedFilm(read, scene, None if path is None else read_camera_path(Path(path), scale))
-        behind = Behind.colour_or_image(read.background.color, read.background.image, film.first)
-        return Film(film.shots, Camera(behind, scale), film.frames, film.fps, scene)
+        path = (
+            CameraPath((View(scene.camera),), scripts.DEFAULT_FPS)
+            if path is None
+            else read_camera_path(Path(path), scale)
+        )
+        stage, frames = LiftedStage(read, scene), read.frames or len(path.views)
+        background = read.background
+        plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, path.views[0]))
+        return Film(lambda: stage.shots(path.views, frames), Camera(plate, scale), frames, read.fps or path.fps, scene)
 
 
 def _named(source: Any) -> Path | Mapping[str, Any]:

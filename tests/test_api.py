@@ -17,7 +17,8 @@ import yaml
 from PIL import Image
 
 import gainer_ns as gn
-from gainer_ns.editing.film import Behind, Camera
+from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.shots import Camera
 from gainer_ns.fitting.trainer import fit_layer
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.image_io import read_picture
@@ -310,7 +311,7 @@ def test_a_notebook_shows_it(picture: gn.Picture) -> None:
 
 
 def test_a_camera_that_is_copied_forgets_what_lay_behind() -> None:
-    camera = Camera(Behind.colour_or_image((9, 9, 9), None, gn.fit(np.full((4, 5, 3), 200, np.uint8))._drawn))
+    camera = Camera(BackgroundPlate.colour_or_image((9, 9, 9), None, gn.fit(np.full((4, 5, 3), 200, np.uint8))._drawn))
     camera.draw(gn.fit(np.full((4, 5, 3), 200, np.uint8))._drawn)
     assert camera._back is not None and replace(camera, scale=2.0)._back is None
     assert ImagePlane(5, 4).pixels == 20

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gainer_ns.editing.film import Behind, Camera
+from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.lifted_script import read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.operations import OPERATIONS
 from gainer_ns.editing.script import Script, read_script
+from gainer_ns.editing.shots import Camera
 from gainer_ns.editing.stage import Stage
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
@@ -76,7 +77,7 @@ def test_a_script_can_be_drawn(name: str, coarse: Callable[[int, int], BakedPict
     picture = coarse(512, 512)
     script: Script = read_script(scripts / name, 512, 512)
     stage = Stage(script, picture, {layer: coarse(64, 64) for layer in script.layers})
-    camera = Camera(Behind.of(script.background, picture, stage.hole), 0.125, script.canvas)
+    camera = Camera(BackgroundPlate.of(script.background, picture, stage.hole), 0.125, script.canvas)
     before, after = (camera.draw(shown) for shown in (replace(picture), stage.at(script.times[len(script.times) // 2])))
     assert bool(after.colours.isfinite().all()) and bool(after.opacity.isfinite().all())
     assert float(after.opacity.mean()) > 0.3

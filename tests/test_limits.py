@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 
 from gainer_ns import memory
+from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.film import Behind, check_frame
+from gainer_ns.editing.shots import check_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.cage import cage_over
 from gainer_ns.exporting.gaussians import PlainGaussians, write_points, write_triangles
@@ -219,7 +220,7 @@ def test_runs_and_model_files_and_the_sizes_they_say(
     hardly_any()
     assert "of memory, " in refused(lambda: load_baked(fitted_run, "cpu"))
     assert "of memory, " in refused(lambda: load_picture(tmp_path / "a.safetensors"))
-    assert "of memory, " in refused(lambda: Behind.of(painted, fitted, hole))
+    assert "of memory, " in refused(lambda: BackgroundPlate.of(painted, fitted, hole))
     assert "of memory, " in refused(lambda: check_frame(fitted, 1.0))
     assert "of memory, " in refused(lambda: fitted.raster(1.0))
 

@@ -17,7 +17,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
-from gainer_ns.rendering.layer import Drawn
+from gainer_ns.rendering.layer import PointColours
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager
@@ -83,16 +83,16 @@ class FunctionPicture(Drawable):
         return max(BLOCK_POINTS, self.plane.pixels) if self.function.at_once else BLOCK_POINTS
 
     @torch.no_grad()
-    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
+    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
         """Draw any points of the plane, in blocks; those outside the frame are transparent."""
         return drawn_in_blocks(self._block, points.float(), self.block_points)
 
-    def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
+    def _block(self, points: Float[Tensor, "m 2"]) -> PointColours:
         inside = (points.abs() <= points.new_tensor(self.plane.half_extent) * (1 + 1e-6)).all(dim=1)
         if bool(inside.all()):
             rgb, one = self.function(points), points.new_ones(len(points), 1)
-            return Drawn(rgb, one, one)
-        drawn = Drawn.nothing(points)
+            return PointColours(rgb, one, one)
+        drawn = PointColours.nothing(points)
         drawn.rgb[inside], drawn.alpha[inside] = self.function(points[inside]), 1.0
         return drawn
 

@@ -68,7 +68,7 @@ class Simulate:
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
-            from gainer_ns.editing.film import write_film
+            from gainer_ns.editing.shots import write_film
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run
             from gainer_ns.physics.exchange.folder import SimulationFolder

@@ -19,11 +19,11 @@ from gainer_ns.gaussians.small_matrices import determinant, inverse
 from gainer_ns.io.mesh_frames import extents
 from gainer_ns.io.meshes import MeshFile
 
-SLIVER = 1e-9
+_MIN_RELATIVE_AREA = 1e-9
 """A reference triangle of a smaller area, relative to the square of its longest side, holds no points."""
-PAIRS = 1 << 21
+_MAX_PAIRS = 1 << 21
 """How many points and triangles are compared at once: bounds memory."""
-NEIGHBOURS = 10
+_POINT_NEIGHBOURS = 10
 """How many reference points tell how the neighbourhood of a point is deformed."""
 MAX_MESH_SIZE, MIN_MESH_SIZE = 8.0, 1 / 50
 """How large a mesh over a picture may be, in lengths of that: it may lie over all around, or over an eye."""
@@ -59,7 +59,7 @@ class MeshBinding:
         corners = reference.vertices[:, :2].double()[reference.faces]
         turned = 0.5 * determinant(_sides(corners))
         areas = turned.abs()
-        sound = areas > SLIVER * _longest_sides(corners).square()
+        sound = areas > _MIN_RELATIVE_AREA * _longest_sides(corners).square()
         if not bool(sound.any()):
             raise GainerError(
                 f"{reference.path}: has no area as seen from above; export it with forward axis Y and up axis Z"
@@ -103,7 +103,7 @@ class MeshBinding:
             )
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-        """Where the points are when the mesh has moved, and the Jacobians there.
+        """Return where the points are when the mesh has moved, and the Jacobians there.
 
         Triangles that have become flat give Jacobians without full rank.
 
@@ -143,13 +143,14 @@ class PointBinding:
     Args:
         reference: The unmoved points, with numbers.
         points: [n, 2], in plane units; results have their dtype and device.
-        neighbours: How many reference points are read.
 
     Raises:
         GainerError: If numbers are missing, repeat, or do not exist, or the points are not where theirs are.
     """
 
-    def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, neighbours: int = NEIGHBOURS) -> None:
+    def __init__(
+        self, reference: MeshFile, points: Float[Tensor, "n 2"], *, neighbours: int = _POINT_NEIGHBOURS
+    ) -> None:
         ids, count = reference.ids, len(points)
         if ids is None:
             raise GainerError(f"{reference.path}: its points have no gaussian_id; keep those of gainer export")
@@ -162,9 +163,9 @@ class PointBinding:
         self._points, self._count = points, len(ids)
         precise = points.detach().cpu().double()
         self._reference = reference.vertices[:, :2].double()
-        k = min(neighbours, len(ids))
+        k = min(_POINT_NEIGHBOURS, len(ids))
         distances, indices = (torch.from_numpy(found) for found in KDTree(self._reference.numpy()).query(precise, k=k))
-        own = KDTree(precise.numpy()).query(precise[ids].numpy(), k=min(neighbours, count))[0]
+        own = KDTree(precise.numpy()).query(precise[ids].numpy(), k=min(_POINT_NEIGHBOURS, count))[0]
         spacing = float(np.median(own[:, -1])) + 1e-12
         if bool(((self._reference - precise[ids]).norm(dim=1) > 2 * spacing).any()):
             raise GainerError(
@@ -187,14 +188,7 @@ class PointBinding:
         return torch.einsum("nk,nkd->nd", self._weights, values[self._indices])
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-        """Where the points are when the reference has moved, and the Jacobians there.
-
-        Args:
-            vertices: [v, 2 or 3], in the order of the reference; ``z`` is ignored.
-
-        Raises:
-            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
-        """
+        """Return where the points are when the reference has moved, and the Jacobians there; see ``MeshBinding.at``."""
         _check_vertices(vertices, self._count)
         displacements = vertices[:, :2].detach().cpu().double() - self._reference
         gradients = torch.einsum("nkd,nki->ndi", displacements[self._indices], self._slopes)
@@ -205,11 +199,7 @@ class PointBinding:
 
 
 def bind(reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> MeshBinding | PointBinding:
-    """Binds points to a mesh if the reference has faces, or else to its points by number.
-
-    Raises:
-        GainerError: If the reference does not fit the points.
-    """
+    """Bind points to a mesh if the reference has faces, or else to its points by number."""
     if len(reference.faces):
         return MeshBinding(reference, points, smooth=smooth)
     return PointBinding(reference, points)
@@ -218,25 +208,25 @@ def bind(reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = Tr
 def nearest_triangles(
     points: Float[Tensor, "n 2"], corners: Float[Tensor, "t 3 2"]
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """The triangle that holds each point, or else the nearest one, and the distance to it: 0 inside.
+    """Return the triangle that holds each point, or else the nearest one, and the distance to it: 0 inside.
 
     Exact. Triangles are tried by the distance of their centres, four times as many each time, until no other can be
     nearer.
     """
     centres = corners.mean(dim=1)
-    reach = float((corners - centres[:, None]).norm(dim=-1).max())
+    radius = float((corners - centres[:, None]).norm(dim=-1).max())
     tree = KDTree(centres.numpy())
     owners = torch.zeros(len(points), dtype=torch.int64)
     distances = torch.full((len(points),), torch.inf, dtype=torch.float64)
     open_points, k = torch.arange(len(points)), min(4, len(corners))
     while len(open_points):
         unsettled = []
-        for block in open_points.split(max(1, PAIRS // k)):
+        for block in open_points.split(max(1, _MAX_PAIRS // k)):
             near, candidates = (torch.from_numpy(found).view(len(block), k) for found in tree.query(points[block], k=k))
             best, which = _distances(points[block], corners[candidates]).min(dim=1)
             owners[block] = candidates.gather(1, which[:, None])[:, 0]
             distances[block] = best
-            unsettled.append(block[(best > 0) & (near[:, -1] - reach < best)])
+            unsettled.append(block[(best > 0) & (near[:, -1] - radius < best)])
         open_points = torch.cat(unsettled) if k < len(corners) else open_points[:0]
         k = min(4 * k, len(corners))
     return owners, distances

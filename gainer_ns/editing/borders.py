@@ -9,20 +9,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gainer_ns.editing.limits import Limit, averaging_to, limited
+from gainer_ns.editing.limits import Limit, averaging_to
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.rendering.layer import Layer
 
-SLOPE = 1.02
+_SLOPE = 1.02
 """Change of opacity, in 1 / pixel, across a border: a little over 1, so that border pixels are opaque for certain."""
 
-UNSEEN = 0.02
-"""A movement, in pixels, that nobody sees: the digits of an OBJ file move by less."""
+INVISIBLE_PX = 0.02
+"""A movement that nobody sees: the digits of an OBJ file move by less."""
 
-COUNTED = 8
+_SPACING_NEIGHBOURS = 8
 """How many Gaussians around one tell how far apart they are."""
 
 
@@ -50,21 +50,8 @@ class Border:
         return replace(self, limit=self.limit[chosen], is_beyond=self.is_beyond[chosen])
 
 
-def with_border(layer: Layer, plane: ImagePlane) -> Layer:
-    """The same layer, ending where the frame of its picture ends by its opacities instead of by the frame.
-
-    Beyond the frame it goes on for some pixels as its mirror image, with falling opacity.
-
-    Args:
-        layer: A layer of a picture that was fitted; returned as it is if it has no frame.
-        plane: The plane that it was fitted on.
-    """
-    layer, border = unframed(layer, plane)
-    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.limit))
-
-
 def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
-    """The same layer, going on beyond the frame of its picture for some pixels as its mirror image.
+    """Continue a layer beyond the frame of its picture for some pixels as its mirror image.
 
     Args:
         layer: A layer of a picture that was fitted; returned as it is if it has no frame.
@@ -76,36 +63,35 @@ def unframed(layer: Layer, plane: ImagePlane) -> tuple[Layer, Border | None]:
     if layer.half_extent is None:
         return layer, None
     count = len(layer.gaussians)
-    gaussians, margin = layer.gaussians, (OPACITY_MARGIN_PX * spacing(layer.gaussians, plane) + 1) * plane.pixel_size
+    gaussians, margin = (
+        layer.gaussians,
+        (OPACITY_MARGIN_PX * typical_spacing(layer.gaussians, plane) + 1) * plane.pixel_size,
+    )
     for axis, half in enumerate(layer.half_extent):
         for side in (-half, half):
             near = (side - gaussians.means[:, axis]).abs() < margin
-            gaussians = joined(gaussians, _mirrored(gaussians[near], axis, side))
+            gaussians = concatenated(gaussians, _mirrored(gaussians[near], axis, side))
     half_extent = gaussians.means.new_tensor(layer.half_extent)
     inside = (half_extent - gaussians.means.abs()).amin(dim=1) / plane.pixel_size
-    field = 0.5 + SLOPE * inside
+    field = 0.5 + _SLOPE * inside
     limit = averaging_to(field, gaussians, layer.num_neighbours)
     is_beyond = torch.arange(len(gaussians), device=field.device) >= count
     return replace(layer, gaussians=gaussians, half_extent=None), Border(layer.half_extent, limit, is_beyond)
 
 
-def spacing(gaussians: GaussianSet, plane: ImagePlane) -> float:
-    """How far apart Gaussians typically are, in pixels of the picture they were fitted to; at least 1.
-
-    Args:
-        gaussians: As they were fitted.
-        plane: The plane that they were fitted on.
-    """
-    if len(gaussians) <= COUNTED:
+def typical_spacing(gaussians: GaussianSet, plane: ImagePlane) -> float:
+    """Return how far apart Gaussians were fitted on a plane, typically, in its pixels; at least 1."""
+    if len(gaussians) <= _SPACING_NEIGHBOURS:
         return 1.0
     some = gaussians.means[:: max(1, len(gaussians) // 4096)]
     index = NeighbourIndex(gaussians.means, float("inf"), gaussians.inverse_jacobians)
-    reach = index.query(some, COUNTED + 1).squared_distances.amax(dim=1).sqrt().median()  # one is the point itself
-    return max(1.0, math.sqrt(math.pi / COUNTED) * float(reach) / plane.pixel_size)
+    neighbours = index.query(some, _SPACING_NEIGHBOURS + 1)  # one is the point itself
+    radius = neighbours.squared_distances.amax(dim=1).sqrt().median()
+    return max(1.0, math.sqrt(math.pi / _SPACING_NEIGHBOURS) * float(radius) / plane.pixel_size)
 
 
-def joined(one: GaussianSet, other: GaussianSet) -> GaussianSet:
-    """Two sets of the same kind as one, the first one's Gaussians before the other's."""
+def concatenated(one: GaussianSet, other: GaussianSet) -> GaussianSet:
+    """Return two sets of the same kind as one, the first one's Gaussians before the other's."""
     shared = len(one.covariances) == 1 and len(one) > 1
     covariances = one.covariances if shared else torch.cat([one.covariances, other.covariances])
     inverses = None

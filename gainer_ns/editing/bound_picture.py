@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from gainer_ns.editing.binding import bind
-from gainer_ns.editing.borders import UNSEEN, unframed
+from gainer_ns.editing.borders import INVISIBLE_PX, unframed
 from gainer_ns.editing.limits import limited
 from gainer_ns.errors import GainerError
 from gainer_ns.io.meshes import MeshFile
@@ -42,14 +42,7 @@ class BoundPicture:
         self._away = means[count:] - means[:count][self._followed]
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> BakedPicture:
-        """The picture when the reference has moved.
-
-        Args:
-            vertices: Its vertices, in the order of the reference.
-
-        Raises:
-            GainerError: If they are not those of the reference, or not numbers.
-        """
+        """Return the picture when the reference has moved; see :meth:`gainer_ns.editing.binding.MeshBinding.at`."""
         means, jacobians = self._binding.at(vertices)
         layer, border = self._layer, self._border
         if border is not None and self._is_still(means, jacobians):
@@ -68,7 +61,7 @@ class BoundPicture:
         near = near[near < self._count]
         moved = (means[near] - self._layer.gaussians.means[near]) / self._picture.plane.pixel_size
         turned = jacobians[near] - torch.eye(2).to(jacobians)
-        return len(near) > 0 and all(bool((change.abs() < UNSEEN).all()) for change in (moved, turned))
+        return len(near) > 0 and all(bool((change.abs() < INVISIBLE_PX).all()) for change in (moved, turned))
 
 
 def _check_numbers(reference: MeshFile, means: Float[Tensor, "n 2"]) -> None:

@@ -18,21 +18,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.frames import Bounds
 
-Vector: TypeAlias = Sequence[float]
-"""A point or an offset, (x, y), in pixels."""
-Segment: TypeAlias = Sequence[Vector]
+Coordinates: TypeAlias = Sequence[float]
+"""A point or an offset, (x, y), in pixels; (x, y, z) for points in space."""
+Segment: TypeAlias = Sequence[Coordinates]
 """A line from its first point to its second."""
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
-Map: TypeAlias = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m 2"]]
-"""A point-wise map of the plane."""
 Parameters = ParamSpec("Parameters")
 
 _BLOCK_POINTS = 65_536
 """How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
 
-CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
+_CATMULL_ROM = ((0.0, 1.0, 0.0, 0.0), (-0.5, 0.0, 0.5, 0.0), (1.0, -2.5, 2.0, -0.5), (-0.5, 1.5, -1.5, 0.5))
 """Coefficients of 1, x, x^2 and x^3 between the second and third of four samples in a row (Keys 1981, a = -1/2)."""
 
 
@@ -67,28 +64,28 @@ def _in_float64(
 
 
 @_in_float64
-def move(points: Float[Tensor, "m 2"], by: Vector) -> Float[Tensor, "m 2"]:
-    """Moves everything by one offset."""
+def move(points: Float[Tensor, "m 2"], by: Coordinates) -> Float[Tensor, "m 2"]:
+    """Move everything by one offset."""
     return points + points.new_tensor(by)
 
 
 @_in_float64
-def rotate(points: Float[Tensor, "m 2"], degrees: float, center: Vector) -> Float[Tensor, "m 2"]:
-    """Turns around a centre, counter-clockwise as seen."""
+def rotate(points: Float[Tensor, "m 2"], degrees: float, center: Coordinates) -> Float[Tensor, "m 2"]:
+    """Turn around a centre, counter-clockwise as seen."""
     offset = points - points.new_tensor(center)
     angle = math.radians(degrees)
     return points + _turned(offset, math.cos(angle) - 1.0, math.sin(angle))
 
 
 @_in_float64
-def scale(points: Float[Tensor, "m 2"], factor: float | Vector, center: Vector) -> Float[Tensor, "m 2"]:
-    """Scales around a centre by one factor, or by one in ``x`` and one in ``y``."""
+def scale(points: Float[Tensor, "m 2"], factor: float | Coordinates, center: Coordinates) -> Float[Tensor, "m 2"]:
+    """Scale around a centre by one factor, or by one for each axis."""
     return points + (points.new_tensor(factor) - 1.0) * (points - points.new_tensor(center))
 
 
 @_in_float64
 def stretch(points: Float[Tensor, "m 2"], factor: float, axis: Segment) -> Float[Tensor, "m 2"]:
-    """Stretches the whole plane along a line; what lies level with the line's first point stays."""
+    """Stretch the whole plane along a line; what lies level with the line's first point stays."""
     start, along, _, _ = _line(points, axis)
     distance = (points - start) @ along
     return points + (factor - 1.0) * distance[:, None] * along
@@ -96,7 +93,7 @@ def stretch(points: Float[Tensor, "m 2"], factor: float, axis: Segment) -> Float
 
 @_in_float64
 def bend(points: Float[Tensor, "m 2"], degrees: float, axis: Segment) -> Float[Tensor, "m 2"]:
-    """Bends a line into a circular arc of the same length that turns by ``degrees`` in all, and the plane with it.
+    """Bend a line into a circular arc of the same length that turns by ``degrees`` in all, and the plane with it.
 
     What lies behind the first point stays; what lies beyond the second goes on straight. The Jacobian's determinant
     on the way is ``1 - curvature * distance to the left``, so what lies farther inside than the arc's radius folds.
@@ -117,8 +114,8 @@ def bend(points: Float[Tensor, "m 2"], degrees: float, axis: Segment) -> Float[T
 
 
 @_in_float64
-def twirl(points: Float[Tensor, "m 2"], degrees: float, center: Vector, radius: float) -> Float[Tensor, "m 2"]:
-    """Turns the centre by ``degrees``, its surroundings less and less, and what lies beyond the radius not at all."""
+def twirl(points: Float[Tensor, "m 2"], degrees: float, center: Coordinates, radius: float) -> Float[Tensor, "m 2"]:
+    """Turn the centre by ``degrees``, its surroundings less and less, and what lies beyond the radius not at all."""
     offset = points - points.new_tensor(center)
     fading = (1.0 - (offset / radius).square().sum(dim=-1)).clamp(min=0.0).square()
     angle = math.radians(degrees) * fading
@@ -129,7 +126,7 @@ def twirl(points: Float[Tensor, "m 2"], degrees: float, center: Vector, radius: 
 def wave(
     points: Float[Tensor, "m 2"], amplitude: float, period: float, direction: float = 0.0, phase: float = 0.0
 ) -> Float[Tensor, "m 2"]:
-    """Moves points to and fro across the direction in which a sine wave runs.
+    """Move points to and fro across the direction in which a sine wave runs.
 
     The wave is 0 at the picture's top-left corner and rises to the left of its direction; ``phase`` degrees advance it.
     """
@@ -140,18 +137,15 @@ def wave(
 
 
 @_in_float64
-def perspective(points: Float[Tensor, "m 2"], box: Box, corners: Sequence[Vector]) -> Float[Tensor, "m 2"]:
-    """The homography that takes a box to a quadrilateral (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3).
+def perspective(points: Float[Tensor, "m 2"], box: Bounds, corners: Sequence[Coordinates]) -> Float[Tensor, "m 2"]:
+    """Apply the homography that takes a box to a quadrilateral (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3).
 
     Points that would lie near or behind the horizon, which none in the box does, go far away instead of to infinity.
 
     Args:
         points: Points to move.
         box: Left, top, right and bottom.
-        corners: Where the box's top-left, top-right, bottom-right and bottom-left corners go.
-
-    Raises:
-        GainerError: If the corners do not make a convex quadrilateral in this order.
+        corners: Where the box's top-left, top-right, bottom-right and bottom-left corners go; see ``check_corners``.
     """
     check_corners(corners)
     low, size = _extent(points, box)
@@ -165,12 +159,8 @@ def perspective(points: Float[Tensor, "m 2"], box: Box, corners: Sequence[Vector
     return (unit @ columns + p0) / depth[:, None]
 
 
-def check_corners(corners: Sequence[Vector]) -> None:
-    """Refuses four corners that a box seen in perspective cannot have.
-
-    Raises:
-        GainerError: If they do not make a convex quadrilateral, clockwise as seen from the top-left corner.
-    """
+def check_corners(corners: Sequence[Coordinates]) -> None:
+    """Raise a GainerError if corners do not make a convex quadrilateral, clockwise as seen from the top-left one."""
     edges = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)]
     least = 1e-9 * max(x * x + y * y for x, y in edges)
     turns = [ax * by - ay * bx for (ax, ay), (bx, by) in zip(edges, [*edges[1:], edges[0]], strict=True)]
@@ -184,13 +174,13 @@ def check_corners(corners: Sequence[Vector]) -> None:
 
 @_in_float64
 def cut(points: Float[Tensor, "m 2"], line: Segment, gap: float) -> Float[Tensor, "m 2"]:
-    """Moves what lies to the two sides of a line apart, half the gap each; ``left_of`` tells the sides."""
+    """Move what lies to the two sides of a line apart, half the gap each; ``left_of`` tells the sides."""
     _, _, left, _ = _line(points, line)
     return points + 0.5 * gap * torch.where((left_of(points, line) >= 0)[:, None], left, -left)
 
 
 def left_of(points: Float[Tensor, "m 2"], line: Segment) -> Float[Tensor, " m"]:
-    """How far points are to the left of a line, in pixels, as one sees it going from its first point to its second."""
+    """Return how many pixels points are to the left of a line, as one sees it who goes along it."""
     start, _, left, _ = _line(points, line)
     return (points - start) @ left
 
@@ -198,23 +188,20 @@ def left_of(points: Float[Tensor, "m 2"], line: Segment) -> Float[Tensor, " m"]:
 @_in_float64
 def drag(
     points: Float[Tensor, "m 2"],
-    handles_from: Sequence[Vector],
-    handles_to: Sequence[Vector],
-    fixed: Sequence[Vector] = (),
+    handles_from: Sequence[Coordinates],
+    handles_to: Sequence[Coordinates],
+    fixed: Sequence[Coordinates] = (),
 ) -> Float[Tensor, "m 2"]:
-    """Drags handles to new places, and their surroundings as rigidly as they can follow.
+    """Drag handles to new places, and their surroundings as rigidly as they can follow.
 
     Moving least squares with rigid motions (Schaefer, McPhail and Warren 2006, section 2.3, alpha = 1). The sums are
     taken relative to the nearest handle and without its infinite weight, so that nothing is divided by 0 at a handle.
 
     Args:
         points: Points to move.
-        handles_from: Where the handles are, all different.
+        handles_from: Where the handles are; see ``check_handles``.
         handles_to: Where they go.
         fixed: Handles that stay where they are.
-
-    Raises:
-        GainerError: If two handles, moving or fixed, lie at the same place.
     """
     check_handles([*handles_from, *fixed])
     before = points.new_tensor([*handles_from, *fixed])
@@ -238,12 +225,8 @@ def drag(
     return after[nearest] + share * about_q + _turned(offset, turn[:, 0], turn[:, 1])
 
 
-def check_handles(places: Sequence[Vector]) -> None:
-    """Refuses handles that lie at the same place, or none at all.
-
-    Raises:
-        GainerError: If there are none, or two of them are the same point.
-    """
+def check_handles(places: Sequence[Coordinates]) -> None:
+    """Raise a GainerError if there are no handles, or two of them are the same point."""
     if not places:
         raise GainerError("handles: there are none; give at least one")
     for a, b in combinations(places, 2):
@@ -252,8 +235,10 @@ def check_handles(places: Sequence[Vector]) -> None:
 
 
 @_in_float64
-def lattice(points: Float[Tensor, "m 2"], box: Box, offsets: Sequence[Sequence[Vector]]) -> Float[Tensor, "m 2"]:
-    """Moves a grid of control points that spans a box, and smoothly what lies between them.
+def free_form(
+    points: Float[Tensor, "m 2"], box: Bounds, offsets: Sequence[Sequence[Coordinates]]
+) -> Float[Tensor, "m 2"]:
+    """Move a lattice of control points that spans a box, and smoothly what lies between them (free-form deformation).
 
     Cubic convolution (Keys 1981; Catmull-Rom splines) of the offsets. Points beyond the box move as the nearest point
     of its border does.
@@ -270,7 +255,7 @@ def lattice(points: Float[Tensor, "m 2"], box: Box, offsets: Sequence[Sequence[V
     control = torch.cat([2 * control[:1] - control[1:2], control, 2 * control[-1:] - control[-2:-1]])
     control = torch.cat([2 * control[:, :1] - control[:, 1:2], control, 2 * control[:, -1:] - control[:, -2:-1]], dim=1)
     windows = control.unfold(0, 4, 1).unfold(1, 4, 1)
-    basis = points.new_tensor(CATMULL_ROM)
+    basis = points.new_tensor(_CATMULL_ROM)
     patches = torch.einsum("ai,bj,rcdij->rcabd", basis, basis, windows).flatten(0, 1)
     across, down = (((points - low) / size).clamp(0.0, 1.0) * points.new_tensor((columns - 1, rows - 1))).unbind(dim=1)
     column, row = across.floor().clamp(max=columns - 2), down.floor().clamp(max=rows - 2)
@@ -279,11 +264,7 @@ def lattice(points: Float[Tensor, "m 2"], box: Box, offsets: Sequence[Sequence[V
 
 
 def check_line(line: Segment) -> None:
-    """Refuses a line without a direction.
-
-    Raises:
-        GainerError: If its two points are the same.
-    """
+    """Raise a GainerError if the two points of a line are the same."""
     if math.dist(*line) < 1e-6:
         raise GainerError(f"line: both its ends are [{line[0][0]:g}, {line[0][1]:g}]; give two different points")
 
@@ -297,7 +278,7 @@ def _line(points: Tensor, line: Segment) -> tuple[Tensor, Tensor, Tensor, float]
     return start, along, _turned(along, 0.0, 1.0), length
 
 
-def _extent(points: Tensor, box: Box) -> tuple[Tensor, Tensor]:
+def _extent(points: Tensor, box: Bounds) -> tuple[Tensor, Tensor]:
     """A box's top-left corner and its size."""
     left, top, right, bottom = box
     if not (left < right and top < bottom):

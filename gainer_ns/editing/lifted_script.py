@@ -10,16 +10,13 @@ from pydantic import field_validator, model_validator
 
 from gainer_ns.editing.backgrounds import Background, PlainBackground
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
-from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, Seam, with_words
-from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, with_words
 from gainer_ns.io.places import PlacedError
-from gainer_ns.io.yaml_file import ExistingFile, read_document
+from gainer_ns.io.yaml_file import ExistingFile
 
 LayerName = Literal["object", "background"]
 """What a photo was lifted into: what its mask shows, and what is behind that."""
 LAYERS: tuple[LayerName, ...] = ("object", "background")
-
-_Words = with_words("_Words", LIFTED_OPERATIONS)
 
 
 def _without_flat_words(data: Any, flat: type, lifted: type) -> Any:
@@ -32,19 +29,17 @@ def _without_flat_words(data: Any, flat: type, lifted: type) -> Any:
     return data
 
 
-class LiftedEdit(_Words):
-    """One edit of a lifted photo.
+class LiftedEdit(with_words(LIFTED_OPERATIONS)):
+    """One edit of a lifted photo; see :class:`BaseEdit`.
+
+    What it selects by the pixels of the photo moves with what the object hides of it, where that was lifted too.
 
     Attributes:
-        select: What moves, by the pixels of the photo; with what the object hides of it, where that was lifted too.
         layer: Moves the object or the background alone, and of the background also what the object hides; what the
             photo shows there if None.
-        seam: What happens around the selection, as in flat pictures.
     """
 
-    select: Selection = Selection(all=True)
     layer: LayerName | None = None
-    seam: Seam = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -86,12 +81,7 @@ class LiftedScript(PlacedScript):
         return self
 
     def check(self, width: int, height: int, layers: int) -> None:
-        """Checks the edits against the photo.
-
-        Args:
-            width: Width of the photo in pixels.
-            height: Its height.
-            layers: Into how many layers it was lifted.
+        """Check the edits against the size of the photo, in pixels, and into how many layers it was lifted.
 
         Raises:
             GainerError: A selection does not fit the photo, or there is no layer of that name.
@@ -109,19 +99,7 @@ class LiftedScript(PlacedScript):
 def read_lifted_script(
     source: Path | Mapping[str, Any], width: int, height: int, layers: int, *, enclosed: bool = False
 ) -> LiftedScript:
-    """Reads and checks an edit script for a lifted photo.
-
-    Args:
-        source: The YAML file, whose paths start at its folder, or what would be in it.
-        width: Width of the photo in pixels.
-        height: Its height.
-        layers: Into how many layers it was lifted.
-        enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
-
-    Raises:
-        GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
-    """
-    script, places = read_document(source, LiftedScript, {"enclosed": enclosed})
-    script._places = places
+    """Read an edit script and check it against its photo; see :meth:`PlacedScript.read`, :meth:`LiftedScript.check`."""
+    script = LiftedScript.read(source, enclosed=enclosed)
     script.check(width, height, layers)
     return script

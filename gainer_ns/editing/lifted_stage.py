@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,19 +11,24 @@ from torch import Tensor
 
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.limits import Limit, limited
-from gainer_ns.editing.pieces import STILL, Amounts, Movement, Placed, Step, Weights, border_holds
+from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.pieces import STILL_PX, Amounts, EditStep, PieceMotion, Placed, Step, Weights
 from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.shots import SceneView
+from gainer_ns.editing.stage import BaseStage, Border, Share
+from gainer_ns.editing.timing import frame_times
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse, product
 from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.surface import RIM
+from gainer_ns.lifting.views import View
 
-UNDERLAP = 1.0
-"""How much farther than its edge, in pixels, what is left of a surface reaches under what was taken."""
-SOLID = 0.5
+SHOWN_OPACITY = 0.5
 """From this opacity on a Gaussian shows the pixel that it belongs to."""
+_DISC_UNDERLAP_PX = 1.0
+"""How much farther than its edge what is left of a surface reaches under what was taken."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +41,31 @@ class SpaceStep:
         weights: How much each Gaussian follows; None for a piece that follows as a whole.
     """
 
-    step: Movement
+    step: PieceMotion
     space: PixelSpace
     weights: Weights | None = None
 
+    @property
+    def edit(self) -> int:
+        """Number of the edit."""
+        return self.step.edit
+
+    @property
+    def selection(self) -> None:
+        """Nothing: weights belong to the Gaussians."""
+        return None
+
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Points of the world after so much of the edit; see ``Step.moved``."""
+        """Return points of the world after so much of the edit; see ``Step.moved``."""
         out = self.space.jacobian().to(placed.jacobians)
         inside = Placed(self.space.from_world(placed.points), product(inverse(out), placed.jacobians))
         moved = self.step.moved(inside, amount, weights)
         return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
 
-    def following(self, edit: LiftedEdit) -> SpaceStep:
-        """The same step with what an edit does now."""
+    def following(self, operations: tuple[Operation, ...]) -> SpaceStep:
+        """Return the same step with other operations."""
         assert isinstance(self.step, Step)
-        return replace(self, step=replace(self.step, operations=edit.operations))
+        return replace(self, step=self.step.following(operations))
 
 
 @dataclass(eq=False)
@@ -75,21 +90,21 @@ class LiftedPiece:
     _posed: tuple[list[float], LiftedLayer] | None = field(default=None, repr=False)
 
     def placed(self, amounts: Amounts) -> Placed:
-        """Where the discs are after so much of each edit, in the world."""
+        """Return where the discs are after so much of each edit, in the world."""
         means = self.layer.gaussians.means.double()
         placed = Placed(means, torch.eye(3).to(means).expand(len(means), 3, 3))
         for step in self.steps:
-            if amounts[step.step.edit] != 0:
-                placed = step.moved(placed, amounts[step.step.edit], step.weights)
+            if amounts[step.edit] != 0:
+                placed = step.moved(placed, amounts[step.edit], step.weights)
         return placed
 
     def is_still(self, amounts: Amounts) -> bool:
-        """Whether the discs lie where they were fitted."""
+        """Return whether the discs lie where they were fitted."""
         return self.posed(amounts) is self.layer
 
     def posed(self, amounts: Amounts) -> LiftedLayer:
-        """The piece after so much of each edit."""
-        relevant = [amounts[step.step.edit] for step in self.steps]
+        """Return the piece after so much of each edit."""
+        relevant = [amounts[step.edit] for step in self.steps]
         if self._posed is None or self._posed[0] != relevant:
             self._posed = relevant, self._pose(amounts) if any(relevant) else self.layer
         return self._posed[1]
@@ -99,30 +114,27 @@ class LiftedPiece:
         away = (placed.points - gaussians.means.double()).abs()
         turned = (placed.jacobians - torch.eye(3).to(placed.jacobians)).abs()
         pixel = min(step.space.pixel_size for step in self.steps)
-        if bool((away < STILL * pixel).all()) and bool((turned < STILL).all()):
+        if bool((away < STILL_PX * pixel).all()) and bool((turned < STILL_PX).all()):
             return self.layer
         return self.layer.moved(gaussians.transformed(placed.points.float(), placed.jacobians.float()))
 
-    def follow(self, number: int, edit: LiftedEdit) -> None:
-        """Makes an edit do something else to what it moves already."""
-        if any(step.step.edit == number for step in self.steps):
-            self.steps = tuple(step.following(edit) if step.step.edit == number else step for step in self.steps)
+    def follow(self, number: int, operations: tuple[Operation, ...]) -> None:
+        """Make an edit do something else to what it moves already."""
+        if any(step.edit == number for step in self.steps):
+            self.steps = tuple(step.following(operations) if step.edit == number else step for step in self.steps)
             self._posed = None
 
     def part(self, chosen: Bool[Tensor, " n"], limit: Float[Tensor, " n"]) -> LiftedPiece:
-        """Some of its discs, their opacity limited."""
+        """Return some of its discs, their opacity limited."""
         gaussians = limited(self.layer.gaussians, Limit(limit))[chosen]
         layer = replace(self.layer, gaussians=gaussians, pixels=self.layer.pixels[chosen])
         steps = tuple(
-            step
-            if step.weights is None
-            else replace(step, weights=Weights(step.weights.values[chosen], step.weights.gradients[chosen]))
-            for step in self.steps
+            step if step.weights is None else replace(step, weights=step.weights[chosen]) for step in self.steps
         )
         return replace(self, layer=layer, shown=self.shown[chosen], steps=steps, _posed=None)
 
 
-class LiftedStage:
+class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
     """Pieces of a lifted photo, and what a script does to them.
 
     Args:
@@ -134,31 +146,14 @@ class LiftedStage:
     """
 
     def __init__(self, script: LiftedScript, scene: LiftedScene) -> None:
-        self.script, self.scene = script, scene
-        self.pieces = [LiftedPiece(i, *each) for i, each in enumerate(zip(scene.layers, _shown(scene), strict=True))]
-        self._borders: list[tuple[Placed, SpaceStep, bool]] = []
-        for number in range(len(script.edits)):
-            self._take(number)
-
-    def follow(self, script: LiftedScript) -> bool:
-        """Takes another script, if its last edit moves otherwise what it moved before; see ``Stage.follow``."""
-        if script is self.script:
-            return True
-        edits, before = script.edits, self.script.edits
-        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1]:
-            return False
-        edit = edits[-1]
-        if any(getattr(edit, word) != getattr(before[-1], word) for word in ("select", "layer", "seam")):
-            return False
-        if any(self._holds(edit, start, soft) != blends for start, soft, blends in self._borders):
-            return False
-        self.script = script
-        for piece in self.pieces:
-            piece.follow(len(edits) - 1, edit)
-        return True
+        self.scene = scene
+        shown = _shown(scene)
+        super().__init__(
+            script, [LiftedPiece(i, *each) for i, each in enumerate(zip(scene.layers, shown, strict=True))]
+        )
 
     def at(self, t: float) -> LiftedScene:
-        """The scene at a time from 0 to 1."""
+        """Return the scene at a time from 0 to 1."""
         amounts = [edit.amount(t) for edit in self.script.edits]
         layers: list[LiftedLayer] = []
         for number, whole in enumerate(self.scene.layers):
@@ -168,28 +163,14 @@ class LiftedStage:
             layers.extend([whole] if still else [piece.posed(amounts) for piece in pieces])
         return replace(self.scene, layers=tuple(layers))
 
-    def _take(self, number: int) -> None:
-        """Makes ready for one edit: cuts pieces where it must, and says how each moves."""
-        edit = self.script.edits[number]
-        self._borders = []
-        shares = [self._share(piece, edit) for piece in self.pieces]
-        step = Step(number, edit.operations, edit.select.bounds(self.scene.plane.width, self.scene.plane.height))
-        space = self._space(edit, number)
-        pieces: list[LiftedPiece] = []
-        for piece, share in zip(self.pieces, shares, strict=True):
-            if share == "all":
-                piece.steps = (*piece.steps, SpaceStep(step, space))
-            elif share == "some":
-                soft = SpaceStep(step, space, self._weights(piece, edit))
-                if self._blends(piece, edit, soft):
-                    piece.steps = (*piece.steps, soft)
-                else:
-                    left, taken = self._parted(piece, edit)
-                    taken.steps = (*taken.steps, SpaceStep(step, space))
-                    pieces.append(left)
-                    piece = taken
-            pieces.append(piece)
-        self.pieces = pieces
+    def shots(self, views: Sequence[View], frames: int) -> Iterator[SceneView]:
+        """Yield each frame of a film as a camera sees it, which goes along its path once, however long the film is."""
+        for t in frame_times(frames):
+            yield SceneView(self.at(t), views[round(t * (len(views) - 1))])
+
+    def _take(self, number: int) -> list[LiftedPiece]:
+        self._space = self._space_of(self.script.edits[number], number)
+        return super()._take(number)
 
     def _owned(self, piece: LiftedPiece, edit: LiftedEdit) -> Bool[Tensor, " n"]:
         """Which Gaussians of a piece an edit may select."""
@@ -197,8 +178,7 @@ class LiftedStage:
             return torch.full_like(piece.shown, LAYERS[piece.number] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
 
-    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> str:
-        """How much of a piece an edit selects: all, some or none."""
+    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> Share:
         if edit.select in piece.outside:
             return "none"
         if edit.select in piece.inside:
@@ -210,14 +190,14 @@ class LiftedStage:
         whole = (edit.select.weights(self._centres(piece)) >= 1) & self._owned(piece, edit)
         return "all" if bool(whole[visible].all()) else "some"
 
-    def _space(self, edit: LiftedEdit, number: int) -> PixelSpace:
+    def _space_of(self, edit: LiftedEdit, number: int) -> PixelSpace:
         """Pixels at the depth of what an edit selects: that of half of its pixels is less."""
         depths = []
         for piece in self.pieces:
             solid = (edit.select.weights(self._centres(piece)) >= 0.5) & self._owned(piece, edit)
             if edit.layer is None:
                 solid &= piece.shown
-            solid &= piece.layer.opacities > SOLID
+            solid &= piece.layer.opacities > SHOWN_OPACITY
             depths.append(CAMERA_DISTANCE - piece.layer.gaussians.means[solid, 2])
         selected = torch.cat(depths)
         if len(selected) == 0:
@@ -243,41 +223,33 @@ class LiftedStage:
         in_world = torch.einsum("ni,nij->nj", gradients, gaussians.inverse_jacobians[:, :2])
         return Weights(values.double(), in_world.double())
 
-    def _blends(self, piece: LiftedPiece, edit: LiftedEdit, soft: SpaceStep) -> bool:
-        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
-        if edit.seam != "auto":
-            return edit.seam == "blend"
-        if not edit.select.is_soft:
-            return False
-        assert soft.weights is not None
-        border = (soft.weights.values > 0) & (soft.weights.values < 1) & (piece.layer.opacities > 0)
-        before = [one.amount(1.0) for one in self.script.edits]
-        start = piece.placed(before)
-        start = Placed(start.points[border], start.jacobians[border])
-        weights = Weights(soft.weights.values[border], soft.weights.gradients[border])
-        near = replace(soft, weights=weights)
-        blends = self._holds(edit, start, near)
-        self._borders.append((start, near, blends))
-        return blends
+    def _step(self, edit: LiftedEdit, number: int, weights: Weights | None = None) -> SpaceStep:
+        box = edit.select.bounds(self.scene.plane.width, self.scene.plane.height)
+        return SpaceStep(Step(number, edit.operations, box), self._space, weights)
 
-    def _holds(self, edit: LiftedEdit, start: Placed, soft: SpaceStep) -> bool:
-        """Whether what lies at a soft border may follow an edit."""
-        step = soft.following(edit)
-        whole, followed = (step.moved(start, edit.peak, each) for each in (None, soft.weights))
-        return border_holds(start, whole, followed)
+    def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> SpaceStep:
+        return self._step(edit, number, self._weights(piece, edit))
+
+    def _border(self, piece: LiftedPiece, edit: LiftedEdit, step: EditStep) -> Border | None:
+        if not edit.select.is_soft:
+            return None
+        assert isinstance(step, SpaceStep) and step.weights is not None
+        near = (step.weights.values > 0) & (step.weights.values < 1) & (piece.layer.opacities > 0)
+        return Border(piece.placed(self.ends)[near], step, step.weights[near])
 
     def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
-        """What an edit leaves of a piece, and what it takes."""
         inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM))
-        left, taken = parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
-        left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
-        return left, taken
+        return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
+
+    def _moved(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> list[LiftedPiece]:
+        piece.steps = (*piece.steps, self._step(edit, number))
+        return [piece]
 
 
 def parted_discs(
     piece: LiftedPiece, inside: Float[Tensor, " n"], softness: float | None = None
 ) -> tuple[LiftedPiece, LiftedPiece]:
-    """Cuts a piece in two.
+    """Cut a piece in two: what is left, and what was taken.
 
     The opacity of each part ends where the cut is, and what is left goes on for a little under what was taken, as
     surfaces do behind what hides them. Nothing goes on where a surface ends anyway.
@@ -286,13 +258,10 @@ def parted_discs(
         piece: What is cut.
         inside: [n], how far inside of what is taken each disc is: 0.5 at its edge; see ``Selection.field``.
         softness: Over how many pixels the edge is soft; None where it is hard.
-
-    Returns:
-        What is left, and what was taken.
     """
     width = max(1.0, softness or 0.0)
     inside = inside.clamp(-RIM, 1 + RIM)
-    limits = 1 - inside + UNDERLAP / width, inside
+    limits = 1 - inside + _DISC_UNDERLAP_PX / width, inside
     own = inside <= 0.5, inside > 0.5
     parts = []
     for limit, mine in zip(limits, own, strict=True):
@@ -310,7 +279,7 @@ def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
     for layer in scene.layers:
         pixels = layer.pixels.long()
         shown.append(~hidden[pixels])
-        hidden[pixels[layer.opacities > SOLID]] = True
+        hidden[pixels[layer.opacities > SHOWN_OPACITY]] = True
     return shown
 
 

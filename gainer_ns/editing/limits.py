@@ -14,11 +14,11 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.gaussians.small_matrices import inverse
 
-ITERATIONS = 24
+_SHARPENING_STEPS = 24
 """How often what averaging rounds off is added again."""
-AROUND = 8
+_GRADIENT_NEIGHBOURS = 8
 """How many Gaussians around one tell how a field changes there."""
-LEAST_SPREAD = 1e-3
+_LEAST_SPREAD = 1e-3
 """Added to the spread of directions to these, each of length 1: across a line of Gaussians a field does not change."""
 
 
@@ -40,23 +40,23 @@ class Limit:
         return Limit(self.values[chosen], None if self.slopes is None else self.slopes[chosen])
 
     def complement(self) -> Limit:
-        """What the other side of the edge may be."""
+        """Return the limit on the other side of the edge."""
         return Limit(1 - self.values, None if self.slopes is None else -self.slopes)
 
     def steeper(self, factor: float) -> Limit:
-        """The same up to 1, and from there on steeper."""
+        """Return the same up to 1, and from there on steeper."""
         values = self.values + (self.values - 1).clamp(min=0) * (factor - 1)
         if self.slopes is None:
             return Limit(values)
         return Limit(values, torch.where((self.values > 1)[:, None], factor * self.slopes, self.slopes))
 
     def raised(self, where: Int[Tensor, " m"], by: Float[Tensor, " m"]) -> Limit:
-        """Higher at some of the Gaussians."""
+        """Return a limit that is higher at some of the Gaussians."""
         return replace(self, values=self.values.index_add(0, where, by.to(self.values)))
 
 
 def limited(gaussians: GaussianSet, limit: Limit) -> GaussianSet:
-    """The same Gaussians, of no more than a limit's opacity."""
+    """Return the same Gaussians, of no more than a limit's opacity."""
     if gaussians.opacities is None:
         return replace(gaussians, opacities=limit.values, opacity_slopes=limit.slopes)
     slopes = None
@@ -70,7 +70,7 @@ def limited(gaussians: GaussianSet, limit: Limit) -> GaussianSet:
 
 
 def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbours: int) -> Limit:
-    """A limit that is read as a given field, where it passes from 0 to 1.
+    """Return a limit that is read as a given field, where it passes from 0 to 1.
 
     Gaussians that share a covariance average it well, but for its corners: what they take is added again, a few times
     (van Cittert, 1931). Others weigh as they were learned, and read it by its slope instead.
@@ -89,18 +89,18 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
     weights = gaussian_weights(points, neighbours, gaussians.means, gaussians.precisions)
     matrix = AggregationMatrix.from_neighbours(neighbours, weights, len(gaussians))
     values = field.clone()
-    for _ in range(ITERATIONS):
+    for _ in range(_SHARPENING_STEPS):
         values[near] += field[near] - (matrix @ values[:, None])[:, 0]
     return Limit(values)
 
 
 def _gradients(field: Float[Tensor, " n"], means: Float[Tensor, "n d"], index: NeighbourIndex) -> Float[Tensor, "n d"]:
     """Slopes of the planes that fit a field best around each mean, the nearer the more."""
-    neighbours = index.query(means, AROUND + 1)  # one is the Gaussian itself
+    neighbours = index.query(means, _GRADIENT_NEIGHBOURS + 1)  # one is the Gaussian itself
     read = neighbours.indices.clamp(min=0).long()
     steps = means[read] - means[:, None]
     squared = steps.square().sum(dim=2)
     weights = neighbours.valid / squared.clamp(min=torch.finfo(torch.float32).tiny) * (squared > 0)
     normal = torch.einsum("nk,nki,nkj->nij", weights, steps, steps)
     change = torch.einsum("nk,nki,nk->ni", weights, steps, field[read] - field[:, None])
-    return (inverse(normal + LEAST_SPREAD * torch.eye(means.shape[1]).to(means)) @ change[..., None])[..., 0]
+    return (inverse(normal + _LEAST_SPREAD * torch.eye(means.shape[1]).to(means)) @ change[..., None])[..., 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import torch
@@ -11,22 +12,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from torch import Tensor
 
 from gainer_ns.editing import deformations
-from gainer_ns.editing.deformations import Box
+from gainer_ns.frames import Bounds
 
 # The bounds are far beyond any picture; they keep the arithmetic finite.
-Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
-Positive: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=1e-6, le=1e9)]
-Point: TypeAlias = tuple[Number, Number]
+FiniteNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
+PositiveFactor: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=1e-6, le=1e9)]
+PlanePoint: TypeAlias = tuple[FiniteNumber, FiniteNumber]
 
 
-def _checked(segment: tuple[Point, Point]) -> tuple[Point, Point]:
+def _checked(segment: tuple[PlanePoint, PlanePoint]) -> tuple[PlanePoint, PlanePoint]:
     deformations.check_line(segment)
     return segment
 
 
-Segment: TypeAlias = Annotated[tuple[Point, Point], AfterValidator(_checked)]
-Factors: TypeAlias = Annotated[
-    Annotated[Positive, Tag("number")] | Annotated[tuple[Positive, Positive], Tag("pair")],
+PlaneLine: TypeAlias = Annotated[tuple[PlanePoint, PlanePoint], AfterValidator(_checked)]
+PlaneFactors: TypeAlias = Annotated[
+    Annotated[PositiveFactor, Tag("number")] | Annotated[tuple[PositiveFactor, PositiveFactor], Tag("pair")],
     Discriminator(lambda value: "pair" if isinstance(value, list | tuple) else "number"),
 ]
 
@@ -42,8 +43,8 @@ class Operation(_Model):
     All coordinates are pixels of the source picture, and all angles degrees, counter-clockwise as seen.
     """
 
-    def map(self, points: Float[Tensor, "m d"], *, amount: float, box: Box) -> Float[Tensor, "m d"]:
-        """Where the operation takes points.
+    def map(self, points: Float[Tensor, "m d"], *, amount: float, box: Bounds) -> Float[Tensor, "m d"]:
+        """Move points.
 
         Args:
             points: Points in pixels; on the plane, or for lifted photos in space.
@@ -55,13 +56,13 @@ class Operation(_Model):
         """
         return points if amount == 0 else self._map(points, amount, box)
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         raise NotImplementedError
 
     def moved(
-        self, points: Float[Tensor, "m d"], *, amount: float, box: Box
+        self, points: Float[Tensor, "m d"], *, amount: float, box: Bounds
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d d"]]:
-        """Where the operation takes points, and the Jacobian of the map at each of them. See ``map``."""
+        """Move points as ``map`` does, and return the Jacobian of the map at each of them too."""
         if amount == 0:
             return points, torch.eye(points.shape[1]).to(points).repeat(len(points), 1, 1)
         return deformations.with_jacobian(lambda block: self.map(block, amount=amount, box=box), points)
@@ -70,107 +71,110 @@ class Operation(_Model):
 class Move(Operation):
     """Moves the selection."""
 
-    by: Point
+    by: PlanePoint
     """How far: to the right and down, in pixels."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
-        return deformations.move(points, by=_times(self.by, amount))
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+        return deformations.move(points, by=[amount * part for part in padded(self.by, points.shape[1])])
 
 
 class Rotate(Operation):
     """Turns the selection."""
 
-    degrees: Number
+    degrees: FiniteNumber
     """How far, counter-clockwise."""
-    center: Point | None = None
+    center: PlanePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
-        return deformations.rotate(points, degrees=amount * self.degrees, center=self.center or _middle(box))
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+        return deformations.rotate(points, degrees=amount * self.degrees, center=self.center or middle(box))
 
 
 class Scale(Operation):
     """Enlarges or shrinks the selection."""
 
-    factor: Factors
+    factor: PlaneFactors
     """How many times larger; one number, or one for the width and one for the height."""
-    center: Point | None = None
+    center: PlanePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
-        factor = self.factor if isinstance(self.factor, tuple) else (self.factor, self.factor)
-        power = (factor[0] ** amount, factor[1] ** amount)
-        return deformations.scale(points, factor=power, center=self.center or _middle(box))
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+        dimensions = points.shape[1]
+        factors = (
+            padded(self.factor, dimensions, 1.0) if isinstance(self.factor, tuple) else (self.factor,) * dimensions
+        )
+        power = [factor**amount for factor in factors]
+        return deformations.scale(points, factor=power, center=padded(self.center or middle(box), dimensions))
 
 
 class Stretch(Operation):
     """Stretches the selection along a line."""
 
-    factor: Positive
+    factor: PositiveFactor
     """How many times longer; below 1 is shorter."""
-    axis: Segment
+    axis: PlaneLine
     """The line: what lies level with its first point stays, and the line points to where the rest goes."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         return deformations.stretch(points, factor=self.factor**amount, axis=self.axis)
 
 
 class Bend(Operation):
     """Bends the selection along a line, which becomes an arc of a circle and keeps its length."""
 
-    degrees: Number
+    degrees: FiniteNumber
     """How far the line's far end turns, counter-clockwise."""
-    axis: Segment
+    axis: PlaneLine
     """The line. What lies before its first point stays, what lies beyond its second goes on straight."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         return deformations.bend(points, degrees=amount * self.degrees, axis=self.axis)
 
 
 class Twirl(Operation):
     """Turns the middle of the selection most, and what lies farther out less and less."""
 
-    degrees: Number
+    degrees: FiniteNumber
     """How far the centre turns, counter-clockwise."""
-    center: Point | None = None
+    center: PlanePoint | None = None
     """The centre; the middle of the selection if left out."""
-    radius: Positive | None = None
+    radius: PositiveFactor | None = None
     """Where the turn has faded away, in pixels; half the selection's shorter side if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         radius = self.radius or 0.5 * min(box[2] - box[0], box[3] - box[1])
-        return deformations.twirl(points, amount * self.degrees, center=self.center or _middle(box), radius=radius)
+        return deformations.twirl(points, amount * self.degrees, center=self.center or middle(box), radius=radius)
 
 
 class Wave(Operation):
     """Lays a sine wave over the selection."""
 
-    amplitude: Number
+    amplitude: FiniteNumber
     """How far points move to either side, in pixels."""
-    period: Positive
+    period: PositiveFactor
     """From crest to crest, in pixels."""
-    direction: Number = 0.0
+    direction: FiniteNumber = 0.0
     """Where the wave runs, in degrees from the right; points move across it."""
-    phase: Number = 0.0
+    phase: FiniteNumber = 0.0
     """Where in its period the wave is at the picture's top-left corner, in degrees."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         return deformations.wave(points, amount * self.amplitude, self.period, self.direction, self.phase)
 
 
 class Perspective(Operation):
     """Shows the selection in perspective: the four corners of its box go to four given points."""
 
-    corners: tuple[Point, Point, Point, Point]
+    corners: tuple[PlanePoint, PlanePoint, PlanePoint, PlanePoint]
     """Where the box's top-left, top-right, bottom-right and bottom-left corners go."""
 
     @field_validator("corners")
     @classmethod
-    def _convex(cls, corners: tuple[Point, ...]) -> tuple[Point, ...]:
+    def _convex(cls, corners: tuple[PlanePoint, ...]) -> tuple[PlanePoint, ...]:
         deformations.check_corners(corners)
         return corners
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         left, top, right, bottom = box
         start = ((left, top), (right, top), (right, bottom), (left, bottom))
         corners = [_between(a, b, amount) for a, b in zip(start, self.corners, strict=True)]
@@ -180,16 +184,16 @@ class Perspective(Operation):
 class Cut(Operation):
     """Cuts the selection in two along a line and moves the halves apart."""
 
-    line: Segment
+    line: PlaneLine
     """The cut, which goes on straight beyond both points."""
     gap: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e9)]
     """How far apart the halves come to lie, in pixels."""
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         return deformations.cut(points, line=self.line, gap=amount * self.gap)
 
     def left_of(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """How far points are to the left of the line, in pixels, as one sees it going from its first to its second."""
+        """Return how many pixels points are to the left of the line, as one sees it who goes along it."""
         return deformations.left_of(points, self.line)
 
     @property
@@ -204,9 +208,9 @@ class Cut(Operation):
 class Handle(_Model):
     """A point to take hold of, and where to drag it."""
 
-    start: Point = Field(alias="from")
+    start: PlanePoint = Field(alias="from")
     """Where the handle is."""
-    to: Point
+    to: PlanePoint
     """Where it goes."""
 
 
@@ -215,7 +219,7 @@ class Drag(Operation):
 
     handles: Annotated[tuple[Handle, ...], Field(min_length=1)]
     """The points that are dragged."""
-    fixed: tuple[Point, ...] = ()
+    fixed: tuple[PlanePoint, ...] = ()
     """Points that stay where they are."""
 
     @model_validator(mode="after")
@@ -223,21 +227,21 @@ class Drag(Operation):
         deformations.check_handles([*(handle.start for handle in self.handles), *self.fixed])
         return self
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         start = [handle.start for handle in self.handles]
         to = [_between(handle.start, handle.to, amount) for handle in self.handles]
         return deformations.drag(points, handles_from=start, handles_to=to, fixed=self.fixed)
 
 
-class Lattice(Operation):
+class FreeForm(Operation):
     """Moves a grid of control points that spans the selection's box, and smoothly what lies between them."""
 
-    offsets: tuple[tuple[Point, ...], ...]
+    offsets: tuple[tuple[PlanePoint, ...], ...]
     """How far each control point moves, to the right and down in pixels: rows from the top, each from the left."""
 
     @field_validator("offsets")
     @classmethod
-    def _rectangular(cls, offsets: tuple[tuple[Point, ...], ...]) -> tuple[tuple[Point, ...], ...]:
+    def _rectangular(cls, offsets: tuple[tuple[PlanePoint, ...], ...]) -> tuple[tuple[PlanePoint, ...], ...]:
         if len(offsets) < 2 or len(offsets[0]) < 2:
             raise ValueError("a lattice has at least 2 rows of at least 2 offsets")
         for number, row in enumerate(offsets, start=1):
@@ -245,10 +249,9 @@ class Lattice(Operation):
                 raise ValueError(f"row {number} has {len(row)} offsets, but row 1 has {len(offsets[0])}")
         return offsets
 
-    def _map(self, points: Tensor, amount: float, box: Box) -> Tensor:
-        return deformations.lattice(
-            points, box=box, offsets=[[_times(offset, amount) for offset in row] for row in self.offsets]
-        )
+    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+        offsets = [[(amount * x, amount * y) for x, y in row] for row in self.offsets]
+        return deformations.free_form(points, box=box, offsets=offsets)
 
 
 OPERATIONS: dict[str, type[Operation]] = {
@@ -262,19 +265,21 @@ OPERATIONS: dict[str, type[Operation]] = {
     "perspective": Perspective,
     "cut": Cut,
     "drag": Drag,
-    "lattice": Lattice,
+    "lattice": FreeForm,
 }
 """The word that a script uses for each operation."""
 
 
-def _middle(box: Box) -> Point:
+def middle(box: Bounds) -> PlanePoint:
+    """Return the middle of a box."""
     left, top, right, bottom = box
     return 0.5 * (left + right), 0.5 * (top + bottom)
 
 
-def _times(vector: Point, amount: float) -> Point:
-    return amount * vector[0], amount * vector[1]
+def padded(coordinates: Sequence[float], dimensions: int, fill: float = 0.0) -> tuple[float, ...]:
+    """Return as many coordinates as there are dimensions: those that a script leaves out are filled in."""
+    return (*coordinates, *(dimensions - len(coordinates)) * (fill,))
 
 
-def _between(start: Point, end: Point, amount: float) -> Point:
+def _between(start: PlanePoint, end: PlanePoint, amount: float) -> PlanePoint:
     return start[0] + amount * (end[0] - start[0]), start[1] + amount * (end[1] - start[1])

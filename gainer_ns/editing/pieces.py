@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.editing.borders import Border, spacing
+from gainer_ns.editing.borders import Border, typical_spacing
 from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
@@ -26,16 +26,14 @@ from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 from gainer_ns.rendering.layer import Layer
 
-SEAM = 1.5
-"""How far, in pixels, pieces that were one have moved apart when the seam between them no longer needs hiding."""
-UNDERLAP = 2.0
-"""How much farther than its edge, in units of its opacity, the lower of two pieces reaches where neither has moved."""
-
-MOST_STRETCH = 4.0
-"""How many times more than the edit itself the border of a soft selection may be stretched or squeezed."""
-
-STILL = 1e-3
-"""A movement, in pixels, that counts as none: rounding moves by less."""
+_SEAM_PX = 1.5
+"""How far pieces that were one have moved apart when the seam between them no longer needs hiding."""
+_UNDERLAP = 2.0
+"""How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
+_MOST_STRETCH = 4.0
+"""How many times more than the edit itself the border of a soft selection may be stretched or shrunk."""
+STILL_PX = 1e-3
+"""A movement that counts as none: rounding moves by less."""
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
@@ -53,8 +51,12 @@ class Placed:
     points: Float[Tensor, "m d"]
     jacobians: Float[Tensor, "m d d"]
 
+    def __getitem__(self, chosen: Tensor) -> Placed:
+        """Of some of the points."""
+        return Placed(self.points[chosen], self.jacobians[chosen])
 
-class Movement(Protocol):
+
+class PieceMotion(Protocol):
     """What moves a piece: an edit, or a simulation."""
 
     @property
@@ -68,7 +70,15 @@ class Movement(Protocol):
         ...
 
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Points after so much of it."""
+        """Move points by so much of it."""
+        ...
+
+
+class EditStep(PieceMotion, Protocol):
+    """What an edit does to a piece, which may become something else."""
+
+    def following(self, operations: tuple[Operation, ...]) -> EditStep:
+        """Return the same step with other operations."""
         ...
 
 
@@ -88,8 +98,12 @@ class Step:
     box: tuple[float, float, float, float]
     selection: Selection | None = None
 
+    def following(self, operations: tuple[Operation, ...]) -> Step:
+        """Return the same step with other operations."""
+        return replace(self, operations=operations)
+
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Points after so much of the edit."""
+        """Move points by so much of the edit."""
         points, jacobians = placed.points, placed.jacobians
         for operation in self.operations:
             points, own = operation.moved(points, amount=amount, box=self.box)
@@ -114,9 +128,13 @@ class Weights:
     values: Float[Tensor, " m"]
     gradients: Float[Tensor, "m d"]
 
+    def __getitem__(self, chosen: Tensor) -> Weights:
+        """Of some of the points."""
+        return Weights(self.values[chosen], self.gradients[chosen])
+
     @classmethod
     def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
-        """Of points in pixels of the picture that is selected from."""
+        """Return those of points in pixels of the picture that is selected from."""
         if not selection.is_soft:
             return cls(selection.weights(points), torch.zeros_like(points))
         values, gradients = with_jacobian(lambda block: selection.weights(block)[:, None], points)
@@ -124,7 +142,7 @@ class Weights:
 
 
 def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
-    """Whether the soft border of a selection neither folds over nor is stretched or squeezed much.
+    """Return whether the soft border of a selection neither folds over nor is stretched or shrunk much.
 
     Args:
         start: Where points of the border are.
@@ -135,7 +153,7 @@ def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
     of_whole, of_border = product(whole.jacobians, back), product(followed.jacobians, back)
     (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
     folds = determinant(of_border) * determinant(of_whole) <= 0
-    tears = (largest > MOST_STRETCH * most.clamp(min=1)) | (smallest * MOST_STRETCH < least.clamp(max=1))
+    tears = (largest > _MOST_STRETCH * most.clamp(min=1)) | (smallest * _MOST_STRETCH < least.clamp(max=1))
     return not bool((folds | tears).any())
 
 
@@ -165,7 +183,7 @@ class Piece:
     border: Border | None = None
     place: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
-    steps: tuple[Movement, ...] = ()
+    steps: tuple[PieceMotion, ...] = ()
     seams: tuple[Seam, ...] = ()
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
@@ -191,12 +209,7 @@ class Piece:
             yield from part.remains
 
     def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"] | None = None) -> Placed:
-        """Where points are after so much of each edit: those of the Gaussians, or others of the same picture.
-
-        Args:
-            amounts: Of each edit of the script.
-            origins: Points in pixels of the piece's own picture; None for where its Gaussians were fitted.
-        """
+        """Move points by so much of each edit: the Gaussians, or others in pixels of the piece's own picture."""
         points = self.origins if origins is None else origins
         start = points * self.scale + points.new_tensor(self.place)
         placed = Placed(start, (self.scale * torch.eye(2).to(points)).expand(len(points), 2, 2))
@@ -209,7 +222,7 @@ class Piece:
         return placed
 
     def posed(self, amounts: Amounts) -> Layer:
-        """The piece as a layer of the canvas, after so much of each edit."""
+        """Return the piece as a layer of the canvas, after so much of each edit."""
         relevant = [amounts[edit] for edit in sorted(self.edits)]
         if self._posed is None or self._posed[0] != relevant:
             layer = self._pose(amounts)
@@ -219,12 +232,11 @@ class Piece:
         return self._posed[1]
 
     def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
-        """Makes an edit do something else to what it moves already."""
+        """Make an edit do something else to what it moves already."""
         if self._posed is not None and edit in self.edits:
             self._posed = None, self._posed[1]
         self.steps = tuple(
-            replace(step, operations=operations) if isinstance(step, Step) and step.edit == edit else step
-            for step in self.steps
+            step.following(operations) if isinstance(step, Step) and step.edit == edit else step for step in self.steps
         )
 
     @property
@@ -242,7 +254,7 @@ class Piece:
         kept: Tensor | None = None
         if self.border is not None:
             near = self.border.near
-            if len(near) and self._are_still(Placed(placed.points[near], placed.jacobians[near]), self.origins[near]):
+            if len(near) and self._are_still(placed[near], self.origins[near]):
                 layer = replace(layer, half_extent=self.border.half_extent)
                 kept = (~self.border.is_beyond).nonzero()[:, 0]
             else:
@@ -256,7 +268,7 @@ class Piece:
         return layer.with_gaussians(gaussians if kept is None else gaussians[kept])
 
     def is_still(self, amounts: Amounts) -> bool:
-        """Whether the piece lies where it was fitted, after so much of each edit."""
+        """Return whether the piece lies where it was fitted, after so much of each edit."""
         some = self.origins[:: max(1, len(self.origins) // 64)]  # which tell at once that most pieces are not
         return all(self._are_still(self.placed(amounts, origins), origins) for origins in (some, self.origins))
 
@@ -265,21 +277,16 @@ class Piece:
         if self.canvas != self.plane:
             return False
         moved, turned = placed.points - origins, placed.jacobians - torch.eye(2).to(placed.jacobians)
-        return all(bool((change.abs() < STILL).all()) for change in (moved, turned))
+        return all(bool((change.abs() < STILL_PX).all()) for change in (moved, turned))
 
-    def _weights_of(self, step: Movement) -> Weights:
+    def _weights_of(self, step: PieceMotion) -> Weights:
         if step.edit not in self._weights:
             assert step.selection is not None
             self._weights[step.edit] = Weights.of(step.selection, self.origins)
         return self._weights[step.edit]
 
     def part(self, chosen: Int[Tensor, " m"], limit: Limit | None) -> Piece:
-        """A part of the piece.
-
-        Args:
-            chosen: Its Gaussians.
-            limit: What their opacities, of all the piece's Gaussians, are limited by; None for no limit.
-        """
+        """Return a part of the piece: some of its Gaussians, with a limit (of all of them) on their opacities."""
         gaussians = self.layer.gaussians
         if limit is not None:
             gaussians = limited(gaussians, limit)
@@ -315,17 +322,17 @@ class Seam:
     width: float
 
     def limit_after(self, lower: Piece, amounts: Amounts) -> Limit:
-        """The limit after so much of each edit: as long as the pieces lie as they did, the lower one fills the seam."""
+        """Return the limit after so much of each edit; where no piece has moved, the lower one fills the seam."""
         near = ((self.limit.values < 1) & (self.limit.values > -OPACITY_MARGIN_PX)).nonzero()[:, 0]
         origins = lower.origins[near]
         place = lower.placed(amounts, origins).points
         apart = [(piece.placed(amounts, origins).points - place).norm(dim=1) for piece in self.upper.remains]
-        together = 1 - (torch.stack(apart).amin(dim=0) / max(SEAM, self.width)).clamp(0, 1)
-        return self.limit.raised(near, UNDERLAP * together)
+        together = 1 - (torch.stack(apart).amin(dim=0) / max(_SEAM_PX, self.width)).clamp(0, 1)
+        return self.limit.raised(near, _UNDERLAP * together)
 
 
 def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: float = 0.0) -> tuple[Piece, Piece]:
-    """A piece in two: what a selection leaves, and what it takes.
+    """Cut a piece in two: what a selection leaves, and what it takes.
 
     Both keep Gaussians beyond the cut, so that each is read up to its edge as if there were none.
 
@@ -338,7 +345,7 @@ def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: flo
     edge = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
     # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
     limits = tuple(limit.steeper(max(width, 1)) for limit in (edge.complement(), edge))
-    margin = OPACITY_MARGIN_PX * spacing(piece.layer.gaussians, piece.plane)
+    margin = OPACITY_MARGIN_PX * typical_spacing(piece.layer.gaussians, piece.plane)
     chosen = [(limit.values > -margin).nonzero()[:, 0] for limit in limits]
     over = piece.part(chosen[upper], limits[upper])
     under = piece.part(chosen[not upper], None)

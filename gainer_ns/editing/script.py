@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -32,11 +32,17 @@ from gainer_ns.io.yaml_file import ExistingFile, read_document, to_yaml
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""
 
-Seam = Literal["auto", "blend", "cut"]
+SeamMode = Literal["auto", "blend", "cut"]
 """What happens around a selection."""
 
 FrameCount = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 FrameRate = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
+
+
+DEFAULT_FPS = 24.0
+"""Frames a second, where nobody says."""
+
+ScriptT = TypeVar("ScriptT", bound="PlacedScript")
 
 
 class _Model(BaseModel):
@@ -50,7 +56,7 @@ def _fitted(path: Path) -> Path:
     return path
 
 
-class Layer(_Model):
+class ScriptLayer(_Model):
     """A further fitted picture, laid over or under the main one.
 
     Attributes:
@@ -66,14 +72,22 @@ class Layer(_Model):
     order: Order = "front"
 
 
-class TimedOperations(Timed):
-    """Operations, each a field by its word, in the order written. Subclasses say which words there are.
+class BaseEdit(Timed):
+    """One edit: what it takes, what it does to that, and when. Each operation is a field, by its word.
 
     Attributes:
-        vocabulary: The operations by their words.
+        vocabulary: The operations by their words; a subclass has a field for each.
+        select: What moves.
+        layer: What it is taken from; the main picture, or what a photo shows, if None.
+        seam: What happens around the selection. ``blend``: what surrounds a soft selection follows it in part. ``cut``:
+            the selection leaves a hole. ``auto``: blend where the selection is soft, and that neither folds nor tears.
     """
 
     vocabulary: ClassVar[Mapping[str, type[Operation]]]
+
+    select: Selection = Selection(all=True)
+    layer: str | None = None
+    seam: SeamMode = "auto"
 
     _written: tuple[str, ...] = PrivateAttr(())
 
@@ -98,6 +112,11 @@ class TimedOperations(Timed):
         """What it does, in the order in which that is applied: the order written."""
         return tuple(getattr(self, word) for word in self.words)
 
+    @property
+    def takes(self) -> tuple[Any, ...]:
+        """Everything that decides which pieces it moves."""
+        return self.select, self.layer, self.seam
+
     @model_serializer(mode="wrap")
     def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values = write(self)
@@ -105,32 +124,69 @@ class TimedOperations(Timed):
         return {word: values[word] for word in order if word in values}
 
 
-def with_words(name: str, vocabulary: Mapping[str, type[Operation]]) -> type[TimedOperations]:
-    """A model of edits that know these words."""
+def with_words(vocabulary: Mapping[str, type[Operation]]) -> type[BaseEdit]:
+    """Return a model of edits that know these words."""
     fields: dict[str, Any] = {word: (operation | None, None) for word, operation in vocabulary.items()}
-    made = create_model(name, __base__=TimedOperations, **fields)
+    made = create_model("WordsOfEdits", __base__=BaseEdit, **fields)
     made.vocabulary = vocabulary
     return made
 
 
-_Words = with_words("_Words", OPERATIONS)
-
-
-class Edit(_Words):
-    """One edit: what it takes, what it does to that, and when. Its operations' words are fields of their own.
+class Edit(with_words(OPERATIONS)):
+    """One edit of a flat picture; see :class:`BaseEdit`.
 
     Attributes:
-        select: What moves.
         layer: The layer of the script that it changes; the main picture if None.
         order: Whether what is cut out passes before everything else, or behind it.
-        seam: What happens around the selection. ``blend``: what surrounds a soft selection follows it in part. ``cut``:
-            the selection leaves a hole. ``auto``: blend where the selection is soft, and that neither folds nor tears.
     """
 
-    select: Selection = Selection(all=True)
-    layer: str | None = None
     order: Order = "front"
-    seam: Seam = "auto"
+
+    @property
+    def takes(self) -> tuple[Any, ...]:
+        """Everything that decides which pieces it moves."""
+        return *super().takes, self.order
+
+
+class PlacedScript(_Model):
+    """A script that remembers where in a file it stands."""
+
+    _places: Places = PrivateAttr(Places())
+
+    @classmethod
+    def read(cls: type[ScriptT], source: Path | Mapping[str, Any], *, enclosed: bool = False) -> ScriptT:
+        """Read a script, without what only its picture tells.
+
+        Args:
+            source: The YAML file, whose paths start at its folder, or what would be in it.
+            enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
+
+        Raises:
+            GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
+        """
+        script, places = read_document(source, cls, {"enclosed": enclosed})
+        script._places = places
+        return script
+
+    def where(self, *loc: int | str) -> str:
+        """Return a place in words, with the script's file and line if it was read from one."""
+        return self._places.where(loc)
+
+    def check_selection(self, number: int, selection: Selection, width: int, height: int) -> None:
+        """Check the selection of an edit, by its number, against the size of its picture; see ``Selection.check``."""
+        try:
+            selection.check(width, height)
+        except PlacedError as error:
+            raise self.mistake(number, error.below("select")) from None
+
+    def mistake(self, number: int, error: PlacedError) -> GainerError:
+        """Return a mistake in an edit as the one line that the user sees."""
+        error = error.below("edits", number)
+        return self._places.error(error.loc, error.problem)
+
+    def to_yaml(self, folder: Path | None = None) -> str:
+        """Return YAML text that reads back, without default values; paths are relative to the folder it will be in."""
+        return to_yaml(self, folder)
 
 
 def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -139,46 +195,6 @@ def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, 
     if pixels > MAX_PIXELS:
         raise ValueError(f"has {pixels:.3g} pixels, but at most {MAX_PIXELS // 10**6} megapixels can be drawn")
     return canvas
-
-
-class PlacedScript(_Model):
-    """A script that remembers where in a file it stands."""
-
-    _places: Places = PrivateAttr(Places())
-
-    def where(self, *loc: int | str) -> str:
-        """A place in words, with the script's file and line if it was read from one."""
-        return self._places.where(loc)
-
-    def check_selection(self, number: int, selection: Selection, width: int, height: int) -> None:
-        """Checks the selection of an edit against the size of its picture.
-
-        Args:
-            number: Of the edit.
-            selection: Of the edit.
-            width: Of the picture, in pixels.
-            height: Of the picture, in pixels.
-
-        Raises:
-            GainerError: The selection does not fit the picture; see ``Selection.check``.
-        """
-        try:
-            selection.check(width, height)
-        except PlacedError as error:
-            raise self.mistake(number, error.below("select")) from None
-
-    def mistake(self, number: int, error: PlacedError) -> GainerError:
-        """A mistake in an edit as the one line that the user sees."""
-        error = error.below("edits", number)
-        return self._places.error(error.loc, error.problem)
-
-    def to_yaml(self, folder: Path | None = None) -> str:
-        """The script as YAML text that reads back, without what has its default value.
-
-        Args:
-            folder: Where the text will be stored: paths inside it are written relative to it.
-        """
-        return to_yaml(self, folder)
 
 
 class Script(PlacedScript):
@@ -195,11 +211,11 @@ class Script(PlacedScript):
     """
 
     edits: tuple[Edit, ...] = ()
-    layers: dict[Annotated[str, Field(min_length=1)], Layer] = {}
+    layers: dict[Annotated[str, Field(min_length=1)], ScriptLayer] = {}
     background: Background = Background(transparent=True)
     canvas: Annotated[Box, AfterValidator(_drawable)] | None = None
     frames: FrameCount | None = None
-    fps: FrameRate = 24.0
+    fps: FrameRate = DEFAULT_FPS
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Script:
@@ -217,36 +233,17 @@ class Script(PlacedScript):
         return frame_times(self.frames)
 
     def check_selections(self, layer: str | None, width: int, height: int) -> None:
-        """Checks the selections of all edits of one picture against its size.
-
-        Args:
-            layer: Name of a layer, or None for the main picture.
-            width: Its width in pixels.
-            height: Its height in pixels.
-
-        Raises:
-            GainerError: A selection does not fit the picture; see ``Selection.check``.
-        """
+        """Check the selections of all edits of one layer, None for the main picture, against its size in pixels."""
         for i, edit in enumerate(self.edits):
             if edit.layer == layer:
                 self.check_selection(i, edit.select, width, height)
 
 
 def read_script(source: Path | Mapping[str, Any], width: int, height: int, *, enclosed: bool = False) -> Script:
-    """Reads and checks an edit script.
+    """Read an edit script and check it against the size of its main picture; see :meth:`PlacedScript.read`.
 
     Selections in further layers are left to ``Script.check_selections``, once the size of those pictures is known.
-
-    Args:
-        source: The YAML file, whose paths start at its folder, or what would be in it.
-        width: Width of the main picture in pixels.
-        height: Height of the main picture in pixels.
-        enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
-
-    Raises:
-        GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
     """
-    script, places = read_document(source, Script, {"enclosed": enclosed})
-    script._places = places
+    script = Script.read(source, enclosed=enclosed)
     script.check_selections(None, width, height)
     return script

@@ -25,17 +25,18 @@ from torch import Tensor
 
 from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
 from gainer_ns.errors import GainerError
+from gainer_ns.frames import Bounds
 from gainer_ns.io.places import PlacedError
 from gainer_ns.io.yaml_file import ExistingFile
 
-FAR = 1e6
-"""The largest coordinate, in pixels; also how deep inside everything is in ``all``."""
+_MAX_COORDINATE_PX = 1e6
+"""The largest coordinate; also how deep inside everything is in ``all``."""
 
-Pixels = Annotated[float, Field(strict=True, ge=-FAR, le=FAR, allow_inf_nan=False)]
+Pixels = Annotated[float, Field(strict=True, ge=-_MAX_COORDINATE_PX, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
 Point = tuple[Pixels, Pixels]
 
 
-def _not_empty(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def _not_empty(box: Bounds) -> Bounds:
     """Refuses corners in the wrong order."""
     if not (box[0] < box[2] and box[1] < box[3]):
         raise ValueError("is empty; write [left, top, right, bottom], with left < right and top < bottom")
@@ -64,7 +65,7 @@ class Disc(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     center: Point
-    radius: Annotated[float, Field(strict=True, gt=0, le=FAR, allow_inf_nan=False)]
+    radius: Annotated[float, Field(strict=True, gt=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
 
 
 class Selection(BaseModel):
@@ -96,7 +97,7 @@ class Selection(BaseModel):
     union: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
     minus: Annotated[tuple[Selection, ...], Field(min_length=2)] | None = None
     intersect: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
-    feather: Annotated[float, Field(strict=True, ge=0, le=FAR, allow_inf_nan=False)] | None = None
+    feather: Annotated[float, Field(strict=True, ge=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -125,18 +126,15 @@ class Selection(BaseModel):
         return "all" if self.all else write(self)
 
     def field(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """How far inside points are: 0.5 on the edge, growing inwards by 1 over the feather, or over 1 pixel at least.
+        """Return how far inside points are: 0.5 on the edge, growing inwards by 1 over the feather, or over 1 pixel.
 
         Clamped to [0, 1] it is the coverage with an antialiased edge. Parts are joined by maximum and minimum, so away
-        from the edge a union's field is a bound. It can be differentiated, forwards too.
-
-        Args:
-            points: In pixels; any device and float type, which the result has too.
+        from the edge a union's field is a bound. It can be differentiated.
         """
         return self._joined(lambda shape, feather: shape._shape_field(points, feather), 0.0)
 
     def weights(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """How much points follow the selection, in [0, 1].
+        """Return how much points follow the selection, in [0, 1].
 
         A smoothstep across a soft border, so that nothing has a kink at its ends; 0 or 1 where the edge is hard; a
         mask's own values where it has grays and no feather.
@@ -165,12 +163,10 @@ class Selection(BaseModel):
         """Width of the widest soft border, in pixels."""
         return max(feather for _, feather in self._shapes(0.0))
 
-    def bounds(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of what is selected, in pixels, without the soft border.
+    def bounds(self, width: int, height: int) -> Bounds:
+        """Return left, top, right and bottom of what is selected, in pixels, without the soft border.
 
-        Args:
-            width: Width of the picture, in pixels: ``all`` means all of that. Other shapes may reach beyond it.
-            height: Height of the picture.
+        ``all`` means all of a picture of this size; other shapes may go on beyond it.
         """
         if self.box is not None:
             return self.box
@@ -192,11 +188,7 @@ class Selection(BaseModel):
         return max(left), max(top), min(right), min(bottom)
 
     def check(self, width: int, height: int) -> None:
-        """Checks the selection against the picture that it is meant for.
-
-        Args:
-            width: Width of the picture in pixels.
-            height: Height of the picture in pixels.
+        """Check the selection against the size of its picture, in pixels.
 
         Raises:
             PlacedError: Part of it lies outside the picture or selects no pixel, or a mask is no picture or has another
@@ -254,7 +246,7 @@ class Selection(BaseModel):
     def _shape_field(self, points: Tensor, feather: float) -> Tensor:
         """``field`` of a shape."""
         if self.all:
-            return torch.full_like(points[..., 0], FAR)
+            return torch.full_like(points[..., 0], _MAX_COORDINATE_PX)
         if self.mask is not None:
             return self._mask.field(points, feather)
         if self.box is not None:

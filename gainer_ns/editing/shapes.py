@@ -20,7 +20,7 @@ _NEVER_GRAY = 0.02
 
 
 def depth_in_box(points: Float[Tensor, "m 2"], box: Sequence[float]) -> Float[Tensor, " m"]:
-    """Signed distance from the border of a box (left, top, right, bottom).
+    """Return the signed distance from the border of a box (left, top, right, bottom), positive inside.
 
     Source: I. Quilez, "2D distance functions", iquilezles.org.
     """
@@ -32,7 +32,7 @@ def depth_in_box(points: Float[Tensor, "m 2"], box: Sequence[float]) -> Float[Te
 
 
 def depth_in_polygon(points: Float[Tensor, "m 2"], corners: Float[Tensor, "e 2"]) -> Float[Tensor, " m"]:
-    """Signed distance from the border of a polygon, inside by the even-odd rule. Points are taken in blocks.
+    """Return the signed distance from the border of a polygon, positive inside by the even-odd rule.
 
     Source: I. Quilez, "2D distance functions", iquilezles.org.
     """
@@ -67,11 +67,7 @@ class MaskField:
 
     @staticmethod
     def read(path: Path, label: MaskLabel | None = None) -> MaskField:
-        """Reads a mask from a picture file; see :func:`gainer_ns.io.masks.read_mask`.
-
-        Raises:
-            GainerError: The file is no picture that can be read, or what it means is not clear.
-        """
+        """Read a mask from a picture file; see :func:`gainer_ns.io.masks.read_mask`."""
         return MaskField(read_mask(path, label))
 
     @property
@@ -96,7 +92,7 @@ class MaskField:
 
     @cached_property
     def is_soft(self) -> bool:
-        """Whether grays reach further than an antialiased edge does: a tenth of them beyond 2 pixels from the edge."""
+        """Whether grays go on further than an antialiased edge does: a tenth of them beyond 2 pixels from the edge."""
         far = np.abs(self.depths[self._is_gray]) > 2
         return bool(far.size and far.mean() > 0.1)
 
@@ -120,10 +116,7 @@ class MaskField:
         return np.where(inside, _distances(~inside) - 0.5, 0.5 - _distances(inside))
 
     def field(self, points: Float[Tensor, "m 2"], feather: float) -> Float[Tensor, " m"]:
-        """How far inside points are: 0.5 on the edge, growing inwards by 1 over the feather, or over 1 pixel at least.
-
-        Without a feather, grays are read as they are.
-        """
+        """Return how far inside points are; see ``Selection.field``. Without a feather, grays are read as they are."""
         key = (points.device, feather)
         if key not in self._grids:
             self._grids[key] = torch.from_numpy(self._grid(feather)).to(points.device)
@@ -146,10 +139,7 @@ def _distances(region: np.ndarray) -> np.ndarray:
 
 
 def bilinear(grid: Float[Tensor, "height width"], points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-    """Reads values at pixel centres between those, in pixel coordinates; beyond the border as at the border.
-
-    torch's grid_sample would do, but has no forward derivative, which the Jacobian of a soft edit needs.
-    """
+    """Interpolate values at pixel centres, in pixel coordinates; beyond the border as at the border."""
     height, width = grid.shape
     limit = points.new_tensor([width - 1, height - 1])
     place = torch.minimum((points - 0.5).clamp(min=0), limit)

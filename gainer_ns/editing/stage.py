@@ -2,40 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gainer_ns.editing.borders import UNSEEN, unframed
+from gainer_ns.editing.borders import INVISIBLE_PX, unframed
 from gainer_ns.editing.limits import limited
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import Piece, Placed, Step, Weights, border_holds, parted
-from gainer_ns.editing.script import Edit, Script
+from gainer_ns.editing.pieces import EditStep, Piece, Placed, Step, Weights, border_holds, parted
+from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
 
+EditT = TypeVar("EditT", bound=BaseEdit)
+PieceT = TypeVar("PieceT", bound=Any)
+Share: TypeAlias = Literal["all", "some", "none"]
+"""How much of what a piece shows an edit selects."""
+
 
 @dataclass(frozen=True)
-class _Border:
+class Border:
     """What lies at the border of an edit's selection, in one piece.
 
     Attributes:
-        piece: The piece.
         start: Where it is before the edit.
+        step: The edit.
         weights: How much it follows; None where the border is hard, and nothing follows in part.
-        blends: Whether it was found that it may follow.
     """
 
-    piece: Piece
     start: Placed
+    step: EditStep
     weights: Weights | None
-    blends: bool = False
+
+    def may_follow(self, edit: BaseEdit) -> bool:
+        """Return whether nothing folds or tears if it follows an edit, of the same selection."""
+        step = self.step.following(edit.operations)
+        whole = step.moved(self.start, edit.peak, None)
+        if self.weights is None:
+            return bool(((whole.points - self.start.points).norm(dim=1) < INVISIBLE_PX).all())
+        return border_holds(self.start, whole, step.moved(self.start, edit.peak, self.weights))
 
 
-class Stage:
+class BaseStage(ABC, Generic[EditT, PieceT]):
+    """Pieces of what a script edits, on the plane or in space, and what the script does to them.
+
+    Subclasses say how much of a piece an edit selects (``_share``), what it does to a piece that follows in part
+    (``_soft_step``) and what lies at the selection's border there (``_border``), what it leaves and what it takes
+    (``_parted``), and into which parts it moves what it takes (``_moved``).
+
+    Args:
+        script: What is done.
+        pieces: What is edited, before it is taken apart.
+
+    Raises:
+        GainerError: A selection does not fit what is edited.
+    """
+
+    def __init__(self, script: Any, pieces: Sequence[PieceT]) -> None:
+        self.script, self.pieces = script, list(pieces)
+        self._borders: list[tuple[Border, bool]] = []
+        for number in range(len(script.edits)):
+            self._borders = []  # those of the last edit are kept, for scripts that follow
+            self._take(number)
+
+    def follow(self, script: Any) -> bool:
+        """Take another script, if its last edit moves otherwise what it moved before, and all else is as it was.
+
+        Nothing is taken apart anew then, so it is fast: for a hand that drags something. If the result is False,
+        nothing has changed, and another stage must be made.
+        """
+        if script is self.script:
+            return True
+        edits, before = script.edits, self.script.edits
+        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1]:
+            return False
+        edit, number = edits[-1], len(edits) - 1
+        if edit.takes != before[-1].takes:
+            return False
+        if any(isinstance(operation, Cut) for operation in (*edit.operations, *before[-1].operations)):
+            return False
+        if any(border.may_follow(edit) != blends for border, blends in self._borders):
+            return False
+        self.script = script
+        for piece in self.pieces:
+            piece.follow(number, edit.operations)
+        return True
+
+    @property
+    def ends(self) -> list[float]:
+        """How much of each edit there is at the end of the film."""
+        return [edit.amount(1.0) for edit in self.script.edits]
+
+    def _take(self, number: int) -> list[PieceT]:
+        """Make ready for one edit: cut pieces where it must, say how each moves, and return those that were cut out."""
+        edit = self.script.edits[number]
+        pieces: list[PieceT] = []
+        cut_out: list[PieceT] = []
+        for piece in self.pieces:
+            share = self._share(piece, edit)
+            if share == "none":
+                pieces.append(piece)
+            elif share == "all":
+                pieces.extend(self._moved(piece, edit, number))
+            else:
+                step = self._soft_step(piece, edit, number)
+                if self._blends(piece, edit, step):
+                    piece.steps = (*piece.steps, step)
+                    pieces.append(piece)
+                    continue
+                left, taken = self._parted(piece, edit)
+                left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
+                moved = self._moved(taken, edit, number)
+                pieces.extend([left, *moved])
+                cut_out.extend(moved)
+        self.pieces = pieces
+        return cut_out
+
+    def _blends(self, piece: PieceT, edit: EditT, step: EditStep) -> bool:
+        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
+        if any(isinstance(operation, Cut) for operation in edit.operations):
+            return False
+        if edit.seam != "auto":
+            return edit.seam == "blend"
+        border = self._border(piece, edit, step)
+        if border is None:
+            return False
+        self._borders.append((border, border.may_follow(edit)))
+        return self._borders[-1][1]
+
+    @abstractmethod
+    def _share(self, piece: PieceT, edit: EditT) -> Share: ...
+
+    @abstractmethod
+    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep: ...
+
+    @abstractmethod
+    def _border(self, piece: PieceT, edit: EditT, step: EditStep) -> Border | None: ...
+
+    @abstractmethod
+    def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
+
+    @abstractmethod
+    def _moved(self, piece: PieceT, edit: EditT, number: int) -> list[PieceT]: ...
+
+
+class Stage(BaseStage[Edit, Piece]):
     """Pieces of pictures, from back to front, and what a script does to them.
 
     Args:
@@ -48,49 +164,23 @@ class Stage:
     """
 
     def __init__(self, script: Script, picture: BakedPicture, layers: Mapping[str, BakedPicture] | None = None) -> None:
-        self.script, self.picture = script, picture
-        self.pieces = self._wholes = _pieces(None, picture, picture.plane)
+        self.picture = picture
+        pieces = self._wholes = _pieces(None, picture, picture.plane)
         for name, laid in script.layers.items():
             other = (layers or {})[name].told_in(picture.profile)
             script.check_selections(name, other.plane.width, other.plane.height)
-            pieces = [
+            further = [
                 replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)
             ]
-            self.pieces = [*self.pieces, *pieces] if laid.order == "front" else [*pieces, *self.pieces]
-        self._borders: list[_Border] = []
-        for number in range(len(script.edits)):
-            self._take(number)
+            pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
+        super().__init__(script, pieces)
 
     def follow(self, script: Script) -> bool:
-        """Takes another script, if its last edit moves otherwise what it moved before, and all else is as it was.
-
-        Nothing is taken apart anew then, so it is fast: for a hand that drags something.
-
-        Args:
-            script: The other one.
-
-        Returns:
-            Whether it is taken. If not, nothing has changed: another stage must be made for it.
-        """
-        if script is self.script:
-            return True
-        edits, before = script.edits, self.script.edits
-        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1] or script.layers != self.script.layers:
-            return False
-        edit, number = edits[-1], len(edits) - 1
-        if any(getattr(edit, word) != getattr(before[-1], word) for word in ("select", "layer", "order", "seam")):
-            return False
-        if any(isinstance(operation, Cut) for operation in (*edit.operations, *before[-1].operations)):
-            return False
-        if any(self._holds(border, edit, number) != border.blends for border in self._borders):
-            return False
-        self.script = script
-        for piece in self.pieces:
-            piece.follow(number, edit.operations)
-        return True
+        """Take another script; see :meth:`BaseStage.follow`."""
+        return script.layers == self.script.layers and super().follow(script)
 
     def at(self, t: float) -> BakedPicture:
-        """The picture at a time from 0 to 1."""
+        """Return the picture at a time from 0 to 1."""
         amounts = [edit.amount(t) for edit in self.script.edits]
         # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
         instead: dict[int, Piece | None] = {}
@@ -103,7 +193,7 @@ class Stage:
         return replace(self.picture, layers=tuple(piece.posed(amounts) for piece in drawn if piece is not None))
 
     def hole(self) -> Bool[Tensor, "h w"]:
-        """The pixels of the main picture out of which a piece was cut."""
+        """Return the pixels of the main picture out of which a piece was cut."""
         plane, device = self.picture.plane, self.picture.device
         hole = torch.zeros(plane.pixels, dtype=torch.bool, device=device)
         pixels = plane.pixel_from_plane(plane.pixel_centres(torch.arange(plane.pixels, device=device)))
@@ -112,93 +202,59 @@ class Stage:
                 hole |= torch.stack([selection.field(pixels) > 0 for selection in piece.inside]).all(dim=0)
         return hole.view(plane.height, plane.width)
 
-    def _take(self, number: int) -> None:
-        """Makes ready for one edit: cuts pieces where it must, and says how each moves."""
-        edit = self.script.edits[number]
-        stack: list[Piece] = []
-        loose: list[Piece] = []
-        self._borders = []
-        for piece in self.pieces:
-            share = self._share(piece, edit) if piece.picture == edit.layer else "none"
-            if share == "none":
-                stack.append(piece)
-            elif share == "all":
-                stack.extend(self._moved(piece, edit, number))
-            elif self._blends(piece, edit, number):
-                piece.steps = (*piece.steps, Step(number, edit.operations, _box(edit, piece), edit.select))
-                stack.append(piece)
-            else:
-                inside = edit.select.field(piece.origins)
-                left, taken = parted(piece, inside, upper=edit.order == "front", width=edit.select.softness)
-                left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
-                stack.append(left)
-                loose.extend(self._moved(taken, edit, number))
-        self.pieces = [*stack, *loose] if edit.order == "front" else [*loose, *stack]
+    def _take(self, number: int) -> list[Piece]:
+        cut_out = super()._take(number)  # passes before everything else, or behind it
+        others = [piece for piece in self.pieces if piece not in cut_out]
+        is_front = self.script.edits[number].order == "front"
+        self.pieces = [*others, *cut_out] if is_front else [*cut_out, *others]
+        return cut_out
 
-    def _share(self, piece: Piece, edit: Edit) -> str:
-        """How much of what a piece shows an edit selects: all, some or none."""
+    def _share(self, piece: Piece, edit: Edit) -> Share:
+        if piece.picture != edit.layer or edit.select in piece.outside:
+            return "none"
         if edit.select.all or edit.select in piece.inside:
             return "all"
-        if edit.select in piece.outside:
-            return "none"
-        gaussians = (
-            piece.layer.gaussians if piece.border is None else limited(piece.layer.gaussians, piece.border.limit)
-        )
+        gaussians = piece.layer.gaussians
+        if piece.border is not None:
+            gaussians = limited(gaussians, piece.border.limit)
         shown = slice(None) if gaussians.opacities is None else gaussians.opacities > 0
         weights = edit.select.weights(piece.origins[shown])
         if not bool((weights > 0).any()):
             return "none"
         return "all" if bool((weights >= 1).all()) else "some"
 
-    def _blends(self, piece: Piece, edit: Edit, number: int) -> bool:
-        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
-        if any(isinstance(operation, Cut) for operation in edit.operations):
-            return False
-        if edit.seam != "auto":
-            return edit.seam == "blend"
-        border = self._border(piece, edit, number)
-        border = replace(border, blends=self._holds(border, edit, number))
-        self._borders.append(border)
-        return border.blends
+    def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step:
+        return Step(number, edit.operations, _box(edit, piece), edit.select)
 
-    def _border(self, piece: Piece, edit: Edit, number: int) -> _Border:
-        """What lies at the border of an edit's selection."""
-        before = [edit.amount(1.0) for edit in self.script.edits[:number]]
+    def _border(self, piece: Piece, edit: Edit, step: EditStep) -> Border:
         if not edit.select.is_soft:
             near = (edit.select.field(piece.origins).abs() <= 0.5).nonzero()[:, 0]  # what lies just outside
-            return _Border(piece, piece.placed(before, piece.origins[near]), None)
+            return Border(piece.placed(self.ends, piece.origins[near]), step, None)
         weights = edit.select.weights(piece.origins)
-        near = ((weights > 0) & (weights < 1)).nonzero()[:, 0]
-        origins = piece.origins[near]
-        return _Border(piece, piece.placed(before, origins), Weights.of(edit.select, origins))
+        origins = piece.origins[((weights > 0) & (weights < 1)).nonzero()[:, 0]]
+        return Border(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
 
-    def _holds(self, border: _Border, edit: Edit, number: int) -> bool:
-        """Whether what lies at a border may follow an edit."""
-        start, step = border.start, Step(number, edit.operations, _box(edit, border.piece), edit.select)
-        whole = step.moved(start, edit.peak, None)
-        if border.weights is None:
-            return bool(((whole.points - start.points).norm(dim=1) < UNSEEN).all())
-        return border_holds(start, whole, step.moved(start, edit.peak, border.weights))
+    def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
+        inside = edit.select.field(piece.origins)
+        return parted(piece, inside, upper=edit.order == "front", width=edit.select.softness)
 
     def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
-        """The parts into which an edit's operations take a piece, each with what the edit does to it."""
         parts: list[tuple[Piece, tuple[Operation, ...]]] = [(piece, ())]
+        box = _box(edit, piece)
         for operation in edit.operations:
             if not isinstance(operation, Cut):
                 parts = [(part, (*before, operation)) for part, before in parts]
                 continue
-            box = _box(edit, piece)
             halves: list[tuple[Piece, tuple[Operation, ...]]] = []
             for part, before in parts:
-                amounts = [edit.amount(1.0) for edit in self.script.edits]
                 done = replace(part, steps=(*part.steps, Step(number, before, box)), seams=(), _posed=None)
-                left_of = operation.left_of(done.placed(amounts).points)
+                left_of = operation.left_of(done.placed(self.ends).points)
                 right, left = parted(part, 0.5 + left_of, upper=True)
                 for half, move in zip((left, right), operation.halves, strict=True):
                     halves.append((half, (*before, move)))
             parts = halves
         for part, operations in parts:
-            part.steps = (*part.steps, Step(number, operations, _box(edit, part)))
+            part.steps = (*part.steps, Step(number, operations, box))
         return [part for part, _ in parts]
 
 

@@ -42,24 +42,23 @@ _CURVES: dict[str, Callable[[float], float]] = {
 
 
 def eased(t: float, easing: Easing = "smooth") -> float:
-    """An easing's curve, from exactly 0 at ``t`` = 0 to exactly 1 at 1; held before and after."""
+    """Return an easing's curve, from exactly 0 at ``t`` = 0 to exactly 1 at 1; held before and after."""
     return float(t > 0) if not 0 < t < 1 else _CURVES[easing](t)
 
 
 def frame_times(frames: int | None) -> list[float]:
-    """Times of the frames of a film, from 0 to 1; a single picture (None, or one frame) shows time 1."""
+    """Return the times of a film's frames, from 0 to 1; a single picture (None, or one frame) shows time 1."""
     if frames is None or frames == 1:
         return [1.0]
     return [i / (frames - 1) for i in range(frames)]
 
 
-def _in_order(keyframes: dict[float, float]) -> dict[float, float]:
-    """Keyframes by time."""
-    return dict(sorted(keyframes.items()))
-
-
 Time = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _by_time(keyframes: dict[float, float]) -> dict[float, float]:
+    return dict(sorted(keyframes.items()))
 
 
 class Timed(BaseModel):
@@ -73,11 +72,11 @@ class Timed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keyframes: Annotated[dict[Time, Amount], Field(min_length=1), AfterValidator(_in_order)] | None = None
+    keyframes: Annotated[dict[Time, Amount], Field(min_length=1), AfterValidator(_by_time)] | None = None
     easing: Easing = "smooth"
 
     def amount(self, t: float) -> float:
-        """How much of it there is at time ``t``."""
+        """Return how much of it there is at time ``t``."""
         keyframes = {0.0: 0.0, 1.0: 1.0} if self.keyframes is None else self.keyframes
         times = list(keyframes)
         after = bisect_right(times, t)

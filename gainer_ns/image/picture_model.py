@@ -23,7 +23,7 @@ from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.image.panel import picture_override
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
-from gainer_ns.rendering.layer import Drawn
+from gainer_ns.rendering.layer import PointColours
 from gainer_ns.rendering.raster import RasterGrid
 from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 
@@ -161,7 +161,7 @@ class PictureModel(FittedModel):
             outputs["depth"] = torch.where(visible, depth, depth[visible].max())
         return outputs
 
-    def _outputs(self, drawn: Drawn, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
+    def _outputs(self, drawn: PointColours, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
         cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
         background = drawn.rgb.new_tensor(self.config.background) if cropped is None else cropped.to(drawn.rgb)
         rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)

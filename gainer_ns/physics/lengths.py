@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from gainer_ns.editing.selection import Disc, Selection
+from gainer_ns.frames import Bounds
 
 Length = Annotated[float, Field(strict=True, ge=-1e4, le=1e4, allow_inf_nan=False)]
 """Widths of the picture; also speeds and accelerations, in widths and seconds."""
@@ -16,8 +17,6 @@ LengthVector = tuple[Length, Length]
 """To the right, and down."""
 Seconds = Annotated[float, Field(strict=True, ge=0, le=1e5, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
-Bounds = tuple[float, float, float, float]
-"""Left, top, right and bottom."""
 
 
 class SceneModel(BaseModel):

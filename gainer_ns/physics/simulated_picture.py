@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.editing.film import Camera, Drawn, Shot
+from gainer_ns.editing.shots import Camera, Shot
 from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, centre_of_mass
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.skinning import BodySkin, body_skins
+from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath
@@ -52,7 +53,7 @@ class SimulatedPicture(ABC):
         """
 
     @abstractmethod
-    def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> Drawn:
+    def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> RasterSource:
         """The picture in a frame of a number, as the camera sees it."""
 
     @abstractmethod
@@ -63,7 +64,7 @@ class SimulatedPicture(ABC):
         """Return the centre of mass of what moves, in pixels."""
         return self._pixel(centre_of_mass(frame, self.particles, self.materials))
 
-    def shots(self, frames: Iterable[Frame], path: CameraPath | None = None) -> Iterator[Drawn | Shot]:
+    def shots(self, frames: Iterable[Frame], path: CameraPath | None = None) -> Iterator[RasterSource | Shot]:
         """Yield the picture in each frame, and where the camera has gone with it.
 
         Args:

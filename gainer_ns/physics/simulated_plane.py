@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.editing.borders import spacing, unframed
-from gainer_ns.editing.film import Behind, Camera, check_frame
+from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.borders import typical_spacing, unframed
 from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
@@ -46,7 +47,7 @@ class SimulatedPlane(SimulatedPicture):
         self.picture, plane = picture, picture.plane
         layer, border = unframed(picture.only_layer, plane)  # with the mirror image beyond the frame, after the fitted
         whole = Piece(None, layer, plane, plane, border)
-        side = spacing(picture.gaussians, plane)
+        side = typical_spacing(picture.gaussians, plane)
         particles = _particles(scene, picture, whole.origins[: len(picture.gaussians)], side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
@@ -94,7 +95,7 @@ class SimulatedPlane(SimulatedPicture):
         if path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
         check_frame(self.picture, scale, self.scene.filmed)
-        return Camera(Behind.of(self.scene.background, self.picture, self.hole), scale, self.scene.filmed)
+        return Camera(BackgroundPlate.of(self.scene.background, self.picture, self.hole), scale, self.scene.filmed)
 
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> BakedPicture:
         return self.at(frame)
@@ -131,7 +132,7 @@ def loosened(layer: Layer, torn: Float[Tensor, " n"], grain: float) -> Layer:
         gaussians, radius=min(gaussians.radius, NEIGHBOURHOOD_GRAINS * grain)
     )  # what is farther off is not seen anyway
     supports = torch.lerp(torch.full_like(torn, gaussians.radius), torch.full_like(torn, grain), torn)
-    return replace(layer, gaussians=gaussians, reaches=supports, fade=0.5 * grain)
+    return replace(layer, gaussians=gaussians, support_radii=supports, fade=0.5 * grain)
 
 
 def content_of(picture: BakedPicture) -> Bounds:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.editing.film import Behind, Camera, check_frame
-from gainer_ns.editing.lifted_film import Shot
-from gainer_ns.editing.lifted_stage import SOLID, LiftedPiece, SpaceStep, parted_discs
+from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.lifted_stage import SHOWN_OPACITY, LiftedPiece, SpaceStep, parted_discs
+from gainer_ns.editing.shots import Camera, SceneView, check_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedScene
@@ -48,7 +48,7 @@ class SimulatedSpace(SimulatedPicture):
     def __init__(self, scene: Scene, lifted: LiftedScene, count: int | None = None) -> None:
         self.lifted = lifted
         layer, width = lifted.layers[0], lifted.camera.width
-        members = members_of(scene, layer.pixel_centres(width), layer.opacities > SOLID)
+        members = members_of(scene, layer.pixel_centres(width), layer.opacities > SHOWN_OPACITY)
         selected = torch.cat(members)
         depths = CAMERA_DISTANCE - layer.gaussians.means[:, 2].double()
         depth = float(depths[selected].median())
@@ -105,16 +105,16 @@ class SimulatedSpace(SimulatedPicture):
                 "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
                 "write a color or an image"
             )
-        shot = Shot(self.lifted, View(self.lifted.camera) if path is None else path.views[0])
+        shot = SceneView(self.lifted, View(self.lifted.camera) if path is None else path.views[0])
         is_whole_frame = path is not None or (self.scene.canvas is None and not self.lifted.has_alpha)
         crop = None if is_whole_frame else self.scene.filmed
         check_frame(shot, scale, crop)
-        return Camera(Behind.colour_or_image(background.color, background.image, shot), scale, crop)
+        return Camera(BackgroundPlate.colour_or_image(background.color, background.image, shot), scale, crop)
 
-    def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> Shot:
+    def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> SceneView:
         views = (View(self.lifted.camera),) if path is None else path.views
         progress = number / max(1, self.config.frames - 1)
-        return Shot(self.at(frame), views[min(round(progress * (len(views) - 1)), len(views) - 1)])
+        return SceneView(self.at(frame), views[min(round(progress * (len(views) - 1)), len(views) - 1)])
 
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
         world = self._space.to_world(place.double() * self.lifted.camera.width)
@@ -161,7 +161,7 @@ def content_of_lifted(lifted: LiftedScene) -> Bounds:
         GainerError: If nothing was lifted.
     """
     layer = lifted.layers[0]
-    shown = layer.pixel_centres(lifted.camera.width)[layer.opacities > SOLID]
+    shown = layer.pixel_centres(lifted.camera.width)[layer.opacities > SHOWN_OPACITY]
     if len(shown) == 0:
         raise GainerError("nothing was lifted that shows, so there is nothing to simulate; lift another photo")
     (left, top), (right, bottom) = (shown.amin(dim=0) - 0.5).tolist(), (shown.amax(dim=0) + 0.5).tolist()

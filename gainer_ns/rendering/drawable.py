@@ -11,15 +11,15 @@ from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.rendering.layer import Drawn
-from gainer_ns.rendering.raster import RasterGrid, check_room
+from gainer_ns.rendering.layer import PointColours
+from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
 
 BLOCK_POINTS = 1 << 17
 """How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
 
 
 class Drawable(ABC):
-    """What a picture has to know to be drawn: its plane, where it is kept, and the colours of points."""
+    """A picture that tells the colours of points, and can be drawn from these."""
 
     plane: ImagePlane
     """The picture's plane."""
@@ -49,28 +49,24 @@ class Drawable(ABC):
         return BLOCK_POINTS
 
     @abstractmethod
-    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws any points of the plane, in blocks.
+    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
+        """Draw any points of the plane, in blocks; those that are not finite or outside the frame are transparent."""
 
-        Args:
-            points: Plane coordinates; those that are not finite or lie outside the picture's frame are transparent.
-        """
-
-    def at_pixels(self, pixels: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
+    def at_pixels(self, pixels: Float[Tensor, "m 2"]) -> PointColours:
+        """Draw points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
         return self.at(self.plane.plane_from_pixel(pixels.double()).float())
 
     @torch.no_grad()
     def raster(
         self,
         scale: float = 1.0,
-        crop: tuple[float, float, float, float] | None = None,
+        crop: Crop | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-        """Draws the picture, or a part of it, on a grid of any resolution.
+        """Draw the picture, or a part of it, on a grid of any resolution.
 
         Enlarging samples the continuous picture. Shrinking averages it over the area of each output pixel, on a
-        regular grid of at least one sample a source pixel; so does a place that a deformation squeezed.
+        regular grid of at least one sample a source pixel; so does minification by a deformation.
 
         Args:
             scale: Output pixels per source pixel.
@@ -91,7 +87,7 @@ class Drawable(ABC):
         for begin in range(0, grid.pixels, step):
             pixels = torch.arange(begin, min(begin + step, grid.pixels), device=self.device)
             drawn = self._pixels(grid, pixels)
-            for finer, where in grid.refined(drawn.squeeze):
+            for finer, where in grid.refined(drawn.minification):
                 for part in where.split(max(1, self.block_points // (finer.samples[0] * finer.samples[1]))):
                     for whole, values in zip(drawn, self._pixels(finer, pixels[part]), strict=True):
                         whole[part] = values
@@ -101,7 +97,7 @@ class Drawable(ABC):
         shape = grid.height, grid.width
         return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
 
-    def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> Drawn:
+    def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> PointColours:
         """Some pixels of a raster, averaged over their samples."""
         columns, rows = grid.samples
         if columns * rows == 1:
@@ -116,17 +112,17 @@ class Drawable(ABC):
 
 
 def drawn_in_blocks(
-    draw: Callable[[Float[Tensor, "m 2"]], Drawn], points: Float[Tensor, "m 2"], block_points: int
-) -> Drawn:
-    """Draws many points, so many at once."""
+    draw: Callable[[Float[Tensor, "m 2"]], PointColours], points: Float[Tensor, "m 2"], block_points: int
+) -> PointColours:
+    """Draw many points, so many at once."""
     blocks = [draw(block) for block in points.split(block_points)]
-    return Drawn(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
+    return PointColours(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
 
-def _joined(parts: Sequence[tuple[int, Drawn]]) -> Drawn:
+def _joined(parts: Sequence[tuple[int, PointColours]]) -> PointColours:
     """Means over the samples of all parts, each of which is a mean over so many rows of them."""
     total = sum(rows for rows, _ in parts)
     alpha = torch.stack([rows * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
     rgb = torch.stack([rows * drawn.rgb * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
-    squeeze = torch.stack([drawn.squeeze for _, drawn in parts]).amax(dim=0)
-    return Drawn(rgb / alpha.clamp(min=1e-20), alpha, squeeze)
+    minification = torch.stack([drawn.minification for _, drawn in parts]).amax(dim=0)
+    return PointColours(rgb / alpha.clamp(min=1e-20), alpha, minification)

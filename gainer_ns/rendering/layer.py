@@ -19,37 +19,39 @@ from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.io.colour_profiles import Conversion
 
-LEAST_SQUEEZE = 1.25
-"""Less than this is not told: where sampling answers to it, it rounds to 1."""
+_LEAST_MINIFICATION = 1.25
+"""Less than this is not told: sampling would round it to 1."""
 
 
-class Drawn(NamedTuple):
+class PointColours(NamedTuple):
     """Colours and opacities of points.
 
     Attributes:
         rgb: [m, 3], unclamped and not multiplied by alpha; 0 where nothing is.
         alpha: [m, 1], between 0 and 1.
-        squeeze: [m, 1], how many lengths of the source lie within one length here, along the most squeezed direction:
-            1 where nothing was deformed.
+        minification: [m, 1], how many lengths of the source lie within one length here, along the direction in which
+            these are most; 1 where nothing was deformed.
     """
 
     rgb: Float[Tensor, "m 3"]
     alpha: Float[Tensor, "m 1"]
-    squeeze: Float[Tensor, "m 1"]
+    minification: Float[Tensor, "m 1"]
 
     @classmethod
-    def nothing(cls, like: Float[Tensor, "m 2"]) -> Drawn:
-        """What is seen where nothing is."""
+    def nothing(cls, like: Float[Tensor, "m 2"]) -> PointColours:
+        """Return what is seen where nothing is."""
         rgb = like.new_zeros(len(like), 3)
         return cls(rgb, rgb[:, :1].clone(), torch.ones_like(rgb[:, :1]))
 
-    def averaged(self, samples: int) -> Drawn:
-        """Means over runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
+    def averaged(self, samples: int) -> PointColours:
+        """Average runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
         if samples == 1:
             return self
-        rgb, alpha, squeeze = (values.view(-1, samples, values.shape[-1]) for values in self)
+        rgb, alpha, minification = (values.view(-1, samples, values.shape[-1]) for values in self)
         mean_alpha = alpha.mean(dim=1)
-        return Drawn((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha, squeeze.amax(dim=1))
+        return PointColours(
+            (rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha, minification.amax(dim=1)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,10 @@ class Layer:
         num_neighbours: How many Gaussians a point reads.
         half_extent: Half the width and height, in plane units, of the frame beyond which nothing is shown; None where
             the opacities alone say where the layer ends.
-        reaches: [n], how far from each Gaussian, in plane units before its deformation, there is something for sure,
-            where it is the nearest: what has broken would smear its colours over the gaps else. Nothing is farther off
-            than the Gaussians' radius in any case, so larger ones are no limit, and on an undeformed square lattice
-            those from 0.71 of its spacing on change nothing. None for no limit.
-        fade: Over which distance beyond its reach what is there fades away, in the same units.
+        support_radii: [n], how far from each Gaussian, in plane units before its deformation, it is shown where it is
+            the nearest: what has broken would smear its colours over the gaps else. On an undeformed square lattice
+            those from 0.71 of its spacing on change nothing. None for the Gaussians' radius.
+        fade: Over which distance beyond its support radius a Gaussian fades away, in the same units.
         conversion: From the colours that the decoder tells to those of the picture that the layer is in; None where
             these are the same.
     """
@@ -75,13 +76,14 @@ class Layer:
     decoder: Decoder
     num_neighbours: int
     half_extent: tuple[float, float] | None = None
-    reaches: Float[Tensor, " n"] | None = None
+    support_radii: Float[Tensor, " n"] | None = None
     fade: float = 0.0
     conversion: Conversion | None = None
 
     def __post_init__(self) -> None:
-        if self.reaches is not None and tuple(self.reaches.shape) != (len(self.gaussians),):
-            raise ValueError(f"reaches of shape {tuple(self.reaches.shape)} for {len(self.gaussians)} Gaussians")
+        if self.support_radii is not None and tuple(self.support_radii.shape) != (len(self.gaussians),):
+            shape = tuple(self.support_radii.shape)
+            raise ValueError(f"support_radii of shape {shape} for {len(self.gaussians)} Gaussians")
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -111,13 +113,13 @@ class Layer:
         return first[:, None] if gaussians.slopes is None else torch.cat([first[:, None], gaussians.slopes], dim=1)
 
     @cached_property
-    def _squeezes(self) -> Float[Tensor, " s"] | None:
-        """How much each Gaussian was squeezed; None where none was squeezed so much that it matters."""
+    def _minifications(self) -> Float[Tensor, " s"] | None:
+        """The minification at each Gaussian; None where it does not matter."""
         inverses = self.gaussians.inverse_jacobians
         if inverses is None or len(inverses) == 0:
             return None
-        squeezes = singular_range(inverses)[1]
-        return squeezes if float(squeezes.max()) > LEAST_SQUEEZE else None
+        minifications = singular_range(inverses)[1]
+        return minifications if float(minifications.max()) > _LEAST_MINIFICATION else None
 
     @cached_property
     def bounds(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
@@ -132,13 +134,10 @@ class Layer:
         return means.amin(dim=0) - margin, means.amax(dim=0) + margin
 
     def coarse(self, fraction: float) -> Layer:
-        """What the first part of its Gaussians shows, in an order of which any part is spread over the picture.
+        """Return a fraction of the Gaussians, spread over the picture and as much larger as there are fewer of them.
 
-        They are as much larger as there are fewer of them. Slopes, which hold for their own surroundings only, are left
-        out, and what is brighter or darker than any picture, for the sake of its neighbours, is not.
-
-        Args:
-            fraction: How many of the Gaussians are kept; 1 keeps all.
+        Slopes, which hold for their own surroundings only, are left out, and colours beyond those of any picture, which
+        were for the sake of neighbours, are clamped.
         """
         count = max(1, round(fraction * len(self.gaussians)))
         if count >= len(self.gaussians):
@@ -149,32 +148,33 @@ class Layer:
             kept = replace(kept, features=self.decoder.features_for(self.decoder.decode(kept.features).clamp(0, 1)))
         wider = {"covariances": kept.covariances * growth, "radius": kept.radius * math.sqrt(growth)}
         kept = replace(kept, **wider, slopes=None, opacity_slopes=None)
-        return replace(self, gaussians=kept, reaches=None if self.reaches is None else self.reaches[chosen])
+        radii = None if self.support_radii is None else self.support_radii[chosen]
+        return replace(self, gaussians=kept, support_radii=radii)
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:
-        """The same layer with other Gaussians; as many where each has a reach."""
+        """Return the same layer with other Gaussians; as many where each has a support radius."""
         return replace(self, gaussians=gaussians)
 
     def to(self, device: torch.device | str) -> Layer:
-        """The same layer on a device; the decoder moves in place."""
-        reaches = None if self.reaches is None else self.reaches.to(device)
-        return replace(self, gaussians=self.gaussians.to(device), decoder=self.decoder.to(device), reaches=reaches)
+        """Return the same layer on a device; the decoder moves in place."""
+        radii = None if self.support_radii is None else self.support_radii.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), decoder=self.decoder.to(device), support_radii=radii)
 
     @torch.no_grad()
-    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws any points of the plane; those that are not finite are transparent."""
+    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
+        """Draw any points of the plane; those that are not finite are transparent."""
         low, high = self.bounds
         within = (points >= low) & (points <= high)
         inside = within[:, 0] & within[:, 1]  # a quarter of the time of all(dim=1)
         if len(self.gaussians) > 0 and bool(inside.all()):
             return self._inside(points)
-        drawn = Drawn.nothing(points)
+        drawn = PointColours.nothing(points)
         if len(self.gaussians) > 0 and bool(inside.any()):
             for whole, part in zip(drawn, self._inside(points[inside]), strict=True):
                 whole[inside] = part
         return drawn
 
-    def _inside(self, points: Float[Tensor, "m 2"]) -> Drawn:
+    def _inside(self, points: Float[Tensor, "m 2"]) -> PointColours:
         gaussians = self.gaussians
         read, nearest = search_and_aggregate(
             self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
@@ -184,29 +184,31 @@ class Layer:
         alpha = seen.to(gaussians.features.dtype)
         if gaussians.opacities is not None:
             alpha, read = alpha * read[:, :1].clamp(0, 1), read[:, 1:]
-        if self.reaches is not None:
-            alpha = alpha * self._reached(points, nearest[:, 0].clamp(min=0), self.reaches)
+        if self.support_radii is not None:
+            alpha = alpha * self._presence(points, nearest[:, 0].clamp(min=0), self.support_radii)
         shown = (alpha[:, 0] > 0).nonzero()[:, 0]
         if len(shown) == len(points):
             rgb = self._colours(read)
         else:
             rgb = points.new_zeros(len(points), self.decoder.channels)
             rgb[shown] = self._colours(read[shown])
-        squeeze = torch.ones_like(alpha)
-        if self._squeezes is not None:
-            squeeze = torch.where(seen, self._squeezes.expand(len(gaussians))[nearest.clamp(min=0)], squeeze)
-        return Drawn(rgb, alpha, squeeze)
+        minification = torch.ones_like(alpha)
+        if self._minifications is not None:
+            minification = torch.where(
+                seen, self._minifications.expand(len(gaussians))[nearest.clamp(min=0)], minification
+            )
+        return PointColours(rgb, alpha, minification)
 
     def _colours(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m 3"]:
         colours = self.decoder.decode(features)
         return colours if self.conversion is None else self.conversion(colours)
 
-    def _reached(
-        self, points: Float[Tensor, "m 2"], nearest: Int[Tensor, " m"], reaches: Float[Tensor, " n"]
+    def _presence(
+        self, points: Float[Tensor, "m 2"], nearest: Int[Tensor, " m"], support_radii: Float[Tensor, " n"]
     ) -> Float[Tensor, "m 1"]:
-        """How much of what its nearest Gaussian shows there is at each point: 1 up to the reach, 0 beyond the fade."""
+        """How much of its nearest Gaussian there is at each point: 1 up to its support radius, 0 beyond the fade."""
         steps, inverses = points - self.gaussians.means[nearest], self.gaussians.inverse_jacobians
         if inverses is not None:
-            steps = torch.einsum("nij,nj->ni", inverses.expand(len(reaches), 2, 2)[nearest], steps)
-        beyond = steps.norm(dim=1, keepdim=True) - reaches[nearest, None]
+            steps = torch.einsum("nij,nj->ni", inverses.expand(len(support_radii), 2, 2)[nearest], steps)
+        beyond = steps.norm(dim=1, keepdim=True) - support_radii[nearest, None]
         return (1 - beyond / max(self.fade, 1e-12)).clamp(0, 1)

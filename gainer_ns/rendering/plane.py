@@ -15,9 +15,9 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
-from gainer_ns.rendering.layer import Drawn, Layer
+from gainer_ns.rendering.layer import Layer, PointColours
 
-OPAQUE = 1 - 1e-6
+_OPAQUE_ALPHA = 1 - 1e-6
 """From this alpha on, what lies behind does not show."""
 
 
@@ -40,7 +40,7 @@ class BakedPicture(Drawable):
     @property
     def has_alpha(self) -> bool:
         """Whether the picture may be transparent inside its frame."""
-        return all(layer.gaussians.opacities is not None or layer.reaches is not None for layer in self.layers)
+        return all(layer.gaussians.opacities is not None or layer.support_radii is not None for layer in self.layers)
 
     @property
     def framed(self) -> bool:
@@ -64,15 +64,15 @@ class BakedPicture(Drawable):
         return self.layers[0].gaussians.means.device
 
     def with_gaussians(self, gaussians: GaussianSet) -> BakedPicture:
-        """The same picture of one layer with other Gaussians."""
+        """Return the same picture of one layer with other Gaussians."""
         return replace(self, layers=(self.only_layer.with_gaussians(gaussians),))
 
     def coarse(self, fraction: float) -> BakedPicture:
-        """The picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""
+        """Return the picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""
         return replace(self, layers=tuple(layer.coarse(fraction) for layer in self.layers))
 
     def told_in(self, profile: ColourProfile | None) -> BakedPicture:
-        """The same picture, which another profile tells: it looks the same where that can tell its colours.
+        """Return the picture with its colours converted to another profile.
 
         Raises:
             GainerError: Nothing can be converted to it.
@@ -86,35 +86,33 @@ class BakedPicture(Drawable):
         return replace(self, layers=tuple(layers), profile=profile)
 
     def to(self, device: torch.device | str) -> BakedPicture:
-        """The same picture on a device; the decoders move in place."""
+        """Return the same picture on a device; the decoders move in place."""
         return replace(self, layers=tuple(layer.to(device) for layer in self.layers))
 
     @torch.no_grad()
-    def at(self, points: Float[Tensor, "m 2"]) -> Drawn:
-        """Draws any points of the plane, in blocks.
-
-        Args:
-            points: Plane coordinates; those that are not finite or lie outside the picture's frame are transparent.
-        """
+    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
+        """Draw any points of the plane, in blocks; those that are not finite or outside the frame are transparent."""
         return drawn_in_blocks(self._block, points.float(), self.block_points)
 
-    def _block(self, points: Float[Tensor, "m 2"]) -> Drawn:
+    def _block(self, points: Float[Tensor, "m 2"]) -> PointColours:
         """The layers over one another, from the front on; what lies behind an opaque one is not read."""
         front = self.layers[-1].at(points)
         for layer in reversed(self.layers[:-1]):
-            through = (front.alpha[:, 0] < OPAQUE).nonzero()[:, 0]
+            through = (front.alpha[:, 0] < _OPAQUE_ALPHA).nonzero()[:, 0]
             if len(through) == 0:
                 break
             front = _behind(front, layer.at(points[through]), through)
         return front
 
 
-def _behind(front: Drawn, back: Drawn, where: Int[Tensor, " b"]) -> Drawn:
+def _behind(front: PointColours, back: PointColours, where: Int[Tensor, " b"]) -> PointColours:
     """What is in front, over what lies behind some of its points."""
     before, alpha = front.rgb[where], front.alpha[where]
     shows = (1 - alpha) * back.alpha
     total = alpha + shows
     mixed = (before * alpha + back.rgb * shows) / total.clamp(min=1e-20)
-    squeeze = torch.where(shows > 0, torch.maximum(front.squeeze[where], back.squeeze), front.squeeze[where])
-    parts = zip(front, (mixed * (total > 0), total, squeeze), strict=True)
-    return Drawn(*(whole.index_copy(0, where, part) for whole, part in parts))
+    minification = torch.where(
+        shows > 0, torch.maximum(front.minification[where], back.minification), front.minification[where]
+    )
+    parts = zip(front, (mixed * (total > 0), total, minification), strict=True)
+    return PointColours(*(whole.index_copy(0, where, part) for whole, part in parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -12,14 +13,43 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.memory import BYTES_PER_RASTER_PIXEL, check_free, free_memory
 
-MAX_SAMPLES = 2**29
+Crop: TypeAlias = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in source pixels: x right, y down."""
+
+MAX_RASTER_POINTS = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
-BYTES_PER_DRAWN_PIXEL = 32
-"""The part of that which a graphics card holds, where one draws."""
 MAX_REFINEMENT = 8
-"""Most samples along a side of an output pixel for what a deformation squeezed into it."""
+"""Most samples along a side of an output pixel for what a deformation shrank into it."""
+_GPU_BYTES_PER_PIXEL = 32
+"""The part of ``BYTES_PER_RASTER_PIXEL`` that a graphics card holds, where one draws."""
+
+
+class RasterSource(Protocol):
+    """What frames are drawn from: a picture, or a lifted photo as a camera sees it."""
+
+    @property
+    def plane(self) -> ImagePlane:
+        """Its pixels."""
+        ...
+
+    @property
+    def profile(self) -> ColourProfile | None:
+        """What its colours mean; None for sRGB."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is drawn."""
+        ...
+
+    def raster(
+        self, scale: float = 1.0, crop: Crop | None = None
+    ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
+        """Draw colours, not multiplied by alpha, and alpha."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +63,7 @@ class RasterGrid:
         samples: Points across and down an output pixel at which the picture is read.
     """
 
-    crop: tuple[float, float, float, float]
+    crop: Crop
     width: int
     height: int
     samples: tuple[int, int]
@@ -44,16 +74,14 @@ class RasterGrid:
         return self.width * self.height
 
     @classmethod
-    def over(
-        cls, plane: ImagePlane, scale: float, crop: tuple[float, float, float, float] | None, *, framed: bool = True
-    ) -> RasterGrid:
-        """The grid of a crop at a scale.
+    def over(cls, plane: ImagePlane, scale: float, crop: Crop | None, *, framed: bool = True) -> RasterGrid:
+        """Return the grid of a crop, or of the whole picture, at a scale.
 
         Args:
             plane: The picture's plane.
             scale: Output pixels per source pixel.
-            crop: (x0, y0, x1, y1) in source pixels; None for the whole picture.
-            framed: Whether there is nothing beyond the picture's frame, so that nobody can want to see it.
+            crop: The part; None for the whole picture.
+            framed: Whether there is nothing to be seen beyond the picture's frame.
 
         Raises:
             GainerError: If the two leave no picture, or one of absurd size.
@@ -69,10 +97,10 @@ class RasterGrid:
                 f"crop {named}: wholly outside the picture, which is {plane.width} pixels wide and {plane.height} high"
             )
         density = max(1.0, scale)  # samples per source pixel, nearly
-        if max(1.0, (x1 - x0) * density) * max(1.0, (y1 - y0) * density) > MAX_SAMPLES:
+        if max(1.0, (x1 - x0) * density) * max(1.0, (y1 - y0) * density) > MAX_RASTER_POINTS:
             raise GainerError(
-                f"scale {scale:g} over {x1 - x0:g} x {y1 - y0:g} pixels: more than {MAX_SAMPLES // 10**6} megapixels; "
-                "lower the scale, or draw it in parts, crop by crop"
+                f"scale {scale:g} over {x1 - x0:g} x {y1 - y0:g} pixels: more than {MAX_RASTER_POINTS // 10**6} "
+                "megapixels; lower the scale, or draw it in parts, crop by crop"
             )
         width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
         samples = 1, 1
@@ -81,12 +109,7 @@ class RasterGrid:
         return cls(crop, width, height, samples)
 
     def points(self, pixels: Int[Tensor, " m"], some_rows: range) -> Float[Tensor, "m s 2"]:
-        """Source pixel coordinates of the samples of each pixel.
-
-        Args:
-            pixels: Row-major indices of output pixels.
-            some_rows: Which rows of samples, of the ``samples[1]`` that a pixel has.
-        """
+        """Return source pixel coordinates of some rows of the samples of output pixels (row-major indices)."""
         x0, y0, x1, y1 = self.crop
         columns, rows = self.samples
         across = (torch.arange(columns, device=pixels.device, dtype=torch.float64) + 0.5) / columns
@@ -99,19 +122,12 @@ class RasterGrid:
         points[..., 1] = (y0 + (row[:, None] + down) * ((y1 - y0) / self.height))[:, :, None]
         return points.view(len(pixels), -1, 2)
 
-    def refined(self, squeeze: Float[Tensor, "m 1"]) -> Iterator[tuple[RasterGrid, Int[Tensor, " p"]]]:
-        """Finer grids for the pixels that need them: those into which a deformation squeezed much of the source.
-
-        Args:
-            squeeze: Of some pixels: how many lengths of the source lie within one length.
-
-        Yields:
-            A grid of more samples, and the positions among these pixels of those that are to be read on it.
-        """
+    def refined(self, minification: Float[Tensor, "m 1"]) -> Iterator[tuple[RasterGrid, Int[Tensor, " p"]]]:
+        """Yield grids of more samples, each with the positions of those of some pixels whose minification needs it."""
         x0, y0, x1, y1 = self.crop
         columns, rows = self.samples
         spacing = max((x1 - x0) / self.width / columns, (y1 - y0) / self.height / rows)
-        finer = (squeeze[:, 0] * spacing).round().clamp(1, MAX_REFINEMENT).int()
+        finer = (minification[:, 0] * spacing).round().clamp(1, MAX_REFINEMENT).int()
         if int(finer.max()) == 1:
             return
         for factor in range(2, MAX_REFINEMENT + 1):
@@ -121,13 +137,9 @@ class RasterGrid:
 
 
 def check_room(grid: RasterGrid, device: torch.device) -> None:
-    """Refuses a raster that this machine has no memory for.
-
-    Raises:
-        GainerError: If the estimate exceeds what is free.
-    """
+    """Raise a GainerError if drawing a raster needs more memory than is free."""
     needed, free = (grid.pixels + grid.samples[0]) * BYTES_PER_RASTER_PIXEL, free_memory()
     if device.type == "cuda":
-        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_RASTER_PIXEL // BYTES_PER_DRAWN_PIXEL)
+        free = min(free, torch.cuda.mem_get_info(device)[0] * BYTES_PER_RASTER_PIXEL // _GPU_BYTES_PER_PIXEL)
     remedy = "lower the scale, or draw it in parts, crop by crop"
     check_free(needed, f"drawing {grid.width} x {grid.height} pixels", remedy, free=free)

@@ -10,7 +10,7 @@ from torch import Tensor
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.layer import Layer
-from gainer_ns.rendering.raster import MAX_SAMPLES
+from gainer_ns.rendering.raster import MAX_RASTER_POINTS
 
 _MIN_RADIUS = 1e-9
 """The shortest support radius that is read, in plane units: far less than a pixel of the largest picture."""
@@ -30,7 +30,7 @@ def check_layer(layer: Layer) -> None:
         raise ValueError("its frame makes no sense")
     if not (math.isfinite(layer.fade) and layer.fade >= 0):
         raise ValueError("it fades away over a distance that makes no sense")
-    if layer.reaches is not None and not bool(layer.reaches.isfinite().all()):
+    if layer.support_radii is not None and not bool(layer.support_radii.isfinite().all()):
         raise ValueError("it holds numbers that are not finite")
 
 
@@ -68,9 +68,9 @@ def whole_number(value: Any, largest: int, *, least: int = 1) -> int:
 
 def checked_plane(width: Any, height: Any) -> ImagePlane:
     """Return the plane of a picture of so many pixels."""
-    plane = ImagePlane(whole_number(width, MAX_SAMPLES), whole_number(height, MAX_SAMPLES))
-    if plane.pixels > MAX_SAMPLES:
-        raise ValueError(f"{plane.width} x {plane.height} pixels are more than {MAX_SAMPLES // 10**6} megapixels")
+    plane = ImagePlane(whole_number(width, MAX_RASTER_POINTS), whole_number(height, MAX_RASTER_POINTS))
+    if plane.pixels > MAX_RASTER_POINTS:
+        raise ValueError(f"{plane.width} x {plane.height} pixels are more than {MAX_RASTER_POINTS // 10**6} megapixels")
     return plane
 
 

@@ -78,8 +78,8 @@ def layer_tensors(
         tensors["opacities"] = gaussians.opacities.to(round_to)
     if gaussians.opacity_slopes is not None:
         tensors["opacity_slopes"] = (gaussians.opacity_slopes * plane.pixel_size).to(round_to)  # a pixel
-    if layer.reaches is not None:
-        tensors["reaches"] = layer.reaches
+    if layer.support_radii is not None:
+        tensors["reaches"] = layer.support_radii
     if layer.conversion is not None:
         own = layer.conversion.source
         tensors[PROFILE_TENSOR] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
@@ -106,7 +106,7 @@ def layer_from(
     features = _features(bits, tensors)
     means = means_from(header["lattice"], tensors, plane, len(features))
     optional = "opacities", "opacity_slopes", "inverse_jacobians", "reaches"
-    opacities, opacity_slopes, inverses, reaches = (tensors.get(name) for name in optional)
+    opacities, opacity_slopes, inverses, support_radii = (tensors.get(name) for name in optional)
     gaussians = GaussianSet(
         means,
         shapes_from(tensors, plane),
@@ -123,13 +123,13 @@ def layer_from(
         half = float(half[0]), float(half[1])
     fade = float(header.get("fade", 0))  # pictures stored before there was one have none
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
-    reaches = None if reaches is None else reaches.float()
+    support_radii = None if support_radii is None else support_radii.float()
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
     conversion = None
     if PROFILE_TENSOR in tensors:
         own = tensors[PROFILE_TENSOR]
         conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
-    layer = Layer(gaussians, decoder, neighbours, half, reaches, fade, conversion)
+    layer = Layer(gaussians, decoder, neighbours, half, support_radii, fade, conversion)
     check_layer(layer)
     return layer
 

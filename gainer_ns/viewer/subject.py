@@ -12,18 +12,19 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from gainer_ns.editing.film import Behind, Camera, Drawn
-from gainer_ns.editing.lifted_film import Shot
+from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.lifted_script import LiftedEdit, LiftedScript, read_lifted_script
-from gainer_ns.editing.lifted_stage import SOLID, LiftedStage
+from gainer_ns.editing.lifted_stage import SHOWN_OPACITY, LiftedStage
 from gainer_ns.editing.script import Edit, Script, read_script
 from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.shots import Camera, SceneView
 from gainer_ns.editing.stage import Stage
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, plane_hits
 from gainer_ns.image.loading import load_baked
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import View
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import RasterSource
 
 PixelPoint = tuple[float, float]
 """x and y in pixels of the picture."""
@@ -68,11 +69,11 @@ class FlatSubject:
         assert isinstance(script, Script)
         return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
 
-    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, Drawn]:
+    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
         """Return what ``gainer edit`` draws a picture of a script with, and from."""
         assert isinstance(script, Script) and isinstance(shown, BakedPicture)
-        behind = Behind.of(script.background, self.fitted, self.staged(script).hole)
-        return Camera(behind, crop=script.canvas), shown
+        plate = BackgroundPlate.of(script.background, self.fitted, self.staged(script).hole)
+        return Camera(plate, crop=script.canvas), shown
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
         """Return the pixel at which a ray in the world meets the plane, in the frame or not; None if it misses."""
@@ -91,12 +92,12 @@ class FlatSubject:
         plane = self.fitted.plane
         if not self.fitted.has_alpha:
             return torch.ones(plane.height, plane.width, dtype=torch.bool)
-        return (self.fitted.raster()[1][..., 0] > SOLID).cpu()
+        return (self.fitted.raster()[1][..., 0] > SHOWN_OPACITY).cpu()
 
     def centres(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 3"]]:
         """Return the visible Gaussians: the pixel points by which they are selected, and their centres in the world."""
         sets = [layer.gaussians for layer in self.fitted.layers]
-        shown = [slice(None) if one.opacities is None else one.opacities > SOLID for one in sets]
+        shown = [slice(None) if one.opacities is None else one.opacities > SHOWN_OPACITY for one in sets]
         means = torch.cat([one.means[which].detach().cpu() for one, which in zip(sets, shown, strict=True)])
         return self.fitted.plane.pixel_from_plane(means), torch.nn.functional.pad(means, (0, 1))
 
@@ -132,11 +133,11 @@ class LiftedSubject:
         assert isinstance(script, LiftedScript)
         return LiftedStage(script, self.fitted)
 
-    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, Drawn]:
+    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
         """Return what ``gainer edit`` draws a picture of a script with, and from: the camera that took the photo."""
         assert isinstance(shown, LiftedScene)
-        shot = Shot(shown, View(shown.camera))
-        return Camera(Behind.colour_or_image(script.background.color, script.background.image, shot)), shot
+        shot = SceneView(shown, View(shown.camera))
+        return Camera(BackgroundPlate.colour_or_image(script.background.color, script.background.image, shot)), shot
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
         """Return the pixel, of the photo's own camera, of the first surface that a ray meets; None if it misses."""
@@ -147,7 +148,7 @@ class LiftedSubject:
             pixel_area=torch.ones(1, 1, device=self.fitted.device),
         )
         seen = self.fitted.outputs(rays, torch.zeros(3, device=self.fitted.device))
-        if float(seen["accumulation"]) < SOLID:
+        if float(seen["accumulation"]) < SHOWN_OPACITY:
             return None
         point = origin + unit * float(seen["median_depth"])
         pixel, _ = self.lens.project((point - point.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
@@ -171,7 +172,7 @@ class LiftedSubject:
         places, points = [], []
         hidden = torch.zeros(self.fitted.plane.pixels, dtype=torch.bool, device=self.fitted.device)
         for layer in self.fitted.layers:
-            solid, pixels = layer.opacities > SOLID, layer.pixels.long()
+            solid, pixels = layer.opacities > SHOWN_OPACITY, layer.pixels.long()
             shown = solid & ~hidden[pixels]
             places.append(layer.pixel_centres(self.lens.width)[shown].cpu())
             points.append(layer.gaussians.means[shown].detach().cpu())
@@ -184,7 +185,7 @@ class LiftedSubject:
         shape = self.lens.height, self.lens.width
         depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
         for layer in reversed(self.fitted.layers):
-            solid = layer.opacities > SOLID
+            solid = layer.opacities > SHOWN_OPACITY
             pixels = layer.pixels[solid].long().cpu()
             depth[pixels] = CAMERA_DISTANCE - layer.gaussians.means[solid, 2].cpu()
             known[pixels] = True

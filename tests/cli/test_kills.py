@@ -16,7 +16,7 @@ import torch, tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 from gainer_ns import loading
 from gainer_ns.cli import main, edit, export, progress, render, simulate
-from gainer_ns.editing import film, script, stage
+from gainer_ns.editing import script, shots, stage
 from gainer_ns.lifting import scene, views
 from gainer_ns.physics import simulation
 from gainer_ns.physics.exchange import folder

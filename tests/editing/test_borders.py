@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.editing.borders import joined, spacing, unframed, with_border
+from gainer_ns.editing.borders import concatenated, typical_spacing, unframed
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
@@ -20,6 +20,12 @@ from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
 WIDE = (-6.0, -6.0, 70.0, 54.0)
+
+
+def with_border(layer: Layer, plane: ImagePlane) -> Layer:
+    """The same layer, ending where its picture's frame ends by its opacities instead of by the frame."""
+    layer, border = unframed(layer, plane)
+    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.limit))
 
 
 def test_a_border_ends_the_picture_where_the_frame_did(landscape: BakedPicture, seen: Callable[..., Any]) -> None:
@@ -96,10 +102,10 @@ def test_limits_only_lower_opacities(landscape: BakedPicture) -> None:
 def test_two_sets_as_one(landscape: BakedPicture) -> None:
     gaussians = landscape.gaussians
     chosen = torch.arange(10)
-    both = joined(gaussians, gaussians[chosen])
+    both = concatenated(gaussians, gaussians[chosen])
     assert len(both) == len(gaussians) + 10 and len(both.covariances) == 1
     own = replace(gaussians, covariances=gaussians.covariances.expand(len(gaussians), 2, 2))
-    assert joined(own, own[chosen]).covariances.shape == (len(gaussians) + 10, 2, 2)
+    assert concatenated(own, own[chosen]).covariances.shape == (len(gaussians) + 10, 2, 2)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.25])
@@ -107,7 +113,7 @@ def test_spacing(density: float) -> None:
     plane = ImagePlane(60, 44)
     means = lattice_means(plane, density)
     gaussians = GaussianSet(means, torch.eye(2)[None] * 1e-4, torch.zeros(len(means), 3), 1.0)
-    assert math.isclose(spacing(gaussians, plane), density**-0.5, rel_tol=0.15)
+    assert math.isclose(typical_spacing(gaussians, plane), density**-0.5, rel_tol=0.15)
 
 
 def test_few_long_gaussians_do_not_reach_beyond_the_border() -> None:

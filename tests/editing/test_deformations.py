@@ -14,7 +14,7 @@ from gainer_ns.editing.deformations import (
     bend,
     cut,
     drag,
-    lattice,
+    free_form,
     left_of,
     move,
     perspective,
@@ -53,7 +53,7 @@ MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "drag": partial(drag, handles_from=HANDLES, handles_to=TARGETS, fixed=FIXED),
     "drag one": partial(drag, handles_from=HANDLES[:1], handles_to=TARGETS[:1]),
     "drag together": partial(drag, handles_from=HANDLES[:2], handles_to=[CENTER, CENTER]),
-    "lattice": partial(lattice, box=BOX, offsets=OFFSETS),
+    "lattice": partial(free_form, box=BOX, offsets=OFFSETS),
 }
 SPECIAL = torch.tensor(
     [*AXIS, *HANDLES, *FIXED, CENTER, (10.0, 20.0), (90.0, 80.0), (10.0, 80.0), (50.0, 50.0)]
@@ -336,12 +336,12 @@ def test_lattice_is_exact_at_control_points(data: st.DataObject, rows: int, colu
     offsets = data.draw(st.lists(row, min_size=rows, max_size=rows))
     x, y = grid_line(10, 90, columns), grid_line(20, 80, rows)
     control = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
-    close(lattice(control, BOX, offsets) - control, torch.tensor(offsets, dtype=torch.float64).flatten(0, 1))
+    close(free_form(control, BOX, offsets) - control, torch.tensor(offsets, dtype=torch.float64).flatten(0, 1))
 
 
 def test_lattice_without_offsets_is_exact() -> None:
     points = some_points(100)
-    close(lattice(points, BOX, [[(0.0, 0.0)] * 3] * 4), points, 0.0)
+    close(free_form(points, BOX, [[(0.0, 0.0)] * 3] * 4), points, 0.0)
 
 
 def test_lattice_of_linear_offsets_is_linear() -> None:
@@ -351,12 +351,12 @@ def test_lattice_of_linear_offsets_is_linear() -> None:
     x, y = grid_line(10, 90, 4), grid_line(20, 80, 3)
     offsets = affine(torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)).tolist()
     points = torch.tensor([10.0, 20.0]) + some_points(300, 0, 1) * torch.tensor([80.0, 60.0])
-    close(lattice(points, BOX, offsets), points + affine(points))
+    close(free_form(points, BOX, offsets), points + affine(points))
 
 
 def test_lattice_is_smooth_across_its_cells() -> None:
     control = torch.rand(5, 6, 2, dtype=torch.float64) * 20
-    map = partial(lattice, box=BOX, offsets=control.tolist())
+    map = partial(free_form, box=BOX, offsets=control.tolist())
     seam = torch.stack([torch.full((50,), 10.0 + 16.0 * 2), torch.linspace(20, 80, 50)], dim=1).double()
     nudge = at((1e-7, 0))
     close(with_jacobian(map, seam - nudge)[1], with_jacobian(map, seam + nudge)[1], 1e-5)
@@ -365,11 +365,11 @@ def test_lattice_is_smooth_across_its_cells() -> None:
 @given(points=places)
 def test_lattice_beyond_its_box_goes_with_the_border(points: Tensor) -> None:
     border = torch.stack([points[:, 0].clamp(10, 90), points[:, 1].clamp(20, 80)], dim=1)
-    close(lattice(points, BOX, OFFSETS) - points, lattice(border, BOX, OFFSETS) - border)
+    close(free_form(points, BOX, OFFSETS) - points, free_form(border, BOX, OFFSETS) - border)
 
 
 def test_an_empty_box() -> None:
-    for function, extra in ((lattice, {"offsets": OFFSETS}), (perspective, {"corners": CORNERS})):
+    for function, extra in ((free_form, {"offsets": OFFSETS}), (perspective, {"corners": CORNERS})):
         with pytest.raises(GainerError, match="empty"):
             function(some_points(3), box=(10, 20, 10, 40), **extra)
 

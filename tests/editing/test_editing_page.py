@@ -12,7 +12,7 @@ from gainer_ns.editing.backgrounds import Background, Inpaint
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript, read_lifted_script
 from gainer_ns.editing.operations import OPERATIONS, Handle, Operation
-from gainer_ns.editing.script import Edit, Layer, Order, Script, read_script
+from gainer_ns.editing.script import Edit, Order, Script, ScriptLayer, read_script
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.editing.timing import Easing
 
@@ -35,7 +35,7 @@ def test_each_operation_has_its_row(page: str, word: str, model: type[Operation]
     assert len(re.findall(r"\*\*\w+\*\*", row)) == len(model.model_fields), "no field that does not exist"
 
 
-@pytest.mark.parametrize("model", [Background, Disc, Edit, Handle, Inpaint, Layer, Script, Selection])
+@pytest.mark.parametrize("model", [Background, Disc, Edit, Handle, Inpaint, ScriptLayer, Script, Selection])
 def test_each_word_is_there(model: type) -> None:
     for name, field in model.model_fields.items():  # type: ignore[attr-defined]
         word = field.alias or name

@@ -7,13 +7,13 @@ import pytest
 import torch
 import yaml
 
-from gainer_ns.editing.film import Behind, Camera, write_film
-from gainer_ns.editing.lifted_film import LiftedFilm
 from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
+from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.camera_paths import camera_path, dolly
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import read_camera_path
+from gainer_ns.picture import Picture
 
 MOVE = {"select": {"box": [16, 12, 32, 24]}, "move": {"by": [3, 4, 5]}}
 
@@ -76,22 +76,20 @@ def path_file(lifted_scene: Callable[..., LiftedScene], tmp_path: Path) -> Path:
 
 
 def test_a_film_is_as_long_as_its_camera_path(lifted_scene: Callable[..., LiftedScene], path_file: Path) -> None:
-    scene, path = lifted_scene(), read_camera_path(path_file)
-    film = LiftedFilm(LiftedScript.model_validate({"edits": [MOVE]}), scene, path)
-    assert (film.frames, film.fps) == (4, 24.0)
-    shots = list(film.shots())
-    assert [shot.view for shot in shots] == list(path.views)
+    scene, views = lifted_scene(), read_camera_path(path_file).views
+    film = Picture(scene).frames([MOVE], camera_path=path_file)
+    assert (len(film), film.fps) == (4, 24.0)
+    stage = LiftedStage(LiftedScript.model_validate({"edits": [MOVE]}), scene)
+    shots = list(stage.shots(views, 4))
+    assert [shot.view for shot in shots] == list(views)
     torch.testing.assert_close(shots[0].raster()[0], scene.raster()[0], atol=1e-4, rtol=0)
-    longer = LiftedFilm(LiftedScript.model_validate({"edits": [MOVE], "frames": 7, "fps": 5}), scene, path)
-    assert [path.views.index(shot.view) for shot in longer.shots()] == [0, 0, 1, 2, 2, 2, 3] and longer.fps == 5
+    assert [views.index(shot.view) for shot in stage.shots(views, 7)] == [0, 0, 1, 2, 2, 2, 3]
+    longer = Picture(scene).frames({"edits": [MOVE], "frames": 7, "fps": 5}, camera_path=path_file)
+    assert (len(longer), longer.fps) == (7, 5)
 
 
 def test_frames_are_written(lifted_scene: Callable[..., LiftedScene], path_file: Path, tmp_path: Path) -> None:
     scene = lifted_scene((1.0,), (16, 12, 32, 24))
-    film = LiftedFilm(
-        LiftedScript.model_validate({"edits": [{"move": {"by": [5, 0]}}]}), scene, read_camera_path(path_file)
-    )
-    camera = Camera(Behind.colour_or_image((255, 0, 0), None, film.first), 0.5)
-    size = write_film(tmp_path / "frames", film.shots(), camera, frames=film.frames, fps=film.fps)
-    assert size == (24, 18)
+    script = {"edits": [{"move": {"by": [5, 0]}}], "background": {"color": [255, 0, 0]}, "camera": str(path_file)}
+    assert Picture(scene).frames(script, scale=0.5).save(tmp_path / "frames") == (24, 18)
     assert len(list((tmp_path / "frames").iterdir())) == 4

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from gainer_ns.editing import deformations
-from gainer_ns.editing.deformations import Box
 from gainer_ns.editing.operations import OPERATIONS, Cut, Operation
 from gainer_ns.errors import GainerError
 
-BOX: Box = (10.0, 20.0, 90.0, 80.0)
+BOX = (10.0, 20.0, 90.0, 80.0)
 AXIS = [[12, 70], [81.5, 33]]
 EXAMPLES: dict[str, dict[str, Any]] = {
     "move": {"by": [3, -4.5]},
@@ -91,7 +90,9 @@ def test_all_is_the_deformation(word: str) -> None:
             "handles_to": [handle["to"] for handle in handles],
             "fixed": parameters["fixed"],
         }
-    expected = getattr(deformations, word)(points, **parameters, **box, **center, **radius)
+    expected = getattr(deformations, {"lattice": "free_form"}.get(word, word))(
+        points, **parameters, **box, **center, **radius
+    )
     close(operation(word).map(points, amount=1.0, box=BOX), expected, 1e-5)
 
 

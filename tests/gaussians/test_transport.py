@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gainer_ns.editing.borders import joined, unframed, with_border
+from gainer_ns.editing.borders import concatenated, unframed
 from gainer_ns.editing.limits import Limit, limited
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
@@ -25,6 +25,12 @@ from gainer_ns.storage.picture_files import Bits, load_picture, save_picture
 PLANE = ImagePlane(16, 8)
 TENSORS = [field.name for field in fields(GaussianSet) if field.name != "radius"]
 SHEAR = torch.tensor([[[1.25, 0.5], [-0.25, 0.75]]])
+
+
+def with_border(layer: Layer, plane: ImagePlane) -> Layer:
+    """The same layer, ending where its picture's frame ends by its opacities instead of by the frame."""
+    layer, border = unframed(layer, plane)
+    return layer if border is None else layer.with_gaussians(limited(layer.gaussians, border.limit))
 
 
 def full(count: int = 7) -> GaussianSet:
@@ -82,7 +88,7 @@ def test_on_another_device(name: str) -> None:
 @pytest.mark.parametrize("name", TENSORS)
 def test_two_sets_as_one(name: str) -> None:
     one, other = full(4), full(3)
-    assert torch.equal(getattr(joined(one, other), name), torch.cat([getattr(one, name), getattr(other, name)]))
+    assert torch.equal(getattr(concatenated(one, other), name), torch.cat([getattr(one, name), getattr(other, name)]))
 
 
 @pytest.mark.parametrize("name", [name for name in TENSORS if name != "means"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gainer_ns.editing.compositing import image_backdrop
+from gainer_ns.editing.backdrops import image_backdrop
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import as_srgb
 from gainer_ns.io.colour_profiles import MAX_PROFILE_BYTES, SRGB, ColourProfile, converted

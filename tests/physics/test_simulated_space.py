@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from gainer_ns.editing.film import Shot
+from gainer_ns.editing.shots import Shot
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.physics.engine import Frame, resting
@@ -99,7 +99,7 @@ def test_a_camera_that_follows_moves_along(simulated: Callable[..., SimulatedSpa
     film = list(made.shots([resting(made.particles), shifted(made, 3, 5, 0)]))
     assert isinstance(film[1], Shot)
     assert film[1].shift == pytest.approx((3, 5), rel=0.03), "less, as its middle is farther away"
-    frame = made.camera(1.0).draw(*film[1])
+    frame = made.camera(1.0).draw(film[1])
     assert frame.opacity.shape == (36, 48)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.rendering.layer import Drawn, Layer
+from gainer_ns.rendering.layer import Layer, PointColours
 from gainer_ns.rendering.plane import BakedPicture
 
 MakePicture = Callable[..., BakedPicture]
@@ -27,7 +27,7 @@ def stacked(*pictures: BakedPicture) -> BakedPicture:
     return replace(pictures[0], layers=tuple(picture.only_layer for picture in pictures))
 
 
-def over(parts: list[Drawn]) -> tuple[Tensor, Tensor]:
+def over(parts: list[PointColours]) -> tuple[Tensor, Tensor]:
     """Colours times alpha, and alpha, of layers from back to front: the operator of Porter and Duff (1984)."""
     rgb, alpha = torch.zeros_like(parts[0].rgb), torch.zeros_like(parts[0].alpha)
     for part in parts:
@@ -68,7 +68,7 @@ def test_what_is_hidden_is_not_read(picture: MakePicture, monkeypatch: pytest.Mo
     read: list[tuple[Layer, Tensor]] = []
     draw = Layer.at
 
-    def record(layer: Layer, points: Tensor) -> Drawn:
+    def record(layer: Layer, points: Tensor) -> PointColours:
         read.append((layer, points))
         return draw(layer, points)
 
@@ -127,7 +127,7 @@ def test_points_outside(picture: MakePicture) -> None:
     opaque = replace(picture(24, 18).only_layer, half_extent=None)
     for layer in (picture(24, 18).only_layer, opaque, picture(24, 18, opacity=box(2, 2, 22, 16)).only_layer):
         for drawn in (layer.at(odd), BakedPicture(picture(24, 18).plane, (layer, layer)).at(odd)):
-            assert not drawn.rgb[:5].any() and not drawn.alpha[:5].any() and bool((drawn.squeeze[:5] == 1).all())
+            assert not drawn.rgb[:5].any() and not drawn.alpha[:5].any() and bool((drawn.minification[:5] == 1).all())
             assert float(drawn.alpha[5]) == 1 and bool(drawn.rgb[5].isfinite().all())
 
 
@@ -137,22 +137,22 @@ def test_squeeze_is_that_of_the_nearest_gaussian(picture: MakePicture) -> None:
     jacobian = turn @ torch.diag(torch.tensor([0.25, 2.0])) @ turn.T
     moved = source.gaussians.transformed(source.gaussians.means @ jacobian.T, jacobian[None])
     drawn = source.with_gaussians(moved).at(torch.zeros(3, 2))
-    torch.testing.assert_close(drawn.squeeze, torch.full((3, 1), 4.0))
-    assert bool((source.at(torch.zeros(3, 2)).squeeze == 1).all())
+    torch.testing.assert_close(drawn.minification, torch.full((3, 1), 4.0))
+    assert bool((source.at(torch.zeros(3, 2)).minification == 1).all())
     both = replace(source, layers=(source.with_gaussians(moved).only_layer, source.only_layer))
-    assert bool((both.at(torch.zeros(3, 2)).squeeze == 1).all()), "what does not show is not sampled more finely"
+    assert bool((both.at(torch.zeros(3, 2)).minification == 1).all()), "what does not show is not sampled more finely"
 
 
 def test_averaged() -> None:
-    rgb, alpha, squeeze = torch.rand(12 * 4, 3), (torch.rand(12 * 4, 1) < 0.6).float(), 1 + torch.rand(12 * 4, 1)
+    rgb, alpha, minification = torch.rand(12 * 4, 3), (torch.rand(12 * 4, 1) < 0.6).float(), 1 + torch.rand(12 * 4, 1)
     alpha[:4] = 0
-    found = Drawn(rgb, alpha, squeeze).averaged(4)
+    found = PointColours(rgb, alpha, minification).averaged(4)
     premultiplied = (rgb * alpha).view(12, 4, 3).mean(dim=1)
     torch.testing.assert_close(found.alpha, alpha.view(12, 4, 1).mean(dim=1))
     torch.testing.assert_close(found.rgb * found.alpha, premultiplied, rtol=0, atol=1e-6)
-    assert torch.equal(found.squeeze, squeeze.view(12, 4, 1).amax(dim=1))
+    assert torch.equal(found.minification, minification.view(12, 4, 1).amax(dim=1))
     assert not found.rgb[0].any() and bool(found.rgb.isfinite().all())
-    same = Drawn(rgb, alpha, squeeze)
+    same = PointColours(rgb, alpha, minification)
     assert same.averaged(1) is same
 
 

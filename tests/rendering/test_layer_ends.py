@@ -17,14 +17,14 @@ def test_a_frame_ends_at_its_own_side(picture: Callable[..., BakedPicture]) -> N
     assert not bool(source.at(sides * (half + beyond)).alpha.any())
 
 
-def test_a_part_keeps_the_reaches_of_its_own(picture: Callable[..., BakedPicture]) -> None:
+def test_a_part_keeps_the_support_radii_of_its_own(picture: Callable[..., BakedPicture]) -> None:
     layer = picture(12, 9).only_layer
-    reaches = torch.arange(len(layer.gaussians)).float()
-    marked = replace(layer.gaussians, features=reaches[:, None].expand(-1, 8).contiguous())
-    coarse = replace(layer, gaussians=marked, reaches=reaches).coarse(0.3)
-    assert coarse.reaches is not None and len(coarse.reaches) == round(0.3 * len(reaches))
-    assert torch.equal(coarse.reaches, coarse.gaussians.features[:, 0])
-    assert not torch.equal(coarse.reaches, reaches[: len(coarse.reaches)]), "spread over the picture"
+    support_radii = torch.arange(len(layer.gaussians)).float()
+    marked = replace(layer.gaussians, features=support_radii[:, None].expand(-1, 8).contiguous())
+    coarse = replace(layer, gaussians=marked, support_radii=support_radii).coarse(0.3)
+    assert coarse.support_radii is not None and len(coarse.support_radii) == round(0.3 * len(support_radii))
+    assert torch.equal(coarse.support_radii, coarse.gaussians.features[:, 0])
+    assert not torch.equal(coarse.support_radii, support_radii[: len(coarse.support_radii)]), "spread over the picture"
 
 
 def test_a_picture_is_framed_where_all_its_layers_are(picture: Callable[..., BakedPicture]) -> None:

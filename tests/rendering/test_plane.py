@@ -65,8 +65,8 @@ def test_blocks_change_nothing(block: int, picture: MakePicture, monkeypatch: py
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_points(count: int, picture: MakePicture) -> None:
-    rgb, alpha, squeeze = picture().at(torch.zeros(count, 2))
-    assert rgb.shape == (count, 3) and alpha.shape == squeeze.shape == (count, 1)
+    rgb, alpha, minification = picture().at(torch.zeros(count, 2))
+    assert rgb.shape == (count, 3) and alpha.shape == minification.shape == (count, 1)
 
 
 def test_beyond_the_frame_is_transparent(picture: MakePicture) -> None:

@@ -39,8 +39,8 @@ def test_samples_of_a_grid_are_centred() -> None:
 
 def test_only_squeezed_pixels_are_refined() -> None:
     grid = RasterGrid.over(ImagePlane(24, 18), 1.0, None)
-    squeeze = torch.tensor([1.0, 1.4, 1.6, 3.2, 0.1, 2.9, 100.0, torch.inf])[:, None]
-    found = {finer.samples: where.tolist() for finer, where in grid.refined(squeeze)}
+    minification = torch.tensor([1.0, 1.4, 1.6, 3.2, 0.1, 2.9, 100.0, torch.inf])[:, None]
+    found = {finer.samples: where.tolist() for finer, where in grid.refined(minification)}
     most = (MAX_REFINEMENT, MAX_REFINEMENT)
     assert found == {(2, 2): [2], (3, 3): [3, 5], most: [6, 7]}
     assert list(grid.refined(torch.tensor([[1.0], [1.43], [0.2]]))) == []

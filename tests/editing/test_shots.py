@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gainer_ns.editing.backdrops import BackgroundPlate, UniformBackdrop
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.compositing import Crop, Raster, UniformBackdrop
-from gainer_ns.editing.film import Behind, Camera, Shot, check_frame, write_film
+from gainer_ns.editing.compositing import Raster
+from gainer_ns.editing.shots import Camera, Shot, check_frame, write_film
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.raster import Crop
 
 BOX = {"box": [10, 10, 30, 30]}
 MOVE = {"select": BOX, "move": {"by": [25, 0]}}
@@ -39,8 +41,8 @@ def moved(landscape: BakedPicture, staged: Callable[..., Stage]) -> Stage:
     return staged(landscape, MOVE)
 
 
-def behind(stage: Stage, **words: Any) -> Behind:
-    return Behind.of(Background.model_validate(words), stage.picture, stage.hole)
+def behind(stage: Stage, **words: Any) -> BackgroundPlate:
+    return BackgroundPlate.of(Background.model_validate(words), stage.picture, stage.hole)
 
 
 def test_what_is_clear_shows_what_lies_behind(moved: Stage) -> None:
@@ -67,13 +69,13 @@ def test_sizes_that_cannot_be_drawn_are_refused_beforehand(
     with pytest.raises(GainerError, match=says):
         check_frame(landscape, scale, crop)
     with pytest.raises(GainerError, match=says):
-        Camera(Behind(CountingBackdrop()), scale, crop).draw(landscape)
+        Camera(BackgroundPlate(CountingBackdrop()), scale, crop).draw(landscape)
     check_frame(landscape, 1.0, (100.0, 0.0, 120.0, 9.0))  # things may come there
 
 
 def test_what_stands_still_is_drawn_once(moved: Stage) -> None:
     backdrop = CountingBackdrop()
-    camera = Camera(Behind(backdrop), 2.0, (-4.0, 0.0, 60.0, 48.0))
+    camera = Camera(BackgroundPlate(backdrop), 2.0, (-4.0, 0.0, 60.0, 48.0))
     for t in (0.0, 0.5, 1.0):
         frame = camera.draw(moved.at(t))
         assert frame.opacity.shape == (96, 128)
@@ -83,14 +85,14 @@ def test_what_stands_still_is_drawn_once(moved: Stage) -> None:
 def test_a_camera_that_follows_moves_by_whole_pixels(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
     """What it follows stays where it is in the frame, and what stands still passes by without being resampled."""
     backdrop = CountingBackdrop()
-    camera = Camera(Behind(backdrop), 1.5, (-3.0, 2.0, 64.3, 49.0))
+    camera = Camera(BackgroundPlate(backdrop), 1.5, (-3.0, 2.0, 64.3, 49.0))
     stage = staged(landscape, {"move": {"by": [20, -10]}})
-    still = camera.draw(stage.at(0.0), (0.0, 0.0))
-    followed = camera.draw(stage.at(1.0), (20.0, -10.0))
+    still = camera.draw(Shot(stage.at(0.0), (0.0, 0.0)))
+    followed = camera.draw(Shot(stage.at(1.0), (20.0, -10.0)))
     picture = slice(4, 63), slice(10, 94)  # inside of its border, which is sharp only while it lies on pixels
     torch.testing.assert_close(followed.colours[picture], still.colours[picture], rtol=0, atol=1e-3)
     assert len(backdrop.drawn) == 2, "drawn anew where the camera has moved"
-    camera.draw(stage.at(1.0), (20.2, -9.8))
+    camera.draw(Shot(stage.at(1.0), (20.2, -9.8)))
     assert len(backdrop.drawn) == 2, "and not where that is less than half a pixel"
     (left, top, right, bottom), moved = backdrop.drawn
     assert (left, top) == (-3, 2)
@@ -104,18 +106,20 @@ def test_a_camera_that_follows_moves_by_whole_pixels(landscape: BakedPicture, st
 def test_a_picture_behind_does_not_shimmer(landscape: BakedPicture, scale: float, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (72, 96, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    camera = Camera(Behind.colour_or_image(None, tmp_path / "noise.png", landscape), scale, (10.3, 8.7, 30.8, 29.4))
+    camera = Camera(
+        BackgroundPlate.colour_or_image(None, tmp_path / "noise.png", landscape), scale, (10.3, 8.7, 30.8, 29.4)
+    )
     nothing_before = replace(landscape, layers=(replace(landscape.only_layer, half_extent=(1e-6, 1e-6)),))
-    first = camera.draw(nothing_before, (0.0, 0.0)).colours
+    first = camera.draw(Shot(nothing_before, (0.0, 0.0))).colours
     for pixels in (1, 2, 5):
-        moved = camera.draw(nothing_before, (pixels / scale, -pixels / scale)).colours
+        moved = camera.draw(Shot(nothing_before, (pixels / scale, -pixels / scale))).colours
         assert moved.shape == first.shape
         torch.testing.assert_close(moved[pixels:, :-pixels], first[:-pixels, pixels:], rtol=0, atol=1e-4)
 
 
 def test_all_frames_of_a_moving_camera_have_one_size(landscape: BakedPicture, tmp_path: Path) -> None:
     """Also where the crop is so many pixels and a half."""
-    camera = Camera(Behind(CountingBackdrop()), 1.0, (0.1, 0.2, 20.6, 15.7))
+    camera = Camera(BackgroundPlate(CountingBackdrop()), 1.0, (0.1, 0.2, 20.6, 15.7))
     shots = [Shot(landscape, (0.1 * number, 3.7 * number)) for number in range(9)]
     write_film(tmp_path / "film", shots, camera, frames=9)
     sizes = {Image.open(path).size for path in (tmp_path / "film").iterdir()}
@@ -161,7 +165,7 @@ def test_a_cut_out_is_not_painted_around(cutout: BakedPicture, staged: Callable[
 
 def test_where_nothing_is_left_nothing_can_be_painted(landscape: BakedPicture) -> None:
     with pytest.raises(GainerError, match="nothing is left"):
-        Behind.of(
+        BackgroundPlate.of(
             Background.model_validate({"inpaint": "telea"}), landscape, lambda: torch.ones(48, 64, dtype=torch.bool)
         )
 
@@ -171,7 +175,7 @@ def test_what_cannot_lie_behind_is_refused(
     colour: tuple[float, float, float], image: Path | None, landscape: BakedPicture
 ) -> None:
     with pytest.raises(GainerError, match="background"):
-        Behind.colour_or_image(colour, image, landscape)
+        BackgroundPlate.colour_or_image(colour, image, landscape)
 
 
 def test_frames_are_written_with_what_they_need(moved: Stage, landscape: BakedPicture, tmp_path: Path) -> None:

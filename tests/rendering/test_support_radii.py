@@ -17,7 +17,7 @@ MakePicture = Callable[..., BakedPicture]
 
 
 def limited(layer: Layer, reach: float, fade: float) -> Layer:
-    return replace(layer, reaches=torch.full((len(layer.gaussians),), reach), fade=fade)
+    return replace(layer, support_radii=torch.full((len(layer.gaussians),), reach), fade=fade)
 
 
 def moved(layer: Layer, means: Tensor, jacobians: Tensor) -> Layer:
@@ -103,7 +103,7 @@ def test_each_gaussian_has_its_own_reach(picture: MakePicture) -> None:
     pixel = source.plane.pixel_size
     layer = parted(source.only_layer, 8 * pixel)
     left = layer.gaussians.means[:, 0] < 0
-    layer = replace(layer, reaches=torch.where(left, 3 * pixel, 0.75 * pixel), fade=0.25 * pixel)
+    layer = replace(layer, support_radii=torch.where(left, 3 * pixel, 0.75 * pixel), fade=0.25 * pixel)
     beside = torch.tensor([[2.0, 0.5], [7.0, 0.5]]) * pixel  # 2.5 from the left half, and 1.5 from the right
     assert layer.at(beside).alpha[:, 0].tolist() == [1.0, 0.0]
     assert layer.to("cpu").at(beside).alpha[:, 0].tolist() == [1.0, 0.0]
@@ -123,8 +123,8 @@ def test_what_lies_behind_a_gap_shows(picture: MakePicture) -> None:
 
 def test_reaches_that_do_not_fit(picture: MakePicture) -> None:
     layer = picture().only_layer
-    with pytest.raises(ValueError, match="reaches"):
-        replace(layer, reaches=torch.ones(3))
+    with pytest.raises(ValueError, match="support_radii"):
+        replace(layer, support_radii=torch.ones(3))
 
 
 @pytest.mark.parametrize("bits", [32, 16])
@@ -134,12 +134,12 @@ def test_stored_and_read(bits: int, picture: MakePicture, tmp_path: Path) -> Non
     layer = limited(parted(source.only_layer, 6 * pixel), 0.75 * pixel, 0.5 * pixel)
     save_picture(replace(source, layers=(layer,)), tmp_path / "some.safetensors", bits)  # pyright: ignore[reportArgumentType]
     found = load_picture(tmp_path / "some.safetensors").only_layer
-    assert found.reaches is not None and layer.reaches is not None
-    assert torch.equal(found.reaches, layer.reaches) and found.fade == layer.fade
+    assert found.support_radii is not None and layer.support_radii is not None
+    assert torch.equal(found.support_radii, layer.support_radii) and found.fade == layer.fade
     points = somewhere()
     torch.testing.assert_close(found.at(points).alpha, layer.at(points).alpha, rtol=0, atol=1e-3)
     plain = load_picture_of(source, tmp_path)
-    assert plain.reaches is None and plain.fade == 0
+    assert plain.support_radii is None and plain.fade == 0
 
 
 def load_picture_of(picture: BakedPicture, folder: Path) -> Layer:

@@ -10,8 +10,8 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.plane import BakedPicture
 
 
-@pytest.mark.parametrize(("opacity", "squeeze"), [(0.0, 3.0), (0.5, 3.0), (1.1, 1.0)])
-def test_what_shows_through_counts(opacity: float, squeeze: float, picture: Callable[..., BakedPicture]) -> None:
+@pytest.mark.parametrize(("opacity", "minification"), [(0.0, 3.0), (0.5, 3.0), (1.1, 1.0)])
+def test_what_shows_through_counts(opacity: float, minification: float, picture: Callable[..., BakedPicture]) -> None:
     """The back layer is a third as large as it was: pixels must be sampled as finely for it, where it is seen."""
     source = picture(12, 9)
     layer = replace(source.only_layer, half_extent=None)
@@ -23,4 +23,4 @@ def test_what_shows_through_counts(opacity: float, squeeze: float, picture: Call
     back = layer.with_gaussians(of(1.0).transformed(gaussians.means / 3, torch.eye(2)[None] / 3))
     both = replace(source, layers=(back, layer.with_gaussians(of(opacity))))
     drawn = both.at(torch.zeros(1, 2))
-    assert float(drawn.alpha) == pytest.approx(1, abs=1e-5) and float(drawn.squeeze) == pytest.approx(squeeze)
+    assert float(drawn.alpha) == pytest.approx(1, abs=1e-5) and float(drawn.minification) == pytest.approx(minification)
