@@ -31,7 +31,7 @@ from gainer_ns.rendering.raster import Crop, RasterSource
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
 
-Script: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+ScriptSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """An edit script: a YAML file, what would be in it, one edit, or a list of edits."""
 Progress = Callable[[float], None]
 
@@ -189,7 +189,7 @@ class Picture:
         profile = self._drawn.profile
         write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=profile)
 
-    def edit(self, script: Script, *, t: float = 1.0) -> Picture:
+    def edit(self, script: ScriptSource, *, t: float = 1.0) -> Picture:
         """The picture after an edit script.
 
         Args:
@@ -204,7 +204,9 @@ class Picture:
         stage = self._stage(picture, script)
         return Picture(stage.at(t), camera=self._camera_of(stage))
 
-    def frames(self, script: Script, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None) -> Film:
+    def frames(
+        self, script: ScriptSource, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None
+    ) -> Film:
         """Film an edit script; the frames are drawn as they are asked for.
 
         Args:

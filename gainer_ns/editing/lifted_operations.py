@@ -24,8 +24,8 @@ from gainer_ns.editing.operations import (
     PositiveFactor,
     Rotate,
     Scale,
+    completed,
     middle,
-    padded,
 )
 from gainer_ns.frames import Bounds
 
@@ -53,7 +53,7 @@ Direction: TypeAlias = Annotated[
 
 
 def _with_ends(line: tuple[SpacePoint, SpacePoint]) -> tuple[SpacePoint, SpacePoint]:
-    if math.dist(*(padded(end, 3) for end in line)) < 1e-6:
+    if math.dist(*(completed(end, 3) for end in line)) < 1e-6:
         raise ValueError("is a line whose two points are the same; give two different ones")
     return line
 
@@ -129,7 +129,7 @@ class LiftedRotate(Rotate):
     """What stays where it is; the middle of the selection if left out."""
 
     def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
-        center = padded(self.center or middle(box), 3)
+        center = completed(self.center or middle(box), 3)
         return rotate_about(points, amount * self.degrees, unit_vector(self.axis), center)
 
 
@@ -155,7 +155,7 @@ class LiftedBend(Bend):
 
     @model_validator(mode="after")
     def _across(self) -> LiftedBend:
-        (x0, y0, z0), (x1, y1, z1) = (padded(end, 3) for end in self.axis)
+        (x0, y0, z0), (x1, y1, z1) = (completed(end, 3) for end in self.axis)
         a, b, c = x1 - x0, y1 - y0, z1 - z0
         x, y, z = unit_vector(self.about)
         if math.hypot(b * z - c * y, c * x - a * z, a * y - b * x) < 1e-6 * math.hypot(a, b, c):
@@ -163,7 +163,7 @@ class LiftedBend(Bend):
         return self
 
     def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
-        start, end = (padded(end, 3) for end in self.axis)
+        start, end = (completed(end, 3) for end in self.axis)
         return bend_about(points, amount * self.degrees, (start, end), unit_vector(self.about))
 
 

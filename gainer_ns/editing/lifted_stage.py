@@ -12,14 +12,14 @@ from torch import Tensor
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.limits import Limit, limited
 from gainer_ns.editing.operations import Operation
-from gainer_ns.editing.pieces import STILL_PX, Amounts, EditStep, PieceMotion, Placed, Step, Weights
+from gainer_ns.editing.pieces import STILL_PX, Amounts
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import SceneView
-from gainer_ns.editing.stage import BaseStage, Border, Share
+from gainer_ns.editing.stage import BaseStage, SelectedShare
+from gainer_ns.editing.steps import EditStep, Placed, SelectionBorder, SpaceStep, Step, Weights
 from gainer_ns.editing.timing import frame_times
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
-from gainer_ns.gaussians.small_matrices import inverse, product
 from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.surface import RIM
@@ -29,43 +29,6 @@ SHOWN_OPACITY = 0.5
 """From this opacity on a Gaussian shows the pixel that it belongs to."""
 _DISC_UNDERLAP_PX = 1.0
 """How much farther than its edge what is left of a surface reaches under what was taken."""
-
-
-@dataclass(frozen=True)
-class SpaceStep:
-    """What one edit does to one piece, in the space of pixels at the depth of what it selected.
-
-    Attributes:
-        step: In that space.
-        space: The space.
-        weights: How much each Gaussian follows; None for a piece that follows as a whole.
-    """
-
-    step: PieceMotion
-    space: PixelSpace
-    weights: Weights | None = None
-
-    @property
-    def edit(self) -> int:
-        """Number of the edit."""
-        return self.step.edit
-
-    @property
-    def selection(self) -> None:
-        """Nothing: weights belong to the Gaussians."""
-        return None
-
-    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Return points of the world after so much of the edit; see ``Step.moved``."""
-        out = self.space.jacobian().to(placed.jacobians)
-        inside = Placed(self.space.from_world(placed.points), product(inverse(out), placed.jacobians))
-        moved = self.step.moved(inside, amount, weights)
-        return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
-
-    def following(self, operations: tuple[Operation, ...]) -> SpaceStep:
-        """Return the same step with other operations."""
-        assert isinstance(self.step, Step)
-        return replace(self, step=self.step.following(operations))
 
 
 @dataclass(eq=False)
@@ -178,7 +141,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
             return torch.full_like(piece.shown, LAYERS[piece.number] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
 
-    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> Share:
+    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> SelectedShare:
         if edit.select in piece.outside:
             return "none"
         if edit.select in piece.inside:
@@ -230,12 +193,12 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
     def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> SpaceStep:
         return self._step(edit, number, self._weights(piece, edit))
 
-    def _border(self, piece: LiftedPiece, edit: LiftedEdit, step: EditStep) -> Border | None:
+    def _border(self, piece: LiftedPiece, edit: LiftedEdit, step: EditStep) -> SelectionBorder | None:
         if not edit.select.is_soft:
             return None
         assert isinstance(step, SpaceStep) and step.weights is not None
         near = (step.weights.values > 0) & (step.weights.values < 1) & (piece.layer.opacities > 0)
-        return Border(piece.placed(self.ends)[near], step, step.weights[near])
+        return SelectionBorder(piece.placed(self.ends)[near], step, step.weights[near])
 
     def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
         inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM))

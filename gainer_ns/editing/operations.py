@@ -75,7 +75,7 @@ class Move(Operation):
     """How far: to the right and down, in pixels."""
 
     def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
-        return deformations.move(points, by=[amount * part for part in padded(self.by, points.shape[1])])
+        return deformations.move(points, by=[amount * part for part in completed(self.by, points.shape[1])])
 
 
 class Rotate(Operation):
@@ -101,10 +101,10 @@ class Scale(Operation):
     def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
         dimensions = points.shape[1]
         factors = (
-            padded(self.factor, dimensions, 1.0) if isinstance(self.factor, tuple) else (self.factor,) * dimensions
+            completed(self.factor, dimensions, 1.0) if isinstance(self.factor, tuple) else (self.factor,) * dimensions
         )
         power = [factor**amount for factor in factors]
-        return deformations.scale(points, factor=power, center=padded(self.center or middle(box), dimensions))
+        return deformations.scale(points, factor=power, center=completed(self.center or middle(box), dimensions))
 
 
 class Stretch(Operation):
@@ -276,7 +276,7 @@ def middle(box: Bounds) -> PlanePoint:
     return 0.5 * (left + right), 0.5 * (top + bottom)
 
 
-def padded(coordinates: Sequence[float], dimensions: int, fill: float = 0.0) -> tuple[float, ...]:
+def completed(coordinates: Sequence[float], dimensions: int, fill: float = 0.0) -> tuple[float, ...]:
     """Return as many coordinates as there are dimensions: those that a script leaves out are filled in."""
     return (*coordinates, *(dimensions - len(coordinates)) * (fill,))
 

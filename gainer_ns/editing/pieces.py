@@ -10,151 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.editing.borders import Border, typical_spacing
-from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
-from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 from gainer_ns.rendering.layer import Layer
 
 _SEAM_PX = 1.5
 """How far pieces that were one have moved apart when the seam between them no longer needs hiding."""
 _UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
-_MOST_STRETCH = 4.0
-"""How many times more than the edit itself the border of a soft selection may be stretched or shrunk."""
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where points are, and how a small step at their origin shows there.
-
-    Attributes:
-        points: [m, 2], pixels of the canvas; of a lifted photo [m, 3], in space.
-        jacobians: [m, 2, 2], by pixels of the piece's own picture; or [m, 3, 3], by the world's units.
-    """
-
-    points: Float[Tensor, "m d"]
-    jacobians: Float[Tensor, "m d d"]
-
-    def __getitem__(self, chosen: Tensor) -> Placed:
-        """Of some of the points."""
-        return Placed(self.points[chosen], self.jacobians[chosen])
-
-
-class PieceMotion(Protocol):
-    """What moves a piece: an edit, or a simulation."""
-
-    @property
-    def edit(self) -> int:
-        """Which of the amounts it answers to."""
-        ...
-
-    @property
-    def selection(self) -> Selection | None:
-        """How much each point follows, by where it was fitted; None for a piece that follows as a whole."""
-        ...
-
-    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Move points by so much of it."""
-        ...
-
-
-class EditStep(PieceMotion, Protocol):
-    """What an edit does to a piece, which may become something else."""
-
-    def following(self, operations: tuple[Operation, ...]) -> EditStep:
-        """Return the same step with other operations."""
-        ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one edit does to one piece.
-
-    Attributes:
-        edit: Number of the edit.
-        operations: What it does, in this order.
-        box: Left, top, right and bottom of what it selected, in pixels of the canvas.
-        selection: How much each point follows, by where it was fitted; None for a piece that follows as a whole.
-    """
-
-    edit: int
-    operations: tuple[Operation, ...]
-    box: tuple[float, float, float, float]
-    selection: Selection | None = None
-
-    def following(self, operations: tuple[Operation, ...]) -> Step:
-        """Return the same step with other operations."""
-        return replace(self, operations=operations)
-
-    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Move points by so much of the edit."""
-        points, jacobians = placed.points, placed.jacobians
-        for operation in self.operations:
-            points, own = operation.moved(points, amount=amount, box=self.box)
-            jacobians = product(own.to(jacobians), jacobians)
-        if weights is None:
-            return Placed(points, jacobians)
-        away = points - placed.points
-        followed = placed.jacobians + weights.values[:, None, None] * (jacobians - placed.jacobians)
-        followed = followed + away[:, :, None] * weights.gradients[:, None, :]
-        return Placed(placed.points + weights.values[:, None] * away, followed)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """How much points follow a selection.
-
-    Attributes:
-        values: [m], from 0 to 1.
-        gradients: [m, 2], 1 / pixel; or [m, 3], by the world's units.
-    """
-
-    values: Float[Tensor, " m"]
-    gradients: Float[Tensor, "m d"]
-
-    def __getitem__(self, chosen: Tensor) -> Weights:
-        """Of some of the points."""
-        return Weights(self.values[chosen], self.gradients[chosen])
-
-    @classmethod
-    def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
-        """Return those of points in pixels of the picture that is selected from."""
-        if not selection.is_soft:
-            return cls(selection.weights(points), torch.zeros_like(points))
-        values, gradients = with_jacobian(lambda block: selection.weights(block)[:, None], points)
-        return cls(values[:, 0], gradients[:, 0])
-
-
-def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
-    """Return whether the soft border of a selection neither folds over nor is stretched or shrunk much.
-
-    Args:
-        start: Where points of the border are.
-        whole: Where they would go if they followed wholly.
-        followed: Where they go.
-    """
-    back = inverse(start.jacobians)
-    of_whole, of_border = product(whole.jacobians, back), product(followed.jacobians, back)
-    (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
-    folds = determinant(of_border) * determinant(of_whole) <= 0
-    tears = (largest > _MOST_STRETCH * most.clamp(min=1)) | (smallest * _MOST_STRETCH < least.clamp(max=1))
-    return not bool((folds | tears).any())
 
 
 @dataclass(eq=False)

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gainer_ns.editing.borders import INVISIBLE_PX, unframed
+from gainer_ns.editing.borders import unframed
 from gainer_ns.editing.limits import limited
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import EditStep, Piece, Placed, Step, Weights, border_holds, parted
+from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.script import BaseEdit, Edit, Script
+from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
 PieceT = TypeVar("PieceT", bound=Any)
-Share: TypeAlias = Literal["all", "some", "none"]
+SelectedShare: TypeAlias = Literal["all", "some", "none"]
 """How much of what a piece shows an edit selects."""
-
-
-@dataclass(frozen=True)
-class Border:
-    """What lies at the border of an edit's selection, in one piece.
-
-    Attributes:
-        start: Where it is before the edit.
-        step: The edit.
-        weights: How much it follows; None where the border is hard, and nothing follows in part.
-    """
-
-    start: Placed
-    step: EditStep
-    weights: Weights | None
-
-    def may_follow(self, edit: BaseEdit) -> bool:
-        """Return whether nothing folds or tears if it follows an edit, of the same selection."""
-        step = self.step.following(edit.operations)
-        whole = step.moved(self.start, edit.peak, None)
-        if self.weights is None:
-            return bool(((whole.points - self.start.points).norm(dim=1) < INVISIBLE_PX).all())
-        return border_holds(self.start, whole, step.moved(self.start, edit.peak, self.weights))
 
 
 class BaseStage(ABC, Generic[EditT, PieceT]):
@@ -65,7 +43,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
 
     def __init__(self, script: Any, pieces: Sequence[PieceT]) -> None:
         self.script, self.pieces = script, list(pieces)
-        self._borders: list[tuple[Border, bool]] = []
+        self._borders: list[tuple[SelectionBorder, bool]] = []
         for number in range(len(script.edits)):
             self._borders = []  # those of the last edit are kept, for scripts that follow
             self._take(number)
@@ -136,13 +114,13 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         return self._borders[-1][1]
 
     @abstractmethod
-    def _share(self, piece: PieceT, edit: EditT) -> Share: ...
+    def _share(self, piece: PieceT, edit: EditT) -> SelectedShare: ...
 
     @abstractmethod
     def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep: ...
 
     @abstractmethod
-    def _border(self, piece: PieceT, edit: EditT, step: EditStep) -> Border | None: ...
+    def _border(self, piece: PieceT, edit: EditT, step: EditStep) -> SelectionBorder | None: ...
 
     @abstractmethod
     def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
@@ -209,7 +187,7 @@ class Stage(BaseStage[Edit, Piece]):
         self.pieces = [*others, *cut_out] if is_front else [*cut_out, *others]
         return cut_out
 
-    def _share(self, piece: Piece, edit: Edit) -> Share:
+    def _share(self, piece: Piece, edit: Edit) -> SelectedShare:
         if piece.picture != edit.layer or edit.select in piece.outside:
             return "none"
         if edit.select.all or edit.select in piece.inside:
@@ -226,13 +204,13 @@ class Stage(BaseStage[Edit, Piece]):
     def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step:
         return Step(number, edit.operations, _box(edit, piece), edit.select)
 
-    def _border(self, piece: Piece, edit: Edit, step: EditStep) -> Border:
+    def _border(self, piece: Piece, edit: Edit, step: EditStep) -> SelectionBorder:
         if not edit.select.is_soft:
             near = (edit.select.field(piece.origins).abs() <= 0.5).nonzero()[:, 0]  # what lies just outside
-            return Border(piece.placed(self.ends, piece.origins[near]), step, None)
+            return SelectionBorder(piece.placed(self.ends, piece.origins[near]), step, None)
         weights = edit.select.weights(piece.origins)
         origins = piece.origins[((weights > 0) & (weights < 1)).nonzero()[:, 0]]
-        return Border(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
+        return SelectionBorder(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
         inside = edit.select.field(piece.origins)

@@ -12,7 +12,7 @@ import warp as wp
 from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
-from gainer_ns.editing.pieces import Placed, Weights
+from gainer_ns.editing.steps import Placed, Weights
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.neighbours import NeighbourIndex

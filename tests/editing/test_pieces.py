@@ -8,8 +8,9 @@ import torch
 
 from gainer_ns.editing.borders import unframed
 from gainer_ns.editing.operations import Move, Rotate, Scale
-from gainer_ns.editing.pieces import Piece, Placed, Step, Weights, border_holds, parted
+from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.steps import Placed, Step, Weights, border_holds
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
 
