@@ -65,7 +65,7 @@ class BoundPicture:
 
 
 def _check_numbers(reference: MeshFile, means: Float[Tensor, "n 2"]) -> None:
-    """Refuses the triangles of another picture's Gaussians, which as a mesh of any kind would carry this one too."""
+    """Refuse the triangles of another picture's Gaussians, which as a mesh of any kind would carry this one too."""
     if reference.ids is None or len(reference.faces) == 0:
         return
     first = reference.faces.amin(dim=1)  # the mean, wherever a program let the face begin

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 from gainer_ns.editing.backgrounds import Background, PlainBackground
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
@@ -19,12 +19,12 @@ LayerName = Literal["object", "background"]
 LAYERS: tuple[LayerName, ...] = ("object", "background")
 
 
-def _without_flat_words(data: Any, flat: type, lifted: type) -> Any:
-    """Refuses words that only scripts for flat pictures know."""
+def _without_flat_words(data: Any, flat: type[BaseModel], lifted: type[BaseModel]) -> Any:
+    """Refuse words that only scripts for flat pictures know."""
     if isinstance(data, Mapping):
-        allowed = list(lifted.model_fields)  # pyright: ignore[reportAttributeAccessIssue]
+        allowed = list(lifted.model_fields)
         for word in data:
-            if word in flat.model_fields and word not in allowed:  # pyright: ignore[reportAttributeAccessIssue]
+            if word in flat.model_fields and word not in allowed:
                 raise PlacedError((word,), f"is for flat pictures; on a lifted photo write {', '.join(allowed)}")
     return data
 

@@ -50,7 +50,7 @@ class _Model(BaseModel):
 
 
 def _fitted(path: Path) -> Path:
-    """Refuses what is no picture file, by its name: a script may come from anyone, and is no way to a run."""
+    """Refuse what is no picture file, by its name: a script may come from anyone, and is no way to a run."""
     if not is_exported(path):
         raise ValueError(f"{path} is no picture file; name a .safetensors of gainer export --format safetensors")
     return path
@@ -190,7 +190,7 @@ class PlacedScript(_Model):
 
 
 def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """Refuses more pixels than a picture may have."""
+    """Refuse more pixels than a picture may have."""
     pixels = (canvas[2] - canvas[0]) * (canvas[3] - canvas[1])
     if pixels > MAX_PIXELS:
         raise ValueError(f"has {pixels:.3g} pixels, but at most {MAX_PIXELS // 10**6} megapixels can be drawn")

@@ -37,14 +37,14 @@ Point = tuple[Pixels, Pixels]
 
 
 def _not_empty(box: Bounds) -> Bounds:
-    """Refuses corners in the wrong order."""
+    """Refuse corners in the wrong order."""
     if not (box[0] < box[2] and box[1] < box[3]):
         raise ValueError("is empty; write [left, top, right, bottom], with left < right and top < bottom")
     return box
 
 
 def _with_area(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
-    """Refuses polygons whose points lie on a line."""
+    """Refuse polygons whose points lie on a line."""
     if len(polygon) < 3:
         raise ValueError(f"needs at least 3 points, not {len(polygon)}")
     x0, y0 = polygon[0]

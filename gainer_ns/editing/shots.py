@@ -81,7 +81,7 @@ class Shot(NamedTuple):
 
 @dataclass
 class Camera:
-    """Draws frames of one size.
+    """A camera that draws frames of one size.
 
     Attributes:
         background: What lies behind the layers.

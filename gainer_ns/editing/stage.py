@@ -145,7 +145,7 @@ class Stage(BaseStage[Edit, Piece]):
         self.picture = picture
         pieces = self._wholes = _pieces(None, picture, picture.plane)
         for name, laid in script.layers.items():
-            other = (layers or {})[name].told_in(picture.profile)
+            other = (layers or {})[name].in_profile(picture.profile)
             script.check_selections(name, other.plane.width, other.plane.height)
             further = [
                 replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)

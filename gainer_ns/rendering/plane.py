@@ -71,7 +71,7 @@ class BakedPicture(Drawable):
         """Return the picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""
         return replace(self, layers=tuple(layer.coarse(fraction) for layer in self.layers))
 
-    def told_in(self, profile: ColourProfile | None) -> BakedPicture:
+    def in_profile(self, profile: ColourProfile | None) -> BakedPicture:
         """Return the picture with its colours converted to another profile.
 
         Raises:

@@ -45,13 +45,13 @@ def test_colours_are_converted_straight_and_opacity_is_not(
 ) -> None:
     source, target = (None if kind is None else ColourProfile(matrix_profile(kind)) for kind in (own, other))
     picture = clear_picture(source)
-    told = picture.told_in(target)
-    assert told.profile == target and picture.told_in(source) is picture
+    told = picture.in_profile(target)
+    assert told.profile == target and picture.in_profile(source) is picture
     (rgb, alpha), (told_rgb, told_alpha) = picture.raster(), told.raster()
     assert torch.equal(alpha, told_alpha) and 0 < alpha.min() < 0.1
     np.testing.assert_allclose(told_rgb.numpy(), converted(rgb.numpy(), source, target), atol=1e-5)
     assert float((told_rgb - rgb).abs().mean()) > 0.002
-    again = told.told_in(source)
+    again = told.in_profile(source)
     assert again.only_layer.conversion is None and torch.equal(again.raster()[0], rgb)
 
 
@@ -61,7 +61,7 @@ def test_files_say_what_a_layer_was_told_in(
     own: str | None, other: str | None, bits: int, tmp_path: Path, matrix_profile: Profiles
 ) -> None:
     source, target = (None if kind is None else ColourProfile(matrix_profile(kind)) for kind in (own, other))
-    above = clear_picture(source).told_in(target)
+    above = clear_picture(source).in_profile(target)
     below = replace(clear_picture(target).only_layer, decoder=above.only_layer.decoder)
     picture = BakedPicture(PLANE, (below, above.only_layer), 8, target)
     save_picture(picture, tmp_path / "a.safetensors", bits)  # pyright: ignore[reportArgumentType]
@@ -76,5 +76,5 @@ def test_files_say_what_a_layer_was_told_in(
 def test_what_leads_out_only_is_refused_before_it_is_drawn(table_profile: Profiles) -> None:
     out_only = ColourProfile(table_profile("RGB"))
     with pytest.raises(GainerError, match="convert the picture to sRGB"):
-        clear_picture(None).told_in(out_only)
-    assert clear_picture(out_only).told_in(None).raster()[0].isfinite().all()
+        clear_picture(None).in_profile(out_only)
+    assert clear_picture(out_only).in_profile(None).raster()[0].isfinite().all()
