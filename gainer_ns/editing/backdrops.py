@@ -161,12 +161,7 @@ def image_backdrop(
 
     The file's own resolution is kept, so that an enlarged output shows what the file has.
 
-    Args:
-        path: Any picture that ``read_picture`` reads; what is transparent in it stays so.
-        width: The source's, in pixels.
-        height: The source's, in pixels.
-        device: Where its rasters are wanted.
-        profile: In which its colours are wanted; None for sRGB.
+    Its rasters come on a device, with their colours in a profile (None for sRGB).
     """
     picture = read_picture(path)
     density = min(picture.width / width, picture.height / height)

@@ -140,12 +140,9 @@ def wave(
 def perspective(points: Float[Tensor, "m 2"], box: Bounds, corners: Sequence[Coordinates]) -> Float[Tensor, "m 2"]:
     """Apply the homography that takes a box to a quadrilateral (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3).
 
-    Points that would lie near or behind the horizon, which none in the box does, go far away instead of to infinity.
-
-    Args:
-        points: Points to move.
-        box: Left, top, right and bottom.
-        corners: Where the box's top-left, top-right, bottom-right and bottom-left corners go; see ``check_corners``.
+    The quadrilateral says where the box's top-left, top-right, bottom-right and bottom-left corners go; see
+    ``check_corners``. Points that would lie near or behind the horizon, which none in the box does, go far away instead
+    of to infinity.
     """
     check_corners(corners)
     low, size = _extent(points, box)
@@ -196,12 +193,7 @@ def drag(
 
     Moving least squares with rigid motions (Schaefer, McPhail and Warren 2006, section 2.3, alpha = 1). The sums are
     taken relative to the nearest handle and without its infinite weight, so that nothing is divided by 0 at a handle.
-
-    Args:
-        points: Points to move.
-        handles_from: Where the handles are; see ``check_handles``.
-        handles_to: Where they go.
-        fixed: Handles that stay where they are.
+    Fixed handles stay where they are; see ``check_handles``.
     """
     check_handles([*handles_from, *fixed])
     before = points.new_tensor([*handles_from, *fixed])
@@ -241,12 +233,7 @@ def free_form(
     """Move a lattice of control points that spans a box, and smoothly what lies between them (free-form deformation).
 
     Cubic convolution (Keys 1981; Catmull-Rom splines) of the offsets. Points beyond the box move as the nearest point
-    of its border does.
-
-    Args:
-        points: Points to move.
-        box: Left, top, right and bottom.
-        offsets: Rows, from the top, of the offsets of control points, from the left. At least 2 x 2.
+    of its border does. Offsets come in rows from the top, each from the left, at least 2 x 2.
     """
     low, size = _extent(points, box)
     control = points.new_tensor(offsets)

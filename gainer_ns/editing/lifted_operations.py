@@ -14,19 +14,8 @@ from jaxtyping import Float
 from pydantic import AfterValidator, Discriminator, Tag, model_validator
 from torch import Tensor
 
-from gainer_ns.editing import deformations
-from gainer_ns.editing.operations import (
-    Bend,
-    FiniteNumber,
-    Move,
-    Operation,
-    PlanePoint,
-    PositiveFactor,
-    Rotate,
-    Scale,
-    completed,
-    middle,
-)
+from gainer_ns.editing import deformations, operations
+from gainer_ns.editing.operations import FiniteNumber, Operation, PlanePoint, PositiveFactor, completed, middle
 from gainer_ns.frames import Bounds
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
@@ -95,11 +84,7 @@ def bend_about(
 ) -> Float[Tensor, "m 3"]:
     """Bend a line into a circular arc: :func:`gainer_ns.editing.deformations.bend` in the plane of two directions.
 
-    Args:
-        points: Points to move.
-        degrees: How far the line's far end turns.
-        axis: The line.
-        about: The unit vector that it turns about, which does not point along the line.
+    The line's far end turns by ``degrees`` about a unit vector that does not point along the line.
     """
     start, end = points.new_tensor(axis)
     length = math.dist(*axis)
@@ -110,14 +95,14 @@ def bend_about(
     return points + forward[:, None] * along - right[:, None] * left
 
 
-class LiftedMove(Move):
+class LiftedMove(operations.Move):
     """Moves the selection in space."""
 
     by: SpacePoint
     """How far: to the right, down and, if there is a third number, towards the camera, in pixels."""
 
 
-class LiftedRotate(Rotate):
+class LiftedRotate(operations.Rotate):
     """Turns the selection in space."""
 
     degrees: FiniteNumber
@@ -133,7 +118,7 @@ class LiftedRotate(Rotate):
         return rotate_about(points, amount * self.degrees, unit_vector(self.axis), center)
 
 
-class LiftedScale(Scale):
+class LiftedScale(operations.Scale):
     """Enlarges or shrinks the selection in space."""
 
     factor: SpaceFactors
@@ -142,7 +127,7 @@ class LiftedScale(Scale):
     """What stays where it is; the middle of the selection if left out."""
 
 
-class LiftedBend(Bend):
+class LiftedBend(operations.Bend):
     """Bends the selection along a line, which becomes an arc of a circle and keeps its length."""
 
     degrees: FiniteNumber
