@@ -16,10 +16,13 @@ width, height = picture.width, picture.height
 middle = [[0.2 * width, 0.5 * height], [0.8 * width, 0.5 * height]]
 picture.edit({"bend": {"degrees": 40, "axis": middle}}).save(results / "bent.png")
 
-part = {"disc": {"center": [0.4 * width, 0.4 * height], "radius": 0.15 * width}}
+x, y, radius = 0.4 * width, 0.38 * height, 0.107 * width  # a disc and a cone below it: a balloon
+wide, narrow, top, bottom = 0.8 * radius, 0.2 * radius, y + 0.5 * radius, y + 1.28 * radius
+cone = [[x - wide, top], [x + wide, top], [x + narrow, bottom], [x - narrow, bottom]]
+part = {"union": [{"disc": {"center": [x, y], "radius": radius}}, {"polygon": cone}]}
 moved = picture.edit(
     {
-        "edits": [{"select": part, "move": {"by": [0.2 * width, 0.1 * height]}}],
+        "edits": [{"select": part, "move": {"by": [0.28 * width, 0.14 * height]}}],
         "background": {"inpaint": "telea"},  # paints what was behind
     }
 )

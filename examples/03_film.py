@@ -13,11 +13,14 @@ results.mkdir(parents=True, exist_ok=True)
 picture = gn.fit(photo)
 width, height = picture.width, picture.height
 
+x, y, radius = 0.4 * width, 0.38 * height, 0.107 * width  # a disc and a cone below it: a balloon
+wide, narrow, top, bottom = 0.8 * radius, 0.2 * radius, y + 0.5 * radius, y + 1.28 * radius
+cone = [[x - wide, top], [x + wide, top], [x + narrow, bottom], [x - narrow, bottom]]
 jump = {
     "edits": [
         {
-            "select": {"disc": {"center": [0.4 * width, 0.6 * height], "radius": 0.15 * width}},
-            "move": {"by": [0, -0.3 * height]},
+            "select": {"union": [{"disc": {"center": [x, y], "radius": radius}}, {"polygon": cone}]},
+            "move": {"by": [0.25 * width, -0.1 * height]},
             "keyframes": {0: 0.0, 0.5: 1.0, 1: 0.0},  # how much of it there is, at times from 0 to 1
             "easing": "smooth",
         }

@@ -17,8 +17,10 @@ results.mkdir(parents=True, exist_ok=True)
 colours = np.asarray(Image.open(photo).convert("RGB"))
 height, width = colours.shape[:2]
 y, x = np.mgrid[0:height, 0:width] + 0.5
-radius = 0.4 * min(width, height)
-inside = np.clip(radius - np.hypot(x - width / 2, y - height / 2) + 0.5, 0, 1)  # a soft-edged disc; or your own mask
+radius = 0.15 * width
+inside = np.clip(
+    radius - np.hypot(x - 0.4 * width, y - 0.4 * height) + 0.5, 0, 1
+)  # a soft-edged disc; or your own mask
 
 cut_out = gn.fit(np.dstack([colours / 255, inside]))
 turned = cut_out.edit({"edits": [{"rotate": {"degrees": 30}}], "background": {"color": [30, 60, 90]}})

@@ -12,12 +12,18 @@ photo, results = Path(sys.argv[1]), Path(sys.argv[2])
 results.mkdir(parents=True, exist_ok=True)
 picture = gn.fit(photo)
 
+ratio = picture.height / picture.width
+x, y, radius = 0.4, 0.38 * ratio, 0.107  # a disc and a cone below it: a balloon
+wide, narrow, top, bottom = 0.8 * radius, 0.2 * radius, y + 0.5 * radius, y + 1.28 * radius
+cone = [[x - wide, top], [x + wide, top], [x + narrow, bottom], [x - narrow, bottom]]
+balloon = {"union": [{"disc": {"center": [x, y], "radius": radius}}, {"polygon": cone}]}
 fall = picture.simulate(
     {  # lengths are in widths of the picture, times in seconds
-        "bodies": [{"material": "soft", "select": {"disc": {"center": [0.5, 0.25], "radius": 0.15}}}],
-        "colliders": [{"floor": {}}],
+        "bodies": [{"material": "soft", "select": balloon, "velocity": [0.3, 0]}],
+        "colliders": [{"floor": {"top": 0.9 * ratio}}],
+        "canvas": [0, 0, 1, ratio],
         "background": {"inpaint": "telea"},
-        "duration": 0.4,
+        "duration": 0.6,
         "fps": 15,
     },
     particles=1500,

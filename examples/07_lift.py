@@ -15,8 +15,12 @@ photo, results = Path(sys.argv[1]), Path(sys.argv[2])
 results.mkdir(parents=True, exist_ok=True)
 
 width, height = Image.open(photo).size
-depth = 2 + 0.5 * np.mgrid[0:height, 0:width][1] / width  # metres: a wall seen askew; or a file of your own
+y, x = np.mgrid[0:height, 0:width] / width
+depth = 4 - 1.6 * y * width / height  # metres: nearer at the bottom; or a file of your own
+near = np.hypot(x - 0.4, 0.8 * y - 0.34 * height / width) < 0.115
+depth[near] = 2.6  # and a thing in front
 lifted = gn.lift(photo, depth=depth, focal_length=1.2 * width)
 lifted.save(results / "front.png")
-film = lifted.frames({"edits": [{"rotate": {"degrees": 20}}], "frames": 4, "fps": 8})
+turning = {"rotate": {"degrees": 10, "axis": "y"}, "keyframes": {0: -1, 0.5: 1, 1: -1}}  # what the thing hid is empty
+film = lifted.frames({"edits": [turning], "frames": 8, "fps": 8})
 film.save(results / "turning.webp")
