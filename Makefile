@@ -12,7 +12,7 @@ WORKERS ?= auto  # processes that `make test` shares the tests out to: auto is o
 TESTS ?=  # what `make test` selects, for example TESTS="tests/image -k palette"; empty: everything but slow tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint docs package browser format clean
+.PHONY: help venv demo test lint docs gallery package browser format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ lint: $(STAMP) ## ruff, pyright, import-linter and interrogate, changing nothing
 docs: $(STAMP) ## the documentation as a site, into site/; every warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --clean --site-dir site
 	@echo "Wrote site/index.html; to look at it: $(BIN)/python -m http.server --directory site"
+
+gallery: $(STAMP) ## run the examples and the notebook, and put their pictures to docs/ (some minutes)
+	@$(BIN)/python -W ignore docs/scripts/figures.py docs/images
+	@$(BIN)/python -W ignore docs/scripts/gallery.py docs/images
+	@$(BIN)/python -W ignore docs/scripts/notebook.py docs/tutorial.ipynb
 
 package: $(STAMP) ## sdist and wheel, into dist/, checked as PyPI checks them
 	@rm -rf build dist
