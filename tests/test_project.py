@@ -13,7 +13,13 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+
+
+def _text(page: str) -> str:
+    return (ROOT / page).read_text("utf8")
+
+
+PROJECT = tomllib.loads(_text("pyproject.toml"))["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -24,15 +30,15 @@ def _key(requirement: str) -> str:
 
 
 def test_one_version_everywhere() -> None:
-    changelog = (ROOT / "CHANGELOG.md").read_text("utf8")
+    changelog = _text("CHANGELOG.md")
     version, date = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", changelog, re.M)[0]
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf8"))
+    citation = yaml.safe_load(_text("CITATION.cff"))
     assert version == PROJECT["version"] == citation["version"]
     assert date == citation["date-released"]
 
 
 def test_the_citation_names_what_citing_needs() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf8"))
+    citation = yaml.safe_load(_text("CITATION.cff"))
     assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
     assert citation["license"] == PROJECT["license"]
     (paper,) = citation["references"]
@@ -40,8 +46,8 @@ def test_the_citation_names_what_citing_needs() -> None:
 
 
 def test_each_requirement_is_pinned_and_has_its_reason() -> None:
-    pinned = {_key(line) for line in (ROOT / "constraints.txt").read_text("utf8").splitlines() if "==" in line}
-    reasons = (ROOT / "docs" / "dependencies.md").read_text("utf8").lower()
+    pinned = {_key(line) for line in _text("constraints.txt").splitlines() if "==" in line}
+    reasons = _text("docs/dependencies.md").lower()
     extras = PROJECT["optional-dependencies"]
     for requirement in [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]:
         key = _key(requirement)
@@ -54,6 +60,19 @@ def test_each_python_that_is_promised_is_tested(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text("utf8"))
     promised = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)]
     assert workflow["jobs"]["tests"]["strategy"]["matrix"]["python"] == promised
-    makefile = (ROOT / "Makefile").read_text("utf8")
+    makefile = _text("Makefile")
     for target in re.findall(r"run: make (\w+)", path.read_text("utf8")):
         assert re.search(rf"^{target}:.*##", makefile, re.M), target
+
+
+def test_each_room_has_its_sentence() -> None:
+    contributing, concepts = _text("CONTRIBUTING.md"), _text("docs/concepts.md")
+    for room in sorted(path.parent.name for path in (ROOT / "gainer_ns").glob("*/__init__.py")):
+        assert f"| `gainer_ns/{room}/` |" in contributing, room
+        assert re.search(rf"^\|[^|]*`{room}`[^|]*\|", concepts, re.M), room
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/dependencies.md"])
+def test_each_path_that_is_named_is_there(page: str) -> None:
+    for path in re.findall(r"`((?:gainer_ns|gainer_bench|tests|docs|configs|examples)/[\w./-]*)`", _text(page)):
+        assert (ROOT / path).exists(), path
