@@ -14,8 +14,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTWARD = re.compile(r"\]\((?:\.\./)+([\w./-]+)\)")
-"""A link out of docs/, and the path in the repository that it leads to."""
+UPWARD = re.compile(r"\]\((\.\./[\w./-]+)\)")
+"""A link to something in a folder further up, which may be out of docs/."""
 ROLE = re.compile(r":(?:func|meth|class|attr|mod):<code>")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown"}
 NOTEBOOK = "tutorial"
@@ -27,8 +27,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(file)
     outward: set[str] = set()
     for file in files.documentation_pages():
-        outward |= {path.rstrip("/") for path in OUTWARD.findall(file.content_string)}
-    for path in sorted(outward):
+        outward |= {target_of(link, file.src_uri) for link in UPWARD.findall(file.content_string)}
+    for path in sorted(outward - {""}):
         files.append(File.generated(config, page_of(path), content=shown(ROOT / path)))
     return files
 
@@ -38,14 +38,21 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = posixpath.dirname(page.file.src_uri)
 
     def inward(link: re.Match[str]) -> str:
-        return f"]({posixpath.relpath(page_of(link[1].rstrip('/')), folder or '.')})"
+        target = target_of(link[1], page.file.src_uri)
+        return f"]({posixpath.relpath(page_of(target), folder or '.')})" if target else link[0]
 
-    return OUTWARD.sub(inward, markdown).replace(f"]({NOTEBOOK}.ipynb)", f"]({NOTEBOOK}.md)")
+    return UPWARD.sub(inward, markdown).replace(f"]({NOTEBOOK}.ipynb)", f"]({NOTEBOOK}.md)")
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Show names that docstrings quote with a role, as ``:func:`fit```, without the role."""
     return ROLE.sub("<code>", html)
+
+
+def target_of(link: str, page: str) -> str:
+    """Return the path in the repository that a link of a page leads to; nothing if it stays in docs/."""
+    target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), link))
+    return "" if target.startswith("docs/") else target
 
 
 def page_of(path: str) -> str:
