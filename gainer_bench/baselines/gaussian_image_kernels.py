@@ -6,7 +6,6 @@ of the points. So the same input gives the same bits, on any number of threads.
 
 import functools
 import math
-from typing import Any, NamedTuple
 
 import warp as wp
 
@@ -20,82 +19,72 @@ MAX_SIZE_PX = 1e6
 """Nor are those that are larger or farther away, in pixels, or that are not numbers."""
 
 
-class Functions(NamedTuple):
-    """What the kernels share; a factor is ``(l1, l2, l3)`` for ``L = [[l1, 0], [l2, l3]]``, and so is its inverse."""
-
-    drawn: Any
-    inverse: Any
-    tall: Any
-    span: Any
-    row_span: Any
-    whitened: Any
-    mean_gradient: Any
-    factor_gradient: Any
+# A factor is ``(l1, l2, l3)`` for ``L = [[l1, 0], [l2, l3]]``, and so is its inverse.
 
 
-@functools.cache
-def functions() -> Functions:
-    """Return the functions that the kernels share."""
+@wp.func
+def is_drawn(mean: wp.vec2, factor: wp.vec3) -> bool:
+    """Say whether a Gaussian is drawn at all."""
+    return (
+        wp.abs(factor[0] * factor[2]) >= MIN_AREA_PX
+        and wp.abs(factor[0]) <= MAX_SIZE_PX
+        and wp.abs(factor[1]) <= MAX_SIZE_PX
+        and wp.abs(factor[2]) <= MAX_SIZE_PX
+        and wp.abs(mean[0]) <= MAX_SIZE_PX
+        and wp.abs(mean[1]) <= MAX_SIZE_PX
+    )
 
-    @wp.func
-    def drawn(mean: wp.vec2, factor: wp.vec3):
-        """Say whether a Gaussian is drawn at all."""
-        return (
-            wp.abs(factor[0] * factor[2]) >= MIN_AREA_PX
-            and wp.abs(factor[0]) <= MAX_SIZE_PX
-            and wp.abs(factor[1]) <= MAX_SIZE_PX
-            and wp.abs(factor[2]) <= MAX_SIZE_PX
-            and wp.abs(mean[0]) <= MAX_SIZE_PX
-            and wp.abs(mean[1]) <= MAX_SIZE_PX
-        )
 
-    @wp.func
-    def inverse(factor: wp.vec3):
-        """Return ``L^-1``."""
-        return wp.vec3(1.0 / factor[0], -factor[1] / (factor[0] * factor[2]), 1.0 / factor[2])
+@wp.func
+def inverse_factor(factor: wp.vec3) -> wp.vec3:
+    """Return ``L^-1``."""
+    return wp.vec3(1.0 / factor[0], -factor[1] / (factor[0] * factor[2]), 1.0 / factor[2])
 
-    @wp.func
-    def tall(factor: wp.vec3):
-        """Return how far up and down a Gaussian counts."""
-        return wp.sqrt(CUT * (factor[1] * factor[1] + factor[2] * factor[2]))
 
-    @wp.func
-    def span(low: float, high: float, size: int):
-        """Return first, and one past the last, of the pixels whose centres lie between two coordinates."""
-        first = wp.clamp(wp.ceil(low - 0.5), 0.0, float(size))
-        last = wp.clamp(wp.floor(high - 0.5) + 1.0, 0.0, float(size))
-        return wp.vec2i(int(first), int(last))
+@wp.func
+def half_height(factor: wp.vec3) -> float:
+    """Return how far up and down a Gaussian counts."""
+    return wp.sqrt(CUT * (factor[1] * factor[1] + factor[2] * factor[2]))
 
-    @wp.func
-    def row_span(x: float, dy: float, factor: wp.vec3, width: int):
-        """Return those pixels of a row at which a Gaussian counts: its ellipse is that wide there."""
-        variance = factor[1] * factor[1] + factor[2] * factor[2]
-        middle = x + factor[0] * factor[1] / variance * dy
-        half = wp.abs(factor[0] * factor[2]) / variance * wp.sqrt(wp.max(CUT * variance - dy * dy, 0.0))
-        return span(middle - half, middle + half, width)
 
-    @wp.func
-    def whitened(back: wp.vec3, dx: float, dy: float):
-        """Return ``u = L^-1 d``, where the Gaussian is round; its weight is ``exp(-1/2 |u|^2)``."""
-        return wp.vec2(back[0] * dx, back[1] * dx + back[2] * dy)
+@wp.func
+def pixel_span(low: float, high: float, size: int) -> wp.vec2i:
+    """Return first, and one past the last, of the pixels whose centres lie between two coordinates."""
+    first = wp.clamp(wp.ceil(low - 0.5), 0.0, float(size))
+    last = wp.clamp(wp.floor(high - 0.5) + 1.0, 0.0, float(size))
+    return wp.vec2i(int(first), int(last))
 
-    @wp.func
-    def mean_gradient(back: wp.vec3, first: wp.vec2):
-        """Return ``L^-T sum u``, weighed by the gradient."""
-        return wp.vec2(back[0] * first[0] + back[1] * first[1], back[2] * first[1])
 
-    @wp.func
-    def factor_gradient(back: wp.vec3, second: wp.vec3):
-        """Return the lower triangle of ``L^-T sum u u^T``; ``second`` has ``xx, xy, yy`` of the weighted sum."""
-        return wp.vec3(back[0] * second[0] + back[1] * second[1], back[2] * second[1], back[2] * second[2])
+@wp.func
+def row_pixel_span(x: float, dy: float, factor: wp.vec3, width: int) -> wp.vec2i:
+    """Return those pixels of a row at which a Gaussian counts: its ellipse is that wide there."""
+    variance = factor[1] * factor[1] + factor[2] * factor[2]
+    middle = x + factor[0] * factor[1] / variance * dy
+    half = wp.abs(factor[0] * factor[2]) / variance * wp.sqrt(wp.max(CUT * variance - dy * dy, 0.0))
+    return pixel_span(middle - half, middle + half, width)
 
-    return Functions(drawn, inverse, tall, span, row_span, whitened, mean_gradient, factor_gradient)
+
+@wp.func
+def whiten(back: wp.vec3, dx: float, dy: float) -> wp.vec2:
+    """Return ``u = L^-1 d``, where the Gaussian is round; its weight is ``exp(-1/2 |u|^2)``."""
+    return wp.vec2(back[0] * dx, back[1] * dx + back[2] * dy)
+
+
+@wp.func
+def mean_gradient(back: wp.vec3, first: wp.vec2) -> wp.vec2:
+    """Return ``L^-T sum u``, weighed by the gradient."""
+    return wp.vec2(back[0] * first[0] + back[1] * first[1], back[2] * first[1])
+
+
+@wp.func
+def factor_gradient(back: wp.vec3, second: wp.vec3) -> wp.vec3:
+    """Return the lower triangle of ``L^-T sum u u^T``; ``second`` has ``xx, xy, yy`` of the weighted sum."""
+    return wp.vec3(back[0] * second[0] + back[1] * second[1], back[2] * second[1], back[2] * second[2])
 
 
 @functools.cache
 def draw_rows_kernel() -> wp.Kernel:
     """Make the kernel that adds all Gaussians to one strip of rows: on a CPU faster than going through the pixels."""
-    drawn, inverse, tall_of, span, row_span, whitened, _, _ = functions()
 
     @wp.kernel(module="unique", enable_backward=False)
     def draw_rows(
@@ -111,18 +100,18 @@ def draw_rows_kernel() -> wp.Kernel:
         for i in range(means.shape[0]):
             mean = means[i]
             factor = factors[i]
-            tall = tall_of(factor)
-            if mean[1] + tall >= float(top) and mean[1] - tall <= float(bottom) and drawn(mean, factor):
-                back = inverse(factor)
+            tall = half_height(factor)
+            if mean[1] + tall >= float(top) and mean[1] - tall <= float(bottom) and is_drawn(mean, factor):
+                back = inverse_factor(factor)
                 colour = colours[i]
                 curvature = back[0] * back[0] + back[1] * back[1]
                 falling = wp.exp(-curvature)
-                rows = span(mean[1] - tall, mean[1] + tall, bottom)
+                rows = pixel_span(mean[1] - tall, mean[1] + tall, bottom)
                 for row in range(wp.max(rows[0], top), rows[1]):
                     dy = float(row) + 0.5 - mean[1]
-                    columns = row_span(mean[0], dy, factor, width)
+                    columns = row_pixel_span(mean[0], dy, factor, width)
                     for column in range(columns[0], columns[1], RUN_PX):
-                        u = whitened(back, float(column) + 0.5 - mean[0], dy)
+                        u = whiten(back, float(column) + 0.5 - mean[0], dy)
                         weight = float(wp.exp(-0.5 * wp.dot(u, u)))
                         ratio = float(wp.exp(-u[0] * back[0] - u[1] * back[1] - 0.5 * curvature))
                         for at in range(row * width + column, row * width + wp.min(column + RUN_PX, columns[1])):
@@ -136,7 +125,6 @@ def draw_rows_kernel() -> wp.Kernel:
 @functools.cache
 def pixel_gradients_kernel() -> wp.Kernel:
     """Make the kernel of each Gaussian's gradients, from the pixels of a whole picture at which it counts."""
-    drawn, inverse, tall_of, span, row_span, whitened, mean_gradient, factor_gradient = functions()
 
     @wp.kernel(module="unique", enable_backward=False)
     def pixel_gradients(
@@ -157,22 +145,22 @@ def pixel_gradients_kernel() -> wp.Kernel:
         of_mean = wp.vec2()
         of_factor = wp.vec3()
         of_colour = wp.vec3()
-        if drawn(mean, factor):
-            back = inverse(factor)
+        if is_drawn(mean, factor):
+            back = inverse_factor(factor)
             colour = colours[i]
             curvature = back[0] * back[0] + back[1] * back[1]
             falling = wp.exp(-curvature)
             along = wp.vec2(back[0], back[1])  # how u changes from pixel to pixel
             along_twice = wp.vec3(along[0] * along[0], along[0] * along[1], along[1] * along[1])
-            tall = tall_of(factor)
-            rows = span(mean[1] - tall, mean[1] + tall, height)
+            tall = half_height(factor)
+            rows = pixel_span(mean[1] - tall, mean[1] + tall, height)
             once = wp.vec2()
             twice = wp.vec3()
             for row in range(rows[0], rows[1]):
                 dy = float(row) + 0.5 - mean[1]
-                columns = row_span(mean[0], dy, factor, width)
+                columns = row_pixel_span(mean[0], dy, factor, width)
                 for column in range(columns[0], columns[1], RUN_PX):
-                    u = whitened(back, float(column) + 0.5 - mean[0], dy)
+                    u = whiten(back, float(column) + 0.5 - mean[0], dy)
                     weight = float(wp.exp(-0.5 * wp.dot(u, u)))
                     ratio = float(wp.exp(-wp.dot(u, along) - 0.5 * curvature))
                     moments = wp.vec3()  # of 1, t and t^2, where t counts the pixels of the run
@@ -202,7 +190,6 @@ def pixel_gradients_kernel() -> wp.Kernel:
 @functools.cache
 def draw_points_kernel() -> wp.Kernel:
     """Make the kernel that sums up the Gaussians in whose boxes a point lies."""
-    inverse, whitened = functions().inverse, functions().whitened
 
     @wp.kernel(module="unique", enable_backward=False)
     def draw_points(
@@ -221,7 +208,7 @@ def draw_points_kernel() -> wp.Kernel:
         j = int(0)
         while wp.bvh_query_next(query, j):
             d = points[i] - means[j]
-            u = whitened(inverse(factors[j]), d[0], d[1])
+            u = whiten(inverse_factor(factors[j]), d[0], d[1])
             if wp.dot(u, u) <= CUT:
                 total += wp.exp(-0.5 * wp.dot(u, u)) * colours[j]
         result[i] = total

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
@@ -31,20 +31,22 @@ OptionValue = bool | int | float | str | list[float]
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    short_form: ClassVar[str | None] = None  # the field that a bare word stands for
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, value: Any) -> Any:
+        return {cls.short_form: value} if cls.short_form and isinstance(value, str) else value
 
 
 class Pictures(_Model):
     """Pictures of a suite."""
 
+    short_form = "path"
     path: str  # A file, a folder, or a pattern such as ``kodak/*.png``, from the folder of the suite
     crop: PixelCrop | None = None  # X0, Y0, X1, Y1 in pixels: the part that is fitted, after reduction
     # how many times smaller it is made, by Pillow's BICUBIC, as the paper reduces DIV2K
     reduce: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_alone(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
 
     def found(self, folder: Path) -> list[Path]:
         """Return the files, in order of their names.
@@ -67,17 +69,13 @@ class Pictures(_Model):
 class SuiteMethod(_Model):
     """A method of a suite."""
 
+    short_form = "method"
     method: str  # name of a registered 2D method
     label: str | None = None  # what tables call it; its name when not given
     # options that differ from its recipe, by the names of ns-train: ``pipeline.model.num-gaussians: 70000``
     set: dict[str, OptionValue] = {}
     # its own limit in seconds of fitting, instead of the suite's
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"method": value} if isinstance(value, str) else value
 
 
 class Suite(_Model):
