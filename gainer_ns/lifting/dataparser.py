@@ -23,7 +23,7 @@ from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfi
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.sheets import Background, Sheet, sheets_of
+from gainer_ns.lifting.sheets import BackgroundFill, Sheet, sheets_of
 from gainer_ns.preparation.config import PreparationConfig, PreparationError
 from gainer_ns.preparation.focal_length import check_focal_length
 from gainer_ns.preparation.preparation import prepare
@@ -44,7 +44,7 @@ class LiftSources(PreparationConfig):
     """Focal length along y in pixels of the photo as stored, where its pixels are not square."""
     principal_point: tuple[float, float] | None = None
     """Where the camera's axis meets the photo, in pixels of it as stored; its middle when not given."""
-    background: Background = "none"
+    background: BackgroundFill = "none"
     """With a mask: none lifts the object alone, inpaint also what is behind it, made up where the object hides it."""
     inpaint: str = "telea"
     """What makes up those colours: telea, navier-stokes, a LaMa network's .pt file, or an inpainting model of diffusers

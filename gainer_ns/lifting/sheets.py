@@ -15,7 +15,7 @@ from torch import Tensor
 from gainer_ns.preparation.inpainting import Method, inpainter_for
 from gainer_ns.preparation.prepared import Prepared
 
-Background = Literal["none", "inpaint"]
+BackgroundFill = Literal["none", "inpaint"]
 
 HOLE_MARGIN = 4
 """How far around the object, in pixels, neither colour nor depth are continued behind it: its shadow and its blurred
@@ -43,7 +43,7 @@ def sheets_of(
     colours: Float[Tensor, "h w 3"],
     prepared: Prepared,
     *,
-    background: Background = "none",
+    background: BackgroundFill = "none",
     inpaint: str = "telea",
     device: torch.device | str = "cpu",
 ) -> tuple[Sheet, ...]:
