@@ -47,11 +47,7 @@ class PictureDataParserConfig(DataParserConfig):
         return int(factor)
 
     def check_named(self) -> None:
-        """Refuse to go on without a picture.
-
-        Raises:
-            GainerError: If none is named.
-        """
+        """Refuse, by a GainerError, to go on without a picture."""
         if self.data == Path():
             raise GainerError("no picture is named; add --data PICTURE")
 

@@ -125,11 +125,7 @@ def training_callbacks(fit: FitLoop) -> list[TrainingCallback]:
 
 
 def check_version(version: Tensor | None, wanted: int) -> None:
-    """Refuse a checkpoint of another version than this program reads, or of none.
-
-    Raises:
-        GainerError: If it is so.
-    """
+    """Refuse, by a GainerError, a checkpoint of another version than this program reads, or of none."""
     found = "none" if version is None or version.numel() != 1 else int(version)
     if found != wanted:
         raise GainerError(

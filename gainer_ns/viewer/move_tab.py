@@ -12,9 +12,9 @@ import torch
 import viser
 from viser import transforms
 
+from gainer_ns.editing.selection import Box
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.viewer.context import PanelContext
-from gainer_ns.viewer.picking import Box
 from gainer_ns.viewer.subject import PixelPoint
 from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, to_page
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from pydantic import ValidationError
 
-from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.selection import Box, Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.io.places import PlacedError
 from gainer_ns.viewer.session import one_line
@@ -20,7 +20,6 @@ from gainer_ns.viewer.subject import PixelPoint
 
 Joining = Literal["replace", "add", "subtract"]
 """What becomes of the selection when something new is pointed at."""
-Box = tuple[float, float, float, float]
 BOX_TOLERANCE_PX = 0.5
 """Corners that are so near to those of an upright box, in pixels, are meant as one."""
 
