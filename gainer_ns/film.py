@@ -13,10 +13,13 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from gainer_ns.editing.shots import Camera, Shot, write_film
+from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.script import DEFAULT_FPS
+from gainer_ns.editing.shots import Camera, SceneView, Shot, write_film
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import output_for
 from gainer_ns.io.samples import integer_samples
+from gainer_ns.io.sources import ScriptSource, script_words
 from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
@@ -93,3 +96,31 @@ def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: 
     if kind not in (np.uint8, np.uint16):
         raise GainerError(f"dtype {kind}: choose uint8, uint16 or float32")
     return integer_samples(colours, opacity, 8 * kind.itemsize)
+
+
+def lifted_film(
+    scene: LiftedScene, script: ScriptSource, *, scale: float, camera_path: str | os.PathLike[str] | None = None
+) -> Film:
+    """Film an edit script of a lifted photo.
+
+    Args:
+        scene: The photo.
+        script: What is done to it.
+        scale: Output pixels per pixel of the camera.
+        camera_path: Along which it is filmed; None for the script's, or else the camera that took it.
+
+    Raises:
+        GainerError: If the script is wrong or does not fit the photo, or the camera path is none.
+    """
+    from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
+    from gainer_ns.editing.lifted_stage import LiftedStage
+    from gainer_ns.lifting.views import CameraPath, View, read_camera_path
+
+    words = script_words(script, LiftedScript.model_fields)
+    read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
+    path, background = camera_path or read.camera, read.background
+    still = CameraPath((View(scene.camera),), DEFAULT_FPS)
+    views, fps = still if path is None else read_camera_path(Path(path), scale)
+    stage, frames = LiftedStage(read, scene), read.frames or len(views)
+    plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, views[0]))
+    return Film(lambda: stage.shots(views, frames), Camera(plate, scale), frames, read.fps or fps, scene)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -17,22 +17,21 @@ from torch import Tensor
 
 from gainer_ns.editing import script as scripts
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.shots import Camera, SceneView, Shot, check_frame
+from gainer_ns.editing.shots import Camera, Shot, check_frame
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
-from gainer_ns.film import Film, opacity_of, samples_of
+from gainer_ns.film import Film, lifted_film, opacity_of, samples_of
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.outputs import output_for
+from gainer_ns.io.sources import ScriptSource, script_words, words_of
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
 
-ScriptSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""An edit script: a YAML file, what would be in it, one edit, or a list of edits."""
 Progress = Callable[[float], None]
 
 
@@ -219,7 +218,7 @@ class Picture:
             GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
         """
         if not isinstance(self._drawn, BakedPicture):
-            return self._lifted_film(script, scale, camera_path)
+            return lifted_film(self._drawn, script, scale=scale, camera_path=camera_path)
         if camera_path is not None:
             raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
         stage = self._stage(self._drawn, script)
@@ -283,7 +282,7 @@ class Picture:
         from gainer_ns.physics.mpm.engine import MpmEngine
         from gainer_ns.physics.simulation import scene_for, simulated_picture
 
-        simulated = simulated_picture(scene_for(_named(scene), self._drawn), self._drawn, particles)
+        simulated = simulated_picture(scene_for(words_of(scene), self._drawn), self._drawn, particles)
         config = simulated.config
 
         def pictures() -> Iterable[RasterSource | Shot]:
@@ -310,7 +309,7 @@ class Picture:
 
     @staticmethod
     def _stage(picture: BakedPicture, script: Any) -> Stage:
-        words = _script(script, scripts.Script)
+        words = script_words(script, scripts.Script.model_fields)
         read = scripts.read_script(words, picture.plane.width, picture.plane.height)
         layers: dict[str, BakedPicture] = {}
         if read.layers:
@@ -329,40 +328,3 @@ class Picture:
             plate = BackgroundPlate.of(script.background, stage.picture, stage.hole)
         canvas = script.canvas or (None if self._camera is None else self._camera.crop)
         return Camera(plate, crop=canvas)
-
-    def _lifted_film(self, script: Any, scale: float, camera_path: str | os.PathLike[str] | None) -> Film:
-        from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
-        from gainer_ns.editing.lifted_stage import LiftedStage
-        from gainer_ns.lifting.views import CameraPath, View, read_camera_path
-
-        scene = self._drawn
-        assert not isinstance(scene, BakedPicture)
-        words = _script(script, LiftedScript)
-        read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
-        path = camera_path or read.camera
-        path = (
-            CameraPath((View(scene.camera),), scripts.DEFAULT_FPS)
-            if path is None
-            else read_camera_path(Path(path), scale)
-        )
-        stage, frames = LiftedStage(read, scene), read.frames or len(path.views)
-        background = read.background
-        plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, path.views[0]))
-        return Film(lambda: stage.shots(path.views, frames), Camera(plate, scale), frames, read.fps or path.fps, scene)
-
-
-def _named(source: Any) -> Path | Mapping[str, Any]:
-    if isinstance(source, Mapping):
-        return source
-    if not isinstance(source, str | os.PathLike):
-        raise GainerError(f"{type(source).__name__}: give a YAML file, or what would be in it")
-    return Path(source)
-
-
-def _script(source: Any, script: Any) -> Path | Mapping[str, Any]:
-    """A script as a file, or as what would be in one; edits alone are one too."""
-    if isinstance(source, Mapping):
-        return source if set(source) & set(script.model_fields) else {"edits": [source]}
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        return {"edits": list(source)}
-    return _named(source)

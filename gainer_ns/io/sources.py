@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,9 @@ from gainer_ns.io.samples import rounded_samples
 
 Source: TypeAlias = str | os.PathLike[str] | np.ndarray | Image.Image
 """A file; an array [h, w], [h, w, 3] or [h, w, 4] of uint8, uint16, or floats in [0, 1]; or an image of Pillow's."""
+
+ScriptSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""An edit script: a YAML file, what would be in it, one edit, or a list of edits."""
 
 
 def picture_of(source: Source, *, downscale: int = 1) -> SourceImage:
@@ -70,3 +74,33 @@ def _of_array(samples: np.ndarray, name: str, profile: ColourProfile | None) -> 
     rgb = np.ascontiguousarray(np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples[..., :3])
     alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
     return SourceImage(rgb, alpha, Path(name), profile)
+
+
+def words_of(source: str | os.PathLike[str] | Mapping[str, Any]) -> Path | Mapping[str, Any]:
+    """Return a YAML file's path, or what would be in it.
+
+    Raises:
+        GainerError: If it is neither.
+    """
+    if isinstance(source, Mapping):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise GainerError(f"{type(source).__name__}: give a YAML file, or what would be in it")
+    return Path(source)
+
+
+def script_words(source: ScriptSource, fields: Collection[str]) -> Path | Mapping[str, Any]:
+    """Return an edit script's path, or what would be in it: edits alone are a script too.
+
+    Args:
+        source: The script.
+        fields: Words by which a whole script is known from a single edit.
+
+    Raises:
+        GainerError: If it is none of these.
+    """
+    if isinstance(source, Mapping):
+        return source if set(source) & set(fields) else {"edits": [source]}
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return {"edits": list(source)}
+    return words_of(source)
