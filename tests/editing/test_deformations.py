@@ -1,6 +1,8 @@
 """Deformations and their Jacobians."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -122,6 +124,17 @@ def test_dtype_and_shape_are_kept(map: Callable[[Tensor], Tensor]) -> None:
         close(moved.double(), map(points.float().double()), 1e-4)
     with torch.inference_mode():
         with_jacobian(map, some_points(3))
+
+
+def test_derivatives_do_not_import_the_compiler() -> None:
+    """torch._dynamo takes a second or more, at the first derivative that is taken forwards."""
+    code = (
+        "import sys, torch; from gainer_ns.editing.deformations import bend, with_jacobian; "
+        "with_jacobian(lambda points: bend(points, 30, ((0, 0), (1, 0))), torch.rand(5, 2)); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
