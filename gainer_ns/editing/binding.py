@@ -97,10 +97,7 @@ class MeshBinding:
     ) -> None:
         apart = (corners[:, 0] - points).norm(dim=1)
         if not bool(sound.all()) or bool((apart > _longest_sides(corners)).any()):
-            raise GainerError(
-                f"{reference.path}: its triangles are not the Gaussians of this picture; export them from this run "
-                "and give the unmoved file as the reference"
-            )
+            raise foreign_reference(reference, "triangles")
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
         """Return where the points are when the mesh has moved, and the Jacobians there.
@@ -168,10 +165,7 @@ class PointBinding:
         own = KDTree(precise.numpy()).query(precise[ids].numpy(), k=min(_POINT_NEIGHBOURS, count))[0]
         spacing = float(np.median(own[:, -1])) + 1e-12
         if bool(((self._reference - precise[ids]).norm(dim=1) > 2 * spacing).any()):
-            raise GainerError(
-                f"{reference.path}: its points are not the Gaussians of this picture; export them from this run and "
-                "give the unmoved file as the reference"
-            )
+            raise foreign_reference(reference, "points")
         self._ids, self._indices = ids, indices
         self._weights = torch.exp(-2 * (distances / distances[:, -1:].clamp(min=1e-12)).square())
         self._weights /= self._weights.sum(dim=1, keepdim=True)
@@ -203,6 +197,14 @@ def bind(reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = Tr
     if len(reference.faces):
         return MeshBinding(reference, points, smooth=smooth)
     return PointBinding(reference, points)
+
+
+def foreign_reference(reference: MeshFile, parts: str) -> GainerError:
+    """Return the error for a reference whose triangles or points are those of another picture."""
+    return GainerError(
+        f"{reference.path}: its {parts} are not the Gaussians of this picture; export them from this run and give the "
+        "unmoved file as the reference"
+    )
 
 
 def nearest_triangles(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from gainer_ns.editing.binding import bind
+from gainer_ns.editing.binding import bind, foreign_reference
 from gainer_ns.editing.borders import INVISIBLE_PX, unframed
 from gainer_ns.editing.limits import limited
 from gainer_ns.errors import GainerError
@@ -75,7 +75,4 @@ def _check_numbers(reference: MeshFile, means: Float[Tensor, "n 2"]) -> None:
         sizes = (corners - corners.roll(1, dims=1)).norm(dim=-1).amax(dim=1)
         of_this = bool(((reference.vertices[first, :2].to(means) - means[ids]).norm(dim=1) <= sizes).all())
     if not of_this:
-        raise GainerError(
-            f"{reference.path}: its triangles are not the Gaussians of this picture; export them from this run and "
-            "give the unmoved file as the reference"
-        )
+        raise foreign_reference(reference, "triangles")
