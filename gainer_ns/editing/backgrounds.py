@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -18,16 +16,13 @@ from pydantic import (
     model_validator,
 )
 
+from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.io.yaml_file import ExistingFile
 
 Channel = Annotated[float, Field(strict=True, ge=0, le=255, allow_inf_nan=False)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Inpaint(_Model):
+class Inpaint(ScriptModel):
     """What fills the holes that moved parts leave: exactly one of the first three.
 
     Attributes:
@@ -82,7 +77,7 @@ class Inpaint(_Model):
         return write(self) if self.method is None else self.method
 
 
-class PlainBackground(_Model):
+class PlainBackground(ScriptModel):
     """What lies behind everything: exactly one of these.
 
     Attributes:

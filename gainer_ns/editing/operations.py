@@ -8,10 +8,11 @@ from typing import Annotated, TypeAlias
 
 import torch
 from jaxtyping import Float
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing import deformations
+from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.frames import Bounds
 
 # The bounds are far beyond any picture; they keep the arithmetic finite.
@@ -32,16 +33,14 @@ PlaneFactors: TypeAlias = Annotated[
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Operation(_Model):
+class Operation(ScriptModel):
     """One way to move what is selected.
 
     A subclass gives ``_map``, or ``moved`` where it knows its Jacobians better than automatic differentiation does.
     All coordinates are pixels of the source picture, and all angles degrees, counter-clockwise as seen.
     """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     def map(self, points: Float[Tensor, "m d"], *, amount: float, box: Bounds) -> Float[Tensor, "m d"]:
         """Move points.
@@ -205,8 +204,10 @@ class Cut(Operation):
         return Move(by=left), Move(by=(-left[0], -left[1]))
 
 
-class Handle(_Model):
+class Handle(ScriptModel):
     """A point to take hold of, and where to drag it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     start: PlanePoint = Field(alias="from")
     """Where the handle is."""

@@ -8,8 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -21,7 +19,7 @@ from pydantic import (
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.operations import OPERATIONS, Operation
-from gainer_ns.editing.selection import Box, Point, Selection
+from gainer_ns.editing.selection import Box, Point, ScriptModel, Selection
 from gainer_ns.editing.timing import Timed, frame_times
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
@@ -45,10 +43,6 @@ DEFAULT_FPS = 24.0
 ScriptT = TypeVar("ScriptT", bound="PlacedScript")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 def _fitted(path: Path) -> Path:
     """Refuse what is no picture file, by its name: a script may come from anyone, and is no way to a run."""
     if not is_exported(path):
@@ -56,7 +50,7 @@ def _fitted(path: Path) -> Path:
     return path
 
 
-class ScriptLayer(_Model):
+class ScriptLayer(ScriptModel):
     """A further fitted picture, laid over or under the main one.
 
     Attributes:
@@ -148,7 +142,7 @@ class Edit(with_words(OPERATIONS)):
         return *super().takes, self.order
 
 
-class PlacedScript(_Model):
+class PlacedScript(ScriptModel):
     """A script that remembers where in a file it stands."""
 
     _places: Places = PrivateAttr(Places())
@@ -211,7 +205,7 @@ class Script(PlacedScript):
     """
 
     edits: tuple[Edit, ...] = ()
-    layers: dict[Annotated[str, Field(min_length=1)], ScriptLayer] = {}
+    layers: dict[Annotated[str, Field(min_length=1)], ScriptLayer] = Field({})
     background: Background = Background(transparent=True)
     canvas: Annotated[Box, AfterValidator(_drawable)] | None = None
     frames: FrameCount | None = None

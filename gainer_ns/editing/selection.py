@@ -59,16 +59,20 @@ Box = Annotated[tuple[Pixels, Pixels, Pixels, Pixels], AfterValidator(_not_empty
 """Field type: left, top, right and bottom, in pixels."""
 
 
-class Disc(BaseModel):
-    """A disc, in pixels."""
+class ScriptModel(BaseModel):
+    """A part of a script, which knows no words but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Disc(ScriptModel):
+    """A disc, in pixels."""
 
     center: Point
     radius: Annotated[float, Field(strict=True, gt=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
 
 
-class Selection(BaseModel):
+class Selection(ScriptModel):
     """A part of a picture: exactly one of the kinds below.
 
     Attributes:
@@ -85,8 +89,6 @@ class Selection(BaseModel):
         feather: Width of the soft border, in pixels, half of it inside; 0 is a hard edge. Parts of a union, minus or
             intersect that do not say take that of the whole. A mask's own grays count where the feather is 0.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     all: bool = False
     box: Box | None = None

@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from gainer_ns.editing.selection import ScriptModel
 
 Easing = Literal["linear", "smooth", "in", "out", "back", "bounce", "elastic"]
 """How an amount goes from one keyframe to the next: in starts slowly, out ends slowly, smooth does both, back and
@@ -61,7 +63,7 @@ def _by_time(keyframes: dict[float, float]) -> dict[float, float]:
     return dict(sorted(keyframes.items()))
 
 
-class Timed(BaseModel):
+class Timed(ScriptModel):
     """Something that happens in the course of a film.
 
     Attributes:
@@ -69,8 +71,6 @@ class Timed(BaseModel):
             after the last. Without them it goes from 0 at time 0 to 1 at time 1.
         easing: How the amount goes from each keyframe to the next.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     keyframes: Annotated[dict[Time, Amount], Field(min_length=1), AfterValidator(_by_time)] | None = None
     easing: Easing = "smooth"
