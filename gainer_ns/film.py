@@ -114,12 +114,12 @@ def lifted_film(
     """
     from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
     from gainer_ns.editing.lifted_stage import LiftedStage
-    from gainer_ns.lifting.views import CameraPath, View, read_camera_path
+    from gainer_ns.lifting.views import CameraPath, CameraView, read_camera_path
 
     words = script_words(script, LiftedScript.model_fields)
     read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.layers))
     path, background = camera_path or read.camera, read.background
-    still = CameraPath((View(scene.camera),), DEFAULT_FPS)
+    still = CameraPath((CameraView(scene.camera),), DEFAULT_FPS)
     views, fps = still if path is None else read_camera_path(Path(path), scale)
     stage, frames = LiftedStage(read, scene), read.frames or len(views)
     plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, views[0]))

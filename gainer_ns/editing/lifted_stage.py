@@ -22,8 +22,8 @@ from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.lifting.surface import RIM
-from gainer_ns.lifting.views import View
+from gainer_ns.lifting.surface import RIM_WIDTH_PX
+from gainer_ns.lifting.views import CameraView
 
 SHOWN_OPACITY = 0.5
 """From this opacity on a Gaussian shows the pixel that it belongs to."""
@@ -126,7 +126,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
             layers.extend([whole] if still else [piece.posed(amounts) for piece in pieces])
         return replace(self.scene, layers=tuple(layers))
 
-    def shots(self, views: Sequence[View], frames: int) -> Iterator[SceneView]:
+    def shots(self, views: Sequence[CameraView], frames: int) -> Iterator[SceneView]:
         """Yield each frame of a film as a camera sees it, which goes along its path once, however long the film is."""
         for t in frame_times(frames):
             yield SceneView(self.at(t), views[round(t * (len(views) - 1))])
@@ -201,7 +201,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         return SelectionBorder(piece.placed(self.ends)[near], step, step.weights[near])
 
     def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
-        inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM))
+        inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM_WIDTH_PX))
         return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
 
     def _moved(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> list[LiftedPiece]:
@@ -223,14 +223,14 @@ def parted_discs(
         softness: Over how many pixels the edge is soft; None where it is hard.
     """
     width = max(1.0, softness or 0.0)
-    inside = inside.clamp(-RIM, 1 + RIM)
+    inside = inside.clamp(-RIM_WIDTH_PX, 1 + RIM_WIDTH_PX)
     limits = 1 - inside + _DISC_UNDERLAP_PX / width, inside
     own = inside <= 0.5, inside > 0.5
     parts = []
     for limit, mine in zip(limits, own, strict=True):
-        more = ~mine & (limit > -RIM / width)
+        more = ~mine & (limit > -RIM_WIDTH_PX / width)
         if softness is None:
-            more = more & _beside(piece.layer, more, mine & (limit < 1 + RIM))
+            more = more & _beside(piece.layer, more, mine & (limit < 1 + RIM_WIDTH_PX))
         parts.append(piece.part(mine | more, limit))
     return parts[0], parts[1]
 

@@ -22,7 +22,7 @@ from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource, check_roo
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
-    from gainer_ns.lifting.views import View
+    from gainer_ns.lifting.views import CameraView
 
 _OPAQUE_ALPHA = 0.999
 """From this opacity on a pixel needs no filling."""
@@ -38,7 +38,7 @@ class SceneView:
     """
 
     scene: LiftedScene
-    view: View
+    view: CameraView
 
     @property
     def plane(self) -> ImagePlane:

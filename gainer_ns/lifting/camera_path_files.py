@@ -11,9 +11,9 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.json_files import read_object
 from gainer_ns.memory import check_drawn
 
-LARGEST_PATH = 64 * 2**20
+MAX_PATH_BYTES = 64 * 2**20
 """Bytes of the longest camera path that is read."""
-FARTHEST = 1e6
+_MAX_COORDINATE = 1e6
 """Numbers beyond this, in world units, are no poses."""
 PATH, OTHER = "a camera path", "name one that nerfstudio's viewer has saved"
 SAVE = "save it again from nerfstudio's viewer"
@@ -33,7 +33,7 @@ def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
         GainerError: If it is none, its camera is no perspective one, it has no cameras or one without a pose or a
             picture, or there is no memory for pictures as large as it asks for.
     """
-    if path.is_file() and path.stat().st_size > LARGEST_PATH:
+    if path.is_file() and path.stat().st_size > MAX_PATH_BYTES:
         raise GainerError(f"{path}: is too long for {PATH}; {OTHER}")
     said = read_object(path, PATH, OTHER)
     cameras = said.get("camera_path")
@@ -86,7 +86,7 @@ def _number(value: Any) -> float:
 def _pose(value: Any) -> list[float] | None:
     """A matrix of 4 x 4 numbers, in one list or by rows, that leads from axes to axes; None for anything else."""
     numbers = [_number(one) for one in _flat(value)] if isinstance(value, list) else []
-    if len(numbers) != 16 or not all(abs(one) < FARTHEST for one in numbers):
+    if len(numbers) != 16 or not all(abs(one) < _MAX_COORDINATE for one in numbers):
         return None
     (a, b, c, _), (d, e, f, _), (g, h, i, _) = (numbers[row : row + 4] for row in (0, 4, 8))
     volume = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)

@@ -21,7 +21,7 @@ ORBIT_DEGREES = 8.0, 3.0
 """How far the orbit swings to the sides, and up and down: beyond, what the photo hides shows too much."""
 DOLLY_SHARE = 0.25
 """How far the dolly goes, as a share of the way to the middle of the scene."""
-LONGEST_SIDE = 1280
+_MAX_SIDE_PX = 1280
 """Pixels along the longer side of what is rendered, at most."""
 
 Pose = Float[Tensor, "4 4"]
@@ -53,7 +53,7 @@ def camera_path(poses: Sequence[Pose], camera: PinholeCamera) -> dict[str, Any]:
         poses: Of the frames, in world units.
         camera: Whose field of view is kept; its pictures are reduced where they are large.
     """
-    scale = min(1.0, LONGEST_SIDE / max(camera.width, camera.height))
+    scale = min(1.0, _MAX_SIDE_PX / max(camera.width, camera.height))
     # Films have even sides.
     width, height = (max(2, 2 * round(scale * side / 2)) for side in (camera.width, camera.height))
     field_of_view = math.degrees(2 * math.atan(camera.height / 2 / camera.focal_length[1]))

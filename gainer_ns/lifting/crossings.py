@@ -13,12 +13,12 @@ from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.lifting.crossing_kernels import crossings_kernel
 
-REACH = 0.75
+_SUPPORT_RADIUS_PX = 0.75
 """Half the side of a disc, in pixels: discs of neighbouring pixels overlap by half of one."""
-GAP = 12.0
+_MAX_GAP_THICKNESSES = 12.0
 """Crossings farther apart along the ray than this, in thicknesses of a disc, are of different surfaces: the planes of
 neighbouring discs meet a ray at almost the same place, however slanted they are."""
-CANDIDATES = 12
+_MAX_CANDIDATES = 12
 """How many discs along a ray are looked at, at most."""
 
 
@@ -35,7 +35,7 @@ class DiscTree:
         self._means = gaussians.means.detach().float().contiguous()
         count = len(self._means)
         self._inverse_jacobians = gaussians.inverse_jacobians.detach().float().expand(count, 3, 3).contiguous()
-        half = REACH * inverse(self._inverse_jacobians).abs().sum(dim=2)
+        half = _SUPPORT_RADIUS_PX * inverse(self._inverse_jacobians).abs().sum(dim=2)
         low, high = (
             wp.from_torch(corner.contiguous(), dtype=wp.vec3) for corner in (self._means - half, self._means + half)
         )
@@ -72,9 +72,9 @@ class DiscTree:
             Typed(fars.float().contiguous(), wp.float32),
             Typed(self._means, wp.vec3),
             Typed(self._inverse_jacobians, wp.mat33),
-            REACH,
-            GAP,
+            _SUPPORT_RADIUS_PX,
+            _MAX_GAP_THICKNESSES,
             Typed(result, kernels.vector(most)),
         ]
-        kernels.launch(crossings_kernel(most, CANDIDATES), len(origins), inputs, origins.device)
+        kernels.launch(crossings_kernel(most, _MAX_CANDIDATES), len(origins), inputs, origins.device)
         return result

@@ -52,13 +52,13 @@ class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
             GainerError: Something that it takes is missing, or does not fit.
         """
         with options_named():
-            camera = self.noted().lifted().facts.camera
+            camera = self.noted().photo().metadata.camera
         self.dataparser.fitted_size = camera.width, camera.height
         return self.dataparser.fitted_size
 
     def write_beside(self, config: Path) -> None:
         """Writes camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
-        write_camera_paths(config.parent, self.noted().lifted().facts.camera)
+        write_camera_paths(config.parent, self.noted().photo().metadata.camera)
         say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
 
 

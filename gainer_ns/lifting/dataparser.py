@@ -22,17 +22,17 @@ from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_cached
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.image_io import SourceImage
-from gainer_ns.lifting.facts import LiftFacts
-from gainer_ns.lifting.sheets import BackgroundFill, Sheet, sheets_of
+from gainer_ns.lifting.metadata import LiftMetadata
+from gainer_ns.lifting.rgbd_layers import BackgroundFill, RgbdLayer, split_into_layers
 from gainer_ns.preparation.config import PreparationConfig, PreparationError
 from gainer_ns.preparation.focal_length import check_focal_length
 from gainer_ns.preparation.preparation import prepare
 from gainer_ns.preparation.prepared import Prepared
 from gainer_ns.preparation.prepared_folder import folder_for, resolve_source
 
-FARTHEST = 100.0
+_MAX_DEPTH_RATIO = 100.0
 """Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""
-SIDE_VIEW_DEGREES = 12.0
+_SIDE_VIEW_DEGREES = 12.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
 
 
@@ -68,7 +68,7 @@ class LiftDataParserConfig(PictureDataParserConfig):
     sources: tyro.conf.Suppress[LiftSources] = field(default_factory=LiftSources)
     """The data manager's options, which it notes here."""
 
-    def lifted(self) -> Lifted:
+    def photo(self) -> RgbdPhoto:
         """Prepare the photo; once for all splits, as long as nothing changes.
 
         Raises:
@@ -78,45 +78,45 @@ class LiftDataParserConfig(PictureDataParserConfig):
         key = repr((path, folder, self.factor, self.sources, _changes(path, folder or folder_for(path), self.sources)))
         if key not in _LAST:
             _LAST.clear()
-            _LAST[key] = _lifted(path, folder, self.factor, self.sources)
+            _LAST[key] = _read_photo(path, folder, self.factor, self.sources)
         return _LAST[key]
 
 
 @dataclass(frozen=True, eq=False)
-class Lifted:
+class RgbdPhoto:
     """A photo, ready to be lifted.
 
     Attributes:
         path: Its file.
-        facts: Its camera and units.
-        sheets: What is lifted.
+        metadata: Its camera and units.
+        layers: What is lifted.
         profile: What its colours mean; None for sRGB.
     """
 
     path: Path
-    facts: LiftFacts
-    sheets: tuple[Sheet, ...]
+    metadata: LiftMetadata
+    layers: tuple[RgbdLayer, ...]
     profile: ColourProfile | None = None
 
     @property
     def opacity(self) -> Float[Tensor, "h w"]:
         """How much of each of the photo's pixels was lifted."""
-        shown = torch.zeros_like(self.sheets[0].depth)
-        for sheet in self.sheets:
-            known = (sheet.seen & (sheet.depth > 0)).to(shown)
-            shown = torch.maximum(shown, known if sheet.opacity is None else known * sheet.opacity)
+        shown = torch.zeros_like(self.layers[0].depth)
+        for layer in self.layers:
+            known = (layer.seen & (layer.depth > 0)).to(shown)
+            shown = torch.maximum(shown, known if layer.opacity is None else known * layer.opacity)
         return shown
 
     @property
     def distance(self) -> Float[Tensor, "h w"]:
         """Of what each pixel shows from the camera, in world units; 0 where nothing is."""
-        depth = torch.zeros_like(self.sheets[0].depth)
-        for sheet in reversed(self.sheets):
-            depth = torch.where(sheet.seen & (sheet.depth > 0), sheet.depth, depth)
-        camera = self.facts.camera
+        depth = torch.zeros_like(self.layers[0].depth)
+        for layer in reversed(self.layers):
+            depth = torch.where(layer.seen & (layer.depth > 0), layer.depth, depth)
+        camera = self.metadata.camera
         index = torch.arange(camera.width * camera.height)
         pixel = torch.stack([index % camera.width, index // camera.width], dim=-1) + 0.5
-        return depth / self.facts.unit * camera.rays(pixel).norm(dim=-1).view_as(depth)
+        return depth / self.metadata.unit * camera.rays(pixel).norm(dim=-1).view_as(depth)
 
 
 class LiftDataParser(PictureDataParser):
@@ -127,9 +127,9 @@ class LiftDataParser(PictureDataParser):
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
         self.config.check_named()
         with options_named():
-            lifted = self.config.lifted()
-        camera, unit = lifted.facts.camera, lifted.facts.unit
-        poses = [ImagePlane(1, 1).camera_to_world(), looking_from(right=SIDE_VIEW_DEGREES, above=0.0)]
+            lifted = self.config.photo()
+        camera, unit = lifted.metadata.camera, lifted.metadata.unit
+        poses = [ImagePlane(1, 1).camera_to_world(), looking_from(right=_SIDE_VIEW_DEGREES, above=0.0)]
         cameras = Cameras(
             camera_to_worlds=torch.stack(poses),
             fx=camera.focal_length[0],
@@ -147,9 +147,9 @@ class LiftDataParser(PictureDataParser):
             dataparser_scale=1 / unit,
             dataparser_transform=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, CAMERA_DISTANCE * unit]]),
             metadata={
-                "facts": lifted.facts,
+                "photo": lifted.metadata,
                 "profile": lifted.profile,
-                "sheets": lifted.sheets,
+                "layers": lifted.layers,
                 "opacity": lifted.opacity,
                 "distance": lifted.distance,
                 "reader": self.config,
@@ -157,10 +157,10 @@ class LiftDataParser(PictureDataParser):
         )
 
 
-def bounds_of(lifted: Lifted) -> Float[Tensor, "2 3"]:
+def bounds_of(lifted: RgbdPhoto) -> Float[Tensor, "2 3"]:
     """A box around everything that is lifted."""
-    camera, deepest = lifted.facts.camera, max(float(sheet.depth.max()) for sheet in lifted.sheets)
-    deepest = deepest / lifted.facts.unit
+    camera, deepest = lifted.metadata.camera, max(float(layer.depth.max()) for layer in lifted.layers)
+    deepest = deepest / lifted.metadata.unit
     corners = torch.tensor([[0.0, 0], [camera.width, 0], [0, camera.height], [camera.width, camera.height]])
     far = camera.rays(corners)[:, :2] * deepest
     side = float(far.abs().max())
@@ -173,21 +173,21 @@ def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
 
-_LAST: dict[str, Lifted] = {}
+_LAST: dict[str, RgbdPhoto] = {}
 """The photo that was prepared last, by all that it was made of."""
 
 
-def _lifted(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> Lifted:
+def _read_photo(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> RgbdPhoto:
     picture = read_cached(path, factor)
     device = best_device()
     prepared = prepare(path, picture, sources, folder=folder, device=device)
     camera = _camera(path, picture, prepared.focal_length, sources)
     unit = _middle(prepared)
-    prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(FARTHEST * unit)))
+    prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(_MAX_DEPTH_RATIO * unit)))
     colours = torch.from_numpy(picture.colours())
-    sheets = sheets_of(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
-    facts = LiftFacts(camera, unit, prepared.units == "metres", picture.bit_depth)
-    return Lifted(path, facts, sheets, picture.profile)
+    layers = split_into_layers(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
+    metadata = LiftMetadata(camera, unit, prepared.units == "metres", picture.bit_depth)
+    return RgbdPhoto(path, metadata, layers, picture.profile)
 
 
 def _camera(path: Path, picture: SourceImage, focal_length: float, sources: LiftSources) -> PinholeCamera:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.matting import matte
-from gainer_ns.lifting.surface import Surface, rim_of
+from gainer_ns.lifting.surface import DepthSurface, continue_edges
 
-THICKNESS = 0.25
+DISC_THICKNESS_PX = 0.25
 """Thickness of a disc, in widths of a pixel at its depth, where its radius is 1."""
-SOLID = 0.98
+_SOLID_COVERAGE = 0.98
 """From this coverage on a pixel at an edge counts as all of one surface."""
-COVERED = 1.5
+_HIDDEN_OVERLAP_PX = 1.5
 """How far, in pixels, a surface stays opaque behind what hides it, so that no seam shows between the two."""
 
 
@@ -44,8 +44,8 @@ class Discs:
         return len(self.means)
 
 
-def discs_on(
-    surface: Surface,
+def place_discs(
+    surface: DepthSurface,
     camera: PinholeCamera,
     colours: Float[Tensor, "h w 3"],
     opacity: Float[Tensor, "h w"] | None = None,
@@ -61,7 +61,7 @@ def discs_on(
         colours: Of its pixels.
         opacity: Of its pixels; None where all are opaque.
     """
-    rim = rim_of(surface)
+    rim = continue_edges(surface)
     own = surface.known.flatten().nonzero()[:, 0]
     pixel = torch.cat([own, rim.pixel])
     source = torch.cat([own, rim.source])
@@ -69,9 +69,9 @@ def discs_on(
     gradient = torch.cat([surface.gradient.view(-1, 2)[own], rim.gradient])
     edges = matte(colours.double(), surface, rim)
     inside, covered = surface.edge_distance.flatten()[own], edges.coverage.flatten()[own]
-    inside = torch.where(covered < SOLID, covered, inside)
-    outside = torch.where(rim.hidden, 1 + COVERED, 1.0) - rim.distance
-    outside = torch.where(edges.rim_coverage > 1 - SOLID, edges.rim_coverage, outside)
+    inside = torch.where(covered < _SOLID_COVERAGE, covered, inside)
+    outside = torch.where(rim.hidden, 1 + _HIDDEN_OVERLAP_PX, 1.0) - rim.distance
+    outside = torch.where(edges.rim_coverage > 1 - _SOLID_COVERAGE, edges.rim_coverage, outside)
     solid = torch.cat([inside, outside])
     if opacity is not None:
         seen = opacity.double().flatten()[source]
@@ -83,6 +83,6 @@ def discs_on(
     normals = torch.nn.functional.normalize(normals, dim=-1)
     normals = normals * torch.where((normals * means).sum(dim=-1, keepdim=True) > 0, -1.0, 1.0)
     width = 1 / (inverse_depth * sum(camera.focal_length) / 2)
-    jacobians = torch.cat([tangents, (THICKNESS * width[:, None] * normals)[..., None]], dim=-1)
+    jacobians = torch.cat([tangents, (DISC_THICKNESS_PX * width[:, None] * normals)[..., None]], dim=-1)
     shown = torch.cat([edges.colours.view(-1, 3)[own], edges.rim_colours])
     return Discs(means.float(), jacobians.float(), source, shown.float(), solid.float())

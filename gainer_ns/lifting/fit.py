@@ -18,7 +18,7 @@ from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.memory import check_free
 
-BYTES_PER_DISC = 900
+_BYTES_PER_DISC = 900
 """Memory for a disc and the neighbours that it reads while it is fitted, beside what it had before."""
 LESS_MEMORY = "reduce the photo (downscale factor 2), or lift a part of it by a mask"
 
@@ -66,7 +66,7 @@ class LiftFit(GaussNewtonLoop):
         super().__init__(recipe, bit_depth, trainer, changed)
         discs = sum(len(layer.target) for layer in layers)
         if not any(layer.target.is_cuda for layer in layers):  # torch says so itself there, at once
-            check_free(discs * BYTES_PER_DISC, f"fitting {discs / 1e6:.1f} million discs", LESS_MEMORY)
+            check_free(discs * _BYTES_PER_DISC, f"fitting {discs / 1e6:.1f} million discs", LESS_MEMORY)
         self._layers, self._config = layers, recipe.finish
         self._matrices: list[AggregationMatrix] = []
 

@@ -50,8 +50,8 @@ def lift_photo(
         )
         data.depth.kind = depth_kind
         data.dataparser.downscale_factor = downscale
-        lifted = data.noted().lifted()
-    metadata = {"facts": lifted.facts, "profile": lifted.profile, "sheets": lifted.sheets}
+        lifted = data.noted().photo()
+    metadata = {"photo": lifted.metadata, "profile": lifted.profile, "layers": lifted.layers}
     config = LiftModelConfig()
     model: LiftModel = config.setup(scene_box=SceneBox(bounds_of(lifted)), num_train_data=1, metadata=metadata)
     model.to(device).requires_grad_(False).eval()

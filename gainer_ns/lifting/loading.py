@@ -17,7 +17,7 @@ from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.storage.checks import check_gaussians, check_sizes
@@ -49,23 +49,23 @@ def is_lifted(run: RunFile) -> bool:
 def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.device | str) -> LiftedScene:
     """The photo in a checkpoint; anything raised here means that its parts do not fit."""
     check_version(state.get("version"), LiftModel.checkpoint_version)
-    facts = LiftFacts.from_tensor(state["lift_facts"])
+    metadata = LiftMetadata.from_tensor(state["lift_facts"])
     count = sum(name.endswith("features_table") for name in state)
-    layers = tuple(_layer(recipe, facts, state, number, device) for number in range(count))
+    layers = tuple(_layer(recipe, metadata, state, number, device) for number in range(count))
     if not layers:
         raise ValueError("it has no layers")
     profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")
-    return LiftedScene(facts.camera, layers, facts.unit, facts.metric, facts.bit_depth, profile)
+    return LiftedScene(metadata.camera, layers, metadata.unit, metadata.metric, metadata.bit_depth, profile)
 
 
 def _layer(
-    recipe: LiftModelConfig, facts: LiftFacts, state: dict[str, Tensor], number: int, device: torch.device | str
+    recipe: LiftModelConfig, metadata: LiftMetadata, state: dict[str, Tensor], number: int, device: torch.device | str
 ) -> LiftedLayer:
     own = below(f"encodings.{number}.", state)
     means, pixels, table = own["means"], own["pixels"], own["features_table"]
     if not (means.dim() == 2 == table.dim() and means.is_floating_point() and table.shape[1] <= MAX_FEATURES):
         raise ValueError("its Gaussians are none")
-    inside = (pixels >= 0) & (pixels < facts.camera.width * facts.camera.height)
+    inside = (pixels >= 0) & (pixels < metadata.camera.width * metadata.camera.height)
     if pixels.shape != means.shape[:1] or not bool(inside.all()):
         raise ValueError("its Gaussians belong to no pixels of the photo")
     sizes = replace(recipe.encoding, feature_dim=table.shape[1])

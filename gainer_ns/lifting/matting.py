@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.lifting.surface import RIM, Rim, Surface, offsets, shifted
+from gainer_ns.lifting.surface import RIM_WIDTH_PX, DepthSurface, Rim, offsets, shifted
 
-WIDTH = 1.1
+_MIXED_WIDTH_PX = 1.1
 """How far from a surface's last pixel, in pixels, another pixel may still show some of it."""
-PURE = 1.4
+_PURE_DISTANCE_PX = 1.4
 """From how many pixels inside of its edges on a surface shows its own colour alone."""
-DISTINCT = 0.2
+_DISTINCT_COLOURS = 0.2
 """Colours nearer to each other than about this cannot be told apart in a mixture."""
 
 
@@ -35,7 +35,7 @@ class Matte(NamedTuple):
     rim_coverage: Float[Tensor, " r"]
 
 
-def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
+def matte(colours: Float[Tensor, "h w 3"], surface: DepthSurface, rim: Rim) -> Matte:
     """Takes the pixels along depth edges apart.
 
     Such a pixel shows a mixture ``a F + (1 - a) B`` of what is before the edge and what is behind it. Colours a little
@@ -48,13 +48,13 @@ def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
         surface: Over its pixels.
         rim: Of that surface.
     """
-    pure = surface.edge_distance >= PURE
+    pure = surface.edge_distance >= _PURE_DISTANCE_PX
     own_pure = _own_colours(colours, surface, pure)
     flat, own_flat = colours.view(-1, 3), own_pure.view(-1, 3)
     rim_pure, found = _rim_colours(colours, surface, rim, pure)
     rim_colours, rim_coverage = flat[rim.source].clone(), torch.zeros(len(rim.pixel), dtype=colours.dtype)
     result, coverage = flat.clone(), torch.ones(len(flat), dtype=colours.dtype)
-    mixed = found & (rim.distance <= WIDTH) & surface.known.flatten()[rim.pixel]
+    mixed = found & (rim.distance <= _MIXED_WIDTH_PX) & surface.known.flatten()[rim.pixel]
     divided = torch.zeros(len(flat), dtype=torch.bool)
     divided[rim.pixel[mixed & rim.hidden]] = True
     mixed &= rim.hidden | ~divided[rim.pixel]  # three surfaces in one pixel are more than colours can tell
@@ -64,7 +64,7 @@ def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
     apart = (front - back).square().sum(dim=1)
     share = ((shown - back) * (front - back)).sum(dim=1) / apart.clamp(min=1e-12)
     usual = hidden.to(share)
-    share = usual + (share.clamp(0, 1) - usual) * apart / (apart + DISTINCT**2)
+    share = usual + (share.clamp(0, 1) - usual) * apart / (apart + _DISTINCT_COLOURS**2)
     unexplained = shown - share[:, None] * front - (1 - share[:, None]) * back
     unexplained = unexplained / (share.square() + (1 - share).square())[:, None]
     front = (front + share[:, None] * unexplained).clamp(0, 1)
@@ -77,11 +77,11 @@ def matte(colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim) -> Matte:
 
 
 def _own_colours(
-    colours: Float[Tensor, "h w 3"], surface: Surface, pure: Bool[Tensor, "h w"]
+    colours: Float[Tensor, "h w 3"], surface: DepthSurface, pure: Bool[Tensor, "h w"]
 ) -> Float[Tensor, "h w 3"]:
     """The colours of each pixel's own surface a little inside of its edges; its own colour if there are none."""
     total, weight = torch.zeros_like(colours), torch.zeros_like(colours[..., 0])
-    for row, column in offsets(RIM):
+    for row, column in offsets(RIM_WIDTH_PX):
         there = surface.joined(row, column) & shifted(pure, row, column)
         share = there * math.hypot(row, column) ** -2
         total, weight = total + share[..., None] * shifted(colours, row, column), weight + share
@@ -89,13 +89,13 @@ def _own_colours(
 
 
 def _rim_colours(
-    colours: Float[Tensor, "h w 3"], surface: Surface, rim: Rim, pure: Bool[Tensor, "h w"]
+    colours: Float[Tensor, "h w 3"], surface: DepthSurface, rim: Rim, pure: Bool[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "r 3"], Bool[Tensor, " r"]]:
     """The nearby colours of the surface that a rim continues, a little inside of its edges, and where there are any."""
     height, width = surface.inverse_depth.shape
     y, x = rim.pixel // width, rim.pixel % width
     total, weight = colours.new_zeros(len(rim.pixel), 3), colours.new_zeros(len(rim.pixel))
-    for row, column in offsets(RIM + 1):
+    for row, column in offsets(RIM_WIDTH_PX + 1):
         inside = (y + row >= 0) & (y + row < height) & (x + column >= 0) & (x + column < width)
         there = (y + row).clamp(0, height - 1) * width + (x + column).clamp(0, width - 1)
         expected = rim.inverse_depth + rim.gradient[:, 0] * column + rim.gradient[:, 1] * row

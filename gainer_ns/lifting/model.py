@@ -22,16 +22,16 @@ from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
-from gainer_ns.lifting.discs import Discs, discs_on
-from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.discs import Discs, place_discs
 from gainer_ns.lifting.fit import LESS_MEMORY, LayerPlan, LiftFit
+from gainer_ns.lifting.metadata import LiftMetadata
+from gainer_ns.lifting.rgbd_layers import RgbdLayer
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.lifting.sheets import Sheet
-from gainer_ns.lifting.surface import surface_of
+from gainer_ns.lifting.surface import fit_surface
 from gainer_ns.memory import check_free
 from gainer_ns.storage.checks import check_gaussians
 
-BYTES_PER_LIFTED_PIXEL = 600
+_BYTES_PER_PIXEL = 600
 """Memory for a pixel of the photo until it is a disc in space."""
 
 
@@ -59,7 +59,7 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
 
 
 class LiftModel(FittedModel):
-    """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftFacts` and the sheets that are lifted."""
+    """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftMetadata` and the layers that are lifted."""
 
     config: LiftModelConfig
     checkpoint_version = 1
@@ -69,19 +69,19 @@ class LiftModel(FittedModel):
         """Lifts the discs and builds encodings and decoders."""
         super().populate_modules()
         metadata = self.kwargs["metadata"]
-        self.facts: LiftFacts = metadata["facts"]
-        sheets: tuple[Sheet, ...] = metadata["sheets"]
-        lifted = sum(int((sheet.depth > 0).sum()) for sheet in sheets)
-        check_free(lifted * BYTES_PER_LIFTED_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS_MEMORY)
-        self._plans: list[tuple[Discs, Sheet]] = []
+        self.photo: LiftMetadata = metadata["photo"]
+        layers: tuple[RgbdLayer, ...] = metadata["layers"]
+        lifted = sum(int((layer.depth > 0).sum()) for layer in layers)
+        check_free(lifted * _BYTES_PER_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS_MEMORY)
+        self._plans: list[tuple[Discs, RgbdLayer]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
-        for sheet in sheets:
-            surface = surface_of(sheet.depth / self.facts.unit, sum(self.facts.camera.focal_length) / 2)
-            discs = discs_on(surface, self.facts.camera, sheet.colours, sheet.opacity)
+        for layer in layers:
+            surface = fit_surface(layer.depth / self.photo.unit, sum(self.photo.camera.focal_length) / 2)
+            discs = place_discs(surface, self.photo.camera, layer.colours, layer.opacity)
             means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
             self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
-            self._plans.append((discs, sheet))
-        self.register_buffer("lift_facts", self.facts.to_tensor())
+            self._plans.append((discs, layer))
+        self.register_buffer("lift_facts", self.photo.to_tensor())
         self._scene: LiftedScene | None = None
 
     def _add_layer(
@@ -123,14 +123,14 @@ class LiftModel(FittedModel):
                 "--load-dir"
             )
         plans = []
-        for encoding, decoder, (discs, sheet) in zip(self.encodings, self.decoders, self._plans, strict=True):
+        for encoding, decoder, (discs, layer) in zip(self.encodings, self.decoders, self._plans, strict=True):
             assert isinstance(encoding, DiscEncoding) and isinstance(decoder, Decoder)
             target = torch.cat([discs.colours, discs.opacity[:, None]], dim=1).to(self.device)
-            own = sheet.depth.flatten() > 0
-            counts = sheet.seen.flatten()[discs.pixel]
+            own = layer.depth.flatten() > 0
+            counts = layer.seen.flatten()[discs.pixel]
             counts[int(own.sum()) :] = False  # the rest is the rim
             plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
-        return LiftFit(plans, self.config, self.facts.bit_depth, trainer, self.changed)
+        return LiftFit(plans, self.config, self.photo.bit_depth, trainer, self.changed)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
@@ -197,7 +197,7 @@ class LiftModel(FittedModel):
                 for encoding, decoder in zip(self.encodings, self.decoders, strict=True)
             )
             self._scene = LiftedScene(
-                self.facts.camera, layers, self.facts.unit, self.facts.metric, self.facts.bit_depth, self.profile
+                self.photo.camera, layers, self.photo.unit, self.photo.metric, self.photo.bit_depth, self.profile
             )
         return self._scene
 
@@ -210,7 +210,7 @@ class LiftModel(FittedModel):
         self._scene = None
 
     def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
-        self.facts = LiftFacts.from_tensor(state_dict[f"{prefix}lift_facts"])
+        self.photo = LiftMetadata.from_tensor(state_dict[f"{prefix}lift_facts"])
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Loads a checkpoint of this version; sizes and layers follow the checkpoint."""

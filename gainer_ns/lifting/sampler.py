@@ -14,13 +14,13 @@ from torch import Tensor
 from gainer_ns.fields.gainer_field import SHELL_THICKNESSES, GainerField
 from gainer_ns.lifting.crossings import DiscTree
 
-LAYER = "layer"
+LAYER_KEY = "layer"
 """Name of the samples' metadata that says which layer each is of."""
-NOTHING = -1
+NO_LAYER = -1
 """The layer of samples that only fill the row of a ray that crosses fewer surfaces than others."""
-FARTHEST = 1e10
+MAX_RAY_DISTANCE = 1e10
 """Where rays end, in world units, unless they say so themselves."""
-LONGEST_STEP = 8.0
+_MAX_STEP_THICKNESSES = 8.0
 """How far a crossing is moved from the plane of its disc to the smooth surface, at most, in thicknesses."""
 
 
@@ -67,7 +67,7 @@ class SurfaceSampler(Sampler):
         order = order[:, : self.num_samples]
         distances, lengths = distances[:, : self.num_samples], lengths.gather(1, order)
         crossed = distances.isfinite()
-        layer = torch.where(crossed, number[order], NOTHING)
+        layer = torch.where(crossed, number[order], NO_LAYER)
         # The rest of each row lies where it cannot be seen, and not so far that depths would lose their meaning.
         end = distances[crossed].max() if bool(crossed.any()) else distances.new_tensor(1.0)
         distances, lengths = torch.where(crossed, distances, end), torch.where(crossed, lengths, 0.0)
@@ -75,7 +75,7 @@ class SurfaceSampler(Sampler):
             frustums=_frustums(ray_bundle, distances, lengths),
             camera_indices=None,
             deltas=lengths[..., None],
-            metadata={LAYER: layer[..., None]},
+            metadata={LAYER_KEY: layer[..., None]},
         )
 
 
@@ -91,7 +91,7 @@ def _on(layer: Crossed, rays: RayBundle, most: int) -> tuple[Float[Tensor, "m h"
     """Where rays cross a layer, and for how long they count as inside; infinite and 0 where they do not."""
     origins, directions = rays.origins.detach().float(), rays.directions.detach().float()
     nears = origins.new_zeros(len(origins)) if rays.nears is None else rays.nears.view(-1).float()
-    fars = origins.new_full((len(origins),), FARTHEST) if rays.fars is None else rays.fars.view(-1).float()
+    fars = origins.new_full((len(origins),), MAX_RAY_DISTANCE) if rays.fars is None else rays.fars.view(-1).float()
     distances = layer.tree.crossings(origins, directions, nears, fars, most)
     lengths = torch.zeros_like(distances)
     crossed = distances.isfinite()
@@ -102,6 +102,6 @@ def _on(layer: Crossed, rays: RayBundle, most: int) -> tuple[Float[Tensor, "m h"
     step = -reading.offsets / (reading.normals * directions[ray]).sum(dim=1)
     # Where a ray runs along the surface, the plane of the disc is as good as any.
     step = torch.where(reading.seen & step.isfinite(), step, 0.0)
-    distances[crossed] = distance + step.clamp(-LONGEST_STEP * thickness, LONGEST_STEP * thickness)
+    distances[crossed] = distance + step.clamp(-_MAX_STEP_THICKNESSES * thickness, _MAX_STEP_THICKNESSES * thickness)
     lengths[crossed] = torch.where(reading.seen, SHELL_THICKNESSES * thickness, 0.0)
     return distances, lengths

@@ -19,16 +19,16 @@ from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.crossings import DiscTree
-from gainer_ns.lifting.sampler import LAYER, SurfaceSampler
-from gainer_ns.lifting.views import View
+from gainer_ns.lifting.sampler import LAYER_KEY, SurfaceSampler
+from gainer_ns.lifting.views import CameraView
 
-FAINTEST = -0.75
+_MIN_OPACITY = -0.75
 """Discs of lower opacity show nothing within their reach: opacity rises by 1 from pixel to pixel at most."""
-CROSSINGS = 4
+_MAX_CROSSINGS = 4
 """How many surfaces a ray may cross before it is lost sight of."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LiftedLayer:
     """Discs in space, and how points read them. Points never read the discs of two layers.
 
@@ -38,42 +38,44 @@ class LiftedLayer:
         num_neighbours: How many Gaussians a point reads.
         pixels: [n], row-major indices of the photo's pixels that the Gaussians belong to: those of a rim belong to the
             pixel whose surface they continue.
+        known_opacities: [n], what ``opacities`` would find, where it is known already.
     """
 
     gaussians: GaussianSet
     decoder: Decoder
     num_neighbours: int
     pixels: Int32[Tensor, " n"]
+    known_opacities: Float[Tensor, " n"] | None = None
 
     @cached_property
     def field(self) -> GainerField:
-        """What nerfstudio asks about points in space."""
+        """The field that nerfstudio asks about points in space."""
         return GainerField(self.gaussians, self.decoder, self.num_neighbours)
 
     @cached_property
     def opacities(self) -> Float[Tensor, " n"]:
         """Opacities at the means, not clamped: below 0 where a surface has ended."""
+        if self.known_opacities is not None:
+            return self.known_opacities
         opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, RGBA_CHANNELS - 1]
         return opacities if self.gaussians.opacities is None else torch.minimum(opacities, self.gaussians.opacities)
 
     def pixel_centres(self, width: int) -> Float[Tensor, "n 2"]:
-        """The centres of the pixels that the Gaussians belong to, in a photo of so many columns."""
+        """Return the centres of the pixels that the Gaussians belong to, in a photo of so many columns."""
         pixels = self.pixels.long()
         return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
 
     @cached_property
     def tree(self) -> DiscTree:
-        """Where there is something to be seen."""
-        return DiscTree(self.gaussians[self.opacities > FAINTEST])
+        """The discs that show something."""
+        return DiscTree(self.gaussians[self.opacities > _MIN_OPACITY])
 
     def moved(self, gaussians: GaussianSet) -> LiftedLayer:
-        """The same layer with its Gaussians elsewhere: each still shows what it showed."""
-        layer = replace(self, gaussians=gaussians)
-        vars(layer)["opacities"] = self.opacities  # what the property would find again
-        return layer
+        """Return the same layer with its Gaussians elsewhere: each still shows what it showed."""
+        return replace(self, gaussians=gaussians, known_opacities=self.opacities)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LiftedScene:
     """A photo in space.
 
@@ -110,7 +112,7 @@ class LiftedScene:
 
     @torch.no_grad()
     def outputs(self, rays: RayBundle, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
-        """What rays see.
+        """Render rays.
 
         Args:
             rays: [m] rays; where they have nears and fars, nothing counts outside of those.
@@ -120,11 +122,11 @@ class LiftedScene:
             rgb [m, 3]; accumulation [m, 1]; depth (expected) and median_depth [m, 1], distances along the unit rays in
             world units.
         """
-        samples = SurfaceSampler(CROSSINGS)(rays, self.layers)
+        samples = SurfaceSampler(_MAX_CROSSINGS)(rays, self.layers)
         shape = samples.shape
         rgb, density = rays.origins.new_zeros(*shape, 3), rays.origins.new_zeros(*shape, 1)
         assert samples.metadata is not None
-        layer_of = samples.metadata[LAYER][..., 0]
+        layer_of = samples.metadata[LAYER_KEY][..., 0]
         for number, layer in enumerate(self.layers):
             mine = layer_of == number
             if bool(mine.any()):
@@ -147,9 +149,9 @@ class LiftedScene:
         crop: tuple[float, float, float, float] | None = None,
         progress: Callable[[float], None] | None = None,
         *,
-        view: View | None = None,
+        view: CameraView | None = None,
     ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-        """Draws what a camera sees: see :meth:`gainer_ns.lifting.views.View.raster`.
+        """Draw what a camera sees: see :meth:`gainer_ns.lifting.views.CameraView.raster`.
 
         Args:
             scale: Output pixels per pixel of the camera.
@@ -167,4 +169,4 @@ class LiftedScene:
             rgb, alpha = seen["rgb"] / (1 - SOLID_TRANSMITTANCE), seen["accumulation"] / (1 - SOLID_TRANSMITTANCE)
             return rgb, torch.where(alpha > 1 - SOLID_TRANSMITTANCE, 1.0, alpha)
 
-        return (view or View(self.camera)).raster(look, scale, crop, self.device, progress)
+        return (view or CameraView(self.camera)).raster(look, scale, crop, self.device, progress)

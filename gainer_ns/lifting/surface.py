@@ -15,27 +15,27 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-STEEPEST = 12.0
+MAX_SLOPE = 12.0
 """Slopes beyond this, in pixel widths of depth a pixel, count as this steep: the surface is then seen at 85 degrees."""
-EDGE = 0.02
+EDGE_THRESHOLD = 0.02
 """A depth edge is where two neighbouring pixels miss each other's tangent plane by this share of their depth, or more
 where depth is noisy."""
-ABOVE_NOISE = 4.0
+_EDGE_TO_NOISE_RATIO = 4.0
 """Depth edges stand out by this multiple of the noise."""
-ROUGHEST = 0.05
+_MAX_EDGE_THRESHOLD = 0.05
 """And always are where pixels miss each other's plane by this share."""
-FINEST_NOISE = 1.0
+_MIN_NOISE_PX = 1.0
 """Neighbours within this many pixel widths of each other's tangent plane are always smoothed together."""
-TYPICAL = 0.8
+_NOISE_QUANTILE = 0.8
 """The quantile of deviations that counts as typical: above it are the edges."""
-FIT_REACH = 3
+_FIT_RADIUS_PX = 3
 """Pixels to each side of a pixel that its tangent plane is fitted to."""
-RIM = 3
+RIM_WIDTH_PX = 3
 """How far beyond its edges, in pixels, a surface is continued."""
 
 
-@dataclass(frozen=True)
-class Surface:
+@dataclass(eq=False)
+class DepthSurface:
     """A surface over the pixels of a picture.
 
     Attributes:
@@ -57,12 +57,12 @@ class Surface:
 
     @cached_property
     def edge_distance(self) -> Float[Tensor, "h w"]:
-        """Of each pixel from the nearest pixel that its surface does not reach, in pixels; at most ``RIM``.
+        """Of each pixel from the nearest pixel that its surface does not reach, in pixels; at most ``RIM_WIDTH_PX``.
 
         1 right at a depth edge; the picture's own frame is none.
         """
-        nearest = torch.full_like(self.inverse_depth, float(RIM))
-        for row, column in offsets(RIM - 1):
+        nearest = torch.full_like(self.inverse_depth, float(RIM_WIDTH_PX))
+        for row, column in offsets(RIM_WIDTH_PX - 1):
             inside = shifted(torch.ones_like(self.known), row, column)
             cut = inside & ~self.joined(row, column)
             nearest = torch.where(cut, nearest.clamp(max=math.hypot(row, column)), nearest)
@@ -98,7 +98,7 @@ class Rim:
     hidden: Bool[Tensor, " r"]
 
 
-def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
+def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurface:
     """The surface of a depth map, without the steps and the noise that a plane through its neighbours smooths out.
 
     Args:
@@ -107,12 +107,12 @@ def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
     """
     known = depth > 0
     measured = torch.where(known, 1 / depth.double().clamp(min=1e-30), 0.0)
-    steepest = STEEPEST * measured / focal_length
+    steepest = MAX_SLOPE * measured / focal_length
     gradient = torch.stack([_one_sided(measured, known, axis) for axis in (1, 0)], dim=-1)
     inverse_depth = measured
     noise = _noise(measured, known)
-    edge = min(max(EDGE, ABOVE_NOISE * noise), ROUGHEST)
-    noise = min(max(noise, FINEST_NOISE / focal_length), EDGE / 2)
+    edge = min(max(EDGE_THRESHOLD, _EDGE_TO_NOISE_RATIO * noise), _MAX_EDGE_THRESHOLD)
+    noise = min(max(noise, _MIN_NOISE_PX / focal_length), EDGE_THRESHOLD / 2)
     tolerance = (noise * measured).clamp(min=1e-30)
     for _ in range(2):  # the first planes tell which neighbours belong to the second
         gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
@@ -120,16 +120,16 @@ def surface_of(depth: Float[Tensor, "h w"], focal_length: float) -> Surface:
     gradient = gradient.clamp(-steepest[..., None], steepest[..., None])
     # A plane through almost nothing but one far neighbour could leave the measured depth behind.
     inverse_depth = torch.minimum(torch.maximum(inverse_depth, measured - tolerance), measured + tolerance)
-    return Surface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length, edge)
+    return DepthSurface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length, edge)
 
 
-def rim_of(surface: Surface) -> Rim:
+def continue_edges(surface: DepthSurface) -> Rim:
     """Continues a surface beyond its edges: over what is behind it, and a little behind what is before it."""
     rims = [_rim(surface, hidden) for hidden in (False, True)]
     return Rim(*(torch.cat([getattr(rim, name) for rim in rims]) for name in Rim.__dataclass_fields__))
 
 
-def _rim(surface: Surface, hidden: bool) -> Rim:
+def _rim(surface: DepthSurface, hidden: bool) -> Rim:
     """The part of the rim that lies before what is seen (or where nothing is), or the part that is hidden by it."""
     here = surface.inverse_depth
     found = torch.zeros_like(here)
@@ -138,7 +138,7 @@ def _rim(surface: Surface, hidden: bool) -> Rim:
     source = torch.zeros_like(here, dtype=torch.long)
     distance = torch.zeros_like(here)
     index = torch.arange(here.numel()).view_as(here)
-    for row, column in offsets(RIM):  # nearest first
+    for row, column in offsets(RIM_WIDTH_PX):  # nearest first
         other, gradient = shifted(here, row, column), shifted(surface.gradient, row, column)
         continued = other - gradient[..., 0] * column - gradient[..., 1] * row
         beyond = (other > 0) & (continued > 0.5 * other) & ~surface.joined(row, column)
@@ -169,7 +169,9 @@ def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
     whole = known & shifted(known, 0, 1) & shifted(known, 0, -1)
     deviation = measured - 0.5 * (shifted(measured, 0, 1) + shifted(measured, 0, -1))
     relative = (deviation.abs() / measured.clamp(min=1e-30))[whole]
-    return 2 * float(relative[:: max(1, len(relative) // 10**6)].quantile(TYPICAL)) if len(relative) > 0 else 0.0
+    return (
+        2 * float(relative[:: max(1, len(relative) // 10**6)].quantile(_NOISE_QUANTILE)) if len(relative) > 0 else 0.0
+    )
 
 
 def _one_sided(values: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int) -> Float[Tensor, "h w"]:
@@ -194,11 +196,11 @@ def _planes(
     """Planes fitted to those neighbours of each pixel that lie near its present one: heights and gradients."""
     moments = measured.new_zeros(*measured.shape, 6)  # of 1, x, y with each other: 1, x, y, xx, xy, yy
     right = measured.new_zeros(*measured.shape, 3)
-    for row in range(-FIT_REACH, FIT_REACH + 1):
-        for column in range(-FIT_REACH, FIT_REACH + 1):
+    for row in range(-_FIT_RADIUS_PX, _FIT_RADIUS_PX + 1):
+        for column in range(-_FIT_RADIUS_PX, _FIT_RADIUS_PX + 1):
             difference = shifted(measured, row, column) - measured
             miss = (difference - gradient[..., 0] * column - gradient[..., 1] * row) / tolerance
-            near = math.exp(-2 * (row**2 + column**2) / FIT_REACH**2)
+            near = math.exp(-2 * (row**2 + column**2) / _FIT_RADIUS_PX**2)
             weight = near * torch.exp(-0.5 * miss.square()) * (shifted(known, row, column) & known)
             powers = measured.new_tensor([1.0, column, row, column**2, column * row, row**2])
             moments += weight[..., None] * powers

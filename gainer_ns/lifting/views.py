@@ -17,12 +17,12 @@ from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.lifting.camera_path_files import camera_path_of
 from gainer_ns.rendering.raster import RasterGrid, check_room
 
-RAYS_AT_ONCE = 1 << 16
+_MAX_RAYS_AT_ONCE = 1 << 16
 """How many rays are followed at once: bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CameraView:
     """A camera at a place.
 
     Attributes:
@@ -71,7 +71,7 @@ class View:
         columns, rows = grid.samples
         rgb = torch.empty(grid.pixels, 3, device=device)
         alpha = torch.empty(grid.pixels, 1, device=device)
-        for pixels in torch.arange(grid.pixels, device=device).split(max(1, RAYS_AT_ONCE // columns)):
+        for pixels in torch.arange(grid.pixels, device=device).split(max(1, _MAX_RAYS_AT_ONCE // columns)):
             premultiplied, opacity = rgb.new_zeros(len(pixels), 3), rgb.new_zeros(len(pixels), 1)
             for row in range(rows):
                 seen, covered = look(self.rays(grid.points(pixels, range(row, row + 1)).view(-1, 2)))
@@ -92,7 +92,7 @@ class CameraPath(NamedTuple):
         fps: Frames a second.
     """
 
-    views: tuple[View, ...]
+    views: tuple[CameraView, ...]
     fps: float
 
 
@@ -114,5 +114,5 @@ def read_camera_path(path: Path, scale: float = 1.0) -> CameraPath:
             float(each[number, 0])
             for each in (cameras.width, cameras.height, cameras.fx, cameras.fy, cameras.cx, cameras.cy)
         )
-        views.append(View(PinholeCamera(int(width), int(height), (fx, fy), (cx, cy)), pose[:3, :4].float()))
+        views.append(CameraView(PinholeCamera(int(width), int(height), (fx, fy), (cx, cy)), pose[:3, :4].float()))
     return CameraPath(tuple(views), said["fps"])

@@ -15,7 +15,7 @@ from gainer_ns.editing.steps import SpaceStep
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.lifting.views import CameraPath, View
+from gainer_ns.lifting.views import CameraPath, CameraView
 from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
@@ -106,14 +106,14 @@ class SimulatedSpace(SimulatedPicture):
                 "background: a lifted photo is not inpainted when it is filmed; lift it with its background, or "
                 "write a color or an image"
             )
-        shot = SceneView(self.lifted, View(self.lifted.camera) if path is None else path.views[0])
+        shot = SceneView(self.lifted, CameraView(self.lifted.camera) if path is None else path.views[0])
         is_whole_frame = path is not None or (self.scene.canvas is None and not self.lifted.has_alpha)
         crop = None if is_whole_frame else self.scene.filmed
         check_frame(shot, scale, crop)
         return Camera(BackgroundPlate.colour_or_image(background.color, background.image, shot), scale, crop)
 
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> SceneView:
-        views = (View(self.lifted.camera),) if path is None else path.views
+        views = (CameraView(self.lifted.camera),) if path is None else path.views
         progress = number / max(1, self.config.frames - 1)
         return SceneView(self.at(frame), views[min(round(progress * (len(views) - 1)), len(views) - 1)])
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEPTH_PRO = "apple/DepthPro-hf"
 """Depth-Pro's id on the hub."""
 
-Box = tuple[float, float, float, float]
+PromptBox = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels, x0 < x1 and y0 < y1."""
 
 Key = dict[str, Any]
@@ -144,7 +144,7 @@ class PreparationConfig:
     """X Y of points on what is lifted, in pixels of the photo, x right, y down; several: X Y X Y ..."""
     exclude: Annotated[PointList, MANY_POINTS] = ()
     """X Y of points on what is not lifted."""
-    box: Box | None = None
+    box: PromptBox | None = None
     """X0 Y0 X1 Y1 around what is lifted, in pixels of the photo."""
     depth: DepthConfig = field(default_factory=DepthConfig)
     """What estimates depth where no file and no prepared folder has it."""

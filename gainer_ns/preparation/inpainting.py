@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 
-Method = Literal["telea", "navier-stokes"]
+InpaintMethod = Literal["telea", "navier-stokes"]
 
 _METHODS: dict[str, int] = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}
 
@@ -80,7 +80,7 @@ class OpenCVInpainter:
         radius: How far around a pixel known colours are read, in pixels.
     """
 
-    def __init__(self, method: Method = "telea", *, radius: int = 4) -> None:
+    def __init__(self, method: InpaintMethod = "telea", *, radius: int = 4) -> None:
         if method not in _METHODS:
             raise GainerError(f"inpaint: {method} is no method of OpenCV's; choose telea or navier-stokes")
         self.method = method

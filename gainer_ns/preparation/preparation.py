@@ -17,7 +17,7 @@ from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.preparation.config import DepthConfig, Key, PreparationConfig, PreparationError
 from gainer_ns.preparation.focal_length import FocalLength, check_focal_length, find_focal_length
-from gainer_ns.preparation.prepared import Prepared, load, save, write_mask
+from gainer_ns.preparation.prepared import Prepared, load_prepared, save_prepared, write_mask
 from gainer_ns.preparation.prepared_folder import (
     CAMERA,
     MASK,
@@ -102,7 +102,7 @@ def prepare(
             mask_key=mask.key,
         )
         if is_kept_anew:
-            save(made, place, picture_path, whole.colours(), kept)
+            save_prepared(made, place, picture_path, whole.colours(), kept)
     if kept is not None:
         logger.info("%s: depth by %s, mask by %s", picture_path, made.depth_by, made.mask_by or "nobody: all is lifted")
     return made.reduced(picture.width, picture.height)
@@ -221,7 +221,7 @@ def _kept(path: Path, picture: SourceImage, folder: Path | None) -> Prepared | N
         logger.warning(
             "%s: has changed since %s was prepared; run gainer prepare again if it shows other things", path, place
         )
-    return load(place, picture.width, picture.height)
+    return load_prepared(place, picture.width, picture.height)
 
 
 def _check_overlap(path: Path, depth: np.ndarray, mask: np.ndarray | None) -> None:

@@ -23,7 +23,7 @@ from gainer_ns.preparation.prepared_folder import (
     PREVIEW,
     VERSION,
     FolderNotes,
-    check_there,
+    check_prepared_file,
     depth_key_in,
     read_camera,
     remove,
@@ -113,7 +113,9 @@ class Prepared:
         ]
 
 
-def save(prepared: Prepared, folder: Path, source: Path, colours: np.ndarray, kept: Prepared | None = None) -> None:
+def save_prepared(
+    prepared: Prepared, folder: Path, source: Path, colours: np.ndarray, kept: Prepared | None = None
+) -> None:
     """Write the folder: mask.png (if there is a mask), depth.npy, preview.jpg, and camera.json last.
 
     Each file is written whole, and a folder counts as prepared only while it has camera.json: what breaks off halfway
@@ -164,11 +166,11 @@ def save(prepared: Prepared, folder: Path, source: Path, colours: np.ndarray, ke
         file.write((json.dumps(notes, indent=2) + "\n").encode())
 
 
-def load(folder: Path, width: int, height: int) -> Prepared:
+def load_prepared(folder: Path, width: int, height: int) -> Prepared:
     """Read a prepared folder, whose mask.png and depth.npy a person may have replaced, or added a mask.png.
 
     Args:
-        folder: As ``save`` wrote it.
+        folder: As ``save_prepared`` wrote it.
         width: Width in pixels of the picture that is to be lifted: as prepared, or reduced by a whole factor.
         height: Its height.
 
@@ -184,9 +186,9 @@ def load(folder: Path, width: int, height: int) -> Prepared:
         )
     mask, mask_by = None, notes["mask_by"]
     if mask_by is not None or (folder / MASK).is_file():
-        check_there(folder, MASK)
+        check_prepared_file(folder, MASK)
         mask, mask_by = read_fitting_mask(folder / MASK, *stored), mask_by or f"file {MASK}"
-    check_there(folder, DEPTH)
+    check_prepared_file(folder, DEPTH)
     whole = Prepared(
         depth=read_depth(folder / DEPTH, *stored, kind="depth").depth,
         mask=mask,

@@ -182,7 +182,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check_there(folder: Path, name: str) -> None:
+def check_prepared_file(folder: Path, name: str) -> None:
     """Refuse a folder that lacks a file."""
     if not (folder / name).is_file():
         raise GainerError(f"{folder}: lacks {name}; {_AGAIN}")

@@ -22,7 +22,7 @@ from gainer_ns.editing.stage import Stage
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, plane_hits
 from gainer_ns.image.loading import load_baked
 from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.lifting.views import View
+from gainer_ns.lifting.views import CameraView
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import RasterSource
 
@@ -136,7 +136,7 @@ class LiftedSubject:
     def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
         """Return what ``gainer edit`` draws a picture of a script with, and from: the camera that took the photo."""
         assert isinstance(shown, LiftedScene)
-        shot = SceneView(shown, View(shown.camera))
+        shot = SceneView(shown, CameraView(shown.camera))
         return Camera(BackgroundPlate.colour_or_image(script.background.color, script.background.image, shot)), shot
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
-from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
-from gainer_ns.lifting.sheets import Sheet
+from gainer_ns.lifting.rgbd_layers import RgbdLayer
 
 
 def pixel_centres(camera: PinholeCamera) -> Tensor:
@@ -90,16 +90,16 @@ def rays_from() -> Callable[..., RayBundle]:
 
 @pytest.fixture(scope="session")
 def lift() -> Callable[..., LiftModel]:
-    """``lift(camera, *sheets, unit=1)``: a model, fitted as in a run, but without one."""
+    """``lift(camera, *layers, unit=1)``: a model, fitted as in a run, but without one."""
 
     from gainer_ns.fitting.trainer import PlainTrainer
 
-    def fitted(camera: PinholeCamera, *sheets: Sheet, unit: float = 1.0, **options: Any) -> LiftModel:
+    def fitted(camera: PinholeCamera, *layers: RgbdLayer, unit: float = 1.0, **options: Any) -> LiftModel:
         model = LiftModel(
             LiftModelConfig(**options),
             scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])),
             num_train_data=1,
-            metadata={"facts": LiftFacts(camera, unit, metric=True, bit_depth=8), "sheets": sheets},
+            metadata={"photo": LiftMetadata(camera, unit, metric=True, bit_depth=8), "layers": layers},
         )
         trainer = PlainTrainer()
         trainer.run(model.fit_of(trainer), model.config.finish_steps)
@@ -109,11 +109,11 @@ def lift() -> Callable[..., LiftModel]:
 
 
 @pytest.fixture(scope="session")
-def sheet() -> Callable[..., Sheet]:
-    """``sheet(colours, depth, opacity=None)``: all of it shown by the photo."""
+def rgbd_layer() -> Callable[..., RgbdLayer]:
+    """``rgbd_layer(colours, depth, opacity=None)``: all of it shown by the photo."""
 
-    def made(colours: Tensor, depth: Tensor, opacity: Tensor | None = None) -> Sheet:
-        return Sheet(colours, depth.float(), opacity, depth > 0)
+    def made(colours: Tensor, depth: Tensor, opacity: Tensor | None = None) -> RgbdLayer:
+        return RgbdLayer(colours, depth.float(), opacity, depth > 0)
 
     return made
 

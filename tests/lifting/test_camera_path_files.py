@@ -151,7 +151,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_far_too_long_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_path_files, "LARGEST_PATH", 10)
+    monkeypatch.setattr(camera_path_files, "MAX_PATH_BYTES", 10)
     (tmp_path / "path.json").write_text(json.dumps({"camera_path": []}))
     with pytest.raises(GainerError, match="too long"):
         camera_path_of(tmp_path / "path.json")

@@ -11,8 +11,8 @@ from nerfstudio.cameras.camera_paths import get_path_from_json
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
 from gainer_ns.lifting.camera_paths import (
+    _MAX_SIDE_PX,
     DOLLY_SHARE,
-    LONGEST_SIDE,
     ORBIT_DEGREES,
     camera_path,
     dolly,
@@ -60,7 +60,7 @@ def test_nerfstudio_reads_them_with_the_photos_field_of_view(width: int, height:
     path = json.loads(json.dumps(camera_path(orbit(5), camera)))
     assert path["render_width"] % 2 == path["render_height"] % 2 == 0
     longest = max(path["render_width"], path["render_height"])
-    assert abs(longest - min(max(width, height), LONGEST_SIDE)) <= 1, "reduced where it is large, never enlarged"
+    assert abs(longest - min(max(width, height), _MAX_SIDE_PX)) <= 1, "reduced where it is large, never enlarged"
     cameras = get_path_from_json(path)
     assert cameras.camera_to_worlds.shape == (5, 3, 4)
     seen = 2 * math.atan(path["render_height"] / 2 / float(cameras.fy[0]))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.lifting.crossings import CANDIDATES, GAP, REACH, DiscTree
+from gainer_ns.lifting.crossings import _MAX_CANDIDATES, _MAX_GAP_THICKNESSES, _SUPPORT_RADIUS_PX, DiscTree
 
 
 def discs(means: Tensor, jacobians: Tensor) -> GaussianSet:
@@ -59,17 +59,19 @@ def by_hand(
     start, step = start[..., 0], step[..., 0]
     t, fineness = -start[:, 2] / step[:, 2], inverses[:, 2].norm(dim=1)
     off = (start + t[:, None] * step)[:, :2].abs().amax(dim=1)
-    unsure = bool((((off - REACH).abs() < 1e-3) | ((t - near).abs() < 1e-3) | ((t - far).abs() < 1e-3)).any())
-    met = [i for i in range(len(t)) if off[i] <= REACH and near < t[i] < far]
+    unsure = bool(
+        (((off - _SUPPORT_RADIUS_PX).abs() < 1e-3) | ((t - near).abs() < 1e-3) | ((t - far).abs() < 1e-3)).any()
+    )
+    met = [i for i in range(len(t)) if off[i] <= _SUPPORT_RADIUS_PX and near < t[i] < far]
     met.sort(key=lambda i: float(t[i]))
     groups: list[list[int]] = []
-    for before, i in zip([None, *met], met[:CANDIDATES], strict=False):
+    for before, i in zip([None, *met], met[:_MAX_CANDIDATES], strict=False):
         if before is None:
             groups.append([i])
             continue
         gap = float((t[i] - t[before]) * torch.maximum(fineness[i], fineness[before]))
-        unsure |= abs(gap - GAP) < 1e-2 * GAP
-        if gap <= GAP:
+        unsure |= abs(gap - _MAX_GAP_THICKNESSES) < 1e-2 * _MAX_GAP_THICKNESSES
+        if gap <= _MAX_GAP_THICKNESSES:
             groups[-1].append(i)
         else:
             groups.append([i])
@@ -137,7 +139,7 @@ def test_of_overlapping_discs_the_one_met_at_its_middle_counts() -> None:
 
 
 def test_surfaces_are_told_apart_by_their_thickness() -> None:
-    gap = GAP * 0.025
+    gap = _MAX_GAP_THICKNESSES * 0.025
     near, apart = wall(-1 - 0.8 * gap), wall(-1 - 1.3 * gap)
     assert cast(together(wall(-1), near), *along_z(0.01, 0.02)).isfinite().sum() == 1
     assert cast(together(wall(-1), apart), *along_z(0.01, 0.02)).isfinite().sum() == 2
@@ -177,7 +179,7 @@ def test_an_oblique_ray() -> None:
 
 def test_between_and_beside_discs() -> None:
     lonely = wall(-1, side=1)
-    reach = REACH * 0.1
+    reach = _SUPPORT_RADIUS_PX * 0.1
     origins = torch.tensor([[0.99 * reach, -0.99 * reach, 0.0], [1.01 * reach, 0.0, 0.0], [0.0, -1.01 * reach, 0.0]])
     found = cast(lonely, origins, along_z()[1].expand(3, 3), most=1)
     torch.testing.assert_close(found, torch.tensor([[1.0], [math.inf], [math.inf]]))

@@ -55,9 +55,9 @@ def _file(config: LiftDataManagerConfig) -> None:
 def test_once_and_again_after_a_change(
     change: Callable[[LiftDataManagerConfig], None], config: LiftDataManagerConfig, prepared: list[Any]
 ) -> None:
-    first = config.noted().lifted()
-    assert config.noted().lifted() is first and len(prepared) == 1
+    first = config.noted().photo()
+    assert config.noted().photo() is first and len(prepared) == 1
     change(config)
-    second = config.noted().lifted()
+    second = config.noted().photo()
     assert second is not first and len(prepared) == 2
-    assert config.noted().lifted() is second and len(prepared) == 2
+    assert config.noted().photo() is second and len(prepared) == 2

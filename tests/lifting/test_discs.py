@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.discs import THICKNESS, Discs, discs_on
-from gainer_ns.lifting.surface import surface_of
+from gainer_ns.lifting.discs import DISC_THICKNESS_PX, Discs, place_discs
+from gainer_ns.lifting.surface import fit_surface
 
 CAMERA = PinholeCamera(20, 15, (30.0, 33.0), (9.0, 8.5))
 """One whose pixels are not square."""
@@ -16,8 +16,8 @@ FOCAL_LENGTH = 31.5
 
 def lifted(depth: Tensor, colours: Tensor | None = None, opacity: Tensor | None = None) -> Discs:
     """Discs on a depth map; gray where no colours are given."""
-    surface = surface_of(depth, FOCAL_LENGTH)
-    return discs_on(surface, CAMERA, torch.full((15, 20, 3), 0.5) if colours is None else colours, opacity)
+    surface = fit_surface(depth, FOCAL_LENGTH)
+    return place_discs(surface, CAMERA, torch.full((15, 20, 3), 0.5) if colours is None else colours, opacity)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def walls(near: float = 1.0, far: float = 2.0) -> Tensor:
 
 
 def test_means_are_seen_in_their_pixels(wavy: Tensor, on_wavy: Discs, centres: Any) -> None:
-    surface = surface_of(wavy, FOCAL_LENGTH)
+    surface = fit_surface(wavy, FOCAL_LENGTH)
     assert len(on_wavy) == 300 and torch.equal(on_wavy.pixel, torch.arange(300))
     pixel, depth = CAMERA.project(on_wavy.means.double())
     torch.testing.assert_close(pixel, centres(CAMERA).view(-1, 2), rtol=0, atol=1e-4)
@@ -51,7 +51,7 @@ def test_means_are_seen_in_their_pixels(wavy: Tensor, on_wavy: Discs, centres: A
 def test_the_first_two_columns_are_steps_of_a_pixel_along_the_surface(
     wavy: Tensor, on_wavy: Discs, centres: Any
 ) -> None:
-    surface, place = surface_of(wavy, FOCAL_LENGTH), centres(CAMERA).view(-1, 2)
+    surface, place = fit_surface(wavy, FOCAL_LENGTH), centres(CAMERA).view(-1, 2)
     height, slope = surface.inverse_depth.flatten(), surface.gradient.view(-1, 2)
     for axis in (0, 1):
         ends = []
@@ -73,13 +73,15 @@ def test_the_third_column_is_a_thickness_towards_the_camera(
     assert ((across * discs.means).sum(dim=1) < 0).all()
     unit = torch.tensor(normal, dtype=torch.float64) / math.hypot(*normal)
     torch.testing.assert_close(across / across.norm(dim=1, keepdim=True), unit.expand(300, 3), rtol=0, atol=1e-5)
-    torch.testing.assert_close(across.norm(dim=1), THICKNESS * depth.flatten() / FOCAL_LENGTH, rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        across.norm(dim=1), DISC_THICKNESS_PX * depth.flatten() / FOCAL_LENGTH, rtol=1e-4, atol=0
+    )
 
 
 def test_normals_of_a_ball(sphere_depth: Any) -> None:
     camera, middle = PinholeCamera.centred(96, 72, 150.0), torch.tensor([0.0, 0.0, -3.0])
     depth = sphere_depth(camera, (0.0, 0.0, -3.0), 0.6)
-    discs = discs_on(surface_of(depth, 150.0), camera, torch.full((72, 96, 3), 0.5))
+    discs = place_discs(fit_surface(depth, 150.0), camera, torch.full((72, 96, 3), 0.5))
     solid = discs.opacity >= 1
     outward = torch.nn.functional.normalize(discs.means - middle, dim=1)
     normals = torch.nn.functional.normalize(discs.jacobians[..., 2], dim=1)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.lifting.matting import Matte, matte
-from gainer_ns.lifting.surface import Rim, rim_of, surface_of
+from gainer_ns.lifting.surface import Rim, continue_edges, fit_surface
 
 FRONT, BACK = torch.tensor([0.9, 0.1, 0.2]), torch.tensor([0.1, 0.3, 0.8])
 EDGE_COLUMN = 12
@@ -20,8 +20,8 @@ def taken_apart(columns: dict[int, float]) -> tuple[Tensor, Rim, Matte]:
     for column, part in columns.items():
         share[:, column] = part
     colours = share[..., None] * FRONT + (1 - share[..., None]) * BACK
-    surface = surface_of(depth, 30.0)
-    rim = rim_of(surface)
+    surface = fit_surface(depth, 30.0)
+    rim = continue_edges(surface)
     return colours, rim, matte(colours, surface, rim)
 
 
@@ -68,6 +68,6 @@ def test_alike_colours_are_not_taken_for_a_mixture() -> None:
     depth = torch.full((16, 24), 4.0, dtype=torch.float64)
     depth[:, :EDGE_COLUMN] = 2.0
     colours = 0.5 + 0.01 * torch.rand(16, 24, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    surface = surface_of(depth, 30.0)
-    result = matte(colours, surface, rim_of(surface))
+    surface = fit_surface(depth, 30.0)
+    result = matte(colours, surface, continue_edges(surface))
     assert (result.coverage > 0.95).all() and (result.rim_coverage < 0.05).all()

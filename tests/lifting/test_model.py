@@ -11,18 +11,18 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.facts import LiftFacts
+from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
-from gainer_ns.lifting.sheets import Sheet
+from gainer_ns.lifting.rgbd_layers import RgbdLayer
 
 
-def fresh(camera: PinholeCamera, *sheets: Sheet) -> LiftModel:
-    facts = LiftFacts(camera, 3.0, metric=False, bit_depth=16)
+def fresh(camera: PinholeCamera, *rgbd_layers: RgbdLayer) -> LiftModel:
+    metadata = LiftMetadata(camera, 3.0, metric=False, bit_depth=16)
     return LiftModel(
         LiftModelConfig(),
         scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])),
         num_train_data=1,
-        metadata={"facts": facts, "sheets": sheets},
+        metadata={"photo": metadata, "layers": rgbd_layers},
     )
 
 
@@ -34,17 +34,21 @@ def mask() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def model(camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, sheet: Any, mask: Tensor) -> LiftModel:
+def model(
+    camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, rgbd_layer: Any, mask: Tensor
+) -> LiftModel:
     """Two layers: a masked one, before a background on the right half."""
     near, far = plane_depth(camera, (0.2, 0.0, 1.0), 1.0), plane_depth(camera, (0.0, 0.3, 1.0), 2.0)
     far[:, :24] = 0
-    return lift(camera, sheet(colours_of(camera), near * mask, mask), sheet(colours_of(camera), far), unit=1.5)
+    return lift(
+        camera, rgbd_layer(colours_of(camera), near * mask, mask), rgbd_layer(colours_of(camera), far), unit=1.5
+    )
 
 
 @pytest.fixture(scope="module")
-def alone(camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any, mask: Tensor) -> LiftModel:
+def alone(camera: PinholeCamera, colours_of: Any, lift: Any, rgbd_layer: Any, mask: Tensor) -> LiftModel:
     """Only the masked object, 2 away."""
-    return lift(camera, sheet(colours_of(camera), 2 * mask, mask), unit=2.0)
+    return lift(camera, rgbd_layer(colours_of(camera), 2 * mask, mask), unit=2.0)
 
 
 @pytest.fixture
@@ -61,11 +65,11 @@ def outputs_of(model: LiftModel, rays: Any) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
 def test_a_checkpoint_brings_its_own_sizes_and_layers(
-    model: LiftModel, camera: PinholeCamera, sheet: Any, rays_from: Callable[..., Any], layers: int
+    model: LiftModel, camera: PinholeCamera, rgbd_layer: Any, rays_from: Callable[..., Any], layers: int
 ) -> None:
-    other = fresh(PinholeCamera.centred(5, 4, 9.0), *[sheet(torch.zeros(4, 5, 3), torch.ones(4, 5))] * layers)
+    other = fresh(PinholeCamera.centred(5, 4, 9.0), *[rgbd_layer(torch.zeros(4, 5, 3), torch.ones(4, 5))] * layers)
     other.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
-    assert other.facts == model.facts and len(other.encodings) == 2
+    assert other.photo == model.photo and len(other.encodings) == 2
     for (name, one), value in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
         assert torch.equal(one, value), name
     rays = rays_from(camera)
@@ -73,12 +77,12 @@ def test_a_checkpoint_brings_its_own_sizes_and_layers(
         assert torch.equal(value, other.get_outputs(rays)[name]), name
 
 
-def test_the_pipeline_loads_it_under_a_prefix(model: LiftModel, camera: PinholeCamera, sheet: Any) -> None:
+def test_the_pipeline_loads_it_under_a_prefix(model: LiftModel, camera: PinholeCamera, rgbd_layer: Any) -> None:
     """nerfstudio's pipeline strips its prefix, loads the model, and then loads what is left, leniently."""
-    other = fresh(camera, sheet(torch.zeros(36, 48, 3), torch.ones(36, 48)))
+    other = fresh(camera, rgbd_layer(torch.zeros(36, 48, 3), torch.ones(36, 48)))
     other.load_state_dict(model.state_dict())
     torch.nn.ModuleDict({"_model": other}).load_state_dict({}, strict=False)
-    assert len(other.encodings) == 2 and other.facts == model.facts
+    assert len(other.encodings) == 2 and other.photo == model.photo
 
 
 @pytest.mark.parametrize(
@@ -96,8 +100,8 @@ def test_checkpoints_of_another_version(model: LiftModel, camera: PinholeCamera,
 
 def test_facts_survive_a_checkpoint() -> None:
     camera = PinholeCamera(4001, 2999, (3210.123456789, 3200.5), (1999.25, 1500.75))
-    facts = LiftFacts(camera, 0.1 + 0.2, metric=True, bit_depth=16)
-    assert LiftFacts.from_tensor(facts.to_tensor()) == facts
+    metadata = LiftMetadata(camera, 0.1 + 0.2, metric=True, bit_depth=16)
+    assert LiftMetadata.from_tensor(metadata.to_tensor()) == metadata
 
 
 def test_outputs(model: LiftModel, camera: PinholeCamera, rays_from: Any) -> None:
@@ -113,9 +117,9 @@ def test_outputs(model: LiftModel, camera: PinholeCamera, rays_from: Any) -> Non
 
 
 def test_a_rendering_follows_the_parameters(
-    camera: PinholeCamera, lift: Any, sheet: Any, colours_of: Any, rays_from: Any
+    camera: PinholeCamera, lift: Any, rgbd_layer: Any, colours_of: Any, rays_from: Any
 ) -> None:
-    model = lift(camera, sheet(colours_of(camera), torch.full((36, 48), 2.0)), unit=2.0)
+    model = lift(camera, rgbd_layer(colours_of(camera), torch.full((36, 48), 2.0)), unit=2.0)
     before = model.get_outputs(rays_from(camera))["rgb"]
     model.encodings[0].features_table.data.zero_()
     model.changed()
@@ -167,7 +171,7 @@ def test_metrics_of_rays(alone: LiftModel, batch: dict[str, Tensor], camera: Any
     assert float(metrics["gaussians"]) == len(alone.encodings[0])  # pyright: ignore[reportArgumentType]
 
 
-def test_the_same_photo_gives_the_same_bits(camera: PinholeCamera, lift: Any, sheet: Any, colours_of: Any) -> None:
+def test_the_same_photo_gives_the_same_bits(camera: PinholeCamera, lift: Any, rgbd_layer: Any, colours_of: Any) -> None:
     depth = torch.full((36, 48), 2.0)
-    one, other = (lift(camera, sheet(colours_of(camera), depth)).state_dict() for _ in range(2))
+    one, other = (lift(camera, rgbd_layer(colours_of(camera), depth)).state_dict() for _ in range(2))
     assert all(torch.equal(value, other[name]) for name, value in one.items())

@@ -28,13 +28,13 @@ def large() -> PinholeCamera:
 
 
 @pytest.fixture(scope="module")
-def plane(camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, sheet: Any) -> LiftedScene:
-    return lift(camera, sheet(colours_of(camera), plane_depth(camera, NORMAL, HEIGHT)), unit=UNIT).fitted()
+def plane(camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, rgbd_layer: Any) -> LiftedScene:
+    return lift(camera, rgbd_layer(colours_of(camera), plane_depth(camera, NORMAL, HEIGHT)), unit=UNIT).fitted()
 
 
 @pytest.fixture(scope="module")
-def ball(large: PinholeCamera, sphere_depth: Any, colours_of: Any, lift: Any, sheet: Any) -> LiftedScene:
-    return lift(large, sheet(colours_of(large), sphere_depth(large, *BALL)), unit=UNIT).fitted()
+def ball(large: PinholeCamera, sphere_depth: Any, colours_of: Any, lift: Any, rgbd_layer: Any) -> LiftedScene:
+    return lift(large, rgbd_layer(colours_of(large), sphere_depth(large, *BALL)), unit=UNIT).fitted()
 
 
 def in_depths(rays: RayBundle) -> tuple[Tensor, Tensor]:
@@ -100,12 +100,12 @@ def test_the_photo_of_a_ball(
 
 
 def test_a_step_from_the_photo(
-    camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any, rays_from: Rays, decibel: Any
+    camera: PinholeCamera, colours_of: Any, lift: Any, rgbd_layer: Any, rays_from: Rays, decibel: Any
 ) -> None:
     depth, photo = torch.full((36, 48), 2.0), colours_of(camera)
     depth[10:26, 15:33] = 1.2
     photo[10:26, 15:33] = 0.3 * photo[10:26, 15:33] + 0.7 * torch.tensor([1.0, 0.0, 0.0])  # seen in its colours too
-    outputs = lift(camera, sheet(photo, depth), unit=UNIT).fitted().outputs(rays_from(camera), BLUE)
+    outputs = lift(camera, rgbd_layer(photo, depth), unit=UNIT).fitted().outputs(rays_from(camera), BLUE)
     error = (outputs["depth"] * rays_from(camera).directions[:, 2:].abs() * UNIT).view(36, 48) / depth - 1
     edge = torch.zeros(36, 48, dtype=torch.bool)
     edge[8:28, 13:35], edge[12:24, 17:31] = True, False
@@ -131,10 +131,10 @@ def test_nothing_floats_before_a_surface(
     assert float((ball.outputs(hit, BLUE)["accumulation"] < 0.02).float().mean()) > 0.995
 
 
-def test_no_sheet_joins_what_a_step_parts(camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any) -> None:
+def test_no_sheet_joins_what_a_step_parts(camera: PinholeCamera, colours_of: Any, lift: Any, rgbd_layer: Any) -> None:
     depth = torch.full((36, 48), 4.0)
     depth[:, :24] = 1.0
-    scene = lift(camera, sheet(colours_of(camera), depth)).fitted()
+    scene = lift(camera, rgbd_layer(colours_of(camera), depth)).fitted()
     # Rays from left to right, between the two walls, over all heights.
     y, z = torch.meshgrid(torch.linspace(-1, 1, 21), torch.linspace(-2.7, -0.3, 25), indexing="xy")
     origins = torch.stack([torch.full_like(y, -8.0), y, z], dim=-1).view(-1, 3)
@@ -143,15 +143,15 @@ def test_no_sheet_joins_what_a_step_parts(camera: PinholeCamera, colours_of: Any
 
 
 @pytest.fixture(scope="module")
-def layered(camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any) -> Callable[[float], LiftModel]:
+def layered(camera: PinholeCamera, colours_of: Any, lift: Any, rgbd_layer: Any) -> Callable[[float], LiftModel]:
     """``layered(opacity)``: a red square of that opacity, 1.2 away, before the photo, 2 away."""
 
     def model(opacity: float) -> LiftModel:
         front = torch.zeros(36, 48)
         front[10:26, 15:33] = 1.2
         red = torch.tensor([0.8, 0.1, 0.1]).expand(36, 48, 3)
-        back = sheet(colours_of(camera), torch.full((36, 48), 2.0))
-        return lift(camera, sheet(red, front, opacity * (front > 0)), back, unit=UNIT)
+        back = rgbd_layer(colours_of(camera), torch.full((36, 48), 2.0))
+        return lift(camera, rgbd_layer(red, front, opacity * (front > 0)), back, unit=UNIT)
 
     return model
 
@@ -199,10 +199,10 @@ def test_looking_away_shows_the_background(plane: LiftedScene, camera: PinholeCa
 
 
 def test_from_behind_it_is_mirrored(
-    camera: PinholeCamera, colours_of: Any, lift: Any, sheet: Any, rays_from: Rays, decibel: Any
+    camera: PinholeCamera, colours_of: Any, lift: Any, rgbd_layer: Any, rays_from: Rays, decibel: Any
 ) -> None:
     centred = PinholeCamera.centred(48, 36, 60.0)
-    scene = lift(centred, sheet(colours_of(centred), torch.full((36, 48), 2.0)), unit=UNIT).fitted()
+    scene = lift(centred, rgbd_layer(colours_of(centred), torch.full((36, 48), 2.0)), unit=UNIT).fitted()
     behind = scene.outputs(rays_from(centred, looking_from(right=180.0, above=0.0)), BLUE)
     assert (behind["accumulation"] > 0.99).all()
     assert decibel(behind["rgb"].view(36, 48, 3).flip(1) - colours_of(centred)) > 40
@@ -216,8 +216,8 @@ def test_rays_without_and_with_bounds_see_the_same(plane: LiftedScene, camera: P
         assert torch.equal(value, other[name]), name
 
 
-def test_no_discs(camera: PinholeCamera, rays_from: Rays, colours_of: Any, lift: Any, sheet: Any) -> None:
-    nothing = lift(camera, sheet(colours_of(camera), torch.zeros(36, 48)), finish_steps=0).fitted()
+def test_no_discs(camera: PinholeCamera, rays_from: Rays, colours_of: Any, lift: Any, rgbd_layer: Any) -> None:
+    nothing = lift(camera, rgbd_layer(colours_of(camera), torch.zeros(36, 48)), finish_steps=0).fitted()
     outputs = nothing.outputs(rays_from(camera), BLUE)
     assert (outputs["accumulation"] == 0).all() and (outputs["rgb"] == BLUE).all() and outputs["depth"].isfinite().all()
 

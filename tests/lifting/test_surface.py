@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.surface import EDGE, STEEPEST, Surface, rim_of, surface_of
+from gainer_ns.lifting.surface import EDGE_THRESHOLD, MAX_SLOPE, DepthSurface, continue_edges, fit_surface
 
 SMALL = PinholeCamera(20, 15, (30.0, 30.0), (9.0, 8.5))
 
@@ -35,8 +35,8 @@ def test_planes_come_back_exactly(
     normal = math.sin(t) * math.cos(a), math.sin(t) * math.sin(a), math.cos(t)
     depth = plane_depth(camera, normal, height)
     # Seen from its front everywhere, and no steeper than what counts as a surface.
-    assume(bool((depth > 0).all()) and max(map(abs, normal[:2])) * float(depth.max()) < 0.9 * STEEPEST * height)
-    surface = surface_of(depth.float() if single else depth, focal_length)
+    assume(bool((depth > 0).all()) and max(map(abs, normal[:2])) * float(depth.max()) < 0.9 * MAX_SLOPE * height)
+    surface = fit_surface(depth.float() if single else depth, focal_length)
     # Inverse depths are solved for together, to the precision of the largest: what is far off is known less well.
     tolerance = (1e-5 if single else 1e-7) / float(depth.min())
     torch.testing.assert_close(surface.inverse_depth.double(), 1 / depth, rtol=0, atol=tolerance)
@@ -46,8 +46,8 @@ def test_planes_come_back_exactly(
 
 
 def test_a_plane_has_no_edges_and_no_rim(plane_depth: Any) -> None:
-    surface = surface_of(plane_depth(SMALL, (0.9, -0.4, 0.5), 2.0), 30.0)
-    assert len(rim_of(surface).pixel) == 0
+    surface = fit_surface(plane_depth(SMALL, (0.9, -0.4, 0.5), 2.0), 30.0)
+    assert len(continue_edges(surface).pixel) == 0
     assert float(surface.edge_distance.min()) > 1  # the picture's own frame is no edge
 
 
@@ -55,12 +55,12 @@ def test_a_plane_has_no_edges_and_no_rim(plane_depth: Any) -> None:
 @pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned"])
 def test_a_step_is_cut(far: float, turned: bool) -> None:
     depth = step(far=far).T.contiguous() if turned else step(far=far)
-    surface = surface_of(depth, 30.0)
+    surface = fit_surface(depth, 30.0)
     torch.testing.assert_close(surface.inverse_depth, 1 / depth.double(), rtol=1e-6, atol=0)
     torch.testing.assert_close(surface.gradient, torch.zeros_like(surface.gradient), rtol=0, atol=1e-6)
     distance = surface.edge_distance.T if turned else surface.edge_distance
     assert (distance[:, 9:11] == 1).all() and (distance[:, 8] == 2).all() and (distance[:, 11] == 2).all()
-    rim = rim_of(surface)
+    rim = continue_edges(surface)
     at = rim.pixel // 15 if turned else rim.pixel % 20  # columns, as if upright
     source = rim.source // 15 if turned else rim.source % 20
     assert rim.hidden.any() and not rim.hidden.all()
@@ -79,8 +79,8 @@ def test_a_step_is_cut(far: float, turned: bool) -> None:
 def test_slanted_surfaces_keep_their_slopes_beside_an_edge(plane_depth: Any) -> None:
     near, far = (plane_depth(SMALL, *plane) for plane in (((0.4, 0.3, 1.0), 1.0), ((-0.3, 0.2, 1.0), 2.0)))
     left = torch.arange(20).expand(15, 20) < 10
-    surface = surface_of(torch.where(left, near, far), 30.0)
-    rim = rim_of(surface)
+    surface = fit_surface(torch.where(left, near, far), 30.0)
+    rim = continue_edges(surface)
     for hidden, plane in ((False, near), (True, far)):
         of = rim.hidden == hidden
         torch.testing.assert_close(rim.inverse_depth[of], 1 / plane.flatten()[rim.pixel[of]], rtol=1e-4, atol=0)
@@ -88,24 +88,24 @@ def test_slanted_surfaces_keep_their_slopes_beside_an_edge(plane_depth: Any) -> 
 
 def test_a_crease_is_no_edge(plane_depth: Any) -> None:
     one, other = (plane_depth(SMALL, (lean, 0.0, 1.0), 2.0) for lean in (0.5, -0.5))
-    surface = surface_of(torch.maximum(one, other), 30.0)
-    assert len(rim_of(surface).pixel) == 0
+    surface = fit_surface(torch.maximum(one, other), 30.0)
+    assert len(continue_edges(surface).pixel) == 0
 
 
-def errors_of(surface: Surface, truth: Tensor) -> Tensor:
+def errors_of(surface: DepthSurface, truth: Tensor) -> Tensor:
     return (surface.inverse_depth * truth - 1).abs()
 
 
 def test_quantised_depth_is_smoothed(plane_depth: Any) -> None:
     truth = plane_depth(SMALL, (0.2, 0.1, 1.0), 2.0)
     quantised = (truth / 0.03).round() * 0.03  # half a pixel's width
-    surface, exact = surface_of(quantised, 30.0), surface_of(truth, 30.0)
+    surface, exact = fit_surface(quantised, 30.0), fit_surface(truth, 30.0)
     before = (truth / quantised - 1).abs()
     assert float(errors_of(surface, truth).mean()) < 0.6 * float(before.mean())
     stairs = torch.diff(1 / quantised, dim=1) - exact.gradient[:, :-1, 0]
     slopes = (surface.gradient - exact.gradient)[..., 0]
     assert float(slopes.square().mean().sqrt()) < 0.3 * float(stairs.square().mean().sqrt())
-    assert len(rim_of(surface).pixel) == 0
+    assert len(continue_edges(surface).pixel) == 0
 
 
 @pytest.mark.parametrize("column", [0, 1])
@@ -114,7 +114,7 @@ def test_one_of_two_planes_joins_pixels(column: int) -> None:
     x, y = torch.meshgrid(torch.arange(6.0), torch.arange(5.0), indexing="xy")
     gradient = torch.zeros(5, 6, 2, dtype=torch.float64)
     gradient[:, column::2] = torch.tensor([0.1, -0.07]).double()  # of every other column
-    surface = Surface((2 + 0.1 * x - 0.07 * y).double(), gradient, 30.0, EDGE)
+    surface = DepthSurface((2 + 0.1 * x - 0.07 * y).double(), gradient, 30.0, EDGE_THRESHOLD)
     for step in (1, -1):
         inside = torch.zeros(5, 6, dtype=torch.bool)
         inside[:, max(0, -step) : 6 - max(0, step)] = True
@@ -127,13 +127,15 @@ def test_whatever_the_depth_the_surface_stays_near_it(seed: int, noise: float, s
     generator = torch.Generator().manual_seed(seed)
     depth = 2 * torch.exp(noise * torch.randn(15, 20, generator=generator, dtype=torch.float64))
     depth[torch.rand(15, 20, generator=generator) < share] = 0
-    surface = surface_of(depth, 30.0)
+    surface = fit_surface(depth, 30.0)
     assert torch.equal(surface.known, depth > 0)
     assert (surface.inverse_depth[depth <= 0] == 0).all() and (surface.gradient[depth <= 0] == 0).all()
-    assert float(errors_of(surface, depth)[depth > 0].max()) <= EDGE / 2 + 1e-9  # never over to an edge's other side
+    assert (
+        float(errors_of(surface, depth)[depth > 0].max()) <= EDGE_THRESHOLD / 2 + 1e-9
+    )  # never over to an edge's other side
     slope = surface.gradient.abs().amax(dim=-1) * 30 * depth
-    assert float(slope.max()) <= STEEPEST * (1 + EDGE)
-    rim = rim_of(surface)
+    assert float(slope.max()) <= MAX_SLOPE * (1 + EDGE_THRESHOLD)
+    rim = continue_edges(surface)
     assert (rim.inverse_depth > 0).all() and rim.inverse_depth.isfinite().all()
     assert surface.known.flatten()[rim.source].all()
     seen = surface.inverse_depth.flatten()[rim.pixel]
@@ -147,13 +149,13 @@ def test_unknown_pixels_are_not_lifted(plane_depth: Any) -> None:
     depth = truth.clone()
     depth[5:9, 6:12] = 0
     depth[0, 0], depth[14, 19], depth[3, 3] = -1.0, math.nan, 0
-    surface = surface_of(depth, 30.0)
+    surface = fit_surface(depth, 30.0)
     assert torch.equal(surface.known, depth > 0)
     assert float(errors_of(surface, truth)[depth > 0].max()) < 1e-7
     assert surface.inverse_depth.isfinite().all() and surface.gradient.isfinite().all()
     distance = surface.edge_distance
     assert (distance[depth <= 0] == 0).all() and (distance[4, 6:12] == 1).all() and float(distance[3, 4]) == 1
-    rim = rim_of(surface)
+    rim = continue_edges(surface)
     torch.testing.assert_close(rim.inverse_depth, 1 / truth.flatten()[rim.pixel], rtol=1e-6, atol=0)
     assert not rim.hidden.any() and not surface.known.flatten()[rim.pixel].any()
 
@@ -161,15 +163,15 @@ def test_unknown_pixels_are_not_lifted(plane_depth: Any) -> None:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (9, 1), (2, 2)])
 def test_tiny_pictures(height: int, width: int) -> None:
     depth = torch.full((height, width), 1.5)
-    surface = surface_of(depth, 30.0)
+    surface = fit_surface(depth, 30.0)
     torch.testing.assert_close(surface.inverse_depth, 1 / depth.double())
-    assert (surface.gradient == 0).all() and len(rim_of(surface).pixel) == 0
+    assert (surface.gradient == 0).all() and len(continue_edges(surface).pixel) == 0
     assert (surface.edge_distance > 1).all()
 
 
 def test_one_row_that_leans() -> None:
     inverse = torch.linspace(0.4, 0.6, 12, dtype=torch.float64)[None]
-    surface = surface_of(1 / inverse, 30.0)
+    surface = fit_surface(1 / inverse, 30.0)
     torch.testing.assert_close(surface.inverse_depth, inverse, rtol=1e-7, atol=0)
     torch.testing.assert_close(surface.gradient[..., 0], torch.full_like(inverse, 0.2 / 11), rtol=1e-3, atol=0)
     assert (surface.gradient[..., 1].abs() < 1e-9).all()
@@ -178,21 +180,21 @@ def test_one_row_that_leans() -> None:
 def test_one_known_pixel() -> None:
     depth = torch.zeros(15, 20)
     depth[7, 11] = 3.0
-    surface = surface_of(depth, 30.0)
+    surface = fit_surface(depth, 30.0)
     assert float(surface.inverse_depth[7, 11]) == pytest.approx(1 / 3) and int(surface.known.sum()) == 1
-    rim = rim_of(surface)
+    rim = continue_edges(surface)
     assert (rim.source == 7 * 20 + 11).all() and not rim.hidden.any()
     torch.testing.assert_close(rim.inverse_depth, torch.full_like(rim.inverse_depth, 1 / 3))
 
 
 def test_nothing_known() -> None:
-    surface = surface_of(torch.zeros(4, 5), 30.0)
-    assert not surface.known.any() and len(rim_of(surface).pixel) == 0
+    surface = fit_surface(torch.zeros(4, 5), 30.0)
+    assert not surface.known.any() and len(continue_edges(surface).pixel) == 0
     assert (surface.edge_distance == 0).all()
 
 
 def test_scale_changes_nothing(sphere_depth: Any) -> None:
     depth = sphere_depth(SMALL, (0.0, 0.0, -3.0), 0.6)
-    one, other = surface_of(depth, 30.0), surface_of(1000 * depth, 30.0)
+    one, other = fit_surface(depth, 30.0), fit_surface(1000 * depth, 30.0)
     torch.testing.assert_close(one.inverse_depth, 1000 * other.inverse_depth, rtol=1e-9, atol=1e-12)
-    assert torch.equal(rim_of(one).pixel, rim_of(other).pixel)
+    assert torch.equal(continue_edges(one).pixel, continue_edges(other).pixel)

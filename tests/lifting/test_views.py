@@ -9,14 +9,14 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, PixelSpace
 from gainer_ns.lifting.camera_paths import camera_path, orbit
 from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.lifting.views import View, read_camera_path
+from gainer_ns.lifting.views import CameraView, read_camera_path
 
 CAMERA = PinholeCamera(48, 36, (60.0, 60.0), (22.5, 19.25))
 
 
 def test_rays_of_the_photos_view_are_its_cameras() -> None:
     pixels = torch.rand(50, 2) * 40
-    rays = View(CAMERA).rays(pixels)
+    rays = CameraView(CAMERA).rays(pixels)
     torch.testing.assert_close(rays.origins, torch.tensor([[0, 0, CAMERA_DISTANCE]]).expand(50, 3))
     pixel, _ = CAMERA.project(rays.directions)
     torch.testing.assert_close(pixel, pixels, atol=1e-4, rtol=0)

@@ -16,13 +16,13 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.preparation.inpainting import (
     DiffusersInpainter,
+    InpaintMethod,
     LamaInpainter,
-    Method,
     OpenCVInpainter,
     inpainter_for,
 )
 
-METHODS: list[Method] = ["telea", "navier-stokes"]
+METHODS: list[InpaintMethod] = ["telea", "navier-stokes"]
 
 
 def waves(height: int = 60, width: int = 80) -> Tensor:
@@ -44,7 +44,7 @@ def some_holes(height: int = 60, width: int = 80) -> Tensor:
 class TestOpenCV:
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("radius", [3, 5])
-    def test_equals_opencv_on_the_whole_picture(self, method: Method, radius: int) -> None:
+    def test_equals_opencv_on_the_whole_picture(self, method: InpaintMethod, radius: int) -> None:
         colours, hole = waves(), some_holes()
         colours[hole] = torch.nan
         filled = OpenCVInpainter(method, radius=radius)(colours, hole)
@@ -55,7 +55,7 @@ class TestOpenCV:
             np.testing.assert_allclose(filled[..., channel][hole], expected[hole.numpy()], atol=1e-3)
 
     @pytest.mark.parametrize("method", METHODS)
-    def test_known_pixels_come_back_bit_by_bit(self, method: Method) -> None:
+    def test_known_pixels_come_back_bit_by_bit(self, method: InpaintMethod) -> None:
         colours, hole = waves() * 1.5 - 0.2, some_holes()  # Beyond [0, 1] too, as a fit may be.
         before = colours.clone()
         filled = OpenCVInpainter(method)(colours, hole)
@@ -64,7 +64,7 @@ class TestOpenCV:
         assert filled[hole].min() >= 0 and filled[hole].max() <= 1
 
     @pytest.mark.parametrize("method", METHODS)
-    def test_fills_finer_than_8_bits(self, method: Method) -> None:
+    def test_fills_finer_than_8_bits(self, method: InpaintMethod) -> None:
         colours = torch.full((30, 30, 3), 0.5)
         colours += torch.linspace(0, 1 / 255, 30)[None, :, None]
         hole = torch.zeros(30, 30, dtype=torch.bool)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import read_picture
-from gainer_ns.preparation.prepared import Prepared, load, save
+from gainer_ns.preparation.prepared import Prepared, load_prepared, save_prepared
 from gainer_ns.preparation.prepared_folder import CAMERA, DEPTH, MASK, PREVIEW, folder_for, resolve_source
 from gainer_ns.preparation.preview import preview
 from gainer_ns.preparation.reduction import reduced_depth, reduction_factor
@@ -41,12 +41,12 @@ def edit_camera(folder: Path, **changes: Any) -> None:
 
 @pytest.fixture
 def folder(prepared: Prepared, photo: Path, tmp_path: Path) -> Path:
-    save(prepared, tmp_path / "photo_lift", photo, colours(photo))
+    save_prepared(prepared, tmp_path / "photo_lift", photo, colours(photo))
     return tmp_path / "photo_lift"
 
 
 def test_what_is_saved_is_loaded(prepared: Prepared, folder: Path) -> None:
-    loaded = load(folder, WIDTH, HEIGHT)
+    loaded = load_prepared(folder, WIDTH, HEIGHT)
     np.testing.assert_array_equal(loaded.depth, prepared.depth)
     assert loaded.mask is not None and prepared.mask is not None
     np.testing.assert_allclose(loaded.mask, prepared.mask, atol=0.5 / 65535)
@@ -60,17 +60,17 @@ def test_masks_take_as_many_bits_as_they_need(
     prepared: Prepared, photo: Path, tmp_path: Path, steps: int, mode: str
 ) -> None:
     mask = (np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % (steps + 1) / steps).astype(np.float32)
-    save(replace(prepared, mask=mask), tmp_path, photo, colours(photo))
+    save_prepared(replace(prepared, mask=mask), tmp_path, photo, colours(photo))
     assert Image.open(tmp_path / MASK).mode == mode
-    loaded = load(tmp_path, WIDTH, HEIGHT).mask
+    loaded = load_prepared(tmp_path, WIDTH, HEIGHT).mask
     assert loaded is not None
     np.testing.assert_allclose(loaded, mask, atol=1e-6 if mode == "L" else 0.51 / 65535)
 
 
 def test_without_a_mask_an_old_one_goes(prepared: Prepared, folder: Path, photo: Path) -> None:
-    save(replace(prepared, mask=None, mask_by=None), folder, photo, colours(photo))
+    save_prepared(replace(prepared, mask=None, mask_by=None), folder, photo, colours(photo))
     assert not (folder / MASK).exists()
-    assert load(folder, WIDTH, HEIGHT).mask is None
+    assert load_prepared(folder, WIDTH, HEIGHT).mask is None
 
 
 def test_a_mask_that_a_person_adds_or_replaces_counts(
@@ -78,10 +78,10 @@ def test_a_mask_that_a_person_adds_or_replaces_counts(
 ) -> None:
     drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
     drawn[5:20, 5:20] = 255
-    save(replace(prepared, mask=None, mask_by=None), tmp_path / "plain_lift", photo, colours(photo))
+    save_prepared(replace(prepared, mask=None, mask_by=None), tmp_path / "plain_lift", photo, colours(photo))
     for place, by in ((folder, "a person"), (tmp_path / "plain_lift", "file mask.png")):
         Image.fromarray(drawn).save(place / MASK)
-        loaded = load(place, WIDTH, HEIGHT)
+        loaded = load_prepared(place, WIDTH, HEIGHT)
         np.testing.assert_array_equal(loaded.mask, drawn / 255)  # pyright: ignore[reportArgumentType]
         assert loaded.mask_by == by
 
@@ -113,7 +113,7 @@ def test_a_folder_that_broke_off_halfway_is_none(
 
     monkeypatch.setattr("gainer_ns.preparation.prepared.write_picture", breaks_off)
     with pytest.raises(GainerError, match="no space left"):
-        save(prepared, folder, photo, colours(photo))
+        save_prepared(prepared, folder, photo, colours(photo))
     with pytest.raises(GainerError, match=r"without camera\.json"):
         resolve_source(folder)
 
@@ -141,7 +141,7 @@ def test_a_folder_that_broke_off_halfway_is_none(
 def test_strange_notes_are_one_line(folder: Path, changes: dict[str, Any], says: str) -> None:
     edit_camera(folder, **changes)
     with pytest.raises(GainerError, match=says) as refused:
-        load(folder, WIDTH, HEIGHT)
+        load_prepared(folder, WIDTH, HEIGHT)
     assert "\n" not in str(refused.value) and str(folder) in str(refused.value)
 
 
@@ -149,7 +149,7 @@ def test_strange_notes_are_one_line(folder: Path, changes: dict[str, Any], says:
 def test_notes_that_are_no_notes_are_one_line(folder: Path, content: bytes) -> None:
     (folder / CAMERA).write_bytes(content)
     with pytest.raises(GainerError, match="run gainer prepare again") as refused:
-        load(folder, WIDTH, HEIGHT)
+        load_prepared(folder, WIDTH, HEIGHT)
     assert "\n" not in str(refused.value)
 
 
@@ -157,19 +157,19 @@ def test_notes_that_are_no_notes_are_one_line(folder: Path, content: bytes) -> N
 def test_a_missing_file_is_one_line(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(GainerError, match=name) as refused:
-        load(folder, WIDTH, HEIGHT)
+        load_prepared(folder, WIDTH, HEIGHT)
     assert "gainer prepare" in str(refused.value)
 
 
 @pytest.mark.parametrize("size", [(WIDTH + 1, HEIGHT), (2 * WIDTH, 2 * HEIGHT), (WIDTH // 2, HEIGHT), (HEIGHT, WIDTH)])
 def test_another_size_is_one_line(folder: Path, size: tuple[int, int]) -> None:
     with pytest.raises(GainerError, match="gainer prepare"):
-        load(folder, *size)
+        load_prepared(folder, *size)
 
 
 def test_reduced_it_fits_the_reduced_picture(prepared: Prepared, folder: Path, photo: Path) -> None:
     picture = read_picture(photo, downscale_factor=5)
-    half = load(folder, picture.width, picture.height)
+    half = load_prepared(folder, picture.width, picture.height)
     assert half.depth.shape == half.mask.shape == (12, 19)  # pyright: ignore[reportOptionalMemberAccess]
     assert half.focal_length == pytest.approx(prepared.focal_length * 19 / 96)
     assert half.mask is not None and prepared.mask is not None
@@ -216,7 +216,7 @@ def test_a_folders_picture_is_found(prepared: Prepared, photo: Path, tmp_path: P
     source = folders[place] / "me.png"
     source.parent.mkdir(parents=True, exist_ok=True)
     source.write_bytes(photo.read_bytes())
-    save(prepared, tmp_path / "new", source, colours(photo))
+    save_prepared(prepared, tmp_path / "new", source, colours(photo))
     assert resolve_source(tmp_path / "new") == (source, tmp_path / "new")
     source.unlink()
     with pytest.raises(GainerError, match=r"me\.png is gone"):
@@ -229,7 +229,7 @@ def test_a_folder_that_moved_with_its_picture_is_whole(
     old = tmp_path / "old"
     old.mkdir()
     (old / "me.png").write_bytes(photo.read_bytes())
-    save(prepared, old / "me_lift", old / "me.png", colours(photo))
+    save_prepared(prepared, old / "me_lift", old / "me.png", colours(photo))
     old.rename(tmp_path / "new")
     monkeypatch.chdir(tmp_path / "new" / "me_lift")
     assert resolve_source(Path(".")) == (tmp_path / "new" / "me.png", Path("."))
@@ -243,7 +243,7 @@ def test_another_folder_is_one_line(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(prepared: Prepared, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GainerError, match="cannot be") as refused:
-        save(prepared, tmp_path / "file" / "photo_lift", photo, colours(photo))
+        save_prepared(prepared, tmp_path / "file" / "photo_lift", photo, colours(photo))
     assert "\n" not in str(refused.value)
 
 

@@ -13,7 +13,7 @@ from gainer_ns.frames import PinholeCamera
 from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 
 
-class LiftFacts(NamedTuple):
+class LiftMetadata(NamedTuple):
     """What a checkpoint keeps of its photo, so that it can be rendered when the file is gone.
 
     Attributes:
@@ -28,20 +28,20 @@ class LiftFacts(NamedTuple):
     metric: bool
     bit_depth: int
 
-    def to_tensor(self) -> Float[Tensor, " facts"]:
+    def to_tensor(self) -> Float[Tensor, " metadata"]:
         """As a checkpoint keeps them."""
         camera = self.camera
         numbers = [camera.width, camera.height, *camera.focal_length, *camera.centre]
         return torch.tensor([*numbers, self.unit, self.metric, self.bit_depth], dtype=torch.float64)
 
     @classmethod
-    def from_tensor(cls, facts: Float[Tensor, " facts"]) -> LiftFacts:
+    def from_tensor(cls, metadata: Float[Tensor, " metadata"]) -> LiftMetadata:
         """From a checkpoint.
 
         Raises:
             ValueError: If there is no such photo.
         """
-        width, height, fx, fy, cx, cy, unit, metric, bit_depth = facts.tolist()
+        width, height, fx, fy, cx, cy, unit, metric, bit_depth = metadata.tolist()
         plane = checked_plane(width, height)
         if not (all(map(math.isfinite, (fx, fy, cx, cy, unit))) and min(fx, fy, unit) > 0):
             raise ValueError("its camera makes no sense")

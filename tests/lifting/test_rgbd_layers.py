@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.sheets import sheets_of
+from gainer_ns.lifting.rgbd_layers import split_into_layers
 from gainer_ns.preparation.prepared import Prepared
 
 
@@ -42,34 +42,34 @@ def photo(camera: PinholeCamera, colours_of: Any) -> Tensor:
 def test_without_a_mask_all_is_lifted(photo: Tensor, floor: Tensor) -> None:
     floor[3, 4] = 0
     for background in ("none", "inpaint"):
-        (sheet,) = sheets_of(photo, prepared(floor), background=background)
-        assert torch.equal(sheet.depth, floor) and torch.equal(sheet.colours, photo) and sheet.opacity is None
-        assert torch.equal(sheet.seen, floor > 0)
+        (layer,) = split_into_layers(photo, prepared(floor), background=background)
+        assert torch.equal(layer.depth, floor) and torch.equal(layer.colours, photo) and layer.opacity is None
+        assert torch.equal(layer.seen, floor > 0)
 
 
 def test_a_mask_lifts_the_object_alone(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
     floor[15, 20] = 0
-    (sheet,) = sheets_of(photo, prepared(floor, mask))
+    (layer,) = split_into_layers(photo, prepared(floor, mask))
     inside = (mask > 0) & (floor > 0)
-    assert torch.equal(sheet.depth, torch.where(inside, floor, 0.0)) and torch.equal(sheet.seen, inside)
-    assert sheet.opacity is not None and torch.equal(sheet.opacity, mask)
+    assert torch.equal(layer.depth, torch.where(inside, floor, 0.0)) and torch.equal(layer.seen, inside)
+    assert layer.opacity is not None and torch.equal(layer.opacity, mask)
 
 
 def test_a_soft_edge_takes_the_depth_of_what_is_solid(photo: Tensor, mask: Tensor) -> None:
     depth = torch.where(mask > 0, 1.0, 5.0)
     soft = mask.clone()
     soft[14:22, 30], soft[14:22, 17] = 0.3, 0.49
-    (sheet,) = sheets_of(photo, prepared(depth, soft))
-    assert (sheet.depth[soft > 0] == 1.0).all() and (sheet.depth[soft == 0] == 0).all()
+    (layer,) = split_into_layers(photo, prepared(depth, soft))
+    assert (layer.depth[soft > 0] == 1.0).all() and (layer.depth[soft == 0] == 0).all()
     depth[14:22, 30] = 0  # where it is unknown as well
-    (sheet,) = sheets_of(photo, prepared(depth, soft))
-    assert (sheet.depth[soft > 0] == 1.0).all()
+    (layer,) = split_into_layers(photo, prepared(depth, soft))
+    assert (layer.depth[soft > 0] == 1.0).all()
 
 
 def test_the_background_goes_on_behind_the_object(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
     depth = torch.where(mask > 0, 0.5, floor)
     floor[0, 0] = depth[0, 0] = 0
-    front, behind = sheets_of(photo, prepared(depth, mask), background="inpaint")
+    front, behind = split_into_layers(photo, prepared(depth, mask), background="inpaint")
     assert torch.equal(front.depth, torch.where(mask > 0, 0.5, 0.0))
     torch.testing.assert_close(behind.depth, floor, rtol=1e-4, atol=0)  # a plane stays one; unknown stays unknown
     assert behind.opacity is None
@@ -80,7 +80,7 @@ def test_the_background_goes_on_behind_the_object(photo: Tensor, floor: Tensor, 
 def test_nothing_of_the_object_is_left_in_the_background(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
     photo[mask > 0] = torch.tensor([1.0, 0.0, 1.0])
     even = torch.where((mask > 0)[..., None], photo, torch.tensor([0.2, 0.6, 0.3]))
-    _, behind = sheets_of(even, prepared(floor, mask), background="inpaint")
+    _, behind = split_into_layers(even, prepared(floor, mask), background="inpaint")
     torch.testing.assert_close(behind.colours, torch.tensor([0.2, 0.6, 0.3]).expand(36, 48, 3), rtol=0, atol=0.02)
 
 
@@ -88,14 +88,14 @@ def test_an_object_at_the_frame(photo: Tensor) -> None:
     mask, depth = torch.zeros(36, 48), torch.full((36, 48), 3.0)
     mask[20:, :] = 1
     depth[20:] = 1
-    _, behind = sheets_of(photo, prepared(depth, mask), background="inpaint")
+    _, behind = split_into_layers(photo, prepared(depth, mask), background="inpaint")
     torch.testing.assert_close(behind.depth, torch.full((36, 48), 3.0), rtol=1e-4, atol=0)
 
 
 def test_a_hole_that_touches_nothing_known(photo: Tensor, mask: Tensor) -> None:
     depth = torch.where(mask > 0, 1.0, 0.0)
     depth[:, :3] = 4.0
-    _, behind = sheets_of(photo, prepared(depth, mask), background="inpaint")
+    _, behind = split_into_layers(photo, prepared(depth, mask), background="inpaint")
     assert behind.depth.isfinite().all()
     torch.testing.assert_close(behind.depth[mask > 0], torch.full_like(behind.depth[mask > 0], 4.0), rtol=1e-3, atol=0)
 
@@ -104,14 +104,14 @@ def test_a_hole_that_touches_nothing_known(photo: Tensor, mask: Tensor) -> None:
 def test_without_a_background_there_is_one_sheet(photo: Tensor, floor: Tensor, mask: Tensor, what: str) -> None:
     mask = torch.ones(36, 48) if what == "everything" else mask
     depth = floor if what == "everything" else floor * mask
-    (sheet,) = sheets_of(photo, prepared(depth, mask), background="inpaint")
-    assert torch.equal(sheet.depth, depth)
+    (layer,) = split_into_layers(photo, prepared(depth, mask), background="inpaint")
+    assert torch.equal(layer.depth, depth)
 
 
 def test_what_is_given_is_left_as_it_was(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
     given, colours = prepared(floor, mask), photo.clone()
     before = given.depth.copy()
-    sheets_of(photo, given, background="inpaint")
+    split_into_layers(photo, given, background="inpaint")
     assert np.array_equal(given.depth, before) and torch.equal(photo, colours)
 
 
@@ -124,8 +124,8 @@ class _AllRed(torch.nn.Module):
 
 def test_a_network_makes_up_what_the_object_hides(photo: Tensor, floor: Tensor, mask: Tensor, tmp_path: Path) -> None:
     torch.jit.trace(_AllRed(), (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))).save(str(tmp_path / "lama.pt"))
-    _, behind = sheets_of(photo, prepared(floor, mask), background="inpaint", inpaint=str(tmp_path / "lama.pt"))
+    _, behind = split_into_layers(photo, prepared(floor, mask), background="inpaint", inpaint=str(tmp_path / "lama.pt"))
     made_up = behind.colours[mask > 0]
     torch.testing.assert_close(made_up, torch.tensor([1.0, 0.0, 0.0]).expand_as(made_up), rtol=0, atol=0.01)
     with pytest.raises(GainerError, match=r"gone\.pt: is no file"):
-        sheets_of(photo, prepared(floor, mask), background="inpaint", inpaint="gone.pt")
+        split_into_layers(photo, prepared(floor, mask), background="inpaint", inpaint="gone.pt")

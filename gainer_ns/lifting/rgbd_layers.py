@@ -1,4 +1,4 @@
-"""What of a photo is lifted: one sheet of coloured depth, or the object before a background that goes on behind it."""
+"""What of a photo is lifted: one layer of coloured depth, or the object before a background that goes on behind it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-from gainer_ns.preparation.inpainting import Method, inpainter_for
+from gainer_ns.preparation.inpainting import InpaintMethod, inpainter_for
 from gainer_ns.preparation.prepared import Prepared
 
 BackgroundFill = Literal["none", "inpaint"]
 
-HOLE_MARGIN = 4
+_HOLE_MARGIN_PX = 4
 """How far around the object, in pixels, neither colour nor depth are continued behind it: its shadow and its blurred
 edge are there."""
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RgbdLayer:
     """Pixels with colours and depth, all of one layer.
 
     Attributes:
@@ -39,36 +39,36 @@ class Sheet:
     seen: Bool[Tensor, "h w"]
 
 
-def sheets_of(
+def split_into_layers(
     colours: Float[Tensor, "h w 3"],
     prepared: Prepared,
     *,
     background: BackgroundFill = "none",
     inpaint: str = "telea",
     device: torch.device | str = "cpu",
-) -> tuple[Sheet, ...]:
+) -> tuple[RgbdLayer, ...]:
     """What is lifted, the object first.
 
     Args:
         colours: Of the photo, in [0, 1].
         prepared: Its depth and mask.
         background: Whether the background is lifted too, made up where the object hides it; without a mask there is
-            but one sheet.
+            but one layer.
         inpaint: What makes up its colours: telea, navier-stokes, a LaMa network's .pt file, or a model of diffusers.
         device: Where that network runs.
     """
     depth = torch.from_numpy(prepared.depth)
     if prepared.mask is None:
-        return (Sheet(colours, depth, None, depth > 0),)
+        return (RgbdLayer(colours, depth, None, depth > 0),)
     mask = torch.from_numpy(prepared.mask).float()
     inside = mask > 0
     of_object = torch.where(inside, depth, 0.0)
     # Where only a trace of the object is left, the depth is already that of what is behind it.
     of_object = _continued_inwards(of_object, mask)
-    front = Sheet(colours, of_object, mask, of_object > 0)
+    front = RgbdLayer(colours, of_object, mask, of_object > 0)
     if background == "none" or bool(inside.all()):
         return (front,)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * HOLE_MARGIN + 1,) * 2)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _HOLE_MARGIN_PX + 1,) * 2)
     hole = torch.from_numpy(cv2.dilate(inside.numpy().astype(np.uint8), kernel) > 0)
     outside = ~hole & (depth > 0)
     if not bool(outside.any()):
@@ -76,13 +76,13 @@ def sheets_of(
     fill = inpainter_for(_spec(inpaint), device=device)
     # Around the object the photo still shows the background, but is no guide to what goes on behind it.
     shown = torch.where(inside[..., None], fill(colours, hole), colours)
-    behind = Sheet(shown, _filled(depth, hole, outside), None, ~inside & (depth > 0))
+    behind = RgbdLayer(shown, _filled(depth, hole, outside), None, ~inside & (depth > 0))
     return front, behind
 
 
 def _spec(inpaint: str) -> str | dict[str, str]:
     """What an option says, as edit scripts say it."""
-    if inpaint in get_args(Method):
+    if inpaint in get_args(InpaintMethod):
         return inpaint
     return {"lama" if inpaint.endswith(".pt") else "diffusers": inpaint}
 
