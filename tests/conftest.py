@@ -78,7 +78,7 @@ EXHAUSTIONS: dict[str, Callable[[], Any]] = {
     "OpenCV": _large_picture_of_opencv,
     "Warp": _large_array_of_warp,
     "Pillow": lambda: _raise(OSError("out of memory when writing image file")),
-    "CUDA": lambda: _raise(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    "CUDA": lambda: _raise(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
     "the system": lambda: _raise(OSError(errno.ENOMEM, "Cannot allocate memory")),
 }
 """Ways to ask for more memory than any machine has, each refused by another library, in its own words."""
