@@ -298,7 +298,7 @@ def _read_image(path: Path, width: int, height: int) -> np.ndarray:
 
 
 def _read_pfm(path: Path, width: int, height: int) -> np.ndarray:
-    """PFM, whose header's scale says by its sign how bytes are ordered; rows run from the bottom up.
+    """Read PFM, whose header's scale says by its sign how bytes are ordered; rows run from the bottom up.
 
     OpenCV would divide by that scale, which those who write depth do not mean, and Pillow refuses long ones.
     """

@@ -37,7 +37,7 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.E
 
 
 def temporary_name(target: str | Path, folder: str | Path | None = None) -> str:
-    """A new temporary path.
+    """Return a new temporary path.
 
     Args:
         target: What will be written.
@@ -51,7 +51,7 @@ def temporary_name(target: str | Path, folder: str | Path | None = None) -> str:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Locks an open file or folder until it is closed.
+    """Lock an open file or folder until it is closed.
 
     Returns:
         Whether it was free; None where there are no locks.
@@ -71,7 +71,7 @@ def lock(descriptor: int) -> bool | None:
 
 @contextmanager
 def left_over(folder: str | Path) -> Iterator[list[str]]:
-    """Temporary files and folders of writers that do not live any more; they stay locked meanwhile."""
+    """Return temporary files and folders of writers that do not live any more; they stay locked meanwhile."""
     with contextlib.ExitStack() as held:
         try:
             names = sorted(name for name in os.listdir(folder or ".") if _NAME.fullmatch(name))
@@ -82,7 +82,7 @@ def left_over(folder: str | Path) -> Iterator[list[str]]:
 
 
 def clear_left_over(folder: str | Path) -> None:
-    """Removes what :func:`left_over` names."""
+    """Remove what :func:`left_over` names."""
     with left_over(folder) as paths:
         for path in paths:
             with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ def _is_left_over(path: str, held: contextlib.ExitStack) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """What tells this machine from others: containers on it share its locks, and have other host names."""
+    """Return what tells this machine from others: containers on it share its locks, and have other host names."""
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:

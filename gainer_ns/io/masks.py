@@ -120,7 +120,7 @@ class _Reader:
         return self._gray() if self._is_gray else self._coloured()
 
     def _indices(self) -> np.ndarray | None:
-        """The palette's indices where they are labels: not where the palette is only a list of grays."""
+        """Return the palette's indices where they are labels: not where the palette is only a list of grays."""
         indices, palette = self._stored.indices, self._stored.palette
         if indices is None or (palette == palette[:, :1]).all():
             return None
@@ -132,7 +132,7 @@ class _Reader:
         return 255 if len(palette) > 255 and tuple(palette[255]) == VOID_COLOUR else None
 
     def _numbers(self) -> np.ndarray:
-        """Gray samples as they are in the file."""
+        """Return gray samples as they are in the file."""
         if not self._is_gray:
             raise self._unclear(
                 "its colours have no numbers; save its labels as gray or with a palette, "
@@ -160,7 +160,7 @@ class _Reader:
         return opacity
 
     def _check_one_shape(self, opacity: np.ndarray) -> None:
-        """Refuses black and white that shows one shape under the opacity of another."""
+        """Refuse black and white that shows one shape under the opacity of another."""
         gray, visible = self._picture.rgb[..., 0], opacity >= 0.5
         white = self._picture.max_value
         if not self._is_gray or not np.isin(_values(gray[visible]), (0, white)).all():
@@ -169,7 +169,7 @@ class _Reader:
             raise self._unclear("is black and white, and transparent in part; write label: luma or label: alpha")
 
     def _only_label(self, numbers: np.ndarray, void: int | None = None) -> np.ndarray:
-        """The one label that there is beside the background."""
+        """Return the one label that there is beside the background."""
         labels = [int(number) for number in _values(numbers) if number not in (0, void)]
         if len(labels) > 1:
             raise self._unclear(f"holds labels {_listed(labels)}; choose one, such as label: {labels[0]}")
@@ -216,12 +216,12 @@ class _Reader:
 
 
 def _luma(picture: SourceImage) -> np.ndarray:
-    """Brightness in [0, 1], float32 [height, width]."""
+    """Return brightness in [0, 1], float32 [height, width]."""
     return (picture.colours() @ _LUMA).clip(0.0, 1.0)
 
 
 def _stored(path: Path) -> _Stored:
-    """What Pillow says of the file, which ``read_picture`` has read before."""
+    """Return what Pillow says of the file, which ``read_picture`` has read before."""
     with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
         packing = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
         step = next((step for bits, step in (("L;2", 85), ("L;4", 17)) if bits in packing), 1)
@@ -240,12 +240,12 @@ def _stored(path: Path) -> _Stored:
 
 
 def _values(samples: np.ndarray) -> np.ndarray:
-    """The numbers that occur, ascending."""
+    """Return the numbers that occur, ascending."""
     return np.flatnonzero(np.bincount(samples.ravel()))
 
 
 def _listed(values: list[int] | np.ndarray) -> str:
-    """Numbers in a message."""
+    """Return numbers in a message."""
     named = [str(value) for value in values[:_MAX_NAMED_LABELS]]
     if len(values) > _MAX_NAMED_LABELS:
         return f"{', '.join(named)} and {len(values) - _MAX_NAMED_LABELS} more"

@@ -20,7 +20,7 @@ SAVE = "save it again from nerfstudio's viewer"
 
 
 def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
-    """What a camera path says, as nerfstudio's viewer saves it.
+    """Read a camera path, as nerfstudio's viewer saves it.
 
     Args:
         path: The file.
@@ -76,7 +76,7 @@ def camera_path_of(path: Path, scale: float = 1.0) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    """A number, and not a number where there is none."""
+    """Return a number, and not a number where there is none."""
     try:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     except OverflowError:  # of a whole number of 400 digits
@@ -84,7 +84,7 @@ def _number(value: Any) -> float:
 
 
 def _pose(value: Any) -> list[float] | None:
-    """A matrix of 4 x 4 numbers, in one list or by rows, that leads from axes to axes; None for anything else."""
+    """Return a pose of 4 x 4 numbers, which stand in one list or by rows; None for anything else."""
     numbers = [_number(one) for one in _flat(value)] if isinstance(value, list) else []
     if len(numbers) != 16 or not all(abs(one) < _MAX_COORDINATE for one in numbers):
         return None

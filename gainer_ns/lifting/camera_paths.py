@@ -28,7 +28,7 @@ Pose = Float[Tensor, "4 4"]
 
 
 def orbit(frames: int) -> list[Pose]:
-    """Poses on an ellipse around the camera of the photo, all looking at the middle of the scene; it closes."""
+    """Return poses on an ellipse around the camera of the photo, all looking at the middle of the scene; it closes."""
     right, above = (CAMERA_DISTANCE * math.tan(math.radians(degrees)) for degrees in ORBIT_DEGREES)
     turns = torch.arange(frames, dtype=torch.float64) * (2 * math.pi / frames)
     places = torch.stack([right * turns.sin(), above * (turns.cos() - 1), torch.full_like(turns, CAMERA_DISTANCE)], 1)
@@ -36,7 +36,7 @@ def orbit(frames: int) -> list[Pose]:
 
 
 def dolly(frames: int) -> list[Pose]:
-    """Poses from the camera of the photo straight towards the middle of the scene and back."""
+    """Return poses from the camera of the photo straight towards the middle of the scene and back."""
     poses = []
     for step in range(frames):
         pose = torch.eye(4, dtype=torch.float64)
@@ -47,7 +47,7 @@ def dolly(frames: int) -> list[Pose]:
 
 
 def camera_path(poses: Sequence[Pose], camera: PinholeCamera) -> dict[str, Any]:
-    """A path as nerfstudio's viewer saves it.
+    """Return a path as nerfstudio's viewer saves it.
 
     Args:
         poses: Of the frames, in world units.
@@ -73,7 +73,7 @@ def camera_path(poses: Sequence[Pose], camera: PinholeCamera) -> dict[str, Any]:
 
 
 def write_camera_paths(folder: Path, camera: PinholeCamera) -> None:
-    """Writes ``orbit.json`` and ``dolly.json``.
+    """Write ``orbit.json`` and ``dolly.json``.
 
     Args:
         folder: Where to.

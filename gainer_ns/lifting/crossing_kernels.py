@@ -9,7 +9,7 @@ from gainer_ns.gaussians.kernels import vector
 
 @functools.cache
 def crossings_kernel(most: int, candidates: int) -> wp.Kernel:
-    """The first places where each ray meets the surfaces that discs lie on.
+    """Return the kernel that finds the first places where each ray meets the surfaces that discs lie on.
 
     Args:
         most: How many places are kept.

@@ -49,7 +49,7 @@ class DiscTree:
         fars: Float[Tensor, " m"],
         most: int,
     ) -> Float[Tensor, "m h"]:
-        """The first places where rays meet surfaces, by the planes of their discs.
+        """Find the first places where rays meet surfaces, by the planes of their discs.
 
         Args:
             origins: Where the rays begin.

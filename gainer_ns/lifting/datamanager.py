@@ -20,7 +20,7 @@ class LiftDataset(PictureDataset):
     """The photo, with what is known of its depth."""
 
     def get_metadata(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Opacity and distance along the ray [h, w, 1], and a mask [h, w, 1] of the pixels that were lifted."""
+        """Return opacity and distance along the ray [h, w, 1], and a mask [h, w, 1] of the pixels that were lifted."""
         opacity, distance = self.metadata["opacity"][..., None], self.metadata["distance"][..., None]
         return {"opacity": opacity, "distance": distance, "mask": opacity > 0}
 
@@ -57,7 +57,7 @@ class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
         return self.dataparser.fitted_size
 
     def write_beside(self, config: Path) -> None:
-        """Writes camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
+        """Write camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
         write_camera_paths(config.parent, self.noted().photo().metadata.camera)
         say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
 
@@ -74,7 +74,7 @@ class LiftDataManager(PictureDataManager):
         super().__init__(config, *args, **kwargs)
 
     def setup_train(self) -> None:
-        """Lines up the pixels that were lifted, and what is known of each."""
+        """Line up the pixels that were lifted, and what is known of each."""
         data = self.train_dataset.get_metadata({})
         self.pixels = data["mask"].flatten().nonzero()[:, 0].to(self.device)
         colours = torch.from_numpy(self.train_dataset.picture.colours()).view(-1, 3)
@@ -83,12 +83,12 @@ class LiftDataManager(PictureDataManager):
         self.camera = self.train_dataset.cameras.to(self.device)[:1]
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        """Rays through random pixels that were lifted, and what they should see."""
+        """Return rays through random pixels that were lifted, and what they should see."""
         self.train_count += 1
         return self._rays(step)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        """The same: there is no other view to be evaluated on."""
+        """Return the same: there is no other view to be evaluated on."""
         self.eval_count += 1
         return self._rays(step)
 
@@ -102,9 +102,9 @@ class LiftDataManager(PictureDataManager):
         return rays, {"image": self.target[pixels], **{name: of[pixels] for name, of in self._known.items()}}
 
     def get_train_rays_per_batch(self) -> int:
-        """Number of rays of a step."""
+        """Return number of rays of a step."""
         return min(len(self.pixels), self.config.train_num_rays_per_batch)
 
     def get_eval_rays_per_batch(self) -> int:
-        """Number of rays of a step."""
+        """Return number of rays of a step."""
         return self.get_train_rays_per_batch()

@@ -158,7 +158,7 @@ class LiftDataParser(PictureDataParser):
 
 
 def bounds_of(lifted: RgbdPhoto) -> Float[Tensor, "2 3"]:
-    """A box around everything that is lifted."""
+    """Return a box around everything that is lifted."""
     camera, deepest = lifted.metadata.camera, max(float(layer.depth.max()) for layer in lifted.layers)
     deepest = deepest / lifted.metadata.unit
     corners = torch.tensor([[0.0, 0], [camera.width, 0], [0, camera.height], [camera.width, camera.height]])
@@ -168,7 +168,7 @@ def bounds_of(lifted: RgbdPhoto) -> Float[Tensor, "2 3"]:
 
 
 def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
-    """What differs once a file that is read has changed."""
+    """Return what differs once a file that is read has changed."""
     named = (path, sources.depth_path, sources.mask_path, *sorted(folder.glob("*")))
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
@@ -191,7 +191,7 @@ def _read_photo(path: Path, folder: Path | None, factor: int, sources: LiftSourc
 
 
 def _camera(path: Path, picture: SourceImage, focal_length: float, sources: LiftSources) -> PinholeCamera:
-    """The camera of a photo that may have been reduced; what the user says of it is in pixels of the file."""
+    """Return the camera of a photo that may have been reduced; what the user says of it is in pixels of the file."""
     camera = PinholeCamera.centred(picture.width, picture.height, focal_length)
     if sources.focal_length_y is None and sources.principal_point is None:
         return camera
@@ -207,6 +207,6 @@ def _camera(path: Path, picture: SourceImage, focal_length: float, sources: Lift
 
 
 def _middle(prepared: Prepared) -> float:
-    """How far away the middle of what is lifted is: the harmonic mean, on which a sky has little influence."""
+    """Return how far away the middle of what is lifted is: the harmonic mean, on which a sky has little influence."""
     lifted = prepared.depth > 0 if prepared.mask is None else (prepared.depth > 0) & (prepared.mask > 0)
     return float(1 / (1 / prepared.depth[lifted].astype(np.float64)).mean())

@@ -50,7 +50,7 @@ def place_discs(
     colours: Float[Tensor, "h w 3"],
     opacity: Float[Tensor, "h w"] | None = None,
 ) -> Discs:
-    """Discs on every pixel of a surface and on its rim.
+    """Place discs on every pixel of a surface and on its rim.
 
     Opacity falls from 1 at the last pixel of a surface to 0 one pixel beyond it, as steeply as a pixel's own area fades
     out, and a surface goes on solid for a pixel behind whatever hides it.

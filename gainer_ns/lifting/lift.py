@@ -35,7 +35,7 @@ def lift_photo(
     downscale: int,
     device: torch.device | str,
 ) -> tuple[LiftedScene, float]:
-    """Lifts a photo; see :func:`gainer_ns.lift` for the arguments.
+    """Lift a photo; see :func:`gainer_ns.lift` for the arguments.
 
     Returns:
         The photo in space, and how near its colours came to the photo's, in dB.

@@ -42,12 +42,12 @@ def load_lifted(source: Path | RunFile, device: torch.device | str | None = None
 
 
 def is_lifted(run: RunFile) -> bool:
-    """Whether a run is one of gainer-lift."""
+    """Return whether a run is one of gainer-lift."""
     return run.kind("pipeline", "model") == class_name(LiftModelConfig)
 
 
 def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.device | str) -> LiftedScene:
-    """The photo in a checkpoint; anything raised here means that its parts do not fit."""
+    """Return the photo in a checkpoint; anything raised here means that its parts do not fit."""
     check_version(state.get("version"), LiftModel.checkpoint_version)
     metadata = LiftMetadata.from_tensor(state["lift_facts"])
     count = sum(name.endswith("features_table") for name in state)

@@ -36,7 +36,7 @@ class Matte(NamedTuple):
 
 
 def matte(colours: Float[Tensor, "h w 3"], surface: DepthSurface, rim: Rim) -> Matte:
-    """Takes the pixels along depth edges apart.
+    """Take the pixels along depth edges apart.
 
     Such a pixel shows a mixture ``a F + (1 - a) B`` of what is before the edge and what is behind it. Colours a little
     inside of both surfaces stand for F and B, the pixel's place between them is ``a``, and what neither explains is
@@ -79,7 +79,7 @@ def matte(colours: Float[Tensor, "h w 3"], surface: DepthSurface, rim: Rim) -> M
 def _own_colours(
     colours: Float[Tensor, "h w 3"], surface: DepthSurface, pure: Bool[Tensor, "h w"]
 ) -> Float[Tensor, "h w 3"]:
-    """The colours of each pixel's own surface a little inside of its edges; its own colour if there are none."""
+    """Return the colours of each pixel's own surface a little inside of its edges; its own colour if there are none."""
     total, weight = torch.zeros_like(colours), torch.zeros_like(colours[..., 0])
     for row, column in offsets(RIM_WIDTH_PX):
         there = surface.joined(row, column) & shifted(pure, row, column)
@@ -91,7 +91,7 @@ def _own_colours(
 def _rim_colours(
     colours: Float[Tensor, "h w 3"], surface: DepthSurface, rim: Rim, pure: Bool[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "r 3"], Bool[Tensor, " r"]]:
-    """The nearby colours of the surface that a rim continues, a little inside of its edges, and where there are any."""
+    """Return colours of the surface that a rim continues, a little inside its edges, and where there are any."""
     height, width = surface.inverse_depth.shape
     y, x = rim.pixel // width, rim.pixel % width
     total, weight = colours.new_zeros(len(rim.pixel), 3), colours.new_zeros(len(rim.pixel))

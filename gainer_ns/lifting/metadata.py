@@ -29,14 +29,14 @@ class LiftMetadata(NamedTuple):
     bit_depth: int
 
     def to_tensor(self) -> Float[Tensor, " metadata"]:
-        """As a checkpoint keeps them."""
+        """Return them as a checkpoint keeps them."""
         camera = self.camera
         numbers = [camera.width, camera.height, *camera.focal_length, *camera.centre]
         return torch.tensor([*numbers, self.unit, self.metric, self.bit_depth], dtype=torch.float64)
 
     @classmethod
     def from_tensor(cls, metadata: Float[Tensor, " metadata"]) -> LiftMetadata:
-        """From a checkpoint.
+        """Read them from a checkpoint.
 
         Raises:
             ValueError: If there is no such photo.

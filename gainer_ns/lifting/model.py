@@ -48,11 +48,11 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
     """How points in space read discs."""
 
     def planned_adam_steps(self, pixels: int) -> int:
-        """None: the finish alone is as good and faster."""
+        """Return 0: Gauss-Newton alone is as good and faster."""
         return 0
 
     def model_bytes(self, plane: ImagePlane) -> int:
-        """About how large a checkpoint's Gaussians are: one a pixel, and some more around the edges."""
+        """Return about how large a checkpoint's Gaussians are: one a pixel, and some more around the edges."""
         return int(1.5 * plane.pixels * 4 * (self.encoding.feature_dim + 12)) + self.decoder_bytes(
             self.encoding.feature_dim
         )
@@ -66,7 +66,7 @@ class LiftModel(FittedModel):
     lift_facts: Tensor
 
     def populate_modules(self) -> None:
-        """Lifts the discs and builds encodings and decoders."""
+        """Lift the discs and builds encodings and decoders."""
         super().populate_modules()
         metadata = self.kwargs["metadata"]
         self.photo: LiftMetadata = metadata["photo"]
@@ -99,20 +99,20 @@ class LiftModel(FittedModel):
         self.decoders.append(decoder)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """Parameters by what they are; the finish needs no optimiser for them."""
+        """Return parameters by what they are; the finish needs no optimiser for them."""
         return {"decoder": list(self.decoders.parameters()), "features": list(self.encodings.parameters())}
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
-        """The callbacks that run the fit inside nerfstudio's own loop."""
+        """Return the callbacks that run the fit inside nerfstudio's own loop."""
         trainer = training_callback_attributes.trainer
         assert trainer is not None
         self._fit = self.fit_of(cast("FitTrainer", trainer))
         return training_callbacks(self._fit)
 
     def fit_of(self, trainer: FitTrainer) -> LiftFit:
-        """A fit of the discs and their decoders to the photo.
+        """Return a fit of the discs and their decoders to the photo.
 
         Raises:
             GainerError: If a loaded checkpoint is of another photo, mask or depth.
@@ -133,7 +133,7 @@ class LiftModel(FittedModel):
         return LiftFit(plans, self.config, self.photo.bit_depth, trainer, self.changed)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
-        """What rays see: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
+        """Render rays: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
         assert isinstance(ray_bundle, RayBundle)
         background = torch.tensor(self.config.background, device=self.device)
         return self.shown().outputs(ray_bundle, background)
@@ -141,7 +141,7 @@ class LiftModel(FittedModel):
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """How far rays of the training view are from what they should see; nothing depends on it but the log."""
+        """Return how far rays of the training view are from what they should see; nothing depends on it but the log."""
         opacity = batch["opacity"].to(self.device)
         seen = self._composited(batch["image"].to(self.device), opacity)
         losses = {
@@ -154,7 +154,7 @@ class LiftModel(FittedModel):
 
     @torch.no_grad()
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """PSNR of rays of the training view in dB, and the number of Gaussians."""
+        """Return PSNR of rays of the training view in dB, and the number of Gaussians."""
         target = self._composited(batch["image"].to(self.device), batch["opacity"].to(self.device))
         error = (outputs["rgb"] - target).square().mean()
         count = sum(len(encoding) for encoding in self.encodings)  # pyright: ignore[reportArgumentType]
@@ -163,7 +163,7 @@ class LiftModel(FittedModel):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Metrics of the rendered training view, and photo and rendering side by side.
+        """Return metrics of the rendered training view, and photo and rendering side by side.
 
         Only pixels that were lifted count. ``depth_error`` is the median of how far the rendered depth is from the
         photo's, as a share of it.
@@ -184,13 +184,13 @@ class LiftModel(FittedModel):
 
     @staticmethod
     def _depth_errors(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Float[Tensor, " m"]:
-        """Relative errors of rendered distances where the photo's are known."""
+        """Return relative errors of rendered distances where the photo's are known."""
         distance = batch["distance"].to(outputs["depth"])
         known = (distance > 0) & (batch["opacity"].to(distance) >= 0.5)
         return (outputs["depth"][known] / distance[known] - 1).abs()
 
     def fitted(self) -> LiftedScene:
-        """The photo in space as it is now; kept until the fit goes on."""
+        """Return the photo in space as it is now; kept until the fit goes on."""
         if self._scene is None:
             layers = tuple(
                 LiftedLayer(encoding.gaussian_set(), decoder, encoding.config.num_neighbours, encoding.pixels)  # pyright: ignore
@@ -206,14 +206,14 @@ class LiftModel(FittedModel):
             check_gaussians(layer.gaussians)
 
     def changed(self) -> None:
-        """To be called whenever a parameter was changed, so that the next rendering sees it."""
+        """Forget the rendered scene: to be called whenever a parameter was changed."""
         self._scene = None
 
     def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
         self.photo = LiftMetadata.from_tensor(state_dict[f"{prefix}lift_facts"])
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Loads a checkpoint of this version; sizes and layers follow the checkpoint."""
+        """Load a checkpoint of this version; sizes and layers follow the checkpoint."""
         count = sum(name.endswith("features_table") for name in state_dict)
         if count != len(self.encodings):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()

@@ -52,7 +52,7 @@ class SurfaceSampler(Sampler):
     def generate_ray_samples(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, ray_bundle: RayBundle, layers: Sequence[Crossed]
     ) -> RaySamples:
-        """Samples, ascending along each ray; metadata tells which layer each is of.
+        """Place samples, ascending along each ray; metadata tells which layer each is of.
 
         Args:
             ray_bundle: [m] rays.
@@ -80,7 +80,7 @@ class SurfaceSampler(Sampler):
 
 
 def _frustums(rays: RayBundle, distances: Float[Tensor, "m h"], lengths: Float[Tensor, "m h"]):
-    """Frustums around distances along rays."""
+    """Return frustums around distances along rays."""
     samples = rays.get_ray_samples(
         bin_starts=(distances - lengths / 2)[..., None], bin_ends=(distances + lengths / 2)[..., None]
     )
@@ -88,7 +88,7 @@ def _frustums(rays: RayBundle, distances: Float[Tensor, "m h"], lengths: Float[T
 
 
 def _on(layer: Crossed, rays: RayBundle, most: int) -> tuple[Float[Tensor, "m h"], Float[Tensor, "m h"]]:
-    """Where rays cross a layer, and for how long they count as inside; infinite and 0 where they do not."""
+    """Return where rays cross a layer, and for how long they count as inside; infinite and 0 where they do not."""
     origins, directions = rays.origins.detach().float(), rays.directions.detach().float()
     nears = origins.new_zeros(len(origins)) if rays.nears is None else rays.nears.view(-1).float()
     fars = origins.new_full((len(origins),), MAX_RAY_DISTANCE) if rays.fars is None else rays.fars.view(-1).float()

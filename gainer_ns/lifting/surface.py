@@ -69,7 +69,7 @@ class DepthSurface:
         return torch.where(self.known, nearest, 0.0)
 
     def joined(self, row: int, column: int) -> Bool[Tensor, "h w"]:
-        """Whether each pixel and the one at an offset lie on one surface: both known, and near each other's plane."""
+        """Return whether each pixel and the one at an offset are known, and near each other's plane."""
         other, gradient = shifted(self.inverse_depth, row, column), shifted(self.gradient, row, column)
         theirs = other - gradient[..., 0] * column - gradient[..., 1] * row - self.inverse_depth
         own = self.inverse_depth + self.gradient[..., 0] * column + self.gradient[..., 1] * row - other
@@ -99,7 +99,7 @@ class Rim:
 
 
 def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurface:
-    """The surface of a depth map, without the steps and the noise that a plane through its neighbours smooths out.
+    """Fit a surface to a depth map, without the steps and the noise that a plane through its neighbours smooths out.
 
     Args:
         depth: Distances along the camera's axis; 0 where unknown.
@@ -124,13 +124,13 @@ def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurfac
 
 
 def continue_edges(surface: DepthSurface) -> Rim:
-    """Continues a surface beyond its edges: over what is behind it, and a little behind what is before it."""
+    """Continue a surface beyond its edges: over what is behind it, and a little behind what is before it."""
     rims = [_rim(surface, hidden) for hidden in (False, True)]
     return Rim(*(torch.cat([getattr(rim, name) for rim in rims]) for name in Rim.__dataclass_fields__))
 
 
 def _rim(surface: DepthSurface, hidden: bool) -> Rim:
-    """The part of the rim that lies before what is seen (or where nothing is), or the part that is hidden by it."""
+    """Return the part of the rim that lies before what is seen (or nothing), or the part hidden by it."""
     here = surface.inverse_depth
     found = torch.zeros_like(here)
     total, weight = torch.zeros_like(here), torch.zeros_like(here)
@@ -165,7 +165,7 @@ def _rim(surface: DepthSurface, hidden: bool) -> Rim:
 
 
 def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
-    """Twice the typical deviation of a pixel from the line through its neighbours, as a share of its depth."""
+    """Return twice the typical deviation of a pixel from the line through its neighbours, as a share of its depth."""
     whole = known & shifted(known, 0, 1) & shifted(known, 0, -1)
     deviation = measured - 0.5 * (shifted(measured, 0, 1) + shifted(measured, 0, -1))
     relative = (deviation.abs() / measured.clamp(min=1e-30))[whole]
@@ -175,7 +175,7 @@ def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
 
 
 def _one_sided(values: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int) -> Float[Tensor, "h w"]:
-    """The smaller of the differences with the neighbours before and behind: the one that crosses no edge."""
+    """Return the smaller of the differences with the neighbours before and behind: the one that crosses no edge."""
     row, column = (1, 0) if axis == 0 else (0, 1)
     steps = []
     for sign in (1, -1):
@@ -193,7 +193,7 @@ def _planes(
     gradient: Float[Tensor, "h w 2"],
     tolerance: Float[Tensor, "h w"],
 ) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w 2"]]:
-    """Planes fitted to those neighbours of each pixel that lie near its present one: heights and gradients."""
+    """Return planes fitted to those neighbours of each pixel that lie near its present one: heights and gradients."""
     moments = measured.new_zeros(*measured.shape, 6)  # of 1, x, y with each other: 1, x, y, xx, xy, yy
     right = measured.new_zeros(*measured.shape, 3)
     for row in range(-_FIT_RADIUS_PX, _FIT_RADIUS_PX + 1):
@@ -213,13 +213,13 @@ def _planes(
 
 
 def offsets(reach: int) -> Iterator[tuple[int, int]]:
-    """Rows and columns of all offsets within a distance, the nearest first, without 0."""
+    """Return rows and columns of all offsets within a distance, the nearest first, without 0."""
     square = [(row, column) for row in range(-reach, reach + 1) for column in range(-reach, reach + 1)]
     yield from sorted((o for o in square if 0 < math.hypot(*o) <= reach), key=lambda o: math.hypot(*o))
 
 
 def shifted(values: Tensor, row: int, column: int) -> Tensor:
-    """The values at an offset from each pixel: 0, or False, beyond the frame."""
+    """Return the values at an offset from each pixel: 0, or False, beyond the frame."""
     height, width = values.shape[:2]
     result = torch.zeros_like(values)
     if abs(row) >= height or abs(column) >= width:

@@ -34,7 +34,7 @@ class CameraView:
     pose: Float[Tensor, "3 4"] = field(default_factory=lambda: ImagePlane(1, 1).camera_to_world())
 
     def rays(self, pixels: Float[Tensor, "m 2"]) -> RayBundle:
-        """Rays through pixel coordinates."""
+        """Return rays through pixel coordinates."""
         pose = self.pose.to(pixels)
         directions = torch.nn.functional.normalize(self.camera.rays(pixels) @ pose[:, :3].T, dim=-1).float()
         return RayBundle(
@@ -51,7 +51,7 @@ class CameraView:
         device: torch.device,
         progress: Callable[[float], None] | None = None,
     ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-        """A picture: one ray through the middle of each pixel, or as many as the camera's own pixels it is as large as.
+        """Draw a picture: a ray through each pixel, or one for each of the camera's own pixels that it covers.
 
         Args:
             look: What rays see: colours multiplied by alpha, and alpha.
@@ -97,7 +97,7 @@ class CameraPath(NamedTuple):
 
 
 def read_camera_path(path: Path, scale: float = 1.0) -> CameraPath:
-    """Reads a camera path as nerfstudio's viewer saves it.
+    """Read a camera path as nerfstudio's viewer saves it.
 
     Args:
         path: The file.

@@ -55,7 +55,7 @@ class GrabCutSegmenter:
         self._iterations, self._seed = iterations, seed
 
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
-        """Makes a mask; see ``Segmenter``."""
+        """Make a mask; see ``Segmenter``."""
         height, width = colours.shape[:2]
         prompt.check(width, height)
         guide = np.nan_to_num(np.asarray(colours, np.float32)).clip(0, 1)
@@ -67,7 +67,7 @@ class GrabCutSegmenter:
         return _follow_edges(_tidied(labels, clicked), small, guide)
 
     def _cut(self, samples: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"], iterations: int) -> None:
-        """Runs GrabCut; ``labels`` hold its start, and then its answer."""
+        """Run GrabCut; ``labels`` hold its start, and then its answer."""
         cv2.setRNGSeed(self._seed)
         models = np.zeros((1, 65)), np.zeros((1, 65))
         try:
@@ -79,7 +79,7 @@ class GrabCutSegmenter:
 
 
 def _reduced(image: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray, "a b 3"]:
-    """A picture of at most about so many pixels."""
+    """Return a picture of at most about so many pixels."""
     height, width = image.shape[:2]
     scale = math.sqrt(pixels / (width * height))
     if scale >= 1:
@@ -92,7 +92,7 @@ def _reduced(image: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray
 def _initial_labels(
     small: Float[np.ndarray, "a b 3"], prompt: Prompt, width: int, height: int
 ) -> UInt8[np.ndarray, "a b"]:
-    """What is certain and what is likely before the first cut, as OpenCV's GC_ labels.
+    """Return what is certain and what is likely before the first cut, as OpenCV's GC_ labels.
 
     Args:
         small: A copy of the picture.
@@ -127,7 +127,7 @@ def _initial_labels(
 def _box(
     shape: tuple[int, ...], box: tuple[float, float, float, float], width: int, height: int
 ) -> Bool[np.ndarray, "a b"]:
-    """The pixels of a copy that a box, given in the picture's pixels, touches."""
+    """Return the pixels of a copy that a box, given in the picture's pixels, touches."""
     across, down = shape[1] / width, shape[0] / height
     inside = np.zeros(shape[:2], bool)
     rows = slice(math.floor(box[1] * down), math.ceil(box[3] * down))
@@ -138,7 +138,7 @@ def _box(
 def _discs(
     shape: tuple[int, ...], points: PointList, width: int, height: int, radius: float
 ) -> Bool[np.ndarray, "a b"]:
-    """The pixels of a copy within a radius, in its pixels, of points in the picture's; at least one for each point."""
+    """Return the pixels of a copy within a radius of points in the picture's pixels; at least one a point."""
     discs = np.zeros(shape[:2], np.uint8)
     for x, y in points:
         column = min(int(x * shape[1] / width), shape[1] - 1)
@@ -150,7 +150,7 @@ def _discs(
 def _labels_by_paths(
     small: Float[np.ndarray, "a b 3"], prompt: Prompt, box: Bool[np.ndarray, "a b"], width: int, height: int
 ) -> UInt8[np.ndarray, "a b"]:
-    """What clicks say of the pixels that a path joins to them, as OpenCV's GC_ labels; see ``_initial_labels``."""
+    """Return what clicks say of the pixels that a path joins to them; see ``_initial_labels``."""
     tiny = _reduced(small, _GEODESIC_PIXELS)
     shape = tiny.shape[:2]
     graph = _grid_graph(cv2.bilateralFilter(cv2.cvtColor(tiny, cv2.COLOR_RGB2LAB), 5, 10.0, 2.0))
@@ -176,7 +176,7 @@ def _labels_by_paths(
 
 
 def _grid_graph(lab: Float[np.ndarray, "h w 3"]) -> sparse.csr_matrix:
-    """The pixel grid with its diagonals: what a step between neighbours costs, [h * w, h * w]."""
+    """Return the pixel grid with its diagonals: what a step between neighbours costs, [h * w, h * w]."""
     height, width = lab.shape[:2]
     index = np.arange(height * width).reshape(height, width)
     starts, ends, costs = [], [], []
@@ -192,7 +192,7 @@ def _grid_graph(lab: Float[np.ndarray, "h w 3"]) -> sparse.csr_matrix:
 
 
 def _tidied(labels: UInt8[np.ndarray, "h w"], clicked: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The cut's parts that were clicked, or else its large ones, without small holes.
+    """Return the cut's parts that were clicked, or else its large ones, without small holes.
 
     Args:
         labels: GrabCut's answer.
@@ -217,7 +217,7 @@ def _tidied(labels: UInt8[np.ndarray, "h w"], clicked: Bool[np.ndarray, "h w"]) 
 def _follow_edges(
     inside: Bool[np.ndarray, "a b"], small: Float[np.ndarray, "a b 3"], guide: Float[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w"]:
-    """A cut of a copy as a mask of the whole picture, whose edge runs where the picture's does.
+    """Return a cut of a copy as a mask of the whole picture, whose edge runs where the picture's does.
 
     Around each pixel of the copy the cut is fitted by a linear function of the colours; that function, of the colours
     at full size, is the mask near the cut. Farther away it is 0 or 1.

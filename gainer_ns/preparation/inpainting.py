@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -28,27 +28,13 @@ _NETWORK_VIEW = 512
 """Pixels a side that networks are shown at least, where the picture has them: about what they were trained on."""
 
 
-class Inpainter(Protocol):
-    """Fills holes."""
-
-    def __call__(self, colours: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-        """Fills a hole.
-
-        Args:
-            colours: A picture in [0, 1]; what it holds inside the hole does not matter.
-            hole: True where colours are unknown.
-
-        Returns:
-            The picture with the hole filled, on the same device.
-
-        Raises:
-            GainerError: Nothing is known outside the hole.
-        """
-        ...
+Inpainter = Callable[[Float[Tensor, "h w 3"], Bool[Tensor, "h w"]], Float[Tensor, "h w 3"]]
+"""Fills a hole in a picture: takes colours in [0, 1], whatever they hold inside the hole, and where it is; returns
+the colours with the hole filled, on the same device. GainerError: nothing is known outside of the hole."""
 
 
 def inpainter_for(spec: str | Mapping[str, Any], *, device: torch.device | str = "cpu") -> Inpainter:
-    """The inpainter that a script asks for.
+    """Load the inpainter that a script asks for.
 
     Args:
         spec: "telea" or "navier-stokes", {"lama": path} or {"diffusers": folder or id, "prompt": words, "seed": 0}.
@@ -87,7 +73,7 @@ class OpenCVInpainter:
         self.radius = radius
 
     def __call__(self, colours: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-        """Fills a hole; see ``Inpainter``. Each part of it is filled by itself, in steps of 1/65535."""
+        """Fill a hole; see ``Inpainter``. Each part of it is filled by itself, in steps of 1/65535."""
         _check_hole(colours, hole)
         filled = colours.detach().cpu().numpy().copy()
         # OpenCV's 16-bit samples: its 8-bit ones are coarse, its floats wrong by 0.5 and more (Telea).
@@ -107,9 +93,6 @@ class LamaInpainter:
     Args:
         path: A TorchScript file, big-lama.pt: it takes an image [1, 3, h, w] in [0, 1] and a mask [1, 1, h, w].
         device: Where it runs.
-
-    Raises:
-        GainerError: The file is missing or no TorchScript.
     """
 
     def __init__(self, path: Path, *, device: torch.device | str = "cpu") -> None:
@@ -123,7 +106,7 @@ class LamaInpainter:
         self._device = device
 
     def __call__(self, colours: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-        """Fills a hole; see ``Inpainter``."""
+        """Fill a hole; see ``Inpainter``."""
         return _filled_by_network(colours, hole, self._fill, str(self._path))
 
     @torch.inference_mode()
@@ -166,7 +149,7 @@ class DiffusersInpainter:
         self._name, self._prompt, self._seed = name, prompt, seed
 
     def __call__(self, colours: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-        """Fills a hole; see ``Inpainter``."""
+        """Fill a hole; see ``Inpainter``."""
         return _filled_by_network(colours, hole, self._fill, self._name)
 
     def _fill(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -186,7 +169,7 @@ class DiffusersInpainter:
 
 
 def _check_hole(colours: Tensor, hole: Tensor) -> None:
-    """Refuses a hole without surroundings."""
+    """Refuse a hole without surroundings."""
     if hole.shape != colours.shape[:2]:
         raise ValueError(f"a hole of {tuple(hole.shape)} does not fit a picture of {tuple(colours.shape)}")
     if bool(hole.all()):
@@ -194,7 +177,7 @@ def _check_hole(colours: Tensor, hole: Tensor) -> None:
 
 
 def _parts(mask: np.ndarray, reach: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """The parts of a hole that are too far apart to see each other's pixels.
+    """Return the parts of a hole that are too far apart to see each other's pixels.
 
     Args:
         mask: uint8 [h, w], 1 in the hole.
@@ -219,7 +202,7 @@ def _filled_by_network(
     fill: Callable[[np.ndarray, np.ndarray], np.ndarray],
     name: str,
 ) -> Float[Tensor, "h w 3"]:
-    """Shows a network the hole with as much around it as it is large, in multiples of 8 pixels.
+    """Show a network the hole with as much around it as it is large, in multiples of 8 pixels.
 
     Args:
         colours: The picture.
@@ -251,7 +234,7 @@ def _filled_by_network(
 
 
 def _view(occupied: np.ndarray) -> slice:
-    """What to look at along one axis, from bools [n] that tell where the hole is."""
+    """Return what to look at along one axis, from bools [n] that tell where the hole is."""
     first, last = np.flatnonzero(occupied)[[0, -1]]
     length = int(last + 1 - first)
     margin = max(length, (_NETWORK_VIEW - length + 1) // 2)

@@ -14,7 +14,7 @@ _UNKNOWN = (0.25, 0.25, 0.25)
 
 
 def preview(colours: np.ndarray, mask: np.ndarray | None, depth: np.ndarray | None) -> np.ndarray:
-    """The photo, dimmed outside of the mask, which is outlined; and beside it the depth, near bright and far dark.
+    """Draw the photo, dimmed outside of the mask, which is outlined; and beside it the depth, near bright and far dark.
 
     Args:
         colours: Floats [h, w, 3] in [0, 1].
@@ -49,7 +49,7 @@ def _masked(colours: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def _inverse_depth(depth: np.ndarray) -> np.ndarray:
-    """Colours of inverse depth, stretched from its 2nd to its 98th percentile."""
+    """Return colours of inverse depth, stretched from its 2nd to its 98th percentile."""
     from matplotlib import colormaps
 
     known = depth > 0

@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 def reduction_factor(stored: Size, wanted: Size) -> int | None:
-    """The whole number from 2 up by which a size is to be divided, rounded down, to get another.
+    """Return the whole number from 2 up by which a size is to be divided, rounded down, to get another.
 
     Args:
         stored: The larger size.
@@ -26,7 +26,7 @@ def reduction_factor(stored: Size, wanted: Size) -> int | None:
 
 
 def reduced_depth(depth: np.ndarray, factor: int, size: Size) -> np.ndarray:
-    """Depth of a reduced picture: of the pixels that make up one, the median of those whose depth is known.
+    """Reduce depth with its picture: of the pixels that make up one, the median of those whose depth is known.
 
     Of two in the middle it is the nearer one, not their mean, which would float between an object and what lies
     behind it.
@@ -41,7 +41,7 @@ def reduced_depth(depth: np.ndarray, factor: int, size: Size) -> np.ndarray:
     """
 
     def taken(length: int, wanted: int) -> np.ndarray:
-        """Which rows or columns each one is made of, [wanted, factor]: those around its middle."""
+        """Return which rows or columns each one is made of, [wanted, factor]: those around its middle."""
         count = min(factor, length)
         first = np.rint((np.arange(wanted) + 0.5) * length / wanted - count / 2).astype(int)
         return first.clip(0, length - count)[:, None] + np.arange(count)
@@ -57,7 +57,7 @@ def reduced_depth(depth: np.ndarray, factor: int, size: Size) -> np.ndarray:
 
 
 def reduced_mask(mask: np.ndarray, size: Size) -> np.ndarray:
-    """Mask of a reduced picture: the mean over the area of each pixel.
+    """Reduce a mask with its picture: the mean over the area of each pixel.
 
     Args:
         mask: Floats [h, w].
