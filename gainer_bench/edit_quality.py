@@ -94,12 +94,9 @@ def _inside(points: Points2d, width: int, height: int, border: float) -> Bool[np
 class EditScore(NamedTuple):
     """How well a picture was edited."""
 
-    psnr: float
-    """Of the edited picture, in dB against the cubic spline of the source; inf when equal."""
-    psnr_bilinear: float
-    """Of bilinear interpolation of the source, in dB against the same."""
-    pixels: int
-    """How many output pixels were compared."""
+    psnr: float  # of the edited picture, in dB against the cubic spline of the source; inf when equal
+    psnr_bilinear: float  # of bilinear interpolation of the source, in dB against the same
+    pixels: int  # how many output pixels were compared
 
 
 class EditedPixels(NamedTuple):

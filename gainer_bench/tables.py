@@ -37,8 +37,7 @@ class Table(NamedTuple):
 
     titles: Sequence[str]
     rows: Sequence[Sequence[TableCell]]
-    names: int = 1
-    """How many columns name things."""
+    names: int = 1  # how many columns name things
 
     @classmethod
     def of(cls, titles: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> Table:

@@ -53,10 +53,10 @@ def surface_hits(
     the border of the picture. Triangles over a depth edge, or at a pixel without depth, are left out.
 
     Args:
-        depth: Of the source, [h, w]; 0 where there is none.
+        depth: Of the source; 0 where there is none.
         K_source: Camera of the source.
         K: Camera of the view.
-        T_camera_from_source: 4x4, takes points from the source camera's frame to the view's.
+        T_camera_from_source: Takes points from the source camera's frame to the view's.
         width: Of the view in px.
         height: Of the view in px.
         edge: Relative difference in depth that is a depth edge.

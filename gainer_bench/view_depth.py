@@ -19,7 +19,7 @@ from gainer_bench.views import Intrinsics, composite, moved
 
 SMOOTHING_PX = 1.5
 """Standard deviation, in px, of the blur that takes the creases out of interpolated inverse depth."""
-WINDOW_PX = 7
+COST_WINDOW_PX = 7
 """Width in px of the window over which a plane sweep averages its costs."""
 MAX_COLOUR_COST = 0.15
 """Mean colour difference at which a plane sweep's cost stops to grow: what is hidden must not outvote what is seen."""
@@ -122,4 +122,4 @@ def _cost(
 
 
 def _box(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    return cv2.boxFilter(values, -1, (WINDOW_PX, WINDOW_PX), borderType=cv2.BORDER_CONSTANT)
+    return cv2.boxFilter(values, -1, (COST_WINDOW_PX, COST_WINDOW_PX), borderType=cv2.BORDER_CONSTANT)

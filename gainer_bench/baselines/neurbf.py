@@ -80,8 +80,7 @@ class Read(NamedTuple):
     """Which kernels points read."""
 
     indices: Int64[Tensor, "m k"]
-    values: Float[Tensor, "m k"]
-    """Their values, which sum to 1 for each point."""
+    values: Float[Tensor, "m k"]  # their values, which sum to 1 for each point
 
 
 class Neurbf(PictureFunction):

@@ -42,8 +42,7 @@ class Score(NamedTuple):
     """What a column shows for some runs of one method."""
 
     text: str
-    spread: str = ""
-    """What follows the text: the deviation over seeds."""
+    spread: str = ""  # what follows the text: the deviation over seeds
     rank: tuple[float, ...] | None = None
     """Compares scores of one column, larger is better; None for what cannot be compared."""
 
@@ -53,10 +52,8 @@ class Column(NamedTuple):
 
     title: str
     part: Part
-    score: Callable[[Sequence[ResultLine]], Score]
-    """What it shows for the finished runs, one or more, of one method."""
-    always: bool = False
-    """Shown also where no method has a number."""
+    score: Callable[[Sequence[ResultLine]], Score]  # what it shows for the finished runs, one or more, of one method
+    always: bool = False  # shown also where no method has a number
 
 
 def mean_table(lines: Sequence[ResultLine], of: Part | None = None) -> Table | None:

@@ -76,8 +76,7 @@ class AxisScale(NamedTuple):
     """A horizontal axis, logarithmic, and how curves are drawn over it."""
 
     title: str
-    text: Callable[[float], str]
-    """A value as the label of its tick."""
+    text: Callable[[float], str]  # A value as the label of its tick
     draw: Callable[[Axes, str, Curve, LineStyle, float], None]
     """Draws a method's curve with lines of a width in points; the label is the lines' ``gid``."""
 

@@ -15,14 +15,10 @@ from gainer_bench.benchmark.results import ResultLine, by_image, number, part
 class Curve(NamedTuple):
     """Points to be joined."""
 
-    x: Float[np.ndarray, " m"]
-    """Seconds of fitting, or bytes."""
-    y: Float[np.ndarray, " m"]
-    """PSNR in dB."""
-    bits: tuple[int, ...] = ()
-    """Bits a stored number at each point, of curves over bytes."""
-    pictures: int = 1
-    """How many pictures it is the mean of."""
+    x: Float[np.ndarray, " m"]  # seconds of fitting, or bytes
+    y: Float[np.ndarray, " m"]  # PSNR in dB
+    bits: tuple[int, ...] = ()  # bits a stored number at each point, of curves over bytes
+    pictures: int = 1  # how many pictures it is the mean of
 
 
 class FitHistory(NamedTuple):
