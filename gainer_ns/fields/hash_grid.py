@@ -177,13 +177,6 @@ class HashGrid(nn.Module):
         self._check(points)
         return grid_corners(self.levels, points)
 
-    def at(self, points: Float[Tensor, "n d"]) -> HashGridAtPoints:
-        """Return this grid as trained so far, reduced to what it says at fixed points."""
-        self._check(points)
-        reduced = HashGridAtPoints(self.config, points)
-        reduced.table.data = self.table.detach()[reduced.rows].to(points.dtype)
-        return reduced
-
     def _check(self, points: Tensor) -> None:
         if points.shape[-1] != self.dimensions:
             raise GainerError(f"this hash grid is {self.dimensions}D, the points have {points.shape[-1]} coordinates")

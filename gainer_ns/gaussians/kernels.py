@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import warp as wp
@@ -182,12 +182,11 @@ def struct(kind: Any, **values: Any) -> Any:
     return filled
 
 
-class Typed:
+class Typed(NamedTuple):
     """A tensor and the Warp type of one element of it: ``Typed(points, wp.vec3)`` for ``points [m, 3]``."""
 
-    def __init__(self, tensor: torch.Tensor, dtype: Any) -> None:
-        self.tensor = tensor
-        self.dtype = dtype
+    tensor: torch.Tensor
+    dtype: Any
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANA
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.io.inputs import check_picture, complaint, is_heic
+from gainer_ns.io.inputs import check_picture, check_regular_file, complaint, is_heic
 from gainer_ns.io.samples import rounded_samples
 from gainer_ns.io.stored_colours import StoredColours, stored_colours
 from gainer_ns.memory import check_free
@@ -150,10 +150,7 @@ def _read_heic_too() -> None:
 def _check_file(path: Path) -> None:
     """Refuse what is no readable file of at least one byte."""
     check_picture(path)
-    if os.path.isdir(path):
-        raise GainerError(f"{path}: is a folder; name one picture file in it")
-    if not os.path.isfile(path):
-        raise GainerError(f"{path}: is a device or a pipe; save the picture to a file first")
+    check_regular_file(path, "one picture file", "the picture")
     if os.path.getsize(path) == 0:
         raise GainerError(f"{path}: is empty; fetch or save it again")
 

@@ -49,6 +49,15 @@ def check_input_exists(path: Path, remedy: str = "check the spelling and the fol
         raise GainerError(f"{path}: does not exist; {remedy}")
 
 
+def check_regular_file(path: Path, wanted: str, content: str) -> None:
+    """Refuse what is no regular file: ``wanted`` is one file in a folder, ``content`` what a pipe should have saved."""
+    check_input_exists(path)
+    if os.path.isdir(path):
+        raise GainerError(f"{path}: is a folder; name {wanted} in it")
+    if not os.path.isfile(path):
+        raise GainerError(f"{path}: is a device or a pipe; save {content} to a file first")
+
+
 def check_run(path: Path) -> None:
     """Refuse what cannot be a run's config.yml or an exported picture.
 

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from yaml.composer import ComposerError
 
 from gainer_ns.errors import GainerError
+from gainer_ns.io.inputs import check_regular_file
 from gainer_ns.io.places import Loc, PlacedError, Places, dotted, shown
 
 MAX_YAML_BYTES = 2**20
@@ -191,12 +192,7 @@ for _kind, _pattern in _NUMBERS.items():
 
 def _text(path: Path) -> str:
     """Read the file's text."""
-    if os.path.isdir(path):
-        raise GainerError(f"{path}: is a folder; name a YAML file in it")
-    if not os.path.exists(path):
-        raise GainerError(f"{path}: does not exist; check the spelling and the folder")
-    if not os.path.isfile(path):
-        raise GainerError(f"{path}: is a device or a pipe; save the YAML text to a file first")
+    check_regular_file(path, "a YAML file", "the YAML text")
     if os.path.getsize(path) > MAX_YAML_BYTES:
         raise GainerError(f"{path}: is longer than {MAX_YAML_BYTES >> 20} MiB; put large data into files that it names")
     try:
