@@ -25,7 +25,7 @@ from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
-from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, nearest_visible_pixel, opacity_field
+from gainer_ns.gaussians.opacity import nearest_visible_pixel, opacity_field, supporting_pixels
 
 _ADAM_TIME_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where Gauss-Newton steps follow."""
@@ -232,15 +232,9 @@ class PictureFit(GaussNewtonLoop):
 
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
-        inside = None
-        if opacity is not None:
-            inside = near_visible_pixels(
-                opacity, OPACITY_MARGIN_PX * max(1.0, float(encoding.spacing) / plane.pixel_size)
-            )
-        picture = self._continued_picture()
-        means, spacings = placement.means_by_detail(
-            plane, picture, len(encoding), inside=inside, seed=self.plan.recipe.seed
-        )
+        inside = None if opacity is None else supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)
+        picture, seed = self._continued_picture(), self.plan.recipe.seed
+        means, spacings = placement.means_by_detail(plane, picture, len(encoding), inside=inside, seed=seed)
         encoding.put(means, spacings)
         if opacity is not None:
             field = opacity_field(opacity).flatten().to(means.device)
@@ -271,10 +265,8 @@ class PictureFit(GaussNewtonLoop):
         if opacity is None:
             return
         started = time.monotonic()
-        spacing = max(1.0, float(encoding.spacing) / plane.pixel_size)
-        pixels = (
-            near_visible_pixels(opacity, OPACITY_MARGIN_PX * spacing).flatten().nonzero()[:, 0].to(self.pixels.device)
-        )
+        near = supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)
+        pixels = near.flatten().nonzero()[:, 0].to(self.pixels.device)
         field = opacity_field(opacity).flatten().to(pixels.device)[pixels]
         gaussians, neighbours = encoding.gaussian_set(), encoding.config.num_neighbours
         encoding.opacities = fit_opacities(plane, gaussians, neighbours, pixels, field, bit_depth=self.plan.bit_depth)

@@ -19,7 +19,7 @@ from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
-from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, opacity_field
+from gainer_ns.gaussians.opacity import opacity_field, supporting_pixels
 from gainer_ns.rendering.layer import Layer
 
 UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
@@ -202,9 +202,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
         self.check(plane.pixels)
         spacing = placement.lattice_spacing(plane, density)
-        inside = None
-        if opacity is not None:
-            inside = near_visible_pixels(opacity, OPACITY_MARGIN_PX * max(1.0, spacing / plane.pixel_size))
+        inside = None if opacity is None else supporting_pixels(opacity, spacing / plane.pixel_size)
         if self.placement == "lattice":
             means = placement.lattice_means(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
         else:

@@ -53,6 +53,11 @@ def near_visible_pixels(opacity: Float[Tensor, "h w"], margin: float = OPACITY_M
     return torch.from_numpy(distance <= margin).to(opacity.device)
 
 
+def supporting_pixels(opacity: Float[Tensor, "h w"], spacing_px: float) -> Tensor:
+    """Return a boolean mask [h, w] of the pixels that get Gaussians, so far apart, since visible pixels read them."""
+    return near_visible_pixels(opacity, OPACITY_MARGIN_PX * max(1.0, spacing_px))
+
+
 def nearest_visible_pixel(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
     """Return the row-major index of the visible pixel that is nearest to each pixel."""
     nothing = (opacity <= 0).cpu().numpy()
