@@ -54,9 +54,15 @@ def test_what_every_method_writes_is_read(name: str, written: Callable[[str], Pa
 
 
 def test_runs_of_before_the_classes_moved_are_read(written: Callable[[str], Path]) -> None:
-    run = RunFile(written(gainer().replace("gainer_ns.fields.", "gainer_ns.encodings.")))
+    before = gainer().replace("gainer_ns.fields.", "gainer_ns.encodings.")
+    renamed = before.replace(
+        "gainer_ns.fitting.gauss_newton.GaussNewtonConfig", "gainer_ns.fitting.solver.FinishConfig"
+    )
+    assert renamed != before != gainer()
+    run = RunFile(written(renamed))
     model = run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
     assert model.encoding == METHODS["gainer"].pipeline.model.encoding
+    assert model.finish == METHODS["gainer"].pipeline.model.finish
     ingp = yaml.dump(METHODS["ingp"]).replace("gainer_bench.", "gainer_ns.evaluation.")
     kind = RunFile(written(ingp)).kind("pipeline", "model")
     assert kind == class_name(type(METHODS["ingp"].pipeline.model))
