@@ -14,10 +14,7 @@ from gainer_ns.io.depth_kinds import MAX_RELATIVE_DEPTH, DepthKind
 from gainer_ns.options import MANY_POINTS, PointList, flattened_groups
 
 if TYPE_CHECKING:
-    import torch
-
-    from gainer_ns.preparation.depth import TransformersDepth
-    from gainer_ns.preparation.segmentation import Segmenter
+    pass
 
 DEPTH_PRO = "apple/DepthPro-hf"
 """Depth-Pro's id on the hub."""
@@ -82,17 +79,6 @@ class DepthConfig:
         if not 1 < self.far < math.inf:
             raise GainerError(f"depth.far: {self.far:g} is not beyond the near depth, 1; give one above 1, such as 5")
 
-    def estimator(self, device: torch.device | str = "cpu") -> TransformersDepth:
-        """Load the model onto a device.
-
-        Raises:
-            GainerError: transformers or the model is missing, or it is no depth model.
-        """
-        from gainer_ns.preparation.depth import TransformersDepth
-
-        self.check()
-        return TransformersDepth(self, device)
-
 
 @dataclass
 class SegmentationConfig:
@@ -103,27 +89,6 @@ class SegmentationConfig:
     transformers' SAM, SAM 2 or SAM-HQ. None: OpenCV's GrabCut, which needs no model, and tells things by colour."""
     download: tyro.conf.FlagConversionOff[bool] = False
     """Whether a model that is named by its hub id may be fetched when it is not on this machine."""
-
-    def segmenter(self, device: torch.device | str = "cpu") -> Segmenter:
-        """Load what makes masks, a network onto a device.
-
-        Raises:
-            GainerError: The model or its package is missing, or it is none that makes masks.
-        """
-        if self.model is None:
-            from gainer_ns.preparation.grabcut import GrabCutSegmenter
-
-            return GrabCutSegmenter()
-        path = Path(self.model)
-        if path.suffix.lower() == ".pth":
-            from gainer_ns.preparation.sam import SamSegmenter
-
-            return SamSegmenter(path, device=device)
-        if path.is_file():
-            raise GainerError(f"{path}: is no SAM model; give a .pth checkpoint, or the folder of a transformers model")
-        from gainer_ns.preparation.sam_transformers import TransformersSegmenter
-
-        return TransformersSegmenter(self.model, download=self.download, device=device)
 
 
 @dataclass

@@ -39,6 +39,7 @@ class TransformersDepth:
     """
 
     def __init__(self, config: DepthConfig, device: torch.device | str) -> None:
+        config.check()
         self._config, self._device = config, torch.device(device)
         self._model = load_depth_model(config, self._device)
         self._kind: str = self._model.settings.model_type

@@ -16,6 +16,7 @@ from gainer_ns.io.depth_files import DepthMap, read_depth
 from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.preparation.config import DepthConfig, Key, PreparationConfig, PreparationError
+from gainer_ns.preparation.depth import TransformersDepth
 from gainer_ns.preparation.focal_length import FocalLength, check_focal_length, find_focal_length
 from gainer_ns.preparation.prepared import Prepared, load_prepared, save_prepared, write_mask
 from gainer_ns.preparation.prepared_folder import (
@@ -29,7 +30,7 @@ from gainer_ns.preparation.prepared_folder import (
 )
 from gainer_ns.preparation.preview import preview
 from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.segmentation import check_mask, read_fitting_mask
+from gainer_ns.preparation.segmentation import check_mask, load_segmenter, read_fitting_mask
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ def _find_mask(
     if _makes_mask(config, kept):
         prompt = Prompt(tuple(config.click), tuple(config.exclude), config.box)
         prompt.check(width, height)  # before a model is loaded
-        mask = config.segmentation.segmenter(device)(picture.colours(), prompt)
+        mask = load_segmenter(config.segmentation, device)(picture.colours(), prompt)
         check_mask(mask, str(path))
         return MadeMask(mask, config.segmentation.model or "GrabCut", config.mask_key)
     if kept is not None:
@@ -183,7 +184,7 @@ def _find_depth(
     if kept is not None and not _makes_depth(config, kept):
         focal_length = FocalLength(kept.focal_length, kept.focal_length_by)
         return DepthMap(kept.depth, kept.units, None, kept.depth_by), kept.depth_key, focal_length
-    made = config.depth.estimator(device)(picture.colours(), config.focal_length)
+    made = TransformersDepth(config.depth, device)(picture.colours(), config.focal_length)
     focal_length = None if made.focal_length is None else FocalLength(made.focal_length, made.made_by)
     return made, config.depth.key, focal_length
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -13,11 +14,42 @@ from gainer_ns.io.masks import MaskLabel, UnclearMaskError, read_mask
 from gainer_ns.preparation.config import PreparationError, SegmentationConfig
 from gainer_ns.preparation.prompts import Prompt
 
-__all__ = ["SegmentationConfig", "Segmenter", "check_mask", "read_fitting_mask"]  # config.yml files name the first here
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "SegmentationConfig",
+    "Segmenter",
+    "check_mask",
+    "load_segmenter",
+    "read_fitting_mask",
+]  # config.yml files name the first here
 
 Segmenter = Callable[[Float[np.ndarray, "h w 3"], Prompt], Float[np.ndarray, "h w"]]
 """Makes a mask, float32 in [0, 1], of colours in [0, 1] as stored, not linear light, and what a person points at. The
 mask may be empty or everything; see ``check_mask``."""
+
+
+def load_segmenter(config: SegmentationConfig, device: torch.device | str = "cpu") -> Segmenter:
+    """Load what makes masks, a network onto a device.
+
+    Raises:
+        GainerError: The model or its package is missing, or it is none that makes masks.
+    """
+    if config.model is None:
+        from gainer_ns.preparation.grabcut import GrabCutSegmenter
+
+        return GrabCutSegmenter()
+    path = Path(config.model)
+    if path.suffix.lower() == ".pth":
+        from gainer_ns.preparation.sam import SamSegmenter
+
+        return SamSegmenter(path, device=device)
+    if path.is_file():
+        raise GainerError(f"{path}: is no SAM model; give a .pth checkpoint, or the folder of a transformers model")
+    from gainer_ns.preparation.sam_transformers import TransformersSegmenter
+
+    return TransformersSegmenter(config.model, download=config.download, device=device)
 
 
 def read_fitting_mask(path: Path, width: int, height: int, label: MaskLabel | None = None) -> Float[np.ndarray, "h w"]:

@@ -17,7 +17,6 @@ from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.trainer import PictureTrainer
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.viewer.config import EditPanelConfig
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.departures import survive_departures
 from gainer_ns.viewer.files_tab import Autosave, FilesTab
@@ -34,6 +33,8 @@ from gainer_ns.viewer.view_space import frame, keep_framed
 
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
+
+    from gainer_ns.viewer.config import EditPanelConfig
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 MAX_PAGE_SIDE_PX, MIN_PAGE_SIDE_PX = 1600, 512

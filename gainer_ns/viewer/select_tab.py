@@ -12,7 +12,7 @@ import viser
 from gainer_ns.errors import GainerError
 from gainer_ns.preparation.config import SegmentationConfig
 from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.segmentation import Segmenter
+from gainer_ns.preparation.segmentation import Segmenter, load_segmenter
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.picking import Joining
 from gainer_ns.viewer.subject import PixelPoint
@@ -138,7 +138,7 @@ class SelectTab:
 
     @cached_property
     def _segmenter(self) -> Segmenter:
-        return self._segmentation.segmenter(self._context.subject.fitted.device)
+        return load_segmenter(self._segmentation, self._context.subject.fitted.device)
 
     @cached_property
     def _colours(self) -> Any:

@@ -22,6 +22,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_files import inverse_to_depth
 from gainer_ns.preparation import depth_model
 from gainer_ns.preparation.config import DepthConfig, PreparationError
+from gainer_ns.preparation.depth import TransformersDepth
 
 HEIGHT, WIDTH = 20, 30
 
@@ -136,7 +137,7 @@ def resized(answer: Any, mode: str, times: int = 1) -> np.ndarray:
 
 def complaint(model: Path | str, **more: Any) -> str:
     with pytest.raises(GainerError) as caught:
-        DepthConfig(model=str(model), **more).estimator("cpu")
+        TransformersDepth(DepthConfig(model=str(model), **more), "cpu")
     error = caught.value
     message = str(error.with_options("--") if isinstance(error, PreparationError) else error)
     assert "\n" not in message and (";" in message or ":" in message)
@@ -162,7 +163,7 @@ class TestDepthPro:
     def test_a_given_focal_length_scales_depth(
         self, depth_pro: Path, colours: np.ndarray, focal_length: float, no_network: list[Any]
     ) -> None:
-        result = DepthConfig(model=str(depth_pro)).estimator("cpu")(colours, focal_length)
+        result = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")(colours, focal_length)
         inverse = resized(raw(depth_pro, colours), "bilinear")
         assert inverse.std() > 0.01  # The picture matters.
         np.testing.assert_allclose(result.depth, 1 / np.clip(inverse * WIDTH / focal_length, 1e-4, 1e4), rtol=1e-4)
@@ -172,7 +173,7 @@ class TestDepthPro:
         assert not no_network
 
     def test_without_one_it_estimates_one(self, depth_pro: Path, colours: np.ndarray) -> None:
-        estimator = DepthConfig(model=str(depth_pro)).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")
         result, answer = estimator(colours, None), raw(depth_pro, colours)
         expected = 0.5 * WIDTH / math.tan(math.radians(0.5 * answer.field_of_view.item()))
         assert result.focal_length == pytest.approx(expected, rel=1e-5)
@@ -182,14 +183,15 @@ class TestDepthPro:
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
     def test_fewer_bits_hardly_change_depth(self, depth_pro: Path, colours: np.ndarray, dtype: Any) -> None:
         full, half = (
-            DepthConfig(model=str(depth_pro), dtype=name).estimator("cpu")(colours) for name in ("float32", dtype)
+            TransformersDepth(DepthConfig(model=str(depth_pro), dtype=name), "cpu")(colours)
+            for name in ("float32", dtype)
         )
         assert full.focal_length is not None and half.focal_length == pytest.approx(full.focal_length, rel=0.02)
         assert np.median(np.abs(half.depth / full.depth - 1)) < 0.02
 
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
     def test_answers_are_not_rounded_to_fewer_bits(self, depth_pro: Path, colours: np.ndarray, dtype: Any) -> None:
-        estimator = DepthConfig(model=str(depth_pro), dtype=dtype).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(depth_pro), dtype=dtype), "cpu")
         network, answers = estimator._model.network, []  # pyright: ignore
         for last in (network.head.layers[4], network.fov_model.head.layers[-1]):
             last.register_forward_hook(lambda _, __, answer: answers.append(answer))
@@ -208,14 +210,14 @@ class TestDepthPro:
         if share < 5:
             assert "GB are free" in complaint(depth_pro)
             return
-        model = DepthConfig(model=str(depth_pro)).estimator("cpu")._model  # pyright: ignore
+        model = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")._model  # pyright: ignore
         assert model.dtype == (torch.float32 if share > 9 else torch.bfloat16)
 
     def test_no_estimate_of_the_field_of_view(self, colours: np.ndarray, tmp_path: Path) -> None:
         model = transformers.DepthProForDepthEstimation(depth_pro_config(use_fov_model=False))
         model.head.layers[4].bias.data.fill_(0.3)
         save(model, transformers.DepthProImageProcessor(size={"height": 96, "width": 96}), tmp_path)
-        estimator = DepthConfig(model=str(tmp_path)).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(tmp_path)), "cpu")
         assert estimator(colours, 25.0).focal_length == 25.0
         with pytest.raises(GainerError, match="give the focal length"):
             estimator(colours, None)
@@ -223,19 +225,19 @@ class TestDepthPro:
     @pytest.mark.parametrize("focal_length", [0.0, -5.0, math.nan, math.inf])
     def test_impossible_focal_lengths(self, depth_pro: Path, colours: np.ndarray, focal_length: float) -> None:
         with pytest.raises(GainerError, match="pixels above 0"):
-            DepthConfig(model=str(depth_pro)).estimator("cpu")(colours, focal_length)
+            TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")(colours, focal_length)
 
     def test_answers_that_are_no_numbers(
         self, depth_pro: Path, colours: np.ndarray, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        estimator = DepthConfig(model=str(depth_pro)).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")
         bias = estimator._model.network.head.layers[4].bias  # pyright: ignore
         bias.data.fill_(math.nan)
         with pytest.raises(GainerError, match="no finite depth"):
             estimator(colours, 25.0)
 
     def test_some_answers_that_are_no_numbers_are_unknown(self, depth_pro: Path, colours: np.ndarray) -> None:
-        estimator = DepthConfig(model=str(depth_pro)).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")
 
         def spoil(_: Any, __: Any, answer: torch.Tensor) -> torch.Tensor:
             answer[..., : answer.shape[-1] // 3] = math.nan
@@ -247,7 +249,7 @@ class TestDepthPro:
 
     @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
     def test_memory_that_runs_out(self, depth_pro: Path, colours: np.ndarray, error: Exception) -> None:
-        estimator = DepthConfig(model=str(depth_pro)).estimator("cpu")
+        estimator = TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")
 
         def fail(*_: Any) -> None:
             raise error
@@ -259,7 +261,7 @@ class TestDepthPro:
 
 class TestOtherModels:
     def test_relative_inverse_depth_is_stretched(self, depth_anything: Path, colours: np.ndarray) -> None:
-        result = DepthConfig(model=str(depth_anything), far=8.0).estimator("cpu")(colours, 40.0)
+        result = TransformersDepth(DepthConfig(model=str(depth_anything), far=8.0), "cpu")(colours, 40.0)
         answer = raw(depth_anything, colours)
         inverse = resized(answer, "bicubic").clip(answer.predicted_depth.min(), answer.predicted_depth.max())
         assert inverse.std() > 1e-3
@@ -269,14 +271,14 @@ class TestOtherModels:
     def test_metric_models_answer_in_metres(self, colours: np.ndarray, tmp_path: Path) -> None:
         folder = save_depth_anything(tmp_path / "metric", depth_estimation_type="metric", max_depth=20)
         large = colours.repeat(4, axis=0).repeat(4, axis=1)
-        result, answer = DepthConfig(model=str(folder)).estimator("cpu")(large, None), raw(folder, large)
+        result, answer = TransformersDepth(DepthConfig(model=str(folder)), "cpu")(large, None), raw(folder, large)
         depth, least, most = resized(answer, "bicubic", 4), answer.predicted_depth.min(), answer.predicted_depth.max()
         assert depth.max() > 1.01 * most  # Resizing swings past what was predicted.
         np.testing.assert_allclose(result.depth, depth.clip(least, most), rtol=1e-4)
         assert (result.units, result.focal_length) == ("metres", None)
 
     def test_users_may_say_what_a_model_answers(self, depth_anything: Path, colours: np.ndarray) -> None:
-        result = DepthConfig(model=str(depth_anything), output="depth").estimator("cpu")(colours)
+        result = TransformersDepth(DepthConfig(model=str(depth_anything), output="depth"), "cpu")(colours)
         assert result.units == "metres"
 
     def test_zoedepth_and_its_padding(self, colours: np.ndarray, tmp_path: Path) -> None:
@@ -304,7 +306,7 @@ class TestOtherModels:
         )
         processor = transformers.ZoeDepthImageProcessor(size={"height": 32, "width": 32}, ensure_multiple_of=8)
         folder = save(transformers.ZoeDepthForDepthEstimation(settings), processor, tmp_path)
-        result = DepthConfig(model=str(folder)).estimator("cpu")(colours)
+        result = TransformersDepth(DepthConfig(model=str(folder)), "cpu")(colours)
         assert result.depth.shape == (HEIGHT, WIDTH) and result.units == "metres"
         assert result.depth.min() >= 0.5 and result.depth.max() <= 10.0
 
@@ -330,14 +332,16 @@ class TestOtherModels:
             model = transformers.DPTForDepthEstimation(settings)
             model.head.head[4].bias.data.fill_(1.0)
             processor = transformers.DPTImageProcessor(size={"height": 32, "width": 32})
-        result = DepthConfig(model=str(save(model, processor, tmp_path))).estimator("cpu")(np.full((40, 50, 3), 0.5))
+        result = TransformersDepth(DepthConfig(model=str(save(model, processor, tmp_path))), "cpu")(
+            np.full((40, 50, 3), 0.5)
+        )
         assert result.units == units and result.depth.shape == (40, 50)
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 9), (40, 3)])
     def test_narrow_pictures(self, depth_pro: Path, depth_anything: Path, size: tuple[int, int]) -> None:
         picture = np.full((*size, 3), 0.5, np.float32)
-        assert DepthConfig(model=str(depth_pro)).estimator("cpu")(picture, 10.0).depth.shape == size
-        assert DepthConfig(model=str(depth_anything)).estimator("cpu")(picture, 10.0).depth.shape == size
+        assert TransformersDepth(DepthConfig(model=str(depth_pro)), "cpu")(picture, 10.0).depth.shape == size
+        assert TransformersDepth(DepthConfig(model=str(depth_anything)), "cpu")(picture, 10.0).depth.shape == size
 
 
 class TestStretch:
@@ -380,7 +384,7 @@ class TestMissing:
         snapshot = Path(shutil.copytree(depth_pro, cached / "snapshots" / ("0" * 40)))
         (cached / "refs").mkdir()
         (cached / "refs" / "main").write_text("0" * 40)
-        DepthConfig(model="nobody/depth").estimator("cpu")
+        TransformersDepth(DepthConfig(model="nobody/depth"), "cpu")
         (snapshot / "model.safetensors").unlink()  # As after a download that broke off.
         assert "is not on this machine" in complaint("nobody/depth")
         assert not no_network

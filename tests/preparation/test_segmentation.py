@@ -10,7 +10,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.preparation.config import SegmentationConfig
 from gainer_ns.preparation.grabcut import GrabCutSegmenter
 from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.segmentation import check_mask, read_fitting_mask
+from gainer_ns.preparation.segmentation import check_mask, load_segmenter, read_fitting_mask
 
 PROMPTS = [
     Prompt(clicks=((30.5, 20.5),)),
@@ -73,7 +73,7 @@ def test_check_mask():
 
 
 def test_grabcut_is_the_default():
-    assert isinstance(SegmentationConfig().segmenter(), GrabCutSegmenter)
+    assert isinstance(load_segmenter(SegmentationConfig()), GrabCutSegmenter)
 
 
 # segment-anything
@@ -96,7 +96,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sam(checkpoint):
-    return SegmentationConfig(model=str(checkpoint)).segmenter("cpu")
+    return load_segmenter(SegmentationConfig(model=str(checkpoint)))
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +132,11 @@ def test_sam_encodes_a_picture_once_and_another_anew(sam, colours, monkeypatch):
 
 def test_files_that_are_no_sam_checkpoint_are_refused(tmp_path, checkpoint):
     with pytest.raises(GainerError, match=r"none.pth: does not exist"):
-        SegmentationConfig(model=str(tmp_path / "none.pth")).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path / "none.pth")))
     junk = tmp_path / "junk.pth"
     junk.write_bytes(b"no checkpoint")
     with pytest.raises(GainerError, match=r"junk.pth: is no SAM checkpoint, or damaged"):
-        SegmentationConfig(model=str(junk)).segmenter()
+        load_segmenter(SegmentationConfig(model=str(junk)))
     weights = torch.load(checkpoint, weights_only=True)
     for other, said in [
         ({"fc.weight": torch.zeros(2, 2)}, "is no checkpoint of SAM"),
@@ -147,21 +147,21 @@ def test_files_that_are_no_sam_checkpoint_are_refused(tmp_path, checkpoint):
     ]:
         torch.save(other, tmp_path / "other.pth")
         with pytest.raises(GainerError, match=said) as caught:
-            SegmentationConfig(model=str(tmp_path / "other.pth")).segmenter()
+            load_segmenter(SegmentationConfig(model=str(tmp_path / "other.pth")))
         assert "\n" not in str(caught.value)
     (tmp_path / "model.onnx").write_bytes(b"1")
     with pytest.raises(GainerError, match=r"model.onnx: is no SAM model; give a .pth"):
-        SegmentationConfig(model=str(tmp_path / "model.onnx")).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path / "model.onnx")))
 
 
 def test_missing_packages_say_what_to_install(monkeypatch, tmp_path):
     (tmp_path / "sam.pth").write_bytes(b"1")
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(GainerError, match=r'pip install "gainer-ns\[sam\]"'):
-        SegmentationConfig(model=str(tmp_path / "sam.pth")).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path / "sam.pth")))
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(GainerError, match=r'pip install "gainer-ns\[hf\]"'):
-        SegmentationConfig(model="facebook/sam-vit-base").segmenter()
+        load_segmenter(SegmentationConfig(model="facebook/sam-vit-base"))
 
 
 # transformers
@@ -244,7 +244,7 @@ def folder(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_transformers_models_answer_as_their_own_pipeline(folder, colours, monkeypatch):
     import transformers
 
-    segmenter = SegmentationConfig(model=str(folder)).segmenter("cpu")
+    segmenter = load_segmenter(SegmentationConfig(model=str(folder)))
     network = transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
     processor = transformers.AutoProcessor.from_pretrained(folder)
     for prompt in PROMPTS:
@@ -271,22 +271,22 @@ def test_folders_without_a_sam_model_are_refused(folder, tmp_path):
     from safetensors.torch import load_file, save_file
 
     with pytest.raises(GainerError, match=r"holds no config.json"):
-        SegmentationConfig(model=str(tmp_path)).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path)))
     with pytest.raises(GainerError, match="is no folder of a model"):
-        SegmentationConfig(model="./no/such/folder").segmenter()
+        load_segmenter(SegmentationConfig(model="./no/such/folder"))
     transformers.BertConfig().save_pretrained(tmp_path)
     with pytest.raises(GainerError, match="is a model of kind bert, which makes no masks"):
-        SegmentationConfig(model=str(tmp_path)).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path)))
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = load_file(folder / "model.safetensors")
     less = {name: value for name, value in weights.items() if "iou_prediction_head" not in name}
     save_file(less, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(GainerError, match=r"lacks \d+ of its weights"):
-        SegmentationConfig(model=str(tmp_path)).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path)))
     (tmp_path / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(GainerError, match="cannot be loaded as a segmentation model") as caught:
-        SegmentationConfig(model=str(tmp_path)).segmenter()
+        load_segmenter(SegmentationConfig(model=str(tmp_path)))
     assert "\n" not in str(caught.value)
 
 
@@ -297,4 +297,4 @@ def test_models_of_the_hub_are_fetched_only_when_told(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", lambda *args: pytest.fail("reached for the network"))
     name = "somebody/sam-that-is-not-here"
     with pytest.raises(GainerError, match=rf"segmentation model {name} is not on this machine; allow its download"):
-        SegmentationConfig(model=name).segmenter()
+        load_segmenter(SegmentationConfig(model=name))
