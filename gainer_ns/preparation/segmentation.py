@@ -17,13 +17,8 @@ from gainer_ns.preparation.prompts import Prompt
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "SegmentationConfig",
-    "Segmenter",
-    "check_mask",
-    "load_segmenter",
-    "read_fitting_mask",
-]  # config.yml files name the first here
+# config.yml files of earlier versions name SegmentationConfig here.
+__all__ = ["SegmentationConfig", "Segmenter", "check_mask", "load_segmenter", "read_fitting_mask"]
 
 Segmenter = Callable[[Float[np.ndarray, "h w 3"], Prompt], Float[np.ndarray, "h w"]]
 """Makes a mask, float32 in [0, 1], of colours in [0, 1] as stored, not linear light, and what a person points at. The
