@@ -159,7 +159,7 @@ def peak_mib() -> float:
 
 
 def _time_spent_saving(trainer: Trainer) -> list[float]:
-    """Seconds of each checkpoint from now on: the list grows as they are written."""
+    """Return seconds of each checkpoint from now on: the list grows as they are written."""
     seconds: list[float] = []
     save = trainer.save_checkpoint
 

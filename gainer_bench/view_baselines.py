@@ -97,7 +97,7 @@ def surface_hits(
 
 
 def _triangles(depth: Float[np.ndarray, "h w"], edge: float) -> Int[np.ndarray, "t 3"]:
-    """Corners, as row-major indices, of the triangles over which the depth is continuous."""
+    """Return corners, as row-major indices, of the triangles over which the depth is continuous."""
     index = np.arange(depth.size).reshape(depth.shape)
     quads = np.stack([index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]], axis=-1).reshape(-1, 4)
     a, b, c, d = depth.reshape(-1)[quads].T
@@ -133,7 +133,7 @@ def visible_in_both(pair: ViewPair) -> Visibility:
 
 
 def _as_near_as_may_be(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Depth in which unknown pixels are as near as the nearest of the known ones that are first in four directions."""
+    """Fill unknown depth with that of the nearest of the first known pixels in four directions."""
     nearest = np.where(depth > 0, depth, np.inf)
     for axis, step in itertools.product((0, 1), (1, -1)):
         known = np.moveaxis(depth, axis, 0)[::step]
@@ -211,7 +211,7 @@ class SplattedView:
 
 
 def _footprints(pixels: Float[np.ndarray, "h w 2"], depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 2"]:
-    """Width and height in px of each source pixel as it is seen: from where its neighbours on the same surface are."""
+    """Return width and height in px of each source pixel as seen, by its neighbours on the same surface."""
     size = np.zeros_like(pixels)
     for axis in (0, 1):
         low, high = [slice(None)] * 2, [slice(None)] * 2
@@ -229,7 +229,7 @@ def _footprints(pixels: Float[np.ndarray, "h w 2"], depth: Float[np.ndarray, "h 
 def _overlaps(
     place: Float[np.ndarray, "n 2"], footprint: Float[np.ndarray, "n 2"], reach: float, width: int, height: int
 ) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Float[np.ndarray, " m"]]]:
-    """Pixels that splats reach, in footprints from their centres: indices of pixels, of splats, and weights."""
+    """Yield pixels that splats reach, in footprints from their centres: indices of pixels, of splats, and weights."""
     half = int(np.ceil(reach * footprint.max(initial=1.0)))
     first = np.floor(place).astype(np.int64)
     for dx, dy in itertools.product(range(-half, half + 1), repeat=2):
@@ -249,7 +249,7 @@ BASELINES: dict[str, NovelViewMethod] = {
 
 
 def _premultiplied(pair: ViewPair) -> Float[np.ndarray, "h w 4"]:
-    """Colours times alpha, and alpha."""
+    """Return colours times alpha, and alpha."""
     alpha = np.ones(pair.source_depth.shape) if pair.source_alpha is None else pair.source_alpha
     return np.concatenate([pair.source_colours * alpha[..., None], alpha[..., None]], axis=-1).astype(np.float64)
 
@@ -257,7 +257,7 @@ def _premultiplied(pair: ViewPair) -> Float[np.ndarray, "h w 4"]:
 def _rendered(
     texture: Float[np.ndarray, "h w 4"], covered: Bool[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]
 ) -> Rendered:
-    """From colours times alpha, and alpha."""
+    """Return a rendering of colours times alpha, and alpha."""
     alpha = np.clip(np.where(covered, texture[..., 3], 0), 0, 1)
     rgb = np.where(alpha[..., None] > 0, texture[..., :3] / np.maximum(alpha, 1e-6)[..., None], 0)
     return Rendered(np.clip(rgb, 0, 1), alpha, np.where(covered, depth, 0))

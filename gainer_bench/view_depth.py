@@ -114,7 +114,7 @@ def _cost(
     view: PosedView,
     points: Float[np.ndarray, "h w 3"],
 ) -> Float[np.ndarray, "h w"]:
-    """How different another view looks where it sees points, up to the worst; transparent there is the worst."""
+    """Return how different another view looks where it sees points, up to the worst; transparent there is the worst."""
     place = (view.K.project(moved(points, view.T)) - 0.5).astype(np.float32)
     seen = cv2.remap(picture, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     cost = np.minimum(np.abs(seen[..., :3] - own).mean(axis=-1), MAX_COLOUR_COST)

@@ -161,7 +161,7 @@ class _View(NamedTuple):
 def _pairs(
     scene: str, source: _View, targets: Sequence[_View], depth: Float[np.ndarray, "h w"], note: str
 ) -> list[ViewPair]:
-    """The source with each target; all pairs share its arrays."""
+    """Return the source with each target; all pairs share its arrays."""
     size, shape = (source.picture.height, source.picture.width), depth.shape
     if shape != size:
         raise GainerError(
@@ -188,18 +188,18 @@ def _pairs(
 
 
 def _intrinsics(description: Description, shift: float) -> Intrinsics:
-    """The camera of all views, its principal point moved to where pixel centres are at .5."""
+    """Return the camera of all views, its principal point moved to where pixel centres are at .5."""
     (fx, _, cx), (_, fy, cy), _ = description["K"]
     return Intrinsics(float(fx), float(fy), cx + shift, cy + shift)
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    """How far two cameras stand from one another."""
+    """Return how far two cameras stand from one another."""
     return float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
 
 
 def _distance_of_subject(poses: Sequence[np.ndarray], source: int) -> float:
-    """Depth, in the source view, of the point nearest to the optical axes of all views."""
+    """Return depth, in the source view, of the point nearest to the optical axes of all views."""
     across = [np.eye(3) - np.outer(pose[:3, 2], pose[:3, 2]) for pose in poses]
     middle = np.linalg.lstsq(
         sum(across), sum(a @ pose[:3, 3] for a, pose in zip(across, poses, strict=True)), rcond=None
@@ -208,7 +208,7 @@ def _distance_of_subject(poses: Sequence[np.ndarray], source: int) -> float:
 
 
 def _stored(path: Path, key: str | None = None) -> Float[np.ndarray, "h w"]:
-    """A depth or disparity file's numbers as they are stored."""
+    """Return a depth or disparity file's numbers as they are stored."""
     if path.suffix == ".npz":
         return np.load(path)[key].astype(np.float64)
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -36,7 +36,7 @@ def fit(
     device: torch.device | str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Picture:
-    """Fits Gaussians to a picture, as ``ns-train`` does.
+    """Fit Gaussians to a picture, as ``ns-train`` does.
 
     Args:
         source: A file; an array [h, w], [h, w, 3] or [h, w, 4] of uint8, uint16, or floats in [0, 1]; or an image of
@@ -88,7 +88,7 @@ def lift(
     downscale: int = 1,
     device: torch.device | str | None = None,
 ) -> Picture:
-    """Lifts a photo into space by its depth, as ``ns-train gainer-lift`` does.
+    """Lift a photo into space by its depth, as ``ns-train gainer-lift`` does.
 
     Args:
         source: The photo; see :func:`fit`.
@@ -121,7 +121,7 @@ def lift(
 
 
 def load(path: str | os.PathLike[str], *, device: torch.device | str | None = None) -> Picture:
-    """Loads what was fitted before.
+    """Load what was fitted before.
 
     Args:
         path: A .safetensors file, or the config.yml of a run of ``ns-train``; nothing that it names is run.

@@ -45,7 +45,7 @@ class Film:
         return self._frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
+        """Yield the frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
         for picture in self._pictures():
             frame = self._camera.draw(picture)
             yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
@@ -84,12 +84,12 @@ class Film:
 
 
 def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:
-    """The opacity of what was drawn; None where nothing is clear."""
+    """Return the opacity of what was drawn; None where nothing is clear."""
     return alpha.numpy() if bool((alpha < 1).any()) else None
 
 
 def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: DTypeLike) -> np.ndarray:
-    """What was drawn as an array [h, w, 3], or [h, w, 4] where something is clear, of uint8, uint16 or float32."""
+    """Return a drawing as [h, w, 3], or [h, w, 4] where something is clear, of uint8, uint16 or float32."""
     colours, opacity, kind = rgb.numpy(), opacity_of(alpha), np.dtype(dtype)
     if kind == np.float32:
         return colours if opacity is None else np.dstack((colours, opacity))

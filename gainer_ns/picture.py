@@ -63,7 +63,7 @@ class Picture:
         return f"<gainer_ns.Picture of {self.width} x {self.height} pixels, {count:,} Gaussians>"
 
     def _repr_png_(self) -> bytes:
-        """The picture as notebooks show it."""
+        """Return the picture as notebooks show it."""
         import io
 
         from PIL import Image
@@ -113,7 +113,7 @@ class Picture:
         return self.layers[0]
 
     def moved(self, means: Float[Tensor, "n d"], jacobians: Float[Tensor, "n d d"] | None = None) -> Picture:
-        """The picture with its Gaussians elsewhere: for motion of your own.
+        """Return the picture with its Gaussians elsewhere, for motion of your own.
 
         Args:
             means: Where each of :attr:`gaussians` goes, in the units of theirs.
@@ -139,7 +139,7 @@ class Picture:
         return Picture(picture.with_gaussians(gaussians.transformed(means, jacobians)))
 
     def render(self, *, scale: float = 1.0, crop: Crop | None = None, dtype: DTypeLike = "uint8") -> np.ndarray:
-        """Draws the picture.
+        """Draw the picture.
 
         Args:
             scale: Output pixels per source pixel: shrinking averages.
@@ -163,7 +163,7 @@ class Picture:
         crop: Crop | None = None,
         bit_depth: Literal[8, 16] | None = None,
     ) -> None:
-        """Writes the picture, whole or not at all.
+        """Write the picture, whole or not at all.
 
         Args:
             path: A picture (.png, .webp, .tif, .jpg) of what :meth:`render` draws, or .safetensors: the Gaussians
@@ -189,7 +189,7 @@ class Picture:
         write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=profile)
 
     def edit(self, script: ScriptSource, *, t: float = 1.0) -> Picture:
-        """The picture after an edit script.
+        """Return the picture after an edit script.
 
         Args:
             script: A YAML file, what would be in it, one edit such as ``{"rotate": {"degrees": 20}}``, or a list of
@@ -269,7 +269,7 @@ class Picture:
     def simulate(
         self, scene: str | os.PathLike[str] | Mapping[str, Any], *, scale: float = 1.0, particles: int | None = None
     ) -> Film:
-        """The film of the picture, or parts of it, falling, bouncing, splashing or crumbling.
+        """Film the picture, or parts of it, falling, bouncing, splashing or crumbling.
 
         Args:
             scene: A YAML file, or what would be in it; see docs/physics.md.
@@ -291,7 +291,7 @@ class Picture:
         return Film(pictures, simulated.camera(scale), config.frames, config.fps, self._drawn)
 
     def _raster(self, scale: float, crop: Crop | None) -> tuple[Tensor, Tensor]:
-        """Colours [h, w, 3] and opacity [h, w], in the processor's memory."""
+        """Return colours [h, w, 3] and opacity [h, w], in the processor's memory."""
         if not (isinstance(scale, int | float) and (crop is None or len(crop) == 4)):
             raise GainerError(f"scale {scale!r}, crop {crop!r}: give a number, and four of them (x0, y0, x1, y1)")
         if self._camera is None:
@@ -320,7 +320,7 @@ class Picture:
         return Stage(read, picture, layers)
 
     def _camera_of(self, stage: Stage) -> Camera:
-        """What draws an edited picture: what lies behind stays there, unless the script says otherwise."""
+        """Return the camera of an edited picture; its background stays, unless the script names another."""
         script = stage.script
         if self._camera is not None and "background" not in script.model_fields_set:
             plate = self._camera.background

@@ -72,7 +72,7 @@ class FunctionFit(FitLoop):
         return {"rgb": self._function(self._points[rows]), "target": self._target[rows]}
 
     def _some(self, count: int) -> Int[Tensor, " m"] | None:
-        """Rows drawn at random, with repetition; None where that would be all of them."""
+        """Return rows drawn at random, with repetition; None where that would be all of them."""
         if count >= len(self._target):
             return None
         return torch.randint(len(self._target), (count,), generator=self._random).to(self._target.device)
@@ -87,7 +87,7 @@ class FunctionFit(FitLoop):
         self._schedule_by_time(self._recipe.steps)
 
     def _check_room(self) -> None:
-        """Refuses a step for whose points there is no memory; what draws all at once keeps nothing for each of them."""
+        """Refuse a step for whose points there is no memory; what draws all at once keeps nothing for each of them."""
         few = min(TRIAL_POINTS, len(self._points) // 2)
         if self._function.at_once or few == 0 or self._points.is_cuda:  # where torch says so itself, at once
             return

@@ -124,7 +124,7 @@ class GaussianImage(PictureFunction):
         self._solve_colours(target)
 
     def _solve_colours(self, target: Float[Tensor, "h w 3"]) -> None:
-        """Least squares by conjugate gradients: the picture is linear in the colours."""
+        """Solve the colours by conjugate gradients: the picture is linear in them."""
         size = self.plane.width, self.plane.height
         self.colours.zero_()
         residual = target.reshape(-1, 3).contiguous()
@@ -142,7 +142,7 @@ class GaussianImage(PictureFunction):
 
     @torch.enable_grad()
     def _pulled(self, residual: Float[Tensor, "m 3"]) -> Float[Tensor, "n 3"]:
-        """Which colours the Gaussians see in a picture: the transpose of drawing."""
+        """Return which colours the Gaussians see in a picture: the transpose of drawing."""
         colours = torch.zeros_like(self.colours, requires_grad=True)
         places, factors = self.places.detach(), self.factors.detach()
         drawn = sum_at_pixels(places, factors, colours, self.plane.width, self.plane.height)

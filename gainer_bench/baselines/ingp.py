@@ -162,5 +162,5 @@ class _Read(torch.autograd.Function):
 
 
 def _lattice_points(points: Tensor, scales: Tensor, sizes: Tensor) -> list[Typed]:
-    """Points and lattices, as both kernels take them."""
+    """Return points and lattices, as both kernels take them."""
     return [Typed(points, wp.vec2), Typed(scales, wp.float32), Typed(sizes, wp.vec3i)]

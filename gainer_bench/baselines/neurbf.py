@@ -152,7 +152,7 @@ class Neurbf(PictureFunction):
         return Read(indices, values / values.sum(dim=1, keepdim=True))
 
     def _read_pixels(self, points: Float[Tensor, "m 2"]) -> Read:
-        """The same, from memory where all the points are centres of pixels."""
+        """Return the same, from memory where all the points are centres of pixels."""
         pixels = self.plane.pixel_at(points)
         if not torch.equal(self.plane.pixel_centres(pixels), points):
             return self.read(points)
@@ -222,10 +222,10 @@ def place_kernels(
 
 
 def _nearest(points: Float[Tensor, "m 2"], centres: Float[Tensor, "n 2"]) -> Int64[Tensor, " m"]:
-    """Which centre each point is nearest to."""
+    """Return which centre each point is nearest to."""
     return NeighbourIndex(centres, radius=10.0).query(points, 1).indices[:, 0].long()
 
 
 def _sums(labels: Int64[Tensor, " m"], values: Float[Tensor, " m"], count: int) -> Float[Tensor, " n"]:
-    """Sums of the values of each label."""
+    """Return sums of the values of each label."""
     return torch.bincount(labels, weights=values, minlength=count).to(values.dtype)

@@ -118,7 +118,7 @@ def write_figure(path: Path, figure: Figure) -> None:
 
 
 def _panels(lines: Sequence[ResultLine], curve: Callable[[Sequence[ResultLine]], Curve | None]) -> list[CurvePanel]:
-    """The mean over pictures, and the first pictures; those without curves are left out."""
+    """Return the mean over pictures, and the first pictures; those without curves are left out."""
     pictures = by_image(lines)
     groups = {f"Mean over {len(pictures)} images": list(lines)} if len(pictures) > 1 else {}
     panels = [
@@ -132,7 +132,7 @@ def _panels(lines: Sequence[ResultLine], curve: Callable[[Sequence[ResultLine]],
 
 
 def _figure(panels: Sequence[CurvePanel], looks: Mapping[str, LineStyle], scale: AxisScale, note: str) -> Figure | None:
-    """All panels: the first one large, with the legend beside it."""
+    """Return all panels: the first one large, with the legend beside it."""
     values = [curve for panel in panels for curve in panel.curves.values()]
     drawn = np.concatenate([np.empty((2, 0)), *(np.stack([curve.x, curve.y]) for curve in values)], axis=1)
     drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
@@ -166,7 +166,7 @@ def _figure(panels: Sequence[CurvePanel], looks: Mapping[str, LineStyle], scale:
 
 
 def _fill(axes: Axes, panel: CurvePanel, looks: Mapping[str, LineStyle], scale: AxisScale, *, small: bool) -> None:
-    """A panel's curves, grid and title."""
+    """Draw a panel's curves, grid and title."""
     axes.set_xscale("log")
     axes.grid(color="0.88", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -177,7 +177,7 @@ def _fill(axes: Axes, panel: CurvePanel, looks: Mapping[str, LineStyle], scale: 
 
 
 def _draw_steps(axes: Axes, name: str, curve: Curve, style: LineStyle, width: float) -> None:
-    """A quality that stays until the next measurement. Markers tell methods apart and stand at no measurement."""
+    """Draw a quality that stays until the next measurement. Markers tell methods apart and stand at no measurement."""
     last = len(curve.x) - 1
     shift = 23 * list(MARKERS).index(style.marker) % 60
     marked = sorted({*range(shift, last, 60), last}) if width > 1.5 else []
@@ -195,7 +195,7 @@ def _draw_steps(axes: Axes, name: str, curve: Curve, style: LineStyle, width: fl
 
 
 def _draw_sizes(axes: Axes, name: str, curve: Curve, style: LineStyle, width: float) -> None:
-    """The points of one method, joined; the more bits, the larger the marker."""
+    """Draw the points of one method, joined; the more bits, the larger the marker."""
     axes.plot(curve.x, curve.y, color=style.color, linestyle=style.linestyle, linewidth=width, gid=name)
     for x, y, bits in zip(curve.x, curve.y, curve.bits, strict=True):
         if np.isinf(y):  # without loss: its size is all there is to be drawn
@@ -206,7 +206,7 @@ def _draw_sizes(axes: Axes, name: str, curve: Curve, style: LineStyle, width: fl
 
 
 def _limit(axes: Axes, drawn: np.ndarray, scale: AxisScale, apart: float) -> None:
-    """The same limits for all panels, and as many ticks as are ``apart``, a share of the axis, or more."""
+    """Set the same limits for all panels, and as many ticks as are ``apart``, a share of the axis, or more."""
     low, high = np.log10(drawn[0].min()), np.log10(drawn[0].max())
     margin = max(0.03 * (high - low), 0.02)
     axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
@@ -224,7 +224,7 @@ def _limit(axes: Axes, drawn: np.ndarray, scale: AxisScale, apart: float) -> Non
 
 
 def _legend_texts(curves: Mapping[str, Curve], note: str) -> list[str]:
-    """The names of the methods, with the number of pictures a mean is of where not of all; and the note, if any."""
+    """Return the methods' names, with the number of pictures where a mean is not of all; and the note, if any."""
     most = max(curve.pictures for curve in curves.values())
     texts = []
     for name, curve in curves.items():
@@ -235,13 +235,13 @@ def _legend_texts(curves: Mapping[str, Curve], note: str) -> list[str]:
 
 
 def _legend_height(texts: Sequence[str]) -> float:
-    """Inches that a legend takes, generously."""
+    """Return inches that a legend takes, generously."""
     line, gap = (0.17, 0.1) if len(texts) <= MANY else (0.135, 0.045)
     return sum(line * (1 + text.count("\n")) + gap for text in texts)
 
 
 def _legend(axes: Axes, looks: Sequence[LineStyle], texts: Sequence[str]) -> None:
-    """A legend to the right of the axes; texts beyond the styles have no line."""
+    """Draw a legend to the right of the axes; texts beyond the styles have no line."""
     handles = [Line2D([], [], **look._asdict(), linewidth=1.9, markersize=6) for look in looks]
     handles += [Line2D([], [], linestyle="none") for _ in texts[len(looks) :]]
     legend = axes.legend(
@@ -260,7 +260,7 @@ def _legend(axes: Axes, looks: Sequence[LineStyle], texts: Sequence[str]) -> Non
 
 
 def _bytes_text(value: float) -> str:
-    """A size as the label of a tick, in powers of 1000."""
+    """Return a size as the label of a tick, in powers of 1000."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if value >= 0.999 * unit:
             return f"{value / unit:.3g} {name}"

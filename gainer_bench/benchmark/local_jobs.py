@@ -67,7 +67,7 @@ def processors() -> int:
 
 
 def _context() -> BaseContext:
-    """Forks of a process that has everything imported, where the system can fork; else new processes."""
+    """Return forks of a process that has everything imported, where the system can fork; else new processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait busily for one another, where something
@@ -100,7 +100,7 @@ def _answer(job: _Job) -> CellResult:
 
 
 def _work(cell: BenchmarkCell, picture: bytes, threads: int, log: Path | None, answer: Connection) -> None:
-    """What a process does: one cell, with what it prints in its log."""
+    """Run one cell in a process of its own, with what it prints in its log."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     if log is not None:

@@ -100,7 +100,7 @@ def _remove(path: Path) -> None:
 
 
 def _summary(lines: Sequence[ResultLine]) -> str:
-    """What the table below is a mean of, and what is not in it."""
+    """Return what the table below is a mean of, and what is not in it."""
     good = finished(lines)
     failed = sum("error" in line for line in lines)
     skipped = len(lines) - len(good) - failed
@@ -119,7 +119,7 @@ def _count(number: int, of: str) -> str:
 
 
 def _failures(lines: Sequence[ResultLine]) -> list[str]:
-    """Every run that failed or was skipped; those of one method with the same reason together."""
+    """Return every run that failed or was skipped; those of one method with the same reason together."""
     seeds = len({str(line.get("seed")) for line in lines}) > 1
     sections = []
     for title, name in (("Failed", "error"), ("Skipped", "skipped")):
@@ -135,7 +135,7 @@ def _failures(lines: Sequence[ResultLine]) -> list[str]:
 
 
 def _images(lines: Sequence[ResultLine], folder: Path, sheets: Mapping[str, str]) -> list[str]:
-    """A section for each picture that has a finished run: table, sheet, and links to the whole pictures."""
+    """Return a section for each picture that has a finished run: table, sheet, and links to the whole pictures."""
     sections = []
     for picture, group in by_image(finished(lines)).items():
         found = mean_table(group)
@@ -152,13 +152,13 @@ def _images(lines: Sequence[ResultLine], folder: Path, sheets: Mapping[str, str]
 
 
 def _size(group: Sequence[ResultLine]) -> str:
-    """Width and height of a picture, as its heading has them."""
+    """Return width and height of a picture, as its heading has them."""
     sizes = {(line.get("width"), line.get("height")) for line in group} - {(None, None)}
     return "".join(f" ({width} × {height})" for width, height in sorted(sizes, key=str)[:1])
 
 
 def _links(group: Sequence[ResultLine], folder: Path) -> list[str]:
-    """Links to the files of the whole pictures that are there: the source, and each run's with its errors."""
+    """Return links to the files of the whole pictures that are there: the source, and each run's with its errors."""
     sources: list[str] = []
     runs = []
     seeds = len({line.get("seed") for line in group}) > 1
@@ -179,7 +179,7 @@ def _links(group: Sequence[ResultLine], folder: Path) -> list[str]:
 
 
 def _making(lines: Sequence[ResultLine], command: str, versions: Mapping[str, str]) -> list[str]:
-    """How the results were made: command, versions, methods with their options, budgets and devices."""
+    """Return how the results were made: command, versions, methods with their options, budgets and devices."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
     sections = ["## How this was made\n", f"{fence}\n{command}\n{fence}\n"]
     if versions:
@@ -196,14 +196,14 @@ def _making(lines: Sequence[ResultLine], command: str, versions: Mapping[str, st
 
 
 def _way(line: ResultLine) -> str:
-    """Method and options of a run, as Markdown."""
+    """Return method and options of a run, as Markdown."""
     options = line.get("options")
     words = [f"{name} = {value}" for name, value in options.items()] if isinstance(options, Mapping) else []
     return escaped(", ".join([str(line.get("method", "?")), *words]))
 
 
 def _conditions(line: ResultLine) -> str:
-    """What a run was allowed, and where it ran, as Markdown."""
+    """Return what a run was allowed, and where it ran, as Markdown."""
     seconds, steps, threads = (line.get(name) for name in ("seconds_allowed", "steps_allowed", "threads"))
     words = [] if seconds is None else [f"{seconds:g} s" if isinstance(seconds, int | float) else f"{seconds} s"]
     words += [] if steps is None else [f"{steps} steps"]

@@ -126,7 +126,7 @@ def _processor() -> str:
 
 
 def _picture_name(cell: BenchmarkCell, what: str) -> str:
-    """Sources are shared by all methods; what belongs to a cell has its key in its name."""
+    """Name the files: sources are shared by all methods, and what belongs to a cell has its key in its name."""
     image = re.sub(r"[^\w.-]+", "_", cell.image)
     if what == "source":
         facts = cell.picture + repr((cell.crop, cell.reduce)).encode()

@@ -207,13 +207,13 @@ def read_suite(path: Path) -> Suite:
 
 
 def _changes(crop: PixelCrop | None, reduce: int) -> str:
-    """How a picture was reduced and cut, as it follows its name."""
+    """Return how a picture was reduced and cut, as it follows its name."""
     return (f"-{reduce}x" if reduce > 1 else "") + ("" if crop is None else "-" + "-".join(map(str, crop)))
 
 
 @lru_cache(maxsize=1)
 def _digest(picture: bytes) -> str:
-    """Of a picture file; the cells of one follow each other."""
+    """Return the digest of a picture file; the cells of one follow each other."""
     return hashlib.sha256(picture).hexdigest()
 
 

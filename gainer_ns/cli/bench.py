@@ -45,7 +45,7 @@ class Bench:
         self.images = flattened_groups(self.images)
 
     def run(self) -> None:
-        """Runs what is left of the suite, and writes the report."""
+        """Run what is left of the suite, and write the report."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         from gainer_bench import bench_extra
@@ -94,7 +94,7 @@ class Bench:
             raise GainerError(f"{failed} of {len(todo)} fits failed; {self.output}/logs has what they said")
 
     def command(self) -> str:
-        """The command line that says the same."""
+        """Return the command line that says the same."""
         words = ["gainer", "bench", str(self.suite), "--output", str(self.output)]
         words += ["--images", *map(str, self.images)] if self.images else []
         for name in ("seconds", "jobs", "threads", "ray"):
@@ -119,7 +119,7 @@ class Bench:
 
 
 def _said(line: dict[str, Any]) -> str:
-    """A finished cell in one line."""
+    """Return a finished cell in one line."""
     what = f"{line['image']}, {line['label']}, seed {line['seed']}"
     if "error" in line:
         return f"{what}: failed: {line['error']}"

@@ -41,7 +41,7 @@ class Bind:
     """Picture that lies behind, scaled to cover the fitted one."""
 
     def run(self) -> None:
-        """Reads the frames one by one, draws and writes them."""
+        """Read the frames one by one, draw and write them."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         from gainer_ns.cli.progress import progress_bar

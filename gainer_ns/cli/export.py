@@ -41,7 +41,7 @@ class Export:
     """Cells of the mesh along the picture's longer side (cage)."""
 
     def run(self) -> None:
-        """Loads the picture and writes it."""
+        """Load the picture and write it."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         named_output(self.output, SUFFIXES[self.format])

@@ -19,7 +19,7 @@ These modules import what is slow to import inside of ``run()``, so that ``gaine
 
 
 def entrypoint(args: Sequence[str] | None = None) -> None:
-    """Runs a subcommand.
+    """Run a subcommand.
 
     Args:
         args: Its name and its arguments; None for those of the process.

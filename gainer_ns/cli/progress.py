@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
-    """A bar in nerfstudio's style, which appears when work has begun.
+    """Yield a bar in nerfstudio's style, which appears when work has begun.
 
     Args:
         description: What is being done.

@@ -33,7 +33,7 @@ class Render:
     """Draw with so many of the Gaussians, evenly chosen: above 0, up to 1."""
 
     def run(self) -> None:
-        """Draws and writes the picture."""
+        """Draw and write the picture."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         from gainer_ns.cli.progress import progress_bar

@@ -54,7 +54,7 @@ class Simulate:
     """The checkout of Taichi Elements."""
 
     def run(self) -> None:
-        """Reads the scene, simulates, draws and writes."""
+        """Read the scene, simulate, draw and write."""
         from nerfstudio.utils.rich_utils import CONSOLE, status
 
         from gainer_ns.cli.progress import progress_bar
@@ -120,7 +120,7 @@ class Simulate:
         return self.output.with_name(self.output.stem + ("_preview" if self.preview else "") + "_simulation")
 
     def _engine(self) -> Engine | None:
-        """The engine; None where another program moves the particles."""
+        """Return the engine; None where another program moves the particles."""
         if self.engine == "files":
             return None
         if self.engine == "taichi_elements":
@@ -146,7 +146,7 @@ class Simulate:
     def _frames(
         self, simulated: SimulatedPicture, folder: SimulationFolder, engine: Engine | None
     ) -> Generator[Frame, None, None]:
-        """The frames. The folder is begun with the first, once the output has been found to be writable."""
+        """Yield the frames. The folder is begun with the first, once the output has been found to be writable."""
         from gainer_ns.physics.simulation import simulated_frames
 
         if engine is None:

@@ -213,7 +213,7 @@ def clean_plate(
 
 
 def _continued(colours: np.ndarray, known: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Colours [h, w, 3] in which each pixel ``outside`` (bool [h, w]) takes the colour of the nearest known one."""
+    """Give each pixel ``outside`` (bool [h, w]) the colour, of [h, w, 3], of the nearest known one."""
     if not outside.any():
         return colours
     unknown = (~known).astype(np.uint8)
@@ -224,7 +224,7 @@ def _continued(colours: np.ndarray, known: np.ndarray, outside: np.ndarray) -> n
 
 
 def _overlap(start: float, end: float, count: int, length: int) -> tuple[slice, float, float, np.ndarray]:
-    """Which of ``count`` output pixels along an axis, from ``start`` to ``end`` in a picture's pixels, see some of it.
+    """Tell which of ``count`` output pixels along an axis, from ``start`` to ``end`` in a picture, see some of it.
 
     Returns:
         These output pixels; where they begin and end, in the picture's pixels; which share of each lies on the picture.
@@ -239,7 +239,7 @@ def _overlap(start: float, end: float, count: int, length: int) -> tuple[slice, 
 
 
 def _sampled(raster: Raster, box: tuple[float, float, float, float], width: int, height: int) -> Raster:
-    """A box of a picture, in its pixels, at another size. Colours weigh by opacity, so that nothing hidden shows."""
+    """Resize a box of a picture, in its pixels; colours weigh by opacity, so that nothing hidden shows."""
     left, top, right, bottom = (round(side) for side in box)
     on_pixels = max(abs(side - whole) for side, whole in zip(box, (left, top, right, bottom), strict=True)) < 1e-6
     rows, columns = raster.opacity.shape

@@ -51,7 +51,7 @@ class Inpaint(ScriptModel):
     @field_validator("diffusers")
     @classmethod
     def _folder(cls, name: str | None, info: ValidationInfo) -> str | None:
-        """A folder beside the script, if there is one of that name; else an id."""
+        """Return a folder beside the script, if there is one of that name; else an id."""
         if name is not None and isinstance(info.context, Mapping) and "folder" in info.context:
             folder = Path(info.context["folder"]) / name
             return str(folder) if os.path.isdir(folder) else name

@@ -120,7 +120,7 @@ class MeshBinding:
         return places.to(self._points), jacobians.to(self._points)
 
     def _smoothed(self, per_face: Float[Tensor, "f 2 2"]) -> Float[Tensor, "n 2 2"]:
-        """Jacobians at the corners, means over the triangles around, interpolated inside the triangles."""
+        """Return Jacobians at the corners, means over the triangles around, interpolated inside the triangles."""
         totals = torch.zeros(self._vertex_count, 5, dtype=per_face.dtype)
         weighted = torch.cat([per_face.reshape(-1, 4), torch.ones(len(per_face), 1)], dim=1) * self._areas[:, None]
         for corner in self._faces.T:
@@ -178,7 +178,7 @@ class PointBinding:
         self._slopes = torch.einsum("nk,nkj,nji->nki", self._weights, centred, precision)
 
     def _mean(self, values: Float[Tensor, "r 2"]) -> Float[Tensor, "n 2"]:
-        """Weighted means over each point's neighbours."""
+        """Return weighted means over each point's neighbours."""
         return torch.einsum("nk,nkd->nd", self._weights, values[self._indices])
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
@@ -235,7 +235,7 @@ def nearest_triangles(
 
 
 def _distances(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) -> Float[Tensor, "m k"]:
-    """Distances of points to triangles: 0 inside and on the border."""
+    """Return distances of points to triangles: 0 inside and on the border."""
     offsets = points[:, None, None] - corners
     sides = corners.roll(-1, dims=2) - corners
     turns = sides[..., 0] * offsets[..., 1] - sides[..., 1] * offsets[..., 0]
@@ -246,7 +246,7 @@ def _distances(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) 
 
 
 def _own_triangles(reference: MeshFile, count: int) -> Int64[Tensor, " n"] | None:
-    """The triangle of each Gaussian, in a soup that has one for each; None for other meshes."""
+    """Return the triangle of each Gaussian, in a soup that has one for each; None for other meshes."""
     faces = reference.faces
     if len(faces) != count or len(reference.vertices) != 3 * count or len(faces.unique()) != 3 * count:
         return None
@@ -299,7 +299,7 @@ def _check_vertices(vertices: Tensor, count: int) -> None:
 
 
 def _sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, "f 2 2"]:
-    """Both sides from the first corner, as columns."""
+    """Return both sides from the first corner, as columns."""
     return (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
 
 
@@ -308,5 +308,5 @@ def _longest_sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:
 
 
 def _unit_corners(like: Float[Tensor, "f 3 2"]) -> Float[Tensor, "1 3 2"]:
-    """A triangle in the place of those that hold no points."""
+    """Return a triangle in the place of those that hold no points."""
     return like.new_tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])

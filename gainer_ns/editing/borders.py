@@ -111,12 +111,12 @@ def concatenated(one: GaussianSet, other: GaussianSet) -> GaussianSet:
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """What two sets have, as one; None where either has none."""
+    """Return what two sets have, as one; None where either has none."""
     return None if one is None or other is None else torch.cat([one, other])
 
 
 def _mirrored(gaussians: GaussianSet, axis: int, side: float) -> GaussianSet:
-    """Gaussians mirrored at a side of the frame: where the plane's coordinate ``axis`` is ``side``."""
+    """Return Gaussians mirrored at a side of the frame: where the plane's coordinate ``axis`` is ``side``."""
     flip = torch.ones(gaussians.dimensions).to(gaussians.means)
     flip[axis] = -1
     offset: Float[Tensor, " d"] = torch.zeros_like(flip)

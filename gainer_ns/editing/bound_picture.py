@@ -55,7 +55,7 @@ class BoundPicture:
         return replace(self._picture, layers=(layer.with_gaussians(gaussians.transformed(means, jacobians)),))
 
     def _is_still(self, means: Float[Tensor, "n 2"], jacobians: Float[Tensor, "n 2 2"]) -> bool:
-        """Whether there are Gaussians along the frame, and all are where they were fitted."""
+        """Return whether there are Gaussians along the frame, and all are where they were fitted."""
         assert self._border is not None
         near = self._border.near
         near = near[near < self._count]

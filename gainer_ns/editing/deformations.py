@@ -257,7 +257,7 @@ def check_line(line: Segment) -> None:
 
 
 def _line(points: Tensor, line: Segment) -> tuple[Tensor, Tensor, Tensor, float]:
-    """A line's first point, its unit direction, the unit direction to its left as seen, and its length."""
+    """Return a line's first point, its unit direction, the unit direction to its left as seen, and its length."""
     check_line(line)
     start, end = points.new_tensor(line)
     length = math.dist(*line)
@@ -266,7 +266,7 @@ def _line(points: Tensor, line: Segment) -> tuple[Tensor, Tensor, Tensor, float]
 
 
 def _extent(points: Tensor, box: Bounds) -> tuple[Tensor, Tensor]:
-    """A box's top-left corner and its size."""
+    """Return a box's top-left corner and its size."""
     left, top, right, bottom = box
     if not (left < right and top < bottom):
         raise GainerError(f"box {list(box)}: empty; give left, top, right and bottom of a larger one")
@@ -274,17 +274,17 @@ def _extent(points: Tensor, box: Bounds) -> tuple[Tensor, Tensor]:
 
 
 def _turned(offset: Tensor, cosine: Tensor | float, sine: Tensor | float) -> Tensor:
-    """Offsets turned counter-clockwise as seen, with ``y`` down."""
+    """Return offsets turned counter-clockwise as seen, with ``y`` down."""
     x, y = offset.unbind(-1)
     return torch.stack([cosine * x + sine * y, cosine * y - sine * x], dim=-1)
 
 
 def _over(p: Tensor, q: Tensor) -> Tensor:
-    """Cosine and sine of the turn from ``p`` to ``q`` as seen, times the lengths of both."""
+    """Return cosine and sine of the turn from ``p`` to ``q`` as seen, times the lengths of both."""
     return torch.stack([(p * q).sum(-1), p[..., 1] * q[..., 0] - p[..., 0] * q[..., 1]], dim=-1)
 
 
 def _polynomial(coefficients: Tensor, x: Tensor) -> Tensor:
-    """A cubic polynomial of ``x``, its coefficients along dimension 1, the constant one first."""
+    """Return a cubic polynomial of ``x``, its coefficients along dimension 1, the constant one first."""
     c0, c1, c2, c3 = coefficients.unbind(dim=1)
     return c0 + x * (c1 + x * (c2 + x * c3))

@@ -136,7 +136,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         return super()._take(number)
 
     def _owned(self, piece: LiftedPiece, edit: LiftedEdit) -> Bool[Tensor, " n"]:
-        """Which Gaussians of a piece an edit may select."""
+        """Return which Gaussians of a piece an edit may select."""
         if edit.layer is not None:
             return torch.full_like(piece.shown, LAYERS[piece.number] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
@@ -154,7 +154,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         return "all" if bool(whole[visible].all()) else "some"
 
     def _space_of(self, edit: LiftedEdit, number: int) -> PixelSpace:
-        """Pixels at the depth of what an edit selects: that of half of its pixels is less."""
+        """Return pixels at the depth of what an edit selects: that of half of its pixels is less."""
         depths = []
         for piece in self.pieces:
             solid = (edit.select.weights(self._centres(piece)) >= 0.5) & self._owned(piece, edit)
@@ -172,7 +172,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         return piece.layer.pixel_centres(self.scene.camera.width)
 
     def _weights(self, piece: LiftedPiece, edit: LiftedEdit) -> Weights:
-        """How much Gaussians follow a soft selection.
+        """Return how much Gaussians follow a soft selection.
 
         Around a pixel, weights grow as they do there, so that a rim goes on straight where its surface ends.
         """
@@ -236,7 +236,7 @@ def parted_discs(
 
 
 def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
-    """Which Gaussians of each layer show the photo, and not something made up behind what it shows."""
+    """Return which Gaussians of each layer show the photo, and not something made up behind what it shows."""
     hidden = torch.zeros(scene.plane.pixels, dtype=torch.bool, device=scene.device)
     shown = []
     for layer in scene.layers:
@@ -247,7 +247,7 @@ def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
 
 
 def _beside(layer: LiftedLayer, these: Bool[Tensor, " n"], those: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which of these Gaussians lie on the same surface as one of those, and near to it."""
+    """Return which of these Gaussians lie on the same surface as one of those, and near to it."""
     result, gaussians = torch.zeros_like(these), layer.gaussians[those & (layer.opacities > 0)]
     if len(gaussians) and bool(these.any()):
         index = NeighbourIndex(gaussians.means, gaussians.radius, gaussians.inverse_jacobians)

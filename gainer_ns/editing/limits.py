@@ -95,7 +95,7 @@ def averaging_to(field: Float[Tensor, " n"], gaussians: GaussianSet, num_neighbo
 
 
 def _gradients(field: Float[Tensor, " n"], means: Float[Tensor, "n d"], index: NeighbourIndex) -> Float[Tensor, "n d"]:
-    """Slopes of the planes that fit a field best around each mean, the nearer the more."""
+    """Return slopes of the planes that fit a field best around each mean, the nearer the more."""
     neighbours = index.query(means, _GRADIENT_NEIGHBOURS + 1)  # one is the Gaussian itself
     read = neighbours.indices.clamp(min=0).long()
     steps = means[read] - means[:, None]

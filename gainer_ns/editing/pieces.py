@@ -151,7 +151,7 @@ class Piece:
         return all(self._are_still(self.placed(amounts, origins), origins) for origins in (some, self.origins))
 
     def _are_still(self, placed: Placed, origins: Float[Tensor, "m 2"]) -> bool:
-        """Whether points lie where they were fitted."""
+        """Return whether points lie where they were fitted."""
         if self.canvas != self.plane:
             return False
         moved, turned = placed.points - origins, placed.jacobians - torch.eye(2).to(placed.jacobians)
@@ -177,7 +177,7 @@ class Piece:
 
 
 def _is_same(one: Layer, other: Layer) -> bool:
-    """Whether two layers of one piece show the same."""
+    """Return whether two layers of one piece show the same."""
     if one.half_extent != other.half_extent:
         return False
     before, after = one.gaussians, other.gaussians

@@ -228,7 +228,7 @@ class Selection(ScriptModel):
         return self.union or self.minus or self.intersect or ()
 
     def _shapes(self, feather: float) -> Iterator[tuple[Selection, float]]:
-        """The shapes that it is made of, with the feather of each, given that of the whole."""
+        """Yield the shapes that it is made of, with the feather of each, given that of the whole."""
         feather = feather if self.feather is None else self.feather
         if not self._parts:
             yield self, feather
@@ -236,7 +236,7 @@ class Selection(ScriptModel):
             yield from part._shapes(feather)
 
     def _joined(self, read: Callable[[Selection, float], Tensor], feather: float) -> Tensor:
-        """What is read from the shapes, with their feathers, joined by maximum and minimum."""
+        """Return what is read from the shapes, with their feathers, joined by maximum and minimum."""
         feather = feather if self.feather is None else self.feather
         if not self._parts:
             return read(self, feather)
@@ -246,7 +246,7 @@ class Selection(ScriptModel):
         return reduce(torch.maximum if self.union is not None else torch.minimum, values)
 
     def _shape_field(self, points: Tensor, feather: float) -> Tensor:
-        """``field`` of a shape."""
+        """Return ``field`` of a shape."""
         if self.all:
             return torch.full_like(points[..., 0], _MAX_COORDINATE_PX)
         if self.mask is not None:
@@ -261,7 +261,7 @@ class Selection(ScriptModel):
         return 0.5 + depth / max(feather, 1.0)
 
     def _selects_a_pixel(self, width: int, height: int) -> bool:
-        """Whether the centre of any pixel is inside: first on a coarse lattice, which nearly always finds one."""
+        """Tell whether the centre of any pixel is inside; a coarse lattice nearly always finds one at once."""
         left, top, right, bottom = self.bounds(width, height)
         left, top = max(0, math.floor(left)), max(0, math.floor(top))
         right, bottom = min(width, math.ceil(right)), min(height, math.ceil(bottom))

@@ -123,7 +123,7 @@ class MaskField:
         return bilinear(self._grids[key], points)
 
     def _grid(self, feather: float) -> np.ndarray:
-        """``field`` at the centres of the pixels, float32 [height, width]."""
+        """Return ``field`` at the centres of the pixels, float32 [height, width]."""
         if feather > 0:
             return np.float32(0.5) + self.depths / np.float32(max(feather, 1.0))
         # 0 and 1 right beside what is neither, so that between pixels too the grays are as they were painted.
@@ -132,7 +132,7 @@ class MaskField:
 
 
 def _distances(region: np.ndarray) -> np.ndarray:
-    """How far it is from each pixel's centre to the nearest of a region, float32 [height, width]; large without one."""
+    """Return each pixel's distance to the nearest of a region, float32 [height, width]; large without one."""
     if not region.any():
         return np.full(region.shape, 1e6, np.float32)
     return cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

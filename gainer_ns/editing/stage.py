@@ -102,7 +102,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         return cut_out
 
     def _blends(self, piece: PieceT, edit: EditT, step: EditStep) -> bool:
-        """Whether what surrounds the selection follows it, so that nothing needs to be cut."""
+        """Return whether what surrounds the selection follows it, so that nothing needs to be cut."""
         if any(isinstance(operation, Cut) for operation in edit.operations):
             return False
         if edit.seam != "auto":
@@ -237,13 +237,13 @@ class Stage(BaseStage[Edit, Piece]):
 
 
 def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list[Piece]:
-    """A picture's layers as pieces."""
+    """Return a picture's layers as pieces."""
     unbounded = [unframed(layer, picture.plane) for layer in picture.layers]
     return [Piece(name, layer, picture.plane, canvas, border) for layer, border in unbounded]
 
 
 def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:
-    """The box of an edit's selection on the canvas."""
+    """Return the box of an edit's selection on the canvas."""
     box = edit.select.bounds(piece.plane.width, piece.plane.height)
     left, top, right, bottom = (piece.place[side % 2] + piece.scale * box[side] for side in range(4))
     return left, top, right, bottom

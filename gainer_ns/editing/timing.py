@@ -21,14 +21,14 @@ elastic overshoot, bounce falls back."""
 
 
 def _bounce(t: float) -> float:
-    """A fall and three bounces, each a parabola that ends at 1."""
+    """Return a fall and three bounces, each a parabola that ends at 1."""
     pieces = ((1.0, 0.0, 0.0), (2.0, 1.5, 0.75), (2.5, 2.25, 0.9375), (2.75, 2.625, 0.984375))
     middle, height = next((middle, height) for end, middle, height in pieces if 2.75 * t <= end)
     return 7.5625 * (t - middle / 2.75) ** 2 + height
 
 
 def _elastic(t: float) -> float:
-    """A spring that is let go."""
+    """Return a spring that is let go."""
     return 1.0 + 2.0 ** (-10.0 * t) * math.sin((10.0 * t - 0.75) * 2.0 * math.pi / 3.0)
 
 

@@ -120,7 +120,7 @@ def check_written(count: int, bytes_each: int) -> None:
 
 
 def _vertices(gaussians: PlainGaussians, places: Float[Tensor, "n c d"]) -> dict[str, np.ndarray]:
-    """The properties of ``c`` vertices for each Gaussian."""
+    """Return the properties of ``c`` vertices for each Gaussian."""
     count, corners, dimensions = places.shape
     points = torch.nn.functional.pad(places.reshape(-1, dimensions).float(), (0, 3 - dimensions))
     columns = dict(zip(("x", "y", "z"), points.numpy().T, strict=True))

@@ -130,7 +130,7 @@ def principal_frames(
 
 
 def _flat_precisions(covariances: Float[Tensor, "n d d"]) -> Float[Tensor, "n d d"]:
-    """Inverse covariances along discs; across those of a lifted photo nothing counts, since viewers look at them."""
+    """Return inverse covariances along discs; across lifted ones nothing counts, as viewers face them."""
     if covariances.shape[1] == 2:
         return inverse(covariances.float())
     axes, deviations = principal_frames(covariances.double())
@@ -139,7 +139,7 @@ def _flat_precisions(covariances: Float[Tensor, "n d d"]) -> Float[Tensor, "n d 
 
 
 def _index(gaussians: PlainGaussians) -> NeighbourIndex:
-    """Finds the Gaussians near to points, in space by lengths of their own axes."""
+    """Find the Gaussians near to points, in space by lengths of their own axes."""
     means, covariances = gaussians.means.float(), gaussians.covariances
     if means.shape[1] == 2:
         return NeighbourIndex(means, 8 * float((covariances[:, 0, 0] + covariances[:, 1, 1]).max().sqrt()))

@@ -151,7 +151,7 @@ def search_of(k: int, deformed: bool, flat: bool) -> Any:
 
     @wp.func
     def farthest_of(keys: keyed) -> int:
-        """The slot of the farthest."""
+        """Return the slot of the farthest."""
         slot = int(0)
         largest = keys[0]
         for other in range(1, k):  # without branches, which nobody could predict

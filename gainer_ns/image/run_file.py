@@ -202,7 +202,7 @@ def _kind(node: yaml.Node | None) -> str | None:
 
 
 def _present_tag(tag: str) -> str:
-    """The tag of a class as it is called now."""
+    """Return the tag of a class as it is called now."""
     for before, now in _MOVED.items():
         if tag.startswith(_OBJECT + before):
             tag = tag.replace(before, now, 1)

@@ -146,7 +146,7 @@ class _Reader:
         return (numbers == label).astype(np.float32)
 
     def _alpha(self) -> np.ndarray | None:
-        """Opacity, if it says anything: dither around one value does not."""
+        """Return opacity, if it says anything: dither around one value does not."""
         alpha, white = self._picture.alpha, self._picture.max_value
         if alpha is None:
             return None
@@ -195,7 +195,7 @@ class _Reader:
         return _luma(self._picture)
 
     def _coloured(self) -> np.ndarray:
-        """Colours: a label map that was painted, or a picture whose brightness is meant."""
+        """Return colours: a label map that was painted, or a picture whose brightness is meant."""
         rgb = self._picture.rgb
         packed = (rgb[..., 0].astype(np.int64) << 32) | (rgb[..., 1].astype(np.int64) << 16) | rgb[..., 2]
         step = max(1, packed.size >> 20)

@@ -167,7 +167,7 @@ def extents(points: Float[Tensor, "n d"]) -> tuple[float, float]:
 
 
 def _is_mirrored(before: Float[Tensor, "v 2"], after: Float[Tensor, "v 2"]) -> bool:
-    """Whether points have moved as a whole, to the other side."""
+    """Return whether points have moved as a whole, to the other side."""
     before, after = before - before.mean(dim=0), after - after.mean(dim=0)
     moved = torch.linalg.lstsq(before, after).solution
     apart = (before @ moved - after).square().sum() / after.square().sum().clamp(min=1e-300)

@@ -125,7 +125,7 @@ def _check_memory(path: Path) -> None:
 
 
 def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Float[np.ndarray, " v"]]]:
-    """Vertices, triangles and the properties of vertices that mean something here.
+    """Return vertices, triangles and the properties of vertices that mean something here.
 
     From trimesh's readers, since its front end drops what it finds superfluous.
     """
@@ -150,7 +150,7 @@ def _parsed(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Float[np.ndar
 
 
 def _bare_obj(text: bytes) -> bytes:
-    """An OBJ file's vertices and faces alone.
+    """Return an OBJ file's vertices and faces alone.
 
     Normals change with the frame, and readers divide vertices by them; materials and objects would divide the mesh.
     """
@@ -165,7 +165,7 @@ def _bare_obj(text: bytes) -> bytes:
 
 
 def _gradients(path: Path, columns: Mapping[str, np.ndarray]) -> Float[Tensor, "v d d"] | None:
-    """Deformation gradients, if the file has any."""
+    """Return deformation gradients, if the file has any."""
     if not columns:
         return None
     names = next((rows for rows in GRADIENT_PROPERTIES.values() if set(itertools.chain(*rows)) == set(columns)), None)

@@ -145,14 +145,14 @@ class SolidBox(Collider):
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Vectors of length 1; upwards where they have none."""
+    """Return vectors of length 1; upwards where they have none."""
     lengths = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     up = vectors.new_tensor([0.0, -1.0])
     return torch.where(lengths > 0, vectors / lengths.clamp(min=torch.finfo(vectors.dtype).tiny), up)
 
 
 def _padded(vectors: Tensor, points: Tensor) -> Tensor:
-    """Vectors of the plane with as many coordinates as points have."""
+    """Return vectors of the plane with as many coordinates as points have."""
     return torch.nn.functional.pad(vectors, (0, points.shape[-1] - 2))
 
 

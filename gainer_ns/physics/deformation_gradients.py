@@ -35,7 +35,7 @@ def limited_gradients(gradients: Float[Tensor, "p d d"], largest: float) -> Floa
 
 
 def _limited_in_plane(gradients: Float[Tensor, "p 2 2"], largest: float) -> Float[Tensor, "p 2 2"]:
-    """A matrix of a plane is a multiple of a rotation and one of a reflection: its singular values are sum and gap."""
+    """Split a matrix of a plane into rotation and reflection, whose sum and gap are its singular values."""
     (a, b), (c, d) = (row.unbind(-1) for row in gradients.unbind(-2))
     turn, flip = torch.stack([a + d, c - b], dim=-1) / 2, torch.stack([a - d, c + b], dim=-1) / 2
     of_turn, of_flip = turn.norm(dim=-1), flip.norm(dim=-1)

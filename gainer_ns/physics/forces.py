@@ -88,7 +88,7 @@ class Gravity(SceneModel):
 
 
 def _vector(value: Any, *loc: str | float) -> Any:
-    """Gravity as it may be written, as a vector."""
+    """Return gravity as it may be written, as a vector."""
     if isinstance(value, bool | str | Mapping) or (isinstance(value, list | tuple) and len(value) != 2):
         given = repr(value)[:40] if isinstance(value, str | bool) else f"a {type(value).__name__}"
         given = f"{len(value)} values" if isinstance(value, list | tuple) else given
@@ -242,7 +242,7 @@ def gust_strength(t: float, seed: tuple[int, ...]) -> float:
 
 @lru_cache(maxsize=64)
 def _sines(seed: tuple[int, ...]) -> tuple[tuple[float, float, float], ...]:
-    """Strength, radians a second and phase of each; the strengths add up to 1."""
+    """Return strength, radians a second and phase of each; the strengths add up to 1."""
     random = np.random.default_rng(seed)
     frequencies = np.geomspace(0.25, 2.5, 5) * random.uniform(0.8, 1.2, 5)
     strengths = frequencies**-0.5 / (frequencies**-0.5).sum()

@@ -82,7 +82,7 @@ BEHAVIOUR_NUMBERS: dict[Behaviour, tuple[str, ...]] = {
 
 
 def _unknown(name: Any) -> str:
-    """What is said about a material that does not exist."""
+    """Return what is said about a material that does not exist."""
     given = repr(name) if isinstance(name, str) else str(name)
     return f"there is no material {given[:40]}; materials are {', '.join(PRESETS)}"
 

@@ -155,7 +155,7 @@ def volumes_of(
 
 
 def _cells(places: Float[Tensor, "n d"], spacing: float) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """A number for the cell that holds each point, and the squared distance from the cell's centre."""
+    """Return a number for the cell that holds each point, and the squared distance from the cell's centre."""
     if places.shape[1] == 3:
         nodes = (places / spacing).round()
         return _keys(nodes), (places - spacing * nodes).square().sum(dim=1)
@@ -168,7 +168,7 @@ def _cells(places: Float[Tensor, "n d"], spacing: float) -> tuple[Int64[Tensor, 
 
 
 def _keys(nodes: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-    """One number for the whole coordinates of each node."""
+    """Return one number for the whole coordinates of each node."""
     whole = nodes.long()
     whole = whole - whole.amin(dim=0)
     key = whole[:, 0]
@@ -178,7 +178,7 @@ def _keys(nodes: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
 
 
 def _thinned(places: Float[Tensor, "n d"], spacing: float) -> Int64[Tensor, " m"]:
-    """The nearest point to the centre of each cell, of equally near ones the first; less those that are crowded."""
+    """Return the point nearest to the centre of each cell, the first of equals, without crowded ones."""
     keys, squared = _cells(places, spacing)
     order = squared.argsort(stable=True)
     order = order[keys[order].argsort(stable=True)]
@@ -194,7 +194,7 @@ def _thinned(places: Float[Tensor, "n d"], spacing: float) -> Int64[Tensor, " m"
 def _crowded(
     places: Float[Tensor, "c d"], squared: Float[Tensor, " c"], far: Bool[Tensor, " c"], distance: float
 ) -> Bool[Tensor, " c"]:
-    """Which of the far-off points are let go, so that none has a better one, nearer to its centre, near by."""
+    """Return which of the far-off points are let go, so that none has a better one, nearer to its centre, near by."""
     from scipy.spatial import KDTree
 
     crowded = torch.zeros_like(far)

@@ -256,7 +256,7 @@ class Scene(PlacedScript):
             raise PlacedError((*loc, *error.loc), problem) from None
 
     def _too_small(self, number: int, body: Bounds) -> str:
-        """What is said of a domain that does not hold a body of these bounds, in widths."""
+        """Return what is said of a domain that does not hold a body of these bounds, in widths."""
         name = dotted(("bodies", number))
         return f"{_words(self.box)} does not hold {name}, which is in {_words(body)}; enlarge it, or write a margin"
 
@@ -281,5 +281,5 @@ def read_scene(source: Path | Mapping[str, Any], width: int, height: int, conten
 
 
 def _words(box: Bounds) -> str:
-    """A box in a message."""
+    """Return a box in a message."""
     return f"[{', '.join(f'{each:.3g}' for each in box)}]"

@@ -54,11 +54,11 @@ class SimulatedPicture(ABC):
 
     @abstractmethod
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> RasterSource:
-        """The picture in a frame of a number, as the camera sees it."""
+        """Return the picture in a frame of a number, as the camera sees it."""
 
     @abstractmethod
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
-        """Where a place, in widths, is seen, in pixels."""
+        """Return where a place, in widths, is seen, in pixels."""
 
     def centre(self, frame: Frame) -> tuple[float, float]:
         """Return the centre of mass of what moves, in pixels."""

@@ -105,7 +105,7 @@ class SimulatedPlane(SimulatedPicture):
         return x, y
 
     def _layer(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> Layer:
-        """A piece as a layer of the picture, in the frame that the skins show."""
+        """Return a piece as a layer of the picture, in the frame that the skins show."""
         layer = piece.posed(amounts)
         if not skin.breaking:
             return layer
@@ -162,7 +162,7 @@ def _is_visible(layer: Layer) -> Bool[Tensor, " n"]:
 def _particles(
     scene: Scene, picture: BakedPicture, origins: Float[Tensor, "n 2"], side: float, count: int | None
 ) -> Particles:
-    """Particles of all bodies: evenly chosen Gaussians of what shows, which lie so many pixels apart."""
+    """Return particles of all bodies: evenly chosen Gaussians of what shows, which lie so many pixels apart."""
     gaussians, width = picture.gaussians, picture.plane.width
     opacities = torch.ones(len(gaussians), device=gaussians.means.device)
     if gaussians.opacities is not None:

@@ -98,7 +98,7 @@ class Drawable(ABC):
         return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
 
     def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> PointColours:
-        """Some pixels of a raster, averaged over their samples."""
+        """Return some pixels of a raster, averaged over their samples."""
         columns, rows = grid.samples
         if columns * rows == 1:
             return self.at_pixels(grid.points(pixels, range(1))[:, 0])
@@ -120,7 +120,7 @@ def drawn_in_blocks(
 
 
 def _joined(parts: Sequence[tuple[int, PointColours]]) -> PointColours:
-    """Means over the samples of all parts, each of which is a mean over so many rows of them."""
+    """Return means over the samples of all parts, each of which is a mean over so many rows of them."""
     total = sum(rows for rows, _ in parts)
     alpha = torch.stack([rows * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
     rgb = torch.stack([rows * drawn.rgb * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total

@@ -206,7 +206,7 @@ class Layer:
     def _presence(
         self, points: Float[Tensor, "m 2"], nearest: Int[Tensor, " m"], support_radii: Float[Tensor, " n"]
     ) -> Float[Tensor, "m 1"]:
-        """How much of its nearest Gaussian there is at each point: 1 up to its support radius, 0 beyond the fade."""
+        """Return each point's share of its nearest Gaussian: 1 up to the support radius, 0 beyond the fade."""
         steps, inverses = points - self.gaussians.means[nearest], self.gaussians.inverse_jacobians
         if inverses is not None:
             steps = torch.einsum("nij,nj->ni", inverses.expand(len(support_radii), 2, 2)[nearest], steps)

@@ -95,7 +95,7 @@ class BakedPicture(Drawable):
         return drawn_in_blocks(self._block, points.float(), self.block_points)
 
     def _block(self, points: Float[Tensor, "m 2"]) -> PointColours:
-        """The layers over one another, from the front on; what lies behind an opaque one is not read."""
+        """Return the layers over one another, from the front on; what lies behind an opaque one is not read."""
         front = self.layers[-1].at(points)
         for layer in reversed(self.layers[:-1]):
             through = (front.alpha[:, 0] < _OPAQUE_ALPHA).nonzero()[:, 0]
@@ -106,7 +106,7 @@ class BakedPicture(Drawable):
 
 
 def _behind(front: PointColours, back: PointColours, where: Int[Tensor, " b"]) -> PointColours:
-    """What is in front, over what lies behind some of its points."""
+    """Return what is in front, over what lies behind some of its points."""
     before, alpha = front.rgb[where], front.alpha[where]
     shows = (1 - alpha) * back.alpha
     total = alpha + shows

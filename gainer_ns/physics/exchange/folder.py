@@ -252,7 +252,7 @@ class SimulationFolder:
             file.write((json.dumps(data, indent=2) + "\n").encode())
 
     def _reference(self, count: int) -> MeshFile:
-        """The file of the particles, of which there are so many."""
+        """Return the file of the particles, of which there are so many."""
         if self._rest is None:
             path = self.path / PARTICLES
             rest = read_mesh(path)

@@ -139,7 +139,7 @@ def read_frame_file(path: Path, rest: MeshFile, *, is_flat_first: bool = False) 
 
 
 def _completed(frame: MeshFile, rest: MeshFile) -> MeshFile:
-    """A frame that leaves points out, with these."""
+    """Return a frame that leaves points out, with these."""
     from scipy.spatial import KDTree
 
     assert rest.ids is not None
@@ -215,7 +215,7 @@ def read_manifest(path: Path, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _mirrored(gradients: Float[Tensor, "n d d"]) -> Float[Tensor, "n d d"]:
-    """Deformation gradients with y the other way up."""
+    """Return deformation gradients with y the other way up."""
     signs = _SIGNS[: gradients.shape[1]]
     return gradients * signs[:, None] * signs
 

@@ -161,7 +161,7 @@ class _Bodies:
         self._add(particles, materials)
 
     def _add(self, particles: Particles, materials: Sequence[Material]) -> None:
-        """Adds the particles in groups of one material and velocity, which is how the solver takes them."""
+        """Add the particles in groups of one material and velocity, which is how the solver takes them."""
         numbers = np.array([MATERIALS.get(material.behaviour, -1) for material in materials])
         kinds = numbers[particles.bodies.cpu().numpy()]
         velocities = particles.velocities.detach().cpu().numpy().astype(np.float32)
@@ -204,7 +204,7 @@ class _Bodies:
         return self._in_order(positions), None if gradients is None else self._in_order(gradients)
 
     def _gradients(self, count: int) -> np.ndarray | None:
-        """What the solver says of deformation, in its order."""
+        """Return what the solver says of deformation, in its order."""
         d, field = len(self._origin), getattr(self._solver, "F", None)
         if not self._is_elastic or field is None or not hasattr(self._solver, "copy_dynamic"):
             return None
@@ -224,7 +224,7 @@ class _Bodies:
 
 @contextlib.contextmanager
 def _importing(checkout: Path) -> Iterator[None]:
-    """Lets the checkout import its own modules, and its compiler keep its doubts about their style to itself."""
+    """Let the checkout import its own modules, and its compiler keep its doubts about their style to itself."""
     sys.path.insert(0, str(checkout))
     try:
         with warnings.catch_warnings():
@@ -236,7 +236,7 @@ def _importing(checkout: Path) -> Iterator[None]:
 
 
 def _check(config: SimulationConfig, particles: Particles, materials: Sequence[Material]) -> None:
-    """Refuses what the solver lacks.
+    """Refuse what the solver lacks.
 
     Raises:
         GainerError: If there is any of it.
@@ -260,7 +260,7 @@ def _check(config: SimulationConfig, particles: Particles, materials: Sequence[M
 
 
 def _stiffness(materials: Sequence[Material]) -> tuple[float, float, float]:
-    """Lamé's parameters and the density that the solver is to have for all, from those of the stiffest material.
+    """Return Lamé's parameters and the density that the solver is to have for all, from those of the stiffest material.
 
     A liquid tells the first parameter alone; the second is then as if Poisson's ratio were 0.2, the solver's own.
     """
@@ -279,13 +279,13 @@ def _stiffness(materials: Sequence[Material]) -> tuple[float, float, float]:
 
 
 def _language() -> str | None:
-    """The package that runs the solver."""
+    """Return the package that runs the solver."""
     found = ((name, importlib.util.find_spec(name)) for name in LANGUAGES)
     return next((name for name, spec in found if spec is not None and spec.origin is not None), None)  # no bare folder
 
 
 def _solver_type(checkout: Path, device: torch.device) -> Any:
-    """The solver's class, with the package that runs it made ready.
+    """Return the solver's class, with the package that runs it made ready.
 
     Raises:
         GainerError: If either cannot be imported.

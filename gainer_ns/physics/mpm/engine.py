@@ -233,7 +233,7 @@ class MpmSimulation:
     def _work_of_forces(
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"]
     ) -> float:
-        """An upper bound of what forces have put in."""
+        """Return an upper bound of what forces have put in."""
         work = 0.0
         for force, strength in zip(self.config.forces, amounts.abs().amax(dim=0).tolist(), strict=True):
             if strength > 0:
@@ -243,7 +243,7 @@ class MpmSimulation:
         return work
 
     def _cells(self, positions: Float[Tensor, "n d"]) -> Int32[Tensor, " n"]:
-        """The number of the first node that each particle gives to."""
+        """Return the number of the first node that each particle gives to."""
         at = (positions - positions.new_tensor(self.grid.origin)) / self.grid.cell
         base = (at - 0.5).floor().long()
         key = base[:, -1]
@@ -252,14 +252,14 @@ class MpmSimulation:
         return key.int()
 
     def _sort(self, positions: Tensor, order: Tensor, cell_start: Tensor) -> None:
-        """What the sorting kernel does, for devices with many threads."""
+        """Sort as the sorting kernel does, on devices with many threads."""
         keys, by_cell = torch.sort(self._cells(positions), stable=True)
         order.copy_(by_cell)
         edges = torch.arange(len(cell_start), device=keys.device, dtype=keys.dtype)
         cell_start.copy_(torch.searchsorted(keys, edges, out_int32=True))
 
     def _rows(self, positions: Float[Tensor, "n d"], fraction: float) -> tuple[int, int]:
-        """The first of the nodes that particles give to, and how many they are, for as many cells of movement."""
+        """Return the first node that particles give to, and the number of nodes, for as many cells of movement."""
         axis = self.config.dimensions - 1
         low, high = float(positions[:, axis].min()), float(positions[:, axis].max())
         origin, cell, size = self.grid.origin[axis], self.grid.cell, self.grid.shape[axis]
@@ -269,7 +269,7 @@ class MpmSimulation:
         return first * layer, (last - first + 1) * layer
 
     def _rigid_bodies(self, order: Tensor) -> list[RigidBody]:
-        """Rigid bodies of the particles in an order."""
+        """Return rigid bodies of the particles in an order."""
         made = []
         for number, material in enumerate(self.materials):
             chosen = (self._bodies[order] == number).nonzero()[:, 0]
@@ -280,7 +280,7 @@ class MpmSimulation:
         return made
 
     def _move(self, body: RigidBody, state: MpmState, masses: Tensor, momenta: Tensor, dt: float) -> None:
-        """Moves a rigid body on by a step."""
+        """Move a rigid body on by a step."""
         positions, velocities, turning = body.moved(state.positions, state.velocities, dt)
         low, high = (positions.new_tensor(bound) for bound in (self.config.low, self.config.high))
         outside = (low - positions).clamp(min=0).amax(dim=0) - (positions - high).clamp(min=0).amax(dim=0)
@@ -294,7 +294,7 @@ class MpmSimulation:
 
 
 def _constants(material: Material, dimensions: int) -> tuple[float, float, float]:
-    """Mu, lambda, and the slope of sand's yield surface.
+    """Return mu, lambda, and the slope of sand's yield surface.
 
     Sand that flows without changing its volume, as ours does, bears on the plane it slides along the sine of the angle
     of its strength (Davis, "Theories of plasticity and the failure of soil masses", 1968). That is to be the tangent

@@ -52,7 +52,7 @@ class RigidBody:
         return centre + dt * linear + arms, linear + arms @ turning.T, turning
 
     def _turning(self, arms: Float[Tensor, "m d"], velocities: Float[Tensor, "m d"]) -> Float[Tensor, "d d"]:
-        """The skew matrix of an angular velocity that has the particles' angular momentum."""
+        """Return the skew matrix of an angular velocity that has the particles' angular momentum."""
         weighted = self.masses[:, None] * arms
         second = weighted.T @ arms
         momentum = velocities.T @ weighted

@@ -53,7 +53,7 @@ class MpmState:
         return MpmState(**{name: value.to(device).contiguous() for name, value in self.as_dict().items()})
 
     def __getitem__(self, order: Int64[Tensor, " n"]) -> MpmState:
-        """The same in another order, as a copy."""
+        """Return the same in another order, as a copy."""
         return MpmState(**{name: value[order].contiguous() for name, value in self.as_dict().items()})
 
     def as_dict(self) -> dict[str, Tensor]:
