@@ -287,7 +287,7 @@ def test_options_of_a_fit_that_ask_for_too_much(
 
 @pytest.mark.parametrize(
     ("module", "constant", "says"),
-    [(lift_model, "BYTES_PER_LIFTED_PIXEL", "lifting 0.0 megapixels"), (lift_fit, "BYTES_PER_DISC", "million discs")],
+    [(lift_model, "_BYTES_PER_PIXEL", "lifting 0.0 megapixels"), (lift_fit, "_BYTES_PER_DISC", "million discs")],
 )
 def test_photos_that_are_too_large_to_be_lifted(
     module: Any,

@@ -13,6 +13,7 @@ from PIL import Image
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_files import DepthMap
 from gainer_ns.io.image_io import read_picture
+from gainer_ns.preparation import preparation
 from gainer_ns.preparation.config import DepthConfig, PreparationConfig, SegmentationConfig
 from gainer_ns.preparation.preparation import prepare, prepare_mask
 from gainer_ns.preparation.prepared import Prepared
@@ -49,15 +50,15 @@ def estimates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float | None]]
     """Stands in for every depth model; the list tells which was asked, and with what focal length."""
     asked = []
 
-    def estimator(self: DepthConfig, device: object) -> Callable[..., DepthMap]:
+    def estimator(config: DepthConfig, device: object) -> Callable[..., DepthMap]:
         def estimate(colours: np.ndarray, focal_length: float | None) -> DepthMap:
             assert colours.shape == (HEIGHT, WIDTH, 3) and colours.dtype.kind == "f"
-            asked.append((self.model, focal_length))
-            return DepthMap(DEPTH, "metres", focal_length or 77.0, f"{self.model} (pretended)")
+            asked.append((config.model, focal_length))
+            return DepthMap(DEPTH, "metres", focal_length or 77.0, f"{config.model} (pretended)")
 
         return estimate
 
-    monkeypatch.setattr(DepthConfig, "estimator", estimator)
+    monkeypatch.setattr(preparation, "TransformersDepth", estimator)
     return asked
 
 
@@ -66,14 +67,14 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stands in for every segmenter; the list tells with which prompts it was asked."""
     asked = []
 
-    def segmenter(self: SegmentationConfig, device: object) -> Callable[..., np.ndarray]:
+    def segmenter(config: SegmentationConfig, device: object) -> Callable[..., np.ndarray]:
         def segment(colours: np.ndarray, prompt: Any) -> np.ndarray:
             asked.append(prompt)
             return MASK
 
         return segment
 
-    monkeypatch.setattr(SegmentationConfig, "segmenter", segmenter)
+    monkeypatch.setattr(preparation, "load_segmenter", segmenter)
     return asked
 
 
@@ -325,7 +326,7 @@ def test_what_fails_leaves_nothing_behind(picture_path: Path, monkeypatch: pytes
     def missing(*_: object) -> None:
         raise GainerError("no model on this machine")
 
-    monkeypatch.setattr(DepthConfig, "estimator", missing)
+    monkeypatch.setattr(preparation, "TransformersDepth", missing)
     assert "no model" in refusal(picture_path)
     assert not folder_for(picture_path).exists()
 
@@ -339,7 +340,7 @@ def test_what_was_there_survives_a_failure(
     def missing(*_: object) -> None:
         raise GainerError("no model on this machine")
 
-    monkeypatch.setattr(DepthConfig, "estimator", missing)
+    monkeypatch.setattr(preparation, "TransformersDepth", missing)
     assert "no model" in refusal(picture_path, depth=DepthConfig(model="other"))
     assert {path.name: path.read_bytes() for path in folder_for(picture_path).iterdir()} == before
 
