@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from gainer_ns.devices import best_device
+from gainer_ns.devices import best_device, checked_device
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
-from gainer_ns.io.sources import Source, picture_of
+from gainer_ns.io.sources import Source, as_path, picture_of
 from gainer_ns.picture import Picture
 from gainer_ns.rendering.plane import BakedPicture
 
+DEPTH_KINDS, BACKGROUNDS = ("depth", "inverse", "disparity"), ("none", "inpaint")
 Method = Literal["gainer", "gainer-paper", "gainer-compact"]
 
 
@@ -70,7 +70,7 @@ def fit(
         recipe,
         adam,
         bit_depth=read.bit_depth,
-        device=device or best_device(),
+        device=checked_device(device or best_device()),
         progress=progress,
     )
     plane = ImagePlane(read.width, read.height)
@@ -106,6 +106,9 @@ def lift(
     """
     from gainer_ns.lifting.lift import lift_photo
 
+    for word, said, known in (("depth_kind", depth_kind, DEPTH_KINDS), ("background", background, BACKGROUNDS)):
+        if said is not None and said not in known:
+            raise GainerError(f"{word} {said!r}: choose from {', '.join(known)}")
     return Picture(
         *lift_photo(
             source,
@@ -115,7 +118,7 @@ def lift(
             focal_length=focal_length,
             background=background,
             downscale=downscale,
-            device=device or best_device(),
+            device=checked_device(device or best_device()),
         )
     )
 
@@ -132,4 +135,4 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str | None = No
     """
     from gainer_ns.loading import load_run
 
-    return Picture(load_run(Path(path), device))
+    return Picture(load_run(as_path(path), None if device is None else checked_device(device)))

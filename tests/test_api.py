@@ -393,3 +393,25 @@ def test_edits_in_threads_are_those_of_one_thread(edit: dict[str, Any], picture:
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: picture.edit(edit).render(), range(24)):
             assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda photo: gn.fit(photo, device="tpu"), "device tpu"),
+        (lambda photo: gn.fit(photo, downscale=1.5), "downscaled by 1.5"),  # pyright: ignore
+        (lambda photo: gn.load(None), "name of a file"),  # pyright: ignore
+        (lambda photo: gn.lift(photo, depth=None), "name of a file"),  # pyright: ignore
+        (lambda photo: gn.lift(photo, depth=np.ones((2, 2)), depth_kind="meters"), "depth, inverse, disparity"),  # pyright: ignore
+        (lambda photo: gn.lift(photo, depth=np.ones((2, 2)), background="telea"), "none, inpaint"),  # pyright: ignore
+    ],
+)
+def test_wrong_arguments_are_one_line(call: Any, says: str, photo: Path) -> None:
+    with pytest.raises(gn.GainerError, match=says):
+        call(photo)
+
+
+def test_pictures_of_several_layers_are_not_simulated(picture: gn.Picture) -> None:
+    cut = picture.edit({"cut": {"line": [[12, 0], [12, 18]], "gap": 4}})
+    with pytest.raises(gn.GainerError, match="2 layers"):
+        cut.simulate({"bodies": [{"material": "soft"}]})

@@ -265,7 +265,7 @@ def _unmultiply(channel: np.ndarray, opacity: np.ndarray, max_value: int) -> np.
 
 def downscaled(picture: SourceImage, factor: int) -> SourceImage:
     """Shrink a picture. Colours count by their opacity, so that nothing hidden bleeds into what shows."""
-    if factor < 1:
+    if factor < 1 or factor != int(factor):
         raise GainerError(f"{picture.path}: cannot be downscaled by {factor}; give a whole number from 1 up")
     size = max(1, picture.width // factor), max(1, picture.height // factor)
     if picture.alpha is None and picture.bit_depth == 8:

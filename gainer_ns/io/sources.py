@@ -76,6 +76,17 @@ def _of_array(samples: np.ndarray, name: str, profile: ColourProfile | None) -> 
     return SourceImage(rgb, alpha, Path(name), profile)
 
 
+def as_path(name: str | os.PathLike[str]) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        GainerError: If it is no name.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise GainerError(f"{type(name).__name__}: give the name of a file")
+    return Path(name)
+
+
 def words_of(source: str | os.PathLike[str] | Mapping[str, Any]) -> Path | Mapping[str, Any]:
     """Return a YAML file's path, or what would be in it.
 

@@ -15,7 +15,7 @@ from PIL import Image
 from gainer_ns.fitting.trainer import PlainTrainer
 from gainer_ns.io.depth_kinds import DepthKind
 from gainer_ns.io.image_writing import write_picture
-from gainer_ns.io.sources import Source, picture_of
+from gainer_ns.io.sources import Source, as_path, picture_of
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.dataparser import bounds_of
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
@@ -63,7 +63,7 @@ def lift_photo(
 
 def _photo(source: Source, folder: Path) -> Path:
     if not isinstance(source, np.ndarray | Image.Image):
-        return Path(source)
+        return as_path(source)
     picture, path = picture_of(source), folder / "photo.png"
     opacity = None if picture.alpha is None else picture.opacity()
     write_picture(path, picture.colours(), opacity, bit_depth=picture.bit_depth, profile=picture.profile)
@@ -72,13 +72,13 @@ def _photo(source: Source, folder: Path) -> Path:
 
 def _depth(depth: Named | np.ndarray, folder: Path) -> Path:
     if not isinstance(depth, np.ndarray):
-        return Path(depth)
+        return as_path(depth)
     np.save(folder / "depth.npy", depth.astype(np.float32))
     return folder / "depth.npy"
 
 
 def _mask(mask: Named | np.ndarray, folder: Path) -> Path:
     if not isinstance(mask, np.ndarray):
-        return Path(mask)
+        return as_path(mask)
     Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(folder / "mask.png")
     return folder / "mask.png"

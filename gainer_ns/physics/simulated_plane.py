@@ -142,6 +142,8 @@ def content_of(picture: BakedPicture) -> Bounds:
         GainerError: If it shows nothing.
     """
     width, height = float(picture.plane.width), float(picture.plane.height)
+    if len(picture.layers) != 1:
+        raise GainerError(f"the picture has {len(picture.layers)} layers, and only one moves; simulate it unedited")
     gaussians = picture.gaussians
     if gaussians.opacities is None:
         return 0.0, 0.0, width, height

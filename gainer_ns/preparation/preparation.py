@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gainer_ns.devices import checked_device
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_files import DepthMap, read_depth
 from gainer_ns.io.image_io import SourceImage, read_picture, strict_pillow
@@ -18,10 +19,9 @@ from gainer_ns.io.image_writing import write_picture
 from gainer_ns.preparation.config import DepthConfig, Key, PreparationConfig, PreparationError
 from gainer_ns.preparation.depth import TransformersDepth
 from gainer_ns.preparation.focal_length import FocalLength, check_focal_length, find_focal_length
-from gainer_ns.preparation.prepared import Prepared, load_prepared, save_prepared, write_mask
+from gainer_ns.preparation.prepared import Prepared, load_prepared, replace_mask, save_prepared
 from gainer_ns.preparation.prepared_folder import (
     CAMERA,
-    MASK,
     PREVIEW,
     folder_for,
     read_camera,
@@ -83,7 +83,7 @@ def prepare(
         check_focal_length(config.focal_length, "focal length")
     whole = _as_stored(picture_path, picture)
     kept = None if fresh else _kept(picture_path, whole, folder)
-    device = _checked_device(device)
+    device = checked_device(device)
     place = folder or folder_for(picture_path)
     is_kept_anew = fresh or _makes_mask(config, kept) or _makes_depth(config, kept)
     with writable(place, picture_path) if is_kept_anew else nullcontext():
@@ -127,12 +127,12 @@ def prepare_mask(
     folder = folder or folder_for(picture_path)
     if (folder / CAMERA).is_file():
         raise GainerError(f"{folder}: holds depth too, made with another mask; choose another folder with --output")
-    device = _checked_device(device)
+    device = checked_device(device)
     with writable(folder, picture_path):
         made = _find_mask(picture_path, picture, config, None, device)
         if made.mask is None:
             raise GainerError(f"{picture_path}: nothing says what to mask; add --click X Y or --box X0 Y0 X1 Y1")
-        write_mask(folder / MASK, made.mask)
+        replace_mask(folder, made.mask, {})
         write_picture(folder / PREVIEW, preview(picture.colours(), made.mask, None))
     return made
 
@@ -187,17 +187,6 @@ def _find_depth(
     made = TransformersDepth(config.depth, device)(picture.colours(), config.focal_length)
     focal_length = None if made.focal_length is None else FocalLength(made.focal_length, made.made_by)
     return made, config.depth.key, focal_length
-
-
-def _checked_device(device: torch.device | str) -> torch.device:
-    """Refuse a device that this machine has not."""
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise GainerError(f"device {device}: is none that torch knows; give cpu, cuda, or leave it out") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise GainerError(f"device {device}: torch finds no CUDA here; give cpu, or leave it out")
-    return found
 
 
 def _as_stored(path: Path, picture: SourceImage) -> SourceImage:

@@ -135,12 +135,12 @@ def save_prepared(
     hashes = dict(written or {})
     remove(folder / CAMERA)
     if kept is None or prepared.mask is not kept.mask:
-        set_aside_edited(folder, MASK, written)
         hashes.pop(MASK, None)
         if prepared.mask is None:
+            set_aside_edited(folder, MASK, written)
             remove(folder / MASK)
         else:
-            write_mask(folder / MASK, prepared.mask)
+            replace_mask(folder, prepared.mask, written)
             hashes[MASK] = sha256_of(folder / MASK)
     if kept is None or prepared.depth is not kept.depth:
         set_aside_edited(folder, DEPTH, written)
@@ -203,19 +203,36 @@ def load_prepared(folder: Path, width: int, height: int) -> Prepared:
     return whole.reduced(width, height)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask, floats [h, w] in [0, 1], as a gray PNG of 8 bits, or of 16 if 8 cannot hold its values.
+def replace_mask(folder: Path, mask: np.ndarray, written: dict[str, str] | None) -> None:
+    """Write mask.png, a gray PNG of 8 bits, or of 16 if 8 cannot hold its values; an edited one is set aside.
+
+    Args:
+        folder: The prepared folder.
+        mask: Floats [h, w] in [0, 1].
+        written: See ``set_aside_edited``.
 
     Raises:
         GainerError: The file cannot be written.
     """
+    path, content = folder / MASK, mask_bytes(mask)
+    if path.is_file() and path.read_bytes() == content:
+        return
+    set_aside_edited(folder, MASK, written)
     with whole_file(path) as file:
-        file.write(mask_bytes(mask))
+        file.write(content)
 
 
 def _noted_hashes(folder: Path) -> dict[str, str] | None:
-    """Return the SHA-256 that an earlier camera.json notes; None where there is none, or a damaged one."""
+    """Return the SHA-256 that an earlier camera.json notes; None where an older version has noted none.
+
+    Raises:
+        GainerError: If the folder holds another program's camera.json.
+    """
+    if not (folder / CAMERA).is_file():
+        return {}
     try:
         return read_camera(folder).get("sha256")
     except GainerError:
-        return None
+        if b'"picture"' in (folder / CAMERA).read_bytes():  # ours, but damaged
+            return None
+        raise GainerError(f"{folder}: holds another program's {CAMERA}; choose another folder with --output") from None

@@ -143,7 +143,7 @@ def set_aside_edited(folder: Path, name: str, written: dict[str, str] | None) ->
     Args:
         folder: The prepared folder.
         name: Of the file.
-        written: SHA-256 of the folder's files as they were written; None where nobody knows.
+        written: SHA-256 of the folder's files as they were written; None where an older version has noted none.
 
     Raises:
         GainerError: The folder cannot be written.

@@ -395,3 +395,26 @@ def test_notes_of_a_preparation_name_what_made_it(picture_path: Path, masks: lis
     assert notes["picture"] == "me.png" and (notes["width"], notes["height"]) == (WIDTH, HEIGHT)
     assert notes["depth_by"] == f"{DepthConfig().model} (pretended)" and notes["mask_by"] == "GrabCut"
     assert notes["focal_length_px"] == 77 and notes["units"] == "metres"
+
+
+def test_masks_that_nobody_has_noted_are_set_aside(picture_path: Path, masks: list[Any], estimates: list[Any]) -> None:
+    folder = folder_for(picture_path)
+    folder.mkdir()
+    own = b"drawn by hand"
+    (folder / "mask.png").write_bytes(own)
+    picture = read_picture(picture_path)
+    config = PreparationConfig(click=((5.0, 5.0),))
+    preparation.prepare_mask(picture_path, picture, config)
+    assert (folder / "mask_edited1.png").read_bytes() == own
+    preparation.prepare_mask(picture_path, picture, config)  # the same again
+    run(picture_path, click=((5.0, 5.0),))
+    assert sorted(path.name for path in folder.glob("mask*")) == ["mask.png", "mask_edited1.png"]
+
+
+def test_another_programs_notes_are_left_alone(picture_path: Path, estimates: list[Any]) -> None:
+    folder = folder_for(picture_path)
+    folder.mkdir()
+    (folder / "camera.json").write_text('{"my": 1}')
+    with pytest.raises(GainerError, match="another program"):
+        run(picture_path, fresh=True)
+    assert (folder / "camera.json").read_text() == '{"my": 1}' and not (folder / "depth.npy").exists()
