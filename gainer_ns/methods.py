@@ -76,7 +76,7 @@ def _picture_method(name: str, description: str, **options: Any) -> MethodSpecif
 
 gainer = _picture_method(
     "gainer",
-    "GaINeR on one picture: lattice means and a Gauss-Newton finish, every 8-bit value exact.",
+    "GaINeR on one picture: a Gaussian a pixel, solved in closed form, every 8-bit value exact.",
     steps_per_save=500,
     steps_per_log=1,
 )

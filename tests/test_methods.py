@@ -107,9 +107,18 @@ def _python(code: str, folder: Path, sitecustomize: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("options", "adam_steps"), [({}, 0), ({"gaussians_per_pixel": 0.4}, 1000), ({"adam_steps": 7}, 7)]
+    ("options", "adam_steps", "more_steps"),
+    [
+        ({}, 0, 1),
+        ({"hidden_layers": 2}, 0, 12),
+        ({"hidden_layers": 2, "finish_steps": 5}, 0, 5),
+        ({"gaussians_per_pixel": 0.4}, 1000, 12),
+        ({"adam_steps": 7}, 7, 12),
+    ],
 )
-def test_the_loop_is_as_long_as_the_fit(options: dict[str, Any], adam_steps: int, photo: Path, tmp_path: Path) -> None:
+def test_the_loop_is_as_long_as_the_fit(
+    options: dict[str, Any], adam_steps: int, more_steps: int, photo: Path, tmp_path: Path
+) -> None:
     config = deepcopy(methods.gainer.config)
     assert isinstance(config, PictureTrainerConfig)
     config.vis, config.output_dir, config.pipeline.datamanager.data = "tensorboard", tmp_path, photo
@@ -117,8 +126,7 @@ def test_the_loop_is_as_long_as_the_fit(options: dict[str, Any], adam_steps: int
         setattr(config.pipeline.model, name, value)
     config.set_timestamp()
     config.setup()
-    model: Any = config.pipeline.model
-    assert config.max_num_iterations == adam_steps + model.finish_steps
+    assert config.max_num_iterations == adam_steps + more_steps
     for group in config.optimizers.values():
         assert (0 if group["scheduler"] is None else group["scheduler"].max_steps) == adam_steps
     shared = methods.gainer.config.optimizers["features"]["scheduler"]

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from gainer_bench.benchmark.codecs import CODECS, coded
 from gainer_ns.errors import GainerError, Unavailable, memory_ran_out
@@ -140,9 +140,17 @@ def set_option(config: Any, option: str, value: Any) -> None:
     if last not in known:
         raise GainerError(f"{option}: there is no such option of this method; ns-train METHOD --help lists them")
     now = known[last]
+    if now is None and value is not None:
+        now = _number_of_its_kind(config, last)
     if now is not None and not isinstance(value, list) and not _is_alike(now, value):
         raise GainerError(f"{option}: {value!r} is no value for it, unlike {now!r}")
     setattr(config, last, tuple(value) if isinstance(value, list) else type(now)(value) if now is not None else value)
+
+
+def _number_of_its_kind(config: Any, name: str) -> int | float | None:
+    """Return a number such as an option may be that is None now; None where it may be something else."""
+    kinds = set(get_args(get_type_hints(type(config)).get(name))) - {type(None)}
+    return {int: 1, float: 1.0}.get(kinds.pop()) if len(kinds) == 1 else None
 
 
 def _is_alike(now: Any, value: Any) -> bool:

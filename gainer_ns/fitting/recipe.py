@@ -19,6 +19,7 @@ from gainer_ns.fields.knn_encoding import GaussianKNNEncoding, KNNEncodingConfig
 from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
+from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA, NEAR_NODES
 from gainer_ns.gaussians.opacity import opacity_field, supporting_pixels
 from gainer_ns.rendering.layer import Layer
 
@@ -89,7 +90,7 @@ class GaussianRecipe(Recipe):
 
     def decoder_bytes(self, features: int) -> int:
         """Return the size of the decoder's weights."""
-        return 4 * self.hidden_dim * (features + max(0, self.hidden_layers) * self.hidden_dim)
+        return 4 * self.hidden_dim * (features + max(0, self.hidden_layers or 0) * self.hidden_dim)
 
     def planned_steps(self, pixels: int) -> int:
         """Return the number of Adam and Gauss-Newton steps."""
@@ -135,9 +136,13 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     """Means on a square lattice, drawn uniformly as in the paper, or dense where the picture has detail."""
     jitter: float = 0.0
     """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
-    feature_dim: int = 8
-    """Length of a Gaussian's feature (a hash grid has its own)."""
-    encoding: KNNEncodingConfig = field(default_factory=KNNEncodingConfig)
+    feature_dim: int | None = None
+    """Length of a Gaussian's feature (a hash grid has its own). None for 3, colours, where the fit has a closed form,
+    and 8 elsewhere."""
+    hidden_layers: int | None = None
+    """Hidden layers of the decoder's MLP; 0 leaves its linear path alone. None for 0 where the fit has a closed form,
+    and 2 elsewhere."""
+    encoding: KNNEncodingConfig = field(default_factory=lambda: KNNEncodingConfig(num_neighbours=21))
     """How points read Gaussians, from one Gaussian a pixel on."""
     sparse_encoding: KNNEncodingConfig = field(
         default_factory=lambda: KNNEncodingConfig(num_neighbours=9, covariances="full")
@@ -170,16 +175,35 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     def model_bytes(self, plane: ImagePlane) -> int:
         """Estimate the size of a checkpoint's parameters."""
         copies = 3 if self.planned_adam_steps(plane.pixels) else 1  # Adam keeps two numbers beside each of the model's
-        numbers = int(self.density(plane.pixels) * plane.pixels * (self.feature_dim + 2))
         encoding = self.planned_encoding(plane.pixels)
+        numbers = int(self.density(plane.pixels) * plane.pixels * (encoding.feature_dim + 2))
         if encoding.features == "hash-grid":
             numbers += grid_numbers(encoding.hash_grid, 2)
-        return copies * (4 * numbers + self.decoder_bytes(self.feature_dim))
+        return copies * (4 * numbers + self.decoder_bytes(encoding.feature_dim))
 
     def planned_encoding(self, pixels: int) -> KNNEncodingConfig:
         """Return how points read Gaussians at this density."""
         encoding = self.encoding if self.density(pixels) >= 1 else self.sparse_encoding
-        return replace(encoding, feature_dim=self.feature_dim)
+        return replace(encoding, feature_dim=self.feature_dim or (3 if self.has_closed_form(pixels) else 8))
+
+    def planned_hidden_layers(self, pixels: int) -> int:
+        """Return the number of hidden layers of the decoder's MLP."""
+        if self.hidden_layers is not None:
+            return self.hidden_layers
+        return 0 if self.has_closed_form(pixels) else 2
+
+    def has_closed_form(self, pixels: int) -> bool:
+        """Tell whether a Gaussian stands at the centre of each pixel, all alike, and nothing is left to Adam."""
+        encoding = self.encoding
+        alike = encoding.means == "fixed" and encoding.covariances == "shared" and encoding.features == "table"
+        centred = self.placement == "lattice" and self.jitter == 0 and self.density(pixels) == 1
+        kernel = MIN_SIGMA <= encoding.sigma <= MAX_SIGMA and encoding.num_neighbours >= NEAR_NODES
+        linear = not self.hidden_layers and (self.feature_dim or 3) >= 3
+        return alike and centred and kernel and linear and not self.adam_steps and self.finish_steps > 0 and pixels > 1
+
+    def planned_steps(self, pixels: int) -> int:
+        """Return 1 where the fit has a closed form, and the number of Adam and Gauss-Newton steps elsewhere."""
+        return 1 if self.has_closed_form(pixels) else super().planned_steps(pixels)
 
     def check(self, pixels: int) -> None:
         """Refuse means, Gauss-Newton steps and points that do not go together."""
@@ -214,7 +238,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         encoding = GaussianKNNEncoding(planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities)
         decoder = Decoder(
             encoding.feature_dim,
-            hidden_layers=self.hidden_layers,
+            hidden_layers=self.planned_hidden_layers(plane.pixels),
             hidden_dim=self.hidden_dim,
             seed=self.seed,
             grey_first=encoding.config.slopes > 0,

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim.adam import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.loop import FitLoop
+from gainer_ns.fitting.lattice_fit import LatticeFit
+from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
@@ -119,6 +120,18 @@ class PlainTrainer:
             scheduler.step()
 
 
+def fit_of(
+    plan: FitPlan,
+    pixels: Int[Tensor, " m"],
+    target: Float[Tensor, "m 3"],
+    trainer: FitTrainer,
+    changed: Callable[[], None],
+) -> LatticeFit | PictureFit:
+    """Return the fit of a plan: in closed form where there is one, by steps elsewhere."""
+    closed = plan.recipe.has_closed_form(plan.plane.pixels)
+    return (LatticeFit if closed else PictureFit)(plan, pixels, target, trainer, changed)
+
+
 def fit_layer(
     colours: Float[Tensor, "h w 3"],
     opacity: Float[Tensor, "h w"] | None,
@@ -128,7 +141,7 @@ def fit_layer(
     bit_depth: int = 8,
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
-) -> tuple[Layer, PictureFit]:
+) -> tuple[Layer, LatticeFit | PictureFit]:
     """Fit Gaussians to colours and opacity in [0, 1], which are not multiplied (paper, sections 3.2 to 3.4).
 
     ``bit_depth``, 8 or 16, says from which error on values are exact; ``progress`` is called after every step with the
@@ -146,7 +159,7 @@ def fit_layer(
     pixels, target = fitted_pixels(colours.to(device), opacity)
     adam_steps = recipe.planned_adam_steps(plane.pixels)
     trainer = PlainTrainer(learned.groups(), adam, adam_steps)
-    fit = PictureFit(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
+    fit = fit_of(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
     by_time = recipe.fit_seconds is not None and adam_steps > 0
     steps = None if by_time else recipe.planned_steps(plane.pixels)
 

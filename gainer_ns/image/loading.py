@@ -121,7 +121,9 @@ def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPictu
     spacing = float(own["spacing"])
     encoding = GaussianKNNEncoding(config, means.float(), spacing, unit_box=UNIT_BOX, opacities=opacities)
     encoding.load_state_dict(own)
-    decoder = Decoder.restored(weights, hidden_layers=recipe.hidden_layers, hidden_dim=recipe.hidden_dim)
+    decoder = Decoder.restored(
+        weights, hidden_layers=recipe.planned_hidden_layers(facts.plane.pixels), hidden_dim=recipe.hidden_dim
+    )
     layer = Layer(encoding.gaussian_set(), decoder, config.num_neighbours, facts.plane.half_extent)
     check_layer(layer)
     profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from gainer_ns.fitting.lattice_fit import LatticeFit
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
+from gainer_ns.fitting.trainer import fit_of
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer
@@ -53,7 +55,7 @@ class GainerModel(PictureModel):
         """Return parameters of Adam, by what they are."""
         return self._learned.groups()
 
-    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> PictureFit:
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> LatticeFit | PictureFit:
         """Return a fit of the Gaussians and their decoder."""
         plan = FitPlan(
             plane=self.plane,
@@ -63,7 +65,7 @@ class GainerModel(PictureModel):
             recipe=self.config,
             less_memory=_LESS_MEMORY,
         )
-        return PictureFit(plan, data.pixels, data.target, trainer, self.changed)
+        return fit_of(plan, data.pixels, data.target, trainer, self.changed)
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return PSNR of the fitted pixels in dB, and the number of Gaussians."""

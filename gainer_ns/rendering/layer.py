@@ -14,6 +14,7 @@ from torch import Tensor
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.lattice import NEAR_NODES, Lattice
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.gaussians.small_matrices import singular_range
@@ -174,7 +175,35 @@ class Layer:
                 whole[inside] = part
         return drawn
 
+    @cached_property
+    def lattice(self) -> Lattice | None:
+        """The lattice on which the Gaussians stand, where nothing has moved yet and points read a whole block of it."""
+        whole = self.num_neighbours >= NEAR_NODES and self.support_radii is None
+        return Lattice.of(self.gaussians) if whole else None
+
+    @cached_property
+    def _lattice_table(self) -> Tensor:
+        """What the lattice's nodes hold: opacity, and colours where decoding is linear, features elsewhere."""
+        assert self.lattice is not None
+        gaussians = self.gaussians
+        values = self.decoder.decode(gaussians.features) if self.decoder.mlp is None else gaussians.features
+        if gaussians.opacities is not None:
+            values = torch.cat([gaussians.opacities[:, None], values], dim=1)
+        return self.lattice.table(values)
+
+    def _on_lattice(self, points: Float[Tensor, "m 2"], lattice: Lattice) -> PointColours:
+        read = lattice.read(points, self._lattice_table)
+        alpha, values = read[:, -1:], read[:, :-1]
+        if self.gaussians.opacities is not None:
+            alpha, values = alpha * values[:, :1].clamp(0, 1), values[:, 1:]
+        rgb = values if self.decoder.mlp is None else self.decoder.decode(values)
+        if self.conversion is not None:
+            rgb = self.conversion(rgb)
+        return PointColours(rgb * (alpha > 0), alpha, torch.ones_like(alpha))
+
     def _inside(self, points: Float[Tensor, "m 2"]) -> PointColours:
+        if self.lattice is not None:
+            return self._on_lattice(points, self.lattice)
         gaussians = self.gaussians
         read, nearest = search_and_aggregate(
             self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes

@@ -37,6 +37,31 @@ _MIN_SINGULAR_VALUE = 1e-6
 _logger = logging.getLogger(__name__)
 
 
+def with_room_for_levels(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Double the features of layers that 8 bits a channel would spoil: the second half says what the first cannot.
+
+    These are layers on a lattice, exact, whose features are hardly more than the colours that they decode to.
+    """
+    wider: dict[int, Decoder] = {}
+    found = []
+    for layer in layers:
+        decoder, features = layer.decoder, layer.gaussians.features
+        if decoder.mlp is None and decoder.feature_dim < 2 * decoder.channels and layer.lattice is not None:
+            if id(decoder) not in wider:
+                wider[id(decoder)] = _doubled(decoder)
+            doubled = torch.cat([features, torch.zeros_like(features)], dim=1)
+            layer = replace(layer, gaussians=replace(layer.gaussians, features=doubled), decoder=wider[id(decoder)])
+        found.append(layer)
+    return tuple(found)
+
+
+def _doubled(decoder: Decoder) -> Decoder:
+    """Return the linear decoder that adds two features of the same length and decodes their sum."""
+    weight, bias = decoder.linear.weight.detach(), decoder.linear.bias.detach()
+    weights = {"linear.weight": torch.cat([weight, weight], dim=1), "linear.bias": bias}
+    return Decoder.restored(weights, hidden_layers=0, hidden_dim=decoder.hidden_dim, channels=decoder.channels)
+
+
 def layer_tensors(
     layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer, checked_bit_depth, checked_plane
-from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors
+from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors, with_room_for_levels
 from gainer_ns.storage.means import Bits
 
 _FORMAT = "gainer-picture"
@@ -37,11 +38,14 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
     share is stored once: ``decoder.0.linear.weight``. ``bits`` are those of a feature channel: 32 is exact, 16 stores
     half floats, 8 stores levels that are refitted (see :mod:`gainer_ns.storage.quantisation`), and decoders as half
-    floats. Layers that were deformed have 16 where 8 are wanted.
+    floats. Layers that were deformed have 16 where 8 are wanted, and those with a Gaussian a pixel and hardly more
+    features than colours get as many again, without which 8 bits would not give every value back.
 
     Raises:
         GainerError: If so many bits cannot hold it.
     """
+    if bits == 8:
+        picture = replace(picture, layers=with_room_for_levels(picture.layers))
     decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
     exact = {id(layer.decoder) for layer in picture.layers if layer.gaussians.inverse_jacobians is not None}
     halved = [bits == 8 and id(decoder) not in exact for decoder in decoders]

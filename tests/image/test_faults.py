@@ -254,7 +254,7 @@ def test_a_checkpoint_of_another_method(fit: Fit, photo: Path, tmp_path: Path, r
 
 def test_other_options_than_the_checkpoint(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
     def wider(config: Any) -> None:
-        config.pipeline.model.hidden_dim = 32
+        config.pipeline.model.feature_dim = 5
 
     with pytest.raises(GainerError, match="does not fit these options") as caught:
         fit(photo, tmp_path, edit=resuming(run, more=wider))
@@ -441,7 +441,7 @@ def test_runs_of_the_same_second(fit: Fit, photo: Path, tmp_path: Path, monkeypa
 
 def test_fewer_steps_than_the_recipe(fit: Fit, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def short(config: Any) -> None:
-        config.max_num_iterations = 1
+        config.pipeline.model.hidden_layers, config.max_num_iterations = 2, 1
 
     config = fit(photo, tmp_path, edit=short)
     assert checkpoints(config) == ["step-000000000.ckpt"]

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -18,8 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.bands import PictureBands
+from gainer_ns.fitting.trainer import fit_layer
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.placement import lattice_means
+from gainer_ns.recipes import RECIPES
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import Bits, load_picture, picture_bytes, save_picture
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised
@@ -93,6 +98,24 @@ def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path)
         if source.gaussians.opacities is not None and loaded.gaussians.opacities is not None:
             assert torch.equal(loaded.gaussians.opacities, source.gaussians.opacities)
         torch.testing.assert_close(loaded.gaussians.covariances, source.gaussians.covariances, rtol=1e-6, atol=0)
+
+
+@all_bits
+@pytest.mark.parametrize("cut_out", [False, True])
+def test_every_value_of_a_closed_form_comes_back(bits: Bits, cut_out: bool, photo: Path, tmp_path: Path) -> None:
+    """Its features are as many as colours: in 8 bits they are stored twice, the second time for what rounding lost."""
+    levels = torch.from_numpy(np.array(Image.open(photo).convert("RGB")))
+    height, width = levels.shape[:2]
+    opacity = torch.linspace(-0.5, 1.5, width).clamp(0, 1).expand(height, width) if cut_out else None
+    layer, _ = fit_layer(levels / 255, opacity, *RECIPES["gainer"])
+    source = BakedPicture(ImagePlane(width, height), (layer,), 8)
+    loaded = through_file(source, tmp_path, bits)
+    features = {8: 6, 16: 3, 32: 3}[bits]
+    assert loaded.gaussians.features.shape[1] == loaded.only_layer.decoder.feature_dim == features
+    shows = source.raster()[1][..., 0] > 0
+    rgb = loaded.raster()[0]
+    assert torch.equal((rgb.clamp(0, 1) * 255).round()[shows].byte(), levels[shows])
+    assert source.gaussians.features.shape[1] == 3, "what is stored stays as it is"
 
 
 @all_bits

@@ -1,0 +1,153 @@
+"""Gaussians on a square lattice, where the nearest ones of a point need no search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import warp as wp
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
+
+MIN_SIGMA, MAX_SIGMA = 0.4, 1.0
+"""In lattice steps: narrower Gaussians weigh nothing 3 steps away, wider ones weigh something beyond."""
+NEAR_NODES = 21
+"""Nodes within 2.5 steps of one: whoever reads as many nearest Gaussians reads all of a block but what weighs 1e-4."""
+MAX_OFFSET = 0.01
+"""Farthest that a mean may be from its node, in lattice steps."""
+MAX_NODES_PER_GAUSSIAN, MAX_NODES = 16, 1 << 24
+"""A sparser lattice would take more memory than its Gaussians do, unless it is small."""
+_BORDER = BLOCK_NODES
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A square lattice with a Gaussian at some of its nodes, all of one round covariance.
+
+    Attributes:
+        x: [c], plane coordinates of its columns, ascending; an empty border of a block's width is around the Gaussians.
+        y: [r], of its rows, ascending.
+        nodes: [n], row-major index of the node of each Gaussian.
+        spacing: Of the nodes, plane units.
+        sigma: Standard deviation of the Gaussians, in spacings.
+    """
+
+    x: Float[Tensor, " c"]
+    y: Float[Tensor, " r"]
+    nodes: Int[Tensor, " n"]
+    spacing: float
+    sigma: float
+
+    @classmethod
+    def of(cls, gaussians: GaussianSet, spacing: float | None = None) -> Lattice | None:
+        """Find the lattice on which Gaussians stand that nothing has deformed.
+
+        Args:
+            gaussians: The Gaussians.
+            spacing: Of its nodes, plane units, where that is known; None to find it too.
+
+        Returns:
+            The lattice; None where they stand on none, or on one that would take much more memory than they do.
+        """
+        means, covariances = gaussians.means, gaussians.covariances
+        moved = gaussians.inverse_jacobians is not None or gaussians.slopes is not None
+        if moved or gaussians.opacity_slopes is not None or means.shape[1] != 2 or len(covariances) != 1:
+            return None
+        (xx, xy), (yx, yy) = covariances[0].tolist()
+        if len(means) < 2 or xx != yy or xy != 0 or yx != 0 or xx <= 0:
+            return None
+        is_known = spacing is not None
+        spacing = _spacing(means) if spacing is None else spacing
+        sigma = math.sqrt(xx) / spacing if spacing > 0 else 0.0
+        if not MIN_SIGMA <= sigma <= MAX_SIGMA:
+            return None
+        sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing
+        if not is_known and float(sides.prod()) > max(MAX_NODES, MAX_NODES_PER_GAUSSIAN * len(means)):
+            return None
+        axes = [_axis(values, spacing) for values in means.unbind(1)]
+        if axes[0] is None or axes[1] is None:
+            return None
+        (x, column), (y, row) = axes
+        nodes = row * len(x) + column
+        if len(nodes.unique()) < len(nodes):
+            return None
+        return cls(x, y, nodes, spacing, sigma)
+
+    def table(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "nodes d"]:
+        """Return values of the Gaussians by nodes, and behind them 1 where there is a Gaussian and 0 elsewhere."""
+        table = values.new_zeros(len(self.x) * len(self.y), values.shape[1] + 1)
+        table[self.nodes] = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
+        return table
+
+    def read(self, points: Float[Tensor, "m 2"], table: Float[Tensor, "nodes d"]) -> Float[Tensor, "m d"]:
+        """Return the Gaussian-weighted mean at points (eq. 2), of the 6 x 6 nodes around each.
+
+        Args:
+            points: Plane coordinates.
+            table: As :meth:`table` makes it.
+
+        Returns:
+            The means, and behind them 1; all 0 where there is no Gaussian within the block.
+        """
+        read = points.new_empty(len(points), table.shape[1])
+        wide = kernels.vector(table.shape[1])
+        inputs = [
+            Typed(points.float().contiguous(), wp.vec2),
+            Typed(self.x, wp.float32),
+            Typed(self.y, wp.float32),
+            1 / self.spacing,
+            -0.5 / self.sigma**2,
+            Typed(table, wide),
+            Typed(read, wide),
+        ]
+        kernels.launch(block_kernel(table.shape[1]), len(points), inputs, points.device)
+        return read
+
+
+@dataclass(frozen=True)
+class LatticeReading:
+    """What points that stand still read of a lattice: a matrix that is never written down.
+
+    Attributes:
+        lattice: The lattice.
+        points: [m, 2], plane coordinates.
+    """
+
+    lattice: Lattice
+    points: Float[Tensor, "m 2"]
+
+    def __matmul__(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "m c"]:
+        """Return what the points read."""
+        return self.lattice.read(self.points, self.lattice.table(values))[:, :-1]
+
+
+def _spacing(means: Float[Tensor, "n 2"]) -> float:
+    """Return the smallest usual distance of two means that follow one another; 0 where there is none."""
+    steps = means.diff(dim=0).abs().flatten()
+    steps = steps[steps > 0]
+    if len(steps) == 0:
+        return 0.0
+    least = float(steps.min())
+    extent = float((means.amax(dim=0) - means.amin(dim=0)).max())
+    # Differences of rounded numbers are rounded, the whole extent hardly is.
+    usual = float(steps[steps < 1.5 * max(least, 1e-6 * extent)].double().mean()) if least > 1e-6 * extent else 0.0
+    return extent / max(1, round(extent / usual)) if usual > 0 else 0.0
+
+
+def _axis(values: Float[Tensor, " n"], spacing: float) -> tuple[Float[Tensor, " c"], Int[Tensor, " n"]] | None:
+    """Return the coordinates of an axis' nodes and the node of each value; None where they are off the nodes."""
+    low, high = float(values.min()), float(values.max())
+    length = round((high - low) / spacing) + 1 + 2 * _BORDER
+    node = ((values.double() - low) / spacing).round().long() + _BORDER
+    axis = low + (torch.arange(length, dtype=torch.float64, device=values.device) - _BORDER) * spacing
+    axis = axis.float()
+    if float((axis[node] - values).abs().max()) > MAX_OFFSET * spacing:
+        return None
+    axis[node] = values
+    return axis, node
