@@ -144,7 +144,11 @@ def set_option(config: Any, option: str, value: Any) -> None:
         now = _number_of_its_kind(config, last)
     if now is not None and not isinstance(value, list) and not _is_alike(now, value):
         raise GainerError(f"{option}: {value!r} is no value for it, unlike {now!r}")
-    setattr(config, last, tuple(value) if isinstance(value, list) else type(now)(value) if now is not None else value)
+    if isinstance(value, list):
+        value = tuple(value)
+    elif now is not None and value is not None:
+        value = type(now)(value)
+    setattr(config, last, value)
 
 
 def _number_of_its_kind(config: Any, name: str) -> int | float | None:

@@ -30,7 +30,7 @@ def prefilter(samples: Float[Tensor, "h w c"], sigma: float) -> Float[Tensor, "h
     if not 0 < sigma <= 1:
         raise ValueError(f"sigma {sigma:g} must be above 0 and at most 1 lattice step")
     height, width = samples.shape[:2]
-    spectrum = dctn(samples.cpu().numpy(), axes=(0, 1))
+    spectrum = np.asarray(dctn(samples.cpu().numpy(), axes=(0, 1)))
     spectrum /= np.outer(_response(height, sigma), _response(width, sigma))[..., None].astype(spectrum.dtype)
     return torch.from_numpy(idctn(spectrum, axes=(0, 1), overwrite_x=True)).to(samples)
 

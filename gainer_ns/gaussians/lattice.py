@@ -15,8 +15,8 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
 
-MIN_SIGMA, MAX_SIGMA = 0.4, 1.0
-"""In lattice steps: narrower Gaussians weigh nothing 3 steps away, wider ones weigh something beyond."""
+MIN_SIGMA, MAX_SIGMA = 0.4, 0.7
+"""In lattice steps: narrower Gaussians weigh nothing 3 steps away, wider ones weigh more than 1e-4 beyond."""
 NEAR_NODES = 21
 """Nodes within 2.5 steps of one: whoever reads as many nearest Gaussians reads all of a block but what weighs 1e-4."""
 MAX_OFFSET = 0.01
@@ -67,13 +67,13 @@ class Lattice:
         sigma = math.sqrt(xx) / spacing if spacing > 0 else 0.0
         if not MIN_SIGMA <= sigma <= MAX_SIGMA:
             return None
-        sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing
+        sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing + 2 * _BORDER + 1
         if not is_known and float(sides.prod()) > max(MAX_NODES, MAX_NODES_PER_GAUSSIAN * len(means)):
             return None
-        axes = [_axis(values, spacing) for values in means.unbind(1)]
-        if axes[0] is None or axes[1] is None:
+        across, down = (_axis(values, spacing) for values in means.unbind(1))
+        if across is None or down is None:
             return None
-        (x, column), (y, row) = axes
+        (x, column), (y, row) = across, down
         nodes = row * len(x) + column
         if len(nodes.unique()) < len(nodes):
             return None

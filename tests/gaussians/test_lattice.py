@@ -72,6 +72,13 @@ def test_what_stands_elsewhere_is_no_lattice() -> None:
     assert Lattice.of(replace(gaussians, means=gaussians.means[:1].repeat(63, 1))) is None
 
 
+def test_far_outliers_take_no_memory() -> None:
+    gaussians = on_lattice(40, 1)
+    means = gaussians.means.clone()
+    means[-1, 0] += 1e6
+    assert Lattice.of(replace(gaussians, means=means)) is None
+
+
 def test_two_at_one_node_are_no_lattice() -> None:
     gaussians = on_lattice(5, 5)
     means = gaussians.means.clone()
