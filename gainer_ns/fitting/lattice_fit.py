@@ -20,6 +20,8 @@ _BYTES_PER_PIXEL = 200
 """Peak memory of a fit."""
 _MAX_CORRECTIONS = 6
 """Each adds about 25 dB, and two are usual: what the first leaves is at borders, where neighbours are missing."""
+_MIN_PSNR = 100.0
+"""In dB, of the fitted pixels: a correction costs little."""
 _TOLERANCE_LEVELS = 0.25
 """Largest error of a value: half of what rounding forgives, since whoever draws rounds a little, too."""
 _OPACITY_TOLERANCE_LEVELS = 0.125
@@ -111,7 +113,7 @@ class LatticeFit(FitLoop):
             picture = picture[nearest_visible_pixel(opacity).flatten().to(picture.device)]
             encoding.opacities = self._opacities(lattice, opacity.to(under.device), under)
         max_error = _TOLERANCE_LEVELS / (2**self.plan.bit_depth - 1)
-        tolerance = 10 ** (-self.plan.recipe.target_psnr / 10)
+        tolerance = 10 ** (-max(self.plan.recipe.target_psnr, _MIN_PSNR) / 10)
 
         def is_met(colours: Float[Tensor, "m 3"]) -> bool:
             error = colours - self.target
