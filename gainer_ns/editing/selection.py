@@ -60,7 +60,7 @@ Box = Annotated[tuple[Pixels, Pixels, Pixels, Pixels], AfterValidator(_not_empty
 
 
 class ScriptModel(BaseModel):
-    """A part of a script, which knows no words but its own."""
+    """A part of a script or a scene, which knows no words but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

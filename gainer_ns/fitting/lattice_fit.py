@@ -13,7 +13,7 @@ from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan
 from gainer_ns.fitting.prefilter import prefilter
 from gainer_ns.gaussians.lattice import Lattice, LatticeReading
-from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT, nearest_visible_pixel, opacity_field, supporting_pixels
+from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT, opacity_field, supporting_pixels
 from gainer_ns.memory import check_free
 
 _BYTES_PER_PIXEL = 200
@@ -107,10 +107,7 @@ class LatticeFit(FitLoop):
         plane, opacity, (encoding, decoder) = self.plan.plane, self.plan.opacity, self.plan.learned
         lattice, under = self._lattice(), plane.pixel_at(encoding.means)
         assert encoding.features_table is not None
-        picture = self.target.new_zeros(plane.pixels, 3)
-        picture[self.pixels] = self.target
-        if opacity is not None:  # colours go on beyond the silhouette, so that nothing else bleeds into it
-            picture = picture[nearest_visible_pixel(opacity).flatten().to(picture.device)]
+        if opacity is not None:
             encoding.opacities = self._opacities(lattice, opacity.to(under.device), under)
         max_error = _TOLERANCE_LEVELS / (2**self.plan.bit_depth - 1)
         tolerance = 10 ** (-max(self.plan.recipe.target_psnr, _MIN_PSNR) / 10)
@@ -120,7 +117,7 @@ class LatticeFit(FitLoop):
             return float(error.square().mean()) < tolerance and float(error.abs().max()) < max_error
 
         reading = LatticeReading(lattice, plane.pixel_centres(self.pixels))
-        picture = picture.view(plane.height, plane.width, 3)
+        picture = self.plan.continued_picture(self.pixels, self.target)
         values, self._colours = interpolate(reading, picture, self.pixels, under, is_met)
         encoding.features_table.data = decoder.features_for(values)
         self._spent("closed form", started)

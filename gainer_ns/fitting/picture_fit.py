@@ -69,6 +69,14 @@ class FitPlan:
     less_memory: str = "reduce the picture, or fit fewer Gaussians a pixel"
     """What to do where there is too little memory."""
 
+    def continued_picture(self, pixels: Int[Tensor, " m"], target: Float[Tensor, "m 3"]) -> Float[Tensor, "h w 3"]:
+        """Return the colours of the fitted pixels, and those of the nearest visible ones where it is transparent."""
+        colours = target.new_zeros(self.plane.pixels, 3)
+        colours[pixels] = target
+        if self.opacity is not None:
+            colours = colours[nearest_visible_pixel(self.opacity).flatten().to(colours.device)]
+        return colours.view(self.plane.height, self.plane.width, 3)
+
 
 class _Search(NamedTuple):
     """A search for what points read.
@@ -169,7 +177,8 @@ class PictureFit(GaussNewtonLoop):
         points, target = self.plan.plane.pixel_centres(self.pixels), self.target
         if search.between:
             if self._between is None:
-                self._between = PointsBetweenPixels(self.plan.plane, self._continued_picture(), self.pixels)
+                picture = self.plan.continued_picture(self.pixels, self.target)
+                self._between = PointsBetweenPixels(self.plan.plane, picture, self.pixels)
             points, target = self._between.draw(self.plan.recipe.seed + search.step)
         with self._encoding.at(search.learned):
             self._reading, self._read_target, self._search = self._encoding.read(points), target, search
@@ -233,21 +242,12 @@ class PictureFit(GaussNewtonLoop):
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
         inside = None if opacity is None else supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)
-        picture, seed = self._continued_picture(), self.plan.recipe.seed
+        picture, seed = self.plan.continued_picture(self.pixels, self.target), self.plan.recipe.seed
         means, spacings = placement.means_by_detail(plane, picture, len(encoding), inside=inside, seed=seed)
         encoding.put(means, spacings)
         if opacity is not None:
             field = opacity_field(opacity).flatten().to(means.device)
             encoding.opacities = field[plane.pixel_at(means)]
-
-    def _continued_picture(self) -> Float[Tensor, "h w 3"]:
-        """Return the picture's colours, with those of the nearest visible pixels where it is transparent."""
-        plane, opacity = self.plan.plane, self.plan.opacity
-        colours = self.target.new_zeros(plane.pixels, 3)
-        colours[self.pixels] = self.target
-        if opacity is not None:
-            colours = colours[nearest_visible_pixel(opacity).flatten().to(colours.device)]
-        return colours.view(plane.height, plane.width, 3)
 
     def _first_features(self) -> None:
         """Start with features that the linear path alone decodes to the colour of the pixel under each mean."""

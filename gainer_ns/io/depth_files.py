@@ -26,6 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_kinds import MAX_RELATIVE_DEPTH, DepthKind, DepthUnits
 from gainer_ns.io.files import whole_file
+from gainer_ns.io.inputs import check_regular_file
 from gainer_ns.memory import check_free
 
 logger = logging.getLogger(__name__)
@@ -220,12 +221,7 @@ def _doubt(stored: Float[np.ndarray, "h w"], scale: float | None) -> str | None:
 def _one_line(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises into one line."""
     try:
-        if path.is_dir():
-            raise GainerError(f"{path}: is a folder; name one depth file in it")
-        if not path.exists():
-            raise GainerError(f"{path}: does not exist; check the spelling and the folder")
-        if not path.is_file():
-            raise GainerError(f"{path}: is a device or a pipe; save the depth map to a file first")
+        check_regular_file(path, "one depth file", "the depth map")
         yield
     except GainerError:
         raise

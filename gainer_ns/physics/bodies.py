@@ -11,9 +11,9 @@ from jaxtyping import Float
 from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 
-from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.selection import ScriptModel, Selection
 from gainer_ns.io.places import PlacedError
-from gainer_ns.physics.lengths import Bounds, Fraction, LengthVector, SceneModel, in_pixels, is_empty, share_of
+from gainer_ns.physics.lengths import Bounds, Fraction, LengthVector, in_pixels, is_empty, share_of
 from gainer_ns.physics.materials import ChosenMaterial
 
 
@@ -23,7 +23,7 @@ def _not_empty(part: Bounds) -> Bounds:
     return part
 
 
-class Body(SceneModel):
+class Body(ScriptModel):
     """A part of the picture that moves, or that others hang on to.
 
     Attributes:

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from gainer_ns.editing.selection import Box, Disc
+from gainer_ns.editing.selection import Box, Disc, ScriptModel
 from gainer_ns.editing.shapes import depth_in_box
-from gainer_ns.physics.lengths import Bounds, Length, LengthVector, SceneModel, check_one_of
+from gainer_ns.physics.lengths import Bounds, Length, LengthVector, check_one_of
 
 SurfaceKind = Literal["sticky", "slip", "separate"]
 """What holds on to bodies (sticky), lets them slide but not leave (slip), or lets them slide and leave (separate)."""
@@ -156,20 +156,20 @@ def _padded(vectors: Tensor, points: Tensor) -> Tensor:
     return torch.nn.functional.pad(vectors, (0, points.shape[-1] - 2))
 
 
-class Floor(SceneModel):
+class Floor(ScriptModel):
     """Solid ground, with its surface at the domain's bottom if ``top`` is None."""
 
     top: Length | None = None
 
 
-class Walls(SceneModel):
+class Walls(ScriptModel):
     """Two upright walls, with their surfaces at the domain's borders where they are None."""
 
     left: Length | None = None
     right: Length | None = None
 
 
-class Plane(SceneModel):
+class Plane(ScriptModel):
     """Solid ground that may slope.
 
     Attributes:
@@ -188,7 +188,7 @@ class Plane(SceneModel):
         return normal
 
 
-class Obstacle(SceneModel):
+class Obstacle(ScriptModel):
     """What is in the way: exactly one of the first five.
 
     Attributes:

@@ -24,14 +24,13 @@ from pydantic import (
 )
 from torch import Tensor
 
-from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.selection import ScriptModel, Selection
 from gainer_ns.io.places import PlacedError
 from gainer_ns.physics.lengths import (
     Fraction,
     Length,
     LengthVector,
     PositiveLength,
-    SceneModel,
     Seconds,
     check_one_of,
     in_pixels,
@@ -47,7 +46,7 @@ def _by_time(keyframes: dict[float, tuple[float, float]]) -> dict[float, tuple[f
     return dict(sorted(keyframes.items()))
 
 
-class Gravity(SceneModel):
+class Gravity(ScriptModel):
     """What accelerates everything alike. In YAML a number, downwards; or ``[right, down]``; or keyframes of these.
 
     Attributes:
@@ -97,7 +96,7 @@ def _vector(value: Any, *loc: str | float) -> Any:
     return value if isinstance(value, list | tuple) else (0.0, value)
 
 
-class Wind(SceneModel):
+class Wind(ScriptModel):
     """Blows steadily, or in gusts."""
 
     acceleration: LengthVector
@@ -106,7 +105,7 @@ class Wind(SceneModel):
     """How much it swells and slackens, from 0 (steady) to 1 (between calm and double)."""
 
 
-class Oscillation(SceneModel):
+class Oscillation(ScriptModel):
     """Pushes to and fro, as a sine."""
 
     acceleration: LengthVector
@@ -117,7 +116,7 @@ class Oscillation(SceneModel):
     """Where in the sine it starts, in degrees: 0 starts calm, 90 at its strongest."""
 
 
-class Impulse(SceneModel):
+class Impulse(ScriptModel):
     """Gives a push, which lasts a thirtieth of a second."""
 
     velocity: LengthVector
@@ -126,7 +125,7 @@ class Impulse(SceneModel):
     """When it starts, in seconds."""
 
 
-class Attractor(SceneModel):
+class Attractor(ScriptModel):
     """Draws towards a point, with a pull that grows up to about the radius and fades beyond (Plummer's sphere)."""
 
     center: LengthVector
@@ -146,7 +145,7 @@ class Attractor(SceneModel):
         return offsets * (-self.strength * 1.5 * math.sqrt(3) * self.radius**2 / softened)[:, None]
 
 
-FORCES: dict[str, type[SceneModel]] = {
+FORCES: dict[str, type[ScriptModel]] = {
     "wind": Wind,
     "oscillation": Oscillation,
     "impulse": Impulse,
@@ -155,7 +154,7 @@ FORCES: dict[str, type[SceneModel]] = {
 """Kinds of forces by their words."""
 
 
-class Force(SceneModel):
+class Force(ScriptModel):
     """What accelerates a region for a time: exactly one of the first four.
 
     Attributes:

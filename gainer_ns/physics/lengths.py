@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.frames import Bounds
@@ -17,12 +17,6 @@ LengthVector = tuple[Length, Length]
 """To the right, and down."""
 Seconds = Annotated[float, Field(strict=True, ge=0, le=1e5, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
-
-
-class SceneModel(BaseModel):
-    """A part of a scene file, which knows no words but its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def check_one_of(model: BaseModel, kinds: Sequence[str]) -> None:

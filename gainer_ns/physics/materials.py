@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.io.places import PlacedError
-from gainer_ns.physics.lengths import SceneModel
 
 Behaviour = Literal["elastic", "liquid", "sand", "snow", "rigid", "pinned"]
 """How a material answers to being deformed; pinned does not move at all."""
@@ -24,7 +24,7 @@ PoissonRatio = Annotated[float, Field(strict=True, ge=0, lt=0.5, allow_inf_nan=F
 FrictionAngle = Annotated[float, Field(strict=True, gt=0, lt=80, allow_inf_nan=False)]
 
 
-class Material(SceneModel):
+class Material(ScriptModel):
     """What a body is made of.
 
     Lengths are widths of the picture, times are seconds, and the unit of mass is that of a square width of density 1.
@@ -87,7 +87,7 @@ def _unknown(name: Any) -> str:
     return f"there is no material {given[:40]}; materials are {', '.join(PRESETS)}"
 
 
-class ChosenMaterial(SceneModel):
+class ChosenMaterial(ScriptModel):
     """The name of a preset, and which of its numbers are others. In YAML just the name where none are."""
 
     preset: str

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.script import FrameRate, PlacedScript
-from gainer_ns.editing.selection import Box, Selection
+from gainer_ns.editing.selection import Box, ScriptModel, Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.places import PlacedError, dotted
@@ -24,7 +24,7 @@ from gainer_ns.physics.bodies import Body, body_fields
 from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, border_colliders
 from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
-from gainer_ns.physics.lengths import Bounds, SceneModel, check_one_of, in_pixels, intersection, is_empty, scaled
+from gainer_ns.physics.lengths import Bounds, check_one_of, in_pixels, intersection, is_empty, scaled
 from gainer_ns.physics.materials import Material
 
 MAX_FRAMES = 100_000
@@ -35,7 +35,7 @@ _HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
 _Margin = Annotated[float, Field(strict=True, ge=0, le=1e4, allow_inf_nan=False)]
 
 
-class Domain(SceneModel):
+class Domain(ScriptModel):
     """Where everything happens; nothing leaves it. One of the two.
 
     Attributes:
