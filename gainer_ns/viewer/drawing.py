@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
@@ -38,6 +40,18 @@ class PageMachine(RenderStateMachine):
         super().action(action)
         if self.state == "low_static" and action.action == "move":
             self.interrupt_render_flag = True
+
+    def check_interrupt(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Trace functions of this package alone, so that a drawing gives way between two of their lines.
+
+        nerfstudio interrupts at any line, also where no exception gets anywhere: in what a library does while an object
+        of its own dies (``__del__``), or halfway through a change that it never repairs. Context managers and other
+        generators of ours are let finish for the same reason.
+        """
+        name, flags = frame.f_globals.get("__name__", ""), frame.f_code.co_flags
+        if not name.startswith("gainer_ns.") or flags & inspect.CO_GENERATOR or frame.f_code.co_name == "<module>":
+            return None
+        return super().check_interrupt(frame, event, arg)
 
     def _render_img(self, camera_state: Any) -> dict[str, Any]:
         self.interrupt_render_flag = False  # what came before this is what is drawn now, and not to interrupt it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Callable
@@ -9,9 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException, SetTrace
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.image.panel import PictureOverride, picture_override_context
 from gainer_ns.viewer import drawing
 from gainer_ns.viewer.control import draw_finely
 from gainer_ns.viewer.departures import PageMachines
@@ -76,6 +80,31 @@ def test_pictures_are_drawn_as_finely_as_they_are(viewer: Any, width: int, heigh
     draw_finely(viewer, ImagePlane(width, height))
     assert viewer.control_panel.max_res == finest
     draw_finely(viewer, ImagePlane(96, 64))
+
+
+class Dying:
+    """What a library cleans up when it dies, in many lines."""
+
+    ended = 0
+
+    def __del__(self) -> None:
+        self.held = 1
+        Dying.ended += self.held
+
+
+@pytest.mark.filterwarnings("error")  # such as of an exception in __del__
+def test_a_drawing_gives_way_in_this_package_only() -> None:
+    interrupted = machine(512, "high")
+    with SetTrace(interrupted.check_interrupt):
+        interrupted.interrupt_render_flag = True
+        Dying()
+        assert list(itertools.accumulate(value for value in (1, 2))) == [1, 3]
+        with picture_override_context(PictureOverride(lambda fitted: fitted, is_draft=True)):  # a generator of ours
+            pass
+        assert Dying.ended == 1 and interrupted.interrupt_render_flag
+        with pytest.raises(IOChangeException):
+            ImagePlane(96, 64).pixel_from_plane(torch.zeros(1, 2))
+    assert not interrupted.interrupt_render_flag
 
 
 def test_pages_that_came_early_are_drawn_for_by_the_same_machine() -> None:
