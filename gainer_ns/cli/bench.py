@@ -54,7 +54,7 @@ class Bench:
             from gainer_bench.benchmark.report import write_report
         from gainer_bench.benchmark.run import BenchmarkFolder, check_methods, run_cells, versions
         from gainer_bench.benchmark.suite import read_suite
-        from gainer_ns.cli.progress import progress_bar
+        from gainer_ns.cli.terminal import progress_bar
 
         if self.jobs < 1 or (self.threads is not None and self.threads < 1):
             raise GainerError("--jobs and --threads: must be at least 1")

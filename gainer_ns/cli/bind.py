@@ -42,9 +42,7 @@ class Bind:
 
     def run(self) -> None:
         """Read the frames one by one, draw and write them."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
-
-        from gainer_ns.cli.progress import progress_bar
+        from gainer_ns.cli.terminal import progress_bar, say, status
 
         output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
@@ -66,4 +64,4 @@ class Bind:
         with progress_bar("Drawing") as progress:
             width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
-        CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)
+        say(f"Wrote {self.output}: {frames}{width} x {height} pixels")

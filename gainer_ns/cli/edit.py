@@ -36,9 +36,7 @@ class Edit:
 
     def run(self) -> None:
         """Read the script, draw and write."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
-
-        from gainer_ns.cli.progress import progress_bar
+        from gainer_ns.cli.terminal import progress_bar, say, status
 
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
         check_run(self.load_config)
@@ -55,11 +53,11 @@ class Edit:
                     f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png"
                 )
             picture.edit(self.script).save(self.output)
-            CONSOLE.print(f"Wrote {self.output}: without background", markup=False, soft_wrap=True)
+            say(f"Wrote {self.output}: without background")
             return
         with status("Taking it apart"):
             film = picture.frames(self.script, scale=self.scale, camera_path=self.camera_path)
         with progress_bar("Drawing") as progress:
             width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
-        CONSOLE.print(f"Wrote {self.output}: {frames}{width} x {height} pixels", markup=False, soft_wrap=True)
+        say(f"Wrote {self.output}: {frames}{width} x {height} pixels")

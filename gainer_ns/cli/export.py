@@ -42,7 +42,7 @@ class Export:
 
     def run(self) -> None:
         """Load the picture and write it."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
+        from gainer_ns.cli.terminal import say, status
 
         named_output(self.output, SUFFIXES[self.format])
         check_run(self.load_config)
@@ -72,7 +72,7 @@ class Export:
             note = self._lifted(picture) if lifted else getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
         count = sum(len(layer.gaussians) for layer in picture.layers)
-        CONSOLE.print(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}", markup=False, soft_wrap=True)
+        say(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}")
 
     def _lifted(self, scene: LiftedScene) -> str:
         from gainer_ns.exporting.gaussians import write_points

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from gainer_ns.doors import run_program
 from gainer_ns.errors import GainerError
 
-COMMANDS = ("render", "edit", "bind", "simulate", "export", "prepare", "view", "bench")
+COMMANDS = ("fit", "render", "edit", "bind", "simulate", "export", "prepare", "view", "bench")
 """A subcommand is a module of this folder with a dataclass of the same name, capitalised, that has a ``run()``.
 
 These modules import what is slow to import inside of ``run()``, so that ``gainer --help`` answers at once.
 """
+DESCRIPTION = "Fit pictures, and draw, edit, move, keep or measure what was fitted."
 
 
 def entrypoint(args: Sequence[str] | None = None) -> None:
@@ -56,7 +57,10 @@ def _run(args: Sequence[str] | None) -> None:
         check_given_once(commands[first], others)
     tyro.extras.set_accent_color("bright_yellow")
     tyro.extras.subcommand_cli_from_dict(
-        commands, prog="gainer", description="What to do with a picture that was fitted by ns-train.", args=args
+        commands,
+        prog="gainer",
+        description="Fit pictures, and draw, edit, move, keep or measure what was fitted.",
+        args=args,
     ).run()
 
 

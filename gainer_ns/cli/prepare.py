@@ -37,7 +37,7 @@ class Prepare(PreparationConfig):
 
     def run(self) -> None:
         """Read, compute and write."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
+        from gainer_ns.cli.terminal import say, status
 
         if self.no_depth and (self.depth_path is not None or self.focal_length is not None):
             raise GainerError("--no-depth: goes with neither --depth-path nor --focal-length; leave out one of them")
@@ -73,4 +73,4 @@ class Prepare(PreparationConfig):
         except PreparationError as error:
             raise error.with_options("--") from error
         for line in (*said, f"Next: ns-train gainer-lift --data {quote(str(source))}{where}"):
-            CONSOLE.print(line, markup=False, soft_wrap=True)
+            say(line)

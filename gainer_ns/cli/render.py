@@ -34,9 +34,7 @@ class Render:
 
     def run(self) -> None:
         """Draw and write the picture."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
-
-        from gainer_ns.cli.progress import progress_bar
+        from gainer_ns.cli.terminal import progress_bar, say, status
 
         output = output_for(self.output, "picture", bit_depth=self.bit_depth)
         check_run(self.load_config)
@@ -61,4 +59,4 @@ class Render:
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
         write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth, profile=picture.profile)
         size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"
-        CONSOLE.print(f"Wrote {self.output}: {size}", markup=False, soft_wrap=True)
+        say(f"Wrote {self.output}: {size}")

@@ -55,9 +55,7 @@ class Simulate:
 
     def run(self) -> None:
         """Read the scene, simulate, draw and write."""
-        from nerfstudio.utils.rich_utils import CONSOLE, status
-
-        from gainer_ns.cli.progress import progress_bar
+        from gainer_ns.cli.terminal import progress_bar, say, status
 
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
@@ -87,7 +85,7 @@ class Simulate:
             if engine is None:
                 self._begin(simulated, folder)
                 if not folder.frames:  # now another program can make them
-                    CONSOLE.print(folder.request_for_frames, markup=False, soft_wrap=True)
+                    say(folder.request_for_frames)
                     return
         frames = simulated.config.frames if engine is not None else folder.frames
         output.check_frames(frames, scene.fps)
@@ -109,10 +107,10 @@ class Simulate:
                     keep_interrupted=True,
                 )
         except KeyboardInterrupt:
-            CONSOLE.print(f"Stopped: the same command goes on from {folder.path}", markup=False, soft_wrap=True)
+            say(f"Stopped: the same command goes on from {folder.path}")
             raise
         note = f"Wrote {self.output}: {frames} frames of {width} x {height} pixels; particles are in {folder.path}"
-        CONSOLE.print(note, markup=False, soft_wrap=True)
+        say(note)
 
     def _folder(self) -> Path:
         if self.simulation is not None:

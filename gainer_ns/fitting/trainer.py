@@ -45,17 +45,15 @@ _NO_ADAM = AdamRecipe({}, CosineSchedule())
 
 
 class _Optimizers:
-    """Adam on groups of parameters, and its schedules; these only where there are steps for them to fill."""
+    """Adam on groups of parameters, and its schedules; none where there are no steps, since torch compiles for Adam."""
 
     def __init__(self, groups: Mapping[str, Sequence[Parameter]], adam: AdamRecipe, steps: int) -> None:
         schedule = replace(adam.schedule, max_steps=steps)
         self.optimizers = {
             name: Adam(parameters, lr=adam.rates[name], betas=adam.betas, eps=ADAM_EPSILON)
-            for name, parameters in groups.items()
+            for name, parameters in (groups.items() if steps > 0 else ())
         }
-        self.schedulers = {}
-        if steps > 0:
-            self.schedulers = {name: LambdaLR(one, schedule.factor_at) for name, one in self.optimizers.items()}
+        self.schedulers = {name: LambdaLR(one, schedule.factor_at) for name, one in self.optimizers.items()}
 
 
 class PlainTrainer:

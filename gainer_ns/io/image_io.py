@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, PLANA
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.io.inputs import check_picture, check_regular_file, complaint, is_heic
+from gainer_ns.io.inputs import check_picture_file, complaint, is_heic
 from gainer_ns.io.samples import rounded_samples
 from gainer_ns.io.stored_colours import StoredColours, stored_colours
 from gainer_ns.memory import check_free
@@ -112,17 +111,36 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
         GainerError: The path holds no picture, only part of one, or one that has no exact 8- or 16-bit RGB samples.
     """
     path = Path(path)
-    _check_file(path)
+    with _opened(path) as image:
+        packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
+        is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
+        size = _BYTES_PER_16_BIT_PIXEL if is_deep or image.mode.startswith("I") else _BYTES_PER_PIXEL
+        check_free(image.width * image.height * size, f"{path}: reading it", "crop or shrink it first")
+        rgb, alpha, profile = _decode(image, packing, is_deep, path, is_mask)
+    picture = SourceImage(rgb, alpha, path, profile)
+    return picture if downscale_factor == 1 else downscaled(picture, downscale_factor)
+
+
+def check_opens(path: Path) -> None:
+    """Refuse what Pillow does not know by its beginning; whether the rest is whole is not looked at.
+
+    Raises:
+        GainerError: As :func:`read_picture` says it.
+    """
+    with _opened(Path(path)):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture with Pillow, and say in one line what is wrong with it while it is decoded."""
+    check_picture_file(path)
     if is_heic(path):
         _read_heic_too()
     try:
         # Given a path, Pillow may map the file into memory, and then garbles some turned TIFF pictures.
         with strict_pillow(), path.open("rb") as file, Image.open(file) as image:
-            packing = str([tile[3] for tile in image.tile[:1]])  # How samples lie in the file: "RGB;16B", "L;4" ...
-            is_deep = ";16" in packing or (image.format == "PPM" and "65535" in packing)
-            size = _BYTES_PER_16_BIT_PIXEL if is_deep or image.mode.startswith("I") else _BYTES_PER_PIXEL
-            check_free(image.width * image.height * size, f"{path}: reading it", "crop or shrink it first")
-            rgb, alpha, profile = _decode(image, packing, is_deep, path, is_mask)
+            yield image
     except GainerError:
         raise
     except PermissionError:
@@ -135,8 +153,6 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
     except Exception as error:  # Damage makes the decoders of some forty formats raise almost anything.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GainerError(f"{path}: is cut short or damaged ({reason}); fetch or save it again") from error
-    picture = SourceImage(rgb, alpha, path, profile)
-    return picture if downscale_factor == 1 else downscaled(picture, downscale_factor)
 
 
 def _read_heic_too() -> None:
@@ -145,14 +161,6 @@ def _read_heic_too() -> None:
         import pillow_heif  # pyright: ignore[reportMissingImports]
 
         pillow_heif.register_heif_opener()
-
-
-def _check_file(path: Path) -> None:
-    """Refuse what is no readable file of at least one byte."""
-    check_picture(path)
-    check_regular_file(path, "one picture file", "the picture")
-    if os.path.getsize(path) == 0:
-        raise GainerError(f"{path}: is empty; fetch or save it again")
 
 
 @contextmanager

@@ -89,6 +89,14 @@ def check_picture(path: Path) -> None:
         raise GainerError(f"{path}: is {found[0]}; {found[1]}")
 
 
+def check_picture_file(path: Path) -> None:
+    """Refuse what is no readable file of at least one byte, or plainly no picture."""
+    check_picture(path)
+    check_regular_file(path, "one picture file", "the picture")
+    if os.path.getsize(path) == 0:
+        raise GainerError(f"{path}: is empty; fetch or save it again")
+
+
 def complaint(path: Path) -> str:
     """Say what is wrong with a file that no decoder has read, and the remedy."""
     start = _start(path)

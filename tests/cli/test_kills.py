@@ -13,7 +13,7 @@ PROGRAM = '''
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
 import torch, tyro
-from nerfstudio.utils.rich_utils import CONSOLE
+from gainer_ns.cli import terminal
 from gainer_ns import loading
 from gainer_ns.cli import main, edit, export, progress, render, simulate
 from gainer_ns.editing import script, shots, stage

@@ -27,7 +27,7 @@ def test_help_answers_at_once(words: list[str]) -> None:
     run = subprocess.run([sys.executable, "-c", HELP_AND_IMPORTS, *words], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    options = ["--output"] if words[0] in ("prepare", "bench") else ["--load-config"]
+    options = ["--output"] if words[0] in ("fit", "prepare", "bench") else ["--load-config"]
     for name in main.COMMANDS if words == ["--help"] else options:
         assert name in run.stdout
 

@@ -1,0 +1,128 @@
+"""``gainer fit``: pictures become Gaussians, in files of their own, without nerfstudio."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from gainer_ns.errors import GainerError
+from gainer_ns.io.inputs import check_picture_file
+from gainer_ns.io.outputs import MODEL_SUFFIX, check_folder_place, is_exported, named_output
+
+
+@dataclass
+class Fit:
+    """Fit Gaussians to pictures, as ns-train does, and write each to a .safetensors file, which all commands draw.
+
+    All names are looked at before the first picture is fitted, and one that is wrong stops everything. A picture that
+    turns out to be damaged, or too large, is passed over; the others are fitted, and the command fails at its end.
+    """
+
+    images: tyro.conf.Positional[tuple[Path, ...]] = field(kw_only=True)
+    """The pictures: any kind that ns-train takes, with opacity or without, of 8 or 16 bits."""
+    output: Path = field(kw_only=True)
+    """File to write (.safetensors), of one picture; or folder, which gets NAME.safetensors of each picture."""
+    method: Literal["gainer", "gainer-paper", "gainer-compact"] = "gainer"
+    """gainer is exact on the pixels and takes a moment, gainer-compact has few Gaussians and takes minutes,
+    gainer-paper is the paper's recipe and takes hours without a GPU."""
+    gaussians_per_pixel: float | None = None
+    """Another density than the method's own; below 1 the fit takes minutes."""
+    seconds: float | None = None
+    """End each fit after so many seconds; no limit when not given."""
+    downscale: int = 1
+    """Reduce the pictures by this factor before they are fitted."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str | None = None
+    """Where to fit, for example cpu or cuda; cuda where there is one when not given."""
+
+    def run(self) -> None:
+        """Look at all names, then fit and write picture after picture."""
+        from gainer_ns.cli.terminal import progress_bar, say
+
+        self._check_options()
+        outputs = self._outputs()
+        for image in self.images:
+            check_picture_file(image)
+        _check_kept(self.images, outputs)
+        from gainer_ns.io.image_io import check_opens
+
+        for image in self.images:
+            check_opens(image)
+        failures: list[str] = []
+        with progress_bar("Fitting") as progress:
+            for number, (image, output) in enumerate(zip(self.images, outputs, strict=True)):
+                progress(number / len(outputs))
+                try:
+                    say(f"Wrote {output}: {self._fitted(image, output, lambda share, n=number: progress(n + share))}")
+                except GainerError as error:
+                    if len(outputs) == 1:
+                        raise
+                    failures.append(str(error) if str(error).startswith(str(image)) else f"{image}: {error}")
+                    say(f"Passed over {failures[-1]}")
+            progress(1.0)
+        if failures:
+            further = "" if len(failures) == 1 else f" (and {len(failures) - 1} more, named above)"
+            done = len(outputs) - len(failures)
+            raise GainerError(f"{failures[0]}{further}; {done} of {len(outputs)} pictures were fitted")
+
+    def _fitted(self, image: Path, output: Path, progress: Callable[[float], None]) -> str:
+        """Fit a picture and write it; say what came of it."""
+        from gainer_ns.api import fit
+
+        picture = fit(
+            image,
+            method=self.method,
+            gaussians_per_pixel=self.gaussians_per_pixel,
+            seconds=self.seconds,
+            seed=self.seed,
+            downscale=self.downscale,
+            device=self.device,
+            progress=progress,
+        )
+        picture.save(output)
+        return f"{picture.width} x {picture.height} pixels, {len(picture.gaussians):,} Gaussians, {picture.psnr:.1f} dB"
+
+    def _check_options(self) -> None:
+        if not self.images:
+            raise GainerError("no picture is named; name one or more before --output")
+        for option, value in (("gaussians-per-pixel", self.gaussians_per_pixel), ("seconds", self.seconds)):
+            if value is not None and not 0 < value < math.inf:
+                raise GainerError(f"--{option} {value:g}: choose a number above 0")
+        if self.downscale < 1:
+            raise GainerError(f"--downscale {self.downscale}: choose a whole number from 1 up")
+
+    def _outputs(self) -> list[Path]:
+        """Return the file of each picture; refuse names that do not fit, or that two pictures would have."""
+        if is_exported(self.output) and not self.output.is_dir():
+            if len(self.images) > 1:
+                raise GainerError(f"{self.output}: holds one picture, and {len(self.images)} are given; name a folder")
+            return [named_output(self.output, MODEL_SUFFIX)]
+        if self.output.suffix and not self.output.is_dir():
+            raise GainerError(f"{self.output}: end the name in {MODEL_SUFFIX}, or name a folder, without a dot")
+        check_folder_place(self.output)
+        outputs = [self.output / f"{image.stem}{MODEL_SUFFIX}" for image in self.images]
+        name, times = Counter(output.name.lower() for output in outputs).most_common(1)[0]
+        if times > 1:
+            same = [
+                str(image) for image, output in zip(self.images, outputs, strict=True) if output.name.lower() == name
+            ]
+            raise GainerError(f"{same[0]} and {same[1]}: would both become {name}; rename one, or fit them apart")
+        for output in outputs:
+            named_output(output, MODEL_SUFFIX)
+        return outputs
+
+
+def _check_kept(images: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Refuse to write a file that is read, whatever links lead to it."""
+    read = {(found.st_dev, found.st_ino): image for image in images for found in (os.stat(image),)}
+    for output in outputs:
+        if output.exists() and (image := read.get((os.stat(output).st_dev, os.stat(output).st_ino))) is not None:
+            raise GainerError(f"{output}: is the picture {image} itself; write to another name")
