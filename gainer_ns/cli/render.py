@@ -42,12 +42,12 @@ class Render:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
             from gainer_ns.io.image_writing import write_picture
-            from gainer_ns.lifting.scene import LiftedScene
             from gainer_ns.loading import as_baked, load_shown
+            from gainer_ns.rendering.drawable import Drawable
 
             picture = load_shown(self.load_config)
             if self.fraction < 1:
-                if isinstance(picture, LiftedScene):
+                if not isinstance(picture, Drawable):
                     raise GainerError(
                         f"{self.load_config}: is a lifted photo, which is drawn whole; leave out --fraction"
                     )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io import image_writing
@@ -141,6 +142,23 @@ class TestWriting:
         with pytest.raises(GainerError, match=r"a \.png name"):
             write_picture(tmp_path / "a.webp", np.zeros((1, 17_000, 3), np.float32))
         assert not list(tmp_path.iterdir())
+
+    def test_more_pixels_a_side_than_opencv_writes(self, tmp_path: Path) -> None:
+        long = np.linspace(0, 1, 3 * 1_000_001, dtype=np.float32).reshape(1, -1, 3)
+        write_picture(tmp_path / "a.png", long)
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.png").rgb, np.rint(long * np.float32(255)))
+        with pytest.raises(GainerError, match="ask for 8 bits"):
+            write_picture(tmp_path / "b.png", long, bit_depth=16)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+    def test_png_costs_little_room(self, tmp_path: Path) -> None:
+        """The fastest way to write one is at most a quarter larger than Pillow's usual one."""
+        from skimage import data
+
+        colours = data.astronaut() / np.float32(255)
+        write_picture(tmp_path / "a.png", colours)
+        Image.fromarray(data.astronaut()).save(tmp_path / "usual.png")
+        assert (tmp_path / "a.png").stat().st_size < 1.25 * (tmp_path / "usual.png").stat().st_size
 
     @pytest.mark.parametrize(
         ("colours", "opacity"),
