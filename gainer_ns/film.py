@@ -13,9 +13,6 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.script import DEFAULT_FPS
-from gainer_ns.editing.shots import Camera, SceneView, Shot, write_film
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import output_for
 from gainer_ns.io.samples import integer_samples
@@ -23,6 +20,7 @@ from gainer_ns.io.sources import ScriptSource, script_words
 from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
+    from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
@@ -70,6 +68,8 @@ class Film:
         Raises:
             GainerError: If the kind of file cannot hold it, or it cannot be written.
         """
+        from gainer_ns.editing.shots import write_film
+
         output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
         return write_film(
             output,
@@ -112,8 +112,11 @@ def lifted_film(
     Raises:
         GainerError: If the script is wrong or does not fit the photo, or the camera path is none.
     """
+    from gainer_ns.editing.backdrops import BackgroundPlate
     from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
     from gainer_ns.editing.lifted_stage import LiftedStage
+    from gainer_ns.editing.script import DEFAULT_FPS
+    from gainer_ns.editing.shots import Camera, SceneView
     from gainer_ns.lifting.views import CameraPath, CameraView, read_camera_path
 
     words = script_words(script, LiftedScript.model_fields)

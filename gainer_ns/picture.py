@@ -15,10 +15,6 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from gainer_ns.editing import script as scripts
-from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.shots import Camera, Shot, check_frame
-from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.film import Film, lifted_film, opacity_of, samples_of
 from gainer_ns.frames import ImagePlane
@@ -29,7 +25,9 @@ from gainer_ns.io.sources import ScriptSource, script_words, words_of
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is kept, or shown, without it
+    from gainer_ns.editing.shots import Camera, Shot
+    from gainer_ns.editing.stage import Stage
     from gainer_ns.lifting.scene import LiftedScene
 
 Progress = Callable[[float], None]
@@ -217,6 +215,8 @@ class Picture:
         Raises:
             GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
         """
+        from gainer_ns.editing.shots import check_frame
+
         if not isinstance(self._drawn, BakedPicture):
             return lifted_film(self._drawn, script, scale=scale, camera_path=camera_path)
         if camera_path is not None:
@@ -252,7 +252,9 @@ class Picture:
         Raises:
             GainerError: If a file is no mesh or has other vertices, or no picture of that size can be drawn.
         """
+        from gainer_ns.editing.backdrops import BackgroundPlate
         from gainer_ns.editing.bound_picture import BoundPicture
+        from gainer_ns.editing.shots import Camera, check_frame
         from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
         from gainer_ns.io.meshes import read_mesh
 
@@ -309,8 +311,11 @@ class Picture:
 
     @staticmethod
     def _stage(picture: BakedPicture, script: Any) -> Stage:
-        words = script_words(script, scripts.Script.model_fields)
-        read = scripts.read_script(words, picture.plane.width, picture.plane.height)
+        from gainer_ns.editing.script import Script, read_script
+        from gainer_ns.editing.stage import Stage
+
+        words = script_words(script, Script.model_fields)
+        read = read_script(words, picture.plane.width, picture.plane.height)
         layers: dict[str, BakedPicture] = {}
         if read.layers:
             from gainer_ns.loading import as_baked, load_run
@@ -321,6 +326,9 @@ class Picture:
 
     def _camera_of(self, stage: Stage) -> Camera:
         """Return the camera of an edited picture; its background stays, unless the script names another."""
+        from gainer_ns.editing.backdrops import BackgroundPlate
+        from gainer_ns.editing.shots import Camera
+
         script = stage.script
         if self._camera is not None and "background" not in script.model_fields_set:
             plate = self._camera.background

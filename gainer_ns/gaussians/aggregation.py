@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse
 import torch
 import warp as wp
 from jaxtyping import Float, Int32
@@ -291,6 +290,8 @@ def transposed_structure(
     On the CPU scipy finds them by ``counting``, in a fifth of the time of torch's sort.
     """
     if counting and columns.device.type == "cpu":
+        import scipy.sparse  # which drawing does without
+
         entries = np.arange(len(columns), dtype=np.int32)
         parts = (entries, columns.numpy(), offsets.numpy())
         by_column = scipy.sparse.csr_matrix(parts, shape=(len(offsets) - 1, width)).tocsc()

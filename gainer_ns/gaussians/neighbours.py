@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import warp as wp
 from jaxtyping import Bool, Float, Int32, Int64
-from scipy import ndimage
 from torch import Tensor
 
 from gainer_ns.gaussians import kernels
@@ -149,6 +148,8 @@ class NeighbourIndex:
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)
         else:
+            from scipy import ndimage  # which most pictures are drawn without
+
             rings = np.asarray(ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
         return torch.from_numpy(rings.reshape(-1)).to(self.device)
 

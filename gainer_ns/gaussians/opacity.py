@@ -7,7 +7,6 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from torch import Tensor
 
 OPACITY_MARGIN_PX = 3.0
@@ -41,6 +40,8 @@ def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Return how far the ramp that ends where alpha is 0 would have gone on, in alpha."""
     if (alpha > 0).all() or (alpha <= 0).all():
         return np.full_like(alpha, _MAX_RAMP_PX)
+    from scipy import ndimage  # here and below: what is drawn without a fit does without it
+
     distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
     size = 2 * math.ceil(_MAX_RAMP_PX) + 1
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
@@ -67,10 +68,14 @@ def nearest_visible_pixel(opacity: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Return each pixel's distance from the nearest pixel outside of a mask; 0 outside."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.distance_transform_edt(mask))
 
 
 def _nearest(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "2 h w"]:
     """Return row and column of the pixel outside of a mask that is nearest to each pixel."""
+    from scipy import ndimage
+
     found = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     return np.asarray(found, np.int64)

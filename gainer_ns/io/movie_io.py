@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -14,7 +20,10 @@ from av.filter import Graph
 from jaxtyping import UInt8
 
 from gainer_ns.errors import GainerError
+from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.io.outputs import OutputTarget
+from gainer_ns.io.samples import Colour, flattened, integer_samples
 from gainer_ns.memory import check_free
 
 _BT709 = 1
@@ -22,6 +31,9 @@ _BT709 = 1
 
 _VIDEO_RANGE = 1
 """FFmpeg's number for luma from 16 to 235, which players expect."""
+
+_MAX_FRAMES_BEHIND = 3
+"""How many frames wait to be encoded at most: whoever draws them faster waits, too."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,81 @@ MOVIES: dict[str, MovieKind] = {
 }
 
 
-def check_encoder(output: OutputTarget) -> None:
+@contextmanager
+def open_movie(
+    output: OutputTarget, fps: float, background: Colour, profile: ColourProfile | None
+) -> Iterator[Callable[[np.ndarray, np.ndarray | None], None]]:
+    """Open a moving picture, whose frames are encoded in a thread of their own.
+
+    FFmpeg opens the temporary file by its name, because ``faststart`` reads it again.
+
+    Yields:
+        To be called with the colours [h, w, 3] and the opacity [h, w], or None, of each frame. It raises what became of
+        earlier frames, too.
+
+    Raises:
+        GainerError: If this PyAV lacks the encoder, or the file cannot be written.
+    """
+    path, suffix = output.path, output.suffix
+    _check_encoder(output)
+    with whole_file(path) as file, contextlib.ExitStack() as stack:
+        encoding: MovieEncoder | None = None
+        thread = _InTurn(_MAX_FRAMES_BEHIND)
+        stack.callback(lambda: encoding is None or encoding.abandon())
+        stack.callback(thread.end)  # before the other
+
+        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+            nonlocal encoding
+            samples = _movie_samples(converted(colours, profile, None), opacity, suffix, background)
+            with _complaint(path):
+                if encoding is None:
+                    encoding = MovieEncoder(os.path.abspath(file.name), suffix, fps, samples.shape)
+                thread.give(encoding.add, samples)
+
+        yield put
+        with _complaint(path):
+            thread.finish()
+            if encoding is not None:
+                encoding.close()
+
+
+@contextmanager
+def _complaint(path: Path) -> Iterator[None]:
+    """Say in one line why a film could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error, "free some space, draw smaller or choose another folder") from error
+    except FFmpegError as error:
+        reason = error.strerror or error
+        raise GainerError(f"{path}: cannot be written ({reason}); draw smaller or choose another kind") from error
+
+
+class _InTurn:
+    """A thread that takes calls in turn, at most so many behind whoever gives them."""
+
+    def __init__(self, most_behind: int) -> None:
+        self._most_behind = most_behind
+        self._thread = ThreadPoolExecutor(1, "gainer-film")
+        self._behind: deque[Future[None]] = deque()
+
+    def give(self, call: Callable[[Any], None], argument: Any) -> None:
+        """Have a function called soon; raise what an earlier one has raised."""
+        while self._behind and (len(self._behind) == self._most_behind or self._behind[0].done()):
+            self._behind.popleft().result()
+        self._behind.append(self._thread.submit(call, argument))
+
+    def finish(self) -> None:
+        """Wait until all is done; raise what was raised."""
+        while self._behind:
+            self._behind.popleft().result()
+
+    def end(self) -> None:
+        """Drop what has not begun, and wait for what has."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+def _check_encoder(output: OutputTarget) -> None:
     """Refuse a PyAV that lacks the encoder of a kind."""
     encoder = MOVIES[output.suffix].encoder
     if encoder not in av.codecs_available:
@@ -148,3 +234,17 @@ def _filters(suffix: str, kind: str, shape: tuple[int, ...], tick: Fraction) -> 
         graph.link_nodes(source, graph.add("format", "bgra"), sink)
     graph.configure()
     return graph, source, sink
+
+
+def _movie_samples(
+    colours: np.ndarray, opacity: np.ndarray | None, suffix: str, background: Colour
+) -> UInt8[np.ndarray, "h w c"]:
+    """Quantise a frame to what the kind holds: even sizes without opacity, or RGBA."""
+    if suffix == ".mp4":
+        flat = integer_samples(flattened(colours, opacity, background), None, 8)
+        height, width = flat.shape[:2]
+        return np.pad(flat, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
+    if suffix == ".gif":
+        opacity = (opacity >= 0.5).astype(np.float32)
+    return integer_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)

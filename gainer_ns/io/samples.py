@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+Colour = tuple[float, float, float]
+"""Red, green and blue in [0, 1]."""
+
 
 def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
     """Quantise colours [h, w, 3] and opacity [h, w] in [0, 1] to uint8 or uint16 [h, w, 3 or 4], halves to even.
@@ -28,3 +31,11 @@ def rounded_samples(values: np.ndarray, max_value: int) -> np.ndarray:
     """Round floats, clamped to [0, max_value], to uint8 or uint16; halves to even."""
     clamped = np.clip(values, 0, max_value)
     return np.rint(clamped, out=clamped).astype(np.uint8 if max_value == 255 else np.uint16)
+
+
+def flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:
+    """Lay colours [h, w, 3] over a uniform background."""
+    if opacity is None:
+        return colours
+    share = np.clip(opacity, 0.0, 1.0)[..., None]
+    return (np.clip(colours, 0.0, 1.0) * share + np.asarray(background) * (1.0 - share)).astype(np.float32)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from av.error import FFmpegError
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from gainer_ns.errors import GainerError
 from gainer_ns.interrupts import interrupts_delayed
-from gainer_ns.io.colour_profiles import ColourProfile, converted
+from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import cannot_write, synchronise, whole_file
 from gainer_ns.io.folders import whole_folder
 from gainer_ns.io.image_writing import encode_samples
-from gainer_ns.io.movie_io import MovieEncoder, check_encoder
 from gainer_ns.io.outputs import PICTURES, OutputTarget, output_for
-from gainer_ns.io.samples import integer_samples
-
-Colour = tuple[float, float, float]
+from gainer_ns.io.samples import Colour, flattened, integer_samples
 
 WHITE_RGB: Colour = (1.0, 1.0, 1.0)
 
@@ -94,8 +88,9 @@ def open_sequence_writer(
       that the frames stay in time.
     - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
 
-    Memory does not grow with the number of frames, but for WebP, whose encoder keeps the compressed frames. Nothing
-    shows under the name before all frames are written, and nothing is left behind if they never are.
+    A moving picture is encoded in a thread of its own, a few frames behind. Memory does not grow with the number of
+    frames, but for WebP, whose encoder keeps the compressed frames. Nothing shows under the name before all frames are
+    written, and nothing is left behind if they never are.
 
     Args:
         path: Where to, or what :func:`gainer_ns.io.outputs.output_for` made of it. Missing folders are made.
@@ -119,8 +114,9 @@ def open_sequence_writer(
     if output.is_folder:
         opened = _folder(output.path, bits, profile)
     elif output.is_film(frames):
-        check_encoder(output)
-        opened = _movie(output, fps, background, profile)
+        from gainer_ns.io.movie_io import open_movie  # FFmpeg, which pictures are written without
+
+        opened = open_movie(output, fps, background, profile)
     else:
         opened = _still(output, bits, background, profile)
     with opened as put:
@@ -144,9 +140,6 @@ def _complaint(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise cannot_write(path, error, "free some space, draw smaller or choose another folder") from error
-    except FFmpegError as error:
-        reason = error.strerror or error
-        raise GainerError(f"{path}: cannot be written ({reason}); draw smaller or choose another kind") from error
     except ValueError as error:  # Where a kind of picture cannot hold so many pixels a side.
         if isinstance(error, GainerError):
             raise
@@ -161,7 +154,7 @@ def _still(output: OutputTarget, bit_depth: int, background: Colour, profile: Co
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             if not PICTURES[suffix].opacity:
-                colours, opacity = _flattened(colours, opacity, background), None
+                colours, opacity = flattened(colours, opacity, background), None
             samples = integer_samples(colours, opacity, bit_depth)
             with _complaint(path):
                 encode_samples(file, samples, suffix, profile)
@@ -185,48 +178,3 @@ def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterat
             count += 1
 
         yield put
-
-
-@contextmanager
-def _movie(output: OutputTarget, fps: float, background: Colour, profile: ColourProfile | None) -> Iterator[_Put]:
-    """Open a moving picture. FFmpeg opens the temporary file by its name, because ``faststart`` reads it again."""
-    path, suffix = output.path, output.suffix
-    with whole_file(path) as file, contextlib.ExitStack() as stack:
-        encoding: MovieEncoder | None = None
-
-        def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
-            nonlocal encoding
-            colours = converted(colours, profile, None)
-            samples = _movie_samples(colours, opacity, suffix, background)
-            with _complaint(path):
-                if encoding is None:
-                    encoding = MovieEncoder(os.path.abspath(file.name), suffix, fps, samples.shape)
-                    stack.callback(encoding.abandon)
-                encoding.add(samples)
-
-        yield put
-        with _complaint(path):
-            if encoding is not None:
-                encoding.close()
-
-
-def _movie_samples(
-    colours: np.ndarray, opacity: np.ndarray | None, suffix: str, background: Colour
-) -> UInt8[np.ndarray, "h w c"]:
-    """Quantise a frame to what the kind holds: even sizes without opacity, or RGBA."""
-    if suffix == ".mp4":
-        flat = integer_samples(_flattened(colours, opacity, background), None, 8)
-        height, width = flat.shape[:2]
-        return np.pad(flat, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
-    if suffix == ".gif":
-        opacity = (opacity >= 0.5).astype(np.float32)
-    return integer_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
-
-
-def _flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colour) -> np.ndarray:
-    """Lay colours [h, w, 3] over a uniform background."""
-    if opacity is None:
-        return colours
-    share = np.clip(opacity, 0.0, 1.0)[..., None]
-    return (np.clip(colours, 0.0, 1.0) * share + np.asarray(background) * (1.0 - share)).astype(np.float32)

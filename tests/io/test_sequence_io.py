@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io import sequence_io
+from gainer_ns.io import movie_io, sequence_io
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.sequence_io import open_sequence_writer
 
@@ -282,7 +283,7 @@ def test_a_missing_encoder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_swap_of_frames_can_fail_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "frame_00000.png").write_text("old 0")
     (tmp_path / "frame_00001.png").write_text("old 1")
-    rename, calls = sequence_io.os.rename, []
+    rename, calls = os.rename, []
 
     def failing(source: Path, target: Path) -> None:
         calls.append(source)
@@ -290,7 +291,7 @@ def test_the_swap_of_frames_can_fail_halfway(tmp_path: Path, monkeypatch: pytest
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(sequence_io.os, "rename", failing)
+    monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(GainerError, match="No space left"):
         written(tmp_path, moving_disc(2))
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
@@ -348,7 +349,8 @@ def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkey
             os.kill(os.getpid(), signal.SIGINT)
         return convert(*arguments)
 
-    monkeypatch.setattr(sequence_io, "integer_samples", interrupting)
+    for module in (sequence_io, movie_io):
+        monkeypatch.setattr(module, "integer_samples", interrupting)
     usual = signal.getsignal(signal.SIGINT)
     with (  # noqa: PT012
         pytest.raises(KeyboardInterrupt),
@@ -363,6 +365,68 @@ def test_ctrl_c_amid_a_frame_waits_for_its_end(tmp_path: Path, name: str, monkey
     else:
         seen = video_frames(tmp_path / name) if name == "out.mp4" else decoded(tmp_path / name)
     assert len(seen) == 2
+
+
+class SlowEncoder(movie_io.MovieEncoder):
+    """Takes its time, tells what it has done and in which thread, and may fail."""
+
+    done: list[str]
+    fails_at: int | None
+    waits: threading.Event
+
+    def add(self, samples: np.ndarray) -> None:
+        self.waits.wait(20)
+        self.done.append(threading.current_thread().name)
+        if len(self.done) - 1 == self.fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().add(samples)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> type[SlowEncoder]:
+    SlowEncoder.done, SlowEncoder.fails_at, SlowEncoder.waits = [], None, threading.Event()
+    monkeypatch.setattr(movie_io, "MovieEncoder", SlowEncoder)
+    return SlowEncoder
+
+
+def test_a_film_is_encoded_in_another_thread_a_few_frames_behind(tmp_path: Path, slow: type[SlowEncoder]) -> None:
+    with open_sequence_writer(tmp_path / "out.mp4", frames=9) as writer:
+        for number, frame in enumerate(moving_disc(9)):
+            if number == movie_io._MAX_FRAMES_BEHIND:
+                assert not slow.done, "who draws does not wait so early"
+                slow.waits.set()
+            writer.write(*frame)
+            assert number + 1 - len(slow.done) <= movie_io._MAX_FRAMES_BEHIND
+    assert len(slow.done) == 9 and len(set(slow.done)) == 1 and slow.done[0].startswith("gainer-film")
+    assert len(video_frames(tmp_path / "out.mp4")) == 9
+    assert not [one for one in threading.enumerate() if one.name.startswith("gainer-film")]
+
+
+@pytest.mark.parametrize("fails_at", [0, 3, 8])
+def test_what_an_encoder_raises_reaches_the_caller(tmp_path: Path, slow: type[SlowEncoder], fails_at: int) -> None:
+    slow.fails_at = fails_at
+    slow.waits.set()
+    with pytest.raises(GainerError, match="No space left") as caught:
+        written(tmp_path / "out.mp4", moving_disc(9))
+    assert str(caught.value).startswith(f"{tmp_path / 'out.mp4'}: ") and not list(tmp_path.iterdir())
+    assert len(slow.done) <= fails_at + 1 + movie_io._MAX_FRAMES_BEHIND, "what comes after a failure is not encoded"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_frames_that_wait_are_kept_or_dropped(tmp_path: Path, slow: type[SlowEncoder], keeps: bool) -> None:
+    with (  # noqa: PT012
+        pytest.raises(KeyboardInterrupt),
+        open_sequence_writer(tmp_path / "out.gif", frames=9, keep_interrupted=keeps) as writer,
+    ):
+        for frame in moving_disc(movie_io._MAX_FRAMES_BEHIND):
+            writer.write(*frame)
+        slow.waits.set()
+        raise KeyboardInterrupt
+    if keeps:
+        assert len(decoded(tmp_path / "out.gif")) == movie_io._MAX_FRAMES_BEHIND
+    else:
+        assert not list(tmp_path.iterdir())
+    assert not [one for one in threading.enumerate() if one.name.startswith("gainer-film")]
 
 
 def test_frames_are_written_from_other_threads_too(tmp_path: Path) -> None:
