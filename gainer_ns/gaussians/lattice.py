@@ -62,20 +62,21 @@ class Lattice:
         (xx, xy), (yx, yy) = covariances[0].tolist()
         if len(means) < 2 or xx != yy or xy != 0 or yx != 0 or xx <= 0:
             return None
-        is_known = spacing is not None
-        spacing = _spacing(means) if spacing is None else spacing
+        is_known, full = spacing is not None, _full_axes(means)
+        if spacing is None:
+            spacing = _spacing(means if full is None else _two_sides(*full))
         sigma = math.sqrt(xx) / spacing if spacing > 0 else 0.0
         if not MIN_SIGMA <= sigma <= MAX_SIGMA:
             return None
         sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing + 2 * _BORDER + 1
         if not is_known and float(sides.prod()) > max(MAX_NODES, MAX_NODES_PER_GAUSSIAN * len(means)):
             return None
-        across, down = (_axis(values, spacing) for values in means.unbind(1))
+        across, down = (_axis(values, spacing) for values in full or means.unbind(1))
         if across is None or down is None:
             return None
         (x, column), (y, row) = across, down
-        nodes = row * len(x) + column
-        if len(nodes.unique()) < len(nodes):
+        nodes = row * len(x) + column if full is None else (row[:, None] * len(x) + column).flatten()
+        if any(len(every.unique()) < len(every) for every in ([nodes] if full is None else [column, row])):
             return None
         return cls(x, y, nodes, spacing, sigma)
 
@@ -125,6 +126,24 @@ class LatticeReading:
     def __matmul__(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "m c"]:
         """Return what the points read."""
         return self.lattice.read(self.points, self.lattice.table(values))[:, :-1]
+
+
+def _full_axes(means: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " r"]] | None:
+    """Return the x of the columns and the y of the rows of means that fill a rectangle row by row; None of others."""
+    x, y = means.unbind(1)
+    columns = int((y != y[0]).byte().argmax()) or len(means)
+    rows, rest = divmod(len(means), columns)
+    if rest:
+        return None
+    x, y = (values.view(rows, columns) for values in (x, y))
+    if not (torch.equal(x, x[:1].expand_as(x)) and torch.equal(y, y[:, :1].expand_as(y))):
+        return None
+    return x[0].clone(), y[:, 0].clone()
+
+
+def _two_sides(x: Float[Tensor, " c"], y: Float[Tensor, " r"]) -> Float[Tensor, "n 2"]:
+    """Return the means along two sides of a rectangle, one after the other."""
+    return torch.stack([torch.cat([x, x[-1:].expand_as(y)]), torch.cat([y[:1].expand_as(x), y])], dim=1)
 
 
 def _spacing(means: Float[Tensor, "n 2"]) -> float:

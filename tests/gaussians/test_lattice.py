@@ -95,3 +95,17 @@ def test_rows_and_columns_are_lattices(size: tuple[int, int]) -> None:
     assert lattice.spacing == pytest.approx(1 / max(size), rel=1e-4)
     reading = LatticeReading(lattice, gaussians.means)
     torch.testing.assert_close(reading @ torch.ones(len(gaussians), 1), torch.ones(len(gaussians), 1))
+
+
+@given(st.integers(1, 12), st.integers(2, 12), st.integers(1, 3), st.integers(0, 2**31))
+def test_full_rectangles_are_found_as_any_others_are(columns: int, rows: int, stride: int, seed: int) -> None:
+    """They need not be sorted into nodes; a rectangle with columns left out is one, too, on a finer lattice."""
+    width = stride * columns + 1
+    gaussians = on_lattice(width, rows)
+    means = gaussians.means.view(rows, width, 2)[:, ::stride].reshape(-1, 2)
+    full = replace(gaussians, means=means, features=means)
+    order = torch.randperm(len(means), generator=torch.Generator().manual_seed(seed))
+    found, shuffled = Lattice.of(full), Lattice.of(full[order], 1 / max(width, rows))
+    assert found is not None and shuffled is not None
+    torch.testing.assert_close((found.x, found.y), (shuffled.x, shuffled.y))
+    assert torch.equal(found.nodes[order], shuffled.nodes)
