@@ -23,6 +23,15 @@ def lattice_size(plane: ImagePlane, gaussians_per_pixel: float) -> tuple[int, in
     return max(1, round(plane.width * per_side)), max(1, round(plane.height * per_side))
 
 
+def lattice_axes(plane: ImagePlane, columns: int, rows: int) -> tuple[Float[Tensor, " c"], Float[Tensor, " r"]]:
+    """Return the x of each column, and the y of each row, of a lattice that fills the picture, in plane units."""
+    places = torch.zeros(max(columns, rows), 2, dtype=torch.float64)
+    places[:columns, 0] = (torch.arange(columns, dtype=torch.float64) + 0.5) * (plane.width / columns)
+    places[:rows, 1] = (torch.arange(rows, dtype=torch.float64) + 0.5) * (plane.height / rows)
+    x, y = plane.plane_from_pixel(places).float().unbind(1)
+    return x[:columns].contiguous(), y[:rows].contiguous()
+
+
 def lattice_means(
     plane: ImagePlane,
     gaussians_per_pixel: float = 1.0,
@@ -39,6 +48,8 @@ def lattice_means(
     get Gaussians, None for all.
     """
     columns, rows = lattice_size(plane, gaussians_per_pixel)
+    if jitter == 0 and inside is None:
+        return torch.stack(torch.meshgrid(*lattice_axes(plane, columns, rows), indexing="xy"), dim=-1).view(-1, 2)
     x = (torch.arange(columns, dtype=torch.float64) + 0.5) * (plane.width / columns)
     y = (torch.arange(rows, dtype=torch.float64) + 0.5) * (plane.height / rows)
     pixel = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)

@@ -52,11 +52,18 @@ def check_sizes(*parts: Tensor | None, largest: float = MAX_STORED_NUMBER) -> No
     for part in parts:
         if part is None or part.numel() == 0:
             continue
-        size = float(part.detach().abs().max())
-        if not math.isfinite(size):
+        low, high = part.detach().aminmax()
+        size = max(-float(low), float(high))
+        if not are_finite(low, high):
             raise ValueError("it holds numbers that are not finite")
         if size > largest:
             raise ValueError(f"it holds the number {size:.0e}, which no fit or edit makes")
+
+
+def are_finite(*parts: Tensor) -> bool:
+    """Return whether all numbers are finite, without a copy of any."""
+    ends = (part.detach().aminmax() for part in parts if part.is_floating_point() and part.numel() > 0)
+    return all(math.isfinite(low) and math.isfinite(high) for low, high in ends)
 
 
 def whole_number(value: Any, largest: int, *, least: int = 1) -> int:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.placement import lattice_axes
 from gainer_ns.storage.checks import whole_number
 
 Bits = Literal[32, 16, 8]
@@ -28,11 +29,11 @@ def means_tensors(
 
     ``bits`` are those of a feature channel; with 8 of them, means that lie on no lattice have 16 bits a coordinate.
     """
+    if (full := _full_lattice(means, plane)) is not None:
+        return full, {}
     nodes = _lattice_nodes(means, plane)
     if nodes is None:
         return None, _levels_tensors(means, plane) if bits == 8 else {"means": means}
-    if len(means) == math.prod(nodes[0]):
-        return nodes[0], {}
     chosen = np.zeros(math.prod(nodes[0]), bool)
     chosen[nodes[1].numpy()] = True
     return nodes[0], {"lattice_mask": torch.from_numpy(np.packbits(chosen))}
@@ -70,8 +71,24 @@ def _scattered(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
     return levels.to(torch.int32).float() * step + low
 
 
+def _full_lattice(means: Float[Tensor, "n 2"], plane: ImagePlane) -> _LatticeSize | None:
+    """Return columns and rows of the lattice whose every node, row by row, is a mean; None if there is none."""
+    if len(means) == 0:
+        return None
+    columns = int((means[:, 1] != means[0, 1]).byte().argmax()) or len(means)
+    size = columns, len(means) // columns
+    if columns * size[1] != len(means) or not _is_square(size, plane):
+        return None
+    x, y = (axis.to(means) for axis in lattice_axes(plane, *size))
+    grid = means.reshape(size[1], columns, 2)
+    is_full = torch.equal(grid[..., 0], x.expand(grid.shape[:2])) and torch.equal(
+        grid[..., 1], y[:, None].expand(grid.shape[:2])
+    )
+    return size if is_full else None
+
+
 def _lattice_nodes(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[tuple[int, int], Int[Tensor, " n"]] | None:
-    """Return columns and rows of the lattice on which the means lie row by row, and the node of each.
+    """Return columns and rows of the lattice on some of whose nodes the means lie row by row, and the node of each.
 
     None if on none.
     """
@@ -111,23 +128,22 @@ def _is_square(size: tuple[int, int], plane: ImagePlane) -> bool:
 
 
 def _node_means(nodes: Int[Tensor, " n"], size: tuple[int, int], plane: ImagePlane) -> Float[Tensor, "n 2"]:
-    """Return plane coordinates of nodes, computed as :func:`gainer_ns.gaussians.placement.lattice_means` does."""
-    columns, rows = size
-    x = ((nodes % columns).double() + 0.5) * (plane.width / columns)
-    y = ((nodes // columns).double() + 0.5) * (plane.height / rows)
-    return plane.plane_from_pixel(torch.stack([x, y], dim=-1)).float()
+    """Return plane coordinates of nodes."""
+    x, y = lattice_axes(plane, *size)
+    return torch.stack([x[nodes % size[0]], y[nodes // size[0]]], dim=-1)
 
 
 def _lattice_means(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, count: int) -> Float[Tensor, "n 2"]:
     """Decode means on a lattice; nothing is allocated for nodes that the file says nothing of."""
     columns, rows = (whole_number(count, 2**31) for count in lattice)
     mask = tensors.get("lattice_mask")
-    if mask is None and columns * rows == count:
-        nodes = torch.arange(count)
-    elif mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):
+    is_square = _is_square((columns, rows), plane)
+    if mask is None and columns * rows == count and is_square:
+        return torch.stack(torch.meshgrid(*lattice_axes(plane, columns, rows), indexing="xy"), dim=-1).view(-1, 2)
+    if mask is not None and mask.dtype == torch.uint8 and tuple(mask.shape) == (-(-columns * rows // 8),):
         nodes = torch.from_numpy(np.unpackbits(mask.numpy(), count=columns * rows)).nonzero()[:, 0]
     else:
         nodes = None
-    if nodes is None or len(nodes) != count or not _is_square((columns, rows), plane):
+    if nodes is None or len(nodes) != count or not is_square:
         raise ValueError("its lattice does not fit the features")
     return _node_means(nodes, (columns, rows), plane)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -19,9 +18,10 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.storage.checks import check_layer, checked_bit_depth, checked_plane
+from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
 from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors, with_room_for_levels
 from gainer_ns.storage.means import Bits
+from gainer_ns.storage.tensor_files import file_parts
 
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
@@ -44,6 +44,11 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     Raises:
         GainerError: If so many bits cannot hold it.
     """
+    return b"".join(_picture_parts(picture, bits))
+
+
+def _picture_parts(picture: BakedPicture, bits: Bits) -> Iterator[bytes | memoryview]:
+    """Yield the same bytes, part by part, without a copy of what is large."""
     if bits == 8:
         picture = replace(picture, layers=with_room_for_levels(picture.layers))
     decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
@@ -65,7 +70,7 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
             check_layer(layer)
         except ValueError as error:
             raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+    if not are_finite(*tensors.values()):
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     if picture.profile is not None:
@@ -80,7 +85,9 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
         "layers": layers,
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return save(tensors, {"header": json.dumps(header)})  # of several entries, safetensors would shuffle the order
+    yield from file_parts(
+        tensors, {"header": json.dumps(header)}
+    )  # of several entries, safetensors would shuffle the order
 
 
 def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
@@ -90,7 +97,8 @@ def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
         GainerError: If the file cannot be written.
     """
     with whole_file(path) as file:  # first of all, so that a path that cannot be written costs no time
-        file.write(picture_bytes(picture, bits))
+        for part in _picture_parts(picture, bits):
+            file.write(part)
 
 
 def load_picture(path: Path) -> BakedPicture:
