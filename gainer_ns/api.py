@@ -63,6 +63,7 @@ def fit(
     recipe = replace(recipe, seed=seed, fit_seconds=seconds)
     if gaussians_per_pixel is not None:
         recipe = replace(recipe, gaussians_per_pixel=gaussians_per_pixel, num_gaussians=None)
+    recipe.check(read.width * read.height)
     opacity = None if read.alpha is None else torch.from_numpy(read.opacity())
     layer, done = fit_layer(
         torch.from_numpy(read.colours()),

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_bench.baselines.picture_function import PictureFunction
-from gainer_ns.fitting.loop import FitLoop, FitTrainer
+from gainer_ns.fitting.loop import FitLoop, FitTrainer, error_sizes
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.drawable import BLOCK_POINTS
 
@@ -130,8 +130,8 @@ class FunctionFit(FitLoop):
             self._next_psnr = state["next_psnr"]
 
     @torch.no_grad()
-    def _errors(self) -> Float[Tensor, "m 3"]:
+    def _error_sizes(self) -> tuple[float, float]:
         points = self._points if self._measured is None else self._points[self._measured]
         target = self._target if self._measured is None else self._target[self._measured]
         block = len(points) if self._function.at_once else BLOCK_POINTS
-        return torch.cat([self._function(part) for part in points.split(block)]) - target
+        return error_sizes(torch.cat([self._function(part) for part in points.split(block)]) - target)

@@ -49,6 +49,7 @@ class Decoder(nn.Module):
         hidden_dim: Width of a hidden layer.
         seed: Seed of the initial weights.
         grey_first: Whether the linear path starts with a first feature that changes all channels alike.
+        plain: Whether it starts with features that are the channels, less 1/2.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Decoder(nn.Module):
         hidden_dim: int = 64,
         seed: int = 0,
         grey_first: bool = False,
+        plain: bool = False,
     ) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
@@ -68,6 +70,8 @@ class Decoder(nn.Module):
             nn.init.orthogonal_(self.linear.weight)
             if grey_first and feature_dim >= channels:
                 self.linear.weight.data = _turned_to_grey(self.linear.weight.data)
+            if plain:
+                nn.init.eye_(self.linear.weight)
             nn.init.constant_(self.linear.bias, 0.5)
             self.mlp = None
             if hidden_layers > 0:
@@ -107,7 +111,10 @@ class Decoder(nn.Module):
     @torch.no_grad()
     def features_for(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "m f"]:
         """Return the smallest features that the linear path alone decodes to these colours: where a fit begins."""
-        return (colours - self.linear.bias) @ torch.linalg.pinv(self.linear.weight).T
+        weight, offset = self.linear.weight, colours - self.linear.bias
+        if torch.equal(weight, torch.eye(len(weight), device=weight.device)):
+            return offset
+        return offset @ torch.linalg.pinv(weight).T
 
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m c"]:

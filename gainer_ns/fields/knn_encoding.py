@@ -116,7 +116,7 @@ class GaussianKNNEncoding(nn.Module):
         if not 0 <= config.slopes <= config.feature_dim:
             raise GainerError(f"slopes {config.slopes}: choose from 0 to feature-dim, which is {config.feature_dim}")
         self.config = config
-        self.register_buffer("means", means.clone())
+        self.register_buffer("means", means)
         self.register_buffer("opacities", None if opacities is None else opacities.clone())
         self.register_buffer("spacing", torch.tensor(spacing, dtype=torch.float64))
         entries = dimensions * (dimensions + 1) // 2
@@ -193,7 +193,7 @@ class GaussianKNNEncoding(nn.Module):
     def put(self, means: Float[Tensor, "n d"], spacings: Float[Tensor, " n"]) -> None:
         """Move Gaussians that have not been fitted yet; their covariances start in proportion to ``spacings``."""
         self._index = None
-        self.means.copy_(means)
+        self.means = means.to(self.means, copy=True)
         on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
         self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
 

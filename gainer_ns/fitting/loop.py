@@ -58,9 +58,18 @@ class FitTrainer(Protocol):
         """Show how far a fit that takes long has come."""
         ...
 
+    def progress(self, share: float) -> None:
+        """Show which share, 0 to 1, of the step that is under way is done."""
+        ...
+
     def save_checkpoint(self, step: int) -> None:
         """Save what the fit has come to, in or after a step."""
         ...
+
+
+def error_sizes(error: Float[Tensor, "m c"]) -> tuple[float, float]:
+    """Return the mean square of errors, and the largest one; the errors are spent."""
+    return float(error.square().mean(dtype=torch.float64)), float(error.abs_().max())
 
 
 class FitLoop(ABC):
@@ -147,8 +156,8 @@ class FitLoop(ABC):
         self._rest(step)
 
     @abstractmethod
-    def _errors(self) -> Float[Tensor, "m 3"]:
-        """Return the errors of the fitted colours."""
+    def _error_sizes(self) -> tuple[float, float]:
+        """Return the mean square of the errors of the fitted colours, and the largest one."""
 
     def _spent(self, on: str, since: float) -> None:
         self.seconds[on] = self.seconds.get(on, 0.0) + time.monotonic() - since
@@ -192,10 +201,9 @@ class FitLoop(ABC):
     @torch.no_grad()
     def _measure(self, step: int) -> None:
         """Update PSNR, its gain and exactness, and report the PSNR."""
-        error = self._errors()
-        before, mean_square = self.psnr, float(error.square().mean(dtype=torch.float64))
+        before, (mean_square, largest) = self.psnr, self._error_sizes()
         self.psnr = self._note(step, sum(self.seconds.values()), mean_square)
-        self.exact = float(error.abs_().max()) < 0.5 / (2**self._bit_depth - 1)  # half a level
+        self.exact = largest < 0.5 / (2**self._bit_depth - 1)  # half a level
         self._trainer.report(step, self.psnr)
         self._gain = self.psnr - before
 

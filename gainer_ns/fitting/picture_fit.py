@@ -19,7 +19,7 @@ from torch import Tensor
 from gainer_ns.fields.knn_encoding import LearnedGeometry, PointReading
 from gainer_ns.fitting.bands import BandsStep, PictureBands, fit_opacities
 from gainer_ns.fitting.between_pixels import PointsBetweenPixels
-from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
+from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop, error_sizes
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.relocation import relocate
@@ -38,18 +38,21 @@ _STEPS_BETWEEN_PSNR = 10
 
 
 def fitted_pixels(
-    colours: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"] | None
-) -> tuple[Int[Tensor, " m"], Float[Tensor, "m 3"]]:
-    """Select the pixels that are fitted: all, or those with any opacity (paper, section 3.3).
+    plane: ImagePlane, opacity: Float[Tensor, "h w"] | None, device: torch.device | str = "cpu"
+) -> Int[Tensor, " m"]:
+    """Return row-major indices, ascending, of the pixels that are fitted: all, or those with any opacity.
 
-    Returns:
-        Their row-major indices, ascending, and their colours.
+    See section 3.3 of the paper.
     """
-    flat = colours.reshape(-1, 3)
     if opacity is None:
-        return torch.arange(len(flat), device=flat.device), flat
-    pixels = (opacity.flatten() > 0).nonzero()[:, 0].to(flat.device)
-    return pixels, flat[pixels]
+        return torch.arange(plane.pixels, device=device)
+    return (opacity.flatten() > 0).nonzero()[:, 0].to(device)
+
+
+def fitted_colours(colours: Float[Tensor, "h w 3"], opacity: Float[Tensor, "h w"] | None) -> Float[Tensor, "m 3"]:
+    """Return the colours of the pixels that are fitted; where these are all, they are not copied."""
+    flat = colours.reshape(-1, 3)
+    return flat if opacity is None else flat[(opacity.flatten() > 0).to(flat.device)]
 
 
 @dataclass
@@ -68,6 +71,10 @@ class FitPlan:
     """How far, and how."""
     less_memory: str = "reduce the picture, or fit fewer Gaussians a pixel"
     """What to do where there is too little memory."""
+
+    def pixels(self, device: torch.device | str) -> Int[Tensor, " m"]:
+        """Return row-major indices, ascending, of the fitted pixels."""
+        return fitted_pixels(self.plane, self.opacity, device)
 
     def continued_picture(self, pixels: Int[Tensor, " m"], target: Float[Tensor, "m 3"]) -> Float[Tensor, "h w 3"]:
         """Return the colours of the fitted pixels, and those of the nearest visible ones where it is transparent."""
@@ -99,7 +106,7 @@ class _Search(NamedTuple):
 
 
 class PictureFit(GaussNewtonLoop):
-    """The fit of one picture: of the colours ``target`` at ``pixels``, row-major indices in ascending order.
+    """The fit of one picture: of the colours ``target`` of its fitted pixels, in the order of these.
 
     Time goes to the graph (neighbours and weights), to Adam, to opacities and to Gauss-Newton steps ("finish").
     """
@@ -107,16 +114,15 @@ class PictureFit(GaussNewtonLoop):
     def __init__(
         self,
         plan: FitPlan,
-        pixels: Int[Tensor, " m"],
         target: Float[Tensor, "m 3"],
         trainer: FitTrainer,
         changed: Callable[[], None],
     ) -> None:
         super().__init__(plan.recipe, plan.bit_depth, trainer, changed)
-        self.plan, self.pixels, self.target = plan, pixels, target
+        self.plan, self.pixels, self.target = plan, plan.pixels(target.device), target
         self._encoding, self._decoder = plan.learned
         self._planned_adam_steps = plan.recipe.planned_adam_steps(plan.plane.pixels)
-        check_memory(len(pixels), self._encoding, self._planned_adam_steps, plan.less_memory)
+        check_memory(len(target), self._encoding, self._planned_adam_steps, plan.less_memory)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
         self._search: _Search | None = None  # which has found the reading
@@ -303,5 +309,5 @@ class PictureFit(GaussNewtonLoop):
         self.seconds["finish"] -= self._bands.seconds
         self._bands.seconds = 0.0
 
-    def _errors(self) -> Float[Tensor, "m 3"]:
-        return self.colours() - self._read_target
+    def _error_sizes(self) -> tuple[float, float]:
+        return error_sizes(self.colours().detach() - self._read_target)

@@ -1,42 +1,190 @@
-"""The features of a lattice in closed form: those from which points read a given picture."""
+"""The features of a lattice in closed form: those from which its nodes read a given picture."""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.fft import dctn, idctn
+from scipy.linalg import solve_banded
 from torch import Tensor
 
-TAPS = 6
-"""Lattice steps beyond which a Gaussian of less than a step weighs nothing in single precision."""
+from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA
+from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES
+
+ROWS_AT_ONCE = 64
+"""Rows that are averaged or undone at once: as much as stays in a processor's cache."""
+_COLUMNS_AT_ONCE = 64
+_HALO_NODES = 24
+"""Nodes beyond which the inverse of the averages is 0 in single precision: it falls by 0.4 a node or faster."""
+_BEFORE, _BEHIND = BLOCK_NODES // 2 - 1, BLOCK_NODES // 2
+"""Nodes that a point at a node reads along an axis, beside its own: before it and behind it."""
+
+Rows = Callable[[slice], Float[Tensor, "c r w"]]
+"""Tells any rows of a picture."""
 
 
-def prefilter(samples: Float[Tensor, "h w c"], sigma: float) -> Float[Tensor, "h w c"]:
-    """Return the coefficients whose normalised Gaussian averages at the lattice points are the samples (eq. 2).
+class NodeAverages:
+    """What the nodes of a lattice read of it where a Gaussian stands at each (eq. 2), and the way back.
 
-    One Gaussian of standard deviation ``sigma`` a lattice point is a separable low-pass filter, and mirrored borders
-    make it diagonal in the cosine transform (Martucci 1994, "Symmetric convolution and the discrete sine and cosine
-    transforms"), where it is undone by a division: the "direct filter" of Unser et al. 1993, "B-spline signal
-    processing", for a Gaussian kernel.
+    The normalised average of a rectangle of Gaussians is one along the rows after one along the columns, each a banded
+    matrix, and its inverse, which falls off exponentially, is banded too in single precision: the prefilter of Unser et
+    al. 1993, "B-spline signal processing", for a Gaussian kernel and for borders where neighbours are missing. Both are
+    applied as products of small matrices, some rows at a time.
 
     Args:
-        samples: Values at the lattice points.
-        sigma: Standard deviation in lattice steps, at most 1: wider ones cannot be undone in single precision.
+        height: Rows of the lattice, from the top down.
+        width: Columns.
+        sigma: Standard deviation of the Gaussians in lattice steps, from ``MIN_SIGMA`` to ``MAX_SIGMA``.
+        device: Where it is computed.
 
     Raises:
-        ValueError: If sigma is not in (0, 1].
+        ValueError: If sigma is out of these bounds.
     """
-    if not 0 < sigma <= 1:
-        raise ValueError(f"sigma {sigma:g} must be above 0 and at most 1 lattice step")
-    height, width = samples.shape[:2]
-    spectrum = np.asarray(dctn(samples.cpu().numpy(), axes=(0, 1)))
-    spectrum /= np.outer(_response(height, sigma), _response(width, sigma))[..., None].astype(spectrum.dtype)
-    return torch.from_numpy(idctn(spectrum, axes=(0, 1), overwrite_x=True)).to(samples)
+
+    def __init__(self, height: int, width: int, sigma: float, device: torch.device | str = "cpu") -> None:
+        if not MIN_SIGMA <= sigma <= MAX_SIGMA:
+            raise ValueError(f"sigma {sigma:g} must be from {MIN_SIGMA:g} to {MAX_SIGMA:g} lattice steps")
+        self.height, self.width = height, width
+        self._rows = _Axis(height, sigma, _BEHIND, _BEFORE, torch.device(device))  # y points up
+        self._columns = _Axis(width, sigma, _BEFORE, _BEHIND, torch.device(device))
+
+    def strips(self) -> Iterator[tuple[int, int]]:
+        """Yield the first row, and the one behind the last, of each strip that is worked on at once."""
+        for first in range(0, self.height, ROWS_AT_ONCE):
+            yield first, min(first + ROWS_AT_ONCE, self.height)
+
+    def rows_read_by(self, first: int, last: int) -> slice:
+        """Return the rows of nodes that the nodes from one row until before another read."""
+        return self._rows.read_by(first, last)
+
+    @torch.no_grad()
+    def of_rows(self, values: Rows, first: int, last: int) -> Float[Tensor, "c r w"]:
+        """Return the averages at some rows of nodes.
+
+        Args:
+            values: The Gaussians' values, by rows.
+            first: The first row.
+            last: The row behind the last.
+        """
+        window = self._rows.read_by(first, last)
+        down = _down(self._rows.averages(first, last, window), values(window))
+        return _across(self._columns.read_by, self._columns.averages, down)
+
+    @torch.no_grad()
+    def undone_rows(self, averages: Rows, first: int, last: int) -> Float[Tensor, "c r w"]:
+        """Return the values, at some rows of Gaussians, whose averages are given; arguments as of :meth:`of_rows`."""
+        window = self._rows.around(first, last)
+        down = _down(self._rows.inverse(first, last, window), averages(window))
+        return _across(self._columns.around, self._columns.inverse, down)
+
+    def of(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+        """Return the averages at all nodes."""
+        return self._all(self.of_rows, values)
+
+    def undone(self, averages: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+        """Return the values whose averages at all nodes are given."""
+        return self._all(self.undone_rows, averages)
+
+    def _all(self, part: Callable[[Rows, int, int], Tensor], values: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+        return torch.cat([part(lambda rows: values[:, rows], *strip) for strip in self.strips()], dim=1)
 
 
-def _response(count: int, sigma: float) -> Float[np.ndarray, " n"]:
-    """Return how much of each cosine is left by the average along one axis."""
-    taps = np.arange(-TAPS, TAPS + 1)
-    weights = np.exp(-0.5 * (taps / sigma) ** 2)
-    return np.cos(np.pi * np.outer(np.arange(count) / count, taps)) @ (weights / weights.sum())
+class _Axis:
+    """One axis of a lattice: rows of the banded matrix that averages along it, and of its inverse.
+
+    Args:
+        count: Nodes of the axis.
+        sigma: In steps.
+        before: Nodes that a node reads before it.
+        behind: Nodes that it reads behind it.
+        device: Where the matrices are wanted.
+    """
+
+    def __init__(self, count: int, sigma: float, before: int, behind: int, device: torch.device) -> None:
+        self._count, self._sigma, self._before, self._behind, self._device = count, sigma, before, behind, device
+        # Rows far from both ends are alike, so that few matrices are ever made.
+        self._matrix = functools.cache(self._new_matrix)
+
+    def read_by(self, first: int, last: int) -> slice:
+        """Return the nodes that some nodes read."""
+        return self._within(first - self._before, last + self._behind)
+
+    def around(self, first: int, last: int) -> slice:
+        """Return the nodes whose averages tell the values of some nodes."""
+        return self._within(first - _HALO_NODES, last + _HALO_NODES)
+
+    def averages(self, first: int, last: int, window: slice) -> Float[Tensor, "n m"]:
+        """Return the weights of the nodes of a window in the averages at some nodes."""
+        return self._matrix(*self._place(first, last, window), False)
+
+    def inverse(self, first: int, last: int, window: slice) -> Float[Tensor, "n m"]:
+        """Return the weights of the averages of a window in the values of some nodes."""
+        return self._matrix(*self._place(first, last, window), True)
+
+    def _within(self, first: int, last: int) -> slice:
+        return slice(max(0, first), min(last, self._count))
+
+    def _place(self, first: int, last: int, window: slice) -> tuple[int, int, int, int, int]:
+        """Return the window's length, where in it the nodes are, and how many nodes there are beyond, if few."""
+        far = 2 * _HALO_NODES
+        before, behind = min(window.start, far), min(self._count - window.stop, far)
+        return window.stop - window.start, first - window.start, last - window.start, before, behind
+
+    def _new_matrix(self, *place: int | bool) -> Tensor:
+        return torch.from_numpy(_matrix(self._sigma, self._before, self._behind, *place)).to(self._device)
+
+
+@functools.lru_cache(maxsize=256)
+def _matrix(
+    sigma: float, above: int, below: int, length: int, first: int, last: int, before: int, behind: int, inverse: bool
+) -> Float[np.ndarray, "n m"]:
+    """Return rows of the matrix that averages nodes, or of its inverse, in a window with some nodes around it.
+
+    Args:
+        sigma: In steps.
+        above: Nodes that a node reads before it.
+        below: Nodes that it reads behind it.
+        length: Nodes of the window.
+        first: The first row, in the window.
+        last: The row behind the last.
+        before: Nodes before the window.
+        behind: Nodes behind it.
+        inverse: Whether the inverse is wanted.
+    """
+    count = before + length + behind
+    rows, columns = slice(before + first, before + last), slice(before, before + length)
+    steps = np.arange(count) - np.arange(count)[:, None]
+    weights = np.where((-above <= steps) & (steps <= below), np.exp(-0.5 * (steps / sigma) ** 2), 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    if inverse:
+        # Rows of the inverse are columns of the transpose's, which LAPACK solves for by its diagonals.
+        offsets = range(above, -below - 1, -1)
+        bands = [np.pad(weights.diagonal(-k), (max(0, k), max(0, -k)))[:count] for k in offsets]
+        weights = solve_banded((below, above), bands, np.eye(count)[:, rows], check_finite=False).T
+    else:
+        weights = weights[rows]
+    return np.ascontiguousarray(weights[:, columns], np.float32)
+
+
+def _down(matrix: Float[Tensor, "r m"], values: Float[Tensor, "c m w"]) -> Float[Tensor, "c r w"]:
+    """Multiply the columns of each channel by a matrix."""
+    found = values.new_empty(len(values), len(matrix), values.shape[2])
+    for channel, into in zip(values, found, strict=True):
+        torch.mm(matrix, channel, out=into)
+    return found
+
+
+def _across(
+    windows: Callable[[int, int], slice], matrices: Callable[[int, int, slice], Tensor], values: Float[Tensor, "c r w"]
+) -> Float[Tensor, "c r w"]:
+    """Multiply the rows of each channel by a banded matrix, told by some of its rows and their window."""
+    found, width = torch.empty_like(values), values.shape[2]
+    flat, into = values.view(-1, width), found.view(-1, width)
+    for first in range(0, width, _COLUMNS_AT_ONCE):
+        last = min(first + _COLUMNS_AT_ONCE, width)
+        window = windows(first, last)
+        torch.mm(flat[:, window], matrices(first, last, window).T, out=into[:, first:last])
+    return found

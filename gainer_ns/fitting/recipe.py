@@ -21,10 +21,13 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA, NEAR_NODES
 from gainer_ns.gaussians.opacity import opacity_field, supporting_pixels
+from gainer_ns.memory import check_free
 from gainer_ns.rendering.layer import Layer
 
 UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
 """Origin and side of the square that holds any picture's plane, which a hash grid spans."""
+_CLOSED_FORM_BYTES_PER_PIXEL = 4 * (3 + 2 + 3) + 4
+"""Peak memory of a fit in closed form: colours, means and features, which fill one after the other, and a little."""
 _SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
@@ -206,7 +209,10 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         return 1 if self.has_closed_form(pixels) else super().planned_steps(pixels)
 
     def check(self, pixels: int) -> None:
-        """Refuse means, Gauss-Newton steps and points that do not go together."""
+        """Refuse means, Gauss-Newton steps and points that do not go together, and more than there is memory for."""
+        if self.has_closed_form(pixels):
+            what = f"fitting {pixels / 1e6:.1f} megapixels"
+            check_free(_CLOSED_FORM_BYTES_PER_PIXEL * pixels, what, "reduce the picture, or close other programs")
         moving = self.planned_encoding(pixels).means == "learned"
         if moving and self.finish_steps > 0:
             raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
@@ -242,5 +248,6 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             hidden_dim=self.hidden_dim,
             seed=self.seed,
             grey_first=encoding.config.slopes > 0,
+            plain=self.has_closed_form(plane.pixels),
         )
         return LearnedPicture(encoding, decoder)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim.adam import Adam
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.lattice_fit import LatticeFit
 from gainer_ns.fitting.loop import FitLoop, FitTrainer
-from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_pixels
+from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_colours
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
 from gainer_ns.fitting.schedules import CosineSchedule, StepsSchedule
 from gainer_ns.frames import ImagePlane
@@ -68,12 +68,17 @@ class PlainTrainer:
         self.optimizers = _Optimizers(groups or {}, adam, adam_steps)
         self.stop_training = False
         self.stop = StopRequest(at_once=lambda: True)
+        self._shown: Callable[[float], None] = lambda share: None
 
     def report(self, step: int, psnr: float) -> None:
         """Show nothing: the fit keeps its history."""
 
     def say(self, line: str) -> None:
         """Show nothing: the caller has ``progress``."""
+
+    def progress(self, share: float) -> None:
+        """Tell the caller of :meth:`run` which share of the step that is under way is done."""
+        self._shown(share)
 
     def save_checkpoint(self, step: int) -> None:
         """Save nothing: the fit is over in a moment, or its caller's."""
@@ -88,20 +93,23 @@ class PlainTrainer:
         """Take all steps of a fit, or at most ``steps``.
 
         ``adam_step`` returns the loss of a step, which Adam lessens if anything depends on it; None for fits that do
-        all by themselves. ``progress`` is called after every step with the share, 0 to 1, that is done at least.
+        all by themselves. ``progress`` is called after every step, and within long ones, with the share, 0 to 1, that
+        is done at least.
 
         Raises:
             GainerError: If the loss is not a number any more.
         """
-        step = 0
+        step, told = 0, progress if steps is not None else None
         while not self.stop_training and (steps is None or step < steps):
+            if told is not None:
+                self._shown = lambda share, step=step: told((step + share) / steps)
             fit.begin_step(step)
             if adam_step is not None:
                 self._lessen(adam_step)
             fit.end_step(step)
             step += 1
-            if progress is not None and steps is not None:
-                progress(1.0 if self.stop_training else step / steps)
+            if told is not None:
+                told(1.0 if self.stop_training else step / steps)
 
     def _lessen(self, loss_of_step: Callable[[], Tensor]) -> None:
         """Take an Adam step, unless nothing depends on the loss, and a step of the schedules."""
@@ -119,15 +127,11 @@ class PlainTrainer:
 
 
 def fit_of(
-    plan: FitPlan,
-    pixels: Int[Tensor, " m"],
-    target: Float[Tensor, "m 3"],
-    trainer: FitTrainer,
-    changed: Callable[[], None],
+    plan: FitPlan, target: Float[Tensor, "m 3"], trainer: FitTrainer, changed: Callable[[], None]
 ) -> LatticeFit | PictureFit:
-    """Return the fit of a plan: in closed form where there is one, by steps elsewhere."""
+    """Return the fit of a plan to the colours of its pixels: in closed form where there is one, by steps elsewhere."""
     closed = plan.recipe.has_closed_form(plan.plane.pixels)
-    return (LatticeFit if closed else PictureFit)(plan, pixels, target, trainer, changed)
+    return (LatticeFit if closed else PictureFit)(plan, target, trainer, changed)
 
 
 def fit_layer(
@@ -154,10 +158,11 @@ def fit_layer(
     plane = ImagePlane(colours.shape[1], colours.shape[0])
     encoding, decoder = recipe.begin(plane, opacity)
     learned = LearnedPicture(encoding.to(device), decoder.to(device))
-    pixels, target = fitted_pixels(colours.to(device), opacity)
     adam_steps = recipe.planned_adam_steps(plane.pixels)
+    closed = recipe.has_closed_form(plane.pixels)
     trainer = PlainTrainer(learned.groups(), adam, adam_steps)
-    fit = fit_of(FitPlan(plane, opacity, learned, bit_depth, recipe), pixels, target, trainer, lambda: None)
+    target = fitted_colours(colours.to(device), opacity)
+    fit = fit_of(FitPlan(plane, opacity, learned, bit_depth, recipe), target, trainer, lambda: None)
     by_time = recipe.fit_seconds is not None and adam_steps > 0
     steps = None if by_time else recipe.planned_steps(plane.pixels)
 
@@ -165,6 +170,6 @@ def fit_layer(
         outputs = fit.outputs()
         return recipe.loss_of(outputs["rgb"], outputs["target"])
 
-    trainer.run(fit, steps, loss, progress)
+    trainer.run(fit, steps, None if closed else loss, progress)
     decoder.requires_grad_(False).eval()
     return learned.layer(plane), fit

@@ -111,23 +111,6 @@ class Lattice:
         return read
 
 
-@dataclass(frozen=True)
-class LatticeReading:
-    """What points that stand still read of a lattice: a matrix that is never written down.
-
-    Attributes:
-        lattice: The lattice.
-        points: [m, 2], plane coordinates.
-    """
-
-    lattice: Lattice
-    points: Float[Tensor, "m 2"]
-
-    def __matmul__(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "m c"]:
-        """Return what the points read."""
-        return self.lattice.read(self.points, self.lattice.table(values))[:, :-1]
-
-
 def _full_axes(means: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " r"]] | None:
     """Return the x of the columns and the y of the rows of means that fill a rectangle row by row; None of others."""
     x, y = means.unbind(1)

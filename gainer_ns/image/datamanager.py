@@ -16,8 +16,8 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.fitting.picture_fit import fitted_pixels
-from gainer_ns.frames import looking_from
+from gainer_ns.fitting.picture_fit import fitted_colours, fitted_pixels
+from gainer_ns.frames import ImagePlane, looking_from
 from gainer_ns.image.dataparser import PictureDataParserConfig, read_cached
 from gainer_ns.io.image_io import SourceImage
 
@@ -102,15 +102,20 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
     """Hands out the whole picture each step, as the paper does (section 3.3)."""
 
     config: PictureDataManagerConfig
-    pixels: Int[Tensor, " m"]
-    """Row-major indices of the fitted pixels: all, or those with alpha above 0."""
     target: Float[Tensor, "m 3"]
-    """Their colours in [0, 1]."""
+    """Colours in [0, 1] of the fitted pixels: all, or those with alpha above 0."""
+
+    @property
+    def pixels(self) -> Int[Tensor, " m"]:
+        """Row-major indices of the fitted pixels."""
+        metadata = self.train_dataset.metadata
+        plane: ImagePlane = metadata["plane"]
+        return fitted_pixels(plane, metadata["opacity"], self.device)
 
     def setup_train(self) -> None:
         """Take the fitted pixels out of the picture."""
         picture, opacity = self.train_dataset.picture, self.train_dataset.metadata["opacity"]
-        self.pixels, self.target = fitted_pixels(torch.from_numpy(picture.colours()).to(self.device), opacity)
+        self.target = fitted_colours(torch.from_numpy(picture.colours()).to(self.device), opacity)
         self.camera = self.train_dataset.cameras.to(self.device)[:1]
 
     def setup_eval(self) -> None:

@@ -65,7 +65,7 @@ class GainerModel(PictureModel):
             recipe=self.config,
             less_memory=_LESS_MEMORY,
         )
-        return fit_of(plan, data.pixels, data.target, trainer, self.changed)
+        return fit_of(plan, data.target, trainer, self.changed)
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return PSNR of the fitted pixels in dB, and the number of Gaussians."""

@@ -27,7 +27,7 @@ from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.run_checks import SPARE_BYTES, check_bounds, check_machine, check_names, check_output, check_start
 from gainer_ns.image.stock_tools import named_folder, refuse_export
-from gainer_ns.image.terminal import hushed, say, silence_known_noise
+from gainer_ns.image.terminal import StepBar, hushed, say, silence_known_noise
 from gainer_ns.interrupts import StopRequest
 from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.memory import check_free
@@ -199,7 +199,7 @@ class PictureTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stop = StopRequest(at_once=lambda: self._is_left_open or self._is_paused())
-        self._is_left_open = False
+        self._is_left_open, self._bar = False, StepBar()
         self.left_open_callbacks: list[Callable[[], None]] = []
 
     @memory_in_words(_LESS_MEMORY)
@@ -245,6 +245,7 @@ class PictureTrainer(Trainer):
         except OSError as error:  # from the log; checkpoints see to themselves
             raise cannot_write(self.base_dir, error, self._how_to_go_on()) from error
         finally:
+            self._bar.close()
             self.config.max_num_iterations = total
 
     def report(self, step: int, psnr: float) -> None:
@@ -254,6 +255,10 @@ class PictureTrainer(Trainer):
     def say(self, line: str) -> None:
         """Say how far a long fit has come."""
         say(line)
+
+    def progress(self, share: float) -> None:
+        """Show which share of the step that is under way is done, where it takes long."""
+        self._bar.show(share)
 
     @property
     def _fit(self) -> FitLoop:

@@ -76,7 +76,7 @@ class LiftDataManager(PictureDataManager):
     def setup_train(self) -> None:
         """Line up the pixels that were lifted, and what is known of each."""
         data = self.train_dataset.get_metadata({})
-        self.pixels = data["mask"].flatten().nonzero()[:, 0].to(self.device)
+        self._masked_pixels = data["mask"].flatten().nonzero()[:, 0].to(self.device)
         colours = torch.from_numpy(self.train_dataset.picture.colours()).view(-1, 3)
         self.target = colours.to(self.device)
         self._known = {name: data[name].view(-1, 1).to(self.device) for name in ("opacity", "distance")}
@@ -93,9 +93,9 @@ class LiftDataManager(PictureDataManager):
         return self._rays(step)
 
     def _rays(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        count = min(len(self.pixels), self.config.train_num_rays_per_batch)
-        chosen = torch.randint(len(self.pixels), (count,), generator=torch.Generator().manual_seed(step))
-        pixels = self.pixels[chosen.to(self.device)]
+        count = min(len(self._masked_pixels), self.config.train_num_rays_per_batch)
+        chosen = torch.randint(len(self._masked_pixels), (count,), generator=torch.Generator().manual_seed(step))
+        pixels = self._masked_pixels[chosen.to(self.device)]
         width = int(self.camera.width[0, 0])
         coords = torch.stack([pixels // width, pixels % width], dim=-1) + 0.5
         rays = self.camera.generate_rays(camera_indices=0, coords=coords)
@@ -103,7 +103,7 @@ class LiftDataManager(PictureDataManager):
 
     def get_train_rays_per_batch(self) -> int:
         """Return number of rays of a step."""
-        return min(len(self.pixels), self.config.train_num_rays_per_batch)
+        return min(len(self._masked_pixels), self.config.train_num_rays_per_batch)
 
     def get_eval_rays_per_batch(self) -> int:
         """Return number of rays of a step."""

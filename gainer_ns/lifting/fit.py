@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.disc_encoding import DiscEncoding
 from gainer_ns.fitting.gauss_newton import gauss_newton_step
-from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop
+from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop, error_sizes
 from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.memory import check_free
@@ -98,9 +98,9 @@ class LiftFit(GaussNewtonLoop):
         return self._is_done(step)
 
     @torch.no_grad()
-    def _errors(self) -> Float[Tensor, "m 3"]:
+    def _error_sizes(self) -> tuple[float, float]:
         errors = [
             (layer.decoder.decode(matrix @ layer.encoding.features_table) - layer.target)[layer.counts, :3]
             for layer, matrix in zip(self._layers, self._matrices, strict=True)
         ]
-        return torch.cat(errors)
+        return error_sizes(torch.cat(errors))

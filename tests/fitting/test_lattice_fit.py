@@ -10,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gainer_ns import memory
+from gainer_ns.errors import GainerError
 from gainer_ns.fitting.lattice_fit import LatticeFit
 from gainer_ns.fitting.picture_fit import PictureFit
 from gainer_ns.fitting.trainer import fit_layer
@@ -81,3 +83,34 @@ def test_it_reads_between_the_pixels_as_a_spline_does() -> None:
 def test_other_recipes_take_steps(option: dict[str, object]) -> None:
     assert RECIPE.has_closed_form(100)
     assert not replace(RECIPE, **option).has_closed_form(100)
+
+
+def test_a_tall_picture_tells_how_far_it_is() -> None:
+    shares: list[float] = []
+    fit_layer(smooth(300, 20), None, RECIPE, ADAM, progress=shares.append)
+    assert len(shares) > 3 and shares == sorted(shares) and 0 < shares[0] < 0.5 and shares[-1] == 1
+
+
+def test_memory_is_asked_for_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 1 << 20
+    monkeypatch.setattr(memory, "free_memory", lambda root=None: free)
+    with pytest.raises(
+        GainerError, match=r"^fitting 0\.1 megapixels takes about 3\.4 MiB of memory, 1\.0 MiB are free; "
+    ):
+        fit_layer(torch.rand(250, 400, 3), None, RECIPE, ADAM)
+    free = 10 << 20
+    with pytest.raises(GainerError, match=r"^fitting 0\.1 megapixels takes about 19\.1 MiB of memory, 10\.0 MiB are"):
+        fit_layer(torch.rand(250, 400, 3), torch.rand(250, 400), RECIPE, ADAM)
+    fit_layer(torch.rand(250, 400, 3), None, RECIPE, ADAM)
+
+
+def test_a_step_of_nerfstudios_loop_sees_what_was_fitted() -> None:
+    """Of pictures beyond a megapixel it sees the topmost rows."""
+    for height, width, opacity in ((90, 60, None), (1100, 1000, None), (90, 60, (torch.rand(90, 60) < 0.7).float())):
+        colours = smooth(height, width)
+        _, fit = fit_layer(colours, opacity, RECIPE, ADAM)
+        seen = fit.outputs()
+        assert len(seen["rgb"]) == len(seen["target"]) > 0.6 * min(height * width, 1 << 20)
+        assert float((seen["rgb"] - seen["target"]).abs().max()) < 1e-3
+        shown = colours.view(-1, 3) if opacity is None else colours[opacity > 0]
+        assert torch.equal(seen["target"], shown[: len(seen["target"])])

@@ -69,7 +69,7 @@ def test_quality_is_that_of_the_kept_run(line: dict[str, Any], picture: BakedPic
     rgb = drawn(picture)
     exact = (np.round(rgb * 255) == np.round(source * 255)).all(axis=-1)
     assert line["psnr"] > 75
-    assert line["psnr"] == pytest.approx(decibels(rgb, source), abs=0.05)  # float64 colours here, float32 there
+    assert line["psnr"] == pytest.approx(decibels(rgb, source), abs=1)  # at 140 dB, what rounding leaves
     assert line["exact_share"] == exact.mean() == 1
     assert line["psnr_8bit"] == "inf"
     assert 0.9999 < line["ms_ssim"] <= 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.lattice import BLOCK_NODES, Lattice, LatticeReading
+from gainer_ns.gaussians.lattice import BLOCK_NODES, Lattice
 from gainer_ns.gaussians.placement import lattice_means
 
 
@@ -93,8 +93,8 @@ def test_rows_and_columns_are_lattices(size: tuple[int, int]) -> None:
     assert lattice is not None
     assert (len(lattice.x), len(lattice.y)) == tuple(side + 2 * BLOCK_NODES for side in size)
     assert lattice.spacing == pytest.approx(1 / max(size), rel=1e-4)
-    reading = LatticeReading(lattice, gaussians.means)
-    torch.testing.assert_close(reading @ torch.ones(len(gaussians), 1), torch.ones(len(gaussians), 1))
+    read = lattice.read(gaussians.means, lattice.table(torch.ones(len(gaussians), 1)))
+    torch.testing.assert_close(read, torch.ones(len(gaussians), 2))
 
 
 @given(st.integers(1, 12), st.integers(2, 12), st.integers(1, 3), st.integers(0, 2**31))

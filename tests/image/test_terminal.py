@@ -1,6 +1,7 @@
 """What ns-train says on the terminal: little, a sign of life, and a last line that a user can go on from."""
 
 import contextlib
+import io
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from nerfstudio.scripts import train
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
+from rich.console import Console
 
 import gainer_bench.methods as bench_methods
 from gainer_ns import methods
@@ -117,6 +119,34 @@ def test_long_fits_show_that_they_live(
     lines = ns_train(*options(method, small), *steps)
     assert any(re.match(r"(In|After) step 0: .*, \d+\.\d s", line) for line in lines)
     check_last(lines)
+
+
+def test_a_long_step_says_in_a_pipe_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    bar = terminal.StepBar()
+    for step in range(2):
+        for share in (0.0, 0.1, 0.4, 0.5, 0.8, 0.9, 1.0):
+            now = 100 * step + 30 * share
+            bar.show(share)
+    assert capsys.readouterr().out == 2 * ("Fitting: 40 %, about 18 s left\nFitting: 80 %, about 6 s left\n")
+
+
+def test_a_long_step_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = io.StringIO()
+    monkeypatch.setattr(terminal, "SECONDS_BEFORE_BAR", -1.0)
+    monkeypatch.setattr(terminal, "CONSOLE", Console(file=drawn, force_terminal=True, width=80))
+    bar = terminal.StepBar()
+    bar.show(0.4)
+    bar.show(1.0)
+    assert "40%" in drawn.getvalue() and "Fitting" in drawn.getvalue()
+    length = len(drawn.getvalue())
+    monkeypatch.setattr(terminal, "SECONDS_BEFORE_BAR", 2.0)
+    bar.show(0.5)
+    bar.show(1.0)
+    assert len(drawn.getvalue()) == length  # a short step shows none
 
 
 def test_errors_end_the_silence(capsys: pytest.CaptureFixture[str]) -> None:
