@@ -25,6 +25,7 @@ def run_program(main: Callable[[], int | None]) -> None:
             SIGTERM.
     """
     keep_standard_output()
+    _let_threads_sleep()
     try:
         with signals_as_interrupts(), memory_in_words(_LESS_MEMORY):
             status = main()
@@ -39,6 +40,16 @@ def run_program(main: Callable[[], int | None]) -> None:
         sys.exit(f"{os.fsdecode(error.filename)}: cannot be used ({reason}); look whether it is there, and whose it is")
     if status:
         sys.exit(status)
+
+
+def _let_threads_sleep() -> None:
+    """Let OpenMP's threads sleep while they wait for one another, unless the user has said how they wait.
+
+    Otherwise each keeps a processor busy for a while after every loop, which other programs may need. What torch is
+    linked with reads this once, so it must be said before torch is imported; a child process inherits it.
+    """
+    if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def end_in_one_line() -> None:

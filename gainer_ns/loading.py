@@ -38,11 +38,14 @@ def load_shown(source: Path | RunFile, device: torch.device | str | None = None)
     """Load anything that can be drawn, also what another method than GaINeR has fitted; see :func:`load_run`."""
     from gainer_ns.io.outputs import is_exported
 
-    if isinstance(source, Path) and is_exported(source):
+    if isinstance(source, Path):
         from gainer_ns.devices import best_device
         from gainer_ns.storage.picture_files import load_picture
+        from gainer_ns.storage.run_pictures import load_run_picture
 
-        return load_picture(source).to(device or best_device())
+        picture = load_picture(source) if is_exported(source) else load_run_picture(source)
+        if picture is not None:
+            return picture.to(device or best_device())
     from gainer_ns.image.loading import load_baked
     from gainer_ns.image.run_file import as_run
     from gainer_ns.lifting.loading import is_lifted, load_lifted

@@ -1,6 +1,8 @@
 """How programs end, and that nothing else ends of a mistake."""
 
 import asyncio
+import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -79,3 +81,25 @@ def test_a_mistake_ends_no_server() -> None:
     with ThreadPoolExecutor(1) as thread:  # a browser's tests leave a loop in this one
         bad, good = thread.submit(asyncio.run, server()).result()
     assert isinstance(bad, GainerError) and good == "done"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ({}, {"OMP_WAIT_POLICY": "PASSIVE"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "10"}, {"GOMP_SPINCOUNT": "10"}),
+        ({"KMP_BLOCKTIME": "0"}, {"KMP_BLOCKTIME": "0"}),
+    ],
+)
+def test_threads_wait_as_the_user_says_or_asleep(said: dict[str, str], left: dict[str, str]) -> None:
+    """Before torch is there: it would not hear of it later."""
+    names = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"
+    code = (
+        "import json, os, sys; from gainer_ns.cli import main, render; assert 'torch' not in sys.modules\n"
+        f"render.Render.run = lambda self: print(json.dumps({{n: v for n, v in os.environ.items() if n in {names}}}))\n"
+        "main.entrypoint(['render', '--load-config', 'a', '--output', 'b']); assert 'torch' not in sys.modules"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in names} | said
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0 and json.loads(run.stdout) == left, run.stderr

@@ -53,11 +53,11 @@ class Export:
             if given != usual and self.format != kind:
                 raise GainerError(f"--{option} {given}: only {kind} files have them; leave it out for {self.format}")
         with status("Loading the picture"):
-            from gainer_ns.lifting.scene import LiftedScene
             from gainer_ns.loading import load_run
+            from gainer_ns.rendering.plane import BakedPicture
 
             picture = load_run(self.load_config)
-        lifted = isinstance(picture, LiftedScene)
+        lifted = not isinstance(picture, BakedPicture)
         if lifted and self.format not in LIFTED:
             raise GainerError(
                 f"{self.load_config}: is a lifted photo, and {self.format} files are flat; choose --format "

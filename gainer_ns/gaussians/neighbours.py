@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import warp as wp
@@ -147,8 +148,10 @@ class NeighbourIndex:
         filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
         if filled.all() or not filled.any():
             rings = np.zeros(filled.shape, np.int32)
+        elif len(filled) == 1:  # of a plane
+            rings = cv2.distanceTransform((~filled[0]).astype(np.uint8), cv2.DIST_C, 3).astype(np.int32)
         else:
-            from scipy import ndimage  # which most pictures are drawn without
+            from scipy import ndimage  # which pictures on a plane are drawn without
 
             rings = np.asarray(ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
         return torch.from_numpy(rings.reshape(-1)).to(self.device)

@@ -1,13 +1,18 @@
-"""Which of a run's checkpoints can be loaded."""
+"""Which of a run's checkpoints can be loaded, and the picture that is kept of one."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
+from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
+from gainer_ns.image.terminal import say
+from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.run_pictures import checkpoint_files, save_run_picture
 
 
 def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
@@ -24,8 +29,8 @@ def newest_whole_checkpoint(folder: Path, step: int | None) -> int:
         raise GainerError(
             f"{folder}: there is no such folder; name a run's nerfstudio_models folder, and move or copy a run with it"
         )
-    steps = {int(path.stem.removeprefix("step-")): path for path in folder.glob("step-[0-9]*.ckpt")}
-    for number, path in sorted(steps.items(), reverse=True):
+    steps = dict(checkpoint_files(folder))
+    for number, path in steps.items():
         if step not in (None, number):
             continue
         if is_whole(path):
@@ -53,3 +58,21 @@ def is_whole(path: Path) -> bool:
             return archive.testzip() is None
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile):
         return False
+
+
+def keep_picture(fitted: Any, options: TrainerConfig, checkpoint: Path) -> None:
+    """Keep what was fitted beside a run's config.yml, where it is drawn without nerfstudio.
+
+    That goes for pictures of Gaussians on a plane, as the newest checkpoint has them. A failure costs only the time
+    that is saved later.
+    """
+    config = options.get_base_dir() / "config.yml"
+    is_chosen = options.load_dir is None and options.load_step is not None  # another than the newest, whatever comes
+    if is_chosen or not isinstance(fitted, BakedPicture):
+        return
+    if not (config.is_file() and checkpoint.is_relative_to(config.parent)):
+        return
+    try:
+        save_run_picture(fitted, config, checkpoint)
+    except GainerError as error:
+        say(f"{error}; commands read the checkpoint instead", style="yellow")

@@ -22,7 +22,7 @@ from gainer_ns.errors import LOAD_ERRORS, GainerError, memory_in_words
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.fitting.recipe import Recipe
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.checkpoints import newest_whole_checkpoint
+from gainer_ns.image.checkpoints import keep_picture, newest_whole_checkpoint
 from gainer_ns.image.datamanager import PictureDataManagerConfig
 from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.run_checks import SPARE_BYTES, check_bounds, check_machine, check_names, check_output, check_start
@@ -341,10 +341,10 @@ class PictureTrainer(Trainer):
             "scalers": self.grad_scaler.state_dict(),
             "fit": self._fit.state_dict(),
         }
-        path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
-        with whole_file(path) as file:
+        with whole_file(path := self.checkpoint_dir / f"step-{step:09d}.ckpt") as file:
             torch.save(state, file)
         if self.config.save_only_latest_checkpoint:
-            for older in self.checkpoint_dir.glob("*.ckpt"):
-                if older != path:
-                    older.unlink()
+            for older in {*self.checkpoint_dir.glob("*.ckpt")} - {path}:
+                older.unlink()
+        if self._fit.finished:
+            keep_picture(cast(FittedModel, self.pipeline.model).fitted(), self.config, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ _VERSION, _VERSION_WITH_PROFILE = 3, 4
 """What is written; the higher one where there is a colour profile, which older programs would drop."""
 _VERSIONS_READ = 2, 3, 4
 """The second had no slopes, and no means in 16 bits."""
+_REMEDY = "write it again with 'gainer export --format safetensors'"
 
 
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
@@ -47,8 +49,10 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     return b"".join(_picture_parts(picture, bits))
 
 
-def _picture_parts(picture: BakedPicture, bits: Bits) -> Iterator[bytes | memoryview]:
-    """Yield the same bytes, part by part, without a copy of what is large."""
+def _picture_parts(
+    picture: BakedPicture, bits: Bits, run: Mapping[str, Any] | None = None
+) -> Iterator[bytes | memoryview]:
+    """Yield the same bytes, part by part, without a copy of what is large, and of which run of ns-train they are."""
     if bits == 8:
         picture = replace(picture, layers=with_room_for_levels(picture.layers))
     decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
@@ -83,21 +87,23 @@ def _picture_parts(picture: BakedPicture, bits: Bits) -> Iterator[bytes | memory
         "bit_depth": picture.bit_depth,
         "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
         "layers": layers,
-    }
+    } | ({} if run is None else {"run": run})
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     yield from file_parts(
         tensors, {"header": json.dumps(header)}
     )  # of several entries, safetensors would shuffle the order
 
 
-def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
-    """Write a baked picture to a file, whole or not at all.
+def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32, *, run: Mapping[str, Any] | None = None) -> None:
+    """Write a baked picture to a file, whole or not at all; see :func:`picture_bytes`.
+
+    ``run`` says of which run of ns-train it is, as :mod:`gainer_ns.storage.run_pictures` puts it; None of none.
 
     Raises:
         GainerError: If the file cannot be written.
     """
     with whole_file(path) as file:  # first of all, so that a path that cannot be written costs no time
-        for part in _picture_parts(picture, bits):
+        for part in _picture_parts(picture, bits, run):
             file.write(part)
 
 
@@ -107,26 +113,47 @@ def load_picture(path: Path) -> BakedPicture:
     Raises:
         GainerError: If the file is missing, damaged, of another format or version, or does not fit together.
     """
-    remedy = "write it again with 'gainer export --format safetensors'"
+    with _opened(path) as file:
+        header = _checked_header(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return _assembled(header, tensors)
+
+
+def picture_header(path: Path) -> dict[str, Any]:
+    """Read what a file says of its picture: sizes, layers, decoders, and the run that it is of.
+
+    Raises:
+        GainerError: If the file is missing, damaged, or of another format or version.
+    """
+    with _opened(path) as file:
+        return _checked_header(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file, and say in one line what is wrong with it."""
     if not path.is_file():
         raise GainerError(f"{path}: there is no such file; check the path")
     check_free(_MEMORY_PER_FILE_BYTE * path.stat().st_size, f"{path}:", "close other programs")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("header", "null"))
-            if not (isinstance(header, dict) and header.get("format") == _FORMAT):
-                raise GainerError(f"{path}: not a picture of gainer; {remedy}")
-            if header.get("version") not in _VERSIONS_READ:
-                raise GainerError(
-                    f"{path}: written in version {header.get('version')!r} of the format, this program reads "
-                    f"versions {_VERSIONS_READ[0]} to {_VERSIONS_READ[-1]}; {remedy}"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return _assembled(header, tensors)
+            yield file
     except GainerError:
         raise
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {remedy}") from error
+        raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {_REMEDY}") from error
+
+
+def _checked_header(file: Any, path: Path) -> dict[str, Any]:
+    header = json.loads((file.metadata() or {}).get("header", "null"))
+    if not (isinstance(header, dict) and header.get("format") == _FORMAT):
+        raise GainerError(f"{path}: not a picture of gainer; {_REMEDY}")
+    if header.get("version") not in _VERSIONS_READ:
+        raise GainerError(
+            f"{path}: written in version {header.get('version')!r} of the format, this program reads "
+            f"versions {_VERSIONS_READ[0]} to {_VERSIONS_READ[-1]}; {_REMEDY}"
+        )
+    return header
 
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
