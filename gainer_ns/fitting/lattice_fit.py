@@ -13,7 +13,7 @@ from torch import Tensor
 from gainer_ns.fitting.loop import FitLoop, FitTrainer, error_sizes
 from gainer_ns.fitting.picture_fit import FitPlan
 from gainer_ns.fitting.prefilter import NodeAverages
-from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT, opacity_field, supporting_pixels
+from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT, opacity_field
 from gainer_ns.memory import check_free
 
 _BYTES_PER_PIXEL, _BYTES_PER_CUT_OUT_PIXEL = 8, 200
@@ -162,22 +162,24 @@ class LatticeFit(FitLoop):
         encoding, decoder = self.plan.learned
         assert encoding.features_table is not None
         averages, width, table = self._averages(), self.plan.plane.width, encoding.features_table.data
-        strips = list(averages.strips())
         # Numbers that come one by one would lie between what is freed, and keep it from being used again.
-        sizes = table.new_zeros(2, len(strips), dtype=torch.float64)
-        for number, (first, last) in enumerate(strips):
+        sizes = table.new_zeros(2, averages.height, dtype=torch.float64)
+
+        def fit(first: int, last: int) -> None:
             read = averages.rows_read_by(first, last)
-            target = functools.partial(self._rows_of, self.target)
-            values = averages.undone_rows(target, read.start, read.stop)
-            inner = values[:, first - read.start : last - read.start]
-            pixels = slice(first * width, last * width)
+            values = averages.undone_rows(functools.partial(self._rows_of, self.target), read.start, read.stop)
+            inner, pixels = values[:, first - read.start : last - read.start], slice(first * width, last * width)
             table[pixels] = decoder.features_for(inner.flatten(1).T)
-            error = averages.of_rows(lambda rows, values=values: values, first, last).flatten(1)
+            error = averages.of_rows(lambda rows: values, first, last).flatten(1)
             error -= self.target[pixels].T
-            sizes[1, number] = error.abs_().max()
-            sizes[0, number] = error.square_().sum()
-            self._trainer.progress(last / averages.height)
+            sizes[1, first] = error.abs_().max()
+            sizes[0, first] = error.square_().sum()
+
+        def fitted(share: float) -> None:
+            self._trainer.progress(share)
             self._trainer.stop.answer()  # nothing is lost with a step that begins anew
+
+        averages.each_strip(fit, fitted)
         self._error = float(sizes[0].sum()) / self.target.numel(), float(sizes[1].max())
 
     def _fit_cut_out(self) -> None:
@@ -198,7 +200,7 @@ class LatticeFit(FitLoop):
 
     def _opacities(self, colours: CutOutReading, opacity: Float[Tensor, "h w"]) -> Float[Tensor, " n"]:
         """Opacities of the Gaussians, whose averages, clamped, are the picture's own (paper, section 3.4)."""
-        pixels = supporting_pixels(opacity, 1.0).flatten().nonzero()[:, 0]
+        pixels = colours.under  # a Gaussian stands at all that are visible, and at those around them
         field, ends = opacity_field(opacity), (-OPACITY_OVERSHOOT, 1 + OPACITY_OVERSHOOT)
         target = field.flatten()[None, pixels].clamp(*ends)
         tolerance = _OPACITY_TOLERANCE_LEVELS / (2**self.plan.bit_depth - 1)

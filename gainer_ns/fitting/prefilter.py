@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES
 ROWS_AT_ONCE = 64
 """Rows that are averaged or undone at once: as much as stays in a processor's cache."""
 _COLUMNS_AT_ONCE = 64
+_MAX_THREADS = 8
+"""At most so many strips are in memory at once."""
 _HALO_NODES = 24
 """Nodes beyond which the inverse of the averages is 0 in single precision: it falls by 0.4 a node or faster."""
 _BEFORE, _BEHIND = BLOCK_NODES // 2 - 1, BLOCK_NODES // 2
@@ -47,14 +50,34 @@ class NodeAverages:
     def __init__(self, height: int, width: int, sigma: float, device: torch.device | str = "cpu") -> None:
         if not MIN_SIGMA <= sigma <= MAX_SIGMA:
             raise ValueError(f"sigma {sigma:g} must be from {MIN_SIGMA:g} to {MAX_SIGMA:g} lattice steps")
-        self.height, self.width = height, width
+        self.height, self.width, self._device = height, width, torch.device(device)
         self._rows = _Axis(height, sigma, _BEHIND, _BEFORE, torch.device(device))  # y points up
         self._columns = _Axis(width, sigma, _BEFORE, _BEHIND, torch.device(device))
 
-    def strips(self) -> Iterator[tuple[int, int]]:
-        """Yield the first row, and the one behind the last, of each strip that is worked on at once."""
-        for first in range(0, self.height, ROWS_AT_ONCE):
-            yield first, min(first + ROWS_AT_ONCE, self.height)
+    def each_strip(self, work: Callable[[int, int], None], done: Callable[[float], None] = lambda share: None) -> None:
+        """Do work for every strip of rows, on a processor in several threads, each of which computes alone.
+
+        Matrices as small as these do not pay for threads that share each product and wait for one another.
+
+        Args:
+            work: Takes the first row of a strip, and the one behind the last.
+            done: Called after each with the share, 0 to 1, that is done; what it raises ends the work.
+        """
+        threads = torch.get_num_threads()
+        firsts = range(0, self.height, ROWS_AT_ONCE)
+        workers = 1 if self._device.type != "cpu" else min(threads, _MAX_THREADS, len(firsts))
+        try:
+            with ThreadPoolExecutor(workers, "gainer-fit", functools.partial(torch.set_num_threads, 1)) as pool:
+                jobs = [pool.submit(work, first, min(first + ROWS_AT_ONCE, self.height)) for first in firsts]
+                try:
+                    for number, job in enumerate(as_completed(jobs), start=1):
+                        job.result()
+                        done(number / len(jobs))
+                finally:
+                    for job in jobs:
+                        job.cancel()
+        finally:
+            torch.set_num_threads(threads)  # which those threads have lowered for all that begin later
 
     def rows_read_by(self, first: int, last: int) -> slice:
         """Return the rows of nodes that the nodes from one row until before another read."""
@@ -89,7 +112,13 @@ class NodeAverages:
         return self._all(self.undone_rows, averages)
 
     def _all(self, part: Callable[[Rows, int, int], Tensor], values: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
-        return torch.cat([part(lambda rows: values[:, rows], *strip) for strip in self.strips()], dim=1)
+        found = torch.empty_like(values)
+
+        def work(first: int, last: int) -> None:
+            found[:, first:last] = part(lambda rows: values[:, rows], first, last)
+
+        self.each_strip(work)
+        return found
 
 
 class _Axis:

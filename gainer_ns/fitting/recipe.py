@@ -240,7 +240,9 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             means = placement.uniform_means(plane, round(density * pixels), inside=inside, seed=self.seed)
         if len(means) == 0:
             raise GainerError(f"{density:g} Gaussians a pixel leave none in this picture; raise gaussians-per-pixel")
-        opacities = None if opacity is None else opacity_field(opacity).flatten()[plane.pixel_at(means)]
+        opacities = None if opacity is None else opacity.flatten()[plane.pixel_at(means)]
+        if opacity is not None and not self.has_closed_form(plane.pixels):  # which finds them itself
+            opacities = opacity_field(opacity).flatten()[plane.pixel_at(means)]
         encoding = GaussianKNNEncoding(planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities)
         decoder = Decoder(
             encoding.feature_dim,

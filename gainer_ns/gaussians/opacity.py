@@ -27,8 +27,7 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     changes at most nearby: by 1 a pixel at an edge between 0 and 1.
     """
     alpha = opacity.cpu().double().numpy()
-    outside, inside = _beyond(alpha), _beyond(1 - alpha)
-    distance = _distance(alpha <= 0) if (alpha > 0).any() else np.full_like(alpha, _MAX_RAMP_PX)
+    (outside, distance), (inside, _) = _beyond(alpha), _beyond(1 - alpha)
     fall = OUTSIDE_FALL * (np.clip(distance, 1, _MAX_RAMP_PX) - 1) ** 2
     field = np.where(
         alpha <= 0, -OPACITY_OVERSHOOT - outside - fall, np.where(alpha >= 1, 1 + OPACITY_OVERSHOOT + inside, alpha)
@@ -36,16 +35,17 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     return torch.from_numpy(field).to(opacity)
 
 
-def _beyond(alpha: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Return how far the ramp that ends where alpha is 0 would have gone on, in alpha."""
-    if (alpha > 0).all() or (alpha <= 0).all():
-        return np.full_like(alpha, _MAX_RAMP_PX)
+def _beyond(alpha: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+    """Return how far the ramp that ends where alpha is 0 would have gone on, in alpha, and how far from its end."""
+    clear = alpha <= 0
+    if clear.all() or not clear.any():
+        return np.full_like(alpha, _MAX_RAMP_PX), np.full_like(alpha, _MAX_RAMP_PX)
     from scipy import ndimage  # here and below: what is drawn without a fit does without it
 
-    distance, (row, column) = _distance(alpha <= 0), _nearest(alpha <= 0)
+    distance, (row, column) = ndimage.distance_transform_edt(clear, return_indices=True)
     size = 2 * math.ceil(_MAX_RAMP_PX) + 1
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
-    return steepness * (np.clip(distance, 1, _MAX_RAMP_PX) - 1)
+    return steepness * (np.clip(distance, 1, _MAX_RAMP_PX) - 1), distance
 
 
 def near_visible_pixels(opacity: Float[Tensor, "h w"], margin: float = OPACITY_MARGIN_PX) -> Tensor:

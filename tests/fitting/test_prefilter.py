@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -56,3 +58,28 @@ def test_nodes_read_what_points_read_there(height: int, width: int, sigma: float
 def test_what_cannot_be_undone_is_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="sigma"):
         NodeAverages(4, 4, sigma)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_told_of_strips_ends_the_work_and_threads_are_as_before(threads: int) -> None:
+    before, seen = torch.get_num_threads(), []
+
+    def stop(share: float) -> None:
+        seen.append(share)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    torch.set_num_threads(threads)
+    try:
+        averages, begun = NodeAverages(100 * ROWS_AT_ONCE, 4, 0.64), []
+        with pytest.raises(KeyboardInterrupt):
+            averages.each_strip(lambda first, last: (begun.append((first, last)), time.sleep(0.01)), stop)
+        assert seen == [0.01, 0.02] and len(begun) < 20
+        assert torch.get_num_threads() == threads
+        with pytest.raises(ZeroDivisionError):
+            averages.each_strip(lambda first, last: 1 // first)
+        parts: list[tuple[int, int]] = []
+        averages.each_strip(lambda first, last: parts.append((first, last)))
+        assert sorted(parts) == [(first, first + ROWS_AT_ONCE) for first in range(0, averages.height, ROWS_AT_ONCE)]
+    finally:
+        torch.set_num_threads(before)
