@@ -57,7 +57,7 @@ class Picture:
         raise GainerError("a picture goes to another process by save() and gainer_ns.load()")
 
     def __repr__(self) -> str:
-        count = sum(len(one) for one in self.layers)
+        count = sum(len(one.gaussians) for one in self._drawn.layers)
         return f"<gainer_ns.Picture of {self.width} x {self.height} pixels, {count:,} Gaussians>"
 
     def _repr_png_(self) -> bytes:
@@ -106,9 +106,10 @@ class Picture:
         Raises:
             GainerError: If it has several.
         """
-        if len(self.layers) != 1:
-            raise GainerError(f"the picture has {len(self.layers)} layers; see .layers")
-        return self.layers[0]
+        layers = self.layers
+        if len(layers) != 1:
+            raise GainerError(f"the picture has {len(layers)} layers; see .layers")
+        return layers[0]
 
     def moved(self, means: Float[Tensor, "n d"], jacobians: Float[Tensor, "n d d"] | None = None) -> Picture:
         """Return the picture with its Gaussians elsewhere, for motion of your own.
