@@ -2,7 +2,7 @@
 
 Of each picture it prints processor time, as medians of fits that take turns with ``scipy.ndimage.spline_filter`` of the
 same three channels, and how exact the picture is where it is drawn at rest. Enlarged, the first picture is fitted from
-a JPEG and written to a .safetensors file in a process of its own, which tells how much memory it held at most.
+a JPEG and written to a .safetensors file in a process of its own, which tells (on Linux) how much memory it held.
 """
 
 from __future__ import annotations
@@ -35,17 +35,19 @@ from gainer_ns.recipes import RECIPES
 from gainer_ns.rendering.plane import BakedPicture
 
 _FIT_AND_SAVE = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 import gainer_ns as gn
 gn.fit  # imports what a fit needs, but for what it imports itself
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def held():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+before = held()
 marks = [(time.process_time(), time.monotonic())]
 picture = gn.fit(sys.argv[1], device="cpu")
 marks.append((time.process_time(), time.monotonic()))
 picture.save(sys.argv[2])
 marks.append((time.process_time(), time.monotonic()))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"psnr": picture.psnr, "marks": marks, "before": before / 1024, "peak": peak / 1024}))
+print(json.dumps({"psnr": picture.psnr, "marks": marks, "before": before, "peak": held()}))
 """
 
 
