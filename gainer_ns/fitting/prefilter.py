@@ -54,7 +54,9 @@ class NodeAverages:
         self._rows = _Axis(height, sigma, _BEHIND, _BEFORE, torch.device(device))  # y points up
         self._columns = _Axis(width, sigma, _BEFORE, _BEHIND, torch.device(device))
 
-    def each_strip(self, work: Callable[[int, int], None], done: Callable[[float], None] = lambda share: None) -> None:
+    def each_strip(
+        self, work: Callable[[int, int], object], done: Callable[[float], None] = lambda share: None
+    ) -> None:
         """Do work for every strip of rows, on a processor in several threads, each of which computes alone.
 
         Matrices as small as these do not pay for threads that share each product and wait for one another.

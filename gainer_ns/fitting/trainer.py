@@ -99,17 +99,20 @@ class PlainTrainer:
         Raises:
             GainerError: If the loss is not a number any more.
         """
-        step, told = 0, progress if steps is not None else None
+        step = 0
+
+        def tell(steps_done: float) -> None:
+            if progress is not None and steps is not None:
+                progress(1.0 if self.stop_training else steps_done / steps)
+
         while not self.stop_training and (steps is None or step < steps):
-            if told is not None:
-                self._shown = lambda share, step=step: told((step + share) / steps)
+            self._shown = lambda share, step=step: tell(step + share)
             fit.begin_step(step)
             if adam_step is not None:
                 self._lessen(adam_step)
             fit.end_step(step)
             step += 1
-            if told is not None:
-                told(1.0 if self.stop_training else step / steps)
+            tell(step)
 
     def _lessen(self, loss_of_step: Callable[[], Tensor]) -> None:
         """Take an Adam step, unless nothing depends on the loss, and a step of the schedules."""

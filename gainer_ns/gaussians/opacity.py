@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,8 @@ def _beyond(alpha: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], 
         return np.full_like(alpha, _MAX_RAMP_PX), np.full_like(alpha, _MAX_RAMP_PX)
     from scipy import ndimage  # here and below: what is drawn without a fit does without it
 
-    distance, (row, column) = ndimage.distance_transform_edt(clear, return_indices=True)
+    found: Any = ndimage.distance_transform_edt(clear, return_indices=True)
+    distance, (row, column) = found
     size = 2 * math.ceil(_MAX_RAMP_PX) + 1
     steepness = ndimage.uniform_filter(ndimage.maximum_filter(alpha, size)[row, column], 3)
     return steepness * (np.clip(distance, 1, _MAX_RAMP_PX) - 1), distance

@@ -61,7 +61,8 @@ class StepBar:
         if self._bar is None:
             columns = TextColumn("Fitting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(compact=True)
             self._bar = Progress(*columns, console=CONSOLE, transient=True)
-            self._bar.add_task("", total=1.0, completed=share)
+            self._bar.add_task("", total=1.0)
+            self._bar.update(self._bar.task_ids[0], completed=share)
             self._bar.start()
         self._bar.update(self._bar.task_ids[0], completed=share)
 

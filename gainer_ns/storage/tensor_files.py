@@ -42,4 +42,4 @@ def file_parts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> It
     text += b" " * (-len(text) % _ALIGNMENT_BYTES)
     yield len(text).to_bytes(8, "little") + text
     for name in names:
-        yield memoryview(tensors[name].detach().reshape(-1).view(torch.uint8).numpy())
+        yield tensors[name].detach().reshape(-1).view(torch.uint8).numpy().data
