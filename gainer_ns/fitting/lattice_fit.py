@@ -175,12 +175,13 @@ class LatticeFit(FitLoop):
             sizes[1, first] = error.abs_().max()
             sizes[0, first] = error.square_().sum()
 
-        def fitted(share: float) -> None:
-            self._trainer.progress(share)
-            self._trainer.stop.answer()  # nothing is lost with a step that begins anew
-
-        averages.each_strip(fit, fitted)
+        averages.each_strip(fit, self._come_to)
         self._error = float(sizes[0].sum()) / self.target.numel(), float(sizes[1].max())
+
+    def _come_to(self, share: float) -> None:
+        """Tell which share of the step is done, and end it where that is wanted: one that begins anew loses little."""
+        self._trainer.progress(share)
+        self._trainer.stop.answer()
 
     def _fit_cut_out(self) -> None:
         """Fit what shows of a picture with alpha, whose colours go on where it is transparent."""
@@ -191,17 +192,22 @@ class LatticeFit(FitLoop):
 
         def is_met(colours: Float[Tensor, "3 m"]) -> bool:
             self._error = error_sizes(colours - self.target.T)
+            self._come_to(0.9)
             return self._is_met()
 
+        self._come_to(0.6)  # about, as all shares of a cut-out
         picture = self.plan.continued_picture(reading.pixels, self.target).permute(2, 0, 1).contiguous()
+        self._come_to(0.7)
         values, colours = reading.interpolate(picture, is_met)
         is_met(colours)
         encoding.features_table.data = decoder.features_for(values.T)
+        self._come_to(1.0)
 
     def _opacities(self, colours: CutOutReading, opacity: Float[Tensor, "h w"]) -> Float[Tensor, " n"]:
         """Opacities of the Gaussians, whose averages, clamped, are the picture's own (paper, section 3.4)."""
         pixels = colours.under  # a Gaussian stands at all that are visible, and at those around them
         field, ends = opacity_field(opacity), (-OPACITY_OVERSHOOT, 1 + OPACITY_OVERSHOOT)
+        self._come_to(0.4)
         target = field.flatten()[None, pixels].clamp(*ends)
         tolerance = _OPACITY_TOLERANCE_LEVELS / (2**self.plan.bit_depth - 1)
 

@@ -86,9 +86,11 @@ def test_other_recipes_take_steps(option: dict[str, object]) -> None:
 
 
 def test_a_tall_picture_tells_how_far_it_is() -> None:
-    shares: list[float] = []
-    fit_layer(smooth(300, 20), None, RECIPE, ADAM, progress=shares.append)
-    assert len(shares) > 3 and shares == sorted(shares) and 0 < shares[0] < 0.5 and shares[-1] == 1
+    shown = torch.rand(300, 20).round()
+    for opacity in (None, shown, 0.5 * shown):
+        shares: list[float] = []
+        fit_layer(smooth(300, 20), opacity, RECIPE, ADAM, progress=shares.append)
+        assert len(shares) > 3 and shares == sorted(shares) and 0 < shares[0] < 0.5 and shares[-1] == 1
 
 
 def test_memory_is_asked_for_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
