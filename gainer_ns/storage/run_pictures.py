@@ -48,7 +48,7 @@ def load_run_picture(config: Path) -> BakedPicture | None:
     if not path.is_file() or not config.is_file() or config.stat().st_size > MAX_YAML_BYTES:
         return None
     try:
-        mark = picture_header(path).get("run")
+        mark = picture_header(path)["run"]
         folder = PurePath(mark["checkpoints"])
         if folder.is_absolute() or ".." in folder.parts or mark["step"] is None or mark != _mark(config, folder):
             return None

