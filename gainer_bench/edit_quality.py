@@ -196,8 +196,11 @@ def _drawn(picture: Drawable, edit: KnownEdit, crop: Crop) -> Float[Tensor, "h w
         return drawn_moved(picture, edit, crop)
     if not isinstance(picture, BakedPicture):
         raise GainerError("the picture is not made of Gaussians, so there is nothing to move; fit it by another method")
-    rgb, alpha = Stage(edit.script(), picture).at(1.0).raster(crop=crop)
-    return rgb * alpha
+    left, top, right, bottom = map(int, crop)
+    centres = torch.from_numpy(pixel_centres(right - left, bottom - top) + np.array(crop[:2]))
+    # At the centres of pixels alone, as the spline is read: a raster would average what shrinks.
+    seen = Stage(edit.script(), picture).at(1.0).at_pixels(centres.view(-1, 2).to(picture.device))
+    return (seen.rgb.clamp(0, 1) * seen.alpha).view(bottom - top, right - left, 3)
 
 
 @torch.no_grad()

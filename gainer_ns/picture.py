@@ -22,6 +22,7 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.outputs import output_for
 from gainer_ns.io.sources import ScriptSource, script_words, words_of
+from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
 
@@ -57,7 +58,7 @@ class Picture:
         raise GainerError("a picture goes to another process by save() and gainer_ns.load()")
 
     def __repr__(self) -> str:
-        count = sum(len(one.gaussians) for one in self._drawn.layers)
+        count = sum(map(len, self._drawn.layers))
         return f"<gainer_ns.Picture of {self.width} x {self.height} pixels, {count:,} Gaussians>"
 
     def _repr_png_(self) -> bytes:
@@ -120,9 +121,12 @@ class Picture:
                 the neighbours moved.
 
         Raises:
-            GainerError: If the shapes do not fit, numbers are not finite, or the picture has several layers.
+            GainerError: If the shapes do not fit, numbers are not finite, the picture has several layers, or a script
+                has edited it.
         """
         gaussians, picture = self.gaussians, self._flat("moved")
+        if not isinstance(picture.layers[0], Layer):
+            raise GainerError("the picture was edited by a script; move its Gaussians first, and edit what comes of it")
         means = torch.as_tensor(means).to(gaussians.means)
         if means.shape != gaussians.means.shape or not bool(means.isfinite().all()):
             raise GainerError(f"means must be finite numbers of shape {list(gaussians.means.shape)}")

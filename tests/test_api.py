@@ -293,6 +293,15 @@ def test_motion_of_ones_own(picture: gn.Picture) -> None:
     assert np.abs(told.render(dtype="float32")[inside][..., :3] - edited[inside][..., :3]).max() < 2 / 255
 
 
+def test_what_a_script_has_edited_says_where_its_gaussians_are_and_is_not_moved(picture: gn.Picture) -> None:
+    edited = picture.edit({"rotate": {"degrees": 10}})
+    there, _ = turned(picture.gaussians.means, 10)
+    assert float((edited.gaussians.means - there).abs().max()) < 1e-5
+    with pytest.raises(gn.GainerError, match="edited by a script") as refused:
+        edited.moved(there)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("harm", ["fewer", "not finite", "jacobians"])
 def test_motion_that_does_not_fit_is_refused(harm: str, picture: gn.Picture) -> None:
     means = picture.gaussians.means.clone()

@@ -44,18 +44,16 @@ class MeshBinding:
     Args:
         reference: The unmoved mesh.
         points: [n, 2], in plane units; results have their dtype and device.
-        smooth: Whether Jacobians run continuously across triangles: means at the corners, weighted by area, with linear
-            interpolation between. Positions are those of the triangles' affine maps in any case.
+        is_checked: Whether the reference is known to lie over the picture that the points are of.
 
     Raises:
         GainerError: If the reference holds none of the points, has no area as seen from above, is in other units, or is
             a soup of another picture.
     """
 
-    def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> None:
+    def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, is_checked: bool = False) -> None:
         self._points, self._faces = points, reference.faces
         self._vertex_count = len(reference.vertices)
-        self._smooth = smooth
         corners = reference.vertices[:, :2].double()[reference.faces]
         turned = 0.5 * determinant(_sides(corners))
         areas = turned.abs()
@@ -65,31 +63,21 @@ class MeshBinding:
                 f"{reference.path}: has no area as seen from above; export it with forward axis Y and up axis Z"
             )
         precise = points.detach().cpu().double()
-        own = _own_triangles(reference, len(points))
+        own = None if is_checked else _own_triangles(reference, len(points))
         if own is None:
-            _check_size(reference, precise)
             kept = sound.nonzero()[:, 0]
             owners, distances = nearest_triangles(precise, corners[kept])
             owners = kept[owners]
-            if not bool((distances == 0).any()):
-                raise GainerError(
-                    f"{reference.path}: lies beside the picture, whose centre is at (0, 0) and whose longer side is 1; "
-                    "export it where the cage was"
-                )
-            held = float((distances == 0).double().mean())
-            _warn_of_place(reference, held, float(turned[sound].sum() / areas[sound].sum()))
+            if not is_checked:
+                _check_size(reference, precise)
+                _check_place(reference, distances, float(turned[sound].sum() / areas[sound].sum()))
         else:
             owners = own
             self._check_soup(reference, corners[owners], precise, sound[owners])
-            self._smooth = False  # the triangles of a soup share no corners
         self._owners = owners
         self._inverses = inverse(_sides(torch.where(sound[:, None, None], corners, _unit_corners(corners))))
         self._origins = corners[:, 0]
         self._offsets = precise - self._origins[owners]
-        self._areas = torch.where(sound, areas, 0.0)
-        inner = torch.einsum("nij,nj->ni", self._inverses[owners], self._offsets)
-        weights = torch.cat([1 - inner.sum(dim=1, keepdim=True), inner], dim=1).clamp(min=0)
-        self._weights = weights / weights.sum(dim=1, keepdim=True)  # a point outside reads the nearer corners
 
     @staticmethod
     def _check_soup(
@@ -100,7 +88,7 @@ class MeshBinding:
             raise foreign_reference(reference, "triangles")
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-        """Return where the points are when the mesh has moved, and the Jacobians there.
+        """Return where the points are when the mesh has moved, and the Jacobians there: one for each triangle.
 
         Triangles that have become flat give Jacobians without full rank.
 
@@ -112,22 +100,9 @@ class MeshBinding:
         """
         _check_vertices(vertices, self._vertex_count)
         corners = vertices[:, :2].detach().cpu().double()[self._faces]
-        per_face = _sides(corners) @ self._inverses
-        jacobians = per_face[self._owners]
+        jacobians = (_sides(corners) @ self._inverses)[self._owners]
         places = corners[:, 0][self._owners] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
-        if self._smooth:
-            jacobians = self._smoothed(per_face)
         return places.to(self._points), jacobians.to(self._points)
-
-    def _smoothed(self, per_face: Float[Tensor, "f 2 2"]) -> Float[Tensor, "n 2 2"]:
-        """Return Jacobians at the corners, means over the triangles around, interpolated inside the triangles."""
-        totals = torch.zeros(self._vertex_count, 5, dtype=per_face.dtype)
-        weighted = torch.cat([per_face.reshape(-1, 4), torch.ones(len(per_face), 1)], dim=1) * self._areas[:, None]
-        for corner in self._faces.T:
-            totals.index_add_(0, corner, weighted)
-        per_vertex = totals[:, :4] / totals[:, 4:].clamp(min=1e-300)
-        mixed = torch.einsum("nc,nce->ne", self._weights, per_vertex[self._faces[self._owners]])
-        return mixed.view(-1, 2, 2)
 
 
 class PointBinding:
@@ -192,10 +167,10 @@ class PointBinding:
         return places.to(self._points), (gradients + torch.eye(2, dtype=torch.float64)).to(self._points)
 
 
-def bind(reference: MeshFile, points: Float[Tensor, "n 2"], *, smooth: bool = True) -> MeshBinding | PointBinding:
+def bind(reference: MeshFile, points: Float[Tensor, "n 2"]) -> MeshBinding | PointBinding:
     """Bind points to a mesh if the reference has faces, or else to its points by number."""
     if len(reference.faces):
-        return MeshBinding(reference, points, smooth=smooth)
+        return MeshBinding(reference, points)
     return PointBinding(reference, points)
 
 
@@ -245,6 +220,15 @@ def _distances(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) 
     return torch.where(inside, 0.0, gaps)
 
 
+def is_soup(reference: MeshFile, count: int) -> bool:
+    """Return whether a mesh has a triangle of its own for each of so many Gaussians, and nothing else.
+
+    Raises:
+        GainerError: If it had, but numbers are missing or there twice.
+    """
+    return _own_triangles(reference, count) is not None
+
+
 def _own_triangles(reference: MeshFile, count: int) -> Int64[Tensor, " n"] | None:
     """Return the triangle of each Gaussian, in a soup that has one for each; None for other meshes."""
     faces = reference.faces
@@ -269,14 +253,20 @@ def _check_size(reference: MeshFile, points: Float[Tensor, "n 2"]) -> None:
         )
 
 
-def _warn_of_place(reference: MeshFile, held: float, seen: float) -> None:
-    """Warn of a reference mesh that may lie elsewhere than it was meant to.
+def _check_place(reference: MeshFile, distances: Float[Tensor, " n"], seen: float) -> None:
+    """Refuse a reference mesh beside the picture, and warn of one that may lie elsewhere than it was meant to.
 
     Args:
         reference: The mesh.
-        held: Share of the picture's points that lie in its triangles.
+        distances: Of the picture's points from it: 0 inside.
         seen: Share of its area that is seen from above, less that seen from below.
     """
+    held = float((distances == 0).double().mean())
+    if held == 0:
+        raise GainerError(
+            f"{reference.path}: lies beside the picture, whose centre is at (0, 0) and whose longer side is 1; export "
+            "it where the cage was"
+        )
     if held < MIN_HELD_SHARE:
         _logger.warning(
             "%s: holds only %.1f %% of the picture, whose centre is (0, 0) and whose longer side is 1; the rest will "

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
-from gainer_ns.editing.limits import Limit, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.pieces import STILL_PX, Amounts
 from gainer_ns.editing.selection import Selection
@@ -89,7 +88,9 @@ class LiftedPiece:
 
     def part(self, chosen: Bool[Tensor, " n"], limit: Float[Tensor, " n"]) -> LiftedPiece:
         """Return some of its discs, their opacity limited."""
-        gaussians = limited(self.layer.gaussians, Limit(limit))[chosen]
+        own = self.layer.gaussians.opacities
+        opacities = limit if own is None else torch.minimum(own, limit)
+        gaussians = replace(self.layer.gaussians, opacities=opacities)[chosen]
         layer = replace(self.layer, gaussians=gaussians, pixels=self.layer.pixels[chosen])
         steps = tuple(
             step if step.weights is None else replace(step, weights=step.weights[chosen]) for step in self.steps

@@ -1,82 +1,146 @@
-"""Pieces of pictures: which Gaussians move together, and where they are at a time.
+"""Pieces: which parts of a picture move together, and where they are at a time.
 
-Selecting takes a picture apart, posing moves the pieces. Each piece becomes a layer, so points never average the
-Gaussians of two pieces. Coordinates are pixels of the canvas, which is the main picture; a piece remembers in the
-pixels of its own picture where its Gaussians were fitted.
+Selecting takes a picture apart, posing moves the pieces. Each piece becomes a sheet, which is read where it
+lay, so nothing is cut but the extent of what is read. Coordinates are pixels of the canvas, which is the main picture;
+a piece remembers its parts in the pixels of its own picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
-from gainer_ns.editing.borders import Border, typical_spacing
-from gainer_ns.editing.limits import Limit, averaging_to, limited
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights
-from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX
+from gainer_ns.frames import Bounds, ImagePlane
+from gainer_ns.motion.control_grid import MARGIN_NODES, ControlGrid
+from gainer_ns.motion.rest_map import RestMap
+from gainer_ns.motion.sampling import sampled_grid
 from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.plane import AnyLayer
+from gainer_ns.rendering.sheet import Presence, Sheet
 
 _SEAM_PX = 1.5
 """How far pieces that were one have moved apart when the seam between them no longer needs hiding."""
 _UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
+_SEAM_MARGIN = 4.0
+"""So far beyond its edge, in the same units, the lower of two pieces never goes on."""
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
+_BEYOND_PX = 1
+"""How far fields of a picture go on beyond it, so that its own edge is inside of them."""
+_MAX_SPREAD = 3.0
+"""How many sides of the canvas what was posed before may reach beyond it, and still be posed again."""
+_BLOCK_PIXELS = 1 << 18
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
 
 
-@dataclass(eq=False)
-class Piece:
-    """Gaussians that move together.
+class RestPicture:
+    """What a script finds of a picture's layer, by pixels.
+
+    Args:
+        layer: As it was fitted, or as it was posed before.
+        plane: Of its picture.
 
     Attributes:
-        picture: Name of the picture that they are from; None for the main one.
-        layer: The Gaussians as they were fitted, and their mirror image beyond the picture's frame.
-        border: Where the frame is; None for a layer without.
-        plane: The plane that they were fitted on.
+        box: Left, top, right and bottom of where it may be, in whole pixels.
+    """
+
+    def __init__(self, layer: AnyLayer, plane: ImagePlane) -> None:
+        self.layer, self.plane = layer, plane
+        self.is_framed = isinstance(layer, Layer) and layer.half_extent is not None
+        self.box = (0, 0, plane.width, plane.height) if self.is_framed else _pixel_box(layer, plane)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of fields of it."""
+        left, top, right, bottom = self.box
+        return bottom - top + 2 * _BEYOND_PX, right - left + 2 * _BEYOND_PX
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Column and row of the first pixel of fields of it."""
+        return self.box[0] - _BEYOND_PX, self.box[1] - _BEYOND_PX
+
+    @cached_property
+    def pixels(self) -> Float[Tensor, "m 2"]:
+        """The centres of the pixels of fields, row by row."""
+        (rows, columns), (left, top) = self.shape, self.corner
+        x = torch.arange(columns, device=self.layer.device) + (left + 0.5)
+        y = torch.arange(rows, device=self.layer.device) + (top + 0.5)
+        return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).view(-1, 2)
+
+    @cached_property
+    def is_visible(self) -> Bool[Tensor, " m"]:
+        """Whether anything is to be seen there."""
+        points = self.plane.plane_from_pixel(self.pixels.double()).float()
+        if not self.layer.has_alpha:
+            low, high = self.layer.bounds
+            return ((points >= low) & (points <= high)).all(dim=1)
+        return torch.cat([self.layer.at(block).alpha[:, 0] > 0 for block in points.split(_BLOCK_PIXELS)])
+
+
+def _pixel_box(layer: AnyLayer, plane: ImagePlane) -> tuple[int, int, int, int]:
+    """Return the box of whole pixels within which a layer lies; not farther out than can be kept."""
+    ends = plane.pixel_from_plane(torch.stack(layer.bounds).double().nan_to_num(0.0, 1e6, -1e6))
+    size = max(plane.width, plane.height)
+    (left, top), (right, bottom) = (
+        end.tolist()
+        for end in (
+            ends.amin(dim=0).floor().clamp(min=-_MAX_SPREAD * size),
+            ends.amax(dim=0).ceil().clamp(max=(1 + _MAX_SPREAD) * size),
+        )
+    )
+    return int(left), int(top), int(max(right, left + 1)), int(max(bottom, top + 1))
+
+
+@dataclass(eq=False)
+class Piece:
+    """A part of a picture that moves together.
+
+    Attributes:
+        picture: Name of the picture that it is from; None for the main one.
+        rest: The picture's layer, as it was.
         canvas: The main picture's plane.
-        place: Where the top-left corner of their picture goes on the canvas.
+        place: Where the top-left corner of its picture goes on the canvas.
         scale: Pixels of the canvas that each of its pixels covers.
-        steps: What moves them, in this order.
-        seams: Where they were parted from a piece that covers them.
-        inside: What cut them out of their picture.
-        outside: What was cut out of them.
-        parts: What they were cut into later, in place of this piece.
+        steps: What moves it, in this order.
+        presence: [h, w], how far inside the piece each pixel is: 0.5 on its edge; None for the whole layer.
+        seams: Where it was parted from a piece that covers it.
+        inside: What cut it out of its picture.
+        outside: What was cut out of it.
+        parts: What it was cut into later, in place of this piece.
     """
 
     picture: str | None
-    layer: Layer
-    plane: ImagePlane
+    rest: RestPicture
     canvas: ImagePlane
-    border: Border | None = None
     place: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     steps: tuple[PieceMotion, ...] = ()
+    presence: Float[Tensor, "h w"] | None = None
     seams: tuple[Seam, ...] = ()
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
     parts: tuple[Piece, ...] = ()
-    _posed: tuple[list[float] | None, Layer] | None = field(default=None, repr=False)
+    _kept: dict[Hashable, Tensor] = field(default_factory=dict, repr=False)
+    _posed: tuple[list[float] | None, AnyLayer] | None = field(default=None, repr=False)
 
-    @cached_property
-    def origins(self) -> Float[Tensor, "n 2"]:
-        """Where the Gaussians were fitted, in pixels of their own picture."""
-        return self.plane.pixel_from_plane(self.layer.gaussians.means.double()).float()
-
-    @cached_property
-    def _weights(self) -> dict[int, Weights]:
-        """How much its Gaussians follow the selections of edits."""
-        return {}
+    @property
+    def plane(self) -> ImagePlane:
+        """Of its own picture."""
+        return self.rest.plane
 
     @property
     def remains(self) -> Iterator[Piece]:
@@ -86,33 +150,62 @@ class Piece:
         for part in self.parts:
             yield from part.remains
 
-    def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"] | None = None) -> Placed:
-        """Move points by so much of each edit: the Gaussians, or others in pixels of the piece's own picture."""
-        points = self.origins if origins is None else origins
-        start = points * self.scale + points.new_tensor(self.place)
-        placed = Placed(start, (self.scale * torch.eye(2).to(points)).expand(len(points), 2, 2))
+    @cached_property
+    def is_visible(self) -> Bool[Tensor, " m"]:
+        """Whether it shows something at the pixels of its own picture."""
+        shown = self.rest.is_visible
+        for limit in (self.presence, *(seam.limit for seam in self.seams)):
+            if limit is not None:
+                shown = shown & (limit.flatten() > 0)
+        return shown
+
+    def carried(
+        self, amounts: Amounts, origins: Float[Tensor, "m 2"], key: Hashable | None = None
+    ) -> Float[Tensor, "m 2"]:
+        """Return where pixels of its own picture go by so much of each edit.
+
+        Args:
+            amounts: Of the edits.
+            origins: The pixels.
+            key: The same whenever these are; None for pixels that do not come again.
+        """
+        points = origins * self.scale + origins.new_tensor(self.place)
         for step in self.steps:
             if amounts[step.edit] != 0:
-                weights = None
-                if step.selection is not None:
-                    weights = Weights.of(step.selection, points) if origins is not None else self._weights_of(step)
+                points = step.carried(points, amounts[step.edit], self._follow(step, origins, key), key)
+        return points
+
+    def _follow(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
+        """Return how much pixels follow a step; None where they do so as a whole."""
+        if step.selection is None:
+            return None
+        if key is None:
+            return step.selection.weights(origins)
+        if (step.edit, key) not in self._kept:
+            self._kept[step.edit, key] = step.selection.weights(origins)
+        return self._kept[step.edit, key]
+
+    def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> Placed:
+        """Move points, in pixels of its own picture, by so much of each edit, with their Jacobians."""
+        start = origins * self.scale + origins.new_tensor(self.place)
+        placed = Placed(start, (self.scale * torch.eye(2).to(origins)).expand(len(origins), 2, 2))
+        for step in self.steps:
+            if amounts[step.edit] != 0:
+                weights = None if step.selection is None else Weights.of(step.selection, origins)
                 placed = step.moved(placed, amounts[step.edit], weights)
         return placed
 
-    def posed(self, amounts: Amounts) -> Layer:
+    def posed(self, amounts: Amounts) -> AnyLayer:
         """Return the piece as a layer of the canvas, after so much of each edit."""
         relevant = [amounts[edit] for edit in sorted(self.edits)]
         if self._posed is None or self._posed[0] != relevant:
-            layer = self._pose(amounts)
-            if self._posed is not None and _is_same(self._posed[1], layer):
-                layer = self._posed[1]  # whose neighbours need not be indexed anew
-            self._posed = relevant, layer
+            self._posed = relevant, self._pose(amounts)
         return self._posed[1]
 
     def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
         """Make an edit do something else to what it moves already."""
-        if self._posed is not None and edit in self.edits:
-            self._posed = None, self._posed[1]
+        if edit in self.edits:
+            self._posed = None
         self.steps = tuple(
             step.following(operations) if isinstance(step, Step) and step.edit == edit else step for step in self.steps
         )
@@ -124,65 +217,81 @@ class Piece:
         upper = {step.edit for seam in self.seams for piece in seam.upper.remains for step in piece.steps}
         return own | upper
 
-    def _pose(self, amounts: Amounts) -> Layer:
-        gaussians = self.layer.gaussians
+    def _pose(self, amounts: Amounts) -> AnyLayer:
+        rest, presence = self.rest, self.presence
         for seam in self.seams:
-            gaussians = limited(gaussians, seam.limit_after(self, amounts))
-        placed, layer = self.placed(amounts), self.layer
-        kept: Tensor | None = None
-        if self.border is not None:
-            near = self.border.near
-            if len(near) and self._are_still(placed[near], self.origins[near]):
-                layer = replace(layer, half_extent=self.border.half_extent)
-                kept = (~self.border.is_beyond).nonzero()[:, 0]
-            else:
-                gaussians = limited(gaussians, self.border.limit)
-        if not self._are_still(placed, self.origins):
-            means = self.canvas.plane_from_pixel(placed.points.double()).float()
-            # From pixels, whose y points down, to the planes' units.
-            flip = placed.jacobians.new_tensor([[1.0, -1.0], [-1.0, 1.0]])
-            jacobians = placed.jacobians * flip * (self.canvas.pixel_size / self.plane.pixel_size)
-            gaussians = gaussians.transformed(means, jacobians)
-        return layer.with_gaussians(gaussians if kept is None else gaussians[kept])
+            presence = _both(presence, seam.limit_after(self, amounts))
+        rest_map = None if self.is_still(amounts) else self._rest_map(amounts)
+        if rest_map is None and presence is None:
+            return rest.layer
+        there = None if presence is None else Presence(presence, rest.corner)
+        return Sheet(rest.layer, rest.plane, self.canvas, rest_map, there)
+
+    def _rest_map(self, amounts: Amounts) -> RestMap:
+        def move(points: Tensor, key: Hashable) -> Tensor:
+            return self.carried(amounts, points, key)
+
+        grid = sampled_grid(move, self.plane, self.canvas, self._box)
+        left, top, right, bottom = self.rest.box
+        ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
+        low, high = self.plane.plane_from_pixel(ends).tolist()
+        return RestMap(grid, self._present(grid), limits=((low[0], low[1]), (high[0], high[1])))
+
+    @cached_property
+    def _reach(self) -> Bool[Tensor, "h w"] | None:
+        """Where the piece can ever be; None for everywhere."""
+        reach = self.presence
+        for seam in self.seams:
+            reach = _both(reach, seam.limit + _UNDERLAP * (seam.limit > -_SEAM_MARGIN))
+        return None if reach is None else reach > 0
+
+    @cached_property
+    def _box(self) -> Bounds:
+        """Left, top, right and bottom of where it can ever be, in pixels of its own picture."""
+        left, top, right, bottom = self.rest.box
+        if self._reach is None:
+            return left - 1.0, top - 1.0, right + 1.0, bottom + 1.0
+        columns, rows = (self._reach.any(dim=axis).nonzero()[:, 0] for axis in (0, 1))
+        if len(columns) == 0:
+            return left - 1.0, top - 1.0, left + 1.0, top + 1.0
+        x, y = self.rest.corner
+        return x + float(columns[0]) - 1, y + float(rows[0]) - 1, x + float(columns[-1]) + 2, y + float(rows[-1]) + 2
+
+    def _present(self, grid: ControlGrid) -> Bool[Tensor, "r c"] | None:
+        """Return which patches of a grid the piece can ever be in."""
+        if self._reach is None:
+            return None
+        step = round(grid.step[0] / self.plane.pixel_size)
+        if ("present", step) not in self._kept:
+            rows, columns = (side - 3 for side in grid.nodes.shape[:2])
+            left, top = (math.floor(start) - MARGIN_NODES * step - 1 for start in self._box[:2])
+            x, y = self.rest.corner
+            height, width = self._reach.shape
+            # A border beyond the box, as wide as patches go on there, and a pixel around each patch.
+            ahead, above = x - left, y - top
+            behind, below = columns * step + 2 - ahead - width, rows * step + 2 - above - height
+            padded = functional.pad(self._reach[None, None].float(), (ahead, behind, above, below))
+            self._kept["present", step] = functional.max_pool2d(padded, step + 2, step)[0, 0] > 0
+        return self._kept["present", step]
 
     def is_still(self, amounts: Amounts) -> bool:
-        """Return whether the piece lies where it was fitted, after so much of each edit."""
-        some = self.origins[:: max(1, len(self.origins) // 64)]  # which tell at once that most pieces are not
-        return all(self._are_still(self.placed(amounts, origins), origins) for origins in (some, self.origins))
-
-    def _are_still(self, placed: Placed, origins: Float[Tensor, "m 2"]) -> bool:
-        """Return whether points lie where they were fitted."""
-        if self.canvas != self.plane:
+        """Return whether the piece lies where it was, after so much of each edit."""
+        if self.canvas != self.plane or self.place != (0.0, 0.0) or self.scale != 1.0:
             return False
-        moved, turned = placed.points - origins, placed.jacobians - torch.eye(2).to(placed.jacobians)
-        return all(bool((change.abs() < STILL_PX).all()) for change in (moved, turned))
+        if all(amounts[step.edit] == 0 for step in self.steps):
+            return True
+        pixels = self.rest.pixels if self.presence is None else self.rest.pixels[(self.presence > 0).flatten()]
+        some = pixels[:: max(1, len(pixels) // 64)]  # which tell at once that most pieces are not
+        return all(self._are_still(amounts, block) for block in (some, *pixels.split(_BLOCK_PIXELS)))
 
-    def _weights_of(self, step: PieceMotion) -> Weights:
-        if step.edit not in self._weights:
-            assert step.selection is not None
-            self._weights[step.edit] = Weights.of(step.selection, self.origins)
-        return self._weights[step.edit]
+    def _are_still(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> bool:
+        return bool(((self.carried(amounts, origins) - origins).abs() < STILL_PX).all())
 
-    def part(self, chosen: Int[Tensor, " m"], limit: Limit | None) -> Piece:
-        """Return a part of the piece: some of its Gaussians, with a limit (of all of them) on their opacities."""
-        gaussians = self.layer.gaussians
-        if limit is not None:
-            gaussians = limited(gaussians, limit)
-        border = None if self.border is None else self.border[chosen]
-        seams = tuple(replace(seam, limit=seam.limit[chosen]) for seam in self.seams)
-        seams = tuple(seam for seam in seams if bool((seam.limit.values < 2).any()))  # the others are elsewhere
-        return replace(
-            self, layer=self.layer.with_gaussians(gaussians[chosen]), border=border, seams=seams, _posed=None
-        )
-
-
-def _is_same(one: Layer, other: Layer) -> bool:
-    """Return whether two layers of one piece show the same."""
-    if one.half_extent != other.half_extent:
-        return False
-    before, after = one.gaussians, other.gaussians
-    pairs = [(getattr(before, name), getattr(after, name)) for name in ("means", "opacities", "inverse_jacobians")]
-    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+    def part(self, limit: Float[Tensor, "h w"]) -> Piece:
+        """Return a part of the piece: what lies inside a limit too."""
+        presence = _both(self.presence, limit)
+        near = tuple(seam for seam in self.seams if presence is None or seam.is_near(presence))
+        return replace(self, presence=presence, seams=near, parts=(), _kept={}, _posed=None)
 
 
 @dataclass(frozen=True)
@@ -191,42 +300,53 @@ class Seam:
 
     Attributes:
         upper: The piece that covers.
-        limit: What the lower one's opacities end with.
+        limit: [h, w], how far inside the lower piece each pixel is.
         width: Of the soft border between them, in pixels.
     """
 
     upper: Piece
-    limit: Limit
+    limit: Float[Tensor, "h w"]
     width: float
 
-    def limit_after(self, lower: Piece, amounts: Amounts) -> Limit:
+    def limit_after(self, lower: Piece, amounts: Amounts) -> Float[Tensor, "h w"]:
         """Return the limit after so much of each edit; where no piece has moved, the lower one fills the seam."""
-        near = ((self.limit.values < 1) & (self.limit.values > -OPACITY_MARGIN_PX)).nonzero()[:, 0]
-        origins = lower.origins[near]
-        place = lower.placed(amounts, origins).points
-        apart = [(piece.placed(amounts, origins).points - place).norm(dim=1) for piece in self.upper.remains]
+        if self._near.numel() == 0:
+            return self.limit
+        origins = lower.rest.pixels[self._near]
+        place = lower.carried(amounts, origins)
+        apart = [(piece.carried(amounts, origins) - place).norm(dim=1) for piece in self.upper.remains]
         together = 1 - (torch.stack(apart).amin(dim=0) / max(_SEAM_PX, self.width)).clamp(0, 1)
-        return self.limit.raised(near, _UNDERLAP * together)
+        raised = self.limit.flatten().index_add(0, self._near, _UNDERLAP * together.to(self.limit))
+        return raised.view_as(self.limit)
+
+    def is_near(self, presence: Float[Tensor, "h w"]) -> bool:
+        """Return whether the seam ends something of what is present."""
+        return bool(((self.limit < 1) & (presence > -_SEAM_MARGIN)).any())
+
+    @cached_property
+    def _near(self) -> Int[Tensor, " m"]:
+        """The pixels along the seam."""
+        return ((self.limit < 1) & (self.limit > -_SEAM_MARGIN)).flatten().nonzero()[:, 0]
 
 
-def parted(piece: Piece, inside: Float[Tensor, " n"], *, upper: bool, width: float = 0.0) -> tuple[Piece, Piece]:
+def parted(piece: Piece, inside: Float[Tensor, "h w"], *, upper: bool, width: float = 0.0) -> tuple[Piece, Piece]:
     """Cut a piece in two: what a selection leaves, and what it takes.
-
-    Both keep Gaussians beyond the cut, so that each is read up to its edge as if there were none.
 
     Args:
         piece: What is cut; it knows its parts afterwards.
-        inside: How far each of its Gaussians is inside the selection (see ``Selection.field``).
+        inside: How far each of its pixels is inside the selection (see ``Selection.field``).
         upper: Whether what is taken covers what is left, or the other way round.
         width: Of the selection's soft border, in pixels.
     """
-    edge = averaging_to(inside, piece.layer.gaussians, piece.layer.num_neighbours)
-    # Far from the cut a limit grows by 1 a pixel, however soft the cut is: it must not weigh where others end.
-    limits = tuple(limit.steeper(max(width, 1)) for limit in (edge.complement(), edge))
-    margin = OPACITY_MARGIN_PX * typical_spacing(piece.layer.gaussians, piece.plane)
-    chosen = [(limit.values > -margin).nonzero()[:, 0] for limit in limits]
-    over = piece.part(chosen[upper], limits[upper])
-    under = piece.part(chosen[not upper], None)
-    under.seams = (*under.seams, Seam(over, limits[not upper][chosen[not upper]], width))
+    limits = 1 - inside, inside
+    over = piece.part(limits[upper])
+    under = replace(piece, seams=(*piece.seams, Seam(over, limits[not upper], width)), parts=(), _kept={}, _posed=None)
     piece.parts = (under, over) if upper else (over, under)
     return piece.parts[0], piece.parts[1]
+
+
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Return how far inside both of two parts pixels are; None where both are all there is."""
+    if one is None or other is None:
+        return other if one is None else one
+    return torch.minimum(one, other)

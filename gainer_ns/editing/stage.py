@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gainer_ns.editing.borders import unframed
-from gainer_ns.editing.limits import limited
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.pieces import Piece, RestPicture, parted
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
 from gainer_ns.frames import ImagePlane
@@ -22,6 +20,9 @@ from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
 PieceT = TypeVar("PieceT", bound=Any)
+_BLOCK_PIXELS = 1 << 18
+_MAX_BORDER_POINTS = 16_384
+"""Points along the border of a selection that tell whether it folds or tears."""
 SelectedShare: TypeAlias = Literal["all", "some", "none"]
 """How much of what a piece shows an edit selects."""
 
@@ -192,11 +193,8 @@ class Stage(BaseStage[Edit, Piece]):
             return "none"
         if edit.select.all or edit.select in piece.inside:
             return "all"
-        gaussians = piece.layer.gaussians
-        if piece.border is not None:
-            gaussians = limited(gaussians, piece.border.limit)
-        shown = slice(None) if gaussians.opacities is None else gaussians.opacities > 0
-        weights = edit.select.weights(piece.origins[shown])
+        visible = piece.rest.pixels[piece.is_visible]
+        weights = torch.cat([edit.select.weights(block) for block in visible.split(_BLOCK_PIXELS)])
         if not bool((weights > 0).any()):
             return "none"
         return "all" if bool((weights >= 1).all()) else "some"
@@ -206,15 +204,14 @@ class Stage(BaseStage[Edit, Piece]):
 
     def _border(self, piece: Piece, edit: Edit, step: EditStep) -> SelectionBorder:
         if not edit.select.is_soft:
-            near = (edit.select.field(piece.origins).abs() <= 0.5).nonzero()[:, 0]  # what lies just outside
-            return SelectionBorder(piece.placed(self.ends, piece.origins[near]), step, None)
-        weights = edit.select.weights(piece.origins)
-        origins = piece.origins[((weights > 0) & (weights < 1)).nonzero()[:, 0]]
+            near = _some(piece.rest.pixels[(_field(edit, piece).abs() <= 0.5).flatten()])  # what lies just outside
+            return SelectionBorder(piece.placed(self.ends, near), step, None)
+        weights = edit.select.weights(piece.rest.pixels)
+        origins = _some(piece.rest.pixels[(weights > 0) & (weights < 1)])
         return SelectionBorder(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
-        inside = edit.select.field(piece.origins)
-        return parted(piece, inside, upper=edit.order == "front", width=edit.select.softness)
+        return parted(piece, _field(edit, piece), upper=edit.order == "front", width=edit.select.softness)
 
     def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
         parts: list[tuple[Piece, tuple[Operation, ...]]] = [(piece, ())]
@@ -225,9 +222,9 @@ class Stage(BaseStage[Edit, Piece]):
                 continue
             halves: list[tuple[Piece, tuple[Operation, ...]]] = []
             for part, before in parts:
-                done = replace(part, steps=(*part.steps, Step(number, before, box)), seams=(), _posed=None)
-                left_of = operation.left_of(done.placed(self.ends).points)
-                right, left = parted(part, 0.5 + left_of, upper=True)
+                done = replace(part, steps=(*part.steps, Step(number, before, box)))
+                left_of = operation.left_of(done.carried(self.ends, part.rest.pixels))
+                right, left = parted(part, 0.5 + left_of.view(part.rest.shape), upper=True)
                 for half, move in zip((left, right), operation.halves, strict=True):
                     halves.append((half, (*before, move)))
             parts = halves
@@ -238,8 +235,18 @@ class Stage(BaseStage[Edit, Piece]):
 
 def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list[Piece]:
     """Return a picture's layers as pieces."""
-    unbounded = [unframed(layer, picture.plane) for layer in picture.layers]
-    return [Piece(name, layer, picture.plane, canvas, border) for layer, border in unbounded]
+    return [Piece(name, RestPicture(layer, picture.plane), canvas) for layer in picture.layers]
+
+
+def _field(edit: Edit, piece: Piece) -> Float[Tensor, "h w"]:
+    """Return how far inside an edit's selection the pixels of a piece's own picture are."""
+    blocks = piece.rest.pixels.split(_BLOCK_PIXELS)
+    return torch.cat([edit.select.field(block) for block in blocks]).view(piece.rest.shape)
+
+
+def _some(points: Float[Tensor, "m 2"]) -> Float[Tensor, "n 2"]:
+    """Return evenly chosen points where there are many."""
+    return points[:: max(1, len(points) // _MAX_BORDER_POINTS)]
 
 
 def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:

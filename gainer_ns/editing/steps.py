@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gainer_ns.editing.borders import INVISIBLE_PX
 from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.script import BaseEdit
@@ -17,6 +17,8 @@ from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import Bounds, PixelSpace
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 
+INVISIBLE_PX = 0.02
+"""A movement that nobody sees: the digits of an OBJ file move by less."""
 _MOST_STRETCH = 4.0
 """How many times more than the edit itself the border of a soft selection may be stretched or shrunk."""
 
@@ -52,7 +54,13 @@ class PieceMotion(Protocol):
         ...
 
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Move points by so much of it."""
+        """Move points by so much of it, with their Jacobians."""
+        ...
+
+    def carried(
+        self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
+    ) -> Float[Tensor, "m 2"]:
+        """Move points of the plane, without their Jacobians; the same key stands for the same points."""
         ...
 
 
@@ -96,6 +104,15 @@ class Step:
         followed = placed.jacobians + weights.values[:, None, None] * (jacobians - placed.jacobians)
         followed = followed + away[:, :, None] * weights.gradients[:, None, :]
         return Placed(placed.points + weights.values[:, None] * away, followed)
+
+    def carried(
+        self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
+    ) -> Float[Tensor, "m 2"]:
+        """Move points as ``moved`` does, without their Jacobians."""
+        start = points
+        for operation in self.operations:
+            points = operation.map(points, amount=amount, box=self.box)
+        return points if weights is None else start + weights[:, None].to(points) * (points - start)
 
 
 @dataclass(frozen=True)
@@ -153,6 +170,12 @@ class SpaceStep:
         inside = Placed(self.space.from_world(placed.points), product(inverse(out), placed.jacobians))
         moved = self.step.moved(inside, amount, weights)
         return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
+
+    def carried(
+        self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
+    ) -> Float[Tensor, "m 2"]:
+        """Refuse: what moves in space moves with its Jacobians."""
+        raise NotImplementedError
 
     def following(self, operations: tuple[Operation, ...]) -> SpaceStep:
         """Return the same step with other operations."""

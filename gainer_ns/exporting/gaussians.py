@@ -16,6 +16,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.meshes import ID_PROPERTY, write_ply
 from gainer_ns.memory import check_free
+from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 
 BYTES_PER_POINT, BYTES_PER_TRIANGLE = 75, 320
@@ -47,12 +48,16 @@ class PlainGaussians(NamedTuple):
 def plain_gaussians(picture: BakedPicture) -> PlainGaussians:
     """Return all Gaussians of a picture of one layer, those of the transparent margin too, on the CPU.
 
+    Of an edited one they are where they have gone, in the colours that are to be seen there.
+
     Raises:
         GainerError: If the picture has several layers.
     """
     if len(picture.layers) != 1:
         raise GainerError(f"the picture has {len(picture.layers)} layers, and the file holds one; export each alone")
-    layer = replace(picture.only_layer, half_extent=None)  # Gaussians beyond the frame have colours too
+    (layer,) = picture.layers
+    if isinstance(layer, Layer):
+        layer = replace(layer, half_extent=None)  # Gaussians beyond the frame have colours too
     gaussians = layer.gaussians
     drawn = layer.at(gaussians.means)
     covariances = gaussians.covariances.expand(len(gaussians), 2, 2)

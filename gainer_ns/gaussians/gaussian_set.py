@@ -32,7 +32,6 @@ class GaussianSet:
             which neighbours are found; None where nothing was deformed.
         slopes: [n, s, d], ``G``: of the first ``s`` channels of a Gaussian a point reads ``e + G (x - mu)``, of the
             others ``e`` everywhere; None where it does so of all.
-        opacity_slopes: [n, d], the same of opacities; None where they are read as they are.
     """
 
     means: Float[Tensor, "n d"]
@@ -42,7 +41,6 @@ class GaussianSet:
     opacities: Float[Tensor, " n"] | None = None
     inverse_jacobians: Float[Tensor, "t d d"] | None = None
     slopes: Float[Tensor, "n s d"] | None = None
-    opacity_slopes: Float[Tensor, "n d"] | None = None
 
     def __post_init__(self) -> None:
         count, dimensions = self.means.shape
@@ -56,13 +54,8 @@ class GaussianSet:
             raise ValueError(f"{self.features.shape[0]} features for {count} means")
         channels = self.slopes.shape[1] if self.slopes is not None and self.slopes.dim() == 3 else 0
         channels = min(max(channels, 1), self.features.shape[1])
-        expected = {
-            "slopes": (count, channels, dimensions),
-            "opacities": (count,),
-            "opacity slopes": (count, dimensions),
-        }
-        parts = (self.slopes, self.opacities, self.opacity_slopes)
-        for (name, shape), part in zip(expected.items(), parts, strict=True):
+        expected = {"slopes": (count, channels, dimensions), "opacities": (count,)}
+        for (name, shape), part in zip(expected.items(), (self.slopes, self.opacities), strict=True):
             if part is not None and tuple(part.shape) != shape:
                 raise ValueError(f"{name} of shape {tuple(part.shape)} for {count} means")
 
@@ -101,7 +94,6 @@ class GaussianSet:
             means=means,
             covariances=product(product(jacobians, self.covariances), jacobians.mT),
             slopes=None if self.slopes is None else self.slopes @ back,
-            opacity_slopes=None if self.opacity_slopes is None else (self.opacity_slopes[:, None] @ back)[:, 0],
             inverse_jacobians=back if self.inverse_jacobians is None else product(self.inverse_jacobians, back),
         )
 

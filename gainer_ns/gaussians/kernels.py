@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 _CUDA_BLOCK_THREADS = 256
 """Warp's default."""
+_RANGE_THREADS = 4096
+"""A smaller range would take less time than it takes to begin one."""
 _RANGES_PER_THREAD = 4
 """A launch is divided into so many ranges for each CPU thread: some take longer than others."""
 
@@ -92,12 +94,15 @@ def _quietly_initialise() -> None:
         os.close(nowhere)
 
 
-def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.device) -> None:
+def launch(
+    kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.device, *, grain: int = _RANGE_THREADS
+) -> None:
     """Run a kernel over ``count`` threads; on the CPU the range is divided among torch's threads.
 
     Warp itself uses one CPU thread, but releases the interpreter lock, so several ranges run side by side. No two
     ranges write the same element, so the result does not depend on their number. The kernel's first argument is
-    ``first``, the index of its first thread; ``inputs`` are the others, tensors contiguous.
+    ``first``, the index of its first thread; ``inputs`` are the others, tensors contiguous. A range has ``grain``
+    threads or more: fewer where each does much.
     """
     if count == 0:
         return
@@ -108,7 +113,7 @@ def launch(kernel: wp.Kernel, count: int, inputs: Sequence[Any], device: torch.d
         wp.launch(kernel, count, [0, *arguments], stream=stream)
         return
     threads = torch.get_num_threads()
-    parts = 1 if threads == 1 else max(1, min(_RANGES_PER_THREAD * threads, count // 4096))
+    parts = 1 if threads == 1 else max(1, min(_RANGES_PER_THREAD * threads, count // grain))
     if parts == 1:
         wp.launch(kernel, count, [0, *arguments], device="cpu")
         return

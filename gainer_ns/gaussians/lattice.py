@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
@@ -23,6 +24,8 @@ MAX_OFFSET = 0.01
 """Farthest that a mean may be from its node, in lattice steps."""
 MAX_NODES_PER_GAUSSIAN, MAX_NODES = 16, 1 << 24
 """A sparser lattice would take more memory than its Gaussians do, unless it is small."""
+EDGE_SLOPE = 1.02
+"""Change of what is there across a frame, by a pixel: a little over 1, so that border pixels are whole."""
 _BORDER = BLOCK_NODES
 
 
@@ -57,7 +60,7 @@ class Lattice:
         """
         means, covariances = gaussians.means, gaussians.covariances
         moved = gaussians.inverse_jacobians is not None or gaussians.slopes is not None
-        if moved or gaussians.opacity_slopes is not None or means.shape[1] != 2 or len(covariances) != 1:
+        if moved or means.shape[1] != 2 or len(covariances) != 1:
             return None
         (xx, xy), (yx, yy) = covariances[0].tolist()
         if len(means) < 2 or xx != yy or xy != 0 or yx != 0 or xx <= 0:
@@ -86,28 +89,54 @@ class Lattice:
         table[self.nodes] = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
         return table
 
-    def read(self, points: Float[Tensor, "m 2"], table: Float[Tensor, "nodes d"]) -> Float[Tensor, "m d"]:
+    def read(
+        self,
+        points: Float[Tensor, "m 2"],
+        table: Float[Tensor, "nodes d"],
+        extent: PixelExtent | None = None,
+        *,
+        half_extent: tuple[float, float] | None = None,
+        has_opacities: bool = False,
+    ) -> Float[Tensor, "m d"]:
         """Return the Gaussian-weighted mean at points (eq. 2), of the 6 x 6 nodes around each.
 
         Args:
             points: Plane coordinates.
             table: As :meth:`table` makes it.
+            extent: What each point covers, over which the means are averaged where that is more than a pixel, as
+                :class:`~gainer_ns.gaussians.footprints.Footprints` are; None for the points themselves.
+            half_extent: Half the width and height of the frame, where that ends what is there: across a pixel of what
+                is shown, or of the picture where that is smaller.
+            has_opacities: Whether the first column is an opacity: what is clear does not count in averages, and the
+                opacity becomes the mean of those in [0, 1].
 
         Returns:
-            The means, and behind them 1; all 0 where there is no Gaussian within the block.
+            The means, and behind them 1, or less across the frame; all 0 where there is no Gaussian within the block.
         """
         read = points.new_empty(len(points), table.shape[1])
         wide = kernels.vector(table.shape[1])
+        extent = extent or PixelExtent(0.0, 1.0)
+        fall = -0.5 / self.sigma**2
+        inverses = extent.inverse_jacobians
+        if inverses is None:
+            inverses = torch.eye(2).to(points)[None]
         inputs = [
             Typed(points.float().contiguous(), wp.vec2),
+            Typed(inverses.contiguous(), wp.mat22),
+            extent.side,
+            1 / extent.pixel,
             Typed(self.x, wp.float32),
             Typed(self.y, wp.float32),
             1 / self.spacing,
-            -0.5 / self.sigma**2,
+            fall,
+            wp.vec3(math.exp(fall), math.exp(4 * fall), math.exp(9 * fall)),
             Typed(table, wide),
+            wp.vec2(*(half_extent or (0.0, 0.0))),
+            EDGE_SLOPE,
             Typed(read, wide),
         ]
-        kernels.launch(block_kernel(table.shape[1]), len(points), inputs, points.device)
+        kernel = block_kernel(table.shape[1], has_opacities)
+        kernels.launch(kernel, len(points), inputs, points.device)
         return read
 
 

@@ -47,6 +47,10 @@ class LiftedLayer:
     pixels: Int32[Tensor, " n"]
     known_opacities: Float[Tensor, " n"] | None = None
 
+    def __len__(self) -> int:
+        """Count its Gaussians."""
+        return len(self.gaussians)
+
     @cached_property
     def field(self) -> GainerField:
         """The field that nerfstudio asks about points in space."""

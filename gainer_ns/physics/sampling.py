@@ -8,12 +8,17 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.io.places import PlacedError
 from gainer_ns.memory import check_free
 from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.scene import Scene
 
 MIN_BODY_PARTICLES = 4
+SPACING_NEIGHBOURS = 8
+"""How many Gaussians around one tell how far apart they are."""
 BYTES_PER_PARTICLE = {2: 800, 3: 1300}
 """Memory for a particle on a plane and in space, of which more than half is what the engine keeps of it."""
 MAX_COUNT_ERROR = 0.03
@@ -212,3 +217,13 @@ def _crowded(
         left = ~crowded[better] & ~crowded[worse]
         better, worse = better[left], worse[left]
     return crowded
+
+
+def typical_spacing(gaussians: GaussianSet, plane: ImagePlane) -> float:
+    """Return how far apart Gaussians were fitted on a plane, typically, in its pixels; at least 1."""
+    if len(gaussians) <= SPACING_NEIGHBOURS:
+        return 1.0
+    some = gaussians.means[:: max(1, len(gaussians) // 4096)]
+    neighbours = NeighbourIndex(gaussians.means, float("inf")).query(some, SPACING_NEIGHBOURS + 1)  # one is the point
+    radius = neighbours.squared_distances.amax(dim=1).sqrt().median()
+    return max(1.0, math.sqrt(math.pi / SPACING_NEIGHBOURS) * float(radius) / plane.pixel_size)

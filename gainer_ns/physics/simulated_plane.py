@@ -10,26 +10,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.borders import typical_spacing, unframed
-from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.pieces import Piece, RestPicture, parted
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
-from gainer_ns.physics.sampling import members_of, particles_of
+from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
 from gainer_ns.physics.skinning import BodySkin, SkinStep
-from gainer_ns.rendering.layer import Layer
-from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.plane import AnyLayer, BakedPicture
+from gainer_ns.rendering.sheet import Presence, Sheet
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath
 
 GRAIN_SPACINGS = 0.6
 """Radius of what a loose particle shows, in spacings of the particles: dense ones leave no gaps between them."""
-NEIGHBOURHOOD_GRAINS = 4.0
-"""How far around Gaussians of what breaks points read them, in radii of what is loose."""
 MIN_CONTENT_OPACITY = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
 
@@ -42,22 +39,21 @@ class SimulatedPlane(SimulatedPicture):
     """
 
     def __init__(self, scene: Scene, picture: BakedPicture, count: int | None = None) -> None:
-        if len(picture.layers) != 1 or picture.gaussians.inverse_jacobians is not None:
+        if picture.is_edited:
             raise GainerError("an edited picture cannot be simulated; simulate it as it was fitted")
         self.picture, plane = picture, picture.plane
-        layer, border = unframed(picture.only_layer, plane)  # with the mirror image beyond the frame, after the fitted
-        whole = Piece(None, layer, plane, plane, border)
+        whole = Piece(None, RestPicture(picture.only_layer, plane), plane)
         side = typical_spacing(picture.gaussians, plane)
-        particles = _particles(scene, picture, whole.origins[: len(picture.gaussians)], side, count)
+        particles = _particles(scene, picture, side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
-        self._grain = max(side, GRAIN_SPACINGS * particles.spacing * plane.width) * plane.pixel_size
+        self._grain = max(side, GRAIN_SPACINGS * particles.spacing * plane.width)
         self._rest, self._pieces = cut_out(
             whole,
             self._skins,
-            lambda piece: scene.body_fields(piece.origins),
-            lambda piece: _is_visible(piece.layer),
-            lambda piece, inside: parted(piece, inside, upper=True),
+            lambda piece: scene.body_fields(piece.rest.pixels),
+            lambda piece: piece.is_visible,
+            lambda piece, inside: parted(piece, inside.view(piece.rest.shape), upper=True),
         )
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps = (SkinStep(skin),)
@@ -104,35 +100,13 @@ class SimulatedPlane(SimulatedPicture):
         x, y = (place * self.picture.plane.width).tolist()
         return x, y
 
-    def _layer(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> Layer:
+    def _layer(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> AnyLayer:
         """Return a piece as a layer of the picture, in the frame that the skins show."""
-        layer = piece.posed(amounts)
         if not skin.breaking:
-            return layer
-        torn = skin.pose(piece.origins).torn
-        if len(layer.gaussians) != len(torn):  # the frame of an opaque picture that has not moved yet
-            return layer
-        return loosened(layer, torn, self._grain)
-
-
-def loosened(layer: Layer, torn: Float[Tensor, " n"], grain: float) -> Layer:
-    """Let the loose parts of a layer end near their Gaussians instead of where those of the whole ended.
-
-    Args:
-        layer: A posed layer.
-        torn: [n], how loose each Gaussian is, from 0 to 1.
-        grain: How far a loose one shows, plane units.
-    """
-    gaussians = layer.gaussians
-    kept = torch.ones_like(torn, dtype=torch.bool)
-    if gaussians.opacities is not None:  # what was clear around it has no meaning inside of a heap
-        kept = (gaussians.opacities > 0) | (torn < 0.5)
-    gaussians, torn = gaussians[kept], torn[kept]
-    gaussians = replace(
-        gaussians, radius=min(gaussians.radius, NEIGHBOURHOOD_GRAINS * grain)
-    )  # what is farther off is not seen anyway
-    supports = torch.lerp(torch.full_like(torn, gaussians.radius), torch.full_like(torn, grain), torn)
-    return replace(layer, gaussians=gaussians, support_radii=supports, fade=0.5 * grain)
+            return piece.posed(amounts)
+        plane = self.picture.plane
+        presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
+        return Sheet(piece.rest.layer, plane, plane, skin.particle_map(plane, self._grain), presence)
 
 
 def content_of(picture: BakedPicture) -> Bounds:
@@ -154,18 +128,10 @@ def content_of(picture: BakedPicture) -> Bounds:
     return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
 
 
-def _is_visible(layer: Layer) -> Bool[Tensor, " n"]:
-    gaussians = layer.gaussians
-    if gaussians.opacities is None:
-        return torch.ones(len(gaussians), dtype=torch.bool, device=gaussians.means.device)
-    return gaussians.opacities > 0
-
-
-def _particles(
-    scene: Scene, picture: BakedPicture, origins: Float[Tensor, "n 2"], side: float, count: int | None
-) -> Particles:
+def _particles(scene: Scene, picture: BakedPicture, side: float, count: int | None) -> Particles:
     """Return particles of all bodies: evenly chosen Gaussians of what shows, which lie so many pixels apart."""
     gaussians, width = picture.gaussians, picture.plane.width
+    origins = picture.plane.pixel_from_plane(gaussians.means.double()).float()
     opacities = torch.ones(len(gaussians), device=gaussians.means.device)
     if gaussians.opacities is not None:
         opacities = gaussians.opacities.clamp(0, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -13,10 +13,12 @@ from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
 from gainer_ns.editing.steps import Placed, Weights
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.neighbours import NeighbourIndex
-from gainer_ns.gaussians.small_matrices import product
+from gainer_ns.gaussians.small_matrices import inverse, product
+from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.physics.deformation_gradients import limited_gradients, nearest_rotations
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.materials import BREAKING, Material
@@ -44,7 +46,7 @@ MAX_STRETCH = 4.0
 meet again, the clear surroundings that go along with both would be without bounds."""
 ADJACENT_SPACINGS = 2.0
 """Bodies whose particles come as near as so many spacings belong together."""
-MAX_CACHED_POINT_SETS = 4
+MAX_CACHED_POINT_SETS = 8
 
 
 class SkinPose(NamedTuple):
@@ -230,6 +232,35 @@ class BodySkin:
             self._last = skinned, pose._replace(jacobians=limited_gradients(pose.jacobians, MAX_STRETCH))
         return self._last[1]
 
+    def particle_map(self, plane: ImagePlane, grain: float) -> ParticleMap:
+        """Return the rest map of what breaks: loose particles show what is near them, others what is around.
+
+        Args:
+            plane: Of the picture.
+            grain: How far a loose particle shows, in pixels.
+        """
+        assert self._frame is not None
+        (positions, gradients), rest = self._frame, self._skin.rest
+        flip = gradients.new_tensor([[1.0, -1.0], [-1.0, 1.0]])  # widths count downwards, the plane upwards
+        torn = self.pose(rest * self.width).torn
+        spacing = self._skin.spacing * self.width
+        reaches = torch.lerp(
+            torch.full_like(torn, SUPPORT_RADIUS_SPACINGS * spacing), torch.full_like(torn, grain), torn
+        )
+
+        def forward(points: Tensor) -> tuple[Tensor, Tensor]:
+            pose = self.pose(plane.pixel_from_plane(points))
+            return plane.plane_from_pixel(pose.positions * self.width), pose.jacobians * flip
+
+        return ParticleMap(
+            plane.plane_from_pixel(rest * self.width),
+            plane.plane_from_pixel(positions * self.width),
+            inverse(gradients * flip),
+            reaches * plane.pixel_size,
+            PARTING_SPACINGS * spacing * plane.pixel_size,
+            forward,
+        )
+
     def owns(self, fields: Float[Tensor, "b n"]) -> Bool[Tensor, " n"]:
         """Tell which points are theirs, by how far inside each body they are."""
         return fields[list(self.bodies)].amax(dim=0) >= 0.5
@@ -254,6 +285,12 @@ class SkinStep:
         pose = self.skin.pose(placed.points)
         positions, jacobians = pose.positions.to(placed.points), pose.jacobians.to(placed.jacobians)
         return Placed(positions * self.skin.width, product(jacobians, placed.jacobians))
+
+    def carried(
+        self, points: Float[Tensor, "m 2"], amount: float, weights: Tensor | None, key: Hashable = None
+    ) -> Float[Tensor, "m 2"]:
+        """Return points after the movement, in pixels."""
+        return self.skin.pose(points).positions.to(points) * self.skin.width
 
 
 def body_skins(particles: Particles, materials: Sequence[Material], width: int) -> list[BodySkin]:

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.layer import PointColours
 from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
 
-BLOCK_POINTS = 1 << 17
+BLOCK_POINTS = 1 << 18
 """How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
 
 
@@ -49,8 +51,18 @@ class Drawable(ABC):
         return BLOCK_POINTS
 
     @abstractmethod
-    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
-        """Draw any points of the plane, in blocks; those that are not finite or outside the frame are transparent."""
+    def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
+        """Draw any points of the plane, in blocks; those that are not finite or outside the frame are transparent.
+
+        Args:
+            points: The points.
+            extent: What each stands for, over which it is averaged where something has shrunk the picture; None for
+                the points themselves.
+        """
+
+    def over(self, rows: PointRows, extent: PixelExtent | None = None) -> PointColours:
+        """Draw points in rows and columns, row by row; see :meth:`at`."""
+        return self.at(rows.points, extent)
 
     def at_pixels(self, pixels: Float[Tensor, "m 2"]) -> PointColours:
         """Draw points given in pixel coordinates of the source (``x`` right, ``y`` down, centres at .5)."""
@@ -66,7 +78,7 @@ class Drawable(ABC):
         """Draw the picture, or a part of it, on a grid of any resolution.
 
         Enlarging samples the continuous picture. Shrinking averages it over the area of each output pixel, on a
-        regular grid of at least one sample a source pixel; so does minification by a deformation.
+        regular grid of at least one sample a source pixel; so does what something has shrunk.
 
         Args:
             scale: Output pixels per source pixel.
@@ -81,41 +93,58 @@ class Drawable(ABC):
         """
         grid = RasterGrid.over(self.plane, scale, crop, framed=self.framed)
         check_room(grid, self.device)
-        rgb = torch.empty(grid.pixels, 3, device=self.device)
-        alpha = torch.empty(grid.pixels, 1, device=self.device)
-        step = max(1, self.block_points // grid.samples[0])
-        for begin in range(0, grid.pixels, step):
-            pixels = torch.arange(begin, min(begin + step, grid.pixels), device=self.device)
-            drawn = self._pixels(grid, pixels)
-            for finer, where in grid.refined(drawn.minification):
-                for part in where.split(max(1, self.block_points // (finer.samples[0] * finer.samples[1]))):
-                    for whole, values in zip(drawn, self._pixels(finer, pixels[part]), strict=True):
-                        whole[part] = values
-            rgb[begin : begin + step], alpha[begin : begin + step] = drawn.rgb, drawn.alpha
+        rgb = torch.empty(grid.height, grid.width, 3, device=self.device)
+        alpha = torch.empty(grid.height, grid.width, 1, device=self.device)
+        step = max(1, self.block_points // (grid.width * grid.samples[0] * grid.samples[1]))
+        for top in range(0, grid.height, step):
+            bottom = min(top + step, grid.height)
+            drawn = self._rows(grid, top, bottom)
+            rgb[top:bottom], alpha[top:bottom] = (part.view(bottom - top, grid.width, -1) for part in drawn)
             if progress is not None:
-                progress((begin + len(pixels)) / grid.pixels)
-        shape = grid.height, grid.width
-        return rgb.clamp_(0, 1).view(*shape, 3), alpha.view(*shape, 1)
+                progress(bottom / grid.height)
+        return rgb.clamp_(0, 1), alpha
 
-    def _pixels(self, grid: RasterGrid, pixels: Int[Tensor, " m"]) -> PointColours:
-        """Return some pixels of a raster, averaged over their samples."""
+    def _rows(self, grid: RasterGrid, top: int, bottom: int) -> PointColours:
+        """Return some rows of pixels of a raster, averaged over their samples."""
         columns, rows = grid.samples
+        x, y = grid.axes(self.plane, self.device)
+        extent = PixelExtent(grid.spacing * self.plane.pixel_size, self.plane.pixel_size)
         if columns * rows == 1:
-            return self.at_pixels(grid.points(pixels, range(1))[:, 0])
-        rows_at_once = max(1, self.block_points // (len(pixels) * columns))
+            return self.over(PointRows(x, y[top:bottom]), extent)
+        # Samples of a row of pixels, or of some rows, or a part of those of one row, as many as fit into a block.
+        at_once = max(1, self.block_points // len(x))
+        at_once = at_once // rows * rows if at_once >= rows else at_once
         parts = []
-        for top in range(0, rows, rows_at_once):
-            some = range(top, min(top + rows_at_once, rows))
-            drawn = self.at_pixels(grid.points(pixels, some).view(-1, 2))
-            parts.append((len(some), drawn.averaged(columns * len(some))))
-        return parts[0][1] if len(parts) == 1 else _joined(parts)
+        for begin in range(top * rows, bottom * rows, at_once):
+            end = min(begin + at_once, bottom * rows)
+            drawn = self.over(PointRows(x, y[begin:end]), extent)
+            deep = min(rows, end - begin)
+            parts.append((deep, _averaged(drawn, grid.width, columns, deep)))
+        if at_once >= rows:
+            return PointColours(*(torch.cat(values) for values in zip(*(drawn for _, drawn in parts), strict=True)))
+        return _joined(parts)
+
+
+def _averaged(drawn: PointColours, width: int, columns: int, rows: int) -> PointColours:
+    """Return means over runs of so many columns and rows of samples; colours weigh by alpha."""
+    rgb, alpha = (values.view(-1, rows, width, columns, values.shape[-1]) for values in drawn)
+    mean_alpha = alpha.mean(dim=(1, 3))
+    colours = (rgb * alpha).mean(dim=(1, 3)) / mean_alpha.clamp(min=1e-20)
+    return PointColours(colours.flatten(0, 1), mean_alpha.flatten(0, 1))
 
 
 def drawn_in_blocks(
-    draw: Callable[[Float[Tensor, "m 2"]], PointColours], points: Float[Tensor, "m 2"], block_points: int
+    draw: Callable[[Float[Tensor, "m 2"], PixelExtent | None], PointColours],
+    points: Float[Tensor, "m 2"],
+    extent: PixelExtent | None,
+    block_points: int,
 ) -> PointColours:
     """Draw many points, so many at once."""
-    blocks = [draw(block) for block in points.split(block_points)]
+    if len(points) <= block_points:
+        return draw(points, extent)
+    blocks = []
+    for some in torch.arange(len(points), device=points.device).split(block_points):
+        blocks.append(draw(points[some], None if extent is None else extent[some]))
     return PointColours(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
 
 
@@ -124,5 +153,4 @@ def _joined(parts: Sequence[tuple[int, PointColours]]) -> PointColours:
     total = sum(rows for rows, _ in parts)
     alpha = torch.stack([rows * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
     rgb = torch.stack([rows * drawn.rgb * drawn.alpha for rows, drawn in parts]).sum(dim=0) / total
-    minification = torch.stack([drawn.minification for _, drawn in parts]).amax(dim=0)
-    return PointColours(rgb / alpha.clamp(min=1e-20), alpha, minification)
+    return PointColours(rgb / alpha.clamp(min=1e-20), alpha)

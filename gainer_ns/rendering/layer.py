@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -13,15 +14,13 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.gaussians.aggregation import search_and_aggregate
+from gainer_ns.gaussians.footprints import Footprints, PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.lattice import NEAR_NODES, Lattice
+from gainer_ns.gaussians.lattice import EDGE_SLOPE, NEAR_NODES, Lattice
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
-from gainer_ns.gaussians.small_matrices import singular_range
-from gainer_ns.io.colour_profiles import Conversion
-
-_LEAST_MINIFICATION = 1.25
-"""Less than this is not told: sampling would round it to 1."""
+from gainer_ns.io.colour_profiles import ColourProfile, Conversion
+from gainer_ns.motion.rest_map import PointRows
 
 
 class PointColours(NamedTuple):
@@ -30,29 +29,39 @@ class PointColours(NamedTuple):
     Attributes:
         rgb: [m, 3], unclamped and not multiplied by alpha; 0 where nothing is.
         alpha: [m, 1], between 0 and 1.
-        minification: [m, 1], how many lengths of the source lie within one length here, along the direction in which
-            these are most; 1 where nothing was deformed.
     """
 
     rgb: Float[Tensor, "m 3"]
     alpha: Float[Tensor, "m 1"]
-    minification: Float[Tensor, "m 1"]
 
     @classmethod
     def nothing(cls, like: Float[Tensor, "m 2"]) -> PointColours:
         """Return what is seen where nothing is."""
-        rgb = like.new_zeros(len(like), 3)
-        return cls(rgb, rgb[:, :1].clone(), torch.ones_like(rgb[:, :1]))
+        return cls(like.new_zeros(len(like), 3), like.new_zeros(len(like), 1))
 
     def averaged(self, samples: int) -> PointColours:
         """Average runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
         if samples == 1:
             return self
-        rgb, alpha, minification = (values.view(-1, samples, values.shape[-1]) for values in self)
+        rgb, alpha = (values.view(-1, samples, values.shape[-1]) for values in self)
         mean_alpha = alpha.mean(dim=1)
-        return PointColours(
-            (rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha, minification.amax(dim=1)
-        )
+        return PointColours((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha)
+
+    def averaged_over(
+        self,
+        points: Float[Tensor, "m 2"],
+        footprints: Footprints | None,
+        draw: Callable[[Float[Tensor, "n 2"]], PointColours],
+    ) -> PointColours:
+        """Replace what points show by averages over their footprints, where these have several samples."""
+        if footprints is None:
+            return self
+        for columns, rows in footprints.kinds:
+            where = (footprints.counts == footprints.counts.new_tensor([columns, rows])).all(dim=1).nonzero()[:, 0]
+            samples = footprints[where].samples(points[where], columns, rows)
+            for whole, part in zip(self, draw(samples.reshape(-1, 2)).averaged(columns * rows), strict=True):
+                whole[where] = part
+        return self
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,6 @@ class Layer:
         num_neighbours: How many Gaussians a point reads.
         half_extent: Half the width and height, in plane units, of the frame beyond which nothing is shown; None where
             the opacities alone say where the layer ends.
-        support_radii: [n], how far from each Gaussian, in plane units before its deformation, it is shown where it is
-            the nearest: what has broken would smear its colours over the gaps else. On an undeformed square lattice
-            those from 0.71 of its spacing on change nothing. None for the Gaussians' radius.
-        fade: Over which distance beyond its support radius a Gaussian fades away, in the same units.
         conversion: From the colours that the decoder tells to those of the picture that the layer is in; None where
             these are the same.
     """
@@ -77,14 +82,7 @@ class Layer:
     decoder: Decoder
     num_neighbours: int
     half_extent: tuple[float, float] | None = None
-    support_radii: Float[Tensor, " n"] | None = None
-    fade: float = 0.0
     conversion: Conversion | None = None
-
-    def __post_init__(self) -> None:
-        if self.support_radii is not None and tuple(self.support_radii.shape) != (len(self.gaussians),):
-            shape = tuple(self.support_radii.shape)
-            raise ValueError(f"support_radii of shape {shape} for {len(self.gaussians)} Gaussians")
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -106,21 +104,35 @@ class Layer:
 
     @cached_property
     def _slopes(self) -> Float[Tensor, "n c d"] | None:
-        """How the first columns change away from the means."""
+        """How the first columns change away from the means; opacities are read as they are."""
         gaussians = self.gaussians
-        if gaussians.opacities is None or (gaussians.slopes is None and gaussians.opacity_slopes is None):
+        if gaussians.opacities is None or gaussians.slopes is None:
             return gaussians.slopes
-        first = torch.zeros_like(gaussians.means) if gaussians.opacity_slopes is None else gaussians.opacity_slopes
-        return first[:, None] if gaussians.slopes is None else torch.cat([first[:, None], gaussians.slopes], dim=1)
+        return torch.cat([torch.zeros_like(gaussians.slopes[:, :1]), gaussians.slopes], dim=1)
 
-    @cached_property
-    def _minifications(self) -> Float[Tensor, " s"] | None:
-        """The minification at each Gaussian; None where it does not matter."""
-        inverses = self.gaussians.inverse_jacobians
-        if inverses is None or len(inverses) == 0:
-            return None
-        minifications = singular_range(inverses)[1]
-        return minifications if float(minifications.max()) > _LEAST_MINIFICATION else None
+    def __len__(self) -> int:
+        """Count its Gaussians."""
+        return len(self.gaussians)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.gaussians.means.device
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it may be transparent where it is."""
+        return self.gaussians.opacities is not None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether its Gaussians are no longer where they were fitted."""
+        return self.gaussians.inverse_jacobians is not None
+
+    def converted(self, own: ColourProfile | None, profile: ColourProfile | None) -> Layer:
+        """Return the layer of a picture in its own profile as one of a picture in another."""
+        source = own if self.conversion is None else self.conversion.source
+        return replace(self, conversion=None if source == profile else Conversion(source, profile))
 
     @cached_property
     def bounds(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
@@ -148,38 +160,72 @@ class Layer:
         if kept.slopes is not None and self.decoder.mlp is None:
             kept = replace(kept, features=self.decoder.features_for(self.decoder.decode(kept.features).clamp(0, 1)))
         wider = {"covariances": kept.covariances * growth, "radius": kept.radius * math.sqrt(growth)}
-        kept = replace(kept, **wider, slopes=None, opacity_slopes=None)
-        radii = None if self.support_radii is None else self.support_radii[chosen]
-        return replace(self, gaussians=kept, support_radii=radii)
+        kept = replace(kept, **wider, slopes=None)
+        return replace(self, gaussians=kept)
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:
-        """Return the same layer with other Gaussians; as many where each has a support radius."""
+        """Return the same layer with other Gaussians."""
         return replace(self, gaussians=gaussians)
 
     def to(self, device: torch.device | str) -> Layer:
-        """Return the same layer on a device; the decoder moves in place."""
-        radii = None if self.support_radii is None else self.support_radii.to(device)
-        return replace(self, gaussians=self.gaussians.to(device), decoder=self.decoder.to(device), support_radii=radii)
+        """Return the same layer on a device, itself where it is there; the decoder moves in place."""
+        decoder = self.decoder.to(device)
+        if self.device == torch.empty(0, device=device).device:
+            return self
+        return replace(self, gaussians=self.gaussians.to(device), decoder=decoder)
 
     @torch.no_grad()
-    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
-        """Draw any points of the plane; those that are not finite are transparent."""
+    def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
+        """Draw any points of the plane; those that are not finite are transparent.
+
+        Args:
+            points: The points.
+            extent: What each stands for, over which it is averaged where that is more than a pixel at rest; None for
+                the points themselves.
+        """
         low, high = self.bounds
         within = (points >= low) & (points <= high)
         inside = within[:, 0] & within[:, 1]  # a quarter of the time of all(dim=1)
         if len(self.gaussians) > 0 and bool(inside.all()):
-            return self._inside(points)
+            return self._inside(points, extent)
         drawn = PointColours.nothing(points)
         if len(self.gaussians) > 0 and bool(inside.any()):
-            for whole, part in zip(drawn, self._inside(points[inside]), strict=True):
+            extent = None if extent is None else extent[inside]
+            for whole, part in zip(drawn, self._inside(points[inside], extent), strict=True):
                 whole[inside] = part
         return drawn
+
+    def over(self, rows: PointRows, extent: PixelExtent | None = None) -> PointColours:
+        """Draw points in rows and columns; see :meth:`at`."""
+        return self.at(rows.points, extent)
+
+    def read(self, points: Float[Tensor, "m 2"], extent: PixelExtent) -> PointColours:
+        """Draw points as :meth:`at` does, but end across the frame over a pixel, as what has moved does."""
+        if len(points) == 0 or len(self.gaussians) == 0:
+            return PointColours.nothing(points)
+        if self.lattice is not None:
+            return self._on_lattice(points, self.lattice, extent, self.half_extent)
+        drawn = self._endless.at(points, extent)
+        if self.half_extent is None:
+            return drawn
+        half = points.new_tensor(self.half_extent)
+        wide = extent.pixel
+        if extent.inverse_jacobians is not None and extent.side > 0:
+            wide = extent.side * extent.inverse_jacobians.square().sum(dim=2).sqrt()
+            wide = wide.clamp(1e-3 * extent.pixel, extent.pixel)
+        inside = ((half - points.abs()) / wide).amin(dim=1, keepdim=True)
+        alpha = drawn.alpha * (0.5 + EDGE_SLOPE * inside).clamp(0, 1)
+        return PointColours(drawn.rgb * (alpha > 0), alpha)
+
+    @cached_property
+    def _endless(self) -> Layer:
+        """The same without a frame."""
+        return replace(self, half_extent=None)
 
     @cached_property
     def lattice(self) -> Lattice | None:
         """The lattice on which the Gaussians stand, where nothing has moved yet and points read a whole block of it."""
-        whole = self.num_neighbours >= NEAR_NODES and self.support_radii is None
-        return Lattice.of(self.gaussians) if whole else None
+        return Lattice.of(self.gaussians) if self.num_neighbours >= NEAR_NODES else None
 
     @cached_property
     def _lattice_table(self) -> Tensor:
@@ -191,53 +237,54 @@ class Layer:
             values = torch.cat([gaussians.opacities[:, None], values], dim=1)
         return self.lattice.table(values)
 
-    def _on_lattice(self, points: Float[Tensor, "m 2"], lattice: Lattice) -> PointColours:
-        read = lattice.read(points, self._lattice_table)
+    def _on_lattice(
+        self,
+        points: Float[Tensor, "m 2"],
+        lattice: Lattice,
+        extent: PixelExtent | None,
+        half_extent: tuple[float, float] | None = None,
+    ) -> PointColours:
+        clear = self.gaussians.opacities is not None
+        read = lattice.read(points, self._lattice_table, extent, half_extent=half_extent, has_opacities=clear)
         alpha, values = read[:, -1:], read[:, :-1]
-        if self.gaussians.opacities is not None:
+        if clear:
             alpha, values = alpha * values[:, :1].clamp(0, 1), values[:, 1:]
         rgb = values if self.decoder.mlp is None else self.decoder.decode(values)
         if self.conversion is not None:
             rgb = self.conversion(rgb)
-        return PointColours(rgb * (alpha > 0), alpha, torch.ones_like(alpha))
+        if clear or rgb is not values:  # what is read is 0 where nothing is, what is made of it need not be
+            rgb = rgb * (alpha > 0)
+        return PointColours(rgb, alpha)
 
-    def _inside(self, points: Float[Tensor, "m 2"]) -> PointColours:
+    def _inside(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
         if self.lattice is not None:
-            return self._on_lattice(points, self.lattice)
+            return self._on_lattice(points, self.lattice, extent)
+        drawn, nearest = self._at_neighbours(points)
+        if extent is None:
+            return drawn
+        inverses = self.gaussians.inverse_jacobians
+        if inverses is not None:
+            inverses = inverses.expand(len(self.gaussians), 2, 2)[nearest.clamp(min=0)] * (nearest >= 0)[:, None, None]
+        footprints = Footprints.of(extent, points, inverses)
+        return drawn.averaged_over(points, footprints, lambda samples: self._at_neighbours(samples)[0])
+
+    def _at_neighbours(self, points: Float[Tensor, "m 2"]) -> tuple[PointColours, Int[Tensor, " m"]]:
+        """Return what points show of their nearest Gaussians, and which is the nearest, -1 where there is none."""
         gaussians = self.gaussians
         read, nearest = search_and_aggregate(
             self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
         )
-        nearest = nearest[:, None]
-        seen = nearest >= 0
-        alpha = seen.to(gaussians.features.dtype)
+        alpha = (nearest >= 0)[:, None].to(gaussians.features.dtype)
         if gaussians.opacities is not None:
             alpha, read = alpha * read[:, :1].clamp(0, 1), read[:, 1:]
-        if self.support_radii is not None:
-            alpha = alpha * self._presence(points, nearest[:, 0].clamp(min=0), self.support_radii)
         shown = (alpha[:, 0] > 0).nonzero()[:, 0]
         if len(shown) == len(points):
             rgb = self._colours(read)
         else:
             rgb = points.new_zeros(len(points), self.decoder.channels)
             rgb[shown] = self._colours(read[shown])
-        minification = torch.ones_like(alpha)
-        if self._minifications is not None:
-            minification = torch.where(
-                seen, self._minifications.expand(len(gaussians))[nearest.clamp(min=0)], minification
-            )
-        return PointColours(rgb, alpha, minification)
+        return PointColours(rgb, alpha), nearest
 
     def _colours(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m 3"]:
         colours = self.decoder.decode(features)
         return colours if self.conversion is None else self.conversion(colours)
-
-    def _presence(
-        self, points: Float[Tensor, "m 2"], nearest: Int[Tensor, " m"], support_radii: Float[Tensor, " n"]
-    ) -> Float[Tensor, "m 1"]:
-        """Return each point's share of its nearest Gaussian: 1 up to the support radius, 0 beyond the fade."""
-        steps, inverses = points - self.gaussians.means[nearest], self.gaussians.inverse_jacobians
-        if inverses is not None:
-            steps = torch.einsum("nij,nj->ni", inverses.expand(len(support_radii), 2, 2)[nearest], steps)
-        beyond = steps.norm(dim=1, keepdim=True) - support_radii[nearest, None]
-        return (1 - beyond / max(self.fade, 1e-12)).clamp(0, 1)

@@ -5,20 +5,30 @@ The image model, the command line, the viewer and the benchmarks all draw throug
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.io.colour_profiles import ColourProfile, Conversion
+from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Layer, PointColours
+from gainer_ns.rendering.sheet import Sheet
 
 _OPAQUE_ALPHA = 1 - 1e-6
 """From this alpha on, what lies behind does not show."""
+_MOST_HIDDEN = 0.5
+"""Where more than this share of what lies behind may show, all of it is read: points in rows are read faster."""
+
+AnyLayer: TypeAlias = Layer | Sheet
+"""What a picture is made of: Gaussians as they are, or as something has posed them."""
 
 
 @dataclass(frozen=True)
@@ -27,41 +37,48 @@ class BakedPicture(Drawable):
 
     Attributes:
         plane: The picture's plane.
-        layers: From back to front; a fitted picture has one.
+        layers: From back to front; a fitted picture has one. Edited ones have sheets.
         bit_depth: Bits a channel of the source: 8 or 16.
         profile: What the colours mean; None for sRGB.
     """
 
     plane: ImagePlane
-    layers: tuple[Layer, ...]
+    layers: tuple[AnyLayer, ...]
     bit_depth: int = 8
     profile: ColourProfile | None = None
 
     @property
     def has_alpha(self) -> bool:
         """Whether the picture may be transparent inside its frame."""
-        return all(layer.gaussians.opacities is not None or layer.support_radii is not None for layer in self.layers)
+        return all(layer.has_alpha for layer in self.layers)
 
     @property
     def framed(self) -> bool:
         """Whether nothing can be seen beyond the picture's frame."""
-        return all(layer.half_extent is not None for layer in self.layers)
+        return all(isinstance(layer, Layer) and layer.half_extent is not None for layer in self.layers)
 
     @property
     def only_layer(self) -> Layer:
         """The layer of a picture that has one, as fitted ones have."""
         (layer,) = self.layers
+        assert isinstance(layer, Layer), "an edited picture has sheets"
         return layer
 
     @property
+    def is_edited(self) -> bool:
+        """Whether it is no longer as it was fitted."""
+        return len(self.layers) != 1 or self.layers[0].is_moved
+
+    @property
     def gaussians(self) -> GaussianSet:
-        """The Gaussians of a picture that has one layer, as fitted ones have."""
-        return self.only_layer.gaussians
+        """The Gaussians, where they are, of a picture that has one layer, as fitted ones have."""
+        (layer,) = self.layers
+        return layer.gaussians
 
     @property
     def device(self) -> torch.device:
         """Where the picture is."""
-        return self.layers[0].gaussians.means.device
+        return self.layers[0].device
 
     def with_gaussians(self, gaussians: GaussianSet) -> BakedPicture:
         """Return the same picture of one layer with other Gaussians."""
@@ -81,38 +98,62 @@ class BakedPicture(Drawable):
             return self
         layers = []
         for layer in self.layers:
-            own = self.profile if layer.conversion is None else layer.conversion.source
-            layers.append(replace(layer, conversion=None if own == profile else Conversion(own, profile)))
+            layers.append(layer.converted(self.profile, profile))
         return replace(self, layers=tuple(layers), profile=profile)
 
     def to(self, device: torch.device | str) -> BakedPicture:
-        """Return the same picture on a device; the decoders move in place."""
-        return replace(self, layers=tuple(layer.to(device) for layer in self.layers))
+        """Return the same picture on a device; the decoders move in place, and what sheets share stays shared."""
+        moved: dict[int, Layer] = {}
+
+        def there(layer: AnyLayer) -> AnyLayer:
+            if isinstance(layer, Sheet):
+                return replace(layer, rest=there(layer.rest))
+            if id(layer) not in moved:
+                moved[id(layer)] = layer.to(device)
+            return moved[id(layer)]
+
+        return replace(self, layers=tuple(there(layer).to(device) for layer in self.layers))
 
     @torch.no_grad()
-    def at(self, points: Float[Tensor, "m 2"]) -> PointColours:
+    def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
         """Draw any points of the plane, in blocks; those that are not finite or outside the frame are transparent."""
-        return drawn_in_blocks(self._block, points.float(), self.block_points)
+        return drawn_in_blocks(self._block, points.float(), extent, self.block_points)
 
-    def _block(self, points: Float[Tensor, "m 2"]) -> PointColours:
+    @torch.no_grad()
+    def over(self, rows: PointRows, extent: PixelExtent | None = None) -> PointColours:
+        """Draw points in rows and columns; see :meth:`gainer_ns.rendering.drawable.Drawable.over`."""
+        return self._composed(
+            len(rows.x) * len(rows.y), lambda: rows.points, extent, lambda one: one.over(rows, extent)
+        )
+
+    def _block(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
+        return self._composed(len(points), lambda: points, extent, lambda layer: layer.at(points, extent))
+
+    def _composed(
+        self,
+        count: int,
+        points_of: Callable[[], Float[Tensor, "m 2"]],
+        extent: PixelExtent | None,
+        draw: Callable[[AnyLayer], PointColours],
+    ) -> PointColours:
         """Return the layers over one another, from the front on; what lies behind an opaque one is not read."""
-        front = self.layers[-1].at(points)
+        front = draw(self.layers[-1])
         for layer in reversed(self.layers[:-1]):
             through = (front.alpha[:, 0] < _OPAQUE_ALPHA).nonzero()[:, 0]
             if len(through) == 0:
                 break
-            front = _behind(front, layer.at(points[through]), through)
+            if len(through) > _MOST_HIDDEN * count:
+                front = _over(front, draw(layer))
+                continue
+            own = None if extent is None else extent[through]
+            back = _over(PointColours(*(part[through] for part in front)), layer.at(points_of()[through], own))
+            front = PointColours(*(part.index_copy(0, through, new) for part, new in zip(front, back, strict=True)))
         return front
 
 
-def _behind(front: PointColours, back: PointColours, where: Int[Tensor, " b"]) -> PointColours:
-    """Return what is in front, over what lies behind some of its points."""
-    before, alpha = front.rgb[where], front.alpha[where]
-    shows = (1 - alpha) * back.alpha
-    total = alpha + shows
-    mixed = (before * alpha + back.rgb * shows) / total.clamp(min=1e-20)
-    minification = torch.where(
-        shows > 0, torch.maximum(front.minification[where], back.minification), front.minification[where]
-    )
-    parts = zip(front, (mixed * (total > 0), total, minification), strict=True)
-    return PointColours(*(whole.index_copy(0, where, part) for whole, part in parts))
+def _over(front: PointColours, back: PointColours) -> PointColours:
+    """Return what is in front, over what lies behind."""
+    shows = (1 - front.alpha) * back.alpha
+    total = front.alpha + shows
+    mixed = (front.rgb * front.alpha + back.rgb * shows) / total.clamp(min=1e-20)
+    return PointColours(mixed * (total > 0), total)

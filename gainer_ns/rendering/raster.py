@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import torch
@@ -21,8 +20,6 @@ Crop: TypeAlias = tuple[float, float, float, float]
 
 MAX_RASTER_POINTS = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
-MAX_REFINEMENT = 8
-"""Most samples along a side of an output pixel for what a deformation shrank into it."""
 _GPU_BYTES_PER_PIXEL = 32
 """The part of ``BYTES_PER_RASTER_PIXEL`` that a graphics card holds, where one draws."""
 
@@ -122,18 +119,21 @@ class RasterGrid:
         points[..., 1] = (y0 + (row[:, None] + down) * ((y1 - y0) / self.height))[:, :, None]
         return points.view(len(pixels), -1, 2)
 
-    def refined(self, minification: Float[Tensor, "m 1"]) -> Iterator[tuple[RasterGrid, Int[Tensor, " p"]]]:
-        """Yield grids of more samples, each with the positions of those of some pixels whose minification needs it."""
+    @property
+    def spacing(self) -> float:
+        """Source pixels from a sample to the next, along the side along which there are more."""
         x0, y0, x1, y1 = self.crop
         columns, rows = self.samples
-        spacing = max((x1 - x0) / self.width / columns, (y1 - y0) / self.height / rows)
-        finer = (minification[:, 0] * spacing).round().clamp(1, MAX_REFINEMENT).int()
-        if int(finer.max()) == 1:
-            return
-        for factor in range(2, MAX_REFINEMENT + 1):
-            where = (finer == factor).nonzero()[:, 0]
-            if len(where):
-                yield replace(self, samples=(columns * factor, rows * factor)), where
+        return max((x1 - x0) / self.width / columns, (y1 - y0) / self.height / rows)
+
+    def axes(self, plane: ImagePlane, device: torch.device) -> tuple[Float[Tensor, " c"], Float[Tensor, " r"]]:
+        """Return where the columns and the rows of all samples are, in plane units."""
+        x0, y0, x1, y1 = self.crop
+        columns, rows = self.width * self.samples[0], self.height * self.samples[1]
+        x = (torch.arange(columns, device=device, dtype=torch.float64) + 0.5) * ((x1 - x0) / columns) + x0
+        y = (torch.arange(rows, device=device, dtype=torch.float64) + 0.5) * ((y1 - y0) / rows) + y0
+        across, down = (plane.plane_from_pixel(torch.stack([axis, axis], dim=1)) for axis in (x, y))
+        return across[:, 0].float().contiguous(), down[:, 1].float().contiguous()
 
 
 def check_room(grid: RasterGrid, device: torch.device) -> None:

@@ -28,10 +28,6 @@ def check_layer(layer: Layer) -> None:
     check_sizes(*layer.decoder.parameters())
     if not all(math.isfinite(length) and length > 0 for length in layer.half_extent or ()):
         raise ValueError("its frame makes no sense")
-    if not (math.isfinite(layer.fade) and layer.fade >= 0):
-        raise ValueError("it fades away over a distance that makes no sense")
-    if layer.support_radii is not None and not bool(layer.support_radii.isfinite().all()):
-        raise ValueError("it holds numbers that are not finite")
 
 
 def check_gaussians(gaussians: GaussianSet) -> None:
@@ -41,7 +37,7 @@ def check_gaussians(gaussians: GaussianSet) -> None:
     if not _MIN_RADIUS <= gaussians.radius <= MAX_STORED_NUMBER:
         raise ValueError("its radius makes no sense")
     roots = (gaussians.means, gaussians.features, gaussians.opacities)
-    squares = (gaussians.covariances, gaussians.slopes, gaussians.opacity_slopes, gaussians.inverse_jacobians)
+    squares = (gaussians.covariances, gaussians.slopes, gaussians.inverse_jacobians)
     check_sizes(*roots)
     check_sizes(*squares, largest=MAX_STORED_NUMBER**2)
     check_sizes(gaussians.precisions, largest=math.inf)

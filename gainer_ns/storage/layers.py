@@ -101,10 +101,6 @@ def layer_tensors(
             tensors["slope_features"] = slopes_along(gaussians).flatten(1).to(round_to)
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
-    if gaussians.opacity_slopes is not None:
-        tensors["opacity_slopes"] = (gaussians.opacity_slopes * plane.pixel_size).to(round_to)  # a pixel
-    if layer.support_radii is not None:
-        tensors["reaches"] = layer.support_radii
     if layer.conversion is not None:
         own = layer.conversion.source
         tensors[PROFILE_TENSOR] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
@@ -112,7 +108,6 @@ def layer_tensors(
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
         "half_extent": layer.half_extent,
-        "fade": layer.fade,
         "lattice": lattice,
         "bits": bits,
     }
@@ -130,8 +125,7 @@ def layer_from(
     bits = header["bits"]
     features = _features(bits, tensors)
     means = means_from(header["lattice"], tensors, plane, len(features))
-    optional = "opacities", "opacity_slopes", "inverse_jacobians", "reaches"
-    opacities, opacity_slopes, inverses, support_radii = (tensors.get(name) for name in optional)
+    opacities, inverses = (tensors.get(name) for name in ("opacities", "inverse_jacobians"))
     gaussians = GaussianSet(
         means,
         shapes_from(tensors, plane),
@@ -139,22 +133,19 @@ def layer_from(
         float(header["radius"]),
         None if opacities is None else opacities.float(),
         None if inverses is None else _inverse_jacobians(inverses, exactly=True),
-        opacity_slopes=None if opacity_slopes is None else opacity_slopes.float() / plane.pixel_size,
     )
     if "slope_levels" in tensors or "slope_features" in tensors:
         gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
     half = header["half_extent"]
     if half is not None:
         half = float(half[0]), float(half[1])
-    fade = float(header.get("fade", 0))  # pictures stored before there was one have none
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
-    support_radii = None if support_radii is None else support_radii.float()
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
     conversion = None
     if PROFILE_TENSOR in tensors:
         own = tensors[PROFILE_TENSOR]
         conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
-    layer = Layer(gaussians, decoder, neighbours, half, support_radii, fade, conversion)
+    layer = Layer(gaussians, decoder, neighbours, half, conversion)
     check_layer(layer)
     return layer
 

@@ -22,15 +22,18 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
 from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors, with_room_for_levels
 from gainer_ns.storage.means import Bits
+from gainer_ns.storage.sheets import OnPlane, PictureParts, posed_layers, sheet_tensors
 from gainer_ns.storage.tensor_files import file_parts
 
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE = 3, 4
-"""What is written; the higher one where there is a colour profile, which older programs would drop."""
-_VERSIONS_READ = 2, 3, 4
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_SHEETS = 3, 4, 5
+"""What is written; higher ones where there is a colour profile, which older programs would drop, or an edit."""
+_VERSIONS_READ = 2, 3, 4, 5
 """The second had no slopes, and no means in 16 bits."""
+_OLD_EDITS = ".reaches", ".opacity_slopes"
+"""Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
 _REMEDY = "write it again with 'gainer export --format safetensors'"
 
 
@@ -38,10 +41,12 @@ def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     """Encode a baked picture as the bytes of a safetensors file.
 
     Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
-    share is stored once: ``decoder.0.linear.weight``. ``bits`` are those of a feature channel: 32 is exact, 16 stores
-    half floats, 8 stores levels that are refitted (see :mod:`gainer_ns.storage.quantisation`), and decoders as half
-    floats. Layers that were deformed have 16 where 8 are wanted, and those with a Gaussian a pixel and hardly more
-    features than colours get as many again, without which 8 bits would not give every value back.
+    share is stored once: ``decoder.0.linear.weight``. Of an edited picture, layers are stored as they were before, each
+    once, and sheets say where they have gone: ``sheet.0.nodes`` (see :mod:`gainer_ns.storage.sheets`). ``bits`` are
+    those of a feature channel: 32 is exact, 16 stores half floats, 8 stores levels that are refitted (see
+    :mod:`gainer_ns.storage.quantisation`), and decoders as half floats. Layers whose own Gaussians were moved have 16
+    where 8 are wanted, and those with a Gaussian a pixel and hardly more features than colours get as many again,
+    without which 8 bits would not give every value back.
 
     Raises:
         GainerError: If so many bits cannot hold it.
@@ -53,10 +58,10 @@ def _picture_parts(
     picture: BakedPicture, bits: Bits, run: Mapping[str, Any] | None = None
 ) -> Iterator[bytes | memoryview]:
     """Yield the same bytes, part by part, without a copy of what is large, and of which run of ns-train they are."""
-    if bits == 8:
-        picture = replace(picture, layers=with_room_for_levels(picture.layers))
-    decoders = list({id(layer.decoder): layer.decoder for layer in picture.layers}.values())
-    exact = {id(layer.decoder) for layer in picture.layers if layer.gaussians.inverse_jacobians is not None}
+    parts = PictureParts.of(picture)
+    at_rest = with_room_for_levels(parts.layers) if bits == 8 else parts.layers
+    decoders = list({id(layer.decoder): layer.decoder for layer in at_rest}.values())
+    exact = {id(layer.decoder) for layer in at_rest if layer.gaussians.inverse_jacobians is not None}
     halved = [bits == 8 and id(decoder) not in exact for decoder in decoders]
     stored = [_halved(one) if half else one for one, half in zip(decoders, halved, strict=True)]
     tensors: dict[str, Tensor] = {}
@@ -64,12 +69,18 @@ def _picture_parts(
         values = {name: value.half() if half else value for name, value in decoder.state_dict().items()}
         tensors |= _prefixed(f"decoder.{number}.", values)
     layers = []
-    for number, layer in enumerate(picture.layers):
+    for number, (layer, plane) in enumerate(zip(at_rest, parts.planes, strict=True)):
         own = next(i for i, one in enumerate(decoders) if one is layer.decoder)
-        header, parts = layer_tensors(layer, picture, bits, stored[own])
-        layers.append(header | {"decoder": own})
-        tensors |= _prefixed(f"{number}.", parts)
-    for layer in picture.layers:  # what is written can be read
+        header, found = layer_tensors(layer, replace(picture, plane=plane, layers=(layer,)), bits, stored[own])
+        size = {} if plane == picture.plane else {"size": [plane.width, plane.height]}
+        layers.append(header | {"decoder": own} | size)
+        tensors |= _prefixed(f"{number}.", found)
+    sheets = []
+    for number, (sheet, rest) in enumerate(parts.sheets):
+        header, found = sheet_tensors(sheet, rest, bits)
+        sheets.append(header)
+        tensors |= _prefixed(f"sheet.{number}.", found)
+    for layer in at_rest:  # what is written can be read
         try:
             check_layer(layer)
         except ValueError as error:
@@ -79,15 +90,18 @@ def _picture_parts(
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     if picture.profile is not None:
         tensors[PROFILE_TENSOR] = picture.profile.to_tensor()
+    version = _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION
     header = {
         "format": _FORMAT,
-        "version": _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION,
+        "version": version if parts.shown is None else _VERSION_WITH_SHEETS,
         "width": picture.plane.width,
         "height": picture.plane.height,
         "bit_depth": picture.bit_depth,
         "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
         "layers": layers,
-    } | ({} if run is None else {"run": run})
+    }
+    header |= {} if parts.shown is None else {"sheets": sheets, "shown": parts.shown}
+    header |= {} if run is None else {"run": run}
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     yield from file_parts(
         tensors, {"header": json.dumps(header)}
@@ -153,6 +167,11 @@ def _checked_header(file: Any, path: Path) -> dict[str, Any]:
             f"{path}: written in version {header.get('version')!r} of the format, this program reads "
             f"versions {_VERSIONS_READ[0]} to {_VERSIONS_READ[-1]}; {_REMEDY}"
         )
+    if any(name.endswith(_OLD_EDITS) for name in file.keys()):  # noqa: SIM118 (not a mapping)
+        raise GainerError(
+            f"{path}: holds an edited picture of an older version, which said in another way where its parts end; edit "
+            "the fitted picture again"
+        )
     return header
 
 
@@ -164,11 +183,14 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
         raise ValueError("it has no layers")
     decoders = [_decoder(one, _below(f"decoder.{number}.", tensors)) for number, one in enumerate(header["decoders"])]
     profile = ColourProfile.from_tensor(tensors.get(PROFILE_TENSOR), "the file")
-    layers = (
-        layer_from(one, _below(f"{number}.", tensors), decoders, plane, profile)
-        for number, one in enumerate(header["layers"])
-    )
-    return BakedPicture(plane, tuple(layers), header["bit_depth"], profile)
+    layers = []
+    for number, one in enumerate(header["layers"]):
+        own = plane if "size" not in one else checked_plane(*one["size"])
+        layers.append(OnPlane(layer_from(one, _below(f"{number}.", tensors), decoders, own, profile), own))
+    if header["version"] < _VERSION_WITH_SHEETS:
+        header = header | {"sheets": [], "shown": [{"layer": number} for number in range(len(layers))]}
+    of_sheets = [_below(f"sheet.{number}.", tensors) for number in range(len(header["sheets"]))]
+    return BakedPicture(plane, posed_layers(header, of_sheets, layers, plane), header["bit_depth"], profile)
 
 
 def _decoder(header: Mapping[str, Any], weights: dict[str, Tensor]) -> Decoder:

@@ -60,13 +60,13 @@ def fitted() -> Callable[..., BakedPicture]:
         if opacity is not None:
             field = opacity_field(opacity.float()).flatten()
             start = GaussianSet(means, gaussians.covariances, features, gaussians.radius, field[plane.pixel_at(means)])
-            opacities = fit_opacities(plane, start, 16, pixels, field[pixels])
-        bands, config = PictureBands(plane, gaussians, 16, pixels), GaussNewtonConfig()
+            opacities = fit_opacities(plane, start, 21, pixels, field[pixels])
+        bands, config = PictureBands(plane, gaussians, 21, pixels), GaussNewtonConfig()
         for step in range(3):
             damping = config.damping * config.damping_decay**step
             bands.gauss_newton_step(features, decoder, flat[pixels], damping, config)
         gaussians = GaussianSet(means, gaussians.covariances, features, gaussians.radius, opacities)
-        return BakedPicture(plane, (Layer(gaussians, decoder, 16, plane.half_extent),))
+        return BakedPicture(plane, (Layer(gaussians, decoder, 21, plane.half_extent),))
 
     return make
 

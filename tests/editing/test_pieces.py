@@ -1,14 +1,12 @@
-"""Gaussians that move together."""
+"""Parts of pictures that move together."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
 
-from gainer_ns.editing.borders import unframed
 from gainer_ns.editing.operations import Move, Rotate, Scale
-from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.pieces import Piece, RestPicture, parted
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import Placed, Step, Weights, border_holds
 from gainer_ns.frames import ImagePlane
@@ -21,8 +19,18 @@ SOFT = Selection.model_validate({"disc": {"center": [30, 24], "radius": 12}, "fe
 @pytest.fixture
 def piece(landscape: BakedPicture) -> Piece:
     """The whole picture."""
-    layer, border = unframed(landscape.only_layer, landscape.plane)
-    return Piece(None, layer, landscape.plane, landscape.plane, border)
+    return Piece(None, RestPicture(landscape.only_layer, landscape.plane), landscape.plane)
+
+
+def field(piece: Piece, **shape: object) -> torch.Tensor:
+    """How far inside a shape the pixels of a piece are."""
+    return Selection.model_validate(shape).field(piece.rest.pixels).view(piece.rest.shape)
+
+
+def at(piece: Piece, values: torch.Tensor, x: float, y: float) -> float:
+    """What a field says of the pixel at a point."""
+    left, top = piece.rest.corner
+    return float(values[int(y) - top, int(x) - left])
 
 
 def close(actual: torch.Tensor, expected: object, within: float = 1e-4) -> None:
@@ -40,14 +48,16 @@ def test_steps_are_taken_one_after_the_other(piece: Piece) -> None:
 
 
 def test_a_placed_picture_lies_on_the_canvas(landscape: BakedPicture) -> None:
-    piece = Piece("other", landscape.only_layer, landscape.plane, ImagePlane(200, 100), None, (50.0, 20.0), 0.5)
-    placed = piece.placed([])
-    close(placed.points[0], [50.25, 20.25])
+    canvas = ImagePlane(200, 100)
+    piece = Piece("other", RestPicture(landscape.only_layer, landscape.plane), canvas, (50.0, 20.0), 0.5)
+    placed = piece.placed([], torch.tensor([[0.5, 0.5]]))
+    close(placed.points, [[50.25, 20.25]])
     close(placed.jacobians, 0.5 * torch.eye(2))
     gaussians = piece.posed([]).gaussians
-    close(ImagePlane(200, 100).pixel_from_plane(gaussians.means)[0], [50.25, 20.25])
+    first = canvas.pixel_from_plane(gaussians.means)[0]
+    close(first, [50.25, 20.25], 1e-3)
     sigma = float(gaussians.covariances[0, 0, 0].sqrt()) * 200  # in pixels of the canvas
-    assert sigma == pytest.approx(0.5 * 0.64, rel=1e-4)
+    assert sigma == pytest.approx(0.5 * 0.64, rel=1e-3)
 
 
 def test_soft_weights_come_with_their_gradients() -> None:
@@ -75,33 +85,38 @@ def test_jacobians_of_soft_steps_are_those_of_the_map(piece: Piece) -> None:
         close(placed.jacobians[:, :, axis], (ends[0] - ends[1]) / (2 * step), 0.02)
 
 
+def test_without_jacobians_points_go_the_same_way(piece: Piece) -> None:
+    piece.steps = (
+        Step(0, (Scale(factor=(2.0, 0.5), center=(30, 20)), Rotate(degrees=30)), BOX),
+        Step(1, (Rotate(degrees=40),), (18, 12, 42, 36), SOFT),
+    )
+    points = 60 * torch.rand(200, 2).double()
+    expected = piece.placed([1.0, 0.6], points).points
+    for _ in range(2):  # the second time by what is kept of the first
+        close(piece.carried([1.0, 0.6], points, "points"), expected, 1e-6)
+
+
 def test_gaussians_are_deformed_as_the_plane_is_around_them(piece: Piece, landscape: BakedPicture) -> None:
     """Told on the plane, whose y points up, by differences of where points go."""
     piece.steps = (
         Step(0, (Scale(factor=(2.0, 0.5), center=(30, 20)), Rotate(degrees=30)), BOX),
         Step(1, (Rotate(degrees=40),), (18, 12, 42, 36), SOFT),
     )
-    plane, step = landscape.plane, 1e-3
-    start = plane.plane_from_pixel(piece.origins.double())
-    columns = []
-    for axis in range(2):
-        offset = torch.zeros(2, dtype=torch.float64)
-        offset[axis] = step
-        ends = [
-            plane.plane_from_pixel(piece.placed([1.0, 0.6], plane.pixel_from_plane(start + sign * offset)).points)
-            for sign in (1, -1)
-        ]
-        columns.append((ends[0] - ends[1]) / (2 * step))
+    plane, step, before = landscape.plane, 1e-3, landscape.gaussians
+    start = before.means.double()
+
+    def moved(points: torch.Tensor) -> torch.Tensor:
+        return plane.plane_from_pixel(piece.carried([1.0, 0.6], plane.pixel_from_plane(points)))
+
+    offsets = step * torch.eye(2).double()
+    columns = [(moved(start + offset) - moved(start - offset)) / (2 * step) for offset in offsets]
     jacobians = torch.stack(columns, dim=2)
-    before, posed = piece.layer.gaussians, piece.posed([1.0, 0.6]).gaussians
-    assert posed.inverse_jacobians is not None
-    close(posed.inverse_jacobians.double() @ jacobians, torch.eye(2).double(), 0.1)
+    posed = piece.posed([1.0, 0.6]).gaussians
+    close(posed.means.double(), moved(start), 0.1 * plane.pixel_size)
     covariances = jacobians @ before.covariances.double() @ jacobians.mT
-    close(
-        posed.covariances.double() / covariances.diagonal(dim1=1, dim2=2).mean(),
-        covariances / covariances.diagonal(dim1=1, dim2=2).mean(),
-        0.1,
-    )
+    size = covariances.diagonal(dim1=1, dim2=2).mean()
+    apart = (posed.covariances.double() - covariances).abs() / size
+    assert float(apart.max()) < 0.3 and float(apart.mean()) < 0.01, "but for the kinks of a soft border"
 
 
 def diagonal(x: float, y: float) -> Placed:
@@ -141,17 +156,11 @@ def test_a_border_neither_folds_nor_tears(
     assert border_holds(still, still, still)
 
 
-def test_an_unmoved_piece_keeps_its_frame(piece: Piece, landscape: BakedPicture) -> None:
+def test_an_unmoved_piece_is_the_picture_itself(piece: Piece, landscape: BakedPicture) -> None:
     piece.steps = (Step(0, (Rotate(degrees=360),), BOX),)
     assert piece.is_still([0.0]) and piece.is_still([1.0]) and not piece.is_still([0.5])
-    layer = piece.posed([1.0])
-    assert layer.half_extent == landscape.only_layer.half_extent
-    assert torch.equal(layer.gaussians.means, landscape.gaussians.means)
-    assert piece.posed([0.5]).half_extent is None
-    piece.steps = (Step(0, (Rotate(degrees=20),), (18, 12, 42, 36), SOFT),)
-    layer = piece.posed([1.0])
-    assert layer.half_extent == landscape.only_layer.half_extent, "what moves does not reach the frame"
-    assert not torch.equal(layer.gaussians.means, landscape.gaussians.means)
+    assert piece.posed([1.0]) is landscape.only_layer
+    assert piece.posed([0.5]).has_alpha, "what has turned no longer fills its frame"
 
 
 def test_a_pose_is_kept_until_it_changes(piece: Piece) -> None:
@@ -161,64 +170,68 @@ def test_a_pose_is_kept_until_it_changes(piece: Piece) -> None:
     assert piece.posed([1.0, 0.6]) is not pose
 
 
-def test_a_piece_in_two(piece: Piece, seen: Callable[..., Any], landscape: BakedPicture) -> None:
-    selection = Selection.model_validate({"box": [10, 8, 30, 40]})
-    left, taken = parted(piece, selection.field(piece.origins), upper=True)
+def test_a_piece_in_two(piece: Piece) -> None:
+    left, taken = parted(piece, field(piece, box=[10, 8, 30, 40]), upper=True)
     assert list(piece.remains) == [left, taken] and piece.parts == (left, taken)
-    assert len(taken.layer.gaussians) < len(piece.layer.gaussians) / 2
+    assert 0.9 * 20 * 32 < int(taken.is_visible.sum()) < 1.2 * 20 * 32
     assert [seam.upper for seam in left.seams] == [taken] and not taken.seams
-    again, other = parted(left, Selection.model_validate({"box": [50, 8, 60, 40]}).field(left.origins), upper=True)
+    again, other = parted(left, field(left, box=[50, 8, 60, 40]), upper=True)
     assert list(piece.remains) == [again, other, taken]
     assert not other.seams, "it is far from what was taken first"
     assert len(again.seams) == 2
+    alone = other.posed([]).gaussians
+    assert 0.8 * 10 * 32 < len(alone) < 1.3 * 10 * 32, "what was cut out has its own Gaussians only"
 
 
 def test_under_a_piece_the_other_goes_on_until_they_part(piece: Piece) -> None:
     """So that no crack shows along a cut as long as both sides lie as they did."""
-    half = 0.5 + (piece.origins[:, 0] - 32.0)
+    half = (0.5 + (piece.rest.pixels[:, 0] - 32.0)).view(piece.rest.shape)
     left, taken = parted(piece, half, upper=True)
     taken.steps = (Step(0, (Move(by=(10, 0)),), BOX),)
     (seam,) = left.seams
-    beside = ((left.origins - torch.tensor([32.5, 20.5])).norm(dim=1) < 0.1).nonzero()[0, 0]
-    together, apart = (seam.limit_after(left, [amount]).values[beside] for amount in (0.0, 1.0))
-    assert together > 1.5 and -0.5 < apart < 0.2
-    between = [float(seam.limit_after(left, [amount]).values[beside]) for amount in (0.05, 0.1, 0.15)]
-    assert together > between[0] > between[1] > between[2] == pytest.approx(float(apart))
+    amounts = (0.0, 0.05, 0.1, 0.15, 1.0)
+    beside = [at(left, seam.limit_after(left, [amount]), 32.5, 20.5) for amount in amounts]
+    assert beside[0] > 1.5 and beside[0] > beside[1] > beside[2] > beside[3] == pytest.approx(beside[4])
+    assert -0.5 < beside[4] < 0.2
+
+
+@pytest.mark.parametrize("width", [1.0, 6.0])
+def test_along_a_soft_cut_pieces_part_more_slowly(width: float, piece: Piece) -> None:
+    half = (0.5 + (piece.rest.pixels[:, 0] - 32.0) / width).view(piece.rest.shape)
+    left, taken = parted(piece, half, upper=True, width=width)
+    taken.steps = (Step(0, (Move(by=(10, 0)),), BOX),)
+    (seam,) = left.seams
+    shares = [at(left, seam.limit_after(left, [amount]), 32.5, 20.5) for amount in (0.0, 0.1, 0.3, 0.6)]
+    assert shares[0] > shares[1] > shares[3] and (shares[1] > shares[2]) and shares[2] >= shares[3]
+    assert (shares[2] == pytest.approx(shares[3])) == (width == 1.0)
+
+
+@pytest.mark.parametrize("selection", [{"box": [10, 8, 30, 40]}, {"disc": {"center": [30, 20], "radius": 12}}])
+def test_pieces_that_lie_as_they_did_are_the_picture(
+    selection: dict[str, object], piece: Piece, landscape: BakedPicture
+) -> None:
+    """Whatever the selection, over one another they show what there was, with no seam."""
+    left, taken = parted(piece, field(piece, **selection), upper=True)
+    rgb, alpha = replace(landscape, layers=(left.posed([]), taken.posed([]))).raster()
+    expected, _ = landscape.raster()
+    close(alpha, torch.ones(1), 1e-3)
+    close(rgb, expected, 1e-3)
 
 
 def test_a_picture_on_a_larger_canvas_is_placed_even_where_it_does_not_move(landscape: BakedPicture) -> None:
     """Its pixels stay where they were, but the plane's units are others."""
     canvas = ImagePlane(200, 100)
-    piece = Piece("other", landscape.only_layer, landscape.plane, canvas)
+    piece = Piece("other", RestPicture(landscape.only_layer, landscape.plane), canvas)
     assert not piece.is_still([])
-    close(canvas.pixel_from_plane(piece.posed([]).gaussians.means), piece.origins, 1e-3)
+    means = landscape.plane.pixel_from_plane(landscape.gaussians.means)
+    close(canvas.pixel_from_plane(piece.posed([]).gaussians.means), means, 1e-3)
 
 
-def test_what_only_turns_is_not_still(piece: Piece) -> None:
-    number = len(piece.origins) // 2
-    one = piece.part(torch.tensor([number]), None)
-    x, y = piece.origins[number].tolist()
-    one.steps = (Step(0, (Rotate(degrees=30, center=(x, y)),), BOX),)
-    close(one.placed([1.0]).points, piece.origins[number])
-    assert one.is_still([0.0]) and not one.is_still([1.0])
-
-
-def test_parts_are_posed_anew(piece: Piece) -> None:
-    whole = piece.posed([])
-    left, taken = parted(piece, Selection.model_validate({"box": [10, 8, 30, 40]}).field(piece.origins), upper=True)
-    for part in (left, taken):
-        assert len(part.posed([]).gaussians) < len(whole.gaussians)
-
-
-def test_along_a_soft_cut_pieces_part_more_slowly(piece: Piece) -> None:
-    """And far from it their limits grow by 1 a pixel all the same."""
-    width = 6.0
-    left, taken = parted(piece, 0.5 + (piece.origins[:, 0] - 32.0) / width, upper=True, width=width)
-    taken.steps = (Step(0, (Move(by=(10, 0)),), BOX),)
-    (seam,) = left.seams
-    beside = ((left.origins - torch.tensor([32.5, 20.5])).norm(dim=1) < 0.1).nonzero()[0, 0]
-    values = [float(seam.limit_after(left, [amount]).values[beside]) for amount in (0.0, 0.3, 0.5, 0.6, 1.0)]
-    assert values[0] > values[1] > values[2] > values[3] == pytest.approx(values[4])
-    row = (left.origins[:, 1] - 20.5).abs() < 0.1
-    far = [float(seam.limit.values[row & ((left.origins[:, 0] - x).abs() < 0.1)][0]) for x in (12.5, 16.5, 20.5)]
-    assert far[0] - far[1] == pytest.approx(4, abs=0.4) and far[1] - far[2] == pytest.approx(4, abs=0.4)
+def test_what_was_posed_is_posed_again(piece: Piece, landscape: BakedPicture) -> None:
+    """A sheet of a sheet: twice by a half is once by the whole."""
+    piece.steps = (Step(0, (Rotate(degrees=20),), BOX),)
+    half, whole = piece.posed([0.5]), piece.posed([1.0])
+    again = Piece(None, RestPicture(half, landscape.plane), landscape.plane, steps=piece.steps).posed([0.5])
+    inside = (slice(12, 36), slice(16, 48))
+    found, expected = (replace(landscape, layers=(one,)).raster()[0][inside] for one in (again, whole))
+    close(found, expected, 2e-3)

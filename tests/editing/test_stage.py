@@ -354,15 +354,6 @@ def test_a_stage_follows_only_what_it_need_not_cut_for(landscape: BakedPicture, 
     assert not stage.follow(staged(landscape, {"select": soft, "move": {"by": [40, 2]}}).script), "it would tear"
 
 
-def test_what_a_hand_does_not_drag_is_not_indexed_again(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
-    edits = [{"select": {"box": [10, 8, 40, 30]}, "move": {"by": [x, 4]}} for x in (8, 9)]
-    stage = staged(landscape, edits[0])
-    before = stage.at(1.0).layers
-    assert stage.follow(staged(landscape, edits[1]).script)
-    kept = [one is other for one, other in zip(before, stage.at(1.0).layers, strict=True)]
-    assert kept == [True, False]
-
-
 def test_the_hole_is_what_was_cut_out(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
     edit = {"select": {"box": [10, 12, 30, 32]}, "move": {"by": [25, 0]}}
     hole = staged(landscape, edit).hole()

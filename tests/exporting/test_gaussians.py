@@ -10,6 +10,8 @@ import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gainer_ns.editing.script import Script
+from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import (
     PlainGaussians,
@@ -19,6 +21,7 @@ from gainer_ns.exporting.gaussians import (
     write_points,
     write_triangles,
 )
+from gainer_ns.io.meshes import read_mesh
 from gainer_ns.rendering.plane import BakedPicture
 
 MakePicture = Callable[..., BakedPicture]
@@ -87,6 +90,36 @@ def test_gaussians_beyond_the_frame_have_colours(picture: MakePicture) -> None:
     gaussians = made.gaussians
     wide = made.with_gaussians(gaussians.transformed(1.5 * gaussians.means, 1.5 * torch.eye(2)[None]))
     torch.testing.assert_close(plain_gaussians(wide).colours, plain_gaussians(made).colours, rtol=0, atol=2e-3)
+
+
+def test_an_edited_picture_is_where_it_has_gone(picture: MakePicture) -> None:
+    """Turned by 90 degrees: each Gaussian is where that leads, shaped by it, and of the colour it had."""
+    made, turn = picture(), torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    script = Script.model_validate({"edits": [{"rotate": {"degrees": 90}}, {"scale": {"factor": [2, 1]}}]})
+    found, before = plain_gaussians(Stage(script, made).at(1.0)), plain_gaussians(made)
+    stretched = torch.diag(torch.tensor([2.0, 1.0])) @ turn
+    torch.testing.assert_close(found.means, before.means @ stretched.T, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.covariances, stretched @ before.covariances @ stretched.T, rtol=1e-3, atol=1e-9)
+    torch.testing.assert_close(found.colours, before.colours, rtol=0, atol=2e-3)
+    torch.testing.assert_close(found.alphas, before.alphas, rtol=0, atol=1e-3)
+
+
+def test_a_part_of_a_picture_has_the_gaussians_that_show(picture: MakePicture, tmp_path: Path) -> None:
+    made = picture()
+    script = Script.model_validate(
+        {"edits": [{"select": {"box": [4, 4, 12, 12]}, "move": {"by": [6, 0]}, "seam": "cut"}]}
+    )
+    moved = Stage(script, made).at(1.0)
+    found = plain_gaussians(replace(moved, layers=moved.layers[1:]))
+    inside = made.plane.pixel_from_plane(found.means).sub(torch.tensor([6.0, 0.0]))
+    solid = found.alphas > 0.99
+    assert 64 == int(solid.sum()) <= len(found.means) <= 100
+    assert bool(((inside[solid] > 4) & (inside[solid] < 12)).all())
+    nearest = torch.cdist(found.means[solid], made.gaussians.means + 6 * made.plane.pixel_size * torch.eye(2)[0])
+    same = plain_gaussians(made).colours[nearest.argmin(dim=1)]
+    torch.testing.assert_close(found.colours[solid], same, rtol=0, atol=2e-3)
+    write_points(tmp_path / "points.ply", found)
+    assert len(read_mesh(tmp_path / "points.ply").vertices) == len(found.means)
 
 
 def test_several_layers_are_refused(picture: MakePicture) -> None:

@@ -118,6 +118,6 @@ def cut_out() -> Callable[..., BakedPicture]:
             10 * plane.pixel_size,
             opacities,
         )
-        return BakedPicture(plane, (Layer(gaussians, decoder, 16, plane.half_extent),))
+        return BakedPicture(plane, (Layer(gaussians, decoder, 21, plane.half_extent),))
 
     return make

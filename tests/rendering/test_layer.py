@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.layer import Layer, PointColours
 from gainer_ns.rendering.plane import BakedPicture
@@ -68,12 +69,12 @@ def test_what_is_hidden_is_not_read(picture: MakePicture, monkeypatch: pytest.Mo
     read: list[tuple[Layer, Tensor]] = []
     draw = Layer.at
 
-    def record(layer: Layer, points: Tensor) -> PointColours:
+    def record(layer: Layer, points: Tensor, extent: PixelExtent | None = None) -> PointColours:
         read.append((layer, points))
-        return draw(layer, points)
+        return draw(layer, points, extent)
 
     back, front = picture(24, 18), picture(24, 18)
-    cut_out = picture(24, 18, opacity=box(0, 0, 12, 18))
+    cut_out = picture(24, 18, opacity=box(0, 0, 14, 18))
     both = stacked(back, front)
     monkeypatch.setattr(Layer, "at", record)
     both.raster()
@@ -83,7 +84,7 @@ def test_what_is_hidden_is_not_read(picture: MakePicture, monkeypatch: pytest.Mo
     both.raster()
     assert [layer is both.layers[1] for layer, _ in read] == [True, False]
     behind = read[1][1]
-    assert 200 <= len(behind) <= 260 and bool((behind[:, 0] > -0.05).all()), "only where the front lets it through"
+    assert 170 <= len(behind) <= 215 and bool((behind[:, 0] > 0.03).all()), "only where the front lets it through"
 
 
 def test_soft_alpha_lets_through_its_share(picture: MakePicture) -> None:
@@ -127,32 +128,19 @@ def test_points_outside(picture: MakePicture) -> None:
     opaque = replace(picture(24, 18).only_layer, half_extent=None)
     for layer in (picture(24, 18).only_layer, opaque, picture(24, 18, opacity=box(2, 2, 22, 16)).only_layer):
         for drawn in (layer.at(odd), BakedPicture(picture(24, 18).plane, (layer, layer)).at(odd)):
-            assert not drawn.rgb[:5].any() and not drawn.alpha[:5].any() and bool((drawn.minification[:5] == 1).all())
+            assert not drawn.rgb[:5].any() and not drawn.alpha[:5].any()
             assert float(drawn.alpha[5]) == 1 and bool(drawn.rgb[5].isfinite().all())
 
 
-def test_squeeze_is_that_of_the_nearest_gaussian(picture: MakePicture) -> None:
-    source = picture(24, 18)
-    turn = torch.linalg.qr(torch.randn(2, 2)).Q
-    jacobian = turn @ torch.diag(torch.tensor([0.25, 2.0])) @ turn.T
-    moved = source.gaussians.transformed(source.gaussians.means @ jacobian.T, jacobian[None])
-    drawn = source.with_gaussians(moved).at(torch.zeros(3, 2))
-    torch.testing.assert_close(drawn.minification, torch.full((3, 1), 4.0))
-    assert bool((source.at(torch.zeros(3, 2)).minification == 1).all())
-    both = replace(source, layers=(source.with_gaussians(moved).only_layer, source.only_layer))
-    assert bool((both.at(torch.zeros(3, 2)).minification == 1).all()), "what does not show is not sampled more finely"
-
-
 def test_averaged() -> None:
-    rgb, alpha, minification = torch.rand(12 * 4, 3), (torch.rand(12 * 4, 1) < 0.6).float(), 1 + torch.rand(12 * 4, 1)
+    rgb, alpha = torch.rand(12 * 4, 3), (torch.rand(12 * 4, 1) < 0.6).float()
     alpha[:4] = 0
-    found = PointColours(rgb, alpha, minification).averaged(4)
+    found = PointColours(rgb, alpha).averaged(4)
     premultiplied = (rgb * alpha).view(12, 4, 3).mean(dim=1)
     torch.testing.assert_close(found.alpha, alpha.view(12, 4, 1).mean(dim=1))
     torch.testing.assert_close(found.rgb * found.alpha, premultiplied, rtol=0, atol=1e-6)
-    assert torch.equal(found.minification, minification.view(12, 4, 1).amax(dim=1))
     assert not found.rgb[0].any() and bool(found.rgb.isfinite().all())
-    same = PointColours(rgb, alpha, minification)
+    same = PointColours(rgb, alpha)
     assert same.averaged(1) is same
 
 

@@ -1,4 +1,4 @@
-"""Where a layer ends, to the last digits, and what a part of its Gaussians keeps."""
+"""Where a layer ends, to the last digits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,16 +15,6 @@ def test_a_frame_ends_at_its_own_side(picture: Callable[..., BakedPicture]) -> N
     sides = torch.tensor([[1.0, 0.3], [-1.0, 0.3], [0.3, 1.0], [0.3, -1.0], [1.0, 1.0]])
     assert bool((source.at(sides * half).alpha == 1).all())
     assert not bool(source.at(sides * (half + beyond)).alpha.any())
-
-
-def test_a_part_keeps_the_support_radii_of_its_own(picture: Callable[..., BakedPicture]) -> None:
-    layer = picture(12, 9).only_layer
-    support_radii = torch.arange(len(layer.gaussians)).float()
-    marked = replace(layer.gaussians, features=support_radii[:, None].expand(-1, 8).contiguous())
-    coarse = replace(layer, gaussians=marked, support_radii=support_radii).coarse(0.3)
-    assert coarse.support_radii is not None and len(coarse.support_radii) == round(0.3 * len(support_radii))
-    assert torch.equal(coarse.support_radii, coarse.gaussians.features[:, 0])
-    assert not torch.equal(coarse.support_radii, support_radii[: len(coarse.support_radii)]), "spread over the picture"
 
 
 def test_a_picture_is_framed_where_all_its_layers_are(picture: Callable[..., BakedPicture]) -> None:

@@ -31,7 +31,7 @@ def test_equals_the_reference(picture: MakePicture) -> None:
     gaussians = drawn_from.gaussians
     neighbours = reference.nearest(points, gaussians.means, 16, gaussians.radius)
     features = reference.aggregate(points, neighbours, gaussians.means, gaussians.precisions, gaussians.features)
-    rgb, alpha, _ = drawn_from.at(points)
+    rgb, alpha = drawn_from.at(points)
     torch.testing.assert_close(rgb, drawn_from.only_layer.decoder.decode(features), rtol=0, atol=1e-4)
     assert torch.equal(alpha, torch.ones(200, 1)) and not rgb.requires_grad
 
@@ -65,8 +65,8 @@ def test_blocks_change_nothing(block: int, picture: MakePicture, monkeypatch: py
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_points(count: int, picture: MakePicture) -> None:
-    rgb, alpha, minification = picture().at(torch.zeros(count, 2))
-    assert rgb.shape == (count, 3) and alpha.shape == minification.shape == (count, 1)
+    rgb, alpha = picture().at(torch.zeros(count, 2))
+    assert rgb.shape == (count, 3) and alpha.shape == (count, 1)
 
 
 def test_beyond_the_frame_is_transparent(picture: MakePicture) -> None:
@@ -77,17 +77,17 @@ def test_beyond_the_frame_is_transparent(picture: MakePicture) -> None:
         + [[math.nan, math.nan], [-math.inf, math.inf], [3e38, 3e38]]
     )
     on_the_edge = torch.tensor([[0.5, half], [-0.5, -half], [0.5, -half], [0.0, 0.0]])
-    rgb, alpha, _ = drawn_from.at(torch.cat([outside, on_the_edge]))
+    rgb, alpha = drawn_from.at(torch.cat([outside, on_the_edge]))
     assert not rgb[:9].any() and not alpha[:9].any()
     assert bool((alpha[9:] == 1).all()) and bool(rgb[9:].isfinite().all())
-    rgb, alpha, _ = drawn_from.at(outside)
+    rgb, alpha = drawn_from.at(outside)
     assert not rgb.any() and not alpha.any()
 
 
 def test_float64_points(picture: MakePicture) -> None:
     drawn_from = picture()
     points = (torch.rand(50, 2) - 0.5) * 1.3
-    rgb, alpha, _ = drawn_from.at(points.double())
+    rgb, alpha = drawn_from.at(points.double())
     expected = drawn_from.at(points)
     torch.testing.assert_close(rgb, expected.rgb, rtol=0, atol=1e-6)
     assert torch.equal(alpha, expected.alpha)
@@ -95,10 +95,10 @@ def test_float64_points(picture: MakePicture) -> None:
 
 def test_pixel_coordinates(picture: MakePicture) -> None:
     drawn_from = ramp(picture)
-    rgb, _, _ = drawn_from.at_pixels(torch.tensor([[6.0, 4.0], [18.0, 14.0], [12.5, 9.5]]))
+    rgb, _ = drawn_from.at_pixels(torch.tensor([[6.0, 4.0], [18.0, 14.0], [12.5, 9.5]]))
     expected = torch.tensor([[6 / 24, 1 - 4 / 18, 0.25], [18 / 24, 1 - 14 / 18, 0.25], [12.5 / 24, 1 - 9.5 / 18, 0.25]])
     torch.testing.assert_close(rgb, expected, rtol=0, atol=2e-3)
-    whole, _, _ = drawn_from.at_pixels(torch.tensor([[6, 4]]))
+    whole, _ = drawn_from.at_pixels(torch.tensor([[6, 4]]))
     torch.testing.assert_close(whole, expected[:1], rtol=0, atol=2e-3)
 
 
@@ -151,7 +151,7 @@ def test_colours_are_clamped_in_rasters_alone(picture: MakePicture) -> None:
     drawn_from = picture(colours=torch.tensor([[1.4, -0.3, 0.5]]).expand(108, 3), hidden_layers=0)
     rgb, _ = drawn_from.raster()
     torch.testing.assert_close(rgb[4, 4], torch.tensor([1.0, 0.0, 0.5]))
-    rgb, _, _ = drawn_from.at(torch.zeros(1, 2))
+    rgb, _ = drawn_from.at(torch.zeros(1, 2))
     torch.testing.assert_close(rgb[0], torch.tensor([1.4, -0.3, 0.5]), rtol=0, atol=1e-5)
 
 

@@ -1,0 +1,97 @@
+"""What a point of an output stands for, where a picture shrinks: a parallelogram that is averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gainer_ns.gaussians.small_matrices import product
+
+MAX_SAMPLES = 8
+"""Most samples along a side of a footprint: what shrinks more is sampled sparsely."""
+FULL_MINIFICATION = 1.05
+"""From this minification on a footprint is averaged wholly; up to 1 a point stands for itself."""
+SIDE_ROUNDING = 1e-3
+"""In pixels: a side that is longer by less is not averaged."""
+
+
+@dataclass(frozen=True)
+class PixelExtent:
+    """What an output pixel covers of a picture.
+
+    Attributes:
+        side: Of the pixel where it is shown.
+        pixel: Side of a pixel of the picture where it was fitted: so much a sample may stand for.
+        inverse_jacobians: [m, 2, 2], from steps where it is shown to steps where the points are; None where nothing has
+            moved.
+    """
+
+    side: float
+    pixel: float
+    inverse_jacobians: Float[Tensor, "m 2 2"] | None = None
+
+    def __getitem__(self, chosen: Any) -> PixelExtent:
+        """Of some of the points."""
+        inverses = self.inverse_jacobians
+        return self if inverses is None else replace(self, inverse_jacobians=inverses[chosen])
+
+    def through(self, inverses: Float[Tensor, "m 2 2"], pixel: float) -> PixelExtent:
+        """Return what it covers where points lay before something else moved them."""
+        own = self.inverse_jacobians
+        return PixelExtent(self.side, pixel, inverses if own is None else product(inverses, own))
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """What points stand for.
+
+    Attributes:
+        sides: [m, 2, 2], two sides of each parallelogram, as columns.
+        counts: [m, 2], int32, how many samples along each side; 1 where it counts for nothing.
+    """
+
+    sides: Float[Tensor, "m 2 2"]
+    counts: Int[Tensor, "m 2"]
+
+    @classmethod
+    def of(cls, extent: PixelExtent, points: Float[Tensor, "m 2"], further: Tensor | None = None) -> Footprints | None:
+        """Return the footprints of points; None where none is longer than a pixel of what is read.
+
+        A side is averaged over where it is longer than a pixel: a little longer, over a part of it, so that nothing
+        jumps where a picture begins to shrink.
+
+        Args:
+            extent: What the points cover.
+            points: The points.
+            further: [m, 2, 2], from steps where the points are to steps where pixels are counted; None where that is
+                the same.
+        """
+        sides = torch.eye(2).to(points)[None] if extent.inverse_jacobians is None else extent.inverse_jacobians
+        counted = sides if further is None else product(further, sides)
+        lengths = (counted[:, 0].square() + counted[:, 1].square()).sqrt() * (extent.side / extent.pixel)
+        if len(points) == 0 or float(lengths.amax()) <= 1 + SIDE_ROUNDING:
+            return None
+        counts = (lengths - SIDE_ROUNDING).ceil().clamp(1, MAX_SAMPLES).int().expand(len(points), 2)
+        shares = ((lengths - 1) / (FULL_MINIFICATION - 1)).clamp(0, 1)
+        return cls((extent.side * shares[:, None] * sides).expand(len(points), 2, 2), counts)
+
+    def __getitem__(self, chosen: Tensor) -> Footprints:
+        """Of some of the points."""
+        return Footprints(self.sides[chosen], self.counts[chosen])
+
+    @property
+    def kinds(self) -> list[tuple[int, int]]:
+        """The numbers of samples along both sides that occur, but for one sample in all."""
+        found = self.counts.unique(dim=0).tolist()
+        return [(columns, rows) for columns, rows in found if columns * rows > 1]
+
+    def samples(self, points: Float[Tensor, "m 2"], columns: int, rows: int) -> Float[Tensor, "m s 2"]:
+        """Return the samples around points, of so many along each side."""
+        across = (torch.arange(columns, device=points.device) + 0.5) / columns - 0.5
+        down = (torch.arange(rows, device=points.device) + 0.5) / rows - 0.5
+        away = torch.stack(torch.broadcast_tensors(across[None, :], down[:, None]), dim=-1).view(-1, 2).to(points)
+        return points[:, None] + torch.einsum("mij,sj->msi", self.sides, away)
