@@ -21,6 +21,7 @@ from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.editing.shots import Camera, Shot
+    from gainer_ns.editing.stage import Stage
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
@@ -96,6 +97,28 @@ def samples_of(rgb: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"], dtype: 
     if kind not in (np.uint8, np.uint16):
         raise GainerError(f"dtype {kind}: choose uint8, uint16 or float32")
     return integer_samples(colours, opacity, 8 * kind.itemsize)
+
+
+def stage_of(picture: BakedPicture, script: ScriptSource) -> Stage:
+    """Make an edit script ready for a picture; further pictures that it names are read as this one is.
+
+    Raises:
+        GainerError: If the script is wrong, or does not fit the picture.
+    """
+    from gainer_ns.editing.script import Script, read_script
+    from gainer_ns.editing.stage import Stage
+
+    words = script_words(script, Script.model_fields)
+    read = read_script(words, picture.plane.width, picture.plane.height)
+    layers: dict[str, BakedPicture] = {}
+    if read.layers:
+        from gainer_ns.loading import as_baked, load_run
+
+        paths = {name: layer.picture for name, layer in read.layers.items()}
+        layers = {
+            name: as_baked(load_run(path, picture.device), path).sampled(picture.way) for name, path in paths.items()
+        }
+    return Stage(read, picture, layers)
 
 
 def lifted_film(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from gainer_ns.rendering.drawable import Drawable
     from gainer_ns.rendering.plane import BakedPicture
 
+Way: TypeAlias = Literal["smooth", "clamped", "nearest"]
+WAYS: tuple[Way, ...] = ("smooth", "clamped", "nearest")
+"""How a picture is read between the centres of its pixels."""
 LOADERS = "gainer_ns.loaders"
 """Entry points of packages whose methods fit pictures too: the class of a model's configuration, and what loads it."""
 
@@ -56,6 +59,24 @@ def load_shown(source: Path | RunFile, device: torch.device | str | None = None)
     for foreign in entry_points(group=LOADERS, name=run.kind("pipeline", "model") or ""):
         return foreign.load()(run.path, device)
     return load_baked(run, device)
+
+
+def sampled(shown: Drawable | LiftedScene, way: Way, source: Any) -> Drawable | LiftedScene:
+    """Return a loaded picture, read in another way between its pixels.
+
+    Raises:
+        GainerError: If it can be read smoothly only, naming what it was loaded from.
+    """
+    from gainer_ns.errors import GainerError
+    from gainer_ns.rendering.plane import BakedPicture
+
+    if way not in WAYS:
+        raise GainerError(f"sampling {way!r}: choose from {', '.join(WAYS)}")
+    if not isinstance(shown, BakedPicture):
+        if way == "smooth":
+            return shown
+        raise GainerError(f"{source}: is read smoothly only, as it is no flat picture of Gaussians; leave out sampling")
+    return shown.sampled(way)
 
 
 def as_baked(picture: Any, source: Path | RunFile) -> BakedPicture:

@@ -16,12 +16,12 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.film import Film, lifted_film, opacity_of, samples_of
+from gainer_ns.film import Film, lifted_film, opacity_of, samples_of, stage_of
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.outputs import output_for
-from gainer_ns.io.sources import ScriptSource, script_words, words_of
+from gainer_ns.io.sources import ScriptSource, words_of
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is 
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
     from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.loading import Way
 
 Progress = Callable[[float], None]
 
@@ -141,12 +142,34 @@ class Picture:
             raise GainerError(f"jacobians must be finite numbers of shape {[len(means), 2, 2]}")
         return Picture(picture.with_gaussians(gaussians.transformed(means, jacobians)))
 
-    def render(self, *, scale: float = 1.0, crop: Crop | None = None, dtype: DTypeLike = "uint8") -> np.ndarray:
+    def sampled(self, way: Way) -> Picture:
+        """Return the picture, read in another way between its pixels, by all that draws it from then on.
+
+        Args:
+            way: ``smooth`` as it was fitted; ``clamped`` to the range of the pixels around (line art); ``nearest``,
+                which keeps pixels square (pixel art).
+
+        Raises:
+            GainerError: If there is no such way, or it is a photo in space.
+        """
+        from gainer_ns.loading import sampled
+
+        return Picture(sampled(self._drawn, way, "the picture"), self.psnr, camera=self._camera)
+
+    def render(
+        self,
+        *,
+        scale: float = 1.0,
+        crop: Crop | None = None,
+        sampling: Way | None = None,
+        dtype: DTypeLike = "uint8",
+    ) -> np.ndarray:
         """Draw the picture.
 
         Args:
             scale: Output pixels per source pixel: shrinking averages.
             crop: (x0, y0, x1, y1) in source pixels, x right, y down; None for all of it.
+            sampling: See :meth:`sampled`; None for as it is.
             dtype: Of the samples: uint8, uint16, or float32 in [0, 1].
 
         Returns:
@@ -155,7 +178,7 @@ class Picture:
         Raises:
             GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
-        rgb, alpha = self._raster(scale, crop)
+        rgb, alpha = self._raster(scale, crop, sampling)
         return samples_of(rgb, alpha, dtype)
 
     def save(
@@ -164,6 +187,7 @@ class Picture:
         *,
         scale: float = 1.0,
         crop: Crop | None = None,
+        sampling: Way | None = None,
         bit_depth: Literal[8, 16] | None = None,
     ) -> None:
         """Write the picture, whole or not at all.
@@ -173,6 +197,7 @@ class Picture:
                 themselves, without what lies behind them, for :func:`gainer_ns.load`.
             scale: Output pixels per source pixel.
             crop: (x0, y0, x1, y1) in source pixels; None for all of it.
+            sampling: See :meth:`sampled`.
             bit_depth: Bits a sample (16: PNG only); None for the source's.
 
         Raises:
@@ -182,11 +207,11 @@ class Picture:
         if output.is_model:
             from gainer_ns.storage.picture_files import save_picture
 
-            if scale != 1.0 or crop is not None:
-                raise GainerError(f"{path}: holds the whole picture at any scale; leave scale and crop out")
+            if scale != 1.0 or crop is not None or sampling is not None:
+                raise GainerError(f"{path}: holds the whole picture at any scale; leave scale, crop and sampling out")
             save_picture(self._flat("stored as .safetensors"), output.path)
             return
-        rgb, alpha = self._raster(scale, crop)
+        rgb, alpha = self._raster(scale, crop, sampling)
         depth = output.bit_depth(bit_depth, self._drawn.bit_depth)
         profile = self._drawn.profile
         write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=profile)
@@ -203,7 +228,7 @@ class Picture:
             GainerError: If the script is wrong, or does not fit the picture.
         """
         picture = self._flat("edited as one picture (frames() films it)")
-        stage = self._stage(picture, script)
+        stage = stage_of(picture, script)
         return Picture(stage.at(t), camera=self._camera_of(stage))
 
     def frames(
@@ -226,7 +251,7 @@ class Picture:
             return lifted_film(self._drawn, script, scale=scale, camera_path=camera_path)
         if camera_path is not None:
             raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
-        stage = self._stage(self._drawn, script)
+        stage = stage_of(self._drawn, script)
         check_frame(self._drawn, scale, stage.script.canvas)
         times = stage.script.times
         camera = replace(self._camera_of(stage), scale=scale)
@@ -297,37 +322,22 @@ class Picture:
 
         return Film(pictures, simulated.camera(scale), config.frames, config.fps, self._drawn)
 
-    def _raster(self, scale: float, crop: Crop | None) -> tuple[Tensor, Tensor]:
+    def _raster(self, scale: float, crop: Crop | None, sampling: Way | None) -> tuple[Tensor, Tensor]:
         """Return colours [h, w, 3] and opacity [h, w], in the processor's memory."""
         if not (isinstance(scale, int | float) and (crop is None or len(crop) == 4)):
             raise GainerError(f"scale {scale!r}, crop {crop!r}: give a number, and four of them (x0, y0, x1, y1)")
+        drawn = (self if sampling is None else self.sampled(sampling))._drawn
         if self._camera is None:
-            rgb, alpha = self._drawn.raster(scale, crop)
+            rgb, alpha = drawn.raster(scale, crop)
             return rgb.cpu(), alpha[..., 0].cpu()
-        assert isinstance(self._drawn, BakedPicture)
         camera = replace(self._camera, scale=scale, crop=crop or self._camera.crop)
-        frame = camera.draw(self._drawn)
+        frame = camera.draw(drawn)
         return frame.colours.cpu(), frame.opacity.cpu()
 
     def _flat(self, what: str) -> BakedPicture:
         if not isinstance(self._drawn, BakedPicture):
             raise GainerError(f"a photo in space cannot be {what}; give a flat picture")
         return self._drawn
-
-    @staticmethod
-    def _stage(picture: BakedPicture, script: Any) -> Stage:
-        from gainer_ns.editing.script import Script, read_script
-        from gainer_ns.editing.stage import Stage
-
-        words = script_words(script, Script.model_fields)
-        read = read_script(words, picture.plane.width, picture.plane.height)
-        layers: dict[str, BakedPicture] = {}
-        if read.layers:
-            from gainer_ns.loading import as_baked, load_run
-
-            paths = {name: layer.picture for name, layer in read.layers.items()}
-            layers = {name: as_baked(load_run(path, picture.device), path) for name, path in paths.items()}
-        return Stage(read, picture, layers)
 
     def _camera_of(self, stage: Stage) -> Camera:
         """Return the camera of an edited picture; its background stays, unless the script names another."""

@@ -18,7 +18,7 @@ from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
-from gainer_ns.rendering.layer import PointColours
+from gainer_ns.rendering.point_colours import PointColours
 
 if TYPE_CHECKING:
     from gainer_ns.image.datamanager import PictureDataManager

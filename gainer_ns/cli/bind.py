@@ -31,6 +31,9 @@ class Bind:
     """Frames a second, of a film."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
+    which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None
     """Bits a sample (16: PNG only, as a picture or as frames); the source's when not given, and 8 of films."""
     canvas: tuple[float, float, float, float] | None = None
@@ -52,7 +55,7 @@ class Bind:
             picture = load(self.load_config)
             if picture.is_lifted:
                 raise GainerError(f"{self.load_config}: is a lifted photo, and flat pictures follow meshes; name one")
-            film = picture.bind(
+            film = picture.sampled(self.sampling).bind(
                 self.reference,
                 self.frames,
                 fps=self.fps,

@@ -28,6 +28,9 @@ class Edit:
     .safetensors: the edited picture at the end, without background, for `gainer render` at any scale."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
+    which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None
     """Bits a sample (16: PNG only, as a picture or as frames); the source's when not given, and 8 of films."""
     camera_path: Path | None = None
@@ -48,6 +51,8 @@ class Edit:
 
             picture = load(self.load_config)
         if output.is_model:
+            if self.sampling != "smooth":
+                raise GainerError(f"{self.output}: is read in any way later; leave out --sampling")
             if picture.is_lifted:
                 raise GainerError(
                     f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png"
@@ -56,7 +61,7 @@ class Edit:
             say(f"Wrote {self.output}: without background")
             return
         with status("Taking it apart"):
-            film = picture.frames(self.script, scale=self.scale, camera_path=self.camera_path)
+            film = picture.sampled(self.sampling).frames(self.script, scale=self.scale, camera_path=self.camera_path)
         with progress_bar("Drawing") as progress:
             width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "

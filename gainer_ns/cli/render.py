@@ -31,6 +31,9 @@ class Render:
     """Bits a sample (16: PNG only); the source's when not given."""
     fraction: float = 1.0
     """Draw with so many of the Gaussians, evenly chosen: above 0, up to 1."""
+    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
+    which keeps pixels square (pixel art)."""
 
     def run(self) -> None:
         """Draw and write the picture."""
@@ -42,7 +45,7 @@ class Render:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
             from gainer_ns.io.image_writing import write_picture
-            from gainer_ns.loading import as_baked, load_shown
+            from gainer_ns.loading import as_baked, load_shown, sampled
             from gainer_ns.rendering.drawable import Drawable
 
             picture = load_shown(self.load_config)
@@ -52,6 +55,7 @@ class Render:
                         f"{self.load_config}: is a lifted photo, which is drawn whole; leave out --fraction"
                     )
                 picture = as_baked(picture, self.load_config).coarse(self.fraction)
+            picture = sampled(picture, self.sampling, self.load_config)
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth)
         output.check_opacity(picture.has_alpha)
         with progress_bar("Drawing") as progress:

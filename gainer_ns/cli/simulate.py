@@ -37,6 +37,9 @@ class Simulate:
     """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
     scale: float = 1.0
     """Output pixels per source pixel."""
+    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
+    which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None
     """Bits a sample (16: PNG frames only); the source's when not given, and 8 of films."""
     camera_path: Path | None = None
@@ -68,11 +71,11 @@ class Simulate:
         with status("Loading the picture"):
             from gainer_ns.editing.shots import write_film
             from gainer_ns.lifting.views import read_camera_path
-            from gainer_ns.loading import load_run
+            from gainer_ns.loading import load_run, sampled
             from gainer_ns.physics.exchange.folder import SimulationFolder
             from gainer_ns.physics.simulation import scene_for, simulated_picture
 
-            picture = load_run(self.load_config)
+            picture = sampled(load_run(self.load_config), self.sampling, self.load_config)
         with status("Reading the scene"):
             scene = scene_for(self.scene, picture)
             if self.preview:

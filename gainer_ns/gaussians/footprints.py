@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gainer_ns.gaussians.small_matrices import product
 
-MAX_SAMPLES = 8
-"""Most samples along a side of a footprint: what shrinks more is sampled sparsely."""
+MAX_SAMPLES = 16
+"""Most samples along a side of a footprint."""
+MIN_TABLE_NODES = 4
+"""From this length of the shorter side on, tables of what is drawn at the nodes are read, of half the resolution and
+less as long as it has so many texels of these: with fewer, thin lines alias."""
 FULL_MINIFICATION = 1.05
 """From this minification on a footprint is averaged wholly; up to 1 a point stands for itself."""
 SIDE_ROUNDING = 1e-3
@@ -39,6 +43,13 @@ class PixelExtent:
         inverses = self.inverse_jacobians
         return self if inverses is None else replace(self, inverse_jacobians=inverses[chosen])
 
+    def may_read_tables(self, spacing: float) -> bool:
+        """Return whether tables of what is drawn at nodes of a spacing may be read."""
+        longest = self.side
+        if self.inverse_jacobians is not None and len(self.inverse_jacobians) > 0:
+            longest *= math.sqrt(2) * float(self.inverse_jacobians.abs().amax())
+        return longest >= MIN_TABLE_NODES * spacing
+
     def through(self, inverses: Float[Tensor, "m 2 2"], pixel: float) -> PixelExtent:
         """Return what it covers where points lay before something else moved them."""
         own = self.inverse_jacobians
@@ -52,10 +63,12 @@ class Footprints:
     Attributes:
         sides: [m, 2, 2], two sides of each parallelogram, as columns.
         counts: [m, 2], int32, how many samples along each side; 1 where it counts for nothing.
+        lengths: [m, 2], of both sides in pixels.
     """
 
     sides: Float[Tensor, "m 2 2"]
     counts: Int[Tensor, "m 2"]
+    lengths: Float[Tensor, "m 2"]
 
     @classmethod
     def of(cls, extent: PixelExtent, points: Float[Tensor, "m 2"], further: Tensor | None = None) -> Footprints | None:
@@ -77,11 +90,17 @@ class Footprints:
             return None
         counts = (lengths - SIDE_ROUNDING).ceil().clamp(1, MAX_SAMPLES).int().expand(len(points), 2)
         shares = ((lengths - 1) / (FULL_MINIFICATION - 1)).clamp(0, 1)
-        return cls((extent.side * shares[:, None] * sides).expand(len(points), 2, 2), counts)
+        sides = (extent.side * shares[:, None] * sides).expand(len(points), 2, 2)
+        return cls(sides, counts, lengths.expand(len(points), 2))
 
     def __getitem__(self, chosen: Tensor) -> Footprints:
         """Of some of the points."""
-        return Footprints(self.sides[chosen], self.counts[chosen])
+        return Footprints(self.sides[chosen], self.counts[chosen], self.lengths[chosen])
+
+    @property
+    def reads_tables(self) -> Bool[Tensor, " m"]:
+        """Whether points read tables of what is drawn at the pixels."""
+        return (self.lengths.amin(dim=1) >= MIN_TABLE_NODES) | (self.lengths.amax(dim=1) > MAX_SAMPLES)
 
     @property
     def kinds(self) -> list[tuple[int, int]]:

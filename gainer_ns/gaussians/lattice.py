@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import warp as wp
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
+from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, Way, block_kernel
+from gainer_ns.gaussians.pyramid import level_count, pyramid
 
 MIN_SIGMA, MAX_SIGMA = 0.4, 0.7
 """In lattice steps: narrower Gaussians weigh nothing 3 steps away, wider ones weigh more than 1e-4 beyond."""
@@ -27,6 +30,8 @@ MAX_NODES_PER_GAUSSIAN, MAX_NODES = 16, 1 << 24
 EDGE_SLOPE = 1.02
 """Change of what is there across a frame, by a pixel: a little over 1, so that border pixels are whole."""
 _BORDER = BLOCK_NODES
+_ROWS_AT_ONCE = 64
+"""Rows of nodes whose own values are found at once: as much as stays in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,61 @@ class Lattice:
         table[self.nodes] = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
         return table
 
+    @classmethod
+    def of_pixels(cls, low: tuple[float, float], sides: tuple[int, int], pixel: float, device: torch.device) -> Lattice:
+        """Return nodes at the centres of pixels, all within the lattice, for tables of what is drawn there.
+
+        Args:
+            low: Left and lower end of the pixels, plane units.
+            sides: Pixels across and down.
+            pixel: Side of a pixel.
+            device: Where they are wanted.
+        """
+        x, y = (
+            ((torch.arange(count, dtype=torch.float64, device=device) + 0.5) * pixel + start).float()
+            for start, count in zip(low, sides, strict=True)
+        )
+        return cls(x, y, torch.arange(len(x) * len(y), device=device), pixel, MAX_SIGMA)
+
+    def own_values(
+        self, table: Float[Tensor, "nodes d"], half_extent: tuple[float, float] | None, *, has_opacities: bool
+    ) -> Float[Tensor, "texels d"]:
+        """Return the pyramid of what is read at the nodes, of which :meth:`read` makes use; arguments as there.
+
+        Opacities are in [0, 1]; what has one is multiplied by it. Within the frame, or everywhere without one, nodes
+        without a Gaussian are clear where there are opacities, and missing otherwise.
+        """
+        table = table.view(len(self.y), len(self.x), -1)
+        own = torch.empty_like(table)
+        half = half_extent or (math.inf, math.inf)
+        within = (self.y.abs() <= half[1])[:, None, None] & (self.x.abs() <= half[0])[None, :, None]
+        for first in range(0, len(own), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            block = self._averages(table, first, own[rows].shape[0])
+            block *= (table[rows, :, -1:] > 0) / block[..., -1:].clamp(min=torch.finfo(block.dtype).tiny)
+            if has_opacities:
+                block[..., -1:] = within[rows]
+                block[..., :1] = block[..., :1].clamp(0, 1) * within[rows]
+                block[..., 1:-1] *= block[..., :1]
+            own[rows] = block
+        return pyramid(own)
+
+    def _averages(self, table: Float[Tensor, "r c d"], first: int, count: int) -> Float[Tensor, "k c d"]:
+        """Return sums over the blocks of the nodes of some rows, by Gaussian weight; weights of columns and of rows."""
+        before, behind = BLOCK_NODES // 2 - 1, BLOCK_NODES // 2
+        weights = [math.exp(-0.5 * (step / self.sigma) ** 2) for step in range(-before, behind + 1)]
+        top, bottom = max(0, first - before), min(len(table), first + count + behind)
+        around = (0, 0, 0, 0, before - (first - top), first + count + behind - bottom)
+        found = functional.pad(table[top:bottom], around)
+        for axis, length in ((0, count), (1, table.shape[1])):
+            parts = [found.narrow(axis, k, length) for k in range(BLOCK_NODES)]
+            found = weights[0] * parts[0]
+            for weight, part in zip(weights[1:], parts[1:], strict=True):
+                found.add_(part, alpha=weight)
+            if axis == 0:
+                found = functional.pad(found, (0, 0, before, behind))
+        return found
+
     def read(
         self,
         points: Float[Tensor, "m 2"],
@@ -97,6 +157,9 @@ class Lattice:
         *,
         half_extent: tuple[float, float] | None = None,
         has_opacities: bool = False,
+        way: Way = "smooth",
+        own: Callable[[], Float[Tensor, "texels d"]] | None = None,
+        ends: bool = True,
     ) -> Float[Tensor, "m d"]:
         """Return the Gaussian-weighted mean at points (eq. 2), of the 6 x 6 nodes around each.
 
@@ -105,10 +168,13 @@ class Lattice:
             table: As :meth:`table` makes it.
             extent: What each point covers, over which the means are averaged where that is more than a pixel, as
                 :class:`~gainer_ns.gaussians.footprints.Footprints` are; None for the points themselves.
-            half_extent: Half the width and height of the frame, where that ends what is there: across a pixel of what
-                is shown, or of the picture where that is smaller.
+            half_extent: Half the width and height of the frame; None where there is none.
             has_opacities: Whether the first column is an opacity: what is clear does not count in averages, and the
                 opacity becomes the mean of those in [0, 1].
+            way: How it is read between the nodes.
+            own: Tells what :meth:`own_values` returns; asked where that is read, which ``clamped`` and ``nearest``
+                always do, and what shrinks much.
+            ends: Whether the frame ends what is there, within a pixel; points beyond it read what is on it otherwise.
 
         Returns:
             The means, and behind them 1, or less across the frame; all 0 where there is no Gaussian within the block.
@@ -117,6 +183,9 @@ class Lattice:
         wide = kernels.vector(table.shape[1])
         extent = extent or PixelExtent(0.0, 1.0)
         fall = -0.5 / self.sigma**2
+        values, levels = table[:0], 0
+        if own is not None and (way != "smooth" or extent.may_read_tables(self.spacing)):
+            values, levels = own(), level_count(len(self.x), len(self.y))
         inverses = extent.inverse_jacobians
         if inverses is None:
             inverses = torch.eye(2).to(points)[None]
@@ -131,11 +200,13 @@ class Lattice:
             fall,
             wp.vec3(math.exp(fall), math.exp(4 * fall), math.exp(9 * fall)),
             Typed(table, wide),
+            Typed(values, wide),
+            levels,
             wp.vec2(*(half_extent or (0.0, 0.0))),
-            EDGE_SLOPE,
+            EDGE_SLOPE if ends else 0.0,
             Typed(read, wide),
         ]
-        kernel = block_kernel(table.shape[1], has_opacities)
+        kernel = block_kernel(table.shape[1], has_opacities, way)
         kernels.launch(kernel, len(points), inputs, points.device)
         return read
 

@@ -1,30 +1,43 @@
 """The Warp kernel that reads a lattice of Gaussians."""
 
 import functools
+from typing import Literal, TypeAlias
 
 import warp as wp
 
-from gainer_ns.gaussians.footprints import FULL_MINIFICATION, MAX_SAMPLES, SIDE_ROUNDING
+from gainer_ns.gaussians.footprints import FULL_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES, SIDE_ROUNDING
 from gainer_ns.gaussians.kernels import vector
 
 BLOCK_NODES = 6
 """Nodes along a side of the block that a point reads: those within 3 steps, beyond which nothing weighs anything."""
+
+Way: TypeAlias = Literal["smooth", "clamped", "nearest"]
+"""How a picture is read between the centres of its pixels."""
 
 ROUNDING = wp.constant(1e-3)
 """In steps."""
 SIDE = wp.constant(SIDE_ROUNDING)
 SAMPLES = wp.constant(MAX_SAMPLES)
 SHARE = wp.constant(1 / (FULL_MINIFICATION - 1))
+WIDE = wp.constant(float(MIN_TABLE_NODES))
+INSET = wp.constant(0.01)
+"""In steps: so far within the frame the last nodes are read, as exactly on it."""
+FAR = wp.constant(1e30)
 
 
 @functools.cache
-def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
+def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Kernel:
     """Make the kernel that averages the block of nodes around each point by Gaussian weight.
+
+    Footprints whose shorter side has ``MIN_TABLE_NODES`` or more read the pyramid of the nodes' own values instead,
+    linearly between the texels of the last level at which it still has so many.
 
     Args:
         width: Numbers of a node; the last is 1 where there is a Gaussian, and all are 0 where there is none. Read it is
             how much there is: less than 1 along the frame.
         has_opacities: Whether the first is an opacity, by which points of a footprint weigh.
+        way: ``smooth``; ``clamped`` to the range of the own values of the four nodes around; or ``nearest``, the own
+            value of the node in whose square a point lies.
     """
     wide, side = vector(width), vector(BLOCK_NODES)
 
@@ -43,6 +56,46 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
         )
 
     @wp.func
+    def clamped(
+        read: wide, column: int, row: int, columns: int, rows: int, own: wp.array(dtype=wide)
+    ):  # the range of opacities over all four nodes, that of colours over those that show
+        low = wide(FAR)
+        high = -low
+        least = float(1.0)
+        most = float(0.0)
+        for k in range(4):
+            c = column + k % 2
+            r = row + k // 2
+            if c >= 0 and r >= 0 and c < columns and r < rows:
+                one = own[r * columns + c]
+                weight = one[width - 1]
+                if weight > 0.0:
+                    if wp.static(has_opacities):
+                        weight = one[0]
+                        least = wp.min(least, weight)
+                        most = wp.max(most, weight)
+                    if weight > 0.0:
+                        one = one / weight
+                        low = wp.min(low, one)
+                        high = wp.max(high, one)
+        limited = read
+        if high[width - 1] > 0.0:
+            limited = wp.min(wp.max(read, low), high)
+        if wp.static(has_opacities):
+            limited[0] = read[0]
+            if most >= least:
+                limited[0] = wp.clamp(read[0], least, most)
+        limited[width - 1] = read[width - 1]
+        return limited
+
+    @wp.func
+    def presence(p: wp.vec2, frame: wp.vec4):
+        if frame[2] > 0.0:
+            inside = wp.min(frame[2] * (frame[0] - wp.abs(p[0])), frame[3] * (frame[1] - wp.abs(p[1])))
+            return wp.clamp(0.5 + inside, 0.0, 1.0)
+        return 1.0
+
+    @wp.func
     def mean(
         p: wp.vec2,
         x: wp.array(dtype=float),
@@ -51,8 +104,8 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
         fall: float,
         falls: wp.vec3,
         nodes: wp.array(dtype=wide),
-        half: wp.vec2,
-        slopes: wp.vec2,
+        own: wp.array(dtype=wide),
+        frame: wp.vec4,
     ):
         columns = x.shape[0]
         # A little more, so that points at nodes read the same block however they are rounded.
@@ -69,10 +122,65 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
                     total += (down[r] * across[k]) * nodes[at + k]
             if total[width - 1] > 0.0:
                 total = total / total[width - 1]
-                if half[0] > 0.0:
-                    inside = wp.min(slopes[0] * (half[0] - wp.abs(p[0])), slopes[1] * (half[1] - wp.abs(p[1])))
-                    total[width - 1] = wp.clamp(0.5 + inside, 0.0, 1.0)
+                if wp.static(way == "clamped"):
+                    total = clamped(total, column + 2, row + 2, columns, y.shape[0], own)
+                total[width - 1] = presence(p, frame)
         return total
+
+    @wp.func
+    def texel(own: wp.array(dtype=wide), first: int, columns: int, rows: int, column: int, row: int):
+        if column < 0 or row < 0 or column >= columns or row >= rows:
+            return wide()
+        return own[first + row * columns + column]
+
+    @wp.func
+    def own_value(
+        p: wp.vec2,
+        x: wp.array(dtype=float),
+        y: wp.array(dtype=float),
+        steps: float,
+        own: wp.array(dtype=wide),
+        level: int,
+        frame: wp.vec4,
+    ):  # multiplied by opacity and presence
+        first = int(0)
+        columns = int(x.shape[0])
+        rows = int(y.shape[0])
+        scale = float(1.0)
+        for _ in range(level):
+            first += columns * rows
+            columns = (columns + 1) // 2
+            rows = (rows + 1) // 2
+            scale *= 0.5
+        inside = p
+        if frame[0] > 0.0:
+            inside = wp.vec2(
+                wp.clamp(p[0], INSET / steps - frame[0], frame[0] - INSET / steps),
+                wp.clamp(p[1], INSET / steps - frame[1], frame[1] - INSET / steps),
+            )
+        # In texels, the first of which begins at 0; what is not finite, or far away, is beyond all of them.
+        u = ((inside[0] - x[0]) * steps + 0.5) * scale
+        v = ((inside[1] - y[0]) * steps + 0.5) * scale
+        total = wide()
+        if u > -1.0 and v > -1.0 and u < float(columns) + 1.0 and v < float(rows) + 1.0:
+            if wp.static(way == "nearest") and level == 0:
+                total = texel(own, first, columns, rows, int(wp.floor(u)), int(wp.floor(v)))
+            else:
+                column = int(wp.floor(u - 0.5))
+                row = int(wp.floor(v - 0.5))
+                s = u - 0.5 - float(column)
+                t = v - 0.5 - float(row)
+                total += ((1.0 - s) * (1.0 - t)) * texel(own, first, columns, rows, column, row)
+                total += (s * (1.0 - t)) * texel(own, first, columns, rows, column + 1, row)
+                total += ((1.0 - s) * t) * texel(own, first, columns, rows, column, row + 1)
+                total += (s * t) * texel(own, first, columns, rows, column + 1, row + 1)
+        if total[width - 1] > 1e-6:
+            return total * (presence(p, frame) / total[width - 1])
+        return wide()
+
+    @wp.func
+    def is_wide(across: float, down: float):
+        return wp.min(across, down) >= WIDE or wp.max(across, down) > float(SAMPLES)
 
     @wp.kernel(module="unique", enable_backward=False)
     def block(
@@ -87,6 +195,8 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
         fall: float,  # e, -1/2 over the variance in steps
         falls: wp.vec3,  # exp(e), exp(4 e) and exp(9 e)
         nodes: wp.array(dtype=wide),  # [rows * columns]
+        own: wp.array(dtype=wide),  # [texels], the pyramid of the nodes' own values, or nothing where none is read
+        levels: int,  # of the pyramid
         half: wp.vec2,  # half the width and height of the frame; 0 for none
         slope: float,  # change of what is there across the frame, by a pixel of what is shown, or by one here at most
         result: wp.array(dtype=wide),  # out [m], 0 where there is no Gaussian
@@ -96,16 +206,33 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
         back = size * inverses[wp.min(i, inverses.shape[0] - 1)]
         side_x = wp.vec2(back[0, 0], back[1, 0])
         side_y = wp.vec2(back[0, 1], back[1, 1])
-        slopes = wp.vec2(slope * pixels, slope * pixels)
+        frame = wp.vec4(half[0], half[1], slope * pixels, slope * pixels)
         if size > 0.0:
             wide_x = wp.clamp(wp.sqrt(back[0, 0] * back[0, 0] + back[0, 1] * back[0, 1]) * pixels, 1e-3, 1.0)
             wide_y = wp.clamp(wp.sqrt(back[1, 0] * back[1, 0] + back[1, 1] * back[1, 1]) * pixels, 1e-3, 1.0)
-            slopes = wp.vec2(slopes[0] / wide_x, slopes[1] / wide_y)
+            frame = wp.vec4(half[0], half[1], frame[2] / wide_x, frame[3] / wide_y)
         length_x = wp.length(side_x) * pixels
         length_y = wp.length(side_y) * pixels
-        if wp.max(length_x, length_y) > 1.0 + SIDE:
-            columns = wp.clamp(int(wp.ceil(length_x - SIDE)), 1, SAMPLES)
-            rows = wp.clamp(int(wp.ceil(length_y - SIDE)), 1, SAMPLES)
+        shrinks = wp.max(length_x, length_y) > 1.0 + SIDE
+        if shrinks or wp.static(way == "nearest"):
+            columns = int(1)
+            rows = int(1)
+            level = int(0)
+            tabled = wp.static(way == "nearest")
+            if shrinks:
+                across_nodes = length_x * steps / pixels
+                down_nodes = length_y * steps / pixels
+                if levels > 0 and is_wide(across_nodes, down_nodes):
+                    tabled = True
+                    while level + 1 < levels and is_wide(0.5 * across_nodes, 0.5 * down_nodes):
+                        across_nodes *= 0.5
+                        down_nodes *= 0.5
+                        level += 1
+                else:
+                    across_nodes = length_x
+                    down_nodes = length_y
+                columns = wp.clamp(int(wp.ceil(across_nodes - SIDE)), 1, SAMPLES)
+                rows = wp.clamp(int(wp.ceil(down_nodes - SIDE)), 1, SAMPLES)
             side_x *= wp.clamp((length_x - 1.0) * SHARE, 0.0, 1.0)
             side_y *= wp.clamp((length_y - 1.0) * SHARE, 0.0, 1.0)
             total = wide()
@@ -115,13 +242,23 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
                 for c in range(columns):
                     across = (float(c) + 0.5) / float(columns) - 0.5
                     down = (float(r) + 0.5) / float(rows) - 0.5
-                    one = mean(p + across * side_x + down * side_y, x, y, steps, fall, falls, nodes, half, slopes)
-                    weight = one[width - 1]
-                    present += weight
-                    if wp.static(has_opacities):
-                        weight *= wp.clamp(one[0], 0.0, 1.0)
-                    seen += weight
-                    total += weight * one
+                    sample = p + across * side_x + down * side_y
+                    if tabled:
+                        one = own_value(sample, x, y, steps, own, level, frame)
+                        present += one[width - 1]
+                        if wp.static(has_opacities):
+                            seen += one[0]
+                        else:
+                            seen += one[width - 1]
+                        total += one
+                    else:
+                        one = mean(sample, x, y, steps, fall, falls, nodes, own, frame)
+                        weight = one[width - 1]
+                        present += weight
+                        if wp.static(has_opacities):
+                            weight *= wp.clamp(one[0], 0.0, 1.0)
+                        seen += weight
+                        total += weight * one
             if seen > 0.0:
                 total = total / seen
             if wp.static(has_opacities):
@@ -129,6 +266,6 @@ def block_kernel(width: int, has_opacities: bool) -> wp.Kernel:
             total[width - 1] = present / float(columns * rows)
             result[i] = total
             return
-        result[i] = mean(p, x, y, steps, fall, falls, nodes, half, slopes)
+        result[i] = mean(p, x, y, steps, fall, falls, nodes, own, frame)
 
     return block

@@ -23,7 +23,7 @@ from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.image.panel import picture_override
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
-from gainer_ns.rendering.layer import PointColours
+from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.raster import RasterGrid
 from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 

@@ -13,7 +13,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows
-from gainer_ns.rendering.layer import PointColours
+from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
 
 BLOCK_POINTS = 1 << 18
@@ -49,6 +49,11 @@ class Drawable(ABC):
     def block_points(self) -> int:
         """How many points are drawn at once."""
         return BLOCK_POINTS
+
+    @property
+    def averaging_samples(self) -> int | None:
+        """How many samples across and down a pixel are enough where each is an average; None where none is."""
+        return None
 
     @abstractmethod
     def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
@@ -91,7 +96,11 @@ class Drawable(ABC):
         Raises:
             GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
-        grid = RasterGrid.over(self.plane, scale, crop, framed=self.framed)
+        x0, y0, x1, y1 = crop or (0.0, 0.0, self.plane.width, self.plane.height)
+        # Pixels that lie across the frame are transparent by the share of their samples that do.
+        within = not self.framed or (x0 >= 0 and y0 >= 0 and x1 <= self.plane.width and y1 <= self.plane.height)
+        averaging = self.averaging_samples if within else None
+        grid = RasterGrid.over(self.plane, scale, crop, framed=self.framed, averaging_samples=averaging)
         check_room(grid, self.device)
         rgb = torch.empty(grid.height, grid.width, 3, device=self.device)
         alpha = torch.empty(grid.height, grid.width, 1, device=self.device)

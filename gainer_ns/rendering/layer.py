@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.gaussians.footprints import Footprints, PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.lattice import EDGE_SLOPE, NEAR_NODES, Lattice
+from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.motion.rest_map import PointRows
-
-
-class PointColours(NamedTuple):
-    """Colours and opacities of points.
-
-    Attributes:
-        rgb: [m, 3], unclamped and not multiplied by alpha; 0 where nothing is.
-        alpha: [m, 1], between 0 and 1.
-    """
-
-    rgb: Float[Tensor, "m 3"]
-    alpha: Float[Tensor, "m 1"]
-
-    @classmethod
-    def nothing(cls, like: Float[Tensor, "m 2"]) -> PointColours:
-        """Return what is seen where nothing is."""
-        return cls(like.new_zeros(len(like), 3), like.new_zeros(len(like), 1))
-
-    def averaged(self, samples: int) -> PointColours:
-        """Average runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
-        if samples == 1:
-            return self
-        rgb, alpha = (values.view(-1, samples, values.shape[-1]) for values in self)
-        mean_alpha = alpha.mean(dim=1)
-        return PointColours((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha)
-
-    def averaged_over(
-        self,
-        points: Float[Tensor, "m 2"],
-        footprints: Footprints | None,
-        draw: Callable[[Float[Tensor, "n 2"]], PointColours],
-    ) -> PointColours:
-        """Replace what points show by averages over their footprints, where these have several samples."""
-        if footprints is None:
-            return self
-        for columns, rows in footprints.kinds:
-            where = (footprints.counts == footprints.counts.new_tensor([columns, rows])).all(dim=1).nonzero()[:, 0]
-            samples = footprints[where].samples(points[where], columns, rows)
-            for whole, part in zip(self, draw(samples.reshape(-1, 2)).averaged(columns * rows), strict=True):
-                whole[where] = part
-        return self
+from gainer_ns.rendering.pixel_table import MAX_TABLE_PIXELS, PixelTable, Sampling
+from gainer_ns.rendering.point_colours import PointColours
 
 
 @dataclass(frozen=True)
@@ -76,6 +37,7 @@ class Layer:
             the opacities alone say where the layer ends.
         conversion: From the colours that the decoder tells to those of the picture that the layer is in; None where
             these are the same.
+        sampling: How it is read between its pixels; None for smoothly.
     """
 
     gaussians: GaussianSet
@@ -83,6 +45,7 @@ class Layer:
     num_neighbours: int
     half_extent: tuple[float, float] | None = None
     conversion: Conversion | None = None
+    sampling: Sampling | None = None
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -146,6 +109,10 @@ class Layer:
         margin = 0.0 if self.gaussians.opacities is not None else self.gaussians.radius
         return means.amin(dim=0) - margin, means.amax(dim=0) + margin
 
+    def sampled(self, way: Way, plane: ImagePlane) -> Layer:
+        """Return the layer of a picture on a plane, read in another way between its pixels."""
+        return replace(self, sampling=None if way == "smooth" else Sampling(way, plane))
+
     def coarse(self, fraction: float) -> Layer:
         """Return a fraction of the Gaussians, spread over the picture and as much larger as there are fewer of them.
 
@@ -203,8 +170,10 @@ class Layer:
         """Draw points as :meth:`at` does, but end across the frame over a pixel, as what has moved does."""
         if len(points) == 0 or len(self.gaussians) == 0:
             return PointColours.nothing(points)
-        if self.lattice is not None:
-            return self._on_lattice(points, self.lattice, extent, self.half_extent)
+        if self._reads_pixels and self.way == "nearest":
+            return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent, ends=True)
+        if self.lattice is not None and not self._reads_pixels:
+            return self._on_lattice(points, self.lattice, extent, ends=True)
         drawn = self._endless.at(points, extent)
         if self.half_extent is None:
             return drawn
@@ -237,15 +206,64 @@ class Layer:
             values = torch.cat([gaussians.opacities[:, None], values], dim=1)
         return self.lattice.table(values)
 
+    @property
+    def way(self) -> Way:
+        """How it is read between its pixels."""
+        return "smooth" if self.sampling is None else self.sampling.way
+
+    @cached_property
+    def _reads_pixels(self) -> bool:
+        """Whether its sampling needs what is drawn at the centres of its pixels, and the lattice does not hold that."""
+        return self.sampling is not None and (
+            self.lattice is None or self.decoder.mlp is not None or not self.sampling.is_of(self.lattice)
+        )
+
+    @cached_property
+    def _tables(self) -> dict[float, PixelTable]:
+        return {}
+
+    def _pixels(self, pixel: float) -> PixelTable:
+        """Return what is drawn smoothly at the centres of pixels of a side, made once."""
+        if pixel not in self._tables:
+            sampling = self.sampling and self.sampling._replace(way="smooth")
+            self._tables[pixel] = PixelTable.drawn(lambda points: self._smooth(points)[0], self.bounds, pixel, sampling)
+        return self._tables[pixel]
+
+    def has_table(self, pixel: float) -> bool:
+        """Return whether what shrinks much is read of tables, which need memory, for pixels of a side."""
+        if self.lattice is not None:
+            return len(self.lattice.x) * len(self.lattice.y) <= MAX_TABLE_PIXELS
+        low, high = self.bounds
+        return len(self.gaussians) > 0 and not self.is_moved and float(((high - low) / pixel).prod()) < MAX_TABLE_PIXELS
+
+    @cached_property
+    def _own_values(self) -> Tensor:
+        """The pyramid of what is read at the lattice's nodes."""
+        assert self.lattice is not None
+        clear = self.gaussians.opacities is not None
+        return self.lattice.own_values(self._lattice_table, self.half_extent, has_opacities=clear)
+
     def _on_lattice(
         self,
         points: Float[Tensor, "m 2"],
         lattice: Lattice,
         extent: PixelExtent | None,
-        half_extent: tuple[float, float] | None = None,
+        *,
+        ends: bool = False,
+        way: Way | None = None,
     ) -> PointColours:
-        clear = self.gaussians.opacities is not None
-        read = lattice.read(points, self._lattice_table, extent, half_extent=half_extent, has_opacities=clear)
+        clear, way = self.gaussians.opacities is not None, way or self.way
+        pixel = lattice.spacing if extent is None else extent.pixel
+        read = lattice.read(
+            points,
+            self._lattice_table,
+            extent,
+            half_extent=self.half_extent,
+            has_opacities=clear,
+            way=way,
+            own=None if way == "smooth" and not self.has_table(pixel) else lambda: self._own_values,
+            ends=ends,
+        )
         alpha, values = read[:, -1:], read[:, :-1]
         if clear:
             alpha, values = alpha * values[:, :1].clamp(0, 1), values[:, 1:]
@@ -257,16 +275,42 @@ class Layer:
         return PointColours(rgb, alpha)
 
     def _inside(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
-        if self.lattice is not None:
+        if self._reads_pixels and self.sampling is not None and self.way == "nearest":
+            extent = extent or PixelExtent(0.0, self.sampling.plane.pixel_size)
+            return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent)
+        if self.lattice is not None and not self._reads_pixels:
             return self._on_lattice(points, self.lattice, extent)
-        drawn, nearest = self._at_neighbours(points)
+        drawn, nearest = self._limited(points)
         if extent is None:
             return drawn
         inverses = self.gaussians.inverse_jacobians
         if inverses is not None:
             inverses = inverses.expand(len(self.gaussians), 2, 2)[nearest.clamp(min=0)] * (nearest >= 0)[:, None, None]
         footprints = Footprints.of(extent, points, inverses)
-        return drawn.averaged_over(points, footprints, lambda samples: self._at_neighbours(samples)[0])
+        tabled = None if footprints is None else footprints.reads_tables
+        if footprints is None or tabled is None or not (bool(tabled.any()) and self.has_table(extent.pixel)):
+            return drawn.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
+        whole = footprints._replace(counts=torch.where(tabled[:, None], 1, footprints.counts))
+        drawn = drawn.averaged_over(points, whole, lambda samples: self._limited(samples)[0])
+        table = self._pixels(extent.pixel)
+        for all_points, part in zip(
+            drawn, table.read(points[tabled], extent[tabled], "smooth", self.half_extent), strict=True
+        ):
+            all_points[tabled] = part
+        return drawn
+
+    def _smooth(self, points: Float[Tensor, "m 2"]) -> tuple[PointColours, Int[Tensor, " m"]]:
+        """Return what points show, read smoothly, and the nearest Gaussian of each, where no lattice tells it."""
+        if self.lattice is None:
+            return self._at_neighbours(points)
+        return self._on_lattice(points, self.lattice, None, way="smooth"), points.new_zeros(len(points)).long()
+
+    def _limited(self, points: Float[Tensor, "m 2"]) -> tuple[PointColours, Int[Tensor, " m"]]:
+        """Return the same, clamped where its sampling says so."""
+        drawn, nearest = self._smooth(points)
+        if self.sampling is not None and self.way == "clamped":
+            drawn = self._pixels(self.sampling.plane.pixel_size).clamped(points, drawn)
+        return drawn, nearest
 
     def _at_neighbours(self, points: Float[Tensor, "m 2"]) -> tuple[PointColours, Int[Tensor, " m"]]:
         """Return what points show of their nearest Gaussians, and which is the nearest, -1 where there is none."""

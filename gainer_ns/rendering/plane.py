@@ -16,10 +16,12 @@ from torch import Tensor
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
-from gainer_ns.rendering.layer import Layer, PointColours
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.sheet import Sheet
 
 _OPAQUE_ALPHA = 1 - 1e-6
@@ -58,6 +60,15 @@ class BakedPicture(Drawable):
         return all(isinstance(layer, Layer) and layer.half_extent is not None for layer in self.layers)
 
     @property
+    def averaging_samples(self) -> int | None:
+        """How many samples across and down a pixel are enough where each is an average; None where none is.
+
+        Sheets end at points, so that edges would be jagged.
+        """
+        tables = (isinstance(layer, Layer) and layer.has_table(self.plane.pixel_size) for layer in self.layers)
+        return 1 if self.framed and all(tables) else None
+
+    @property
     def only_layer(self) -> Layer:
         """The layer of a picture that has one, as fitted ones have."""
         (layer,) = self.layers
@@ -83,6 +94,15 @@ class BakedPicture(Drawable):
     def with_gaussians(self, gaussians: GaussianSet) -> BakedPicture:
         """Return the same picture of one layer with other Gaussians."""
         return replace(self, layers=(self.only_layer.with_gaussians(gaussians),))
+
+    @property
+    def way(self) -> Way:
+        """How it is read between its pixels."""
+        return self.layers[0].way
+
+    def sampled(self, way: Way) -> BakedPicture:
+        """Return the picture, read in another way between the pixels that it had at rest."""
+        return replace(self, layers=tuple(layer.sampled(way, self.plane) for layer in self.layers))
 
     def coarse(self, fraction: float) -> BakedPicture:
         """Return the picture by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.footprints import MIN_TABLE_NODES
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.memory import BYTES_PER_RASTER_PIXEL, check_free, free_memory
 
@@ -20,6 +21,8 @@ Crop: TypeAlias = tuple[float, float, float, float]
 
 MAX_RASTER_POINTS = 2**29
 """The largest raster, in points at which the picture is read; no larger source is read either."""
+_MAX_PIXEL_RATIO = 1.02
+"""Of width and height, in source pixels, of the output pixels for whose samples one length counts."""
 _GPU_BYTES_PER_PIXEL = 32
 """The part of ``BYTES_PER_RASTER_PIXEL`` that a graphics card holds, where one draws."""
 
@@ -71,7 +74,15 @@ class RasterGrid:
         return self.width * self.height
 
     @classmethod
-    def over(cls, plane: ImagePlane, scale: float, crop: Crop | None, *, framed: bool = True) -> RasterGrid:
+    def over(
+        cls,
+        plane: ImagePlane,
+        scale: float,
+        crop: Crop | None,
+        *,
+        framed: bool = True,
+        averaging_samples: int | None = None,
+    ) -> RasterGrid:
         """Return the grid of a crop, or of the whole picture, at a scale.
 
         Args:
@@ -79,6 +90,8 @@ class RasterGrid:
             scale: Output pixels per source pixel.
             crop: The part; None for the whole picture.
             framed: Whether there is nothing to be seen beyond the picture's frame.
+            averaging_samples: So many samples across and down a pixel are enough where each is an average over its
+                share of ``MIN_TABLE_NODES`` source pixels or more; None where a sample is no average.
 
         Raises:
             GainerError: If the two leave no picture, or one of absurd size.
@@ -103,6 +116,10 @@ class RasterGrid:
         samples = 1, 1
         if scale < 1:
             samples = math.ceil((x1 - x0) / width - 1e-9), math.ceil((y1 - y0) / height - 1e-9)
+            across, down = (x1 - x0) / width, (y1 - y0) / height
+            is_square = max(across, down) < _MAX_PIXEL_RATIO * min(across, down)
+            if averaging_samples is not None and is_square and across >= MIN_TABLE_NODES * averaging_samples:
+                samples = averaging_samples, averaging_samples
         return cls(crop, width, height, samples)
 
     def points(self, pixels: Int[Tensor, " m"], some_rows: range) -> Float[Tensor, "m s 2"]:

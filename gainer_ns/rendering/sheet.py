@@ -14,10 +14,12 @@ from torch.nn import functional
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.motion.rest_map import PointRows, RestMap, RestPoints
-from gainer_ns.rendering.layer import Layer, PointColours
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.point_colours import PointColours
 
 MAX_MAP_ERROR_PX = 0.004
 """How far off, in pixels at rest, a point may be read where points in rows are interpolated."""
@@ -85,6 +87,15 @@ class Sheet:
     def converted(self, own: ColourProfile | None, profile: ColourProfile | None) -> Sheet:
         """Return the sheet of a picture in its own profile as one of a picture in another."""
         return replace(self, rest=self.rest.converted(own, profile))
+
+    @property
+    def way(self) -> Way:
+        """How what is read is read between its pixels."""
+        return self.rest.way
+
+    def sampled(self, way: Way, plane: ImagePlane | None = None) -> Sheet:
+        """Return the sheet, read in another way between the pixels that it had at rest."""
+        return replace(self, rest=self.rest.sampled(way, self.plane))
 
     def coarse(self, fraction: float) -> Sheet:
         """Return the sheet by a part of its Gaussians: see :meth:`gainer_ns.rendering.layer.Layer.coarse`."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.rendering.layer import Layer, PointColours
+from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.plane import BakedPicture
 
 MakePicture = Callable[..., BakedPicture]

@@ -1,0 +1,52 @@
+"""What points of a picture show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gainer_ns.gaussians.footprints import Footprints
+
+
+class PointColours(NamedTuple):
+    """Colours and opacities of points.
+
+    Attributes:
+        rgb: [m, 3], unclamped and not multiplied by alpha; 0 where nothing is.
+        alpha: [m, 1], between 0 and 1.
+    """
+
+    rgb: Float[Tensor, "m 3"]
+    alpha: Float[Tensor, "m 1"]
+
+    @classmethod
+    def nothing(cls, like: Float[Tensor, "m 2"]) -> PointColours:
+        """Return what is seen where nothing is."""
+        return cls(like.new_zeros(len(like), 3), like.new_zeros(len(like), 1))
+
+    def averaged(self, samples: int) -> PointColours:
+        """Average runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""
+        if samples == 1:
+            return self
+        rgb, alpha = (values.view(-1, samples, values.shape[-1]) for values in self)
+        mean_alpha = alpha.mean(dim=1)
+        return PointColours((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha)
+
+    def averaged_over(
+        self,
+        points: Float[Tensor, "m 2"],
+        footprints: Footprints | None,
+        draw: Callable[[Float[Tensor, "n 2"]], PointColours],
+    ) -> PointColours:
+        """Replace what points show by averages over their footprints, where these have several samples."""
+        if footprints is None:
+            return self
+        for columns, rows in footprints.kinds:
+            where = (footprints.counts == footprints.counts.new_tensor([columns, rows])).all(dim=1).nonzero()[:, 0]
+            samples = footprints[where].samples(points[where], columns, rows)
+            for whole, part in zip(self, draw(samples.reshape(-1, 2)).averaged(columns * rows), strict=True):
+                whole[where] = part
+        return self
