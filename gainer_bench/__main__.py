@@ -16,6 +16,7 @@ BENCH_COMMANDS = {
     "demo": "Demo",
     "gallery": "Gallery",
     "edit-quality": "EditQuality",
+    "shrink-quality": "ShrinkQuality",
     "contact-sheet": "ContactSheet",
     "simulation-sheet": "SimulationSheet",
     "novel-view": "NovelView",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from gainer_ns.ways import WAYS, Way
 
 if TYPE_CHECKING:
     import torch
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
     from gainer_ns.rendering.drawable import Drawable
     from gainer_ns.rendering.plane import BakedPicture
 
-Way: TypeAlias = Literal["smooth", "clamped", "nearest"]
-WAYS: tuple[Way, ...] = ("smooth", "clamped", "nearest")
-"""How a picture is read between the centres of its pixels."""
+ShownT = TypeVar("ShownT")
 LOADERS = "gainer_ns.loaders"
 """Entry points of packages whose methods fit pictures too: the class of a model's configuration, and what loads it."""
 
@@ -61,7 +61,7 @@ def load_shown(source: Path | RunFile, device: torch.device | str | None = None)
     return load_baked(run, device)
 
 
-def sampled(shown: Drawable | LiftedScene, way: Way, source: Any) -> Drawable | LiftedScene:
+def sampled(shown: ShownT, way: Way, source: Any) -> ShownT:
     """Return a loaded picture, read in another way between its pixels.
 
     Raises:
@@ -76,7 +76,7 @@ def sampled(shown: Drawable | LiftedScene, way: Way, source: Any) -> Drawable | 
         if way == "smooth":
             return shown
         raise GainerError(f"{source}: is read smoothly only, as it is no flat picture of Gaussians; leave out sampling")
-    return shown.sampled(way)
+    return cast("ShownT", shown.sampled(way))
 
 
 def as_baked(picture: Any, source: Path | RunFile) -> BakedPicture:

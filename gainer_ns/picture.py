@@ -25,12 +25,12 @@ from gainer_ns.io.sources import ScriptSource, words_of
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
+from gainer_ns.ways import Way
 
 if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is kept, or shown, without it
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
     from gainer_ns.lifting.scene import LiftedScene
-    from gainer_ns.loading import Way
 
 Progress = Callable[[float], None]
 

@@ -9,6 +9,7 @@ from typing import Literal
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
+from gainer_ns.ways import Way
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Bind:
     """Frames a second, of a film."""
     scale: float = 1.0
     """Output pixels per source pixel."""
-    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    sampling: Way = "smooth"
     """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
     which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None

@@ -10,6 +10,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
+from gainer_ns.ways import Way
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Edit:
     .safetensors: the edited picture at the end, without background, for `gainer render` at any scale."""
     scale: float = 1.0
     """Output pixels per source pixel."""
-    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    sampling: Way = "smooth"
     """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
     which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None

@@ -9,6 +9,7 @@ from typing import Literal
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
+from gainer_ns.ways import Way
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Render:
     """Bits a sample (16: PNG only); the source's when not given."""
     fraction: float = 1.0
     """Draw with so many of the Gaussians, evenly chosen: above 0, up to 1."""
-    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    sampling: Way = "smooth"
     """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
     which keeps pixels square (pixel art)."""
 

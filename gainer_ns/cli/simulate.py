@@ -12,6 +12,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.lifting.camera_path_files import camera_path_of
+from gainer_ns.ways import Way
 
 if TYPE_CHECKING:
     from gainer_ns.physics.engine import Engine, Frame
@@ -37,7 +38,7 @@ class Simulate:
     """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
     scale: float = 1.0
     """Output pixels per source pixel."""
-    sampling: Literal["smooth", "clamped", "nearest"] = "smooth"
+    sampling: Way = "smooth"
     """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
     which keeps pixels square (pixel art)."""
     bit_depth: Literal[8, 16] | None = None

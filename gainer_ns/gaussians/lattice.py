@@ -16,8 +16,9 @@ from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, Way, block_kernel
+from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
 from gainer_ns.gaussians.pyramid import level_count, pyramid
+from gainer_ns.ways import Way
 
 MIN_SIGMA, MAX_SIGMA = 0.4, 0.7
 """In lattice steps: narrower Gaussians weigh nothing 3 steps away, wider ones weigh more than 1e-4 beyond."""

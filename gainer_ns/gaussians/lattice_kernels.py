@@ -1,18 +1,15 @@
 """The Warp kernel that reads a lattice of Gaussians."""
 
 import functools
-from typing import Literal, TypeAlias
 
 import warp as wp
 
 from gainer_ns.gaussians.footprints import FULL_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES, SIDE_ROUNDING
 from gainer_ns.gaussians.kernels import vector
+from gainer_ns.ways import Way
 
 BLOCK_NODES = 6
 """Nodes along a side of the block that a point reads: those within 3 steps, beyond which nothing weighs anything."""
-
-Way: TypeAlias = Literal["smooth", "clamped", "nearest"]
-"""How a picture is read between the centres of its pixels."""
 
 ROUNDING = wp.constant(1e-3)
 """In steps."""

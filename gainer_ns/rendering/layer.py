@@ -16,13 +16,13 @@ from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.gaussians.footprints import Footprints, PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.lattice import EDGE_SLOPE, NEAR_NODES, Lattice
-from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.pixel_table import MAX_TABLE_PIXELS, PixelTable, Sampling
 from gainer_ns.rendering.point_colours import PointColours
+from gainer_ns.ways import Way
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.lattice import MAX_OFFSET, Lattice
-from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.gaussians.pyramid import pyramid
 from gainer_ns.rendering.point_colours import PointColours
+from gainer_ns.ways import Way
 
 _BLOCK_PIXELS = 1 << 17
 """Drawn at once."""

@@ -16,13 +16,13 @@ from torch import Tensor
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.sheet import Sheet
+from gainer_ns.ways import Way
 
 _OPAQUE_ALPHA = 1 - 1e-6
 """From this alpha on, what lies behind does not show."""

@@ -14,12 +14,12 @@ from torch.nn import functional
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.lattice_kernels import Way
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.motion.rest_map import PointRows, RestMap, RestPoints
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.point_colours import PointColours
+from gainer_ns.ways import Way
 
 MAX_MAP_ERROR_PX = 0.004
 """How far off, in pixels at rest, a point may be read where points in rows are interpolated."""

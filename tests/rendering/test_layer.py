@@ -10,8 +10,8 @@ from torch import Tensor
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.rendering.layer import Layer
-from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.rendering.point_colours import PointColours
 
 MakePicture = Callable[..., BakedPicture]
 RED, BLUE = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])
