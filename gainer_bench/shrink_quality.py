@@ -41,8 +41,8 @@ def line_drawing() -> np.ndarray:
     width, height = _DRAWING_PX
     drawing, random = np.full((height, width, 3), 255, np.uint8), np.random.default_rng(0)
     for _ in range(40):
-        ends = random.integers(0, _DRAWING_PX, (2, 2)).tolist()
-        cv2.line(drawing, *ends, random.integers(0, 200, 3).tolist(), int(random.integers(1, 4)))
+        start, end = random.integers(0, _DRAWING_PX, (2, 2)).tolist()
+        cv2.line(drawing, start, end, random.integers(0, 200, 3).tolist(), int(random.integers(1, 4)))
     for _ in range(12):
         centre = random.integers(0, _DRAWING_PX).tolist()
         cv2.circle(drawing, centre, int(random.integers(5, 60)), (0, 0, 0), int(random.integers(1, 3)))

@@ -165,8 +165,9 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
             else:
                 column = int(wp.floor(u - 0.5))
                 row = int(wp.floor(v - 0.5))
-                s = u - 0.5 - float(column)
-                t = v - 0.5 - float(row)
+                # At a texel's centre, however that is rounded, its neighbours count for nothing.
+                s = wp.clamp((u - 0.5 - float(column) - ROUNDING) / (1.0 - 2.0 * ROUNDING), 0.0, 1.0)
+                t = wp.clamp((v - 0.5 - float(row) - ROUNDING) / (1.0 - 2.0 * ROUNDING), 0.0, 1.0)
                 total += ((1.0 - s) * (1.0 - t)) * texel(own, first, columns, rows, column, row)
                 total += (s * (1.0 - t)) * texel(own, first, columns, rows, column + 1, row)
                 total += ((1.0 - s) * t) * texel(own, first, columns, rows, column, row + 1)

