@@ -177,3 +177,8 @@ def test_long_work_shows_a_bar_and_says_what_it_wrote(
     said = capsys.readouterr().out
     assert "100%" in said
     assert f"Wrote {tmp_path / 'out.png'}: 192 x 128 pixels" in said
+
+
+def test_sampling_keeps_pixels_square(drawn: Callable[..., np.ndarray], photo: Path) -> None:
+    expected = np.kron(pixels(photo), np.ones((3, 3, 1), np.uint8))
+    np.testing.assert_array_equal(drawn("--scale", 3, "--sampling", "nearest"), expected)
