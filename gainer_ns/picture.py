@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -59,8 +58,8 @@ class Picture:
         raise GainerError("a picture goes to another process by save() and gainer_ns.load()")
 
     def __repr__(self) -> str:
-        count = sum(map(len, self._drawn.layers))
-        return f"<gainer_ns.Picture of {self.width} x {self.height} pixels, {count:,} Gaussians>"
+        size, count = f"{self.width} x {self.height}", sum(map(len, self._drawn.layers))
+        return f"<gainer_ns.Picture of {size} pixels, {count:,} Gaussians>"
 
     def _repr_png_(self) -> bytes:
         """Return the picture as notebooks show it."""
@@ -132,11 +131,9 @@ class Picture:
         if means.shape != gaussians.means.shape or not bool(means.isfinite().all()):
             raise GainerError(f"means must be finite numbers of shape {list(gaussians.means.shape)}")
         if jacobians is None:
-            from gainer_ns.physics.skinning import ParticleSkin
+            from gainer_ns.physics.skinning import estimated_jacobians
 
-            span = (gaussians.means.amax(dim=0) - gaussians.means.amin(dim=0)).prod().clamp(min=1e-12)
-            skin = ParticleSkin(gaussians.means, math.sqrt(float(span) / len(means)))
-            jacobians = skin.estimated_gradients(means)
+            jacobians = estimated_jacobians(gaussians.means, means)
         jacobians = torch.as_tensor(jacobians).to(means)
         if tuple(jacobians.shape) not in {(len(means), 2, 2), (1, 2, 2)} or not bool(jacobians.isfinite().all()):
             raise GainerError(f"jacobians must be finite numbers of shape {[len(means), 2, 2]}")

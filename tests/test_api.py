@@ -268,7 +268,7 @@ def test_what_is_kept_is_loaded(picture: gn.Picture, tmp_path: Path) -> None:
     assert np.array_equal(gn.load(tmp_path / "kept.safetensors").render(), edited.render())
     edited.save(tmp_path / "twice.png", scale=2)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "twice.png")), edited.render(scale=2))
-    with pytest.raises(gn.GainerError, match="leave scale and crop out"):
+    with pytest.raises(gn.GainerError, match="leave scale, crop and sampling out"):
         edited.save(tmp_path / "other.safetensors", scale=2)
     with pytest.raises(gn.GainerError, match=r"pictures are|\.docx"):
         edited.save(tmp_path / "picture.docx")

@@ -204,7 +204,7 @@ class Lattice:
             Typed(values, wide),
             levels,
             wp.vec2(*(half_extent or (0.0, 0.0))),
-            EDGE_SLOPE if ends else 0.0,
+            EDGE_SLOPE if ends and half_extent is not None else 0.0,
             Typed(read, wide),
         ]
         kernel = block_kernel(table.shape[1], has_opacities, way)

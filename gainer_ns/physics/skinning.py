@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -291,6 +292,12 @@ class SkinStep:
     ) -> Float[Tensor, "m 2"]:
         """Return points after the movement, in pixels."""
         return self.skin.pose(points).positions.to(points) * self.skin.width
+
+
+def estimated_jacobians(rest: Float[Tensor, "n d"], moved: Float[Tensor, "n d"]) -> Float[Tensor, "n d d"]:
+    """Estimate how a small step at each point shows, once all have moved, from how its neighbours did."""
+    span = (rest.amax(dim=0) - rest.amin(dim=0)).prod().clamp(min=1e-12)
+    return ParticleSkin(rest, math.sqrt(float(span) / len(rest))).estimated_gradients(moved)
 
 
 def body_skins(particles: Particles, materials: Sequence[Material], width: int) -> list[BodySkin]:

@@ -290,7 +290,7 @@ class Layer:
         tabled = None if footprints is None else footprints.reads_tables
         if footprints is None or tabled is None or not (bool(tabled.any()) and self.has_table(extent.pixel)):
             return drawn.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
-        whole = footprints._replace(counts=torch.where(tabled[:, None], 1, footprints.counts))
+        whole = replace(footprints, counts=torch.where(tabled[:, None], 1, footprints.counts))
         drawn = drawn.averaged_over(points, whole, lambda samples: self._limited(samples)[0])
         table = self._pixels(extent.pixel)
         for all_points, part in zip(
