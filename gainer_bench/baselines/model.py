@@ -14,7 +14,7 @@ from gainer_bench.baselines.fit import FunctionFit
 from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians.footprints import PixelExtent
+from gainer_ns.gaussians.footprints import Footprints, PixelExtent
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable, drawn_in_blocks
@@ -85,10 +85,14 @@ class FunctionPicture(Drawable):
 
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
-        """Draw any points of the plane, in blocks; nothing shrinks it, so extents play no part."""
-        return drawn_in_blocks(lambda some, _: self._block(some), points.float(), None, self.block_points)
+        """Draw any points of the plane, in blocks; those outside the frame are transparent."""
+        return drawn_in_blocks(self._block, points.float(), extent, self.block_points)
 
-    def _block(self, points: Float[Tensor, "m 2"]) -> PointColours:
+    def _block(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
+        footprints = None if extent is None else Footprints.of(extent, points)
+        return self._points(points).averaged_over(points, footprints, self._points)
+
+    def _points(self, points: Float[Tensor, "m 2"]) -> PointColours:
         inside = (points.abs() <= points.new_tensor(self.plane.half_extent) * (1 + 1e-6)).all(dim=1)
         if bool(inside.all()):
             rgb, one = self.function(points), points.new_ones(len(points), 1)

@@ -19,12 +19,11 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.fitting.recipe import PixelsRecipe
 from gainer_ns.frames import ImagePlane
-from gainer_ns.image.cameras import samples_per_pixel, seen_along, seen_by
+from gainer_ns.image.cameras import seen_along, views_of
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.image.panel import picture_override
 from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
 from gainer_ns.rendering.point_colours import PointColours
-from gainer_ns.rendering.raster import RasterGrid
 from gainer_ns.storage.checks import checked_bit_depth, checked_plane
 
 if TYPE_CHECKING:
@@ -145,16 +144,11 @@ class PictureModel(FittedModel):
         """
         camera = camera.flatten().to(self.device)
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
-        picture = self.shown()
-        override = picture_override()
-        samples = 1 if override is not None and override.is_draft else samples_per_pixel(camera, self.plane)
-        grid = RasterGrid((0.0, 0.0, float(width), float(height)), width, height, (samples, samples))
+        picture, override = self.shown(), picture_override()
+        is_draft = override is not None and override.is_draft
         blocks: list[dict[str, Tensor]] = []
-        for pixels in torch.arange(grid.pixels, device=self.device).split(max(1, BLOCK_POINTS // samples**2)):
-            x, y = grid.points(pixels, range(samples)).view(-1, 2).unbind(dim=-1)
-            seen = seen_by(camera, x, y, within=obb_box)
-            depth = seen.distance.view(-1, samples**2).mean(dim=1, keepdim=True)
-            blocks.append(self._outputs(picture.at(seen.points).averaged(samples**2), depth))
+        for view in views_of(camera, self.plane, BLOCK_POINTS, within=obb_box):
+            blocks.append(self._outputs(view.drawn(picture, is_draft=is_draft), view.distance))
         outputs = {name: torch.cat([block[name] for block in blocks]).view(height, width, -1) for name in blocks[0]}
         depth, visible = outputs["depth"], outputs["accumulation"] > 0
         if bool(visible.any()):

@@ -1,7 +1,5 @@
 """Where cameras look on the plane of the picture, against each camera's formula in plain numpy."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,9 @@ from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane, looking_from
-from gainer_ns.image.cameras import MAX_SAMPLES_PER_SIDE, samples_per_pixel, seen_by
+from gainer_ns.gaussians.footprints import PixelExtent
+from gainer_ns.image.cameras import View, seen_by, views_of
+from gainer_ns.motion.rest_map import PointRows
 
 SIZE = 30, 20
 FOCAL, CENTRE = (40.0, 25.0), (13.0, 11.5)
@@ -112,40 +112,85 @@ def test_what_looks_away_or_lies_outside_of_a_box_is_missed() -> None:
     assert np.isinf(boxed[~inside]).all() and not near[~inside].any()
 
 
+def looks(one: Cameras, plane: ImagePlane, block_points: int = 1 << 17, **options: OrientedBox) -> list[View]:
+    return list(views_of(one.flatten(), plane, block_points, **options))
+
+
+def loose(places: PointRows | Tensor) -> Tensor:
+    return places.points if isinstance(places, PointRows) else places
+
+
+def frame_points(width: int, height: int) -> tuple[Tensor, Tensor]:
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return x.flatten().double(), y.flatten().double()
+
+
+STRAIGHT = torch.tensor([[1.0, 0.0, 0.0, 0.03], [0.0, 1.0, 0.0, -0.02], [0.0, 0.0, 1.0, 0.8]])
+TURNED = STRAIGHT * torch.tensor([-1.0, -1.0, 1.0, 1.0])
+ROLLED = torch.tensor([[0.8, -0.6, 0.0, 0.0], [0.6, 0.8, 0.0, 0.0], [0.0, 0.0, 1.0, 0.8]])
+
+
 @pytest.mark.parametrize(
-    ("across", "down", "samples"),
+    ("pose", "kind", "distortion", "in_rows"),
     [
-        (1, 1, 1),
-        (0.3, 0.3, 1),
-        (2, 2, 2),
-        (2.5, 2.5, 3),
-        (2.005, 2.005, 2),
-        (3, 1, 3),
-        (1, 3, 3),
-        (20, 1, MAX_SAMPLES_PER_SIDE),
+        (STRAIGHT, CameraType.PERSPECTIVE, None, True),
+        (TURNED, CameraType.PERSPECTIVE, None, True),
+        (POSE, CameraType.PERSPECTIVE, None, False),
+        (ROLLED, CameraType.PERSPECTIVE, None, False),
+        (looking_from(right=2, above=0), CameraType.PERSPECTIVE, None, False),
+        (looking_from(right=180, above=0), CameraType.PERSPECTIVE, None, True),
+        (STRAIGHT * torch.tensor([[1.0, 1.0, -1.0, 1.0]]), CameraType.PERSPECTIVE, None, False),
+        (STRAIGHT, CameraType.FISHEYE, None, False),
+        (STRAIGHT, CameraType.PERSPECTIVE, [0.2, 0.0, 0.0, 0.0, 0.0, 0.0], False),
     ],
 )
-def test_as_many_samples_as_pixels_of_the_source_in_one_of_the_camera(across: float, down: float, samples: int) -> None:
+def test_views_are_where_each_pixel_looks(
+    pose: Tensor, kind: CameraType, distortion: list[float] | None, in_rows: bool
+) -> None:
+    one, plane = camera(pose, (400.0, 250.0), (13.0, 11.5), kind=kind, distortion=distortion), ImagePlane(90, 60)
+    found = looks(one, plane, block_points=100)
+    assert len(found) > 1 and all(isinstance(view.places, PointRows) == in_rows for view in found)
+    wanted = seen_by(one.flatten(), *frame_points(*SIZE))
+    torch.testing.assert_close(torch.cat([loose(view.places) for view in found]), wanted.points, rtol=0, atol=1e-6)
+    if wanted.distance.any():
+        torch.testing.assert_close(torch.cat([view.distance for view in found]), wanted.distance, rtol=0, atol=1e-6)
+
+
+def test_what_lies_outside_of_a_box_is_missed_in_views() -> None:
+    box = OrientedBox(torch.eye(3), torch.zeros(3), torch.tensor([0.02, 0.02, 1.0]))
+    (view,) = looks(camera(STRAIGHT, (400.0, 250.0)), ImagePlane(90, 60), within=box)
+    wanted = seen_by(camera(STRAIGHT, (400.0, 250.0)).flatten(), *frame_points(*SIZE), within=box)
+    assert 0 < wanted.points.isfinite().all(dim=1).sum() < 600
+    torch.testing.assert_close(loose(view.places), wanted.points)
+
+
+def sides(extent: PixelExtent, count: int) -> Tensor:
+    """Both sides of what each pixel covers, as columns, in pixels of the picture."""
+    square = torch.eye(2).expand(count, 2, 2) if extent.inverse_jacobians is None else extent.inverse_jacobians
+    return square * extent.side / extent.pixel
+
+
+@pytest.mark.parametrize(("across", "down"), [(1.0, 1.0), (0.3, 0.3), (2.5, 2.5), (3.0, 1.0), (20.0, 1.0)])
+def test_each_pixel_covers_as_much_as_there_is_to_the_next(across: float, down: float) -> None:
     plane = ImagePlane(90, 60)
     focal = plane.focal_length / across, plane.focal_length / down
-    assert samples_per_pixel(camera(plane.camera_to_world(), focal, (15.0, 10.0)), plane) == samples
+    for view in looks(camera(plane.camera_to_world(), focal, (15.0, 10.0)), plane):
+        found = sides(view.extent, len(view.distance))
+        wanted = torch.diag(torch.tensor([across, down])).expand_as(found)
+        torch.testing.assert_close(found.abs(), wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_only_what_shows_the_picture_is_asked_how_fine_it_is() -> None:
-    """Of a camera that looks along the plane, most pixels show what is far beyond the picture."""
-    plane, tilt = ImagePlane(60, 60), math.radians(75)
-    sine, cosine = math.sin(tilt), math.cos(tilt)
-    pose = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, cosine, -sine, -0.5], [0.0, sine, cosine, 0.3]])
-    oblique = camera(pose, (400.0, 60.0), (15.0, 10.0))
-    x, y = (part.flatten() for part in np.meshgrid(np.linspace(0.5, 29.5, 16), np.linspace(0.5, 19.5, 16)))
-    here, right, below = (seen(oblique, x + dx, y + dy)[0] for dx, dy in ((0, 0), (1, 0), (0, 1)))
-    steps = np.maximum(np.linalg.norm(right - here, axis=1), np.linalg.norm(below - here, axis=1)) * 60
-    inside = (np.abs(here) <= 0.5).all(axis=1)
-    wanted = math.ceil(np.median(steps[inside]))
-    assert 1 <= wanted < MAX_SAMPLES_PER_SIDE and np.median(steps) > wanted + 1
-    assert samples_per_pixel(oblique, plane) == wanted
+def test_a_tilted_pixel_covers_what_its_edges_see() -> None:
+    plane, one = ImagePlane(90, 60), camera(POSE, (200.0, 150.0))
+    found = torch.cat([sides(view.extent, len(view.distance)) for view in looks(one, plane)])
+    x, y = (part.numpy() for part in frame_points(*SIZE))
+    here, right, below = (seen(one, x + dx, y + dy)[0] for dx, dy in ((0, 0), (1, 0), (0, 1)))
+    wanted = np.stack([right - here, below - here], axis=2) * 90
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-3)
 
 
-def test_a_camera_that_sees_nothing_takes_one_sample() -> None:
-    away = ImagePlane(60, 60).camera_to_world() * torch.tensor([[1.0, 1.0, -1.0, 1.0]])
-    assert samples_per_pixel(camera(away), ImagePlane(60, 60)) == 1
+def test_no_more_points_are_read_at_once_where_pixels_cover_many() -> None:
+    plane = ImagePlane(900, 600)
+    for pose in (plane.camera_to_world(), looking_from(right=25, above=15)):
+        near, far = (looks(camera(pose, (focal, focal)), plane, block_points=600) for focal in (2000.0, 200.0))
+        assert len(near) == 1 and len(far) >= 4
