@@ -11,7 +11,8 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from gainer_ns.editing.binding import MeshBinding, PointBinding, bind, foreign_reference, is_soup
-from gainer_ns.editing.pieces import Piece, RestPicture
+from gainer_ns.editing.pieces import Piece
+from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.steps import Placed, Weights
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane

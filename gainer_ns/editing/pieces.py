@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.motion.control_grid import MARGIN_NODES, ControlGrid
 from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.motion.sampling import sampled_grid
-from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import AnyLayer
 from gainer_ns.rendering.sheet import Presence, Sheet
 
@@ -36,73 +36,9 @@ _SEAM_MARGIN = 4.0
 """So far beyond its edge, in the same units, the lower of two pieces never goes on."""
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
-_BEYOND_PX = 1
-"""How far fields of a picture go on beyond it, so that its own edge is inside of them."""
-_MAX_SPREAD = 3.0
-"""How many sides of the canvas what was posed before may reach beyond it, and still be posed again."""
-_BLOCK_PIXELS = 1 << 18
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
-
-
-class RestPicture:
-    """What a script finds of a picture's layer, by pixels.
-
-    Args:
-        layer: As it was fitted, or as it was posed before.
-        plane: Of its picture.
-
-    Attributes:
-        box: Left, top, right and bottom of where it may be, in whole pixels.
-    """
-
-    def __init__(self, layer: AnyLayer, plane: ImagePlane) -> None:
-        self.layer, self.plane = layer, plane
-        self.is_framed = isinstance(layer, Layer) and layer.half_extent is not None
-        self.box = (0, 0, plane.width, plane.height) if self.is_framed else _pixel_box(layer, plane)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of fields of it."""
-        left, top, right, bottom = self.box
-        return bottom - top + 2 * _BEYOND_PX, right - left + 2 * _BEYOND_PX
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Column and row of the first pixel of fields of it."""
-        return self.box[0] - _BEYOND_PX, self.box[1] - _BEYOND_PX
-
-    @cached_property
-    def pixels(self) -> Float[Tensor, "m 2"]:
-        """The centres of the pixels of fields, row by row."""
-        (rows, columns), (left, top) = self.shape, self.corner
-        x = torch.arange(columns, device=self.layer.device) + (left + 0.5)
-        y = torch.arange(rows, device=self.layer.device) + (top + 0.5)
-        return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).view(-1, 2)
-
-    @cached_property
-    def is_visible(self) -> Bool[Tensor, " m"]:
-        """Whether anything is to be seen there."""
-        points = self.plane.plane_from_pixel(self.pixels.double()).float()
-        if not self.layer.has_alpha:
-            low, high = self.layer.bounds
-            return ((points >= low) & (points <= high)).all(dim=1)
-        return torch.cat([self.layer.at(block).alpha[:, 0] > 0 for block in points.split(_BLOCK_PIXELS)])
-
-
-def _pixel_box(layer: AnyLayer, plane: ImagePlane) -> tuple[int, int, int, int]:
-    """Return the box of whole pixels within which a layer lies; not farther out than can be kept."""
-    ends = plane.pixel_from_plane(torch.stack(layer.bounds).double().nan_to_num(0.0, 1e6, -1e6))
-    size = max(plane.width, plane.height)
-    (left, top), (right, bottom) = (
-        end.tolist()
-        for end in (
-            ends.amin(dim=0).floor().clamp(min=-_MAX_SPREAD * size),
-            ends.amax(dim=0).ceil().clamp(max=(1 + _MAX_SPREAD) * size),
-        )
-    )
-    return int(left), int(top), int(max(right, left + 1)), int(max(bottom, top + 1))
 
 
 @dataclass(eq=False)
@@ -218,14 +154,24 @@ class Piece:
         return own | upper
 
     def _pose(self, amounts: Amounts) -> AnyLayer:
-        rest, presence = self.rest, self.presence
-        for seam in self.seams:
-            presence = _both(presence, seam.limit_after(self, amounts))
+        rest, presence = self.rest, self._presence_after(amounts)
         rest_map = None if self.is_still(amounts) else self._rest_map(amounts)
         if rest_map is None and presence is None:
             return rest.layer
         there = None if presence is None else Presence(presence, rest.corner)
         return Sheet(rest.layer, rest.plane, self.canvas, rest_map, there)
+
+    def _presence_after(self, amounts: Amounts) -> Float[Tensor, "h w"] | None:
+        """Return how far inside the piece each pixel is, after so much of each edit."""
+        limits = [seam.limit_after(self, amounts) for seam in self.seams]
+        if all(limit is seam.limit for limit, seam in zip(limits, self.seams, strict=True)):
+            return self._presence_apart
+        return reduce(_both, limits, self.presence)
+
+    @cached_property
+    def _presence_apart(self) -> Float[Tensor, "h w"] | None:
+        """The same where no seam needs hiding."""
+        return reduce(_both, (seam.limit for seam in self.seams), self.presence)
 
     def _rest_map(self, amounts: Amounts) -> RestMap:
         def move(points: Tensor, key: Hashable) -> Tensor:
@@ -280,9 +226,20 @@ class Piece:
             return False
         if all(amounts[step.edit] == 0 for step in self.steps):
             return True
-        pixels = self.rest.pixels if self.presence is None else self.rest.pixels[(self.presence > 0).flatten()]
-        some = pixels[:: max(1, len(pixels) // 64)]  # which tell at once that most pieces are not
-        return all(self._are_still(amounts, block) for block in (some, *pixels.split(_BLOCK_PIXELS)))
+        if not self._are_still(amounts, self._some_pixels):
+            return False
+        return all(self._are_still(amounts, block) for block in self._own_pixels.split(BLOCK_PIXELS))
+
+    @property
+    def _own_pixels(self) -> Float[Tensor, "m 2"]:
+        """The pixels of its picture that it may show."""
+        return self.rest.pixels if self.presence is None else self.rest.pixels[(self.presence > 0).flatten()]
+
+    @cached_property
+    def _some_pixels(self) -> Float[Tensor, "m 2"]:
+        """Some of these, which tell at once that most pieces have moved."""
+        pixels = self._own_pixels
+        return pixels[:: max(1, len(pixels) // 64)].clone()
 
     def _are_still(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> bool:
         return bool(((self.carried(amounts, origins) - origins).abs() < STILL_PX).all())
@@ -316,6 +273,8 @@ class Seam:
         place = lower.carried(amounts, origins)
         apart = [(piece.carried(amounts, origins) - place).norm(dim=1) for piece in self.upper.remains]
         together = 1 - (torch.stack(apart).amin(dim=0) / max(_SEAM_PX, self.width)).clamp(0, 1)
+        if not bool((together > 0).any()):
+            return self.limit
         raised = self.limit.flatten().index_add(0, self._near, _UNDERLAP * together.to(self.limit))
         return raised.view_as(self.limit)
 

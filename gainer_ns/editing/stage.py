@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.operations import Cut, Operation
-from gainer_ns.editing.pieces import Piece, RestPicture, parted
+from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
 from gainer_ns.frames import ImagePlane

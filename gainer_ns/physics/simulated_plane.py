@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.pieces import Piece, RestPicture, parted
+from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame, Particles

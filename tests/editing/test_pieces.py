@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from gainer_ns.editing.operations import Move, Rotate, Scale
-from gainer_ns.editing.pieces import Piece, RestPicture, parted
+from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import Placed, Step, Weights, border_holds
 from gainer_ns.frames import ImagePlane

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gainer_ns.editing.pieces import Piece
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
@@ -333,6 +334,24 @@ def test_a_stage_that_follows_shows_what_a_new_one_would(
             for one, other in zip(stage.at(t).raster(), new.at(t).raster(), strict=True):
                 assert torch.equal(one, other)
     assert followed
+
+
+def test_nothing_is_done_anew_for_each_pixel_while_a_hand_drags(
+    landscape: BakedPicture, staged: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(by: float) -> dict[str, Any]:
+        return {"select": {"box": [20, 10, 40, 30]}, "move": {"by": [by, 0]}}
+
+    stage = staged(landscape, moved(5))
+    before = stage.at(1.0)
+    looked_at: list[Any] = []
+    monkeypatch.setattr(Piece, "_own_pixels", property(looked_at.append))
+    assert stage.follow(staged(landscape, moved(9)).script)
+    looked_at.clear()  # what the other stage asked for
+    after = stage.at(1.0)
+    assert not looked_at and len(before.layers) == len(after.layers) == 2
+    for one, other in zip(before.layers, after.layers, strict=True):
+        assert one.presence.field is other.presence.field  # pyright: ignore
 
 
 def test_a_stage_follows_only_what_it_need_not_cut_for(landscape: BakedPicture, staged: Callable[..., Stage]) -> None:
