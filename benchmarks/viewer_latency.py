@@ -1,115 +1,171 @@
-"""How long it takes in the viewer from a hand's movement to a new picture, in a real browser.
+"""How long it takes in the viewer from a hand's movement to a new picture that has come to the page.
 
-python benchmarks/viewer_latency.py RUN/config.yml [--feather 20] [--moves 40]
+python benchmarks/viewer_latency.py PICTURE.safetensors|RUN/config.yml [--side 512] [--feather 20] [--moves 40]
 
-A rectangle in the middle of the picture is selected and dragged by its gizmo, a little at a time. Two times are taken
-of each movement: to the first new picture, which is a draft, and to the last, which is fine. It needs playwright and
-Chromium, as the tests of the viewer do.
+A rectangle in the middle of the picture is selected and dragged by its gizmo, a little at a time, by the messages that
+a page sends; no browser draws. Two times are taken of each movement: to the first new picture, and to the first of as
+many pixels as the page asks for.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import math
 import socket
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any
 
-from playwright.sync_api import Page, WebSocket, sync_playwright
+import msgspec
+from PIL import Image
+from websockets.sync.client import ClientConnection, connect
 
-PICTURE = b"BackgroundImage"
-"""The name of the message that brings a picture."""
-REST = 1500
-"""Milliseconds after which all of a movement's pictures have come."""
-MIDDLE = 480, 425
-"""Of the canvas, in pixels of a page of 1280 x 800."""
+REST_SECONDS = 1.0
+"""After which all of a movement's pictures have come."""
+MAKING_READY = 3
+"""Movements that are not measured: the selection may still be staged."""
+GIZMO = "/gainer/gizmo"
+SQUARE_ON, IDENTITY = (0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
+DISTANCE = 10.0
+"""Of the camera, in the page's units, in which the picture's longer side is as long."""
 
 
 def main() -> None:
-    """Measures, and prints a line of a table."""
+    """Measure, and print a line of a table for each time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
+    parser.add_argument("--side", type=int, default=0, help="longer side of the page's pictures; 0 for the usual one")
+    parser.add_argument("--aspect", type=float, default=1.5, help="of the page")
     parser.add_argument("--feather", type=float, default=0.0, help="soft border of the selection, in pixels")
     parser.add_argument("--moves", type=int, default=40)
     options = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = ["--viewer.websocket-host", "127.0.0.1", "--viewer.websocket-port", str(port)]
-    command = [Path(sys.executable).with_name("ns-viewer"), "--load-config", options.config, *words]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            time.sleep(0.5)
-        with sync_playwright() as driver:
-            program = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))))
-            flags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-            browser = driver.chromium.launch(executable_path=program, args=flags)
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            came: list[float] = []
-            page.on("websocket", lambda socket: _listen(socket, came))
-            page.goto(f"http://127.0.0.1:{port}")
-            _select(page, options.feather)
-            drafts, fine = _measure(page, came, options.moves)
-            browser.close()
-    finally:
-        server.terminate()
+    with _served(options.config) as address, connect(address, max_size=None, compression=None) as connection:
+        page = Page(connection)
+        page.wait(60 * REST_SECONDS, lambda: page.has("Frame the picture"))  # the last of the panel
+        page.look(options.aspect)
+        page.wait(3 * REST_SECONDS)
+        if options.side:
+            page.change("Max res", options.side)
+        page.change("Pointer", "rectangle")
+        page.wait(REST_SECONDS)
+        page.select((1 / 3, 1 / 3), (2 / 3, 2 / 3))
+        page.wait(10 * REST_SECONDS)
+        if options.feather:
+            page.change("Feather, px", options.feather)
+            page.wait(10 * REST_SECONDS)
+        first, fine = _measure(page, options.moves)
     print("| | median, ms | 95th percentile, ms |\n| --- | --: | --: |")
-    for name, times in (("first picture", drafts), ("fine picture", fine)):
+    for name, times in (("first picture", first), ("all pixels", fine)):
         late = statistics.quantiles(times, n=20)[-1]
         print(f"| {name} | {statistics.median(times):.0f} | {late:.0f} |")
 
 
-def _listen(socket: WebSocket, came: list[float]) -> None:
-    def received(message: Any) -> None:
-        if isinstance(message, bytes) and PICTURE in message:
-            came.append(time.perf_counter())
-
-    socket.on("framereceived", received)
-
-
-def _select(page: Page, feather: float) -> None:
-    page.get_by_role("tab", name="Select", exact=True).wait_for()
-    page.wait_for_timeout(5000)
-    page.get_by_label("Pointer", exact=True).first.click()
-    page.get_by_role("option", name="rectangle", exact=True).click()
-    page.get_by_text("Drag a rectangle").wait_for()
-    x, y = MIDDLE
-    page.mouse.move(x - 150, y - 130)
-    page.mouse.down()
-    page.mouse.move(x + 150, y + 130, steps=8)
-    page.mouse.up()
-    page.get_by_text("Selected.").wait_for()
-    if feather:
-        field = page.locator('xpath=(//label[text()="Feather, px"])[1]/ancestor::div[2]//input').last
-        field.fill(str(feather))
-        field.press("Enter")
-    page.wait_for_timeout(3000)
+@contextmanager
+def _served(config: Path) -> Iterator[str]:
+    """Start ``gainer view``, and give the address of its websocket."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [Path(sys.executable).with_name("gainer"), "view", "--load-config", config, "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            time.sleep(0.5)
+        yield f"ws://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
-def _measure(page: Page, came: list[float], moves: int) -> tuple[list[float], list[float]]:
-    """Milliseconds to the first and to the last picture of each movement."""
-    x, y = MIDDLE
-    page.mouse.move(x + 80, y)
-    page.mouse.down()
-    page.mouse.move(x + 90, y, steps=4)
-    drafts, fine = [], []
-    for number in range(moves):
-        page.wait_for_timeout(REST)
-        came.clear()
+class Page:
+    """What a page is to the viewer.
+
+    Args:
+        connection: Of its websocket.
+    """
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._controls: dict[str, str] = {}
+        self.place = (0.0, 0.0, 0.0)  # of the gizmo
+        self.pictures: list[tuple[float, tuple[int, int]]] = []  # when they came, and their sizes
+
+    def look(self, aspect: float) -> None:
+        """Show the picture exactly."""
+        fov = 2 * math.atan(0.5 / max(aspect, 1.0))
+        place = {"wxyz": SQUARE_ON, "position": (0.0, 0.0, DISTANCE), "fov": fov, "aspect": aspect}
+        self._send("ViewerCameraMessage", **place, look_at=(0.0, 0.0, 0.0), up_direction=(0.0, 1.0, 0.0))
+
+    def has(self, label: str) -> bool:
+        """Return whether the panel has a control."""
+        return label in self._controls
+
+    def change(self, label: str, value: Any) -> None:
+        """Change what a control of the panel says."""
+        self._send("GuiUpdateMessage", id=self._controls[label], updates={"value": value})
+
+    def select(self, corner: tuple[float, float], other: tuple[float, float]) -> None:
+        """Draw a rectangle, between places of the page from 0 to 1."""
+        self._send(
+            "ScenePointerMessage",
+            event_type="rect-select",
+            ray_origin=None,
+            ray_direction=None,
+            screen_pos=(corner, other),
+        )
+
+    def drag(self, place: tuple[float, float, float]) -> None:
+        """Drag the gizmo to a place."""
+        self._send("TransformControlsUpdateMessage", name=GIZMO, wxyz=IDENTITY, position=place)
+
+    def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Take what comes for so long, or until something is so."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0 and not until():
+            try:
+                received = self._connection.recv(left)
+            except TimeoutError:
+                return
+            now = time.perf_counter()
+            for message in msgspec.msgpack.decode(received):
+                self._take(message, now)
+
+    def _take(self, message: dict[str, Any], now: float) -> None:
+        if message["type"] == "BackgroundImageMessage":
+            self.pictures.append((now, Image.open(io.BytesIO(message["rgb_bytes"])).size))
+        elif message["type"] == "SetPositionMessage" and message["name"] == GIZMO:
+            self.place = tuple(message["position"])
+        elif "label" in message and "id" in message:
+            self._controls[message["label"]] = message["id"]
+
+    def _send(self, kind: str, **words: Any) -> None:
+        self._connection.send(msgspec.msgpack.encode({"type": kind, **words}))
+
+
+def _measure(page: Page, moves: int) -> tuple[list[float], list[float]]:
+    """Return milliseconds to the first picture of each movement, and to the first of all pixels."""
+    first, fine = [], []
+    x, y, z = page.place
+    for number in range(moves + MAKING_READY):
+        page.pictures.clear()
         start = time.perf_counter()
-        page.mouse.move(x + 90 + 4 * (1 + number % 2) + number, y)
-        page.wait_for_timeout(REST)
-        if not came:
-            raise SystemExit("the viewer sent no picture; is the gizmo in the middle of the canvas?")
-        drafts.append(1000 * (came[0] - start))
-        fine.append(1000 * (came[-1] - start))
-    page.mouse.up()
-    return drafts, fine
+        page.drag((x + 0.05 * (1 + number % 7), y + 0.02 * number / moves, z))
+        if number < MAKING_READY:
+            page.wait(60 * REST_SECONDS, lambda: len(page.pictures) > 0)
+        page.wait(REST_SECONDS)
+        if not page.pictures:
+            raise SystemExit("the viewer sent no picture")
+        most = max(size for _, size in page.pictures)
+        if number >= MAKING_READY:
+            first.append(1000 * (page.pictures[0][0] - start))
+            fine.append(1000 * (next(came for came, size in page.pictures if size == most) - start))
+    return first, fine
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The drawing of pictures for a page: coarse while the hand moves, fine within a second after it rests."""
+"""The drawing of pictures for a page: fine as soon as there is time for it, coarse until then."""
 
 from __future__ import annotations
 
 import inspect
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,16 +16,21 @@ from gainer_ns.image.panel import PictureOverride, picture_override_context
 
 MIN_DRAFT_SIDE_PX = 128
 """Shorter side of what is shown while something moves, however slow that may be."""
+MAX_MOVE_SECONDS = 0.05
+"""Longest time to draw while something moves."""
 MAX_REST_SECONDS = 0.6
 """Longest time to draw at the first rest, which nerfstudio notices after 0.2; sending the picture takes some more."""
+_LAST_DRAWINGS = 3
+"""So many tell how fast pictures are drawn, by the fastest: others were held up."""
 
 
 class PageMachine(RenderStateMachine):
-    """nerfstudio's machine, which also draws as finely as it can in time at the first rest, and coarse pictures finer.
+    """nerfstudio's machine, which draws all at once where there is time for it, and else as finely as there is.
 
-    nerfstudio draws at the first rest (``low_static``) as coarsely as while something moves, and waits for another one
-    before it draws all pixels (``high``), which then takes as long as it takes. Here the first picture has as many
-    pixels as the last such one shows that there is time for; both give way to the next movement.
+    nerfstudio draws coarsely while something moves and at the first rest (``low_static``), and waits for another one
+    before it draws all pixels (``high``), which then takes as long as it takes. Here what is drawn in time has all
+    pixels and their samples from the first on; otherwise it is a draft of as many pixels as there is time for. Both
+    give way to the next movement.
 
     Args:
         edit: Makes the picture that pages are shown out of the fitted one.
@@ -33,7 +39,9 @@ class PageMachine(RenderStateMachine):
     def __init__(self, *args: Any, edit: Callable[[Any], Any]) -> None:
         super().__init__(*args)
         self._edit = edit
-        self._pixels_per_second = math.inf  # at rest, for this page
+        self._is_draft = False  # what is being drawn
+        # Of drafts and of others, in pixels a second, for this page.
+        self._speeds = {is_draft: deque[float](maxlen=_LAST_DRAWINGS) for is_draft in (False, True)}
 
     def action(self, action: RenderAction) -> None:
         """Take what the page asks for."""
@@ -55,22 +63,35 @@ class PageMachine(RenderStateMachine):
 
     def _render_img(self, camera_state: Any) -> dict[str, Any]:
         self.interrupt_render_flag = False  # what came before this is what is drawn now, and not to interrupt it
+        self._is_draft = not self._has_time_for(math.prod(self._full_size(camera_state.aspect)), is_draft=False)
         begin = time.monotonic()
-        with picture_override_context(PictureOverride(self._edit, is_draft=self.state != "high")):
+        with picture_override_context(PictureOverride(self._edit, is_draft=self._is_draft)):
             outputs = super()._render_img(camera_state)
-        if self.state == "low_static":
-            self._pixels_per_second = outputs["rgb"][..., 0].numel() / max(1e-6, time.monotonic() - begin)
+        pixels = outputs["rgb"][..., 0].numel()
+        self._speeds[self._is_draft].append(pixels / max(1e-6, time.monotonic() - begin))
+        if self.state == "low_static" and not self._is_draft:
+            self.state = "high"  # there is nothing finer to be drawn
         return outputs
 
-    def _calculate_image_res(self, aspect_ratio: float) -> tuple[int, int]:
+    @property
+    def _seconds(self) -> float:
+        """How long drawing may take."""
+        return {"low_move": MAX_MOVE_SECONDS, "low_static": MAX_REST_SECONDS, "high": math.inf}[self.state]
+
+    def _has_time_for(self, pixels: int, *, is_draft: bool) -> bool:
+        return pixels <= self._seconds * self._speed(is_draft=is_draft)
+
+    def _speed(self, *, is_draft: bool) -> float:
+        return max(self._speeds[is_draft], default=math.inf)
+
+    def _full_size(self, aspect_ratio: float) -> tuple[int, int]:
         largest = self.viewer.control_panel.max_res
-        height, width = int(min(largest, largest / aspect_ratio)), int(min(largest, largest * aspect_ratio))
-        shorter = min(height, width)
-        if self.state == "high" or shorter <= MIN_DRAFT_SIDE_PX:
+        return int(min(largest, largest / aspect_ratio)), int(min(largest, largest * aspect_ratio))
+
+    def _calculate_image_res(self, aspect_ratio: float) -> tuple[int, int]:
+        height, width = self._full_size(aspect_ratio)
+        if not self._is_draft or self._has_time_for(height * width, is_draft=True):
             return height, width
-        if self.state == "low_static":
-            wanted = math.sqrt(min(1.0, MAX_REST_SECONDS * self._pixels_per_second / (height * width))) * shorter
-        else:
-            wanted = min(super()._calculate_image_res(aspect_ratio))
-        share = min(1.0, max(MIN_DRAFT_SIDE_PX, wanted) / shorter)
+        wanted = self._seconds * self._speed(is_draft=True) / (height * width)
+        share = min(1.0, max(MIN_DRAFT_SIDE_PX / min(height, width), math.sqrt(wanted)))
         return round(share * height), round(share * width)
