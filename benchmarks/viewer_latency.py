@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 from websockets.sync.client import ClientConnection, connect
 
-REST_SECONDS = 1.0
+REST_SECONDS = 3.0
 """After which all of a movement's pictures have come."""
 MAKING_READY = 3
 """Movements that are not measured: the selection may still be staged."""
