@@ -26,7 +26,7 @@ from gainer_ns.rendering.sheet import Presence, Sheet
 if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath
 
-GRAIN_SPACINGS = 0.6
+GRAIN_SPACINGS = 1.2
 """Radius of what a loose particle shows, in spacings of the particles: dense ones leave no gaps between them."""
 MIN_CONTENT_OPACITY = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
