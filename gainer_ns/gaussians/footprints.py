@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gainer_ns.gaussians.small_matrices import product
+from gainer_ns.gaussians.small_matrices import determinant, product
 
 MAX_SAMPLES = 16
 """Most samples along a side of a footprint."""
@@ -19,6 +19,8 @@ MIN_TABLE_NODES = 4
 less as long as it has so many texels of these: with fewer, thin lines alias."""
 FULL_MINIFICATION = 1.05
 """From this minification on a footprint is averaged wholly; up to 1 a point stands for itself."""
+_SOME = 1024
+"""Points that tell what is typical."""
 SIDE_ROUNDING = 1e-3
 """In pixels: a side that is longer by less is not averaged."""
 
@@ -49,6 +51,17 @@ class PixelExtent:
         if self.inverse_jacobians is not None and len(self.inverse_jacobians) > 0:
             longest *= math.sqrt(2) * float(self.inverse_jacobians.abs().amax())
         return longest >= MIN_TABLE_NODES * spacing
+
+    @property
+    def typical_side(self) -> float:
+        """The mean side of what is covered, in pixels of the picture; of many points, that of some in the middle."""
+        side = self.side / self.pixel
+        if self.inverse_jacobians is None or side == 0 or len(self.inverse_jacobians) == 0:
+            return side
+        some = self.inverse_jacobians[:: max(1, len(self.inverse_jacobians) // _SOME)]
+        there = some.abs().sum(dim=(1, 2)) > 0
+        sizes = determinant(some[there]).abs().sqrt()
+        return side * float(sizes.median()) if len(sizes) else side
 
     def through(self, inverses: Float[Tensor, "m 2 2"], pixel: float) -> PixelExtent:
         """Return what it covers where points lay before something else moved them."""

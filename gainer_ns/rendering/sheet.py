@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -25,7 +24,8 @@ MAX_MAP_ERROR_PX = 0.004
 """How far off, in pixels at rest, a point may be read where points in rows are interpolated."""
 
 
-class Presence(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Presence:
     """Where a part of a picture is, at the centres of pixels: 0.5 on its edge, growing inwards over the edge's width.
 
     Attributes:
@@ -35,16 +35,32 @@ class Presence(NamedTuple):
 
     field: Float[Tensor, "h w"]
     corner: tuple[int, int]
+    _averaged: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
-    def at(self, pixels: Float[Tensor, "m 2"]) -> Float[Tensor, "m 1"]:
-        """Return how much of it is at points, in pixels, from 0 to 1; beyond the field as at its border."""
-        height, width = self.field.shape
-        size = pixels.new_tensor([width, height])
+    def at(self, pixels: Float[Tensor, "m 2"], side: float = 1.0) -> Float[Tensor, "m 1"]:
+        """Return how much of it is at points, from 0 to 1; beyond the field as at its border.
+
+        Args:
+            pixels: The points, in pixels.
+            side: Of the squares around them over which that is averaged, about; up to 2 the points themselves count.
+        """
+        factor = max(1, int(side))
+        if factor not in self._averaged:
+            self._averaged[factor] = self._pooled(factor)
+        read = self._averaged[factor]
+        size = factor * pixels.new_tensor([read.shape[3], read.shape[2]])
         place = (pixels - pixels.new_tensor(self.corner)) * (2 / size) - 1
-        read = functional.grid_sample(
-            self.field[None, None], place[None, None], padding_mode="border", align_corners=False
-        )
-        return read[0, 0, 0, :, None].clamp(0, 1)
+        return functional.grid_sample(read, place[None, None], padding_mode="border", align_corners=False)[
+            0, 0, 0, :, None
+        ].clamp(0, 1)
+
+    def _pooled(self, factor: int) -> Float[Tensor, "1 1 h w"]:
+        """Return the field, or means of so many rows and columns of what it says is there."""
+        whole = self.field[None, None]
+        if factor == 1:
+            return whole
+        behind, below = (-length % factor for length in (self.field.shape[1], self.field.shape[0]))
+        return functional.avg_pool2d(functional.pad(whole, (0, behind, 0, below), mode="replicate").clamp(0, 1), factor)
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,7 @@ class Sheet:
         """Return the same sheet on a device; the decoder moves in place."""
         if self.device == torch.empty(0, device=device).device:
             return self
-        presence = self.presence and self.presence._replace(field=self.presence.field.to(device))
+        presence = self.presence and Presence(self.presence.field.to(device), self.presence.corner)
         return replace(
             self, rest=self.rest.to(device), rest_map=self.rest_map and self.rest_map.to(device), presence=presence
         )
@@ -152,7 +168,8 @@ class Sheet:
         drawn = self.rest.read(points, extent)
         if self.presence is None:
             return drawn
-        alpha = torch.minimum(drawn.alpha, self.presence.at(self.plane.pixel_from_plane(points)))
+        present = self.presence.at(self.plane.pixel_from_plane(points), extent.typical_side)
+        alpha = torch.minimum(drawn.alpha, present)
         return PointColours(drawn.rgb * (alpha > 0), alpha)
 
     @cached_property

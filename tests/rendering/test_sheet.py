@@ -9,8 +9,9 @@ from torch import Tensor
 
 from gainer_ns.editing import deformations
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.metrics import psnr
-from gainer_ns.motion.rest_map import RestMap
+from gainer_ns.motion.rest_map import PointRows, RestMap
 from gainer_ns.motion.sampling import sampled_grid
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.sheet import Presence, Sheet
@@ -140,3 +141,18 @@ def test_the_bounds_hold_all_of_it(source: BakedPicture) -> None:
         low, high = sheet.bounds
         means = sheet.gaussians.means
         assert bool((means >= low).all()) and bool((means <= high).all())
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.125])
+def test_the_edge_of_a_part_is_averaged_where_it_shrinks(scale: float, source: BakedPicture) -> None:
+    """One sample a pixel, beside the mean of many."""
+    y, x = torch.meshgrid(torch.arange(-1, SIZE[1] + 1) + 0.5, torch.arange(-1, SIZE[0] + 1) + 0.5, indexing="ij")
+    disc = Presence(0.5 + 17.3 - torch.hypot(x - 31.2, y - 23.7), (-1, -1))
+    sheet = posed(source, lambda points: deformations.rotate(points, 10, (32, 24)), disc).layers[0]
+    pixel, step = source.plane.pixel_size, round(1 / scale)
+    rows = PointRows(*(pixel * (torch.arange(count) - (count - 1) / 2) / scale for count in (64 // step, 48 // step)))
+    drawn = sheet.over(rows, PixelExtent(pixel / scale, pixel)).alpha.view(len(rows.y), len(rows.x))
+    fine = torch.nn.functional.avg_pool2d(replace(source, layers=(sheet,)).raster()[1][..., 0].flip(0)[None], step)[0]
+    alone = sheet.over(rows).alpha.view_as(drawn)
+    assert float((drawn - fine).abs().max()) < 0.25 < float((alone - fine).abs().max())
+    assert float((drawn - fine).square().mean()) < 0.5 * float((alone - fine).square().mean())
