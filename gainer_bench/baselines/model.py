@@ -121,7 +121,9 @@ class BaselineModel(PictureModel):
     def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> FunctionFit:
         """Make a fit of the function."""
         picture = torch.from_numpy(data.train_dataset.picture.colours()).to(self.device)
-        return FunctionFit(self.function, self.config, picture, data.pixels, self.bit_depth, trainer, self.changed)
+        return FunctionFit(
+            self.function, self.config, picture, data.find_pixels(), self.bit_depth, trainer, self.changed
+        )
 
     def fitted(self) -> Drawable:
         """Return the picture as it is now."""

@@ -105,9 +105,8 @@ class PictureDataManager(VanillaDataManager[PictureDataset]):
     target: Float[Tensor, "m 3"]
     """Colours in [0, 1] of the fitted pixels: all, or those with alpha above 0."""
 
-    @property
-    def pixels(self) -> Int[Tensor, " m"]:
-        """Row-major indices of the fitted pixels."""
+    def find_pixels(self) -> Int[Tensor, " m"]:
+        """Return row-major indices of the fitted pixels; no property, since the viewer asks for the value of each."""
         metadata = self.train_dataset.metadata
         plane: ImagePlane = metadata["plane"]
         return fitted_pixels(plane, metadata["opacity"], self.device)

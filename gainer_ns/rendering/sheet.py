@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -35,7 +35,11 @@ class Presence:
 
     field: Float[Tensor, "h w"]
     corner: tuple[int, int]
-    _averaged: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _averaged(self) -> dict[int, Tensor]:
+        """The field, and means of it, by how many rows and columns each is over."""
+        return {}
 
     def at(self, pixels: Float[Tensor, "m 2"], side: float = 1.0) -> Float[Tensor, "m 1"]:
         """Return how much of it is at points, from 0 to 1; beyond the field as at its border.
