@@ -91,7 +91,7 @@ def test_blender_moves_the_picture_along_an_arc(bend: Bend, suffix: str, tmp_pat
     bent, jacobians = frames[-1]
     torch.testing.assert_close(bent, arc(means, length), rtol=0, atol=tolerance)
     exact = torch.func.vmap(torch.func.jacfwd(lambda point: arc(point[None], length)[0]))(means)
-    torch.testing.assert_close(jacobians, exact, rtol=0, atol=0.03)
+    torch.testing.assert_close(jacobians, exact, rtol=0, atol=0.03 if suffix == ".ply" else 0.08)
 
 
 def bent_back(points: torch.Tensor, length: float) -> torch.Tensor:

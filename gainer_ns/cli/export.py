@@ -71,7 +71,7 @@ class Export:
         with status("Writing"):
             note = self._lifted(picture) if lifted else getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
-        count = sum(map(len, picture.layers))
+        count = sum(map(len, picture.rest_layers if isinstance(picture, BakedPicture) else picture.layers))
         say(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}")
 
     def _lifted(self, scene: LiftedScene) -> str:

@@ -91,6 +91,16 @@ class BakedPicture(Drawable):
         """Where the picture is."""
         return self.layers[0].device
 
+    @property
+    def rest_layers(self) -> tuple[Layer, ...]:
+        """What its layers are read from, each once: themselves, or what sheets were before all poses."""
+        found: dict[int, Layer] = {}
+        for layer in self.layers:
+            while isinstance(layer, Sheet):
+                layer = layer.rest
+            found[id(layer)] = layer
+        return tuple(found.values())
+
     def with_gaussians(self, gaussians: GaussianSet) -> BakedPicture:
         """Return the same picture of one layer with other Gaussians."""
         return replace(self, layers=(self.only_layer.with_gaussians(gaussians),))

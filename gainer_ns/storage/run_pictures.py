@@ -13,10 +13,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.yaml_file import MAX_YAML_BYTES
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import load_picture, picture_header, save_picture
 
+_MAX_CONFIG_BYTES = 2**20
+"""A longer config.yml is none."""
 RUN_PICTURE = "picture.safetensors"
 """Name of the file."""
 
@@ -45,7 +46,7 @@ def save_run_picture(picture: BakedPicture, config: Path, checkpoint: Path) -> N
 def load_run_picture(config: Path) -> BakedPicture | None:
     """Return the picture that is kept beside a config.yml; None where there is none of the run as it is now."""
     path = config.with_name(RUN_PICTURE)
-    if not path.is_file() or not config.is_file() or config.stat().st_size > MAX_YAML_BYTES:
+    if not path.is_file() or not config.is_file() or config.stat().st_size > _MAX_CONFIG_BYTES:
         return None
     try:
         mark = picture_header(path)["run"]

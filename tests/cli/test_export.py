@@ -205,7 +205,7 @@ def test_a_picture_of_several_layers_is_exported_and_drawn(
     output = tmp_path / "again.safetensors"
     gainer("export", "--load-config", edited, "--output", output, "--bits", bits)
     before, after = load_baked(edited), load_baked(output)
-    count = sum(len(layer.gaussians) for layer in before.layers)
+    count = sum(map(len, before.rest_layers))
     assert f"{count:,} Gaussians, {bits} bits" in capsys.readouterr().out
     for scale in (1.0, 2.0):
         (was_rgb, was_alpha), (now_rgb, now_alpha) = before.raster(scale), after.raster(scale)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch, tyro
 from gainer_ns.cli import terminal
 from gainer_ns import loading
-from gainer_ns.cli import main, edit, export, progress, render, simulate
+from gainer_ns.cli import main, edit, export, render, simulate
 from gainer_ns.editing import script, shots, stage
 from gainer_ns.lifting import scene, views
 from gainer_ns.physics import simulation
