@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http
 import socket
 from collections.abc import Callable, Iterator
@@ -27,7 +28,11 @@ def free_port(host: str) -> int:
 
 
 def started(host: str = "127.0.0.1") -> viser.ViserServer:
-    return viser.ViserServer(host, free_port(host), verbose=False)
+    """A server; viser looks at all processes when it starts, and may ask about one that has just ended."""
+    for _ in range(20):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return viser.ViserServer(host, free_port(host), verbose=False)
+    pytest.fail("processes end faster than viser can look at them")
 
 
 @pytest.fixture(scope="module")
