@@ -59,9 +59,13 @@ class Fit:
         failures: list[str] = []
         with progress_bar("Fitting") as progress:
             for number, (image, output) in enumerate(zip(self.images, outputs, strict=True)):
-                progress(number / len(outputs))
+
+                def part(share: float, number: int = number) -> None:
+                    progress((number + share) / len(outputs))
+
+                part(0.0)
                 try:
-                    say(f"Wrote {output}: {self._fitted(image, output, lambda share, n=number: progress(n + share))}")
+                    say(f"Wrote {output}: {self._fitted(image, output, part)}")
                 except GainerError as error:
                     if len(outputs) == 1:
                         raise

@@ -226,7 +226,7 @@ class Piece:
             return False
         if all(amounts[step.edit] == 0 for step in self.steps):
             return True
-        if not self._are_still(amounts, self._some_pixels):
+        if not self._are_still(amounts, self._some_pixels, "some"):
             return False
         return all(self._are_still(amounts, block) for block in self._own_pixels.split(BLOCK_PIXELS))
 
@@ -241,8 +241,8 @@ class Piece:
         pixels = self._own_pixels
         return pixels[:: max(1, len(pixels) // 64)].clone()
 
-    def _are_still(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> bool:
-        return bool(((self.carried(amounts, origins) - origins).abs() < STILL_PX).all())
+    def _are_still(self, amounts: Amounts, origins: Float[Tensor, "m 2"], key: Hashable | None = None) -> bool:
+        return bool(((self.carried(amounts, origins, key) - origins).abs() < STILL_PX).all())
 
     def part(self, limit: Float[Tensor, "h w"]) -> Piece:
         """Return a part of the piece: what lies inside a limit too."""

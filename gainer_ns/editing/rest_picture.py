@@ -33,8 +33,8 @@ class RestPicture:
 
     def __init__(self, layer: AnyLayer, plane: ImagePlane) -> None:
         self.layer, self.plane = layer, plane
-        self.is_framed = isinstance(layer, Layer) and layer.half_extent is not None
-        self.box = (0, 0, plane.width, plane.height) if self.is_framed else _pixel_box(layer, plane)
+        is_framed = isinstance(layer, Layer) and layer.half_extent is not None
+        self.box = (0, 0, plane.width, plane.height) if is_framed else _pixel_box(layer, plane)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
-from gainer_ns.editing.rest_picture import RestPicture
+from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
 from gainer_ns.frames import ImagePlane
@@ -21,7 +21,6 @@ from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
 PieceT = TypeVar("PieceT", bound=Any)
-_BLOCK_PIXELS = 1 << 18
 _MAX_BORDER_POINTS = 16_384
 """Points along the border of a selection that tell whether it folds or tears."""
 SelectedShare: TypeAlias = Literal["all", "some", "none"]
@@ -195,7 +194,7 @@ class Stage(BaseStage[Edit, Piece]):
         if edit.select.all or edit.select in piece.inside:
             return "all"
         visible = piece.rest.pixels[piece.is_visible]
-        weights = torch.cat([edit.select.weights(block) for block in visible.split(_BLOCK_PIXELS)])
+        weights = torch.cat([edit.select.weights(block) for block in visible.split(BLOCK_PIXELS)])
         if not bool((weights > 0).any()):
             return "none"
         return "all" if bool((weights >= 1).all()) else "some"
@@ -241,7 +240,7 @@ def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list
 
 def _field(edit: Edit, piece: Piece) -> Float[Tensor, "h w"]:
     """Return how far inside an edit's selection the pixels of a piece's own picture are."""
-    blocks = piece.rest.pixels.split(_BLOCK_PIXELS)
+    blocks = piece.rest.pixels.split(BLOCK_PIXELS)
     return torch.cat([edit.select.field(block) for block in blocks]).view(piece.rest.shape)
 
 
