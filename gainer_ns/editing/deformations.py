@@ -2,7 +2,8 @@
 
 All coordinates are pixels of the source picture: ``x`` right, ``y`` down, pixel centres at .5. Angles are in degrees,
 counter-clockwise as seen on the screen. Every function works point by point, computes in float64, returns the dtype it
-was given, and can be differentiated everywhere by automatic differentiation.
+was given, and can be differentiated everywhere by automatic differentiation. Angles, factors, offsets and the places
+that something goes to may be other ones for each point.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import combinations
-from typing import Concatenate, ParamSpec, TypeAlias
+from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,10 @@ Coordinates: TypeAlias = Sequence[float]
 Segment: TypeAlias = Sequence[Coordinates]
 """A line from its first point to its second."""
 Parameters = ParamSpec("Parameters")
+Amount: TypeAlias = float | Float[Tensor, " m"]
+"""A number for all points, or one for each of them."""
+Amounts: TypeAlias = Sequence[Amount]
+"""The parts of a point, an offset or a factor, each for all points or one for each of them."""
 
 _BLOCK_POINTS = 65_536
 """How many points are differentiated at a time: few enough for the processor's cache, and memory stays flat."""
@@ -64,44 +69,45 @@ def _in_float64(
 
 
 @_in_float64
-def move(points: Float[Tensor, "m 2"], by: Coordinates) -> Float[Tensor, "m 2"]:
+def move(points: Float[Tensor, "m d"], by: Amounts) -> Float[Tensor, "m d"]:
     """Move everything by one offset."""
-    return points + points.new_tensor(by)
+    return points + _vectors(points, by)
 
 
 @_in_float64
-def rotate(points: Float[Tensor, "m 2"], degrees: float, center: Coordinates) -> Float[Tensor, "m 2"]:
+def rotate(points: Float[Tensor, "m 2"], degrees: Amount, center: Coordinates) -> Float[Tensor, "m 2"]:
     """Turn around a centre, counter-clockwise as seen."""
     offset = points - points.new_tensor(center)
-    angle = math.radians(degrees)
-    return points + _turned(offset, math.cos(angle) - 1.0, math.sin(angle))
+    angle = _radians(points, degrees)
+    return points + _turned(offset, -2.0 * (0.5 * angle).sin().square(), angle.sin())
 
 
 @_in_float64
-def scale(points: Float[Tensor, "m 2"], factor: float | Coordinates, center: Coordinates) -> Float[Tensor, "m 2"]:
+def scale(points: Float[Tensor, "m d"], factor: float | Amounts, center: Coordinates) -> Float[Tensor, "m d"]:
     """Scale around a centre by one factor, or by one for each axis."""
-    return points + (points.new_tensor(factor) - 1.0) * (points - points.new_tensor(center))
+    factors = points.new_tensor(factor) if isinstance(factor, float | int) else _vectors(points, factor)
+    return points + (factors - 1.0) * (points - points.new_tensor(center))
 
 
 @_in_float64
-def stretch(points: Float[Tensor, "m 2"], factor: float, axis: Segment) -> Float[Tensor, "m 2"]:
+def stretch(points: Float[Tensor, "m 2"], factor: Amount, axis: Segment) -> Float[Tensor, "m 2"]:
     """Stretch the whole plane along a line; what lies level with the line's first point stays."""
     start, along, _, _ = _line(points, axis)
     distance = (points - start) @ along
-    return points + (factor - 1.0) * distance[:, None] * along
+    return points + ((factor - 1.0) * distance)[:, None] * along
 
 
 @_in_float64
-def bend(points: Float[Tensor, "m 2"], degrees: float, axis: Segment) -> Float[Tensor, "m 2"]:
+def bend(points: Float[Tensor, "m 2"], degrees: Amount, axis: Segment) -> Float[Tensor, "m 2"]:
     """Bend a line into a circular arc of the same length that turns by ``degrees`` in all, and the plane with it.
 
     What lies behind the first point stays; what lies beyond the second goes on straight. The Jacobian's determinant
     on the way is ``1 - curvature * distance to the left``, so what lies farther inside than the arc's radius folds.
     """
     start, along, left, length = _line(points, axis)
-    curvature = math.radians(degrees) / length
-    if abs(curvature) < 1e-100:  # not zero only: a denormal number keeps too few digits to divide by
-        return points.clone()
+    curvature = _radians(points, degrees) / length
+    # Not zero only: a denormal number keeps too few digits to divide by.
+    curvature = torch.where(curvature.abs() < 1e-100, 1e-100, curvature)
     offset = points - start
     forward, aside = offset @ along, offset @ left
     on_arc = forward.clamp(0.0, length)
@@ -114,17 +120,17 @@ def bend(points: Float[Tensor, "m 2"], degrees: float, axis: Segment) -> Float[T
 
 
 @_in_float64
-def twirl(points: Float[Tensor, "m 2"], degrees: float, center: Coordinates, radius: float) -> Float[Tensor, "m 2"]:
+def twirl(points: Float[Tensor, "m 2"], degrees: Amount, center: Coordinates, radius: float) -> Float[Tensor, "m 2"]:
     """Turn the centre by ``degrees``, its surroundings less and less, and what lies beyond the radius not at all."""
     offset = points - points.new_tensor(center)
     fading = (1.0 - (offset / radius).square().sum(dim=-1)).clamp(min=0.0).square()
-    angle = math.radians(degrees) * fading
+    angle = _radians(points, degrees) * fading
     return points + _turned(offset, -2.0 * (0.5 * angle).sin().square(), angle.sin())
 
 
 @_in_float64
 def wave(
-    points: Float[Tensor, "m 2"], amplitude: float, period: float, direction: float = 0.0, phase: float = 0.0
+    points: Float[Tensor, "m 2"], amplitude: Amount, period: float, direction: float = 0.0, phase: float = 0.0
 ) -> Float[Tensor, "m 2"]:
     """Move points to and fro across the direction in which a sine wave runs.
 
@@ -137,26 +143,28 @@ def wave(
 
 
 @_in_float64
-def perspective(points: Float[Tensor, "m 2"], box: Bounds, corners: Sequence[Coordinates]) -> Float[Tensor, "m 2"]:
+def perspective(points: Float[Tensor, "m 2"], box: Bounds, corners: Sequence[Amounts]) -> Float[Tensor, "m 2"]:
     """Apply the homography that takes a box to a quadrilateral (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3).
 
-    The quadrilateral says where the box's top-left, top-right, bottom-right and bottom-left corners go; see
+    The quadrilateral says where the box's top-left, top-right, bottom-right and bottom-left corners go, and must pass
     ``check_corners``. Points that would lie near or behind the horizon, which none in the box does, go far away instead
     of to infinity.
     """
-    check_corners(corners)
+    if not any(isinstance(part, Tensor) for corner in corners for part in corner):
+        check_corners(corners)
     low, size = _extent(points, box)
     # In closed form, because cv2.getPerspectiveTransform rounds the corners to float32.
-    p0, p1, p2, p3 = points.new_tensor(corners)
-    g, h = torch.linalg.solve(torch.stack([p1 - p2, p3 - p2], dim=1), p0 - p1 + p2 - p3)
-    unit = (points - low) / size
-    nearest = 0.01 * torch.stack([torch.ones_like(g), 1 + g, 1 + h, 1 + g + h]).min()
-    depth = (1.0 + unit @ torch.stack([g, h])).clamp(min=nearest)
-    columns = torch.stack([p1 - p0 + g * p1, p3 - p0 + h * p3])
-    return (unit @ columns + p0) / depth[:, None]
+    p0, p1, p2, p3 = (_vectors(points, corner) for corner in corners)
+    (ax, ay), (bx, by), (cx, cy) = (side.unbind(dim=-1) for side in (p1 - p2, p3 - p2, p0 - p1 + p2 - p3))
+    twice = ax * by - ay * bx  # twice the area of the triangle at the third corner
+    g, h = (cx * by - cy * bx) / twice, (ax * cy - ay * cx) / twice
+    (u, v), g, h = ((points - low) / size)[..., None].unbind(dim=1), g[..., None], h[..., None]
+    nearest = 0.01 * torch.stack([torch.ones_like(g), 1 + g, 1 + h, 1 + g + h]).amin(dim=0)
+    depth = torch.maximum(1.0 + u * g + v * h, nearest)
+    return (u * (p1 - p0 + g * p1) + v * (p3 - p0 + h * p3) + p0) / depth
 
 
-def check_corners(corners: Sequence[Coordinates]) -> None:
+def check_corners(corners: Sequence[Any]) -> None:
     """Raise a GainerError if corners do not make a convex quadrilateral, clockwise as seen from the top-left one."""
     edges = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)]
     least = 1e-9 * max(x * x + y * y for x, y in edges)
@@ -170,10 +178,11 @@ def check_corners(corners: Sequence[Coordinates]) -> None:
 
 
 @_in_float64
-def cut(points: Float[Tensor, "m 2"], line: Segment, gap: float) -> Float[Tensor, "m 2"]:
+def cut(points: Float[Tensor, "m 2"], line: Segment, gap: Amount) -> Float[Tensor, "m 2"]:
     """Move what lies to the two sides of a line apart, half the gap each; ``left_of`` tells the sides."""
     _, _, left, _ = _line(points, line)
-    return points + 0.5 * gap * torch.where((left_of(points, line) >= 0)[:, None], left, -left)
+    side = (left_of(points, line) >= 0).to(points) - 0.5
+    return points + (side * gap)[:, None] * left
 
 
 def left_of(points: Float[Tensor, "m 2"], line: Segment) -> Float[Tensor, " m"]:
@@ -186,7 +195,7 @@ def left_of(points: Float[Tensor, "m 2"], line: Segment) -> Float[Tensor, " m"]:
 def drag(
     points: Float[Tensor, "m 2"],
     handles_from: Sequence[Coordinates],
-    handles_to: Sequence[Coordinates],
+    handles_to: Sequence[Amounts],
     fixed: Sequence[Coordinates] = (),
 ) -> Float[Tensor, "m 2"]:
     """Drag handles to new places, and their surroundings as rigidly as they can follow.
@@ -197,7 +206,9 @@ def drag(
     """
     check_handles([*handles_from, *fixed])
     before = points.new_tensor([*handles_from, *fixed])
-    after = points.new_tensor([*handles_to, *fixed])
+    after = torch.stack(torch.broadcast_tensors(*(_vectors(points, place) for place in (*handles_to, *fixed))))
+    if after.dim() == 3:
+        return _dragged_apart(points, before, after)
     p, q = before - before.mean(dim=0), after - after.mean(dim=0)
     # Handles first, points second: sums over the few handles are quicker down the columns.
     squared = (points[:, 0] - before[:, :1]).square() + (points[:, 1] - before[:, 1:]).square()
@@ -215,6 +226,26 @@ def drag(
     turn = torch.where(turns, turn / torch.where(turns, lengths, 1.0).sqrt(), points.new_tensor((1.0, 0.0)))
     offset = points - (before[nearest] + share * about_p)
     return after[nearest] + share * about_q + _turned(offset, turn[:, 0], turn[:, 1])
+
+
+def _dragged_apart(
+    points: Float[Tensor, "m 2"], before: Float[Tensor, "h 2"], after: Float[Tensor, "h m 2"]
+) -> Float[Tensor, "m 2"]:
+    """Return the same where the handles go elsewhere for each point."""
+    offsets = points - before[:, None]
+    squared = offsets.square().sum(dim=2)
+    # Relative to the nearest handle's own weight nothing is divided by 0 at a handle.
+    weights = squared.amin(dim=0).clamp(min=1e-30) / squared.clamp(min=1e-30)
+    weights = weights / weights.sum(dim=0)
+    about_p = (weights[..., None] * before[:, None]).sum(dim=0)
+    about_q = (weights[..., None] * after).sum(dim=0)
+    p, q = before[:, None] - about_p, after - about_q
+    turn = (weights[..., None] * _over(p, q)).sum(dim=0)
+    lengths = turn.square().sum(dim=1, keepdim=True)
+    scale = (weights * p.square().sum(dim=2)).sum(dim=0) * (weights * q.square().sum(dim=2)).sum(dim=0)
+    turns = lengths > 1e-24 * scale[:, None]
+    turn = torch.where(turns, turn / torch.where(turns, lengths, 1.0).sqrt(), points.new_tensor((1.0, 0.0)))
+    return about_q + _turned(points - about_p, turn[:, 0], turn[:, 1])
 
 
 def check_handles(places: Sequence[Coordinates]) -> None:
@@ -263,6 +294,20 @@ def _line(points: Tensor, line: Segment) -> tuple[Tensor, Tensor, Tensor, float]
     length = math.dist(*line)
     along = (end - start) / length
     return start, along, _turned(along, 0.0, 1.0), length
+
+
+def _vectors(points: Tensor, parts: Amounts) -> Tensor:
+    """Return a vector [d] for all points, or [m, d] one for each where a part is."""
+    if not any(isinstance(part, Tensor) for part in parts):
+        return points.new_tensor(parts)
+    return torch.stack(
+        [torch.as_tensor(part, dtype=points.dtype, device=points.device).expand(len(points)) for part in parts], dim=1
+    )
+
+
+def _radians(points: Tensor, degrees: Amount) -> Tensor:
+    """Return an angle for all points, or one for each."""
+    return torch.as_tensor(degrees, dtype=points.dtype, device=points.device) * (math.pi / 180.0)
 
 
 def _extent(points: Tensor, box: Bounds) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Discriminator, Tag, model_validator
 from torch import Tensor
 
 from gainer_ns.editing import deformations, operations
+from gainer_ns.editing.deformations import Amount
 from gainer_ns.editing.operations import FiniteNumber, Operation, PlanePoint, PositiveFactor, completed, middle
 from gainer_ns.frames import Bounds
 
@@ -66,7 +67,7 @@ def unit_vector(direction: Direction) -> Triple:
 
 
 def rotate_about(
-    points: Float[Tensor, "m 3"], degrees: float, axis: Triple, center: tuple[float, ...]
+    points: Float[Tensor, "m 3"], degrees: Amount, axis: Triple, center: tuple[float, ...]
 ) -> Float[Tensor, "m 3"]:
     """Turn around a unit axis through a centre, counter-clockwise as seen by one whom the axis points at.
 
@@ -74,13 +75,13 @@ def rotate_about(
     """
     offset, unit = points - points.new_tensor(center), points.new_tensor(axis)
     across = offset - (offset @ unit)[:, None] * unit
-    angle = math.radians(degrees)
+    angle = torch.as_tensor(degrees, dtype=points.dtype, device=points.device)[..., None] * (math.pi / 180.0)
     turned = torch.linalg.cross(offset, unit.expand_as(offset))
-    return points - 2 * math.sin(0.5 * angle) ** 2 * across + math.sin(angle) * turned
+    return points - 2 * (0.5 * angle).sin().square() * across + angle.sin() * turned
 
 
 def bend_about(
-    points: Float[Tensor, "m 3"], degrees: float, axis: tuple[tuple[float, ...], tuple[float, ...]], about: Triple
+    points: Float[Tensor, "m 3"], degrees: Amount, axis: tuple[tuple[float, ...], tuple[float, ...]], about: Triple
 ) -> Float[Tensor, "m 3"]:
     """Bend a line into a circular arc: :func:`gainer_ns.editing.deformations.bend` in the plane of two directions.
 
@@ -113,7 +114,7 @@ class LiftedRotate(operations.Rotate):
     center: SpacePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         center = completed(self.center or middle(box), 3)
         return rotate_about(points, amount * self.degrees, unit_vector(self.axis), center)
 
@@ -147,7 +148,7 @@ class LiftedBend(operations.Bend):
             raise ValueError("turns about the line itself; choose an about that points across the line")
         return self
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         start, end = (completed(end, 3) for end in self.axis)
         return bend_about(points, amount * self.degrees, (start, end), unit_vector(self.about))
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from torch import Tensor
 
 from gainer_ns.editing import deformations
+from gainer_ns.editing.deformations import Amount
 from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.frames import Bounds
 
@@ -38,24 +49,39 @@ class Operation(ScriptModel):
 
     A subclass gives ``_map``, or ``moved`` where it knows its Jacobians better than automatic differentiation does.
     All coordinates are pixels of the source picture, and all angles degrees, counter-clockwise as seen.
+
+    Attributes:
+        knows_shares: Whether ``_map`` takes an amount for each point; where it does not, points that follow in part go
+            so much of the way to where the rest goes, on a straight line.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    def map(self, points: Float[Tensor, "m d"], *, amount: float, box: Bounds) -> Float[Tensor, "m d"]:
+    knows_shares: ClassVar[bool] = True
+
+    def map(self, points: Float[Tensor, "m d"], *, amount: Amount, box: Bounds) -> Float[Tensor, "m d"]:
         """Move points.
 
         Args:
             points: Points in pixels; on the plane, or for lifted photos in space.
             amount: 0 is exactly nothing, 1 is all; what lies between or a little beyond is natural for the operation.
+                One for all points, or one for each: half a turn is half its angle.
             box: Left, top, right and bottom of the selection.
 
         Raises:
             GainerError: If what lies between cannot be, such as corners that fold the picture on their way.
         """
-        return points if amount == 0 else self._map(points, amount, box)
+        if not isinstance(amount, Tensor):
+            return points if amount == 0 else self._map(points, amount, box)
+        if self.knows_shares:
+            return self._map(points, amount, box)
+        low, high = (0.0, 0.0) if len(amount) == 0 else torch.stack(amount.aminmax()).tolist()
+        most = max(low, high, key=abs)
+        if most == 0:
+            return points
+        return points + (amount / most)[:, None].to(points) * (self._map(points, most, box) - points)
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         raise NotImplementedError
 
     def moved(
@@ -73,7 +99,7 @@ class Move(Operation):
     by: PlanePoint
     """How far: to the right and down, in pixels."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.move(points, by=[amount * part for part in completed(self.by, points.shape[1])])
 
 
@@ -85,7 +111,7 @@ class Rotate(Operation):
     center: PlanePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.rotate(points, degrees=amount * self.degrees, center=self.center or middle(box))
 
 
@@ -97,13 +123,36 @@ class Scale(Operation):
     center: PlanePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         dimensions = points.shape[1]
         factors = (
             completed(self.factor, dimensions, 1.0) if isinstance(self.factor, tuple) else (self.factor,) * dimensions
         )
         power = [factor**amount for factor in factors]
         return deformations.scale(points, factor=power, center=completed(self.center or middle(box), dimensions))
+
+
+class Mirror(Operation):
+    """Mirrors the selection; on the way it turns through thin."""
+
+    direction: Literal["horizontal", "vertical"]
+    """Which sides change places: horizontal is left and right, vertical is top and bottom; alone, just the word."""
+    center: PlanePoint | None = None
+    """What stays where it is; the middle of the selection if left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_word(cls, data: Any) -> Any:
+        return {"direction": data} if isinstance(data, str) else data
+
+    @model_serializer(mode="wrap")
+    def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
+        return self.direction if self.center is None else write(self)
+
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
+        factor = 1.0 - 2.0 * amount
+        factors = (factor, 1.0) if self.direction == "horizontal" else (1.0, factor)
+        return deformations.scale(points, factors, center=self.center or middle(box))
 
 
 class Stretch(Operation):
@@ -114,7 +163,7 @@ class Stretch(Operation):
     axis: PlaneLine
     """The line: what lies level with its first point stays, and the line points to where the rest goes."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.stretch(points, factor=self.factor**amount, axis=self.axis)
 
 
@@ -126,7 +175,7 @@ class Bend(Operation):
     axis: PlaneLine
     """The line. What lies before its first point stays, what lies beyond its second goes on straight."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.bend(points, degrees=amount * self.degrees, axis=self.axis)
 
 
@@ -140,7 +189,7 @@ class Twirl(Operation):
     radius: PositiveFactor | None = None
     """Where the turn has faded away, in pixels; half the selection's shorter side if left out."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         radius = self.radius or 0.5 * min(box[2] - box[0], box[3] - box[1])
         return deformations.twirl(points, amount * self.degrees, center=self.center or middle(box), radius=radius)
 
@@ -157,7 +206,7 @@ class Wave(Operation):
     phase: FiniteNumber = 0.0
     """Where in its period the wave is at the picture's top-left corner, in degrees."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.wave(points, amount * self.amplitude, self.period, self.direction, self.phase)
 
 
@@ -173,10 +222,12 @@ class Perspective(Operation):
         deformations.check_corners(corners)
         return corners
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         left, top, right, bottom = box
         start = ((left, top), (right, top), (right, bottom), (left, bottom))
         corners = [_between(a, b, amount) for a, b in zip(start, self.corners, strict=True)]
+        for share in _some_shares(amount) if isinstance(amount, Tensor) else ():
+            deformations.check_corners([_between(a, b, share) for a, b in zip(start, self.corners, strict=True)])
         return deformations.perspective(points, box=box, corners=corners)
 
 
@@ -188,7 +239,7 @@ class Cut(Operation):
     gap: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e9)]
     """How far apart the halves come to lie, in pixels."""
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.cut(points, line=self.line, gap=amount * self.gap)
 
     def left_of(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
@@ -228,7 +279,7 @@ class Drag(Operation):
         deformations.check_handles([*(handle.start for handle in self.handles), *self.fixed])
         return self
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         start = [handle.start for handle in self.handles]
         to = [_between(handle.start, handle.to, amount) for handle in self.handles]
         return deformations.drag(points, handles_from=start, handles_to=to, fixed=self.fixed)
@@ -250,15 +301,16 @@ class FreeForm(Operation):
                 raise ValueError(f"row {number} has {len(row)} offsets, but row 1 has {len(offsets[0])}")
         return offsets
 
-    def _map(self, points: Tensor, amount: float, box: Bounds) -> Tensor:
-        offsets = [[(amount * x, amount * y) for x, y in row] for row in self.offsets]
-        return deformations.free_form(points, box=box, offsets=offsets)
+    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
+        away = deformations.free_form(points, box=box, offsets=self.offsets) - points
+        return points + (amount[:, None].to(points) if isinstance(amount, Tensor) else amount) * away
 
 
 OPERATIONS: dict[str, type[Operation]] = {
     "move": Move,
     "rotate": Rotate,
     "scale": Scale,
+    "mirror": Mirror,
     "stretch": Stretch,
     "bend": Bend,
     "twirl": Twirl,
@@ -282,5 +334,13 @@ def completed(coordinates: Sequence[float], dimensions: int, fill: float = 0.0) 
     return (*coordinates, *(dimensions - len(coordinates)) * (fill,))
 
 
-def _between(start: PlanePoint, end: PlanePoint, amount: float) -> PlanePoint:
+def _between(start: PlanePoint, end: PlanePoint, amount: Amount) -> Any:
     return start[0] + amount * (end[0] - start[0]), start[1] + amount * (end[1] - start[1])
+
+
+def _some_shares(amounts: Float[Tensor, " m"]) -> list[float]:
+    """Return some amounts from the least to the most that any point has."""
+    if len(amounts) == 0:
+        return []
+    low, high = torch.stack(amounts.detach().aminmax()).tolist()
+    return [low + share * (high - low) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]

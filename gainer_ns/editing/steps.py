@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -96,23 +96,29 @@ class Step:
         """Move points by so much of the edit."""
         points, jacobians = placed.points, placed.jacobians
         for operation in self.operations:
-            points, own = operation.moved(points, amount=amount, box=self.box)
-            jacobians = product(own.to(jacobians), jacobians)
-        if weights is None:
-            return Placed(points, jacobians)
-        away = points - placed.points
-        followed = placed.jacobians + weights.values[:, None, None] * (jacobians - placed.jacobians)
-        followed = followed + away[:, :, None] * weights.gradients[:, None, :]
-        return Placed(placed.points + weights.values[:, None] * away, followed)
+            if weights is None:
+                points, own = operation.moved(points, amount=amount, box=self.box)
+                jacobians = product(own.to(jacobians), jacobians)
+                continue
+            shares = (amount * weights.values)[:, None].to(points)
+            points, own = with_jacobian(_by_share(operation, self.box), torch.cat([points, shares], dim=1))
+            own, by_share = own.to(jacobians).split([points.shape[1], 1], dim=2)
+            jacobians = product(own, jacobians) + amount * by_share * weights.gradients.to(jacobians)[:, None, :]
+        return Placed(points, jacobians)
 
     def carried(
         self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
     ) -> Float[Tensor, "m 2"]:
         """Move points as ``moved`` does, without their Jacobians."""
-        start = points
+        share = amount if weights is None else amount * weights.to(points)
         for operation in self.operations:
-            points = operation.map(points, amount=amount, box=self.box)
-        return points if weights is None else start + weights[:, None].to(points) * (points - start)
+            points = operation.map(points, amount=share, box=self.box)
+        return points
+
+
+def _by_share(operation: Operation, box: Bounds) -> Callable[[Float[Tensor, "m e"]], Float[Tensor, "m d"]]:
+    """Return what an operation does to points whose last coordinate is how much of it there is."""
+    return lambda block: operation.map(block[:, :-1], amount=block[:, -1], box=box)
 
 
 @dataclass(frozen=True)

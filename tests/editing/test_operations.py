@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from gainer_ns.editing import deformations
-from gainer_ns.editing.operations import OPERATIONS, Cut, Operation
+from gainer_ns.editing.operations import OPERATIONS, Cut, Operation, Rotate
 from gainer_ns.errors import GainerError
 
 BOX = (10.0, 20.0, 90.0, 80.0)
@@ -19,6 +19,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "move": {"by": [3, -4.5]},
     "rotate": {"degrees": 33},
     "scale": {"factor": [0.5, 2]},
+    "mirror": {"direction": "vertical", "center": [40, 55]},
     "stretch": {"factor": 2, "axis": AXIS},
     "bend": {"degrees": 40, "axis": AXIS},
     "twirl": {"degrees": 90},
@@ -76,7 +77,7 @@ def test_jacobians_belong_to_the_map(word: str, amount: float) -> None:
     assert smooth.double().mean() > 0.9  # all but points at a crease
 
 
-@every_word
+@pytest.mark.parametrize("word", [word for word in OPERATIONS if word != "mirror"])
 def test_all_is_the_deformation(word: str) -> None:
     points = some_points()
     box = {"box": BOX} if word in ("perspective", "lattice") else {}
@@ -186,3 +187,42 @@ def test_impossible_parameters(word: str, changed: dict[str, Any], message: str)
         operation(word, **{**EXAMPLES[word], **changed})
     where = caught.value.errors()[0]["loc"]
     assert where[:1] in ((*changed,), ())  # the parameter, or none where two of them disagree
+
+
+@pytest.mark.parametrize("word", [word for word in OPERATIONS if word != "cut"])
+@given(amounts=st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_shares(word: str, amounts: list[float]) -> None:
+    """An amount for each point moves each as the same amount for all of them does."""
+    points = torch.tensor([[13.0 + 17 * i, 91.0 - 11 * i] for i in range(len(amounts))]).double()
+    moved = operation(word).map(points, amount=torch.tensor(amounts, dtype=torch.float64), box=BOX)
+    alone = [operation(word).map(points[i : i + 1], amount=share, box=BOX) for i, share in enumerate(amounts)]
+    close(moved, torch.cat(alone), 1e-6)
+
+
+def test_shares_of_what_knows_none() -> None:
+    """What must be solved for all points at once takes those that follow in part so much of the way."""
+
+    class Whole(Rotate):
+        knows_shares = False
+
+    points = torch.tensor([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]).double()
+    whole = Whole(degrees=40, center=(1, 1))
+    moved = whole.map(points, amount=torch.tensor([0.0, 0.5, 1.0]).double(), box=BOX)
+    end = whole.map(points, amount=1.0, box=BOX)
+    close(moved, torch.stack([points[0], (points[1] + end[1]) / 2, end[2]]), 1e-12)
+    close(whole.map(points, amount=torch.zeros(3), box=BOX), points, 0.0)
+
+
+@given(across=st.sampled_from(["horizontal", "vertical"]))
+def test_mirror(across: str) -> None:
+    """A mirrored selection has its sides changed; half way it is thin, and a word is enough."""
+    points = some_points().double()
+    mirror = OPERATIONS["mirror"].model_validate(across)
+    assert mirror == OPERATIONS["mirror"].model_validate({"direction": across})
+    assert mirror.model_dump(exclude_defaults=True) == across
+    axis = 0 if across == "horizontal" else 1
+    expected = points.clone()
+    expected[:, axis] = (BOX[axis] + BOX[axis + 2]) - points[:, axis]
+    close(mirror.map(points, amount=1.0, box=BOX), expected, 1e-9)
+    expected[:, axis] = (BOX[axis] + BOX[axis + 2]) / 2
+    close(mirror.map(points, amount=0.5, box=BOX), expected, 1e-9)
