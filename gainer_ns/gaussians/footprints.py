@@ -17,12 +17,10 @@ MAX_SAMPLES = 16
 MIN_TABLE_NODES = 4
 """From this length of the shorter side on, tables of what is drawn at the nodes are read, of half the resolution and
 less as long as it has so many texels of these: with fewer, thin lines alias."""
-FULL_MINIFICATION = 1.05
-"""From this minification on a footprint is averaged wholly; up to 1 a point stands for itself."""
+LEAST_MINIFICATION, FULL_MINIFICATION = 1.02, 1.07
+"""Up to the first a point stands for itself, from the second on a footprint is averaged wholly."""
 _SOME = 1024
 """Points that tell what is typical."""
-SIDE_ROUNDING = 1e-3
-"""In pixels: a side that is longer by less is not averaged."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,10 @@ class Footprints:
         sides = torch.eye(2).to(points)[None] if extent.inverse_jacobians is None else extent.inverse_jacobians
         counted = sides if further is None else product(further, sides)
         lengths = (counted[:, 0].square() + counted[:, 1].square()).sqrt() * (extent.side / extent.pixel)
-        if len(points) == 0 or float(lengths.amax()) <= 1 + SIDE_ROUNDING:
+        if len(points) == 0 or float(lengths.amax()) <= LEAST_MINIFICATION:
             return None
-        counts = (lengths - SIDE_ROUNDING).ceil().clamp(1, MAX_SAMPLES).int().expand(len(points), 2)
-        shares = ((lengths - 1) / (FULL_MINIFICATION - 1)).clamp(0, 1)
+        counts = (lengths + 1 - LEAST_MINIFICATION).ceil().clamp(1, MAX_SAMPLES).int().expand(len(points), 2)
+        shares = ((lengths - LEAST_MINIFICATION) / (FULL_MINIFICATION - LEAST_MINIFICATION)).clamp(0, 1)
         sides = (extent.side * shares[:, None] * sides).expand(len(points), 2, 2)
         return cls(sides, counts, lengths.expand(len(points), 2))
 

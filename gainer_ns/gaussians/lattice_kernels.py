@@ -4,7 +4,7 @@ import functools
 
 import warp as wp
 
-from gainer_ns.gaussians.footprints import FULL_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES, SIDE_ROUNDING
+from gainer_ns.gaussians.footprints import FULL_MINIFICATION, LEAST_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES
 from gainer_ns.gaussians.kernels import vector
 from gainer_ns.ways import Way
 
@@ -13,13 +13,45 @@ BLOCK_NODES = 6
 
 ROUNDING = wp.constant(1e-3)
 """In steps."""
-SIDE = wp.constant(SIDE_ROUNDING)
+LEAST = wp.constant(LEAST_MINIFICATION)
 SAMPLES = wp.constant(MAX_SAMPLES)
-SHARE = wp.constant(1 / (FULL_MINIFICATION - 1))
+SHARE = wp.constant(1 / (FULL_MINIFICATION - LEAST_MINIFICATION))
 WIDE = wp.constant(float(MIN_TABLE_NODES))
 INSET = wp.constant(0.01)
 """In steps: so far within the frame the last nodes are read, as exactly on it."""
 FAR = wp.constant(1e30)
+
+
+def _block_sum_source(width: int) -> str:
+    """Return the C++ text of ``block_sum``: four numbers at once where the compiler has vectors, as Clang does on CPUs."""
+    quads, rest = divmod(width, 4)
+    lines = [
+        "const float* block = (const float*)(nodes.data + first);",
+        f"wp::vec_t<{width}, float> total;",
+        "#if defined(__clang__) && !defined(__CUDA_ARCH__)",
+        "typedef float Quad __attribute__((vector_size(16), aligned(4)));",
+        *(f"Quad quad_{q} = {{0.0f, 0.0f, 0.0f, 0.0f}};" for q in range(quads)),
+        *(f"float rest_{k} = 0.0f;" for k in range(rest)),
+        f"for (int r = 0; r < {BLOCK_NODES}; ++r, block += {width} * columns) {{",
+        *(f"Quad row_quad_{q} = {{0.0f, 0.0f, 0.0f, 0.0f}};" for q in range(quads)),
+        *(f"float row_rest_{k} = 0.0f;" for k in range(rest)),
+        f"for (int k = 0; k < {BLOCK_NODES}; ++k) {{ const float* node = block + {width} * k;",
+        *(f"row_quad_{q} += across[k] * *(const Quad*)(node + {4 * q});" for q in range(quads)),
+        *(f"row_rest_{k} += across[k] * node[{4 * quads + k}];" for k in range(rest)),
+        "}",
+        *(f"quad_{q} += down[r] * row_quad_{q};" for q in range(quads)),
+        *(f"rest_{k} += down[r] * row_rest_{k};" for k in range(rest)),
+        "}",
+        *(f"for (int i = 0; i < 4; ++i) total[{4 * q} + i] = quad_{q}[i];" for q in range(quads)),
+        *(f"total[{4 * quads + k}] = rest_{k};" for k in range(rest)),
+        "#else",
+        f"for (int r = 0; r < {BLOCK_NODES}; ++r, block += {width} * columns)",
+        f"for (int k = 0; k < {BLOCK_NODES}; ++k) for (int i = 0; i < {width}; ++i)",
+        f"total[i] += down[r] * across[k] * block[{width} * k + i];",
+        "#endif",
+        "return total;",
+    ]
+    return "\n".join(lines)
 
 
 @functools.cache
@@ -37,6 +69,9 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
             value of the node in whose square a point lies.
     """
     wide, side = vector(width), vector(BLOCK_NODES)
+
+    @wp.func_native(_block_sum_source(width))
+    def block_sum(nodes: wp.array(dtype=wide), first: int, columns: int, across: side, down: side) -> wide: ...
 
     @wp.func
     def weights(offset: float, fall: float, falls: wp.vec3):
@@ -113,10 +148,7 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
             # From the node beside the point: coordinates of the same size differ without rounding.
             across = weights((p[0] - x[column + 2]) * steps, fall, falls)
             down = weights((p[1] - y[row + 2]) * steps, fall, falls)
-            for r in range(BLOCK_NODES):
-                at = (row + r) * columns + column
-                for k in range(BLOCK_NODES):
-                    total += (down[r] * across[k]) * nodes[at + k]
+            total = block_sum(nodes, row * columns + column, columns, across, down)
             if total[width - 1] > 0.0:
                 total = total / total[width - 1]
                 if wp.static(way == "clamped"):
@@ -204,15 +236,20 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         back = size * inverses[wp.min(i, inverses.shape[0] - 1)]
         side_x = wp.vec2(back[0, 0], back[1, 0])
         side_y = wp.vec2(back[0, 1], back[1, 1])
-        frame = wp.vec4(half[0], half[1], slope * pixels, slope * pixels)
-        if size > 0.0:
-            wide_x = wp.clamp(wp.sqrt(back[0, 0] * back[0, 0] + back[0, 1] * back[0, 1]) * pixels, 1e-3, 1.0)
-            wide_y = wp.clamp(wp.sqrt(back[1, 0] * back[1, 0] + back[1, 1] * back[1, 1]) * pixels, 1e-3, 1.0)
-            frame = wp.vec4(half[0], half[1], frame[2] / wide_x, frame[3] / wide_y)
-        length_x = wp.length(side_x) * pixels
-        length_y = wp.length(side_y) * pixels
-        shrinks = wp.max(length_x, length_y) > 1.0 + SIDE
+        square_x = wp.dot(side_x, side_x) * pixels * pixels
+        square_y = wp.dot(side_y, side_y) * pixels * pixels
+        shrinks = wp.max(square_x, square_y) > LEAST * LEAST
+        frame = wp.vec4(half[0], half[1], 0.0, 0.0)
+        inside = wp.min(half[0] - wp.abs(p[0]), half[1] - wp.abs(p[1])) * pixels
+        if slope > 0.0 and (inside < 0.0 or inside * inside < 1.0 + square_x + square_y):
+            frame = wp.vec4(half[0], half[1], slope * pixels, slope * pixels)
+            if size > 0.0:
+                wide_x = wp.clamp(wp.sqrt(back[0, 0] * back[0, 0] + back[0, 1] * back[0, 1]) * pixels, 1e-3, 1.0)
+                wide_y = wp.clamp(wp.sqrt(back[1, 0] * back[1, 0] + back[1, 1] * back[1, 1]) * pixels, 1e-3, 1.0)
+                frame = wp.vec4(half[0], half[1], frame[2] / wide_x, frame[3] / wide_y)
         if shrinks or wp.static(way == "nearest"):
+            length_x = wp.sqrt(square_x)
+            length_y = wp.sqrt(square_y)
             columns = int(1)
             rows = int(1)
             level = int(0)
@@ -229,10 +266,10 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
                 else:
                     across_nodes = length_x
                     down_nodes = length_y
-                columns = wp.clamp(int(wp.ceil(across_nodes - SIDE)), 1, SAMPLES)
-                rows = wp.clamp(int(wp.ceil(down_nodes - SIDE)), 1, SAMPLES)
-            side_x *= wp.clamp((length_x - 1.0) * SHARE, 0.0, 1.0)
-            side_y *= wp.clamp((length_y - 1.0) * SHARE, 0.0, 1.0)
+                columns = wp.clamp(int(wp.ceil(across_nodes + 1.0 - LEAST)), 1, SAMPLES)
+                rows = wp.clamp(int(wp.ceil(down_nodes + 1.0 - LEAST)), 1, SAMPLES)
+            side_x *= wp.clamp((length_x - LEAST) * SHARE, 0.0, 1.0)
+            side_y *= wp.clamp((length_y - LEAST) * SHARE, 0.0, 1.0)
             total = wide()
             seen = float(0.0)
             present = float(0.0)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import solve_banded
 from torch import Tensor
-from torch.nn import functional
 
-_POLE = math.sqrt(3.0) - 2.0
-"""Of the cubic B-spline's inverse filter (Unser, Aldroubi and Eden 1993, B-spline signal processing)."""
-_FILTER_RADIUS = 13
-"""In nodes: the inverse filter has fallen to 4e-8 there."""
 _BLOCK_POINTS = 1 << 17
 """Points at once: each takes 16 coefficients."""
 MARGIN_NODES = 2
@@ -98,14 +94,12 @@ def lattice(
 
 
 def _interpolating(nodes: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
-    """Return B-spline coefficients along the first dimension; odd beyond the ends, where the spline is natural."""
-    radius = min(_FILTER_RADIUS, len(nodes) - 1)
-    before = 2 * nodes[:1] - nodes[1 : radius + 1].flip(0)
-    after = 2 * nodes[-1:] - nodes[-radius - 1 : -1].flip(0)
-    taps = math.sqrt(3.0) * _POLE ** torch.arange(-radius, radius + 1).abs().to(nodes)
-    taps = taps / taps.sum()  # what the cut ends would have added: constants stay as they are
-    signal = torch.cat([before, nodes, after]).flatten(1).T[:, None]
-    return functional.conv1d(signal, taps.view(1, 1, -1))[:, 0].T.reshape(nodes.shape)
+    """Return natural B-spline coefficients along the first dimension: (1 4 1) / 6 of them are the nodes."""
+    bands = np.repeat([[1 / 6], [4 / 6], [1 / 6]], len(nodes), axis=1)
+    bands[1, [0, -1]] = 1  # the spline's second derivative is 0 at the ends, so coefficients there are nodes
+    bands[0, 1] = bands[2, -2] = 0
+    found = solve_banded((1, 1), bands, nodes.flatten(1).cpu().numpy(), check_finite=False)
+    return torch.from_numpy(found).view(nodes.shape).to(nodes.device)
 
 
 def _weights(offset: Float[Tensor, " m"]) -> Float[Tensor, "m 4"]:

@@ -2,6 +2,8 @@
 
 import warp as wp
 
+from gainer_ns.motion.posed_patch_kernels import PosedPatches
+
 NEWTON_STEPS = wp.constant(6)
 """Most steps towards a point in a patch: two do where it is nearly straight."""
 CONVERGED = wp.constant(2e-3)
@@ -11,33 +13,11 @@ OVERLAP = wp.constant(1e-3)
 NOWHERE_COORDINATE = 1e6
 """Coordinate of points that lie on no sheet: beyond anything that is read."""
 NOWHERE = wp.constant(NOWHERE_COORDINATE)
-TILE_POINTS = 8
-"""Points along a side of a tile that is interpolated as a whole where it can be."""
+TILE_POINTS = 32
+"""Points along a side of the largest tiles that are interpolated as a whole where they can be."""
 TILE = wp.constant(TILE_POINTS)
-
-
-@wp.struct
-class PosedPatches:
-    """Patches of a B-spline surface, by the cells of a grid over the canvas that they touch."""
-
-    origin: wp.vec2  # of the cells
-    cells_per_unit: float
-    columns: int  # of cells
-    rows: int
-    offsets: wp.array(dtype=wp.int32)  # [cells + 1], where each cell's patches begin
-    members: wp.array(dtype=wp.int32)  # patches, cell by cell
-    single: wp.array(dtype=wp.int32)  # [cells], whether no two patches can lie over one another there
-    corners: wp.array(dtype=wp.int32)  # [p], the node before each patch
-    centres: wp.array(dtype=wp.vec2)  # [p], where the middle has gone
-    inverses: wp.array(dtype=wp.mat22)  # [p], from steps there to patches
-    bulges: wp.array(dtype=wp.float32)  # [p], how far the straight guess may be off, in patches
-    depths: wp.array(dtype=wp.float32)  # [p], the larger the nearer
-    coefficients: wp.array(dtype=wp.vec2)  # [nodes]
-    width: int  # nodes of a row
-    rest_origin: wp.vec2
-    rest_step: wp.vec2
-    low: wp.vec2  # at rest, of what there is of the sheet
-    high: wp.vec2
+MIDDLE_TILE = wp.constant(16)
+SMALL_TILE = wp.constant(8)
 
 
 @wp.struct
@@ -256,6 +236,60 @@ def is_met(tile: Tile, start: wp.vec2, u: float, v: float, patches: PosedPatches
     return point.patch >= 0 and wp.length(point_of(row_of(tile, v), u) - point.position) <= tolerance
 
 
+@wp.func
+def fill_smoothly(
+    column: int,
+    row: int,
+    side: int,
+    x: wp.array(dtype=float),
+    y: wp.array(dtype=float),
+    patches: PosedPatches,
+    tolerance: float,
+    positions: wp.array(dtype=wp.vec2),
+    inverses: wp.array(dtype=wp.mat22),
+) -> bool:
+    """Fill a tile between its corners, if the sheet lies there in one layer and is met by what is interpolated."""
+    last_column = wp.min(column + side, x.shape[0]) - 1
+    last_row = wp.min(row + side, y.shape[0]) - 1
+    if last_column <= column or last_row <= row:
+        return False
+    start = wp.vec2(x[column], y[row])
+    end = wp.vec2(x[last_column], y[last_row])
+    if not is_single(patches, wp.min(start, end), wp.max(start, end)):
+        return False
+    tile = Tile()
+    tile.across = wp.vec2(end[0] - start[0], 0.0)
+    tile.down = wp.vec2(0.0, end[1] - start[1])
+    tile.a = rest_point(start, patches)
+    tile.d = rest_point(end, patches)
+    if tile.a.patch < 0 or tile.d.patch < 0:
+        return False
+    tile.b = rest_point(start + tile.across, patches)
+    tile.c = rest_point(start + tile.down, patches)
+    if tile.b.patch < 0 or tile.c.patch < 0:
+        return False
+    tile = with_twists(tile)
+    if not (is_met(tile, start, 0.5, 0.5, patches, tolerance) and is_met(tile, start, 0.25, 0.75, patches, tolerance)):
+        return False
+    if side > SMALL_TILE:
+        for k in range(3):
+            u = wp.where(k == 2, 0.25, 0.75)
+            v = wp.where(k == 0, 0.75, 0.25)
+            if not is_met(tile, start, u, v, patches, tolerance):
+                return False
+    for r in range(row, last_row + 1):
+        v = float(r - row) / float(last_row - row)
+        line = row_of(tile, v)
+        left_inverse = (1.0 - v) * tile.a.inverse + v * tile.c.inverse
+        change = ((1.0 - v) * tile.b.inverse + v * tile.d.inverse) - left_inverse
+        for k in range(column, last_column + 1):
+            u = float(k - column) / float(last_column - column)
+            i = r * x.shape[0] + k
+            positions[i] = point_of(line, u)
+            inverses[i] = left_inverse + u * change
+    return True
+
+
 @wp.kernel(enable_backward=False)
 def locate_tiles(
     first: int,
@@ -266,46 +300,26 @@ def locate_tiles(
     positions: wp.array(dtype=wp.vec2),  # out [rows * columns]
     inverses: wp.array(dtype=wp.mat22),  # out
 ) -> None:
-    """Find where points in rows and columns lay, tile by tile: between its corners where that is as good."""
+    """Find where points in rows and columns lay, by tiles as large as can be interpolated, or one by one."""
     number = first + wp.tid()
-    columns = x.shape[0]
-    tiles = (columns + TILE - 1) / TILE
+    tiles = (x.shape[0] + TILE - 1) / TILE
     column = (number % tiles) * TILE
     row = (number / tiles) * TILE
-    last_column = wp.min(column + TILE, columns) - 1
-    last_row = wp.min(row + TILE, y.shape[0]) - 1
-    start = wp.vec2(x[column], y[row])
-    end = wp.vec2(x[last_column], y[last_row])
-    tile = Tile()
-    tile.across = wp.vec2(end[0] - start[0], 0.0)
-    tile.down = wp.vec2(0.0, end[1] - start[1])
-    smooth = False
-    wide = last_column > column and last_row > row
-    if wide and is_single(patches, wp.min(start, end), wp.max(start, end)):
-        tile.a = rest_point(start, patches)
-        tile.b = rest_point(start + tile.across, patches)
-        tile.c = rest_point(start + tile.down, patches)
-        tile.d = rest_point(end, patches)
-        smooth = tile.a.patch >= 0 and tile.b.patch >= 0 and tile.c.patch >= 0 and tile.d.patch >= 0
-        if smooth:
-            tile = with_twists(tile)
-            smooth = is_met(tile, start, 0.5, 0.5, patches, tolerance)
-            smooth = smooth and is_met(tile, start, 0.25, 0.75, patches, tolerance)
-    for r in range(row, last_row + 1):
-        v = float(r - row) / float(wp.max(last_row - row, 1))
-        line = row_of(tile, v)
-        left_inverse = (1.0 - v) * tile.a.inverse + v * tile.c.inverse
-        right_inverse = (1.0 - v) * tile.b.inverse + v * tile.d.inverse
-        for k in range(column, last_column + 1):
-            i = r * columns + k
-            if smooth:
-                u = float(k - column) / float(last_column - column)
-                positions[i] = point_of(line, u)
-                inverses[i] = (1.0 - u) * left_inverse + u * right_inverse
-            else:
-                point = rest_point(wp.vec2(x[k], y[r]), patches)
-                positions[i] = point.position
-                inverses[i] = point.inverse
+    last_column = wp.min(column + TILE, x.shape[0])
+    last_row = wp.min(row + TILE, y.shape[0])
+    if fill_smoothly(column, row, TILE, x, y, patches, tolerance, positions, inverses):
+        return
+    for top in range(row, last_row, MIDDLE_TILE):
+        for left in range(column, last_column, MIDDLE_TILE):
+            if not fill_smoothly(left, top, MIDDLE_TILE, x, y, patches, tolerance, positions, inverses):
+                for r in range(top, wp.min(top + MIDDLE_TILE, last_row), SMALL_TILE):
+                    for c in range(left, wp.min(left + MIDDLE_TILE, last_column), SMALL_TILE):
+                        if not fill_smoothly(c, r, SMALL_TILE, x, y, patches, tolerance, positions, inverses):
+                            for j in range(r, wp.min(r + SMALL_TILE, last_row)):
+                                for k in range(c, wp.min(c + SMALL_TILE, last_column)):
+                                    point = rest_point(wp.vec2(x[k], y[j]), patches)
+                                    positions[j * x.shape[0] + k] = point.position
+                                    inverses[j * x.shape[0] + k] = point.inverse
 
 
 locate_kernel: wp.Kernel = locate
