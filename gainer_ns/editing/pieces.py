@@ -26,7 +26,8 @@ from gainer_ns.motion.control_grid import MARGIN_NODES, ControlGrid
 from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.motion.sampling import sampled_grid
 from gainer_ns.rendering.plane import AnyLayer
-from gainer_ns.rendering.sheet import Presence, Sheet
+from gainer_ns.rendering.presence import Presence
+from gainer_ns.rendering.sheet import Sheet
 
 _SEAM_PX = 1.5
 """How far pieces that were one have moved apart when the seam between them no longer needs hiding."""

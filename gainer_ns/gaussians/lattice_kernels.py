@@ -23,7 +23,7 @@ FAR = wp.constant(1e30)
 
 
 def _block_sum_source(width: int) -> str:
-    """Return the C++ text of ``block_sum``: four numbers at once where the compiler has vectors, as Clang does on CPUs."""
+    """Return the C++ text of ``block_sum``: four numbers at once where the compiler has vectors, as on CPUs."""
     quads, rest = divmod(width, 4)
     lines = [
         "const float* block = (const float*)(nodes.data + first);",

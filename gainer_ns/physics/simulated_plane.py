@@ -21,7 +21,8 @@ from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
 from gainer_ns.physics.skinning import BodySkin, SkinStep
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
-from gainer_ns.rendering.sheet import Presence, Sheet
+from gainer_ns.rendering.presence import Presence
+from gainer_ns.rendering.sheet import Sheet
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath

@@ -173,17 +173,9 @@ class BakedPicture(Drawable):
             if len(through) == 0:
                 break
             if len(through) > _MOST_HIDDEN * count:
-                front = _over(front, draw(layer))
+                front = front.over(draw(layer))
                 continue
             own = None if extent is None else extent[through]
-            back = _over(PointColours(*(part[through] for part in front)), layer.at(points_of()[through], own))
+            back = PointColours(*(part[through] for part in front)).over(layer.at(points_of()[through], own))
             front = PointColours(*(part.index_copy(0, through, new) for part, new in zip(front, back, strict=True)))
         return front
-
-
-def _over(front: PointColours, back: PointColours) -> PointColours:
-    """Return what is in front, over what lies behind."""
-    shows = (1 - front.alpha) * back.alpha
-    total = front.alpha + shows
-    mixed = (front.rgb * front.alpha + back.rgb * shows) / total.clamp(min=1e-20)
-    return PointColours(mixed * (total > 0), total)

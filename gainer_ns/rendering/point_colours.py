@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import warp as wp
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.footprints import Footprints
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.rendering.point_kernels import compose_kernel
 
 
 class PointColours(NamedTuple):
@@ -26,6 +30,14 @@ class PointColours(NamedTuple):
     def nothing(cls, like: Float[Tensor, "m 2"]) -> PointColours:
         """Return what is seen where nothing is."""
         return cls(like.new_zeros(len(like), 3), like.new_zeros(len(like), 1))
+
+    def over(self, back: PointColours) -> PointColours:
+        """Return what is seen of these, over what lies behind."""
+        result = PointColours(self.rgb.new_empty(len(self.rgb), 3), self.rgb.new_empty(len(self.rgb), 1))
+        inputs = [Typed(part, wp.float32) for part in (*self, *back)]
+        outputs = [Typed(result.rgb, wp.vec3), Typed(result.alpha.view(-1), wp.float32)]
+        kernels.launch(compose_kernel, len(self.rgb), [*inputs, *outputs], self.rgb.device)
+        return result
 
     def averaged(self, samples: int) -> PointColours:
         """Average runs of so many points; colours weigh by alpha, so that nothing bleeds in from holes."""

@@ -8,7 +8,6 @@ from functools import cached_property
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
@@ -18,53 +17,11 @@ from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.motion.rest_map import PointRows, RestMap, RestPoints
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.point_colours import PointColours
+from gainer_ns.rendering.presence import Presence
 from gainer_ns.ways import Way
 
 MAX_MAP_ERROR_PX = 0.004
 """How far off, in pixels at rest, a point may be read where points in rows are interpolated."""
-
-
-@dataclass(frozen=True, eq=False)
-class Presence:
-    """Where a part of a picture is, at the centres of pixels: 0.5 on its edge, growing inwards over the edge's width.
-
-    Attributes:
-        field: [h, w].
-        corner: Column and row of the first pixel.
-    """
-
-    field: Float[Tensor, "h w"]
-    corner: tuple[int, int]
-
-    @cached_property
-    def _averaged(self) -> dict[int, Tensor]:
-        """The field, and means of it, by how many rows and columns each is over."""
-        return {}
-
-    def at(self, pixels: Float[Tensor, "m 2"], side: float = 1.0) -> Float[Tensor, "m 1"]:
-        """Return how much of it is at points, from 0 to 1; beyond the field as at its border.
-
-        Args:
-            pixels: The points, in pixels.
-            side: Of the squares around them over which that is averaged, about; up to 2 the points themselves count.
-        """
-        factor = max(1, int(side))
-        if factor not in self._averaged:
-            self._averaged[factor] = self._pooled(factor)
-        read = self._averaged[factor]
-        size = factor * pixels.new_tensor([read.shape[3], read.shape[2]])
-        place = (pixels - pixels.new_tensor(self.corner)) * (2 / size) - 1
-        return functional.grid_sample(read, place[None, None], padding_mode="border", align_corners=False)[
-            0, 0, 0, :, None
-        ].clamp(0, 1)
-
-    def _pooled(self, factor: int) -> Float[Tensor, "1 1 h w"]:
-        """Return the field, or means of so many rows and columns of what it says is there."""
-        whole = self.field[None, None]
-        if factor == 1:
-            return whole
-        behind, below = (-length % factor for length in (self.field.shape[1], self.field.shape[0]))
-        return functional.avg_pool2d(functional.pad(whole, (0, behind, 0, below), mode="replicate").clamp(0, 1), factor)
 
 
 @dataclass(frozen=True)
@@ -125,7 +82,7 @@ class Sheet:
         """Return the same sheet on a device; the decoder moves in place."""
         if self.device == torch.empty(0, device=device).device:
             return self
-        presence = self.presence and Presence(self.presence.field.to(device), self.presence.corner)
+        presence = self.presence and self.presence.to(device)
         return replace(
             self, rest=self.rest.to(device), rest_map=self.rest_map and self.rest_map.to(device), presence=presence
         )
@@ -134,9 +91,8 @@ class Sheet:
     def gaussians(self) -> GaussianSet:
         """The Gaussians where they have gone, those that there are: means move, covariances turn with the map."""
         gaussians = self.rest.gaussians
-        pixels = self.plane.pixel_from_plane(gaussians.means.double()).float()
         if self.presence is not None:
-            present = self.presence.at(pixels)
+            present = self.presence.at(gaussians.means, self.plane)
             shown = present[:, 0] > 0
             gaussians, present = gaussians[shown], present[shown, 0]
             opacities = present if gaussians.opacities is None else torch.minimum(gaussians.opacities, present)
@@ -172,7 +128,7 @@ class Sheet:
         drawn = self.rest.read(points, extent)
         if self.presence is None:
             return drawn
-        present = self.presence.at(self.plane.pixel_from_plane(points), extent.typical_side)
+        present = self.presence.at(points, self.plane, extent.typical_side)
         alpha = torch.minimum(drawn.alpha, present)
         return PointColours(drawn.rgb * (alpha > 0), alpha)
 

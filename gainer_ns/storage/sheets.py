@@ -18,7 +18,8 @@ from gainer_ns.motion.control_grid import ControlGrid
 from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
-from gainer_ns.rendering.sheet import Presence, Sheet
+from gainer_ns.rendering.presence import Presence
+from gainer_ns.rendering.sheet import Sheet
 from gainer_ns.storage.checks import MAX_STORED_NUMBER, check_sizes, checked_plane, whole_number
 from gainer_ns.storage.means import Bits
 

@@ -14,7 +14,8 @@ from gainer_ns.metrics import psnr
 from gainer_ns.motion.rest_map import PointRows, RestMap
 from gainer_ns.motion.sampling import sampled_grid
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.sheet import Presence, Sheet
+from gainer_ns.rendering.presence import Presence
+from gainer_ns.rendering.sheet import Sheet
 
 MakePicture = Callable[..., BakedPicture]
 SIZE = (64, 48)
