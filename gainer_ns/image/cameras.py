@@ -13,7 +13,7 @@ from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane, plane_hits
-from gainer_ns.gaussians.footprints import MAX_SAMPLES, SIDE_ROUNDING, PixelExtent
+from gainer_ns.gaussians.footprints import LEAST_MINIFICATION, MAX_SAMPLES, PixelExtent
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.layer import PointColours
@@ -170,4 +170,4 @@ def _tilted(
 
 def _pixels_covered(side: float, plane: ImagePlane) -> int:
     """Return how many pixels of a picture are read along a side of a pixel that shows it."""
-    return math.ceil(min(MAX_SAMPLES, max(1.0, side / plane.pixel_size - SIDE_ROUNDING)))
+    return math.ceil(min(MAX_SAMPLES, max(1.0, side / plane.pixel_size + 1 - LEAST_MINIFICATION)))
