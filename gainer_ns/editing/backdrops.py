@@ -101,6 +101,11 @@ class BackgroundPlate:
     backdrop: Backdrop
     filler: Inpainter | None = None
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing lies behind at all."""
+        return self.filler is None and isinstance(self.backdrop, UniformBackdrop) and self.backdrop.opacity == 0
+
     @classmethod
     def of(
         cls, background: Background, picture: BakedPicture, find_hole: Callable[[], Bool[Tensor, "h w"]]

@@ -30,7 +30,6 @@ def over(front: Raster, back: Raster) -> Raster:
     Exact where the front is opaque or absent: there the front or the back comes out bit by bit.
     """
     opacity = front.opacity + back.opacity * (1.0 - front.opacity)
-    share = (front.opacity / opacity)[..., None]  # Of the front in what is seen; not a number where nothing is.
-    mixed = torch.where(share > 0, front.colours * share + back.colours * (1.0 - share), back.colours)
-    colours = torch.where(share >= 1, front.colours, mixed)
-    return Raster(torch.where(opacity[..., None] > 0, colours, 0.0), opacity)
+    share = (front.opacity / opacity).nan_to_num_(0.0)  # Of the front in what is seen; nothing is where both are clear.
+    behind, before = (torch.where(one.opacity[..., None] > 0, one.colours, 0.0) for one in (back, front))
+    return Raster(torch.lerp(behind, before, share[..., None]), opacity)

@@ -19,6 +19,7 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource, check_room
+from gainer_ns.rendering.redrawing import Redrawer
 
 if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
@@ -93,9 +94,12 @@ class Camera:
     scale: float = 1.0
     crop: Crop | None = None
     _back: tuple[Crop, Raster] | None = field(default=None, init=False, repr=False)
+    _redrawer: Redrawer = field(default_factory=Redrawer, init=False, repr=False)
 
     def draw(self, picture: RasterSource | Shot) -> Raster:
         """Draw one frame: the picture as it is in it, over what lies behind.
+
+        What has not changed since the frame before is not drawn again.
 
         Args:
             picture: The picture, or a shot where the camera has moved: by a whole number of output pixels, rounded, so
@@ -108,10 +112,13 @@ class Camera:
         crop = self.crop or (0.0, 0.0, float(picture.plane.width), float(picture.plane.height))
         if shift is not None:
             crop = _shifted(crop, shift, self.scale)
-        rgb, alpha = picture.raster(self.scale, crop)
+        rgb, alpha = self._redrawer.raster(picture, self.scale, crop)
+        frame = Raster(rgb, alpha[..., 0])
+        if self.background.is_nothing:
+            return frame
         if self._back is None or self._back[0] != crop:  # it stands still, so one serves all frames of a crop
             self._back = crop, self.background.backdrop.on(crop, alpha.shape[1], alpha.shape[0])
-        frame = over(Raster(rgb, alpha[..., 0]), self._back[1])
+        frame = over(frame, self._back[1])
         if self.background.filler is None:
             return frame
         open_pixels = frame.opacity < _OPAQUE_ALPHA
@@ -172,7 +179,7 @@ def write_film(
     ) as sequence:
         for number, picture in enumerate(pictures, start=1):
             frame = camera.draw(picture)
-            opaque = bool((frame.opacity >= _OPAQUE_ALPHA).all())
+            opaque = float(frame.opacity.amin()) >= _OPAQUE_ALPHA
             sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
             size = frame.opacity.shape[1], frame.opacity.shape[0]
             if progress is not None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,6 +22,7 @@ from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.files import cannot_write, whole_file
 from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.io.samples import Colour, flattened, integer_samples
+from gainer_ns.io.writing_behind import WritingBehind
 from gainer_ns.memory import check_free
 
 _BT709 = 1
@@ -83,7 +82,7 @@ def open_movie(
     _check_encoder(output)
     with whole_file(path) as file, contextlib.ExitStack() as stack:
         encoding: MovieEncoder | None = None
-        thread = _InTurn(_MAX_FRAMES_BEHIND)
+        thread = WritingBehind(_MAX_FRAMES_BEHIND)
         stack.callback(lambda: encoding is None or encoding.abandon())
         stack.callback(thread.end)  # before the other
 
@@ -112,30 +111,6 @@ def _complaint(path: Path) -> Iterator[None]:
     except FFmpegError as error:
         reason = error.strerror or error
         raise GainerError(f"{path}: cannot be written ({reason}); draw smaller or choose another kind") from error
-
-
-class _InTurn:
-    """A thread that takes calls in turn, at most so many behind whoever gives them."""
-
-    def __init__(self, most_behind: int) -> None:
-        self._most_behind = most_behind
-        self._thread = ThreadPoolExecutor(1, "gainer-film")
-        self._behind: deque[Future[None]] = deque()
-
-    def give(self, call: Callable[[Any], None], argument: Any) -> None:
-        """Have a function called soon; raise what an earlier one has raised."""
-        while self._behind and (len(self._behind) == self._most_behind or self._behind[0].done()):
-            self._behind.popleft().result()
-        self._behind.append(self._thread.submit(call, argument))
-
-    def finish(self) -> None:
-        """Wait until all is done; raise what was raised."""
-        while self._behind:
-            self._behind.popleft().result()
-
-    def end(self) -> None:
-        """Drop what has not begun, and wait for what has."""
-        self._thread.shutdown(cancel_futures=True)
 
 
 def _check_encoder(output: OutputTarget) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 Colour = tuple[float, float, float]
 """Red, green and blue in [0, 1]."""
+
+_ROWS_AT_ONCE = 32
+"""Of a picture: as much as stays in a processor's cache."""
 
 
 def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: int) -> np.ndarray:
@@ -20,11 +24,21 @@ def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: 
         raise ValueError(f"colours must be [height, width, 3], not {list(colours.shape)}")
     if opacity is not None and opacity.shape != colours.shape[:2]:
         raise ValueError(f"opacity must be {list(colours.shape[:2])}, not {list(opacity.shape)}")
-    values = colours if opacity is None else np.dstack((colours, opacity))
-    if values.dtype.kind != "f" or np.isnan(values.min()):
+    parts = [colours] if opacity is None else [colours, opacity]
+    if any(part.dtype.kind != "f" or np.isnan(part.min()) for part in parts):
         raise ValueError("colours and opacity must be floats in [0, 1], without NaN")
+    rounded = [_rounded(part, bit_depth) for part in parts]
+    return rounded[0] if opacity is None else cv2.merge(rounded)
+
+
+def _rounded(values: np.ndarray, bit_depth: int) -> np.ndarray:
+    """Quantise floats to so many bits."""
     max_value = 2**bit_depth - 1
-    return rounded_samples(values * np.float32(max_value), max_value)
+    if bit_depth != 8:
+        return rounded_samples(values * np.float32(max_value), max_value)
+    # OpenCV rounds halves to even, too, in a tenth of the time, but takes magnitudes of what is below 0.
+    within = values.min() >= 0 and values.max() <= 1
+    return cv2.convertScaleAbs(values if within else np.clip(values, 0, 1), alpha=max_value)
 
 
 def rounded_samples(values: np.ndarray, max_value: int) -> np.ndarray:
@@ -37,5 +51,12 @@ def flattened(colours: np.ndarray, opacity: np.ndarray | None, background: Colou
     """Lay colours [h, w, 3] over a uniform background."""
     if opacity is None:
         return colours
-    share = np.clip(opacity, 0.0, 1.0)[..., None]
-    return (np.clip(colours, 0.0, 1.0) * share + np.asarray(background) * (1.0 - share)).astype(np.float32)
+    behind = np.broadcast_to(np.asarray(background, np.float32), (_ROWS_AT_ONCE, *colours.shape[1:])).copy()
+    found = np.empty(colours.shape, np.float32)
+    for first in range(0, len(found), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        some = np.clip(colours[rows], 0.0, 1.0, out=found[rows])
+        some -= behind[: len(some)]
+        some *= cv2.merge([np.clip(opacity[rows], 0.0, 1.0)] * 3)
+        some += behind[: len(some)]
+    return found

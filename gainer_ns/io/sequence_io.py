@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,12 @@ from gainer_ns.io.folders import whole_folder
 from gainer_ns.io.image_writing import encode_samples
 from gainer_ns.io.outputs import PICTURES, OutputTarget, output_for
 from gainer_ns.io.samples import Colour, flattened, integer_samples
+from gainer_ns.io.writing_behind import WritingBehind
 
 WHITE_RGB: Colour = (1.0, 1.0, 1.0)
+
+_MAX_FRAMES_BEHIND, _WRITING_THREADS = 3, 2
+"""How many frames of a folder wait to be written at most, and how many are written at once."""
 
 _FRAME_NAME = re.compile(r"frame_\d+\.png")
 
@@ -88,7 +93,7 @@ def open_sequence_writer(
       that the frames stay in time.
     - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
 
-    A moving picture is encoded in a thread of its own, a few frames behind. Memory does not grow with the number of
+    Frames are encoded and written in threads of their own, a few behind. Memory does not grow with the number of
     frames, but for WebP, whose encoder keeps the compressed frames. Nothing shows under the name before all frames are
     written, and nothing is left behind if they never are.
 
@@ -166,15 +171,23 @@ def _still(output: OutputTarget, bit_depth: int, background: Colour, profile: Co
 def _folder(path: Path, bit_depth: int, profile: ColourProfile | None) -> Iterator[_Put]:
     """Open a folder of frames, complete after the last."""
     count = 0
-    with whole_folder(path, _FRAME_NAME) as collected:
+    with whole_folder(path, _FRAME_NAME) as collected, contextlib.ExitStack() as stack:
+        threads = WritingBehind(_MAX_FRAMES_BEHIND, _WRITING_THREADS)
+        stack.callback(threads.end)
+
+        def write(name: str, samples: np.ndarray) -> None:
+            with (collected / name).open("xb") as file:
+                encode_samples(file, samples, ".png", profile)
+                file.flush()
+                synchronise(file.fileno())
 
         def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
             nonlocal count
             samples = integer_samples(colours, opacity, bit_depth)
-            with _complaint(path), (collected / f"frame_{count:05d}.png").open("xb") as file:
-                encode_samples(file, samples, ".png", profile)
-                file.flush()
-                synchronise(file.fileno())
+            with _complaint(path):
+                threads.give(write, f"frame_{count:05d}.png", samples)
             count += 1
 
         yield put
+        with _complaint(path):
+            threads.finish()

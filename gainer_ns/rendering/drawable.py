@@ -15,6 +15,7 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
+from gainer_ns.rendering.windows import GRAIN_POINTS, Window
 
 BLOCK_POINTS = 1 << 18
 """How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
@@ -96,39 +97,63 @@ class Drawable(ABC):
         Raises:
             GainerError: If the scale or the crop leaves no picture, or there is no memory for so many pixels.
         """
+        grid = self.raster_grid(scale, crop)
+        rgb = torch.empty(grid.height, grid.width, 3, device=self.device)
+        alpha = torch.empty(grid.height, grid.width, 1, device=self.device)
+        self.paint(grid, Window(0, grid.height, 0, grid.width), rgb, alpha, progress)
+        return rgb, alpha
+
+    def raster_grid(self, scale: float, crop: Crop | None) -> RasterGrid:
+        """Return the pixels of a raster; see :meth:`raster`."""
         x0, y0, x1, y1 = crop or (0.0, 0.0, self.plane.width, self.plane.height)
         # Pixels that lie across the frame are transparent by the share of their samples that do.
         within = not self.framed or (x0 >= 0 and y0 >= 0 and x1 <= self.plane.width and y1 <= self.plane.height)
         averaging = self.averaging_samples if within else None
         grid = RasterGrid.over(self.plane, scale, crop, framed=self.framed, averaging_samples=averaging)
         check_room(grid, self.device)
-        rgb = torch.empty(grid.height, grid.width, 3, device=self.device)
-        alpha = torch.empty(grid.height, grid.width, 1, device=self.device)
-        step = max(1, self.block_points // (grid.width * grid.samples[0] * grid.samples[1]))
-        for top in range(0, grid.height, step):
-            bottom = min(top + step, grid.height)
-            drawn = self._rows(grid, top, bottom)
-            rgb[top:bottom], alpha[top:bottom] = (part.view(bottom - top, grid.width, -1) for part in drawn)
-            if progress is not None:
-                progress(bottom / grid.height)
-        return rgb.clamp_(0, 1), alpha
+        return grid
 
-    def _rows(self, grid: RasterGrid, top: int, bottom: int) -> PointColours:
-        """Return some rows of pixels of a raster, averaged over their samples."""
+    @torch.no_grad()
+    def paint(
+        self,
+        grid: RasterGrid,
+        window: Window,
+        rgb: Float[Tensor, "h w 3"],
+        alpha: Float[Tensor, "h w 1"],
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Draw the pixels of a window into rasters of a grid; see :meth:`raster`."""
         columns, rows = grid.samples
         x, y = grid.axes(self.plane, self.device)
+        x = x[window.left * columns : window.right * columns]
         extent = PixelExtent(grid.spacing * self.plane.pixel_size, self.plane.pixel_size)
+        step = max(1, self.block_points // (len(x) * rows))
+        step = step // GRAIN_POINTS * GRAIN_POINTS or step
+        for top in range(window.top, window.bottom, step):
+            bottom = min(top + step, window.bottom)
+            drawn = self._pixels(PointRows(x, y[top * rows : bottom * rows]), grid.samples, extent)
+            part = slice(top, bottom), slice(window.left, window.right)
+            for whole, values in zip((rgb, alpha), drawn, strict=True):
+                whole[part] = values.view(bottom - top, window.right - window.left, -1)
+            rgb[part].clamp_(0, 1)
+            if progress is not None:
+                progress((bottom - window.top) / (window.bottom - window.top))
+
+    def _pixels(self, points: PointRows, samples: tuple[int, int], extent: PixelExtent) -> PointColours:
+        """Return pixels, averaged over so many columns and rows of samples each."""
+        columns, rows = samples
         if columns * rows == 1:
-            return self.over(PointRows(x, y[top:bottom]), extent)
+            return self.over(points, extent)
+        x, y = points
         # Samples of a row of pixels, or of some rows, or a part of those of one row, as many as fit into a block.
         at_once = max(1, self.block_points // len(x))
         at_once = at_once // rows * rows if at_once >= rows else at_once
         parts = []
-        for begin in range(top * rows, bottom * rows, at_once):
-            end = min(begin + at_once, bottom * rows)
+        for begin in range(0, len(y), at_once):
+            end = min(begin + at_once, len(y))
             drawn = self.over(PointRows(x, y[begin:end]), extent)
             deep = min(rows, end - begin)
-            parts.append((deep, _averaged(drawn, grid.width, columns, deep)))
+            parts.append((deep, _averaged(drawn, len(x) // columns, columns, deep)))
         if at_once >= rows:
             return PointColours(*(torch.cat(values) for values in zip(*(drawn for _, drawn in parts), strict=True)))
         return _joined(parts)

@@ -5,12 +5,11 @@ The image model, the command line, the viewer and the benchmarks all draw throug
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
@@ -22,6 +21,7 @@ from gainer_ns.rendering.drawable import Drawable, drawn_in_blocks
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.sheet import Sheet
+from gainer_ns.rendering.windows import Drawn, Window
 from gainer_ns.ways import Way
 
 _OPAQUE_ALPHA = 1 - 1e-6
@@ -152,30 +152,54 @@ class BakedPicture(Drawable):
     @torch.no_grad()
     def over(self, rows: PointRows, extent: PixelExtent | None = None) -> PointColours:
         """Draw points in rows and columns; see :meth:`gainer_ns.rendering.drawable.Drawable.over`."""
-        return self._composed(
-            len(rows.x) * len(rows.y), lambda: rows.points, extent, lambda one: one.over(rows, extent)
-        )
+        front: Drawn | None = None
+        for layer in reversed(self.layers):
+            window = self._window(layer, rows)
+            if window.size == 0:
+                continue
+            hidden = None if front is None else _hidden(front, window)
+            shown = window.size if hidden is None else window.size - int(hidden.sum())
+            if shown > (1 - _MOST_HIDDEN) * window.size or hidden is None:
+                back = layer.over(window.rows(rows), extent)
+            elif shown > 0:
+                through = (~hidden).nonzero()[:, 0]
+                points = window.rows(rows).points
+                back = PointColours.nothing(points)
+                own = None if extent is None else extent[through]
+                for whole, part in zip(back, layer.at(points[through], own), strict=True):
+                    whole[through] = part
+            else:
+                continue
+            drawn = Drawn(window, back)
+            front = drawn if front is None else front.over(drawn)
+        if front is None:
+            return PointColours.nothing(rows.points)
+        return front.across(Window.whole(rows)).colours
+
+    def _window(self, layer: AnyLayer, rows: PointRows) -> Window:
+        """Return the window of the points at which a layer may show something."""
+        if len(self.layers) == 1:
+            return Window.whole(rows)
+        return Window.of(layer.bounds, rows, self.plane.pixel_size)
 
     def _block(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
-        return self._composed(len(points), lambda: points, extent, lambda layer: layer.at(points, extent))
-
-    def _composed(
-        self,
-        count: int,
-        points_of: Callable[[], Float[Tensor, "m 2"]],
-        extent: PixelExtent | None,
-        draw: Callable[[AnyLayer], PointColours],
-    ) -> PointColours:
-        """Return the layers over one another, from the front on; what lies behind an opaque one is not read."""
-        front = draw(self.layers[-1])
+        front = self.layers[-1].at(points, extent)
         for layer in reversed(self.layers[:-1]):
             through = (front.alpha[:, 0] < _OPAQUE_ALPHA).nonzero()[:, 0]
             if len(through) == 0:
                 break
-            if len(through) > _MOST_HIDDEN * count:
-                front = front.over(draw(layer))
-                continue
             own = None if extent is None else extent[through]
-            back = PointColours(*(part[through] for part in front)).over(layer.at(points_of()[through], own))
+            back = PointColours(*(part[through] for part in front)).over(layer.at(points[through], own))
             front = PointColours(*(part.index_copy(0, through, new) for part, new in zip(front, back, strict=True)))
         return front
+
+
+def _hidden(front: Drawn, window: Window) -> Bool[Tensor, " m"] | None:
+    """Return which points of a window lie behind something opaque; None for none of them."""
+    common = front.window.intersection(window)
+    if common.size == 0:
+        return None
+    alpha = front.colours.alpha.view(front.window.shape)
+    hidden = torch.zeros(window.shape, dtype=torch.bool, device=alpha.device)
+    hidden[common.within(window).slices] = alpha[common.within(front.window).slices] >= _OPAQUE_ALPHA
+    return hidden.flatten()
