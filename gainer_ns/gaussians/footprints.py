@@ -17,7 +17,7 @@ MAX_SAMPLES = 16
 MIN_TABLE_NODES = 4
 """From this length of the shorter side on, tables of what is drawn at the nodes are read, of half the resolution and
 less as long as it has so many texels of these: with fewer, thin lines alias."""
-LEAST_MINIFICATION, FULL_MINIFICATION = 1.02, 1.07
+LEAST_MINIFICATION, FULL_MINIFICATION = 1.01, 1.05
 """Up to the first a point stands for itself, from the second on a footprint is averaged wholly."""
 _SOME = 1024
 """Points that tell what is typical."""
