@@ -17,14 +17,16 @@ from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.motion.control_grid import ControlGrid
 from gainer_ns.motion.posed_patches import Limits, MeasuredPatches
 from gainer_ns.motion.rest_map_kernels import (
+    BLOCK_TILES,
     NOWHERE_COORDINATE,
     TILE_POINTS,
+    locate_corners_kernel,
     locate_kernel,
     locate_tiles_kernel,
 )
 
-_TILE_GRAIN = 8
-"""Tiles that a thread takes at least at once."""
+_GRAIN, _BLOCK_GRAIN = 256, 8
+"""Corners, and blocks of tiles, that a thread takes at least at once."""
 
 
 class PointRows(NamedTuple):
@@ -111,11 +113,15 @@ class RestMap:
         count = len(x) * len(y)
         if self._patches is None:
             return RestPoints.nowhere(count, x.device)
-        result = RestPoints(x.new_empty(count, 2), x.new_empty(count, 2, 2))
-        outputs = [Typed(result.positions, wp.vec2), Typed(result.inverse_jacobians, wp.mat22)]
-        inputs = [Typed(x, wp.float32), Typed(y, wp.float32), self._patches, tolerance, *outputs]
-        tiles = math.ceil(len(x) / TILE_POINTS) * math.ceil(len(y) / TILE_POINTS)
-        kernels.launch(locate_tiles_kernel, tiles, inputs, x.device, grain=_TILE_GRAIN)
+        across, down = (math.ceil(len(axis) / TILE_POINTS) for axis in rows)
+        corners, result = (
+            RestPoints(x.new_empty(n, 2), x.new_empty(n, 2, 2)) for n in ((across + 1) * (down + 1), count)
+        )
+        places = [Typed(one, kind) for points in (corners, result) for one, kind in zip(points, (wp.vec2, wp.mat22))]
+        inputs = [Typed(x, wp.float32), Typed(y, wp.float32), self._patches]
+        kernels.launch(locate_corners_kernel, len(corners.positions), [*inputs, *places[:2]], x.device, grain=_GRAIN)
+        blocks = math.ceil(across / BLOCK_TILES) * math.ceil(down / BLOCK_TILES)
+        kernels.launch(locate_tiles_kernel, blocks, [*inputs, tolerance, *places], x.device, grain=_BLOCK_GRAIN)
         return result
 
     def forward(self, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:

@@ -13,11 +13,13 @@ OVERLAP = wp.constant(1e-3)
 NOWHERE_COORDINATE = 1e6
 """Coordinate of points that lie on no sheet: beyond anything that is read."""
 NOWHERE = wp.constant(NOWHERE_COORDINATE)
-TILE_POINTS = 32
-"""Points along a side of the largest tiles that are interpolated as a whole where they can be."""
+TILE_POINTS = 8
+"""Points from a corner of a tile to the next: where the sheet is smooth, what lies between is interpolated."""
 TILE = wp.constant(TILE_POINTS)
-MIDDLE_TILE = wp.constant(16)
-SMALL_TILE = wp.constant(8)
+BLOCK_TILES = 4
+"""Tiles along a side of a block, which is interpolated as a whole where it can be."""
+BLOCK = wp.constant(BLOCK_TILES)
+HALF_BLOCK = wp.constant(BLOCK_TILES // 2)
 
 
 @wp.struct
@@ -60,7 +62,10 @@ def rest_point(p: wp.vec2, patches: PosedPatches) -> RestPoint:
     best_faces = int(0)
     best_depth = float(0.0)
     cell = cell_at(p, patches)
+    single = patches.single[cell]
     for slot in range(patches.offsets[cell], patches.offsets[cell + 1]):
+        if found.patch >= 0 and single == 1:
+            break
         patch = patches.members[slot]
         guess = patches.inverses[patch] * (p - patches.centres[patch])
         limit = 0.5 + patches.bulges[patch]
@@ -230,6 +235,16 @@ def point_of(row: TileRow, u: float) -> wp.vec2:
 
 
 @wp.func
+def corner_of(number: int, positions: wp.array(dtype=wp.vec2), inverses: wp.array(dtype=wp.mat22)) -> RestPoint:
+    """Read a corner of tiles."""
+    corner = RestPoint()
+    corner.position = positions[number]
+    corner.inverse = inverses[number]
+    corner.patch = wp.where(corner.position[0] == NOWHERE, -1, 0)
+    return corner
+
+
+@wp.func
 def is_met(tile: Tile, start: wp.vec2, u: float, v: float, patches: PosedPatches, tolerance: float) -> bool:
     """Tell whether a point of a tile is where it is interpolated."""
     point = rest_point(start + u * tile.across + v * tile.down, patches)
@@ -240,54 +255,81 @@ def is_met(tile: Tile, start: wp.vec2, u: float, v: float, patches: PosedPatches
 def fill_smoothly(
     column: int,
     row: int,
-    side: int,
+    side: int,  # of the block of tiles
     x: wp.array(dtype=float),
     y: wp.array(dtype=float),
+    corner_positions: wp.array(dtype=wp.vec2),
+    corner_inverses: wp.array(dtype=wp.mat22),
     patches: PosedPatches,
     tolerance: float,
     positions: wp.array(dtype=wp.vec2),
     inverses: wp.array(dtype=wp.mat22),
 ) -> bool:
-    """Fill a tile between its corners, if the sheet lies there in one layer and is met by what is interpolated."""
-    last_column = wp.min(column + side, x.shape[0]) - 1
-    last_row = wp.min(row + side, y.shape[0]) - 1
-    if last_column <= column or last_row <= row:
-        return False
-    start = wp.vec2(x[column], y[row])
-    end = wp.vec2(x[last_column], y[last_row])
-    if not is_single(patches, wp.min(start, end), wp.max(start, end)):
-        return False
+    """Fill a block of tiles between its corners, if it lies in one layer of the sheet and is met in between."""
+    columns = x.shape[0]
+    tiles = (columns + TILE - 1) / TILE
+    tile_rows = (y.shape[0] + TILE - 1) / TILE
+    last_column = wp.min(column + side, tiles)
+    last_row = wp.min(row + side, tile_rows)
+    right = wp.min(last_column * TILE, columns - 1)
+    below = wp.min(last_row * TILE, y.shape[0] - 1)
+    start = wp.vec2(x[column * TILE], y[row * TILE])
+    end = wp.vec2(x[right], y[below])
     tile = Tile()
+    tile.a = corner_of(row * (tiles + 1) + column, corner_positions, corner_inverses)
+    tile.b = corner_of(row * (tiles + 1) + last_column, corner_positions, corner_inverses)
+    tile.c = corner_of(last_row * (tiles + 1) + column, corner_positions, corner_inverses)
+    tile.d = corner_of(last_row * (tiles + 1) + last_column, corner_positions, corner_inverses)
+    if tile.a.patch < 0 or tile.b.patch < 0 or tile.c.patch < 0 or tile.d.patch < 0:
+        return False
+    if right == column * TILE or below == row * TILE or not is_single(patches, wp.min(start, end), wp.max(start, end)):
+        return False
     tile.across = wp.vec2(end[0] - start[0], 0.0)
     tile.down = wp.vec2(0.0, end[1] - start[1])
-    tile.a = rest_point(start, patches)
-    tile.d = rest_point(end, patches)
-    if tile.a.patch < 0 or tile.d.patch < 0:
-        return False
-    tile.b = rest_point(start + tile.across, patches)
-    tile.c = rest_point(start + tile.down, patches)
-    if tile.b.patch < 0 or tile.c.patch < 0:
-        return False
     tile = with_twists(tile)
-    if not (is_met(tile, start, 0.5, 0.5, patches, tolerance) and is_met(tile, start, 0.25, 0.75, patches, tolerance)):
-        return False
-    if side > SMALL_TILE:
-        for k in range(3):
-            u = wp.where(k == 2, 0.25, 0.75)
-            v = wp.where(k == 0, 0.75, 0.25)
-            if not is_met(tile, start, u, v, patches, tolerance):
-                return False
     for r in range(row, last_row + 1):
-        v = float(r - row) / float(last_row - row)
+        for k in range(column, last_column + 1):
+            u = (x[wp.min(k * TILE, columns - 1)] - start[0]) / tile.across[0]
+            v = (y[wp.min(r * TILE, y.shape[0] - 1)] - start[1]) / tile.down[1]
+            there = corner_positions[r * (tiles + 1) + k]
+            if wp.length(point_of(row_of(tile, v), u) - there) > tolerance:
+                return False
+    # Between the corners too, which something periodic might all meet.
+    share = 0.5 / float(side)
+    if not is_met(tile, start, share, 1.0 - share, patches, tolerance):
+        return False
+    if not is_met(tile, start, 1.0 - 0.5 * share, 0.5 * share, patches, tolerance):
+        return False
+    for r in range(row * TILE, wp.min(last_row * TILE, y.shape[0])):
+        v = (y[r] - start[1]) / tile.down[1]
         line = row_of(tile, v)
         left_inverse = (1.0 - v) * tile.a.inverse + v * tile.c.inverse
         change = ((1.0 - v) * tile.b.inverse + v * tile.d.inverse) - left_inverse
-        for k in range(column, last_column + 1):
-            u = float(k - column) / float(last_column - column)
-            i = r * x.shape[0] + k
+        for k in range(column * TILE, wp.min(last_column * TILE, columns)):
+            u = (x[k] - start[0]) / tile.across[0]
+            i = r * columns + k
             positions[i] = point_of(line, u)
             inverses[i] = left_inverse + u * change
     return True
+
+
+@wp.kernel(enable_backward=False)
+def locate_corners(
+    first: int,
+    x: wp.array(dtype=float),  # [columns], of the points
+    y: wp.array(dtype=float),  # [rows]
+    patches: PosedPatches,
+    positions: wp.array(dtype=wp.vec2),  # out [corners], row by row, one more each way than there are tiles
+    inverses: wp.array(dtype=wp.mat22),  # out
+) -> None:
+    """Find where the corners of tiles lay; the last ones are the last points."""
+    i = first + wp.tid()
+    across = (x.shape[0] + TILE - 1) / TILE + 1
+    column = wp.min((i % across) * TILE, x.shape[0] - 1)
+    row = wp.min((i / across) * TILE, y.shape[0] - 1)
+    point = rest_point(wp.vec2(x[column], y[row]), patches)
+    positions[i] = point.position
+    inverses[i] = point.inverse
 
 
 @wp.kernel(enable_backward=False)
@@ -297,30 +339,54 @@ def locate_tiles(
     y: wp.array(dtype=float),  # [rows]
     patches: PosedPatches,
     tolerance: float,  # at rest, how far off an interpolated point may be
+    corner_positions: wp.array(dtype=wp.vec2),  # as locate_corners tells
+    corner_inverses: wp.array(dtype=wp.mat22),
     positions: wp.array(dtype=wp.vec2),  # out [rows * columns]
     inverses: wp.array(dtype=wp.mat22),  # out
 ) -> None:
-    """Find where points in rows and columns lay, by tiles as large as can be interpolated, or one by one."""
+    """Find where points in rows and columns lay, by blocks of tiles that can be interpolated, or one by one."""
     number = first + wp.tid()
     tiles = (x.shape[0] + TILE - 1) / TILE
-    column = (number % tiles) * TILE
-    row = (number / tiles) * TILE
-    last_column = wp.min(column + TILE, x.shape[0])
-    last_row = wp.min(row + TILE, y.shape[0])
-    if fill_smoothly(column, row, TILE, x, y, patches, tolerance, positions, inverses):
+    tile_rows = (y.shape[0] + TILE - 1) / TILE
+    blocks = (tiles + BLOCK - 1) / BLOCK
+    left = (number % blocks) * BLOCK
+    top = (number / blocks) * BLOCK
+    if fill_smoothly(
+        left, top, BLOCK, x, y, corner_positions, corner_inverses, patches, tolerance, positions, inverses
+    ):
         return
-    for top in range(row, last_row, MIDDLE_TILE):
-        for left in range(column, last_column, MIDDLE_TILE):
-            if not fill_smoothly(left, top, MIDDLE_TILE, x, y, patches, tolerance, positions, inverses):
-                for r in range(top, wp.min(top + MIDDLE_TILE, last_row), SMALL_TILE):
-                    for c in range(left, wp.min(left + MIDDLE_TILE, last_column), SMALL_TILE):
-                        if not fill_smoothly(c, r, SMALL_TILE, x, y, patches, tolerance, positions, inverses):
-                            for j in range(r, wp.min(r + SMALL_TILE, last_row)):
-                                for k in range(c, wp.min(c + SMALL_TILE, last_column)):
-                                    point = rest_point(wp.vec2(x[k], y[j]), patches)
-                                    positions[j * x.shape[0] + k] = point.position
-                                    inverses[j * x.shape[0] + k] = point.inverse
+    for quarter in range(4):
+        l2 = left + (quarter % 2) * HALF_BLOCK
+        t2 = top + (quarter / 2) * HALF_BLOCK
+        if (
+            l2 < tiles
+            and t2 < tile_rows
+            and not fill_smoothly(
+                l2, t2, HALF_BLOCK, x, y, corner_positions, corner_inverses, patches, tolerance, positions, inverses
+            )
+        ):
+            for tile_row in range(t2, wp.min(t2 + HALF_BLOCK, tile_rows)):
+                for tile_column in range(l2, wp.min(l2 + HALF_BLOCK, tiles)):
+                    if not fill_smoothly(
+                        tile_column,
+                        tile_row,
+                        1,
+                        x,
+                        y,
+                        corner_positions,
+                        corner_inverses,
+                        patches,
+                        tolerance,
+                        positions,
+                        inverses,
+                    ):
+                        for r in range(tile_row * TILE, wp.min((tile_row + 1) * TILE, y.shape[0])):
+                            for k in range(tile_column * TILE, wp.min((tile_column + 1) * TILE, x.shape[0])):
+                                point = rest_point(wp.vec2(x[k], y[r]), patches)
+                                positions[r * x.shape[0] + k] = point.position
+                                inverses[r * x.shape[0] + k] = point.inverse
 
 
 locate_kernel: wp.Kernel = locate
+locate_corners_kernel: wp.Kernel = locate_corners
 locate_tiles_kernel: wp.Kernel = locate_tiles
