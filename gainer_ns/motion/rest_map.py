@@ -114,10 +114,13 @@ class RestMap:
         if self._patches is None:
             return RestPoints.nowhere(count, x.device)
         across, down = (math.ceil(len(axis) / TILE_POINTS) for axis in rows)
-        corners, result = (
-            RestPoints(x.new_empty(n, 2), x.new_empty(n, 2, 2)) for n in ((across + 1) * (down + 1), count)
-        )
-        places = [Typed(one, kind) for points in (corners, result) for one, kind in zip(points, (wp.vec2, wp.mat22))]
+        counts = (across + 1) * (down + 1), count
+        corners, result = (RestPoints(x.new_empty(n, 2), x.new_empty(n, 2, 2)) for n in counts)
+        places = [
+            Typed(values, kind)
+            for points in (corners, result)
+            for values, kind in ((points.positions, wp.vec2), (points.inverse_jacobians, wp.mat22))
+        ]
         inputs = [Typed(x, wp.float32), Typed(y, wp.float32), self._patches]
         kernels.launch(locate_corners_kernel, len(corners.positions), [*inputs, *places[:2]], x.device, grain=_GRAIN)
         blocks = math.ceil(across / BLOCK_TILES) * math.ceil(down / BLOCK_TILES)
