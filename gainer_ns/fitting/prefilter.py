@@ -12,8 +12,8 @@ from jaxtyping import Float
 from scipy.linalg import solve_banded
 from torch import Tensor
 
+from gainer_ns.gaussians.block_sum import BLOCK_NODES
 from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA
-from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES
 
 ROWS_AT_ONCE = 64
 """Rows that are averaged or undone at once: as much as stays in a processor's cache."""

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.block_sum import BLOCK_NODES
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.lattice_kernels import BLOCK_NODES, block_kernel
+from gainer_ns.gaussians.lattice_kernels import block_kernel
 from gainer_ns.gaussians.pyramid import level_count, pyramid
 from gainer_ns.ways import Way
 

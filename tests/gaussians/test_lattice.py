@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.block_sum import BLOCK_NODES
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
-from gainer_ns.gaussians.lattice import BLOCK_NODES, Lattice
+from gainer_ns.gaussians.lattice import Lattice
 from gainer_ns.gaussians.placement import lattice_means
 
 
