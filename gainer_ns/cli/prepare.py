@@ -19,7 +19,8 @@ from gainer_ns.preparation.config import PreparationConfig, PreparationError
 class Prepare(PreparationConfig):
     """Prepare a photo to be lifted to 3D: find a mask, depth and focal length, and keep them in a folder.
 
-    The folder gets mask.png (with clicks, a box or a mask), depth.npy, camera.json, and preview.jpg to look at.
+    The folder gets mask.png (with clicks, a box or a mask), depth.npy, camera.json, and preview.jpg to look at. Masks
+    of clicks or a box get a soft edge, and cutout.png holds what they cut out, in colours without the background's.
     ns-train gainer-lift --data PHOTO finds the folder beside the photo; a folder elsewhere is named with --data DIR.
     """
 
@@ -30,8 +31,12 @@ class Prepare(PreparationConfig):
     mask_path: Annotated[Path | None, tyro.conf.arg(aliases=["--mask"])] = None
     """Picture of what is lifted, instead of clicks or a box: its alpha if it has some, a label, or white on black. As
     large as the photo."""
+    matte: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Give the mask that --mask names a soft edge, estimated from the photo, as masks of clicks or a box get one."""
+    hard_edge: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Keep masks of clicks or a box as they were made."""
     no_depth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write mask.png alone, for --pipeline.datamanager.mask-path."""
+    """Write mask.png (and cutout.png) alone, for --pipeline.datamanager.mask-path."""
     device: str | None = None
     """Where networks run, for example cpu or cuda; cuda where there is one when not given."""
 
@@ -41,6 +46,14 @@ class Prepare(PreparationConfig):
 
         if self.no_depth and (self.depth_path is not None or self.focal_length is not None):
             raise GainerError("--no-depth: goes with neither --depth-path nor --focal-length; leave out one of them")
+        try:
+            self.check_matte()
+            if self.matte:
+                from gainer_ns.preparation.matting import check_pymatting
+
+                check_pymatting()
+        except PreparationError as error:
+            raise error.with_options("--") from error
         if self.output is not None:
             check_folder_place(self.output)
         check_picture(self.image)
@@ -72,5 +85,7 @@ class Prepare(PreparationConfig):
                 source = self.image if self.output is None else folder
         except PreparationError as error:
             raise error.with_options("--") from error
+        if (folder / "cutout.png").is_file():
+            said.append(f"What it cuts out: {folder / 'cutout.png'}")
         for line in (*said, f"Next: ns-train gainer-lift --data {quote(str(source))}{where}"):
             say(line)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEPTH_PRO = "apple/DepthPro-hf"
 """Depth-Pro's id on the hub."""
 
+MAX_MATTE_PX = 100
+"""The farthest from a mask's edge that its soft edge may reach."""
+
 PromptBox = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels, x0 < x1 and y0 < y1."""
 
@@ -115,16 +118,39 @@ class PreparationConfig:
     """What estimates depth where no file and no prepared folder has it."""
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     """What makes a mask of clicks or a box."""
+    matte: tyro.conf.FlagConversionOff[bool] = False
+    """Whether a mask that a file gives gets a soft edge, estimated from the photo, as masks of clicks or a box do."""
+    hard_edge: tyro.conf.FlagConversionOff[bool] = False
+    """Whether masks of clicks or a box are kept as they were made."""
+    matte_width: int | None = None
+    """How far to either side of the mask's edge the soft edge may reach, in pixels; chosen by the photo's size when
+    not given."""
 
     def __post_init__(self) -> None:
         self.click, self.exclude = flattened_groups(self.click), flattened_groups(self.exclude)
+
+    def check_matte(self) -> None:
+        """Refuse what is said of soft edges where there is no mask, or no room for them.
+
+        Raises:
+            PreparationError: It is such.
+        """
+        says = self.mask_path is not None or bool(self.click or self.exclude or self.box)
+        if (self.matte or self.matte_width is not None) and not says:
+            raise PreparationError("matte: there is no mask; add one, clicks or a box", "mask-path FILE", "click X Y")
+        if self.hard_edge and (self.matte or self.matte_width is not None):
+            raise PreparationError("hard edge: goes with no matte; leave out one of them", "hard-edge", "matte")
+        if self.matte_width is not None and not 1 <= self.matte_width <= MAX_MATTE_PX:
+            raise PreparationError(f"matte width {self.matte_width}: is from 1 to {MAX_MATTE_PX} pixels", "matte-width")
 
     @property
     def mask_key(self) -> Key | None:
         """What a mask of clicks or a box is made of; None without any."""
         if not (self.click or self.exclude or self.box):
             return None
+        edge: Key = {} if self.matte_width is None else {"matte_width": self.matte_width}
         return {
+            **({"hard_edge": True} if self.hard_edge else edge),
             "model": self.segmentation.model,
             "click": [[float(value) for value in point] for point in self.click],
             "exclude": [[float(value) for value in point] for point in self.exclude],

@@ -19,12 +19,15 @@ from gainer_ns.io.image_writing import write_picture
 from gainer_ns.preparation.config import DepthConfig, Key, PreparationConfig, PreparationError
 from gainer_ns.preparation.depth import TransformersDepth
 from gainer_ns.preparation.focal_length import FocalLength, check_focal_length, find_focal_length
+from gainer_ns.preparation.matting import check_pymatting, estimate_alpha, estimate_colours, has_pymatting
 from gainer_ns.preparation.prepared import Prepared, load_prepared, replace_mask, save_prepared
 from gainer_ns.preparation.prepared_folder import (
     CAMERA,
+    CUT_OUT,
     PREVIEW,
     folder_for,
     read_camera,
+    remove,
     sha256_of,
     writable,
 )
@@ -36,11 +39,19 @@ logger = logging.getLogger(__name__)
 
 
 class MadeMask(NamedTuple):
-    """A mask, float32 [h, w] in [0, 1] or None for the whole photo; who made it; and from what it was computed."""
+    """A mask as it was made.
+
+    Attributes:
+        mask: float32 [h, w] in [0, 1], or None for the whole photo.
+        made_by: Who made it.
+        key: From what it was computed.
+        front: Where its edge was made soft, the colours of what is cut out, float32 [h, w, 3].
+    """
 
     mask: np.ndarray | None
     made_by: str | None
     key: Key | None = None
+    front: np.ndarray | None = None
 
 
 def prepare(
@@ -79,6 +90,7 @@ def prepare(
             "depth.kind: says what a depth file holds; name it, or leave this out", "depth-path FILE"
         )
     config.depth.check()
+    config.check_matte()
     if config.focal_length is not None:
         check_focal_length(config.focal_length, "focal length")
     whole = _as_stored(picture_path, picture)
@@ -104,6 +116,7 @@ def prepare(
         )
         if is_kept_anew:
             save_prepared(made, place, picture_path, whole.colours(), kept)
+            _save_cut_out(place, mask, whole)
     if kept is not None:
         logger.info("%s: depth by %s, mask by %s", picture_path, made.depth_by, made.mask_by or "nobody: all is lifted")
     return made.reduced(picture.width, picture.height)
@@ -127,6 +140,7 @@ def prepare_mask(
     folder = folder or folder_for(picture_path)
     if (folder / CAMERA).is_file():
         raise GainerError(f"{folder}: holds depth too, made with another mask; choose another folder with --output")
+    config.check_matte()
     device = checked_device(device)
     with writable(folder, picture_path):
         made = _find_mask(picture_path, picture, config, None, device)
@@ -134,6 +148,7 @@ def prepare_mask(
             raise GainerError(f"{picture_path}: nothing says what to mask; add --click X Y or --box X0 Y0 X1 Y1")
         replace_mask(folder, made.mask, {})
         write_picture(folder / PREVIEW, preview(picture.colours(), made.mask, None))
+        _save_cut_out(folder, made, picture)
     return made
 
 
@@ -156,21 +171,46 @@ def _find_mask(
     """Read, make or keep the mask."""
     width, height = picture.width, picture.height
     if config.mask_path is not None:
+        if config.matte:
+            check_pymatting()
         mask = read_fitting_mask(config.mask_path, width, height, label=config.mask_label)
         check_mask(mask, str(config.mask_path))
-        return MadeMask(mask, f"file {config.mask_path.name}")
+        made = MadeMask(mask, f"file {config.mask_path.name}")
+        return _matted(made, picture, config) if config.matte else made
     if _makes_mask(config, kept):
         prompt = Prompt(tuple(config.click), tuple(config.exclude), config.box)
         prompt.check(width, height)  # before a model is loaded
+        if config.matte or config.matte_width is not None:
+            check_pymatting()
         mask = load_segmenter(config.segmentation, device)(picture.colours(), prompt)
         check_mask(mask, str(path))
-        return MadeMask(mask, config.segmentation.model or "GrabCut", config.mask_key)
+        made = MadeMask(mask, config.segmentation.model or "GrabCut", config.mask_key)
+        if not config.hard_edge and not has_pymatting():
+            logger.warning('The mask keeps a hard edge: run `pip install "gainer-ns[matte]"` for a soft one')
+        return made if config.hard_edge or not has_pymatting() else _matted(made, picture, config)
     if kept is not None:
         return MadeMask(kept.mask, kept.mask_by, kept.mask_key)
     opacity = picture.opacity()
     if picture.alpha is None or opacity.min() == 1.0:
         return MadeMask(None, None)
     return MadeMask(opacity, "the picture's own alpha")
+
+
+def _matted(made: MadeMask, picture: SourceImage, config: PreparationConfig) -> MadeMask:
+    """Give a mask the soft edge that the photo shows, and find the colours of what it cuts out."""
+    assert made.mask is not None
+    colours = picture.colours()
+    alpha = np.minimum(estimate_alpha(colours, made.mask, config.matte_width), picture.opacity())
+    return made._replace(mask=alpha, made_by=f"{made.made_by}, matted", front=estimate_colours(colours, alpha).front)
+
+
+def _save_cut_out(folder: Path, made: MadeMask, picture: SourceImage) -> None:
+    """Write what a matted mask cuts out, in its own colours; take an earlier one away."""
+    path = folder / CUT_OUT
+    if made.front is None:
+        remove(path)
+    else:
+        write_picture(path, made.front, made.mask, bit_depth=picture.bit_depth, profile=picture.profile)
 
 
 def _find_depth(

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 """Of camera.json."""
 CAMERA, DEPTH, MASK, PREVIEW = "camera.json", "depth.npy", "mask.png", "preview.jpg"
+CUT_OUT = "cutout.png"
+"""What a matted mask cuts out, in its own colours."""
 _AGAIN = "run gainer prepare again"
 
 
@@ -115,7 +117,7 @@ def writable(folder: Path, picture: Path) -> Iterator[None]:
     Raises:
         GainerError: Nothing can be written there.
     """
-    if any((folder / name).exists() and (folder / name).samefile(picture) for name in (MASK, PREVIEW)):
+    if any((folder / name).exists() and (folder / name).samefile(picture) for name in (MASK, PREVIEW, CUT_OUT)):
         raise GainerError(f"{folder}: its {picture.name} would be overwritten; choose another folder with --output")
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     trial = Path(temporary_name(folder / "trial"))

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,8 @@ def scene(tmp_path: Path) -> Path:
 def test_box_and_depth_become_a_folder(gainer: Gainer, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gainer("prepare", scene, "--box", 18, 8, 62, 52, "--depth-path", scene.with_name("millimetres.png"))
     folder = scene.with_name("ball_lift")
-    assert sorted(path.name for path in folder.iterdir()) == ["camera.json", "depth.npy", "mask.png", "preview.jpg"]
+    names = {path.name for path in folder.iterdir()} - {"cutout.png"}  # which is there where pymatting is
+    assert names == {"camera.json", "depth.npy", "mask.png", "preview.jpg"}
     mask, ball = (np.asarray(Image.open(path)) > 127 for path in (folder / "mask.png", scene.with_name("mask.png")))
     assert (mask & ball).sum() / (mask | ball).sum() > 0.9
     np.testing.assert_allclose(np.load(folder / "depth.npy")[ball], 1, rtol=1e-6)
@@ -63,7 +65,7 @@ def test_again_is_anew(gainer: Gainer, scene: Path) -> None:
 def test_a_mask_alone_names_the_next_command(gainer: Gainer, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gainer("prepare", scene, "--box", 18, 8, 62, 52, "--no-depth")
     folder = scene.with_name("ball_lift")
-    assert sorted(path.name for path in folder.iterdir()) == ["mask.png", "preview.jpg"]
+    assert {path.name for path in folder.iterdir()} - {"cutout.png"} == {"mask.png", "preview.jpg"}
     said = capsys.readouterr().out
     assert f"--data {scene} --pipeline.datamanager.mask-path {folder / 'mask.png'}" in said
 
@@ -142,3 +144,56 @@ def test_disparity_is_turned_into_depth(gainer: Gainer, refusal: Refusal, scene:
     np.testing.assert_allclose(depth, np.where(ball, 1, 3), rtol=1e-6)
     assert json.loads((tmp_path / "lift" / "camera.json").read_text())["units"] == "relative"
     assert "depth.kind: says what a depth file holds" in refusal("prepare", scene, *options)
+
+
+matted = pytest.mark.skipif(importlib.util.find_spec("pymatting") is None, reason="needs the extra matte")
+
+
+@matted
+def test_a_mask_gets_a_soft_edge_and_a_cut_out(
+    gainer: Gainer, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ball = np.asarray(Image.open(scene.with_name("mask.png"))) > 127
+    grown = scene.with_name("grown.png")
+    wide = ball | np.roll(ball, 2, axis=0) | np.roll(ball, -2, axis=1)
+    Image.fromarray((wide * 255).astype(np.uint8)).save(grown)
+    gainer("prepare", scene, "--mask", grown, "--no-depth", "--matte", "--output", tmp_path / "out")
+    assert "cutout.png" in capsys.readouterr().out
+    cut = np.asarray(Image.open(tmp_path / "out" / "cutout.png"))
+    alpha = np.asarray(Image.open(tmp_path / "out" / "mask.png")).astype(float)
+    assert np.abs(alpha / alpha.max() - ball).mean() < 0.3 * np.abs(wide.astype(float) - ball).mean()
+    shown = cut[..., 3] > 25
+    assert np.abs(cut[shown][:, :3].astype(int) - (200, 30, 20)).mean() < 12
+    gainer("prepare", scene, "--mask", grown, "--no-depth", "--output", tmp_path / "out")
+    assert not (tmp_path / "out" / "cutout.png").exists()
+
+
+@matted
+def test_clicks_and_boxes_get_soft_edges_unless_told_otherwise(gainer: Gainer, scene: Path, tmp_path: Path) -> None:
+    for options, is_cut in (((), True), (("--hard-edge",), False)):
+        folder = tmp_path / f"out{len(options)}"
+        gainer("prepare", scene, "--box", 18, 8, 62, 52, "--no-depth", "--output", folder, *options)
+        assert (folder / "cutout.png").exists() == is_cut
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--matte"], "matte: there is no mask; add one, clicks or a box (--mask-path FILE, --click X Y)"),
+        (["--matte-width", 3], "matte: there is no mask"),
+        (["--box", 8, 8, 62, 52, "--matte-width", 0], "matte width 0: is from 1 to 100 pixels"),
+        (["--box", 8, 8, 62, 52, "--matte", "--hard-edge"], "hard edge: goes with no matte"),
+    ],
+)
+def test_soft_edges_of_nothing_are_refused(refusal: Refusal, scene: Path, options: list[object], said: str) -> None:
+    assert said in refusal("prepare", scene, "--no-depth", *options)
+
+
+@matted
+@pytest.mark.parametrize(("value", "said"), [(0, "is empty"), (255, "is the whole picture")])
+def test_masks_without_an_edge_are_refused(refusal: Refusal, scene: Path, value: int, said: str) -> None:
+    mask = scene.with_name("flat.png")
+    Image.fromarray(np.full((HEIGHT, WIDTH), value, np.uint8)).save(mask)
+    assert said in refusal("prepare", scene, "--no-depth", "--matte", "--mask", mask)
+    Image.fromarray(np.full((HEIGHT, WIDTH + 1), 255, np.uint8)).save(mask)
+    assert "the picture 96x64" in refusal("prepare", scene, "--no-depth", "--matte", "--mask", mask)

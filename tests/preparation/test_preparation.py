@@ -74,6 +74,7 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         return segment
 
+    monkeypatch.setattr(preparation, "has_pymatting", lambda: False)  # what is kept is tested, not edges
     monkeypatch.setattr(preparation, "load_segmenter", segmenter)
     return asked
 
@@ -374,7 +375,7 @@ def test_depth_beside_the_mask_is_refused(picture_path: Path, depth_file: Path, 
 
 def test_a_mask_alone(picture_path: Path, tmp_path: Path, masks: list[Any], depth_file: Path) -> None:
     picture = read_picture(picture_path)
-    mask, by, _ = prepare_mask(picture_path, picture, PreparationConfig(box=(1.0, 1.0, 50.0, 50.0)))
+    mask, by, *_ = prepare_mask(picture_path, picture, PreparationConfig(box=(1.0, 1.0, 50.0, 50.0)))
     assert by == "GrabCut"
     np.testing.assert_array_equal(mask, MASK)
     folder = folder_for(picture_path)
