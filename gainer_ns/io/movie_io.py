@@ -57,7 +57,15 @@ class MovieKind:
 
 
 MOVIES: dict[str, MovieKind] = {
-    ".mp4": MovieKind("libx264", "yuv420p", 260, None, {"crf": "17"}, {"movflags": "+faststart"}),
+    # As near as the default preset at 17, in half of its time; files are a third larger or more.
+    ".mp4": MovieKind(
+        "libx264",
+        "yuv420p",
+        260,
+        None,
+        {"preset": "veryfast", "crf": "15", "mbtree": "0"},
+        {"movflags": "+faststart"},
+    ),
     ".webp": MovieKind("libwebp_anim", "bgra", 150, 1000, {"lossless": "1"}, {"loop": "0"}),
     ".gif": MovieKind("gif", "pal8", 140, 100, {}, {"loop": "0"}),
 }
