@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gainer_ns.editing.selected_pixels import SelectedPixels
+from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import AnyLayer
@@ -33,6 +35,7 @@ class RestPicture:
 
     def __init__(self, layer: AnyLayer, plane: ImagePlane) -> None:
         self.layer, self.plane = layer, plane
+        self._selected: SelectedPixels | None = None
         is_framed = isinstance(layer, Layer) and layer.half_extent is not None
         self.box = (0, 0, plane.width, plane.height) if is_framed else _pixel_box(layer, plane)
 
@@ -55,13 +58,29 @@ class RestPicture:
         y = torch.arange(rows, device=self.layer.device) + (top + 0.5)
         return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).view(-1, 2)
 
+    def selected(self, selection: Selection) -> SelectedPixels:
+        """Return what a selection takes of its pixels; the last answer is kept."""
+        kept = self._selected
+        if kept is not None and kept.selection is not selection:  # a mask of the same name may be another
+            kept = None if kept.selection != selection or selection.enclosing is None else kept
+        if kept is None:
+            left, top = self.corner
+            box = left, top, left + self.shape[1], top + self.shape[0]
+            self._selected = kept = SelectedPixels(selection, box, self.layer.device)
+        return kept
+
     @cached_property
     def is_visible(self) -> Bool[Tensor, " m"]:
         """Whether anything is to be seen there."""
-        points = self.plane.plane_from_pixel(self.pixels.double()).float()
         if not self.layer.has_alpha:
             low, high = self.layer.bounds
-            return ((points >= low) & (points <= high)).all(dim=1)
+            across, down = self.pixels[: self.shape[1]], self.pixels[:: self.shape[1]]
+            points = [self.plane.plane_from_pixel(some.double()).float() for some in (across, down)]
+            columns, rows = (
+                (some[:, axis] >= low[axis]) & (some[:, axis] <= high[axis]) for axis, some in enumerate(points)
+            )
+            return (rows[:, None] & columns).flatten()
+        points = self.plane.plane_from_pixel(self.pixels.double()).float()
         return torch.cat([self.layer.at(block).alpha[:, 0] > 0 for block in points.split(BLOCK_PIXELS)])
 
 

@@ -189,6 +189,16 @@ class Selection(ScriptModel):
             return min(left), min(top), max(right), max(bottom)
         return max(left), max(top), min(right), min(bottom)
 
+    @property
+    def enclosing(self) -> Bounds | None:
+        """Left, top, right and bottom of a box beyond whose surroundings, as wide as the soft border, nothing follows.
+
+        None where there is no such box, or a mask alone knows it.
+        """
+        if any(shape.all or shape.mask is not None for shape, _ in self._shapes(0.0)):
+            return None
+        return self.bounds(0, 0)
+
     def check(self, width: int, height: int) -> None:
         """Check the selection against the size of its picture, in pixels.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
-from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
+from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
 from gainer_ns.frames import ImagePlane
@@ -137,20 +137,26 @@ class Stage(BaseStage[Edit, Piece]):
         script: What is done.
         picture: The main picture.
         layers: The further pictures that the script names.
+        rests: What another stage found of the main picture's layers; None to find it.
 
     Raises:
         GainerError: A selection does not fit its picture.
     """
 
-    def __init__(self, script: Script, picture: BakedPicture, layers: Mapping[str, BakedPicture] | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        picture: BakedPicture,
+        layers: Mapping[str, BakedPicture] | None = None,
+        rests: Sequence[RestPicture] | None = None,
+    ) -> None:
         self.picture = picture
-        pieces = self._wholes = _pieces(None, picture, picture.plane)
+        pieces = self._wholes = _pieces(None, rests or rest_pictures(picture), picture.plane)
         for name, laid in script.layers.items():
             other = (layers or {})[name].in_profile(picture.profile)
             script.check_selections(name, other.plane.width, other.plane.height)
-            further = [
-                replace(piece, place=laid.place, scale=laid.scale) for piece in _pieces(name, other, picture.plane)
-            ]
+            further = _pieces(name, rest_pictures(other), picture.plane)
+            further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
         super().__init__(script, pieces)
 
@@ -193,25 +199,27 @@ class Stage(BaseStage[Edit, Piece]):
             return "none"
         if edit.select.all or edit.select in piece.inside:
             return "all"
-        visible = piece.rest.pixels[piece.is_visible]
-        weights = torch.cat([edit.select.weights(block) for block in visible.split(BLOCK_PIXELS)])
+        selected = piece.rest.selected(edit.select)
+        weights = selected.weights[selected.within(piece.is_visible)]
         if not bool((weights > 0).any()):
             return "none"
-        return "all" if bool((weights >= 1).all()) else "some"
+        return "all" if int((weights >= 1).sum()) == int(piece.is_visible.sum()) else "some"
 
     def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step:
         return Step(number, edit.operations, _box(edit, piece), edit.select)
 
     def _border(self, piece: Piece, edit: Edit, step: EditStep) -> SelectionBorder:
+        selected = piece.rest.selected(edit.select)
         if not edit.select.is_soft:
-            near = _some(piece.rest.pixels[(_field(edit, piece).abs() <= 0.5).flatten()])  # what lies just outside
+            inside = selected.within(selected.field)
+            near = _some(selected.pixels[inside.abs() <= 0.5])  # what lies just outside
             return SelectionBorder(piece.placed(self.ends, near), step, None)
-        weights = edit.select.weights(piece.rest.pixels)
-        origins = _some(piece.rest.pixels[(weights > 0) & (weights < 1)])
+        origins = _some(selected.pixels[(selected.weights > 0) & (selected.weights < 1)])
         return SelectionBorder(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
-        return parted(piece, _field(edit, piece), upper=edit.order == "front", width=edit.select.softness)
+        field = piece.rest.selected(edit.select).field
+        return parted(piece, field, upper=edit.order == "front", width=edit.select.softness)
 
     def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
         parts: list[tuple[Piece, tuple[Operation, ...]]] = [(piece, ())]
@@ -233,15 +241,14 @@ class Stage(BaseStage[Edit, Piece]):
         return [part for part, _ in parts]
 
 
-def _pieces(name: str | None, picture: BakedPicture, canvas: ImagePlane) -> list[Piece]:
+def rest_pictures(picture: BakedPicture) -> list[RestPicture]:
+    """Return a picture's layers as scripts find them."""
+    return [RestPicture(layer, picture.plane) for layer in picture.layers]
+
+
+def _pieces(name: str | None, rests: Sequence[RestPicture], canvas: ImagePlane) -> list[Piece]:
     """Return a picture's layers as pieces."""
-    return [Piece(name, RestPicture(layer, picture.plane), canvas) for layer in picture.layers]
-
-
-def _field(edit: Edit, piece: Piece) -> Float[Tensor, "h w"]:
-    """Return how far inside an edit's selection the pixels of a piece's own picture are."""
-    blocks = piece.rest.pixels.split(BLOCK_PIXELS)
-    return torch.cat([edit.select.field(block) for block in blocks]).view(piece.rest.shape)
+    return [Piece(name, rest, canvas) for rest in rests]
 
 
 def _some(points: Float[Tensor, "m 2"]) -> Float[Tensor, "n 2"]:

@@ -18,7 +18,7 @@ from gainer_ns.editing.lifted_stage import SHOWN_OPACITY, LiftedStage
 from gainer_ns.editing.script import Edit, Script, read_script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import Camera, SceneView
-from gainer_ns.editing.stage import Stage
+from gainer_ns.editing.stage import Stage, rest_pictures
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera, plane_hits
 from gainer_ns.image.loading import load_baked
 from gainer_ns.lifting.scene import LiftedScene
@@ -45,6 +45,7 @@ class FlatSubject:
 
     def __init__(self, picture: BakedPicture) -> None:
         self.fitted = picture
+        self._rests = rest_pictures(picture)
 
     @property
     def lens(self) -> PinholeCamera:
@@ -67,7 +68,8 @@ class FlatSubject:
     def staged(self, script: AnyScript) -> Stage:
         """Make a script ready; raise GainerError where it does not fit."""
         assert isinstance(script, Script)
-        return Stage(script, self.fitted, {name: load_baked(layer.picture) for name, layer in script.layers.items()})
+        layers = {name: load_baked(layer.picture) for name, layer in script.layers.items()}
+        return Stage(script, self.fitted, layers, self._rests)
 
     def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
         """Return what ``gainer edit`` draws a picture of a script with, and from."""
