@@ -17,6 +17,7 @@ from gainer_ns.gaussians.footprints import LEAST_MINIFICATION, MAX_SAMPLES, Pixe
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.layer import PointColours
+from gainer_ns.rendering.redrawing import Redrawer
 
 MAX_ROW_ERROR_PX = 0.01
 """How far off, in pixels of a camera, a corner of its frame may be where its pixels count as rows and columns."""
@@ -95,11 +96,21 @@ class View(NamedTuple):
     extent: PixelExtent
     distance: Float[Tensor, "m 1"]
 
-    def drawn(self, picture: Drawable, *, is_draft: bool = False) -> PointColours:
-        """Draw what is seen, averaged over what each pixel covers; a draft is read at their centres alone."""
+    def drawn(
+        self, picture: Drawable, number: int = 0, *, is_draft: bool = False, redrawer: Redrawer | None = None
+    ) -> PointColours:
+        """Draw what is seen, averaged over what each pixel covers.
+
+        Args:
+            picture: What is looked at.
+            number: Of these rows among those of the frame.
+            is_draft: Whether it is read at the centres of pixels alone.
+            redrawer: Draws what has changed since the frame before; None to draw all.
+        """
         extent = None if is_draft else self.extent
         if isinstance(self.places, PointRows):
-            return picture.over(self.places, extent)
+            draw = Redrawer() if redrawer is None else redrawer
+            return draw.over(picture, self.places, extent, number)
         return picture.at(self.places, extent)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from nerfstudio.configs.base_config import InstantiateConfig
 
+from gainer_ns.rendering.redrawing import Redrawer
+
 
 @dataclass
 class PanelConfig(InstantiateConfig):
@@ -28,10 +30,12 @@ class PictureOverride(NamedTuple):
     Attributes:
         edit: Makes the picture to draw out of the fitted one.
         is_draft: Whether a fast picture is wanted rather than a fine one.
+        redrawer: Keeps what was drawn for the same page before.
     """
 
     edit: Callable[[Any], Any]
     is_draft: bool
+    redrawer: Redrawer
 
 
 _override: ContextVar[PictureOverride | None] = ContextVar("_override", default=None)

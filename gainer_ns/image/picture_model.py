@@ -146,9 +146,11 @@ class PictureModel(FittedModel):
         height, width = int(camera.height[0, 0]), int(camera.width[0, 0])
         picture, override = self.shown(), picture_override()
         is_draft = override is not None and override.is_draft
+        redrawer = None if override is None else override.redrawer
         blocks: list[dict[str, Tensor]] = []
-        for view in views_of(camera, self.plane, BLOCK_POINTS, within=obb_box):
-            blocks.append(self._outputs(view.drawn(picture, is_draft=is_draft), view.distance))
+        for number, view in enumerate(views_of(camera, self.plane, BLOCK_POINTS, within=obb_box)):
+            drawn = view.drawn(picture, number, is_draft=is_draft, redrawer=redrawer)
+            blocks.append(self._outputs(drawn, view.distance))
         outputs = {name: torch.cat([block[name] for block in blocks]).view(height, width, -1) for name in blocks[0]}
         depth, visible = outputs["depth"], outputs["accumulation"] > 0
         if bool(visible.any()):

@@ -13,6 +13,7 @@ from typing import Any
 from nerfstudio.viewer.render_state_machine import RenderAction, RenderStateMachine
 
 from gainer_ns.image.panel import PictureOverride, picture_override_context
+from gainer_ns.rendering.redrawing import Redrawer
 
 MIN_DRAFT_SIDE_PX = 128
 """Shorter side of what is shown while something moves, however slow that may be."""
@@ -40,6 +41,7 @@ class PageMachine(RenderStateMachine):
         super().__init__(*args)
         self._edit = edit
         self._is_draft = False  # what is being drawn
+        self._redrawer = Redrawer()
         # Of drafts and of others, in pixels a second, for this page.
         self._speeds = {is_draft: deque[float](maxlen=_LAST_DRAWINGS) for is_draft in (False, True)}
 
@@ -65,7 +67,7 @@ class PageMachine(RenderStateMachine):
         self.interrupt_render_flag = False  # what came before this is what is drawn now, and not to interrupt it
         self._is_draft = not self._has_time_for(math.prod(self._full_size(camera_state.aspect)), is_draft=False)
         begin = time.monotonic()
-        with picture_override_context(PictureOverride(self._edit, is_draft=self._is_draft)):
+        with picture_override_context(PictureOverride(self._edit, self._is_draft, self._redrawer)):
             outputs = super()._render_img(camera_state)
         pixels = outputs["rgb"][..., 0].numel()
         self._speeds[self._is_draft].append(pixels / max(1e-6, time.monotonic() - begin))

@@ -9,6 +9,8 @@ from torch import Tensor
 import gainer_ns as gn
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.stage import Stage
+from gainer_ns.gaussians.footprints import PixelExtent
+from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.changes import changed_bounds
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import RasterGrid
@@ -106,3 +108,17 @@ def test_where_nothing_has_changed_nothing_is_said_to_have(picture: BakedPicture
     for name in SCRIPTS:
         stage = staged(picture, name)
         assert changed_bounds(stage.at(0.3), stage.at(0.3)) == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("is_draft", [True, False])
+def test_redrawn_rows_are_as_those_drawn_alone(name: str, is_draft: bool, picture: BakedPicture) -> None:
+    stage, redrawer = staged(picture, name), Redrawer()
+    rows = PointRows(torch.linspace(-0.55, 0.45, 131), torch.linspace(0.3, -0.2, 70))
+    extent = None if is_draft else PixelExtent(1 / 130, picture.plane.pixel_size)
+    for t in (0.0, 0.3, 0.35, 0.4, 0.4, 1.0):
+        found, expected = redrawer.over(stage.at(t), rows, extent), stage.at(t).over(rows, extent)
+        torch.testing.assert_close(found.alpha * found.rgb, expected.alpha * expected.rgb, rtol=0, atol=0.01)
+        torch.testing.assert_close(found.alpha, expected.alpha, rtol=0, atol=0.01)
+    other = PointRows(rows.x, rows.y[:30].contiguous())
+    assert torch.equal(redrawer.over(stage.at(1.0), other, extent).rgb, stage.at(1.0).over(other, extent).rgb)

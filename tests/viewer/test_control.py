@@ -11,6 +11,7 @@ import pytest
 
 from gainer_ns.editing.selection import Selection
 from gainer_ns.image.panel import PictureOverride, picture_override_context
+from gainer_ns.rendering.redrawing import Redrawer
 from gainer_ns.viewer.control import EditControl, say_who_can_reach
 
 
@@ -48,7 +49,9 @@ def test_edits_are_seen_in_pages_and_nowhere_else(start: Callable[..., Any]) -> 
     session = model.panel._session
     session.change(Selection(all=True), {"rotate": {"degrees": 5}})
     assert session.wait() and model.shown() is model.fitted() is not session.shown
-    with picture_override_context(PictureOverride(model.panel.edit, is_draft=True)):  # as what draws for a page does
+    with picture_override_context(
+        PictureOverride(model.panel.edit, is_draft=True, redrawer=Redrawer())
+    ):  # as what draws for a page does
         assert model.shown() is session.shown
 
 

@@ -16,6 +16,7 @@ from nerfstudio.viewer_legacy.server.viewer_utils import IOChangeException, SetT
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.image.panel import PictureOverride, picture_override, picture_override_context
+from gainer_ns.rendering.redrawing import Redrawer
 from gainer_ns.viewer import drawing
 from gainer_ns.viewer.control import draw_finely
 from gainer_ns.viewer.departures import PageMachines
@@ -142,7 +143,9 @@ def test_a_drawing_gives_way_in_this_package_only() -> None:
         interrupted.interrupt_render_flag = True
         Dying()
         assert list(itertools.accumulate(value for value in (1, 2))) == [1, 3]
-        with picture_override_context(PictureOverride(lambda fitted: fitted, is_draft=True)):  # a generator of ours
+        with picture_override_context(
+            PictureOverride(lambda fitted: fitted, is_draft=True, redrawer=Redrawer())
+        ):  # a generator of ours
             pass
         assert Dying.ended == 1 and interrupted.interrupt_render_flag
         with pytest.raises(IOChangeException):
