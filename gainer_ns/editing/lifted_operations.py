@@ -1,7 +1,8 @@
 """The words of an edit script that move a part of a lifted photo, in space: what of them is not as in a flat picture.
 
-All coordinates are pixels of the photo, as large as they are at the depth of what is selected: x right, y down, z
-towards the camera. So what lies at z = 0 moves as in a flat picture.
+The others move what is selected as in the picture, each point at its own depth. All coordinates are pixels of the
+photo, as large as they are at the depth of what is selected: x right, y down, z towards the camera. So what lies at
+z = 0 moves as in a flat picture.
 """
 
 from __future__ import annotations
@@ -99,12 +100,16 @@ def bend_about(
 class LiftedMove(operations.Move):
     """Moves the selection in space."""
 
+    is_planar = False
+
     by: SpacePoint
     """How far: to the right, down and, if there is a third number, towards the camera, in pixels."""
 
 
 class LiftedRotate(operations.Rotate):
     """Turns the selection in space."""
+
+    is_planar = False
 
     degrees: FiniteNumber
     """How far, counter-clockwise as one sees it whom the axis points at."""
@@ -122,6 +127,8 @@ class LiftedRotate(operations.Rotate):
 class LiftedScale(operations.Scale):
     """Enlarges or shrinks the selection in space."""
 
+    is_planar = False
+
     factor: SpaceFactors
     """How many times larger; one number, or one for the width, one for the height and perhaps one for the depth."""
     center: SpacePoint | None = None
@@ -130,6 +137,8 @@ class LiftedScale(operations.Scale):
 
 class LiftedBend(operations.Bend):
     """Bends the selection along a line, which becomes an arc of a circle and keeps its length."""
+
+    is_planar = False
 
     degrees: FiniteNumber
     """How far the line's far end turns, counter-clockwise as one sees it whom the direction about points at."""
@@ -154,6 +163,7 @@ class LiftedBend(operations.Bend):
 
 
 LIFTED_OPERATIONS: dict[str, type[Operation]] = {
+    **operations.OPERATIONS,
     "move": LiftedMove,
     "rotate": LiftedRotate,
     "scale": LiftedScale,

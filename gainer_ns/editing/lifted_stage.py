@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
-from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import STILL_PX, Amounts
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import SceneView
@@ -187,12 +187,14 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         in_world = torch.einsum("ni,nij->nj", gradients, gaussians.inverse_jacobians[:, :2])
         return Weights(values.double(), in_world.double())
 
-    def _step(self, edit: LiftedEdit, number: int, weights: Weights | None = None) -> SpaceStep:
+    def _step(
+        self, edit: LiftedEdit, number: int, operations: tuple[Operation, ...], weights: Weights | None
+    ) -> SpaceStep:
         box = edit.select.bounds(self.scene.plane.width, self.scene.plane.height)
-        return SpaceStep(Step(number, edit.operations, box), self._space, weights)
+        return SpaceStep(Step(number, operations, box), self._space, weights)
 
     def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> SpaceStep:
-        return self._step(edit, number, self._weights(piece, edit))
+        return self._step(edit, number, edit.operations, self._weights(piece, edit))
 
     def _border(self, piece: LiftedPiece, edit: LiftedEdit, step: EditStep) -> SelectionBorder | None:
         if not edit.select.is_soft:
@@ -205,9 +207,14 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM_WIDTH_PX))
         return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
 
-    def _moved(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> list[LiftedPiece]:
-        piece.steps = (*piece.steps, self._step(edit, number))
-        return [piece]
+    def _whole_step(
+        self, piece: LiftedPiece, edit: LiftedEdit, number: int, operations: tuple[Operation, ...]
+    ) -> SpaceStep:
+        return self._step(edit, number, operations, None)
+
+    def _halves(self, piece: LiftedPiece, step: SpaceStep, cut: Cut) -> tuple[LiftedPiece, LiftedPiece]:
+        placed = replace(piece, steps=(*piece.steps, step)).placed(self.ends)
+        return parted_discs(piece, 0.5 + cut.left_of(self._space.from_world(placed.points)[:, :2]).float())
 
 
 def parted_discs(

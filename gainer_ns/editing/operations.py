@@ -53,11 +53,13 @@ class Operation(ScriptModel):
     Attributes:
         knows_shares: Whether ``_map`` takes an amount for each point; where it does not, points that follow in part go
             so much of the way to where the rest goes, on a straight line.
+        is_planar: Whether it moves points of space as those of the plane below them, and leaves how deep they are.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     knows_shares: ClassVar[bool] = True
+    is_planar: ClassVar[bool] = True
 
     def map(self, points: Float[Tensor, "m d"], *, amount: Amount, box: Bounds) -> Float[Tensor, "m d"]:
         """Move points.
@@ -71,6 +73,8 @@ class Operation(ScriptModel):
         Raises:
             GainerError: If what lies between cannot be, such as corners that fold the picture on their way.
         """
+        if self.is_planar and points.shape[1] > 2:
+            return torch.cat([self.map(points[:, :2], amount=amount, box=box), points[:, 2:]], dim=1)
         if not isinstance(amount, Tensor):
             return points if amount == 0 else self._map(points, amount, box)
         if self.knows_shares:

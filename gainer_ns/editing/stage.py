@@ -32,7 +32,8 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
 
     Subclasses say how much of a piece an edit selects (``_share``), what it does to a piece that follows in part
     (``_soft_step``) and what lies at the selection's border there (``_border``), what it leaves and what it takes
-    (``_parted``), and into which parts it moves what it takes (``_moved``).
+    (``_parted``), what it does to a piece that it takes as a whole (``_whole_step``), and what a cut parts that into:
+    what is on the right and on the left of its line after a step (``_halves``).
 
     Args:
         script: What is done.
@@ -126,8 +127,28 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
     @abstractmethod
     def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
 
+    def _moved(self, piece: PieceT, edit: EditT, number: int) -> list[PieceT]:
+        """Say how what an edit takes moves: the piece as a whole, or what the edit cuts it into."""
+        parts: list[tuple[PieceT, tuple[Operation, ...]]] = [(piece, ())]
+        for operation in edit.operations:
+            if not isinstance(operation, Cut):
+                parts = [(part, (*before, operation)) for part, before in parts]
+                continue
+            halves: list[tuple[PieceT, tuple[Operation, ...]]] = []
+            for part, before in parts:
+                right, left = self._halves(part, self._whole_step(part, edit, number, before), operation)
+                for half, move in zip((left, right), operation.halves, strict=True):
+                    halves.append((half, (*before, move)))
+            parts = halves
+        for part, operations in parts:
+            part.steps = (*part.steps, self._whole_step(part, edit, number, operations))
+        return [part for part, _ in parts]
+
     @abstractmethod
-    def _moved(self, piece: PieceT, edit: EditT, number: int) -> list[PieceT]: ...
+    def _whole_step(self, piece: PieceT, edit: EditT, number: int, operations: tuple[Operation, ...]) -> Any: ...
+
+    @abstractmethod
+    def _halves(self, piece: PieceT, step: Any, cut: Cut) -> tuple[PieceT, PieceT]: ...
 
 
 class Stage(BaseStage[Edit, Piece]):
@@ -221,24 +242,12 @@ class Stage(BaseStage[Edit, Piece]):
         field = piece.rest.selected(edit.select).field
         return parted(piece, field, upper=edit.order == "front", width=edit.select.softness)
 
-    def _moved(self, piece: Piece, edit: Edit, number: int) -> list[Piece]:
-        parts: list[tuple[Piece, tuple[Operation, ...]]] = [(piece, ())]
-        box = _box(edit, piece)
-        for operation in edit.operations:
-            if not isinstance(operation, Cut):
-                parts = [(part, (*before, operation)) for part, before in parts]
-                continue
-            halves: list[tuple[Piece, tuple[Operation, ...]]] = []
-            for part, before in parts:
-                done = replace(part, steps=(*part.steps, Step(number, before, box)))
-                left_of = operation.left_of(done.carried(self.ends, part.rest.pixels))
-                right, left = parted(part, 0.5 + left_of.view(part.rest.shape), upper=True)
-                for half, move in zip((left, right), operation.halves, strict=True):
-                    halves.append((half, (*before, move)))
-            parts = halves
-        for part, operations in parts:
-            part.steps = (*part.steps, Step(number, operations, box))
-        return [part for part, _ in parts]
+    def _whole_step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
+        return Step(number, operations, _box(edit, piece))
+
+    def _halves(self, piece: Piece, step: Step, cut: Cut) -> tuple[Piece, Piece]:
+        left_of = cut.left_of(replace(piece, steps=(*piece.steps, step)).carried(self.ends, piece.rest.pixels))
+        return parted(piece, 0.5 + left_of.view(piece.rest.shape), upper=True)
 
 
 def rest_pictures(picture: BakedPicture) -> list[RestPicture]:

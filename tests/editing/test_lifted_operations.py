@@ -121,3 +121,31 @@ def test_a_bent_line_keeps_its_length_and_ends_turned() -> None:
 def test_what_cannot_be_is_refused(word: str, said: dict, problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         operation(word, said)
+
+
+PLANAR = [
+    ("mirror", "vertical"),
+    ("stretch", {"factor": 1.4, "axis": [[10, 30], [50, 30]]}),
+    ("twirl", {"degrees": 50}),
+    ("wave", {"amplitude": 3, "period": 17, "direction": 30}),
+    ("perspective", {"corners": [[12, 18], [55, 22], [50, 42], [8, 38]]}),
+    ("drag", {"handles": [{"from": [20, 30], "to": [26, 27]}], "fixed": [[45, 30]]}),
+    ("lattice", {"offsets": [[[0, 0], [2, 1]], [[1, 0], [0, 3]]]}),
+]
+
+
+@pytest.mark.parametrize(("word", "said"), PLANAR)
+def test_words_of_the_plane_move_points_as_in_it_and_keep_how_deep_they_are(word: str, said: dict) -> None:
+    places, flat = points(), OPERATIONS[word].model_validate(said)
+    deep, shares = operation(word, said), torch.rand(len(places), dtype=torch.float64)
+    assert bool(((deep.map(places, amount=1.0, box=BOX) - places)[:, :2].abs() > 0.01).any())
+    for amount in (0.6, shares):
+        there = deep.map(places, amount=amount, box=BOX)
+        torch.testing.assert_close(there[:, :2], flat.map(places[:, :2], amount=amount, box=BOX))
+        assert torch.equal(there[:, 2], places[:, 2])
+    _, jacobians = deep.moved(places, amount=0.6, box=BOX)
+    assert torch.equal(jacobians[:, 2], torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64).expand(len(places), 3))
+
+
+def test_every_word_of_the_plane_is_one_of_space() -> None:
+    assert set(OPERATIONS) <= set(LIFTED_OPERATIONS)

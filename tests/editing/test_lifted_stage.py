@@ -148,3 +148,37 @@ def test_what_was_not_lifted_cannot_be_selected(lifted_scene: Make) -> None:
     scene = lifted_scene((1.0,), (16, 12, 32, 24))
     with pytest.raises(GainerError, match=r"edits\[0\].select: selects nothing that was lifted"):
         staged(scene, {"select": {"box": [0, 0, 10, 10]}, "move": {"by": [1, 1]}})
+
+
+def test_a_cut_parts_what_it_selects_along_its_line(lifted_scene: Make) -> None:
+    """Each half moves as a whole, and what lay in between is a hole."""
+    scene = lifted_scene()
+    before, _ = drawn(scene)
+    after, alpha = edited(scene, {"cut": {"line": [[24, 0], [24, 36]], "gap": 8}})
+    torch.testing.assert_close(after[4:32, 6:18], before[4:32, 10:22], atol=2e-3, rtol=0)
+    torch.testing.assert_close(after[4:32, 30:42], before[4:32, 26:38], atol=2e-3, rtol=0)
+    assert float(alpha[4:32, 22:26].max()) < 1e-3
+    assert float(alpha[4:32, 6:18].min()) > 0.999 and float(alpha[4:32, 30:42].min()) > 0.999
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"mirror": "horizontal"},
+        {"stretch": {"factor": 1.4, "axis": [[0, 18], [48, 18]]}},
+        {"twirl": {"degrees": 60}},
+        {"wave": {"amplitude": 2, "period": 20}},
+        {"perspective": {"corners": [[14, 11], [35, 10], [33, 26], [15, 25]]}},
+        {"drag": {"handles": [{"from": [24, 18], "to": [26, 19]}], "fixed": [[18, 14]]}},
+        {"lattice": {"offsets": [[[0, 0], [2, 1]], [[1, 0], [0, 2]]]}},
+    ],
+    ids=lambda operation: next(iter(operation)),
+)
+def test_words_of_the_plane_move_what_is_selected(operation: dict[str, Any], lifted_scene: Make) -> None:
+    """As in the picture: a front that fills its selection looks as the flat picture does after the same edit."""
+    scene = lifted_scene((1.0,), (0, 0, 48, 36))
+    before, _ = drawn(scene)
+    after, alpha = edited(scene, {"select": "all", **operation})
+    assert bool(after.isfinite().all())
+    assert float(((after - before).abs().amax(dim=2) > 0.02).float().mean()) > 0.1
+    assert float(alpha[12:24, 16:32].min()) > 0.99
