@@ -139,13 +139,12 @@ class Dying:
 @pytest.mark.filterwarnings("error")  # such as of an exception in __del__
 def test_a_drawing_gives_way_in_this_package_only() -> None:
     interrupted = machine(512, "high")
+    override = PictureOverride(lambda fitted: fitted, is_draft=True, redrawer=Redrawer())
     with SetTrace(interrupted.check_interrupt):
         interrupted.interrupt_render_flag = True
         Dying()
         assert list(itertools.accumulate(value for value in (1, 2))) == [1, 3]
-        with picture_override_context(
-            PictureOverride(lambda fitted: fitted, is_draft=True, redrawer=Redrawer())
-        ):  # a generator of ours
+        with picture_override_context(override):  # a generator of ours
             pass
         assert Dying.ended == 1 and interrupted.interrupt_render_flag
         with pytest.raises(IOChangeException):
