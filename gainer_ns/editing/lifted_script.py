@@ -46,6 +46,12 @@ class LiftedEdit(with_words(LIFTED_OPERATIONS)):
     def _in_space(cls, data: Any) -> Any:
         return _without_flat_words(data, Edit, cls)
 
+    @model_validator(mode="after")
+    def _as_lifted(self) -> LiftedEdit:
+        if self.select.matte:
+            raise PlacedError(("select", "matte"), "is for flat pictures; lift the photo with a matted mask instead")
+        return self
+
 
 class LiftedScript(PlacedScript):
     """An edit script for a lifted photo.

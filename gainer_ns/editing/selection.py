@@ -28,6 +28,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds
 from gainer_ns.io.places import PlacedError
 from gainer_ns.io.yaml_file import ExistingFile
+from gainer_ns.preparation.config import MAX_MATTE_PX
 
 _MAX_COORDINATE_PX = 1e6
 """The largest coordinate; also how deep inside everything is in ``all``."""
@@ -88,6 +89,9 @@ class Selection(ScriptModel):
         intersect: What is in all of these.
         feather: Width of the soft border, in pixels, half of it inside; 0 is a hard edge. Parts of a union, minus or
             intersect that do not say take that of the whole. A mask's own grays count where the feather is 0.
+        matte: Whether a mask's edge is made as soft as the object's edge in the picture, and what it cuts out gets the
+            object's own colours there. Of masks that are selected by themselves.
+        matte_width: How far to either side of the mask's edge that reaches, in pixels; by the picture's size if None.
     """
 
     all: bool = False
@@ -100,6 +104,8 @@ class Selection(ScriptModel):
     minus: Annotated[tuple[Selection, ...], Field(min_length=2)] | None = None
     intersect: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
     feather: Annotated[float, Field(strict=True, ge=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)] | None = None
+    matte: bool = False
+    matte_width: Annotated[int, Field(strict=True, ge=1, le=MAX_MATTE_PX)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +127,14 @@ class Selection(ScriptModel):
             raise ValueError("label: only masks have labels; leave it out")
         if self.all and self.feather:
             raise ValueError("all has no edge to feather; leave feather out")
+        if (self.matte or self.matte_width is not None) and self.mask is None:
+            raise ValueError("matte: only masks have one; leave it out, or select by a mask")
+        if self.matte_width is not None and not self.matte:
+            raise ValueError("matte_width: says nothing without matte: true; add that")
+        if self.matte and self.feather:
+            raise ValueError("has both matte and feather, which each make the border soft; leave one out")
+        if any(part.matte for part in self._parts):
+            raise ValueError("matte: is of masks that are selected by themselves; leave it out of what is joined")
         return self
 
     @model_serializer(mode="wrap")
@@ -147,7 +161,7 @@ class Selection(ScriptModel):
             coverage = field.clamp(0, 1)
             if feather > 0:
                 return coverage * coverage * (3 - 2 * coverage)
-            if shape.mask is not None and shape._mask.has_grays:
+            if shape.mask is not None and shape.settled.has_grays:
                 return coverage
             return (field > 0.5).to(field.dtype)
 
@@ -157,7 +171,7 @@ class Selection(ScriptModel):
     def is_soft(self) -> bool:
         """Whether some border is wider than an antialiased edge: feathered, or a mask with broad grays."""
         return any(
-            feather > 0 or (shape.mask is not None and shape._mask.is_soft) for shape, feather in self._shapes(0.0)
+            feather > 0 or (shape.mask is not None and shape.settled.is_soft) for shape, feather in self._shapes(0.0)
         )
 
     @property
@@ -179,7 +193,7 @@ class Selection(ScriptModel):
             (x, y), radius = self.disc.center, self.disc.radius
             return x - radius, y - radius, x + radius, y + radius
         if self.mask is not None:
-            return self._mask.bounds
+            return self.settled.bounds
         if self.minus is not None:
             return self.minus[0].bounds(width, height)
         if not self._parts:
@@ -215,7 +229,7 @@ class Selection(ScriptModel):
         picture = f"the picture, which is {width} x {height} pixels"
         if self.mask is not None:
             try:
-                mask = self._mask
+                mask = self.painted
             except GainerError as error:
                 raise PlacedError((kind,), str(error)) from None
             if mask.size != (width, height):
@@ -223,6 +237,8 @@ class Selection(ScriptModel):
                 raise PlacedError((kind,), f"{self.mask} is {size}; save the mask at the picture's size")
             if not mask.has_any:
                 raise PlacedError((kind,), f"{self.mask} is black all over; paint what it selects white")
+            if self.matte and not (mask.values.max() >= 0.5 > mask.values.min()):
+                raise PlacedError((kind,), f"{self.mask} has no edge to matte; paint the object white, the rest black")
             return
         left, top, right, bottom = self.bounds(width, height)
         if not self._parts and not (left < width and right > 0 and top < height and bottom > 0):
@@ -260,7 +276,7 @@ class Selection(ScriptModel):
         if self.all:
             return torch.full_like(points[..., 0], _MAX_COORDINATE_PX)
         if self.mask is not None:
-            return self._mask.field(points, feather)
+            return self.settled.field(points, feather)
         if self.box is not None:
             depth = depth_in_box(points, self.box)
         elif self.disc is not None:
@@ -285,10 +301,19 @@ class Selection(ScriptModel):
         return False
 
     @cached_property
-    def _mask(self) -> MaskField:
+    def painted(self) -> MaskField:
         """The mask's picture, read once."""
         assert self.mask is not None
         return MaskField.read(self.mask, self.label)
+
+    def settle(self, mask: MaskField) -> None:
+        """Take another edge than was painted, which the picture has told; no other edge makes it another selection."""
+        self.__dict__["settled"] = mask
+
+    @cached_property
+    def settled(self) -> MaskField:
+        """The mask, with the edge that a picture has told, if one has."""
+        return self.painted
 
 
 _KINDS = "all, box, polygon, mask, disc, union, minus, intersect"

@@ -105,7 +105,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
 
     def _blends(self, piece: PieceT, edit: EditT, step: EditStep) -> bool:
         """Return whether what surrounds the selection follows it, so that nothing needs to be cut."""
-        if any(isinstance(operation, Cut) for operation in edit.operations):
+        if any(isinstance(operation, Cut) for operation in edit.operations) or edit.select.matte:
             return False
         if edit.seam != "auto":
             return edit.seam == "blend"
@@ -172,9 +172,11 @@ class Stage(BaseStage[Edit, Piece]):
         rests: Sequence[RestPicture] | None = None,
     ) -> None:
         self.picture = picture
+        self._sources: dict[str | None, BakedPicture] = {None: picture}
         pieces = self._wholes = _pieces(None, rests or rest_pictures(picture), picture.plane)
         for name, laid in script.layers.items():
             other = (layers or {})[name].in_profile(picture.profile)
+            self._sources[name] = other
             script.check_selections(name, other.plane.width, other.plane.height)
             further = _pieces(name, rest_pictures(other), picture.plane)
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
@@ -209,6 +211,11 @@ class Stage(BaseStage[Edit, Piece]):
         return hole.view(plane.height, plane.width)
 
     def _take(self, number: int) -> list[Piece]:
+        edit = self.script.edits[number]
+        if edit.select.matte:
+            from gainer_ns.editing.cut_outs import settle_matte  # which fits
+
+            settle_matte(edit.select, self._sources[edit.layer])
         cut_out = super()._take(number)  # passes before everything else, or behind it
         others = [piece for piece in self.pieces if piece not in cut_out]
         is_front = self.script.edits[number].order == "front"
@@ -240,7 +247,12 @@ class Stage(BaseStage[Edit, Piece]):
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
         field = piece.rest.selected(edit.select).field
-        return parted(piece, field, upper=edit.order == "front", width=edit.select.softness)
+        parts = parted(piece, field, upper=edit.order == "front", width=edit.select.softness)
+        if edit.select.matte:
+            from gainer_ns.editing.cut_outs import take_own_colours
+
+            take_own_colours(*parts, edit.select)
+        return parts
 
     def _whole_step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
         return Step(number, operations, _box(edit, piece))

@@ -249,6 +249,8 @@ class Scene(PlacedScript):
 
     def _check_fits(self, selection: Selection, *loc: int | str) -> None:
         """Check a selection in widths against the picture's size."""
+        if selection.matte:
+            raise PlacedError((*loc, "matte"), "is for edit scripts; select by the mask.png of gainer prepare --matte")
         try:
             in_pixels(selection, self._shown.width).check(self._shown.width, self._shown.height)
         except PlacedError as error:

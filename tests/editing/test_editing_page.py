@@ -54,7 +54,9 @@ def test_each_choice_is_there() -> None:
 @pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: text.split("\n")[1].strip())
 def test_each_script_is_read(text: str, tmp_path: Path) -> None:
     (tmp_path / "sticker.safetensors").touch()
-    Image.fromarray(np.full((512, 768), 255, np.uint8)).save(tmp_path / "ear.png")
+    ear = np.zeros((512, 768), np.uint8)
+    ear[100:300, 200:500] = 255
+    Image.fromarray(ear).save(tmp_path / "ear.png")
     Image.fromarray(np.full((512, 768), 2, np.uint8)).save(tmp_path / "labels.png")
     (tmp_path / "script.yaml").write_text(text, "utf8")
     assert read_script(tmp_path / "script.yaml", 768, 512).edits
