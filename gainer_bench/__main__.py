@@ -17,6 +17,7 @@ BENCH_COMMANDS = {
     "gallery": "Gallery",
     "edit-quality": "EditQuality",
     "shrink-quality": "ShrinkQuality",
+    "matte-quality": "MatteQuality",
     "contact-sheet": "ContactSheet",
     "simulation-sheet": "SimulationSheet",
     "novel-view": "NovelView",
