@@ -308,7 +308,7 @@ class Selection(ScriptModel):
 
     def settle(self, mask: MaskField) -> None:
         """Take another edge than was painted, which the picture has told; no other edge makes it another selection."""
-        self.__dict__["settled"] = mask
+        vars(self)["settled"] = mask
 
     @cached_property
     def settled(self) -> MaskField:
