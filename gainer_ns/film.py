@@ -59,7 +59,8 @@ class Film:
         """Write the film, whole or not at all.
 
         Args:
-            path: .mp4, .webp, .gif, a folder for the frames (no suffix), or a picture where there is one frame.
+            path: .mp4, .webm, .mov, .apng, .webp, .gif, .sheet.png (all frames in one), a folder for the frames (no
+                suffix), or a picture where there is one frame.
             bit_depth: Bits a sample (16: PNG frames only); None for the source's, and 8 of films.
             progress: Called after every frame with the share, 0 to 1, that is done.
 

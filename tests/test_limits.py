@@ -32,6 +32,7 @@ from gainer_ns.io.image_io import read_picture
 from gainer_ns.io.json_files import read_object
 from gainer_ns.io.masks import read_mask
 from gainer_ns.io.meshes import read_mesh, write_obj, write_ply
+from gainer_ns.io.outputs import FILMS
 from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.lifting import fit as lift_fit
 from gainer_ns.lifting import model as lift_model
@@ -164,7 +165,7 @@ DOORS: dict[str, Door] = {
     "a mesh": mesh(".ply"),
     "a mesh as text": mesh(".ply", is_text=True),
     "a mesh as .obj": mesh(".obj"),
-    **{f"a film as {suffix}": film(suffix) for suffix in (".mp4", ".webp", ".gif")},
+    **{f"a film as {suffix}": film(suffix) for suffix in FILMS},
     "a grid on a plane": grid((0.0, 0.0), (1.0, 1.0)),
     "a grid in space": grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "particles": particles,

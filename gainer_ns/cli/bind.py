@@ -27,7 +27,8 @@ class Bind:
     frames: Path
     """Folder of the moved ones, frame_00000.obj (or .ply) and so on: the same vertices in the same order."""
     output: Path
-    """Folder for the frames (no suffix), film (.mp4, .webp, .gif), or for a single frame a picture."""
+    """Folder for the frames (no suffix), film (.mp4, .webm, .mov, .apng, .webp, .gif, .sheet.png), or for a single
+    frame a picture."""
     fps: float = 24.0
     """Frames a second, of a film."""
     scale: float = 1.0

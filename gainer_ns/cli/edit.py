@@ -25,7 +25,8 @@ class Edit:
     script: Path
     """The YAML file that says what to do; configs/edits has one for each kind of edit."""
     output: Path
-    """Picture to write (.png, .webp, .tif, .jpg), folder for the frames (no suffix), film (.mp4, .webp, .gif), or
+    """Picture to write (.png, .webp, .tif, .jpg), folder for the frames (no suffix), film (.mp4,
+    .webm, .mov, .apng, .webp, .gif, .sheet.png), or
     .safetensors: the edited picture at the end, without background, for `gainer render` at any scale."""
     scale: float = 1.0
     """Output pixels per source pixel."""

@@ -35,7 +35,7 @@ class Simulate:
     scene: Path
     """The YAML file that says what the picture is made of and what acts on it; configs/physics has some."""
     output: Path
-    """Film to write (.mp4, .webp, .gif), or folder for the frames (no suffix)."""
+    """Film to write (.mp4, .webm, .mov, .apng, .webp, .gif, .sheet.png), or folder for the frames (no suffix)."""
     scale: float = 1.0
     """Output pixels per source pixel."""
     sampling: Way = "smooth"

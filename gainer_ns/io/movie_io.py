@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.error import FFmpegError
 from av.filter import Graph
@@ -30,6 +31,9 @@ _BT709 = 1
 
 _VIDEO_RANGE = 1
 """FFmpeg's number for luma from 16 to 235, which players expect."""
+
+_SPREAD_PX = 8
+"""How far colours go on beyond edges, in kinds that mix neighbouring samples."""
 
 _MAX_FRAMES_BEHIND = 3
 """How many frames wait to be encoded at most: whoever draws them faster waits, too."""
@@ -55,6 +59,11 @@ class MovieKind:
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it holds luma and chroma, and not the colours themselves."""
+        return self.pixel_format.startswith("yuv")
+
 
 MOVIES: dict[str, MovieKind] = {
     # As near as the default preset at 17, in half of its time; files are a third larger or more.
@@ -66,6 +75,18 @@ MOVIES: dict[str, MovieKind] = {
         {"preset": "veryfast", "crf": "15", "mbtree": "0"},
         {"movflags": "+faststart"},
     ),
+    # With the reference frames that are never shown, VP9 would lose opacity.
+    ".webm": MovieKind(
+        "libvpx-vp9",
+        "yuva420p",
+        260,
+        None,
+        {"crf": "18", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"},
+    ),
+    ".mov": MovieKind(
+        "prores_ks", "yuva444p10le", 260, None, {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
+    ),
+    ".apng": MovieKind("apng", "rgba", 150, None, {"pred": "mixed"}, {"plays": "0"}),
     ".webp": MovieKind("libwebp_anim", "bgra", 150, 1000, {"lossless": "1"}, {"loop": "0"}),
     ".gif": MovieKind("gif", "pal8", 140, 100, {}, {"loop": "0"}),
 }
@@ -153,12 +174,14 @@ class MovieEncoder:
         options = dict(movie.container_options)
         if suffix == ".gif":
             options["final_delay"] = str(round(self._ticks_a_frame))
+        if suffix == ".apng":
+            options["final_delay"] = f"{self._tick.numerator}/{self._tick.denominator}"
         self._container = av.open(name, "w", format=suffix[1:], options=options)
         stream: Any = self._container.add_stream(movie.encoder, rate=1 / self._tick, options=movie.options)
         stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], movie.pixel_format
         context = stream.codec_context
         context.time_base = self._tick
-        if suffix == ".mp4":
+        if movie.is_video:
             context.color_primaries = context.color_trc = context.colorspace = _BT709
             context.color_range = _VIDEO_RANGE
         self._stream = stream
@@ -209,12 +232,12 @@ def _filters(suffix: str, kind: str, shape: tuple[int, ...], tick: Fraction) -> 
         graph.link_nodes(source, split, last, sink)
         split.link_to(palette, 1, 0)
         palette.link_to(last, 0, 1)
-    elif suffix == ".mp4":
+    elif MOVIES[suffix].is_video:
         exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
         scale = graph.add("scale", f"out_color_matrix=bt709:out_range=tv:{exact}")
-        graph.link_nodes(source, scale, graph.add("format", "yuv420p"), sink)
+        graph.link_nodes(source, scale, graph.add("format", MOVIES[suffix].pixel_format), sink)
     else:
-        graph.link_nodes(source, graph.add("format", "bgra"), sink)
+        graph.link_nodes(source, graph.add("format", MOVIES[suffix].pixel_format), sink)
     graph.configure()
     return graph, source, sink
 
@@ -230,4 +253,16 @@ def _movie_samples(
     opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
     if suffix == ".gif":
         opacity = (opacity >= 0.5).astype(np.float32)
+    if MOVIES[suffix].is_video:
+        return integer_samples(_spread(colours, opacity), opacity, 8)
     return integer_samples(np.where(opacity[..., None] > 0, colours, 0.0), opacity, 8)
+
+
+def _spread(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Carry colours on into what is clear, as far as chroma and blocks of samples mix them with what is not."""
+    if float(opacity.min()) > 0:
+        return colours
+    side = (2 * _SPREAD_PX + 1,) * 2
+    share = cv2.blur(opacity, side)[..., None]
+    around = cv2.blur(colours * opacity[..., None], side) / np.maximum(share, 1e-6)
+    return np.where(opacity[..., None] > 0, colours, np.where(share > 1e-4, around, 0.0))

@@ -39,9 +39,15 @@ PICTURES = {
     ".tif": FileKind(),
     ".tiff": FileKind(),
 }
+SHEET_SUFFIX = ".sheet.png"
+"""Of one picture that holds all frames of a film, row by row."""
 FILMS = {
     ".mp4": FileKind(opacity=False, most_fps=1000),
+    ".webm": FileKind(most_fps=1000),
+    ".mov": FileKind(most_fps=1000),
+    ".apng": FileKind(most_fps=1000),
     ".webp": FileKind(most_fps=1000),
+    SHEET_SUFFIX: FileKind(bit_depths=(8, 16), most_fps=1000),
     ".gif": FileKind(most_fps=50),  # Browsers slow a GIF down tenfold that asks for less than 2/100 s a frame.
 }
 
@@ -87,7 +93,7 @@ class OutputTarget:
             if asked is not None:
                 raise GainerError(f"{self.path}: stores no samples; leave out the bit depth")
             return source
-        kind = PICTURES[self.suffix] if "film" not in self.means else FILMS[self.suffix]
+        kind = FILMS[self.suffix] if "film" in self.means else PICTURES[self.suffix]
         if wanted in kind.bit_depths:
             return wanted
         if asked is None and self.is_film(frames):
@@ -134,7 +140,7 @@ def output_for(path: Path, *means: Means, bit_depth: int | None = None) -> Outpu
         GainerError: It means nothing that the command can write, cannot hold the bit depth, or cannot be put there.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
+    suffix = SHEET_SUFFIX if path.name.lower().endswith(SHEET_SUFFIX) else path.suffix.lower()
     if "frames" in means and (os.path.isdir(path) or not suffix):
         return _settled(folder_output(path), bit_depth)
     known: dict[Means, bool] = {"picture": suffix in PICTURES, "film": suffix in FILMS, "model": is_exported(path)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from gainer_ns.interrupts import interrupts_delayed
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import cannot_write, synchronise, whole_file
 from gainer_ns.io.folders import whole_folder
+from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.image_writing import encode_samples
-from gainer_ns.io.outputs import PICTURES, OutputTarget, output_for
+from gainer_ns.io.outputs import PICTURES, SHEET_SUFFIX, OutputTarget, output_for
 from gainer_ns.io.samples import Colour, flattened, integer_samples
 from gainer_ns.io.writing_behind import WritingBehind
+from gainer_ns.memory import check_free
 
 WHITE_RGB: Colour = (1.0, 1.0, 1.0)
 
@@ -89,13 +92,17 @@ def open_sequence_writer(
     - ``.mp4``: H.264 of high quality (4:2:0, BT.709, within 2/255 of flat colours), without opacity. Where width or
       height is odd, the last column or row is repeated once, since H.264 of this kind holds even sizes only.
     - ``.webp``: without loss, with opacity.
+    - ``.webm``: VP9 with opacity, 4:2:0, as browsers lay it over pages; ``.mov``: ProRes 4444 with opacity, for editing
+      programs. Colours go on a little beyond edges in both, where nothing shows of them.
+    - ``.apng``: without loss, with opacity.
+    - ``.sheet.png``: all frames in one picture, row by row from the top left, in as many columns as rows, or one more.
     - ``.gif``: 255 colours a frame, dithered; opacity is all or nothing. Delays are multiples of 1/100 s, chosen so
       that the frames stay in time.
     - ``.png``, ``.tif``, ``.jpg``, or ``.webp`` with one frame: the picture itself.
 
     Frames are encoded and written in threads of their own, a few behind. Memory does not grow with the number of
-    frames, but for WebP, whose encoder keeps the compressed frames. Nothing shows under the name before all frames are
-    written, and nothing is left behind if they never are.
+    frames, but for sheets, and for WebP, whose encoder keeps the compressed frames. Nothing shows under the name before
+    all frames are written, and nothing is left behind if they never are.
 
     Args:
         path: Where to, or what :func:`gainer_ns.io.outputs.output_for` made of it. Missing folders are made.
@@ -118,6 +125,8 @@ def open_sequence_writer(
     bits = output.bit_depth(bit_depth)
     if output.is_folder:
         opened = _folder(output.path, bits, profile)
+    elif output.suffix == SHEET_SUFFIX:
+        opened = _sheet(output.path, frames, bits, profile)
     elif output.is_film(frames):
         from gainer_ns.io.movie_io import open_movie  # FFmpeg, which pictures are written without
 
@@ -165,6 +174,35 @@ def _still(output: OutputTarget, bit_depth: int, background: Colour, profile: Co
                 encode_samples(file, samples, suffix, profile)
 
         yield put
+
+
+@contextmanager
+def _sheet(path: Path, frames: int, bit_depth: int, profile: ColourProfile | None) -> Iterator[_Put]:
+    """Open a picture of all frames, complete after the last."""
+    columns = math.ceil(math.sqrt(frames))
+    sheet: np.ndarray | None = None
+    count = 0
+
+    def put(colours: np.ndarray, opacity: np.ndarray | None) -> None:
+        nonlocal sheet, count
+        height, width = colours.shape[:2]
+        if sheet is None:
+            shape = height * math.ceil(frames / columns), width * columns, 4
+            remedy = "draw smaller or fewer frames, or name a folder"
+            if shape[0] * shape[1] > MAX_PIXELS:
+                raise GainerError(f"{path}: {shape[1]} x {shape[0]} pixels are too many for a picture; {remedy}")
+            check_free(math.prod(shape) * bit_depth // 8, f"a sheet of {shape[1]} x {shape[0]} pixels", remedy)
+            sheet = np.zeros(shape, np.uint8 if bit_depth == 8 else np.uint16)
+        opacity = np.ones(colours.shape[:2], np.float32) if opacity is None else opacity
+        top, left = count // columns * height, count % columns * width
+        sheet[top : top + height, left : left + width] = integer_samples(colours, opacity, bit_depth)
+        count += 1
+
+    with whole_file(path) as file:
+        yield put
+        with _complaint(path):
+            if sheet is not None:
+                encode_samples(file, sheet, ".png", profile)
 
 
 @contextmanager

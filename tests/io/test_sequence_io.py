@@ -229,7 +229,21 @@ def test_bad_frames_leave_nothing(tmp_path: Path, name: str, bad: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["out", "out.png", "out.mp4", "out.webp", "out.gif", "existing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "out",
+        "out.png",
+        "out.mp4",
+        "out.webm",
+        "out.mov",
+        "out.apng",
+        "out.sheet.png",
+        "out.webp",
+        "out.gif",
+        "existing",
+    ],
+)
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupt_leaves_things_as_they_were(tmp_path: Path, name: str, stop: type[BaseException]) -> None:
     (tmp_path / "existing").mkdir()
