@@ -22,7 +22,7 @@ cone = [[x - wide, top], [x + wide, top], [x + narrow, bottom], [x - narrow, bot
 part = {"union": [{"disc": {"center": [x, y], "radius": radius}}, {"polygon": cone}]}
 moved = picture.edit(
     {
-        "edits": [{"select": part, "move": {"by": [0.28 * width, 0.14 * height]}}],
+        "edits": [{"select": part, "mode": "piece", "move": {"by": [0.28 * width, 0.14 * height]}}],
         "background": {"inpaint": "telea"},  # paints what was behind
     }
 )

@@ -20,6 +20,7 @@ jump = {
     "edits": [
         {
             "select": {"union": [{"disc": {"center": [x, y], "radius": radius}}, {"polygon": cone}]},
+            "mode": "piece",  # cut out, not pulled out of the sheet
             "move": {"by": [0.25 * width, -0.1 * height]},
             "keyframes": {0: 0.0, 0.5: 1.0, 1: 0.0},  # how much of it there is, at times from 0 to 1
             "easing": "smooth",

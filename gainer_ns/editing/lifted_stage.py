@@ -193,8 +193,21 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         box = edit.select.bounds(self.scene.plane.width, self.scene.plane.height)
         return SpaceStep(Step(number, operations, box), self._space, weights)
 
-    def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> SpaceStep:
-        return self._step(edit, number, edit.operations, self._weights(piece, edit))
+    def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> SpaceStep | None:
+        step = self._step(edit, number, edit.operations, self._weights(piece, edit))
+        return step if self._blends(piece, edit, step) else None
+
+    def _blends(self, piece: LiftedPiece, edit: LiftedEdit, step: SpaceStep) -> bool:
+        """Return whether what surrounds the selection follows it, so that nothing needs to be cut."""
+        if any(isinstance(operation, Cut) for operation in edit.operations) or edit.select.matte:
+            return False
+        if edit.mode is not None:
+            return edit.mode == "sheet"
+        border = self._border(piece, edit, step)
+        if border is None:
+            return False
+        self._borders.append((border, border.may_follow(edit)))
+        return self._borders[-1][1]
 
     def _border(self, piece: LiftedPiece, edit: LiftedEdit, step: EditStep) -> SelectionBorder | None:
         if not edit.select.is_soft:

@@ -35,6 +35,8 @@ _UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
 _SEAM_MARGIN = 4.0
 """So far beyond its edge, in the same units, the lower of two pieces never goes on."""
+_VISIBLE_MARGIN_PX = 2
+"""So far beyond pixels that show something, what is read between pixels does too."""
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
 
@@ -57,6 +59,7 @@ class Piece:
         seams: Where it was parted from a piece that covers it.
         inside: What cut it out of its picture.
         outside: What was cut out of it.
+        taken_by: The edit that cut it out last; None for what no edit cut out.
         parts: What it was cut into later, in place of this piece.
     """
 
@@ -71,6 +74,7 @@ class Piece:
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
     parts: tuple[Piece, ...] = ()
+    taken_by: int | None = None
     _kept: dict[Hashable, Tensor] = field(default_factory=dict, repr=False)
     _posed: tuple[list[float] | None, AnyLayer] | None = field(default=None, repr=False)
 
@@ -109,10 +113,10 @@ class Piece:
         points = origins * self.scale + origins.new_tensor(self.place)
         for step in self.steps:
             if amounts[step.edit] != 0:
-                points = step.carried(points, amounts[step.edit], self._follow(step, origins, key), key)
+                points = step.carried(points, amounts[step.edit], self.follows(step, origins, key), key)
         return points
 
-    def _follow(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
+    def follows(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
         """Return how much pixels follow a step; None where they do so as a whole."""
         if step.selection is None:
             return None
@@ -138,6 +142,12 @@ class Piece:
         if self._posed is None or self._posed[0] != relevant:
             self._posed = relevant, self._pose(amounts)
         return self._posed[1]
+
+    def put(self, step: Step) -> None:
+        """Put a step in the place of that of the same edit."""
+        self.steps = tuple(step if each.edit == step.edit else each for each in self.steps)
+        self._posed = None
+        self._kept = {key: kept for key, kept in self._kept.items() if not _is_of(key, step.edit)}
 
     def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
         """Make an edit do something else to what it moves already."""
@@ -187,10 +197,22 @@ class Piece:
     @cached_property
     def _reach(self) -> Bool[Tensor, "h w"] | None:
         """Where the piece can ever be; None for everywhere."""
-        reach = self.presence
+        reach = _both(self._near_visible, self.presence)
         for seam in self.seams:
             reach = _both(reach, seam.limit + _UNDERLAP * (seam.limit > -_SEAM_MARGIN))
         return None if reach is None else reach > 0
+
+    @cached_property
+    def _near_visible(self) -> Float[Tensor, "h w"] | None:
+        """1 at what the picture shows and close around it, where something may be read of that; None for everywhere.
+
+        What is clear must not lie over what is not.
+        """
+        if not self.rest.layer.has_alpha:
+            return None
+        shown = self.rest.is_visible.view(self.rest.shape)[None, None].float()
+        near = functional.max_pool2d(shown, 2 * _VISIBLE_MARGIN_PX + 1, 1, _VISIBLE_MARGIN_PX)[0, 0]
+        return None if bool(near.all()) else near
 
     @cached_property
     def _box(self) -> Bounds:
@@ -300,9 +322,14 @@ def parted(piece: Piece, inside: Float[Tensor, "h w"], *, upper: bool, width: fl
     """
     limits = 1 - inside, inside
     over = piece.part(limits[upper])
-    under = replace(piece, seams=(*piece.seams, Seam(over, limits[not upper], width)), parts=(), _kept={}, _posed=None)
+    seams = *piece.seams, Seam(over, limits[not upper], width)
+    under = replace(piece, seams=seams, parts=(), _kept={}, _posed=None)
     piece.parts = (under, over) if upper else (over, under)
     return piece.parts[0], piece.parts[1]
+
+
+def _is_of(key: Hashable, edit: int) -> bool:
+    return isinstance(key, tuple) and key[0] == edit
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:

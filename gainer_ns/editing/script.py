@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -30,12 +33,44 @@ from gainer_ns.io.yaml_file import ExistingFile, read_document, to_yaml
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""
 
-SeamMode = Literal["auto", "blend", "cut"]
-"""What happens around a selection."""
+Mode = Literal["sheet", "piece"]
+"""Whether a selection pulls its surroundings along, or is cut out."""
+
+_MODES_OF_SEAMS: dict[str, Mode | None] = {"auto": None, "blend": "sheet", "cut": "piece"}
+"""What earlier scripts called ``seam``."""
+_OUTERMOST_DEPTH = 1e6
+_logger = logging.getLogger(__name__)
 
 FrameCount = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 FrameRate = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
 
+
+def _checked_order(order: Any) -> Any:
+    """Refuse what is no order of depth."""
+    if isinstance(order, Mapping):
+        if not order:
+            raise ValueError("is empty; write times and orders, such as {0: front, 0.5: back}")
+        for time, value in order.items():
+            if not isinstance(time, int | float) or not 0 <= time <= 1:
+                raise PlacedError((str(time),), f"must be a time from 0 to 1, not {str(time)[:40]!r}")
+            _checked_depth(value, (str(time),))
+        return dict(sorted(order.items()))
+    _checked_depth(order, ())
+    return order
+
+
+def _checked_depth(value: Any, loc: tuple[str, ...]) -> None:
+    if isinstance(value, str):
+        if value not in ("front", "back"):
+            raise PlacedError(loc, f"must be 'front' or 'back', or a number, not {value[:40]!r}")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _OUTERMOST_DEPTH:
+        raise PlacedError(loc, f"must be 'front' or 'back', or a number of at most 1e6, not {str(value)[:40]}")
+
+
+Depth = Order | float
+"""How near something is: the larger the number the nearer, what has not moved has 0, front is 1, back is -1."""
+DepthOrder = Annotated[Depth | dict[float, Depth], BeforeValidator(_checked_order)]
+"""Field type: a depth, or depths from times on, each until the next."""
 
 DEFAULT_FPS = 24.0
 """Frames a second, where nobody says."""
@@ -73,26 +108,31 @@ class BaseEdit(Timed):
         vocabulary: The operations by their words; a subclass has a field for each.
         select: What moves.
         layer: What it is taken from; the main picture, or what a photo shows, if None.
-        seam: What happens around the selection. ``blend``: what surrounds a soft selection follows it in part. ``cut``:
-            the selection leaves a hole. ``auto``: blend where the selection is soft, and that neither folds nor tears.
+        mode: What happens around the selection. ``sheet``: the picture stays one sheet, and what surrounds the
+            selection follows it, less and less. ``piece``: the selection is cut out and leaves a hole. None for what
+            its kind of picture and of selection asks for.
     """
 
     vocabulary: ClassVar[Mapping[str, type[Operation]]]
 
     select: Selection = Selection(all=True)
     layer: str | None = None
-    seam: SeamMode = "auto"
+    mode: Mode | None = None
 
     _written: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="wrap")
     @classmethod
     def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Any]) -> Any:
+        if isinstance(data, Mapping) and "seam" in data:
+            data = _without_seam(data)
         edit = read(data)
         if isinstance(data, Mapping):
             edit._written = tuple(word for word in data if word in cls.vocabulary)
         if not edit.operations:
             raise ValueError(f"does nothing; write one or more of {', '.join(cls.vocabulary)}")
+        if edit.mode == "sheet" and "cut" in edit.words:
+            raise PlacedError(("mode",), "must be 'piece' beside cut, which parts what it selects; leave mode out")
         return edit
 
     @property
@@ -109,13 +149,30 @@ class BaseEdit(Timed):
     @property
     def takes(self) -> tuple[Any, ...]:
         """Everything that decides which pieces it moves."""
-        return self.select, self.layer, self.seam
+        return self.select, self.layer, self.mode
 
     @model_serializer(mode="wrap")
     def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values = write(self)
-        order = ("select", "layer", *self.words, "order", "seam", "keyframes", "easing")
+        order = ("select", "layer", *self.words, "order", "mode", "keyframes", "easing")
         return {word: values[word] for word in order if word in values}
+
+
+def _without_seam(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the word that earlier scripts used for ``mode``."""
+    seam, words = data["seam"], {word: value for word, value in data.items() if word != "seam"}
+    if seam not in _MODES_OF_SEAMS:
+        raise PlacedError(("seam",), f"must be 'auto', 'blend' or 'cut', not {str(seam)[:40]!r}; or write mode instead")
+    if "mode" in words:
+        raise PlacedError(("seam",), "is what mode was called; leave it out")
+    mode = _MODES_OF_SEAMS[seam]
+    _logger.warning(
+        "seam: %s is read as %s; boxes, polygons and discs pull their surroundings along now unless mode: piece cuts "
+        "them out",
+        seam,
+        f"mode: {mode}" if mode else "no mode",
+    )
+    return words if mode is None else {**words, "mode": mode}
 
 
 def with_words(vocabulary: Mapping[str, type[Operation]]) -> type[BaseEdit]:
@@ -131,15 +188,30 @@ class Edit(with_words(OPERATIONS)):
 
     Attributes:
         layer: The layer of the script that it changes; the main picture if None.
-        order: Whether what is cut out passes before everything else, or behind it.
+        order: Whether what moves passes before everything else, or behind it, or how near it is; or that from times on.
     """
 
-    order: Order = "front"
+    order: DepthOrder = "front"
 
     @property
     def takes(self) -> tuple[Any, ...]:
         """Everything that decides which pieces it moves."""
         return *super().takes, self.order
+
+    @property
+    def cuts(self) -> bool:
+        """Whether what is selected is cut out: a painted outline, or what is cut in two, unless the script says it."""
+        if self.mode is None or self.select.matte:
+            return self.select.is_painted or "cut" in self.words
+        return self.mode == "piece"
+
+    def depth(self, t: float) -> float:
+        """Return how near what moves is at a time: 1 in front, -1 behind, 0 for what does not move."""
+        order = self.order
+        if isinstance(order, Mapping):
+            times = list(order)
+            order = order[times[max(0, bisect_right(times, t) - 1)]]
+        return float({"front": 1.0, "back": -1.0}.get(order, 0.0) if isinstance(order, str) else order)
 
 
 class PlacedScript(ScriptModel):

@@ -87,8 +87,9 @@ class Selection(ScriptModel):
         union: What is in any of these.
         minus: What is in the first but in none of the others.
         intersect: What is in all of these.
-        feather: Width of the soft border, in pixels, half of it inside; 0 is a hard edge. Parts of a union, minus or
-            intersect that do not say take that of the whole. A mask's own grays count where the feather is 0.
+        feather: Of a region of a sheet, over how many pixels around it less and less follows. Of a piece, the width of
+            its soft border, half of it inside; 0 is a hard edge. Parts of a union, minus or intersect that do not say
+            take that of the whole. A mask's own grays count where the feather is 0.
         matte: Whether a mask's edge is made as soft as the object's edge in the picture, and what it cuts out gets the
             object's own colours there. Of masks that are selected by themselves.
         matte_width: How far to either side of the mask's edge that reaches, in pixels; by the picture's size if None.
@@ -166,6 +167,15 @@ class Selection(ScriptModel):
             return (field > 0.5).to(field.dtype)
 
         return self._joined(shape_weights, 0.0)
+
+    def depth(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """Return how many pixels inside points are, whatever the feather; negative outside."""
+        return self._joined(lambda shape, _: shape._shape_field(points, 1.0), 0.0) - 0.5
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether a mask is a part of it: the outline of something, other than what is drawn by hand around it."""
+        return any(shape.mask is not None for shape, _ in self._shapes(0.0))
 
     @property
     def is_soft(self) -> bool:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
+from gainer_ns.editing.falloff import Falloff
+from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
-from gainer_ns.editing.rest_picture import RestPicture
+from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
-from gainer_ns.editing.steps import EditStep, SelectionBorder, Step, Weights
+from gainer_ns.editing.steps import EditStep, SelectionBorder, Step
+from gainer_ns.editing.unfolding import Unfolder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
 PieceT = TypeVar("PieceT", bound=Any)
-_MAX_BORDER_POINTS = 16_384
-"""Points along the border of a selection that tell whether it folds or tears."""
+_logger = logging.getLogger(__name__)
 SelectedShare: TypeAlias = Literal["all", "some", "none"]
 """How much of what a piece shows an edit selects."""
 
@@ -31,9 +35,9 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
     """Pieces of what a script edits, on the plane or in space, and what the script does to them.
 
     Subclasses say how much of a piece an edit selects (``_share``), what it does to a piece that follows in part
-    (``_soft_step``) and what lies at the selection's border there (``_border``), what it leaves and what it takes
-    (``_parted``), what it does to a piece that it takes as a whole (``_whole_step``), and what a cut parts that into:
-    what is on the right and on the left of its line after a step (``_halves``).
+    (``_soft_step``; None if what it selects must be cut out), what it leaves and what it takes (``_parted``), what it
+    does to a piece that it takes as a whole (``_whole_step``), and what a cut parts that into: what is on the right and
+    on the left of its line after a step (``_halves``).
 
     Args:
         script: What is done.
@@ -70,8 +74,12 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
             return False
         self.script = script
         for piece in self.pieces:
-            piece.follow(number, edit.operations)
+            self._follow(piece, edit, number)
         return True
+
+    def _follow(self, piece: PieceT, edit: EditT, number: int) -> None:
+        """Make an edit do something else to what it moves already."""
+        piece.follow(number, edit.operations)
 
     @property
     def ends(self) -> list[float]:
@@ -91,7 +99,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
                 pieces.extend(self._moved(piece, edit, number))
             else:
                 step = self._soft_step(piece, edit, number)
-                if self._blends(piece, edit, step):
+                if step is not None:
                     piece.steps = (*piece.steps, step)
                     pieces.append(piece)
                     continue
@@ -103,26 +111,11 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         self.pieces = pieces
         return cut_out
 
-    def _blends(self, piece: PieceT, edit: EditT, step: EditStep) -> bool:
-        """Return whether what surrounds the selection follows it, so that nothing needs to be cut."""
-        if any(isinstance(operation, Cut) for operation in edit.operations) or edit.select.matte:
-            return False
-        if edit.seam != "auto":
-            return edit.seam == "blend"
-        border = self._border(piece, edit, step)
-        if border is None:
-            return False
-        self._borders.append((border, border.may_follow(edit)))
-        return self._borders[-1][1]
-
     @abstractmethod
     def _share(self, piece: PieceT, edit: EditT) -> SelectedShare: ...
 
     @abstractmethod
-    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep: ...
-
-    @abstractmethod
-    def _border(self, piece: PieceT, edit: EditT, step: EditStep) -> SelectionBorder | None: ...
+    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep | None: ...
 
     @abstractmethod
     def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
@@ -181,6 +174,8 @@ class Stage(BaseStage[Edit, Piece]):
             further = _pieces(name, rest_pictures(other), picture.plane)
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
+        self._unfolder = Unfolder()
+        self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         super().__init__(script, pieces)
 
     def follow(self, script: Script) -> bool:
@@ -189,7 +184,9 @@ class Stage(BaseStage[Edit, Piece]):
 
     def at(self, t: float) -> BakedPicture:
         """Return the picture at a time from 0 to 1."""
-        amounts = [edit.amount(t) for edit in self.script.edits]
+        edits = self.script.edits
+        amounts = [edit.amount(t) for edit in edits]
+        depths = [depth for depth, _ in (_place(edit, number, t) for number, edit in enumerate(edits))]
         # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
         instead: dict[int, Piece | None] = {}
         for whole in self._wholes:
@@ -197,8 +194,18 @@ class Stage(BaseStage[Edit, Piece]):
             if whole.parts and all(piece.is_still(amounts) for piece in (whole, *whole.remains)):
                 lowest = next(id(piece) for piece in self.pieces if id(piece) in remains)
                 instead.update({piece: whole if piece == lowest else None for piece in remains})
-        drawn = [instead.get(id(piece), piece) for piece in self.pieces]
-        return replace(self.picture, layers=tuple(piece.posed(amounts) for piece in drawn if piece is not None))
+        drawn = [instead.get(id(piece), piece) for piece in self._from_back_to_front(t)]
+        layers = [self._unfolder.layers(piece, amounts, depths) for piece in drawn if piece is not None]
+        return replace(self.picture, layers=tuple(chain.from_iterable(layers)))
+
+    def _from_back_to_front(self, t: float) -> list[Piece]:
+        """Return the pieces as they lie over one another at a time: those of later edits farther out."""
+        edits = self.script.edits
+
+        def place(piece: Piece) -> tuple[float, int]:
+            return (0.0, 0) if piece.taken_by is None else _place(edits[piece.taken_by], piece.taken_by, t)
+
+        return sorted(self.pieces, key=place)
 
     def hole(self) -> Bool[Tensor, "h w"]:
         """Return the pixels of the main picture out of which a piece was cut."""
@@ -216,38 +223,61 @@ class Stage(BaseStage[Edit, Piece]):
             from gainer_ns.editing.cut_outs import settle_matte  # which fits
 
             settle_matte(edit.select, self._sources[edit.layer])
-        cut_out = super()._take(number)  # passes before everything else, or behind it
-        others = [piece for piece in self.pieces if piece not in cut_out]
-        is_front = self.script.edits[number].order == "front"
-        self.pieces = [*others, *cut_out] if is_front else [*cut_out, *others]
+        cut_out = super()._take(number)
+        for piece in cut_out:
+            piece.taken_by = number
+        self.pieces = self._from_back_to_front(0.0)
         return cut_out
+
+    def _follow(self, piece: Piece, edit: Edit, number: int) -> None:
+        super()._follow(piece, edit, number)
+        if any(step.edit == number and isinstance(step.selection, Falloff) for step in piece.steps):
+            piece.put(self._on_sheet(piece, edit, number)[0])
 
     def _share(self, piece: Piece, edit: Edit) -> SelectedShare:
         if piece.picture != edit.layer or edit.select in piece.outside:
             return "none"
         if edit.select.all or edit.select in piece.inside:
             return "all"
-        selected = piece.rest.selected(edit.select)
-        weights = selected.weights[selected.within(piece.is_visible)]
-        if not bool((weights > 0).any()):
-            return "none"
-        return "all" if int((weights >= 1).sum()) == int(piece.is_visible.sum()) else "some"
+        if edit.cuts or edit.select.is_painted:
+            selected = piece.rest.selected(edit.select)
+            weights = selected.weights[selected.within(piece.is_visible)]
+            some, whole = bool((weights > 0).any()), int((weights >= 1).sum()) == int(piece.is_visible.sum())
+        else:
+            visible = piece.rest.pixels[piece.is_visible]
+            inside = torch.cat([edit.select.depth(block) > 0 for block in visible.split(BLOCK_PIXELS)])
+            some, whole = bool(inside.any()), bool(inside.all())
+        return ("all" if whole else "some") if some else "none"
 
-    def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step:
-        return Step(number, edit.operations, _box(edit, piece), edit.select)
+    def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step | None:
+        if edit.cuts:
+            return None
+        step, holds = self._on_sheet(piece, edit, number)
+        if not holds:
+            wider = "leave feather out, or " if edit.select.softness else ""
+            _logger.warning(
+                "%s: moves farther than what surrounds the selection can follow without folding or tearing; %swrite "
+                "mode: piece to cut it out",
+                self.script.where("edits", number),
+                wider,
+            )
+        return step
 
-    def _border(self, piece: Piece, edit: Edit, step: EditStep) -> SelectionBorder:
-        selected = piece.rest.selected(edit.select)
-        if not edit.select.is_soft:
-            inside = selected.within(selected.field)
-            near = _some(selected.pixels[inside.abs() <= 0.5])  # what lies just outside
-            return SelectionBorder(piece.placed(self.ends, near), step, None)
-        origins = _some(selected.pixels[(selected.weights > 0) & (selected.weights < 1)])
-        return SelectionBorder(piece.placed(self.ends, origins), step, Weights.of(edit.select, origins))
+    def _on_sheet(self, piece: Piece, edit: Edit, number: int) -> tuple[Step, bool]:
+        """Return what an edit does to a sheet, and whether nothing folds or tears."""
+        step = Step(number, edit.operations, _box(edit, piece))
+        if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
+            return replace(step, selection=edit.select), True
+        key = id(piece), number
+        if key not in self._sizers:
+            self._sizers[key] = FalloffSizer(piece, edit.select)
+        before = [0.0 if i == number else amount for i, amount in enumerate(self.ends)]
+        falloff, holds = self._sizers[key].sized(step, before, edit.extremes)
+        return replace(step, selection=falloff), holds
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
         field = piece.rest.selected(edit.select).field
-        parts = parted(piece, field, upper=edit.order == "front", width=edit.select.softness)
+        parts = parted(piece, field, upper=edit.depth(0.0) >= 0, width=edit.select.softness)
         if edit.select.matte:
             from gainer_ns.editing.cut_outs import take_own_colours
 
@@ -272,9 +302,10 @@ def _pieces(name: str | None, rests: Sequence[RestPicture], canvas: ImagePlane) 
     return [Piece(name, rest, canvas) for rest in rests]
 
 
-def _some(points: Float[Tensor, "m 2"]) -> Float[Tensor, "n 2"]:
-    """Return evenly chosen points where there are many."""
-    return points[:: max(1, len(points) // _MAX_BORDER_POINTS)]
+def _place(edit: Edit, number: int, t: float) -> tuple[float, int]:
+    """Return how near what an edit moves is at a time, and what counts among equals: later ones are farther out."""
+    depth = edit.depth(t)
+    return depth, number + 1 if depth >= 0 else -number - 1
 
 
 def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.editing.deformations import with_jacobian
+from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.script import BaseEdit
 from gainer_ns.editing.selection import Selection
@@ -49,7 +50,7 @@ class PieceMotion(Protocol):
         ...
 
     @property
-    def selection(self) -> Selection | None:
+    def selection(self) -> Selection | Falloff | None:
         """How much each point follows, by where it was fitted; None for a piece that follows as a whole."""
         ...
 
@@ -86,7 +87,7 @@ class Step:
     edit: int
     operations: tuple[Operation, ...]
     box: Bounds
-    selection: Selection | None = None
+    selection: Selection | Falloff | None = None
 
     def following(self, operations: tuple[Operation, ...]) -> Step:
         """Return the same step with other operations."""
@@ -138,7 +139,7 @@ class Weights:
         return Weights(self.values[chosen], self.gradients[chosen])
 
     @classmethod
-    def of(cls, selection: Selection, points: Float[Tensor, "m 2"]) -> Weights:
+    def of(cls, selection: Selection | Falloff, points: Float[Tensor, "m 2"]) -> Weights:
         """Return those of points in pixels of the picture that is selected from."""
         if not selection.is_soft:
             return cls(selection.weights(points), torch.zeros_like(points))

@@ -90,3 +90,9 @@ class Timed(ScriptModel):
     def peak(self) -> float:
         """The amount at which it does most."""
         return 1.0 if self.keyframes is None else max(self.keyframes.values(), key=abs)
+
+    @property
+    def extremes(self) -> tuple[float, ...]:
+        """The least and the largest amount, without 0."""
+        amounts = (1.0,) if self.keyframes is None else self.keyframes.values()
+        return tuple(amount for amount in {min(amounts), max(amounts)} if amount != 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -90,12 +91,7 @@ class MeasuredPatches:
             depths: Of each patch, the larger the nearer.
             limits: At rest, of what there is of the sheet; None for all of the patches.
         """
-        grid, width = self.grid, self.grid.nodes.shape[1]
-        cells, spans = self._cells()
-        offsets, members = _listed(cells, spans)
-        single = torch.empty_like(offsets[1:])
-        inputs = [Typed(one, wp.int32) for one in (offsets, members, self.corners, self.doubtful)]
-        kernels.launch(tell_single_kernel, len(single), [*inputs, width, Typed(single, wp.int32)], single.device)
+        grid, (cells, offsets, members, single) = self.grid, self.crowd
         low, high = limits or ((-math.inf, -math.inf), (math.inf, math.inf))
         return kernels.struct(
             PosedPatches,
@@ -112,12 +108,23 @@ class MeasuredPatches:
             bulges=Typed(self.bulges, wp.float32),
             depths=Typed(depths.float().contiguous(), wp.float32),
             coefficients=Typed(grid.coefficients.view(-1, 2), wp.vec2),
-            width=width,
+            width=grid.nodes.shape[1],
             rest_origin=wp.vec2(*grid.origin),
             rest_step=wp.vec2(*grid.step),
             low=wp.vec2(*low),
             high=wp.vec2(*high),
         )
+
+    @cached_property
+    def crowd(self) -> PatchCrowd:
+        """Which patches touch which cells of the canvas."""
+        cells, spans = self._cells()
+        offsets, members = _listed(cells, spans)
+        single = torch.empty_like(offsets[1:])
+        inputs = [Typed(one, wp.int32) for one in (offsets, members, self.corners, self.doubtful)]
+        inputs = [*inputs, self.grid.nodes.shape[1], Typed(single, wp.int32)]
+        kernels.launch(tell_single_kernel, len(single), inputs, single.device)
+        return PatchCrowd(cells, offsets, members, single)
 
     def _cells(self) -> tuple[_Cells, Int32[Tensor, "p 4"]]:
         """Lay cells over the patches, about as large as most of these, and tell which each touches."""
@@ -137,6 +144,22 @@ class MeasuredPatches:
             side *= 2  # some patches are so much larger than most that they would be in nearly all cells
         x, y = start.tolist()
         return _Cells((x, y), side, columns, rows), torch.cat([first, last], dim=1).int()
+
+
+class PatchCrowd(NamedTuple):
+    """Patches by the cells of a grid over the canvas that they touch.
+
+    Attributes:
+        cells: The grid.
+        offsets: [cells + 1], where each cell's patches begin.
+        members: Patches, cell by cell.
+        single: [cells], 1 where no two patches can lie over one another.
+    """
+
+    cells: _Cells
+    offsets: Int[Tensor, " o"]
+    members: Int32[Tensor, " e"]
+    single: Int32[Tensor, " cells"]
 
 
 class _Cells(NamedTuple):

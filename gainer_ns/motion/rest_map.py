@@ -134,10 +134,10 @@ class RestMap:
     @property
     def bounds(self) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
         """Lowest and highest coordinates, on the canvas, at which there can be anything."""
-        if self._measured is None:
+        if self.measured is None:
             nodes = self.grid.nodes
             return nodes.new_full((2,), torch.inf), nodes.new_full((2,), -torch.inf)
-        return self._measured.low.amin(dim=0), self._measured.high.amax(dim=0)
+        return self.measured.low.amin(dim=0), self.measured.high.amax(dim=0)
 
     def to(self, device: torch.device | str) -> RestMap:
         """Return the same map on a device."""
@@ -145,7 +145,7 @@ class RestMap:
         return RestMap(self.grid.to(device), present, depths, self.limits)
 
     @cached_property
-    def _measured(self) -> MeasuredPatches | None:
+    def measured(self) -> MeasuredPatches | None:
         """The patches that there are; None where there is none."""
         rows, columns, _ = self.grid.nodes.shape
         nodes = torch.arange(rows * columns, dtype=torch.int32, device=self.grid.nodes.device)
@@ -156,7 +156,7 @@ class RestMap:
     @cached_property
     def _patches(self) -> Any:
         """What the kernels read; None where no patch is present."""
-        measured, depths = self._measured, self.depths
+        measured, depths = self.measured, self.depths
         if measured is None:
             return None
         if depths is None:

@@ -19,7 +19,7 @@ Gainer = Callable[..., None]
 Refusal = Callable[..., str]
 
 BOX = {"box": [10, 10, 40, 40]}
-MOVE = {"select": BOX, "move": {"by": [30, 12]}}
+MOVE = {"select": BOX, "mode": "piece", "move": {"by": [30, 12]}}
 """Leaves a hole from (10, 10) to (40, 22), and more to the left of (40, 40)."""
 FILM = {"frames": 5, "fps": 10}
 
@@ -97,7 +97,7 @@ def test_a_picture_keeps_its_transparency(
 def test_what_changes_nothing_gives_the_source(
     edit: Gainer, script: Callable[..., Path], output: Path, photo: Path
 ) -> None:
-    edit(script({"select": BOX, "seam": "cut", "rotate": {"degrees": 360}}), output / "out.png")
+    edit(script({"select": BOX, "mode": "piece", "rotate": {"degrees": 360}}), output / "out.png")
     np.testing.assert_array_equal(samples(output / "out.png"), samples(photo))
 
 
@@ -203,7 +203,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("line", "convex"),
     ),
     "all painted over": (
-        {"edits": [{**MOVE, "select": {"box": [1, 1, 95, 63]}, "seam": "cut"}], "background": {"inpaint": "telea"}},
+        {"edits": [{**MOVE, "select": {"box": [1, 1, 95, 63]}}], "background": {"inpaint": "telea"}},
         ("inpaint", "nothing is left"),
     ),
     "an unknown painter": ({"edits": [MOVE], "background": {"inpaint": "magic"}}, ("line", "telea")),

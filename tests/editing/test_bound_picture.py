@@ -135,7 +135,7 @@ def test_what_is_no_place_is_refused(kind: str, landscape: BakedPicture) -> None
 
 def test_what_was_edited_is_refused(landscape: BakedPicture, staged: Draw) -> None:
     mesh = reference(landscape, "cage")
-    layered = staged(landscape, {"select": {"box": [5, 5, 20, 20]}, "move": {"by": [20, 0]}}).at(1.0)
+    layered = staged(landscape, {"select": {"box": [5, 5, 20, 20]}, "mode": "piece", "move": {"by": [20, 0]}}).at(1.0)
     bent = staged(landscape, {"wave": {"amplitude": 3, "period": 20}}).at(1.0)
     assert len(layered.layers) == 2 and len(bent.layers) == 1
     for picture in (layered, bent, replace(landscape, layers=2 * landscape.layers)):

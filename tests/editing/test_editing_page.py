@@ -12,7 +12,7 @@ from gainer_ns.editing.backgrounds import Background, Inpaint
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript, read_lifted_script
 from gainer_ns.editing.operations import OPERATIONS, Handle, Operation
-from gainer_ns.editing.script import Edit, Order, Script, ScriptLayer, read_script
+from gainer_ns.editing.script import Edit, Mode, Order, Script, ScriptLayer, read_script
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.editing.timing import Easing
 
@@ -45,9 +45,9 @@ def test_each_word_is_there(model: type) -> None:
 
 
 def test_each_choice_is_there() -> None:
-    seams = get_args(Edit.model_fields["seam"].annotation)
+    modes = get_args(Mode)
     methods = get_args(get_args(Inpaint.model_fields["method"].annotation)[0])
-    for choice in (*get_args(Easing), *get_args(Order), *seams, *methods):
+    for choice in (*get_args(Easing), *get_args(Order), *modes, *methods):
         assert re.search(rf"`[^`]*\b{choice}\b[^`]*`", PAGE), choice
 
 

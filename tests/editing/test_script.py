@@ -67,7 +67,7 @@ def test_a_script(read: Callable[[str], Script], folder: Path) -> None:
     scale: {factor: 1.5, center: [31, 9]}
     layer: cat
     order: back
-    seam: cut
+    mode: piece
     keyframes: {0: 0.0, 0.5: 1.0, 1: 0.0}
     easing: bounce
 layers:
@@ -82,9 +82,9 @@ fps: 30
     first, second = script.edits
     assert first.select == Selection(box=(12, 8, 40, 36), feather=12) and first.layer is None
     assert first.operations == (Bend(degrees=40, axis=((12, 22), (40, 22))),)
-    assert (first.order, first.seam, first.amount(0.0), first.amount(1.0)) == ("front", "auto", 0, 1)
+    assert (first.order, first.mode, first.amount(0.0), first.amount(1.0)) == ("front", None, 0, 1)
     assert second.select.mask == folder / "ear.png" and second.operations == (Scale(factor=1.5, center=(31, 9)),)
-    assert (second.layer, second.order, second.seam, second.easing) == ("cat", "back", "cut", "bounce")
+    assert (second.layer, second.order, second.mode, second.easing) == ("cat", "back", "piece", "bounce")
     assert [second.amount(t) for t in (0, 0.5, 1)] == [0, 1, 0]
     cat, dog = script.layers["cat"], script.layers["dog"]
     assert (cat.picture, cat.place, cat.scale, cat.order) == (folder / "cat.safetensors", (10, -5), 0.5, "back")
@@ -121,7 +121,7 @@ def test_operations_keep_the_order_written(read: Callable[[str], Script]) -> Non
     forwards = "move: {by: [1, 2]}\n    rotate: {degrees: 3}\n    twirl: {degrees: 4}"
     backwards = "twirl: {degrees: 4}\n    rotate: {degrees: 3}\n    move: {by: [1, 2]}"
     for text, words in ((forwards, ("move", "rotate", "twirl")), (backwards, ("twirl", "rotate", "move"))):
-        edit = read(f"edits:\n  - easing: in\n    {text}\n    seam: cut").edits[0]
+        edit = read(f"edits:\n  - easing: in\n    {text}\n    mode: piece").edits[0]
         assert edit.words == words and edit.operations == tuple(getattr(edit, word) for word in words)
     assert Edit(**{"rotate": {"degrees": 3}, "move": {"by": (1, 2)}}).words == ("rotate", "move")
     assert read(f"edits:\n  - {forwards}") != read(f"edits:\n  - {backwards}")
@@ -129,7 +129,7 @@ def test_operations_keep_the_order_written(read: Callable[[str], Script]) -> Non
     assert copied.words == ("twirl", "rotate", "bend")
 
 
-EDIT = "select, layer, order, seam, keyframes, easing"
+EDIT = "select, layer, order, mode, keyframes, easing"
 MOVE = "move: {by: [1, 2]}"
 PICTURE = "the picture, which is 96 x 64 pixels"
 
@@ -166,7 +166,21 @@ PICTURE = "the picture, which is 96 x 64 pixels"
             ", line 3: edits[0].layer: there is no layer 'dog'; layers are cat",
         ),
         (f"edits:\n- {MOVE}\n  seam: glue", ", line 3: edits[0].seam: must be 'auto', 'blend' or 'cut', not 'glue'"),
-        (f"edits:\n- {MOVE}\n  order: top", ", line 3: edits[0].order: must be 'front' or 'back', not 'top'"),
+        (
+            f"edits:\n- {MOVE}\n  order: top",
+            ", line 3: edits[0].order: must be 'front' or 'back', or a number, not 'top'",
+        ),
+        (
+            f"edits:\n- {MOVE}\n  order: {{2: front}}",
+            ", line 3: edits[0].order[2]: must be a time from 0 to 1, not '2'",
+        ),
+        (f"edits:\n- {MOVE}\n  order: {{0: top}}", ", line 3: edits[0].order[0]: must be 'front' or 'back', or a num"),
+        (f"edits:\n- {MOVE}\n  mode: glue", ", line 3: edits[0].mode: must be 'sheet' or 'piece', not 'glue'"),
+        (f"edits:\n- {MOVE}\n  mode: sheet\n  seam: cut", ", line 4: edits[0].seam: is what mode was called; leave"),
+        (
+            "edits:\n- cut: {line: [[1, 2], [3, 4]], gap: 2}\n  mode: sheet",
+            ", line 3: edits[0].mode: must be 'piece' beside cut, which parts what it selects; leave mode out",
+        ),
         (
             f"edits:\n- {MOVE}\n  easing: hard",
             ", line 3: edits[0].easing: must be 'linear', 'smooth', 'in', 'out', 'back', ",
@@ -340,7 +354,7 @@ def test_what_is_written(read: Callable[[str], Script], folder: Path) -> None:
   bend:
     degrees: -4
     axis: [[12, 22], [40, 22]]
-  seam: cut
+  mode: piece
   keyframes: {0: 0, 0.5: 1}
   easing: in
 - drag:
@@ -368,6 +382,7 @@ operations: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "move": st.fixed_dictionaries({"by": point}),
     "rotate": st.fixed_dictionaries({"degrees": number}, optional={"center": point}),
     "scale": st.fixed_dictionaries({"factor": positive | st.tuples(positive, positive)}, optional={"center": point}),
+    "mirror": st.sampled_from(["horizontal", {"direction": "vertical", "center": (3, 4)}]),
     "stretch": st.fixed_dictionaries({"factor": positive, "axis": segment}),
     "bend": st.fixed_dictionaries({"degrees": number, "axis": segment}),
     "twirl": st.fixed_dictionaries({"degrees": number}, optional={"center": point, "radius": positive}),
@@ -401,8 +416,8 @@ edit = words.flatmap(
         optional={
             "select": selection,
             "layer": st.sampled_from(["cat", "yes", "1e3"]),
-            "order": st.sampled_from(["front", "back"]),
-            "seam": st.sampled_from(["auto", "blend", "cut"]),
+            "order": st.sampled_from(["front", "back", 2.5, {0: "front", 0.25: -1.0}]),
+            "mode": st.just("piece"),
             "keyframes": st.dictionaries(st.floats(0, 1), number, min_size=1, max_size=4),
             "easing": st.sampled_from(["linear", "smooth", "bounce"]),
         },
@@ -467,6 +482,25 @@ def test_written_and_read_again(files: Path, data: Any) -> None:
     again = read_script(path, WIDTH, HEIGHT)
     assert again == made and [edit.words for edit in again.edits] == [edit.words for edit in made.edits]
     assert again.to_yaml(files) == made.to_yaml(files)
+
+
+@pytest.mark.parametrize(("seam", "mode"), [("auto", None), ("blend", "sheet"), ("cut", "piece")])
+def test_what_earlier_scripts_called_seam(
+    seam: str, mode: str | None, read: Callable[[str], Script], caplog: pytest.LogCaptureFixture
+) -> None:
+    script = read(f"edits: [{{{MOVE}, select: {{box: [1, 2, 9, 9]}}, seam: {seam}}}]")
+    assert script.edits[0].mode == mode
+    (record,) = caplog.records
+    assert f"seam: {seam} is read as" in record.message and "mode: piece cuts them out" in record.message
+
+
+def test_orders(read: Callable[[str], Script]) -> None:
+    edits = read(
+        f"edits: [{{{MOVE}}}, {{{MOVE}, order: back}}, {{{MOVE}, order: 2.5}}, "
+        f"{{{MOVE}, order: {{0.25: back, 0: front, 1: 3}}}}]"
+    ).edits
+    assert [edit.depth(0.5) for edit in edits] == [1, -1, 2.5, -1]
+    assert [edits[3].depth(t) for t in (0, 0.2, 0.25, 0.99, 1)] == [1, 1, -1, -1, 3]
 
 
 def test_the_round_trip_covers_every_operation() -> None:

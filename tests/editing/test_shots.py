@@ -21,7 +21,7 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop
 
 BOX = {"box": [10, 10, 30, 30]}
-MOVE = {"select": BOX, "move": {"by": [25, 0]}}
+MOVE = {"select": BOX, "mode": "piece", "move": {"by": [25, 0]}}
 
 
 @dataclass
@@ -157,7 +157,7 @@ def test_beyond_the_picture_is_painted_too(landscape: BakedPicture, staged: Call
 
 
 def test_a_cut_out_is_not_painted_around(cutout: BakedPicture, staged: Callable[..., Stage]) -> None:
-    stage = staged(cutout, {"select": {"box": [18, 18, 26, 26]}, "move": {"by": [0, 25]}})
+    stage = staged(cutout, {"select": {"box": [18, 18, 26, 26]}, "mode": "piece", "move": {"by": [0, 25]}})
     frame = Camera(behind(stage, inpaint="telea")).draw(stage.at(1.0))
     assert not bool(frame.opacity[:5].any()), "its surroundings stay clear"
     assert float(frame.opacity[19:25, 19:25].min()) > 0.99, "its hole is filled"

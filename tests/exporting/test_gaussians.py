@@ -107,7 +107,7 @@ def test_an_edited_picture_is_where_it_has_gone(picture: MakePicture) -> None:
 def test_a_part_of_a_picture_has_the_gaussians_that_show(picture: MakePicture, tmp_path: Path) -> None:
     made = picture()
     script = Script.model_validate(
-        {"edits": [{"select": {"box": [4, 4, 12, 12]}, "move": {"by": [6, 0]}, "seam": "cut"}]}
+        {"edits": [{"select": {"box": [4, 4, 12, 12]}, "move": {"by": [6, 0]}, "mode": "piece"}]}
     )
     moved = Stage(script, made).at(1.0)
     found = plain_gaussians(replace(moved, layers=moved.layers[1:]))

@@ -20,16 +20,16 @@ from gainer_ns.rendering.windows import Window
 WIDTH, HEIGHT = 200, 120
 DISC = {"disc": {"center": [60, 50], "radius": 15}}
 SCRIPTS: dict[str, list[dict[str, Any]]] = {
-    "moved disc": [{"select": DISC, "move": {"by": [70, 20]}}],
-    "behind": [{"select": DISC, "move": {"by": [70, 20]}, "order": "back"}],
-    "waits, then moves": [{"select": DISC, "move": {"by": [30, 0]}, "keyframes": {0.5: 0, 1: 1}}],
+    "moved disc": [{"select": DISC, "mode": "piece", "move": {"by": [70, 20]}}],
+    "behind": [{"select": DISC, "mode": "piece", "move": {"by": [70, 20]}, "order": "back"}],
+    "waits, then moves": [{"select": DISC, "mode": "piece", "move": {"by": [30, 0]}, "keyframes": {0.5: 0, 1: 1}}],
     "soft disc": [{"select": {**DISC, "feather": 12}, "rotate": {"degrees": 40}}],
     "torn soft disc": [{"select": {**DISC, "feather": 12}, "move": {"by": [60, 0]}}],
     "turned half": [{"select": {"box": [0, 0, 100, 120]}, "rotate": {"degrees": 20}}],
     "shrunk disc": [{"select": DISC, "scale": {"factor": 0.4}}],
     "two discs": [
-        {"select": DISC, "move": {"by": [20, 0]}},
-        {"select": {"disc": {"center": [150, 80], "radius": 12}}, "move": {"by": [0, -30]}},
+        {"select": DISC, "mode": "piece", "move": {"by": [20, 0]}},
+        {"select": {"disc": {"center": [150, 80], "radius": 12}}, "mode": "piece", "move": {"by": [0, -30]}},
     ],
     "cut": [{"cut": {"line": [[100, 0], [110, 120]], "gap": 12}}],
     "all of it": [{"rotate": {"degrees": 10}}],

@@ -22,7 +22,7 @@ from gainer_ns.storage.sheets import MAX_POSES
 MakePicture = Callable[..., BakedPicture]
 Edit = Callable[..., BakedPicture]
 TURN = {"rotate": {"degrees": 20.0}}
-PART = {"select": {"box": [3, 4, 14, 13]}, "move": {"by": [6.5, 3]}, "seam": "cut"}
+PART = {"select": {"box": [3, 4, 14, 13]}, "move": {"by": [6.5, 3]}, "mode": "piece"}
 
 
 @pytest.fixture

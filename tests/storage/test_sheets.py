@@ -26,7 +26,7 @@ from gainer_ns.storage.sheets import MAX_POSES
 MakePicture = Callable[..., BakedPicture]
 Edit = Callable[..., BakedPicture]
 TURN = {"rotate": {"degrees": 20.0}}
-PART = {"select": {"box": [3, 4, 14, 13]}, "move": {"by": [6.5, 3]}, "seam": "cut"}
+PART = {"select": {"box": [3, 4, 14, 13]}, "move": {"by": [6.5, 3]}, "mode": "piece"}
 CUT = {"cut": {"line": [[10, 0], [14, 18]], "gap": 3}}
 WAVE = {"wave": {"amplitude": 1.5, "period": 12}}
 

@@ -1,0 +1,64 @@
+"""Layers of pieces that lie over themselves, in order of depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import torch
+
+from gainer_ns.editing.falloff import Falloff
+from gainer_ns.editing.pieces import Amounts, Piece
+from gainer_ns.motion.folds import PatchDepths, layers_of
+from gainer_ns.motion.rest_map import RestMap
+from gainer_ns.rendering.plane import AnyLayer
+from gainer_ns.rendering.sheet import Sheet
+
+
+class Unfolder:
+    """Takes posed pieces apart where they cover themselves, and keeps what has not changed."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Sheet, tuple[list[float], tuple[Sheet, ...]]] = WeakKeyDictionary()
+
+    def layers(self, piece: Piece, amounts: Amounts, depths: Sequence[float]) -> tuple[AnyLayer, ...]:
+        """Return a piece as layers, from back to front, none of which covers itself.
+
+        Args:
+            piece: The piece.
+            amounts: Of the edits.
+            depths: Of what each edit moves, the larger the nearer; what it does not move has 0.
+        """
+        whole = piece.posed(amounts)
+        if not isinstance(whole, Sheet) or not isinstance(whole.rest_map, RestMap):
+            return (whole,)
+        relevant = [depths[step.edit] for step in piece.steps]
+        kept = self._kept.get(whole)
+        if kept is not None and kept[0] == relevant:
+            return kept[1] or (whole,)
+        rest_map = whole.rest_map
+        maps = layers_of(rest_map, lambda: _depths(piece, rest_map, amounts, depths))
+        layers = tuple(replace(whole, rest_map=one) for one in maps) if len(maps) > 1 else ()
+        self._kept[whole] = relevant, layers
+        return layers or (whole,)
+
+
+def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[float]) -> PatchDepths:
+    """Return how near each patch is: as edits say of regions, and among equals the farther it has moved the nearer."""
+    steps = [step for step in piece.steps if amounts[step.edit] != 0]
+    grid = rest_map.grid
+    middles = grid.lattice[1:-2, 1:-2] + 0.5 * grid.nodes.new_tensor(grid.step).double()
+    moved = (grid.at(middles.flatten(0, 1)) - middles.flatten(0, 1)).norm(dim=1).view(middles.shape[:2]).float()
+    is_front = not steps or depths[steps[-1].edit] >= 0
+    regions = [step for step in steps if isinstance(step.selection, Falloff)]
+    if not regions:
+        return PatchDepths(None, moved if is_front else -moved)
+    pixels = piece.plane.pixel_from_plane(middles.flatten(0, 1))
+    key = "patches", round(grid.step[0] / piece.plane.pixel_size)
+    order = torch.zeros(len(pixels), device=pixels.device)
+    for step in regions:
+        weights = piece.follows(step, pixels, key)
+        if weights is not None:
+            order += depths[step.edit] * weights.to(order)
+    return PatchDepths(order.view(middles.shape[:2]), moved if is_front else -moved)
