@@ -108,10 +108,10 @@ class View(NamedTuple):
             redrawer: Draws what has changed since the frame before; None to draw all.
         """
         extent = None if is_draft else self.extent
+        draw = Redrawer() if redrawer is None else redrawer
         if isinstance(self.places, PointRows):
-            draw = Redrawer() if redrawer is None else redrawer
             return draw.over(picture, self.places, extent, number)
-        return picture.at(self.places, extent)
+        return draw.at(picture, self.places, extent)
 
 
 def views_of(

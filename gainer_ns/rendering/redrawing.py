@@ -44,9 +44,14 @@ class Redrawer:
 
     Positions at which something is read may differ by a hundredth of a pixel from those of a frame that is drawn alone,
     since they are interpolated within what is drawn at once. What it returns must not be changed afterwards.
+
+    Attributes:
+        asked: How many points of pages it was asked for so far.
+        painted: How many of them it drew, and did not keep.
     """
 
     def __init__(self) -> None:
+        self.asked = self.painted = 0
         self._last: _Frame | None = None
         self._blocks: dict[int, _Rows] = {}
 
@@ -85,11 +90,15 @@ class Redrawer:
             extent: What each stands for.
             block: Number of the block: each is compared with what it was before.
         """
+        count = len(rows.x) * len(rows.y)
+        self.asked += count
         if not isinstance(picture, BakedPicture) or (extent is not None and extent.inverse_jacobians is not None):
+            self.painted += count
             return picture.over(rows, extent)
         last, window = self._blocks.get(block), None
         if last is not None and last.extent == extent and all(map(torch.equal, last.rows, rows)):
             window = _changed(last.picture, picture, rows, 0.0 if extent is None else extent.side / extent.pixel)
+        self.painted += count if last is None or window is None else window.size
         if last is None or window is None:
             colours = picture.over(rows, extent)
         elif window.size == 0:
@@ -101,6 +110,12 @@ class Redrawer:
                 whole.view(len(rows.y), len(rows.x), -1)[window.slices] = values.view(*window.shape, -1)
         self._blocks[block] = _Rows(picture, rows, extent, colours)
         return colours
+
+    def at(self, picture: Drawable, points: Float[Tensor, "m 2"], extent: PixelExtent | None) -> PointColours:
+        """Draw any points, of which nothing is kept; see :meth:`gainer_ns.rendering.drawable.Drawable.at`."""
+        self.asked += len(points)
+        self.painted += len(points)
+        return picture.at(points, extent)
 
 
 def _changed(before: BakedPicture, after: BakedPicture, points: PointRows, side_px: float) -> Window | None:

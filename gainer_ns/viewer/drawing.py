@@ -21,6 +21,8 @@ MAX_MOVE_SECONDS = 0.05
 """Longest time to draw while something moves."""
 MAX_REST_SECONDS = 0.6
 """Longest time to draw at the first rest, which nerfstudio notices after 0.2; sending the picture takes some more."""
+_MIN_PAINTED_SHARE = 0.02
+"""Of its pixels, from which on a drawing tells how fast pictures are drawn."""
 _LAST_DRAWINGS = 3
 """So many tell how fast pictures are drawn, by the fastest: others were held up."""
 
@@ -42,8 +44,9 @@ class PageMachine(RenderStateMachine):
         self._edit = edit
         self._is_draft = False  # what is being drawn
         self._redrawer = Redrawer()
-        # Of drafts and of others, in pixels a second, for this page.
+        # Of drafts and of others, for this page: pixels a second that were painted, and their share of the picture.
         self._speeds = {is_draft: deque[float](maxlen=_LAST_DRAWINGS) for is_draft in (False, True)}
+        self._shares = {is_draft: deque[float](maxlen=_LAST_DRAWINGS) for is_draft in (False, True)}
 
     def action(self, action: RenderAction) -> None:
         """Take what the page asks for."""
@@ -66,14 +69,21 @@ class PageMachine(RenderStateMachine):
     def _render_img(self, camera_state: Any) -> dict[str, Any]:
         self.interrupt_render_flag = False  # what came before this is what is drawn now, and not to interrupt it
         self._is_draft = not self._has_time_for(math.prod(self._full_size(camera_state.aspect)), is_draft=False)
-        begin = time.monotonic()
+        begin, asked, painted = time.monotonic(), self._redrawer.asked, self._redrawer.painted
         with picture_override_context(PictureOverride(self._edit, self._is_draft, self._redrawer)):
             outputs = super()._render_img(camera_state)
-        pixels = outputs["rgb"][..., 0].numel()
-        self._speeds[self._is_draft].append(pixels / max(1e-6, time.monotonic() - begin))
+        asked, painted = self._redrawer.asked - asked, self._redrawer.painted - painted
+        # Lifted photos are drawn without it, and always as a whole.
+        self._take_time(time.monotonic() - begin, outputs["rgb"][..., 0].numel(), painted / asked if asked else 1.0)
         if self.state == "low_static" and not self._is_draft:
             self.state = "high"  # there is nothing finer to be drawn
         return outputs
+
+    def _take_time(self, seconds: float, pixels: int, share: float) -> None:
+        """Learn from a drawing, of which a share was painted; from one that painted next to nothing, nothing."""
+        if share >= _MIN_PAINTED_SHARE:
+            self._speeds[self._is_draft].append(share * pixels / max(1e-6, seconds))
+            self._shares[self._is_draft].append(share)
 
     @property
     def _seconds(self) -> float:
@@ -84,7 +94,8 @@ class PageMachine(RenderStateMachine):
         return pixels <= self._seconds * self._speed(is_draft=is_draft)
 
     def _speed(self, *, is_draft: bool) -> float:
-        return max(self._speeds[is_draft], default=math.inf)
+        """Return how many pixels of a picture are drawn in a second, of which as many change as have of late."""
+        return max(self._speeds[is_draft], default=math.inf) / max(self._shares[is_draft], default=1.0)
 
     def _full_size(self, aspect_ratio: float) -> tuple[int, int]:
         largest = self.viewer.control_panel.max_res

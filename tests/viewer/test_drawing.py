@@ -164,3 +164,21 @@ def test_pages_that_came_early_are_drawn_for_by_the_same_machine() -> None:
     machines[7].running = False
     machines[7].join(10)
     assert not [one for one in threading.enumerate() if one in machines.values()]
+
+
+def test_a_picture_that_was_hardly_painted_tells_nothing_of_the_next() -> None:
+    """What stands still is drawn at once, and what then moves takes as long as it took before."""
+    made = machine(512, "low_move")
+    made._take_time(0.1, 100_000, 1.0)
+    for _ in range(5):
+        made._take_time(1e-4, 100_000, 0.0)
+    assert not made._has_time_for(100_000, is_draft=False) and made._has_time_for(40_000, is_draft=False)
+
+
+def test_where_a_part_changes_a_picture_takes_a_part_of_the_time() -> None:
+    made = machine(512, "low_move")
+    for _ in range(3):
+        made._take_time(0.01, 100_000, 0.1)
+    assert made._has_time_for(400_000, is_draft=False) and not made._has_time_for(600_000, is_draft=False)
+    made._take_time(0.1, 100_000, 1.0)  # all of it has changed, and may change again
+    assert not made._has_time_for(100_000, is_draft=False)
