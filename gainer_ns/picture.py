@@ -226,7 +226,7 @@ class Picture:
         """
         picture = self._flat("edited as one picture (frames() films it)")
         stage = stage_of(picture, script)
-        return Picture(stage.at(t), camera=self._camera_of(stage))
+        return Picture(stage.at(t), camera=self._camera_of(stage, stage.canvas))
 
     def frames(
         self, script: ScriptSource, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None
@@ -249,9 +249,10 @@ class Picture:
         if camera_path is not None:
             raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
         stage = stage_of(self._drawn, script)
-        check_frame(self._drawn, scale, stage.script.canvas)
+        canvas = stage.canvas
+        check_frame(self._drawn, scale, canvas)
         times = stage.script.times
-        camera = replace(self._camera_of(stage), scale=scale)
+        camera = replace(self._camera_of(stage, canvas), scale=scale)
         return Film(lambda: (stage.at(t) for t in times), camera, len(times), stage.script.fps, self._drawn)
 
     def bind(
@@ -336,7 +337,7 @@ class Picture:
             raise GainerError(f"a photo in space cannot be {what}; give a flat picture")
         return self._drawn
 
-    def _camera_of(self, stage: Stage) -> Camera:
+    def _camera_of(self, stage: Stage, canvas: Crop | None) -> Camera:
         """Return the camera of an edited picture; its background stays, unless the script names another."""
         from gainer_ns.editing.backdrops import BackgroundPlate
         from gainer_ns.editing.shots import Camera
@@ -346,5 +347,4 @@ class Picture:
             plate = self._camera.background
         else:
             plate = BackgroundPlate.of(script.background, stage.picture, stage.hole)
-        canvas = script.canvas or (None if self._camera is None else self._camera.crop)
-        return Camera(plate, crop=canvas)
+        return Camera(plate, crop=canvas or (None if self._camera is None else self._camera.crop))

@@ -11,10 +11,12 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    Tag,
     create_model,
     model_serializer,
     model_validator,
@@ -263,6 +265,13 @@ def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, 
     return canvas
 
 
+Canvas = Annotated[
+    Annotated[Literal["auto"], Tag("word")] | Annotated[Box, AfterValidator(_drawable), Tag("box")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "box"),
+]
+"""Field type: left, top, right and bottom of what is drawn, or all that is shown."""
+
+
 class Script(PlacedScript):
     """An edit script.
 
@@ -270,8 +279,8 @@ class Script(PlacedScript):
         edits: What is done, in this order.
         layers: Further pictures, by the names that edits use for them.
         background: What shows through holes and beyond the picture.
-        canvas: Left, top, right and bottom of what is drawn, in pixels of the main picture, and perhaps beyond it; the
-            whole picture if None.
+        canvas: Left, top, right and bottom of what is drawn, in pixels of the main picture, and perhaps beyond it;
+            ``auto`` for all that the film ever shows; the whole picture if None.
         frames: How many pictures a film has; None makes a single picture, of its end.
         fps: Frames a second.
     """
@@ -279,7 +288,7 @@ class Script(PlacedScript):
     edits: tuple[Edit, ...] = ()
     layers: dict[Annotated[str, Field(min_length=1)], ScriptLayer] = Field({})
     background: Background = Background(transparent=True)
-    canvas: Annotated[Box, AfterValidator(_drawable)] | None = None
+    canvas: Canvas | None = None
     frames: FrameCount | None = None
     fps: FrameRate = DEFAULT_FPS
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from gainer_ns.editing.extent import even, extent_of
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.operations import Cut, Operation
@@ -21,7 +22,9 @@ from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step
 from gainer_ns.editing.unfolding import Unfolder
-from gainer_ns.frames import ImagePlane
+from gainer_ns.errors import GainerError
+from gainer_ns.frames import Bounds, ImagePlane
+from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
@@ -206,6 +209,28 @@ class Stage(BaseStage[Edit, Piece]):
             return (0.0, 0) if piece.taken_by is None else _place(edits[piece.taken_by], piece.taken_by, t)
 
         return sorted(self.pieces, key=place)
+
+    @property
+    def canvas(self) -> Bounds | None:
+        """Left, top, right and bottom of what the script draws; None for the whole picture.
+
+        Raises:
+            GainerError: What is shown reaches too far to be drawn.
+        """
+        script = self.script
+        if script.canvas != "auto":
+            return script.canvas
+        amounts = [[edit.amount(t) for edit in script.edits] for t in script.times]
+        found = extent_of(self.pieces, amounts)
+        if found is None:
+            return None
+        left, top, right, bottom = even(found) if script.frames else found
+        if (right - left) * (bottom - top) > MAX_PIXELS:
+            raise GainerError(
+                f"{script.where('canvas')}: auto takes in {right - left:g} x {bottom - top:g} pixels, but at most "
+                f"{MAX_PIXELS // 10**6} megapixels can be drawn; write [left, top, right, bottom]"
+            )
+        return left, top, right, bottom
 
     def hole(self) -> Bool[Tensor, "h w"]:
         """Return the pixels of the main picture out of which a piece was cut."""

@@ -74,8 +74,8 @@ class FlatSubject:
     def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
         """Return what ``gainer edit`` draws a picture of a script with, and from."""
         assert isinstance(script, Script) and isinstance(shown, BakedPicture)
-        plate = BackgroundPlate.of(script.background, self.fitted, self.staged(script).hole)
-        return Camera(plate, crop=script.canvas), shown
+        stage = self.staged(script)
+        return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas), shown
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
         """Return the pixel at which a ray in the world meets the plane, in the frame or not; None if it misses."""

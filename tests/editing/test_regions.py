@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from gainer_ns.editing.falloff import Falloff, RegionDistance
+from gainer_ns.editing.script import Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
 from gainer_ns.rendering.plane import BakedPicture
@@ -212,3 +213,31 @@ def test_a_folded_strip_hides_itself(
         assert decibels(after, front, shown) > 50
         assert np.abs(after.rgb[shown] - front.rgb[shown]).max() < 4 / 255
         assert after.alpha[both].min() > 0.98
+
+
+def test_an_automatic_canvas_takes_in_all_that_is_shown(
+    animal: BakedPicture, fitted: Callable[..., BakedPicture], smooth: Callable[..., Tensor], seen: Draw
+) -> None:
+    """No more is seen on a far larger canvas, in any frame; and the canvas is no larger than that by 3 pixels."""
+    bend = {"bend": {"degrees": -65, "axis": [[56, 110], [62, 40]]}}
+    for edits, frames in (([bend], None), ([{**bend, "keyframes": {0: -1.0, 0.5: 1.0, 1: 0.0}}], 5)):
+        words = {"edits": edits, "canvas": "auto", **({"frames": frames} if frames else {})}
+        stage = Stage(Script.model_validate(words), animal)
+        left, top, right, bottom = (int(side) for side in stage.canvas or ())
+        assert not frames or ((right - left) % 2, (bottom - top) % 2) == (0, 0)
+        all_shown = [seen(stage.at(t), 1, (-150, -150, 300, 350)).alpha > 0.02 for t in stage.script.times]
+        shown = np.any(all_shown, axis=0)
+        within = shown[top + 150 : bottom + 150, left + 150 : right + 150]
+        assert shown.sum() == within.sum() > 2000, "nothing is clipped"
+        assert left < 0 or right > WIDTH
+        edges = [within[:3].any(), within[-3:].any(), within[:, :3].any(), within[:, -3:].any()]
+        assert all(edges), "nor is there room to spare"
+    still = Stage(Script.model_validate({"edits": [{"move": {"by": [0, 0]}}], "canvas": "auto"}), animal)
+    assert still.canvas is not None and still.canvas[3] == HEIGHT
+    whole = fitted(smooth(40, 30, seed=1, grain=4))
+    assert Stage(Script.model_validate({"edits": [{"move": {"by": [2, 0]}}], "canvas": "auto"}), whole).canvas == (
+        2,
+        0,
+        42,
+        30,
+    )
