@@ -11,10 +11,10 @@ import torch
 from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.lifted_script import read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
-from gainer_ns.editing.operations import OPERATIONS
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.shots import Camera
 from gainer_ns.editing.stage import Stage
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic

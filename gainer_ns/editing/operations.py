@@ -24,6 +24,7 @@ from torch import Tensor
 from gainer_ns.editing import deformations
 from gainer_ns.editing.deformations import Amount
 from gainer_ns.editing.selection import ScriptModel
+from gainer_ns.editing.timing import Easing
 from gainer_ns.frames import Bounds
 
 # The bounds are far beyond any picture; they keep the arithmetic finite.
@@ -60,6 +61,15 @@ class Operation(ScriptModel):
 
     knows_shares: ClassVar[bool] = True
     is_planar: ClassVar[bool] = True
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether it has keyframes of its own, and does something else at every time."""
+        return False
+
+    def at_time(self, t: float, easing: Easing) -> Operation:
+        """Return what it does at a time, where it has keyframes of its own."""
+        return self
 
     def map(self, points: Float[Tensor, "m d"], *, amount: Amount, box: Bounds) -> Float[Tensor, "m d"]:
         """Move points.
@@ -308,23 +318,6 @@ class FreeForm(Operation):
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         away = deformations.free_form(points, box=box, offsets=self.offsets) - points
         return points + (amount[:, None].to(points) if isinstance(amount, Tensor) else amount) * away
-
-
-OPERATIONS: dict[str, type[Operation]] = {
-    "move": Move,
-    "rotate": Rotate,
-    "scale": Scale,
-    "mirror": Mirror,
-    "stretch": Stretch,
-    "bend": Bend,
-    "twirl": Twirl,
-    "wave": Wave,
-    "perspective": Perspective,
-    "cut": Cut,
-    "drag": Drag,
-    "lattice": FreeForm,
-}
-"""The word that a script uses for each operation."""
 
 
 def middle(box: Bounds) -> PlanePoint:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from gainer_ns.editing.material_motion import MaterialSource, source_of
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.selection import Selection
@@ -115,6 +116,11 @@ class Piece:
             if amounts[step.edit] != 0:
                 points = step.carried(points, amounts[step.edit], self.follows(step, origins, key), key)
         return points
+
+    @cached_property
+    def source(self) -> MaterialSource:
+        """Its visible material, on the canvas as it was laid there."""
+        return source_of(self.rest, self.presence, self.place, self.scale)
 
     def follows(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
         """Return how much pixels follow a step; None where they do so as a whole."""

@@ -80,8 +80,15 @@ class RestPicture:
                 (some[:, axis] >= low[axis]) & (some[:, axis] <= high[axis]) for axis, some in enumerate(points)
             )
             return (rows[:, None] & columns).flatten()
+        return self.opacity > 0
+
+    @cached_property
+    def opacity(self) -> Float[Tensor, " m"]:
+        """How opaque it is there, from 0 to 1."""
+        if not self.layer.has_alpha:
+            return self.is_visible.float()
         points = self.plane.plane_from_pixel(self.pixels.double()).float()
-        return torch.cat([self.layer.at(block).alpha[:, 0] > 0 for block in points.split(BLOCK_PIXELS)])
+        return torch.cat([self.layer.at(block).alpha[:, 0] for block in points.split(BLOCK_PIXELS)])
 
 
 def _pixel_box(layer: AnyLayer, plane: ImagePlane) -> tuple[int, int, int, int]:

@@ -23,9 +23,10 @@ from pydantic import (
 )
 
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.operations import OPERATIONS, Operation
+from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Box, Point, ScriptModel, Selection
 from gainer_ns.editing.timing import Timed, frame_times
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.outputs import is_exported
@@ -147,6 +148,19 @@ class BaseEdit(Timed):
     def operations(self) -> tuple[Operation, ...]:
         """What it does, in the order in which that is applied: the order written."""
         return tuple(getattr(self, word) for word in self.words)
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether an operation has keyframes of its own."""
+        return any(operation.is_keyed for operation in self.operations)
+
+    def operations_at(self, t: float) -> tuple[Operation, ...]:
+        """What it does at a time, wholly."""
+        return tuple(operation.at_time(t, self.easing) for operation in self.operations)
+
+    def amount(self, t: float) -> float:
+        """Return how much of it there is; all of it where operations alone have keyframes."""
+        return 1.0 if self.keyframes is None and self.is_keyed else super().amount(t)
 
     @property
     def takes(self) -> tuple[Any, ...]:

@@ -16,15 +16,18 @@ from torch import Tensor
 from gainer_ns.editing.extent import even, extent_of
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.falloff_width import FalloffSizer
+from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step
 from gainer_ns.editing.unfolding import Unfolder
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.io.image_io import MAX_PIXELS
+from gainer_ns.io.places import PlacedError
 from gainer_ns.rendering.plane import BakedPicture
 
 EditT = TypeVar("EditT", bound=BaseEdit)
@@ -190,6 +193,10 @@ class Stage(BaseStage[Edit, Piece]):
         edits = self.script.edits
         amounts = [edit.amount(t) for edit in edits]
         depths = [depth for depth, _ in (_place(edit, number, t) for number, edit in enumerate(edits))]
+        for number, edit in enumerate(edits):
+            if edit.is_keyed:
+                for piece in self.pieces:
+                    piece.follow(number, edit.operations_at(t))
         # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
         instead: dict[int, Piece | None] = {}
         for whole in self._wholes:
@@ -290,7 +297,7 @@ class Stage(BaseStage[Edit, Piece]):
 
     def _on_sheet(self, piece: Piece, edit: Edit, number: int) -> tuple[Step, bool]:
         """Return what an edit does to a sheet, and whether nothing folds or tears."""
-        step = Step(number, edit.operations, _box(edit, piece))
+        step = self._step(piece, edit, number, edit.operations)
         if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
             return replace(step, selection=edit.select), True
         key = id(piece), number
@@ -310,7 +317,17 @@ class Stage(BaseStage[Edit, Piece]):
         return parts
 
     def _whole_step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
-        return Step(number, operations, _box(edit, piece))
+        return self._step(piece, edit, number, operations)
+
+    def _step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
+        """Return what an edit does to a piece; refuse operations on material that something has moved before."""
+        step = Step(number, operations, _box(edit, piece), None, piece.source)
+        late = any(isinstance(operation, MaterialOperation) for operation in operations[1:])
+        if late or (step.knows_material and any(one.edit != number for one in piece.steps)):
+            words = " and ".join(word for word, kind in OPERATIONS.items() if issubclass(kind, MaterialOperation))
+            problem = f"{words} come before all else that moves the same part; put them first"
+            raise self.script.mistake(number, PlacedError((), problem))
+        return step
 
     def _halves(self, piece: Piece, step: Step, cut: Cut) -> tuple[Piece, Piece]:
         left_of = cut.left_of(replace(piece, steps=(*piece.steps, step)).carried(self.ends, piece.rest.pixels))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.falloff import Falloff
+from gainer_ns.editing.material_motion import MaterialOperation, MaterialSource
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.script import BaseEdit
 from gainer_ns.editing.selection import Selection
@@ -82,12 +83,14 @@ class Step:
         operations: What it does, in this order.
         box: Left, top, right and bottom of what it selected, in pixels of the canvas.
         selection: How much each point follows, by where it was fitted; None for a piece that follows as a whole.
+        source: The material of the piece, for operations that need to know it.
     """
 
     edit: int
     operations: tuple[Operation, ...]
     box: Bounds
     selection: Selection | Falloff | None = None
+    source: MaterialSource | None = None
 
     def following(self, operations: tuple[Operation, ...]) -> Step:
         """Return the same step with other operations."""
@@ -97,6 +100,12 @@ class Step:
         """Move points by so much of the edit."""
         points, jacobians = placed.points, placed.jacobians
         for operation in self.operations:
+            if isinstance(operation, MaterialOperation):
+                moved, own = operation.moved_on(self._source, points, amount)
+                whole = Placed(moved, product(own.to(jacobians), jacobians))
+                there = whole if weights is None else _in_part(Placed(points, jacobians), whole, weights)
+                points, jacobians = there.points, there.jacobians
+                continue
             if weights is None:
                 points, own = operation.moved(points, amount=amount, box=self.box)
                 jacobians = product(own.to(jacobians), jacobians)
@@ -113,13 +122,40 @@ class Step:
         """Move points as ``moved`` does, without their Jacobians."""
         share = amount if weights is None else amount * weights.to(points)
         for operation in self.operations:
-            points = operation.map(points, amount=share, box=self.box)
+            if isinstance(operation, MaterialOperation):
+                moved = operation.carried(self._source, points, amount, key)
+                points = moved if weights is None else points + weights[:, None].to(points) * (moved - points)
+            else:
+                points = operation.map(points, amount=share, box=self.box)
         return points
+
+    def depths(self, points: Float[Tensor, "m 2"], amount: float, key: Hashable = None) -> Float[Tensor, " m"] | None:
+        """Return how near points are, as they lay before the step; the larger the nearer, None for all alike."""
+        first = self.operations[0] if self.operations else None
+        return first.depths(self._source, points, amount, key) if isinstance(first, MaterialOperation) else None
+
+    @property
+    def knows_material(self) -> bool:
+        """Whether it moves material as that hangs together."""
+        return any(isinstance(operation, MaterialOperation) for operation in self.operations)
+
+    @property
+    def _source(self) -> MaterialSource:
+        assert self.source is not None
+        return self.source
 
 
 def _by_share(operation: Operation, box: Bounds) -> Callable[[Float[Tensor, "m e"]], Float[Tensor, "m d"]]:
     """Return what an operation does to points whose last coordinate is how much of it there is."""
     return lambda block: operation.map(block[:, :-1], amount=block[:, -1], box=box)
+
+
+def _in_part(start: Placed, whole: Placed, weights: Weights) -> Placed:
+    """Return where points go that follow a movement in part, on a straight line."""
+    away = whole.points - start.points
+    followed = start.jacobians + weights.values[:, None, None] * (whole.jacobians - start.jacobians)
+    followed = followed + away[:, :, None] * weights.gradients[:, None, :]
+    return Placed(start.points + weights.values[:, None] * away, followed)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -63,6 +64,32 @@ def _by_time(keyframes: dict[float, float]) -> dict[float, float]:
     return dict(sorted(keyframes.items()))
 
 
+Value = TypeVar("Value", float, tuple[float, float])
+"""A number or a point."""
+
+
+def between_keyframes(keyframes: Mapping[float, Value], t: float, easing: Easing) -> Value:
+    """Return the value at time ``t``, from values at times in order; held before the first and after the last."""
+    times = list(keyframes)
+    after = bisect_right(times, t)
+    if after in (0, len(times)):
+        return keyframes[times[max(after - 1, 0)]]
+    start, end = times[after - 1], times[after]
+    share = eased((t - start) / (end - start), easing)
+    one, other = keyframes[start], keyframes[end]
+    if isinstance(one, tuple):
+        assert isinstance(other, tuple)
+        return one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])
+    assert not isinstance(other, tuple)
+    return one + share * (other - one)
+
+
+def check_order(times: Iterable[float]) -> None:
+    """Raise a ValueError if times of keyframes do not grow from each to the next."""
+    if any(later <= earlier for earlier, later in pairwise(times)):
+        raise ValueError("keyframes: times must grow from each to the next")
+
+
 class Timed(ScriptModel):
     """Something that happens in the course of a film.
 
@@ -78,13 +105,7 @@ class Timed(ScriptModel):
     def amount(self, t: float) -> float:
         """Return how much of it there is at time ``t``."""
         keyframes = {0.0: 0.0, 1.0: 1.0} if self.keyframes is None else self.keyframes
-        times = list(keyframes)
-        after = bisect_right(times, t)
-        if after in (0, len(times)):
-            return keyframes[times[max(after - 1, 0)]]
-        start, end = times[after - 1], times[after]
-        share = eased((t - start) / (end - start), self.easing)
-        return keyframes[start] + share * (keyframes[end] - keyframes[start])
+        return between_keyframes(keyframes, t, self.easing)
 
     @property
     def peak(self) -> float:

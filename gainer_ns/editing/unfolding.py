@@ -10,6 +10,7 @@ import torch
 
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.pieces import Amounts, Piece
+from gainer_ns.editing.steps import Step
 from gainer_ns.motion.folds import PatchDepths, layers_of
 from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.rendering.plane import AnyLayer
@@ -52,7 +53,8 @@ def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[
     moved = (grid.at(middles.flatten(0, 1)) - middles.flatten(0, 1)).norm(dim=1).view(middles.shape[:2]).float()
     is_front = not steps or depths[steps[-1].edit] >= 0
     regions = [step for step in steps if isinstance(step.selection, Falloff)]
-    if not regions:
+    material = [step for step in steps if isinstance(step, Step) and step.knows_material]
+    if not regions and not material:
         return PatchDepths(None, moved if is_front else -moved)
     pixels = piece.plane.pixel_from_plane(middles.flatten(0, 1))
     key = "patches", round(grid.step[0] / piece.plane.pixel_size)
@@ -61,4 +63,9 @@ def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[
         weights = piece.follows(step, pixels, key)
         if weights is not None:
             order += depths[step.edit] * weights.to(order)
+    for step in material:
+        places = pixels * piece.scale + pixels.new_tensor(piece.place)
+        own = step.depths(places, amounts[step.edit], key)
+        if own is not None:
+            order += own.to(order)
     return PatchDepths(order.view(middles.shape[:2]), moved if is_front else -moved)

@@ -11,10 +11,11 @@ from PIL import Image
 from gainer_ns.editing.backgrounds import Background, Inpaint
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript, read_lifted_script
-from gainer_ns.editing.operations import OPERATIONS, Handle, Operation
+from gainer_ns.editing.operations import Handle, Operation
 from gainer_ns.editing.script import Edit, Mode, Order, Script, ScriptLayer, read_script
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.editing.timing import Easing
+from gainer_ns.editing.vocabulary import OPERATIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "editing.md").read_text("utf8")
 FLAT, LIFTED = PAGE.split("## Output")[0].split("## Lifted photos")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
-from gainer_ns.editing.operations import OPERATIONS, Operation
+from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.vocabulary import OPERATIONS
 
 BOX = (10.0, 20.0, 50.0, 40.0)
 EXAMPLES = [

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from gainer_ns.editing import deformations
-from gainer_ns.editing.operations import OPERATIONS, Cut, Operation, Rotate
+from gainer_ns.editing.material_motion import MaterialOperation
+from gainer_ns.editing.operations import Cut, Operation, Rotate
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.errors import GainerError
 
 BOX = (10.0, 20.0, 90.0, 80.0)
@@ -29,7 +31,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "drag": {"handles": [{"from": [20, 30], "to": [24, 21]}, {"from": [70, 40], "to": [81, 43]}], "fixed": [[10, 80]]},
     "lattice": {"offsets": [[[3, 1], [-2, 4], [0, 0]], [[1, -5], [6, 2], [-3, -3]]]},
 }
-every_word = pytest.mark.parametrize("word", OPERATIONS)
+FORMULAS = [word for word, kind in OPERATIONS.items() if not issubclass(kind, MaterialOperation)]
+every_word = pytest.mark.parametrize("word", FORMULAS)
 
 
 def operation(word: str, **parameters: object) -> Operation:

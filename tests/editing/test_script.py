@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from gainer_ns.editing.operations import OPERATIONS, Bend, Drag, Move, Operation, Scale
+from gainer_ns.editing.operations import Bend, Drag, Move, Operation, Scale
 from gainer_ns.editing.script import Edit, Script, read_script
 from gainer_ns.editing.selection import Selection
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.errors import GainerError
 
 WIDTH, HEIGHT = 96, 64
