@@ -64,6 +64,7 @@ class Rig(MaterialOperation):
 
     _rig: RigFile | None = None
     _clip: ClipFile | None = None
+    _in_percent: frozenset[str] = frozenset()
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Rig:
@@ -111,10 +112,9 @@ class Rig(MaterialOperation):
                 own[name] = between_keyframes(given, t, easing)
             now[word] = own
         still = self.model_copy(update={**now, "keyframes": None, "clip": None})
-        still._in_percent = self._clip is not None
+        if self._clip is not None:
+            still._clip, still._in_percent = None, frozenset(name for frame in frames for name in frame.ik)
         return still
-
-    _in_percent: bool = False
 
     def motion(self, source: MaterialSource) -> MaterialMotion:
         """Return what the bones do to some material."""
@@ -128,10 +128,7 @@ class Rig(MaterialOperation):
         else:
             placed = {name: _placed(point, box) for name, point in rig.joints.items()}
             rig = rig.model_copy(update={"joints": {**placed, **self.joints}})
-        held = self.ik
-        if self._in_percent and self._clip is not None:
-            in_clip = {name for frame in self._clip.keyframes for name in frame.ik}
-            held = {name: _placed(point, box) if name in in_clip else point for name, point in held.items()}
+        held = {name: _placed(at, box) if name in self._in_percent else at for name, at in self.ik.items()}
         return rig, held
 
 

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import splu
 
 from gainer_ns.motion.material import Material
 
-_SPREAD = 1.5
+_SPREAD = 1.0
 """How far heat spreads along a bone, beside how far it is from the bone to the edge of the material."""
 
 

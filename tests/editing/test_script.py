@@ -390,6 +390,23 @@ operations: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "wave": st.fixed_dictionaries({"amplitude": number, "period": positive}, optional={"phase": number}),
     "perspective": st.just({"corners": ((0, 0), (50, 5), (40, 50), (2, 40))}),
     "cut": st.fixed_dictionaries({"line": segment, "gap": positive}),
+    "pins": st.fixed_dictionaries(
+        {
+            "pins": st.tuples(
+                st.fixed_dictionaries(
+                    {"at": point}, optional={"to": point, "rotate": st.floats(-900, 900), "depth": st.floats(-9, 9)}
+                )
+            )
+        },
+        optional={"mode": st.sampled_from(["rigid", "normal", "distort"])},
+    ),
+    "rig": st.fixed_dictionaries(
+        {"joints": st.just({"a": (1.0, 2.0), "b": (30.0, 4.0)}), "bones": st.just({"arm": ("a", "b")})},
+        optional={
+            "pose": st.fixed_dictionaries({"arm": st.floats(-900, 900)}),
+            "ik": st.fixed_dictionaries({"b": point}),
+        },
+    ),
     "drag": st.fixed_dictionaries({"handles": st.tuples(st.fixed_dictionaries({"from": point, "to": point}))}),
     "lattice": st.fixed_dictionaries({"offsets": grid}),
 }
