@@ -17,7 +17,9 @@ from torch import Tensor
 
 from gainer_ns.editing import deformations, operations
 from gainer_ns.editing.deformations import Amount
+from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operations import FiniteNumber, Operation, PlanePoint, PositiveFactor, completed, middle
+from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.frames import Bounds
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
@@ -163,7 +165,7 @@ class LiftedBend(operations.Bend):
 
 
 LIFTED_OPERATIONS: dict[str, type[Operation]] = {
-    **operations.OPERATIONS,
+    **{word: kind for word, kind in OPERATIONS.items() if not issubclass(kind, MaterialOperation)},
     "move": LiftedMove,
     "rotate": LiftedRotate,
     "scale": LiftedScale,

@@ -80,7 +80,7 @@ def test_jacobians_belong_to_the_map(word: str, amount: float) -> None:
     assert smooth.double().mean() > 0.9  # all but points at a crease
 
 
-@pytest.mark.parametrize("word", [word for word in OPERATIONS if word != "mirror"])
+@pytest.mark.parametrize("word", [word for word in FORMULAS if word != "mirror"])
 def test_all_is_the_deformation(word: str) -> None:
     points = some_points()
     box = {"box": BOX} if word in ("perspective", "lattice") else {}
@@ -192,7 +192,7 @@ def test_impossible_parameters(word: str, changed: dict[str, Any], message: str)
     assert where[:1] in ((*changed,), ())  # the parameter, or none where two of them disagree
 
 
-@pytest.mark.parametrize("word", [word for word in OPERATIONS if word != "cut"])
+@pytest.mark.parametrize("word", [word for word in FORMULAS if word != "cut"])
 @given(amounts=st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_shares(word: str, amounts: list[float]) -> None:
     """An amount for each point moves each as the same amount for all of them does."""
