@@ -268,6 +268,8 @@ class Picture:
     ) -> Film:
         """Film the picture as it follows a mesh or points that another program moved.
 
+        A lifted photo follows in space, and is filmed by the camera that took it.
+
         Args:
             reference: The unmoved mesh or points (.obj or .ply); see docs/blender.md.
             frames: Folder of the moved ones, frame_00000.obj (or .ply) and so on: the same vertices in the same order.
@@ -282,18 +284,19 @@ class Picture:
         """
         from gainer_ns.editing.backdrops import BackgroundPlate
         from gainer_ns.editing.bound_picture import BoundPicture
+        from gainer_ns.editing.bound_scene import BoundScene
         from gainer_ns.editing.shots import Camera, check_frame
         from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
         from gainer_ns.io.meshes import read_mesh
 
-        picture, mesh, files = self._flat("bound to a mesh"), read_mesh(Path(reference)), frame_files(Path(frames))
+        drawn, mesh, files = self._drawn, read_mesh(Path(reference)), frame_files(Path(frames))
         check_frames(files, mesh)
-        check_frame(picture, scale, canvas)
-        bound = BoundPicture(picture, mesh)
+        check_frame(drawn, scale, canvas)
+        bound = BoundPicture(drawn, mesh) if isinstance(drawn, BakedPicture) else BoundScene(drawn, mesh)
         image = None if background_image is None else Path(background_image)
-        camera = Camera(BackgroundPlate.colour_or_image(background_color, image, picture), scale, canvas)
+        camera = Camera(BackgroundPlate.colour_or_image(background_color, image, drawn), scale, canvas)
         return Film(
-            lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, picture
+            lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, drawn
         )
 
     def simulate(

@@ -1,4 +1,4 @@
-"""``gainer bind``: a fitted picture that follows meshes or points which Blender, or any other program, moved."""
+"""``gainer bind``: a picture that follows meshes or points which Blender, or any other program, moved."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.ways import Way
@@ -17,7 +16,7 @@ class Bind:
     """Let a fitted picture follow a mesh or points that another program moved, frame by frame.
 
     Export a cage, triangles or points with `gainer export`, move them elsewhere, and save each frame. docs/blender.md
-    shows the way through Blender.
+    shows the way through Blender. A photo lifted by gainer-lift follows in space: its points, or any mesh around them.
     """
 
     load_config: Path
@@ -55,9 +54,7 @@ class Bind:
             from gainer_ns.api import load
 
             picture = load(self.load_config)
-            if picture.is_lifted:
-                raise GainerError(f"{self.load_config}: is a lifted photo, and flat pictures follow meshes; name one")
-            film = picture.sampled(self.sampling).bind(
+            film = (picture if picture.is_lifted else picture.sampled(self.sampling)).bind(
                 self.reference,
                 self.frames,
                 fps=self.fps,

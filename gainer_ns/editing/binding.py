@@ -7,6 +7,7 @@ point and whose matrix is the Jacobian there. Meshes are looked at from above: `
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ class MeshBinding:
         Raises:
             GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
         """
-        _check_vertices(vertices, self._vertex_count)
+        check_vertices(vertices, self._vertex_count)
         corners = vertices[:, :2].detach().cpu().double()[self._faces]
         jacobians = (_sides(corners) @ self._inverses)[self._owners]
         places = corners[:, 0][self._owners] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
@@ -158,7 +159,7 @@ class PointBinding:
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
         """Return where the points are when the reference has moved, and the Jacobians there; see ``MeshBinding.at``."""
-        _check_vertices(vertices, self._count)
+        check_vertices(vertices, self._count)
         displacements = vertices[:, :2].detach().cpu().double() - self._reference
         gradients = torch.einsum("nkd,nki->ndi", displacements[self._indices], self._slopes)
         moved = self._mean(displacements) + torch.einsum("ndi,ni->nd", gradients, self._offsets)
@@ -182,13 +183,31 @@ def foreign_reference(reference: MeshFile, parts: str) -> GainerError:
     )
 
 
+def distances_in_plane(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) -> Float[Tensor, "m k"]:
+    """Return distances of points to triangles: 0 inside and on the border."""
+    offsets = points[:, None, None] - corners
+    sides = corners.roll(-1, dims=2) - corners
+    turns = sides[..., 0] * offsets[..., 1] - sides[..., 1] * offsets[..., 0]
+    inside = (turns >= 0).all(dim=-1) | (turns <= 0).all(dim=-1)
+    along = ((offsets * sides).sum(dim=-1) / sides.square().sum(dim=-1).clamp(min=1e-300)).clamp(0, 1)
+    gaps = (offsets - along[..., None] * sides).norm(dim=-1).amin(dim=-1)
+    return torch.where(inside, 0.0, gaps)
+
+
 def nearest_triangles(
-    points: Float[Tensor, "n 2"], corners: Float[Tensor, "t 3 2"]
+    points: Float[Tensor, "n d"],
+    corners: Float[Tensor, "t 3 d"],
+    distances_to: Callable[[Tensor, Tensor], Tensor] = distances_in_plane,
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
     """Return the triangle that holds each point, or else the nearest one, and the distance to it: 0 inside.
 
     Exact. Triangles are tried by the distance of their centres, four times as many each time, until no other can be
     nearer.
+
+    Args:
+        points: The points.
+        corners: Of the triangles.
+        distances_to: Tells the distances of points [m, d] to triangles [m, k, 3, d].
     """
     centres = corners.mean(dim=1)
     radius = float((corners - centres[:, None]).norm(dim=-1).max())
@@ -200,24 +219,13 @@ def nearest_triangles(
         unsettled = []
         for block in open_points.split(max(1, _MAX_PAIRS // k)):
             near, candidates = (torch.from_numpy(found).view(len(block), k) for found in tree.query(points[block], k=k))
-            best, which = _distances(points[block], corners[candidates]).min(dim=1)
+            best, which = distances_to(points[block], corners[candidates]).min(dim=1)
             owners[block] = candidates.gather(1, which[:, None])[:, 0]
             distances[block] = best
             unsettled.append(block[(best > 0) & (near[:, -1] - radius < best)])
         open_points = torch.cat(unsettled) if k < len(corners) else open_points[:0]
         k = min(4 * k, len(corners))
     return owners, distances
-
-
-def _distances(points: Float[Tensor, "m 2"], corners: Float[Tensor, "m k 3 2"]) -> Float[Tensor, "m k"]:
-    """Return distances of points to triangles: 0 inside and on the border."""
-    offsets = points[:, None, None] - corners
-    sides = corners.roll(-1, dims=2) - corners
-    turns = sides[..., 0] * offsets[..., 1] - sides[..., 1] * offsets[..., 0]
-    inside = (turns >= 0).all(dim=-1) | (turns <= 0).all(dim=-1)
-    along = ((offsets * sides).sum(dim=-1) / sides.square().sum(dim=-1).clamp(min=1e-300)).clamp(0, 1)
-    gaps = (offsets - along[..., None] * sides).norm(dim=-1).amin(dim=-1)
-    return torch.where(inside, 0.0, gaps)
 
 
 def is_soup(reference: MeshFile, count: int) -> bool:
@@ -281,7 +289,8 @@ def _check_place(reference: MeshFile, distances: Float[Tensor, " n"], seen: floa
         )
 
 
-def _check_vertices(vertices: Tensor, count: int) -> None:
+def check_vertices(vertices: Tensor, count: int) -> None:
+    """Refuse another number of vertices than a reference has, and such as are not finite."""
     if vertices.ndim != 2 or len(vertices) != count:
         raise GainerError(f"{len(vertices):,} vertices, and the reference has {count:,}; move them, keeping all")
     if not bool(vertices[:, :2].isfinite().all()):

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+
+from gainer_ns.io.meshes import read_mesh
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]
@@ -138,12 +141,8 @@ def test_what_is_flat_is_refused_in_one_line(
         assert "points or splat" in refusal(*export, kind, "--output", tmp_path / name)
     edit = ("edit", "--load-config", lifted_run, "--script")
     assert ".png" in refusal(*edit, script(MOVE), "--output", tmp_path / "a.safetensors")
-    twirl = script({"twirl": {"degrees": 5}})
-    assert "move, rotate, scale, bend" in refusal(*edit, twirl, "--output", tmp_path / "a.png")
     nothing = script({"select": {"box": [39, 0, 40, 30]}, "move": {"by": [1, 1]}})
     assert "nothing that was lifted" in refusal(*edit, nothing, "--output", tmp_path / "a.png")
-    frames = ("--reference", tmp_path / "a.ply", "--frames", tmp_path, "--output", tmp_path / "a.png")
-    assert "is a lifted photo" in refusal("bind", "--load-config", lifted_run, *frames)
     flat = ("edit", "--load-config", fitted_run, "--script", script({"rotate": {"degrees": 5}}))
     path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
     assert "camera path" in refusal(*flat, *path)
@@ -175,3 +174,34 @@ def test_a_flat_picture_is_not_filmed_along_a_path(
     path = ("--camera-path", lifted_run.parent / "orbit.json")
     assert "--camera-path" in refusal(*words, *path, "--output", tmp_path / "film")
     assert not (tmp_path / "film").exists() and not (tmp_path / "film_simulation").exists()
+
+
+def test_a_lifted_photo_follows_points_that_were_moved(gainer: Gainer, lifted_run: Path, tmp_path: Path) -> None:
+    """Its own points, moved a little to the right and nearer to the camera, take the picture along."""
+    gainer("export", "--load-config", lifted_run, "--format", "points", "--output", tmp_path / "points.ply")
+    points = read_mesh(tmp_path / "points.ply")
+    assert points.ids is not None
+
+    def write(path: Path, away: list[float]) -> None:
+        places = zip((points.vertices + torch.tensor(away)).tolist(), points.ids.tolist(), strict=True)  # pyright: ignore
+        properties = ("float x", "float y", "float z", "int gaussian_id")
+        head = ["ply", "format ascii 1.0", f"element vertex {len(points.vertices)}"]
+        lines = [*head, *(f"property {one}" for one in properties), "end_header"]
+        path.write_text("\n".join([*lines, *(f"{x} {y} {z} {number}" for (x, y, z), number in places)]) + "\n")
+
+    (tmp_path / "frames").mkdir()
+    for number, away in enumerate(([0.0, 0.0, 0.0], [0.2, 0.0, 0.0])):
+        write(tmp_path / "frames" / f"frame_{number:05d}.ply", away)
+    reference = tmp_path / "points.ply"
+    out = tmp_path / "out"
+    moved = ("--reference", reference, "--frames", tmp_path / "frames", "--output", out)
+    gainer("bind", "--load-config", lifted_run, *moved)
+    gainer("render", "--load-config", lifted_run, "--output", tmp_path / "still.png")
+    still, first, second = (
+        np.asarray(Image.open(path).convert("RGBA")).astype(int)
+        for path in (tmp_path / "still.png", out / "frame_00000.png", out / "frame_00001.png")
+    )
+    assert np.abs(first - still)[:, 2:-2].max() <= 2
+    # 0.2 units, at a focal length of 50 px and 1 unit away: 10 px to the right
+    assert np.abs(second[4:-4, 14:-4, :3] - still[4:-4, 4:-14, :3]).mean() < 4
+    assert second[:, :6, 3].max() < 128 < second[4:-4, 16:-4, 3].min()
