@@ -16,14 +16,12 @@ from torch import Tensor
 from gainer_ns.editing.extent import even, extent_of
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.falloff_width import FalloffSizer
-from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import BaseEdit, Edit, Script
 from gainer_ns.editing.steps import EditStep, SelectionBorder, Step
 from gainer_ns.editing.unfolding import Unfolder
-from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.io.image_io import MAX_PIXELS
@@ -322,10 +320,8 @@ class Stage(BaseStage[Edit, Piece]):
     def _step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
         """Return what an edit does to a piece; refuse operations on material that something has moved before."""
         step = Step(number, operations, _box(edit, piece), None, piece.source)
-        late = any(isinstance(operation, MaterialOperation) for operation in operations[1:])
-        if late or (step.knows_material and any(one.edit != number for one in piece.steps)):
-            words = " and ".join(word for word, kind in OPERATIONS.items() if issubclass(kind, MaterialOperation))
-            problem = f"{words} come before all else that moves the same part; put them first"
+        problem = step.lateness(piece.steps)
+        if problem:
             raise self.script.mistake(number, PlacedError((), problem))
         return step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -138,6 +138,13 @@ class Step:
     def knows_material(self) -> bool:
         """Whether it moves material as that hangs together."""
         return any(isinstance(operation, MaterialOperation) for operation in self.operations)
+
+    def lateness(self, before: Sequence[PieceMotion]) -> str:
+        """Return what is wrong if something moves material before what needs to know it; nothing if all is well."""
+        late = any(isinstance(operation, MaterialOperation) for operation in self.operations[1:])
+        if late or (self.knows_material and any(step.edit != self.edit for step in before)):
+            return "pins and rig come before all else that moves the same part; put them first"
+        return ""
 
     @property
     def _source(self) -> MaterialSource:
