@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 from torch.nn import functional
@@ -89,13 +90,29 @@ class RegionDistance:
     def at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
         """Return the distances of points, 0 inside; beyond the squares as at their border. Can be differentiated."""
         rows, columns = self.values.shape
-        size = self.step * points.new_tensor([columns, rows])
-        place = (points - points.new_tensor(self.corner)) * (2 / size) - 1
-        values = self.values.to(points)[None, None]
-        read = functional.grid_sample(
-            values, place[None, None], mode="bicubic", padding_mode="border", align_corners=False
-        )
-        return read[0, 0, 0].clamp(min=0)
+        place = (points - points.new_tensor(self.corner)) / self.step - 0.5
+        place = torch.minimum(place.clamp(min=0), points.new_tensor([columns - 1, rows - 1]))
+        first = place.detach().floor()
+        (column, row), (across, down) = first.long().unbind(1), (place - first).unbind(1)
+        coefficients, width = self._coefficients.to(points), columns + 4
+        around = torch.arange(4, device=points.device)
+        near = (row[:, None] + around)[:, :, None] * width + (column[:, None] + around)[:, None]
+        read = coefficients.flatten()[near]
+        return torch.einsum("mr,mc,mrc->m", _weights(down), _weights(across), read).clamp(min=0)
+
+    @cached_property
+    def _coefficients(self) -> Float[Tensor, "r c"]:
+        """Of the cubic B-spline through the values, mirrored at its border by as much as one of its pieces reaches."""
+        filtered = ndimage.spline_filter(self.values.numpy(), order=3, output=np.float64, mode="mirror")
+        rows, columns = ((1, 3) if length > 3 else (0, 0) for length in filtered.shape)
+        padded = np.pad(filtered, (rows, columns), mode="reflect") if rows[0] and columns[0] else None
+        return torch.from_numpy(np.pad(filtered, (1, 3), mode="edge") if padded is None else padded)
+
+
+def _weights(t: Float[Tensor, " m"]) -> Float[Tensor, "m 4"]:
+    """Return the cubic B-spline's weights of the four nodes around points, so far beyond the second of them."""
+    s = 1 - t
+    return torch.stack([s**3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * s**2 + 3 * s**3, t**3], dim=1) / 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +133,9 @@ class Falloff:
         return True
 
     def weights(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """Return how much points follow, from 0 to 1: a smoothstep of how far from the region they are."""
+        """Return how much points follow, from 0 to 1, by how far from the region they are."""
         share = (1 - self.distance.at(points) / self.width).clamp(0, 1)
-        return share * share * (3 - 2 * share)
+        return share**3 * (10 + share * (6 * share - 15))
 
 
 def _shares(visible: Bool[Tensor, "h w"], box: tuple[int, int, int, int], step: int) -> Float[Tensor, "r c"]:

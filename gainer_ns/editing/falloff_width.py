@@ -16,8 +16,8 @@ from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import Placed, Step, border_holds
 from gainer_ns.frames import Bounds
 
-_WIDTHS_PER_PIXEL = 2.5
-"""How wide the falloff is for each pixel by which the region's border moves: a smoothstep is 1.5 times as steep."""
+_WIDTHS_PER_PIXEL = 3.0
+"""How wide the falloff is for each pixel by which the region's border moves; it is up to 1.9 times as steep."""
 _MIN_WIDTH_PX = 4.0
 _WAY_PARTS = 4
 """Into so many parts the way of the border is divided: a whole turn goes far, though it ends where it began."""

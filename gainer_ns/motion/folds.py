@@ -53,14 +53,24 @@ def layers_of(rest_map: RestMap, find_depths: Callable[[], PatchDepths] | None =
     crowded = crowd.single[cell] == 0
     cell, patch = cell[crowded], crowd.members[crowded].long()
     row, column = patches.corners[patch] // columns, patches.corners[patch] % columns
+    spread = torch.zeros_like(cell, dtype=torch.bool)
+    for side in (row, column):  # most cells are crowded by neighbours alone
+        least, most = (torch.zeros(len(crowd.single), dtype=side.dtype, device=side.device) for _ in range(2))
+        least = least.scatter_reduce(0, cell, side, "amin", include_self=False)
+        most = most.scatter_reduce(0, cell, side, "amax", include_self=False)
+        spread |= (most - least)[cell] > _MAX_SPAN
+    if not bool(spread.any()):
+        return (rest_map,)
+    cell, patch, row, column = cell[spread], patch[spread], row[spread], column[spread]
     low, high = patches.low[patch], patches.high[patch]
     faces = determinant(patches.inverses) * rest_map.grid.step[0] * rest_map.grid.step[1] > 0
     order, among_equals = (None, None) if find_depths is None else find_depths()
     keys = [None if one is None else _of_patches(rest_map, one).to(faces.device) for one in (among_equals, order)]
     rank = _ranks([keys[0], faces.int(), keys[1]])
     below, above = [], []
-    most = int(torch.bincount(cell).max()) if len(cell) else 0
-    for away in range(1, most):  # every two patches of a cell: neighbours in the list of its patches, and farther ones
+    for away in range(
+        1, int(torch.bincount(cell).max())
+    ):  # every two patches of a cell: neighbours in the list of its patches, and farther ones
         same = cell[away:] == cell[:-away]
         apart = ((row[away:] - row[:-away]).abs() > _MAX_SPAN) | ((column[away:] - column[:-away]).abs() > _MAX_SPAN)
         meet = ((low[away:] < high[:-away]) & (low[:-away] < high[away:])).all(dim=1)
