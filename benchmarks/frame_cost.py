@@ -49,7 +49,7 @@ def edits(width: int, height: int) -> dict[str, dict]:
                 "fixed": [[w * 0.1, h * 0.1], [w * 0.9, h * 0.9]],
             }
         },
-        "moved disc": {"select": disc, "move": {"by": [40, -30]}},
+        "moved disc": {"select": disc, "mode": "piece", "move": {"by": [40, -30]}},
     }
 
 

@@ -194,7 +194,7 @@ class Piece:
         def move(points: Tensor, key: Hashable) -> Tensor:
             return self.carried(amounts, points, key)
 
-        grid = sampled_grid(move, self.plane, self.canvas, self._box)
+        grid = sampled_grid(move, self.plane, self.canvas, self._box, present=self._present)
         left, top, right, bottom = self.rest.box
         ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
         low, high = self.plane.plane_from_pixel(ends).tolist()

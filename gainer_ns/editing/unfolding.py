@@ -49,8 +49,8 @@ def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[
     """Return how near each patch is: as edits say of regions, and among equals the farther it has moved the nearer."""
     steps = [step for step in piece.steps if amounts[step.edit] != 0]
     grid = rest_map.grid
-    middles = grid.lattice[1:-2, 1:-2] + 0.5 * grid.nodes.new_tensor(grid.step).double()
-    moved = (grid.at(middles.flatten(0, 1)) - middles.flatten(0, 1)).norm(dim=1).view(middles.shape[:2]).float()
+    middles = grid.rest_middles
+    moved = (grid.middles - middles).norm(dim=2).float()
     is_front = not steps or depths[steps[-1].edit] >= 0
     regions = [step for step in steps if isinstance(step.selection, Falloff)]
     material = [step for step in steps if isinstance(step, Step) and step.knows_material]

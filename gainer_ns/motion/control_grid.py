@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -51,6 +52,21 @@ class ControlGrid:
     def lattice(self) -> Float[Tensor, "r c 2"]:
         """Where the nodes lay, float64."""
         return lattice(self.nodes.shape[0], self.nodes.shape[1], self.origin, self.step, self.nodes.device)
+
+    @cached_property
+    def middles(self) -> Float[Tensor, "p q 2"]:
+        """Where the middles of the patches of a :class:`gainer_ns.motion.rest_map.RestMap` have gone, float64."""
+        found = self.coefficients.double()
+        for axis in (0, 1):  # a cubic B-spline's weights half a step from a node
+            a, b, c, d = (found.narrow(axis, k, found.shape[axis] - 3) for k in range(4))
+            found = (a + d + 23 * (b + c)) / 48
+        return found
+
+    @property
+    def rest_middles(self) -> Float[Tensor, "p q 2"]:
+        """Where the middles of patches lay, float64."""
+        lattice = self.lattice[1:-2, 1:-2]
+        return lattice + 0.5 * lattice.new_tensor(self.step)
 
     def at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2"]:
         """Return where points of the plane at rest have gone; beyond the grid as the border's splines go on."""

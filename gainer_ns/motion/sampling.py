@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.frames import Bounds, ImagePlane
@@ -29,6 +29,7 @@ def sampled_grid(
     canvas: ImagePlane,
     box: Bounds,
     steps: tuple[float, ...] = STEPS_PX,
+    present: Callable[[ControlGrid], Bool[Tensor, "r c"] | None] = lambda grid: None,
 ) -> ControlGrid:
     """Return the coarsest grid that tells where the pixels of a box go, or else the finest.
 
@@ -38,13 +39,19 @@ def sampled_grid(
         canvas: Where it goes.
         box: Left, top, right and bottom, in pixels of the plane.
         steps: Of the grids, in pixels of the plane.
+        present: Tells the patches of a grid that count, as :class:`gainer_ns.motion.rest_map.RestMap` takes them.
     """
     for step in steps[:-1]:
         grid = _grid(move, plane, canvas, box, step)
-        middles = grid.lattice[1:-2, 1:-2].flatten(0, 1)
-        middles = middles[:: max(1, len(middles) // _CHECKED_POINTS)] + 0.5 * middles.new_tensor(grid.step)
-        there = canvas.pixel_from_plane(grid.at(middles))
-        apart = move(plane.pixel_from_plane(middles), ("middles", step)) - there
+        counted = present(grid)
+        rest, gone = (
+            each.flatten(0, 1) if counted is None else each[counted] for each in (grid.rest_middles, grid.middles)
+        )
+        if len(rest) == 0:
+            return grid
+        every = max(1, len(rest) // _CHECKED_POINTS)
+        there = canvas.pixel_from_plane(gone[::every])
+        apart = move(plane.pixel_from_plane(rest[::every]), ("middles", step)) - there
         if float(apart.square().sum(dim=1).mean()) <= MAX_ERROR_PX**2:
             return grid
     return _grid(move, plane, canvas, box, steps[-1])

@@ -56,3 +56,11 @@ def test_between_nodes_it_is_of_the_fourth_order(halvings: int) -> None:
 
     order = math.log(error(0.5) / error(0.5 / 2**halvings)) / math.log(2**halvings)
     assert order == pytest.approx(4, abs=0.5)
+
+
+def test_middles_of_patches_are_where_the_spline_is() -> None:
+    random = torch.Generator().manual_seed(3)
+    nodes = torch.randn(7, 9, 2, generator=random, dtype=torch.float64)
+    grid = ControlGrid.through(nodes, (0.3, -1.0), (0.2, -0.1))
+    assert grid.middles.shape == grid.rest_middles.shape == (4, 6, 2)
+    torch.testing.assert_close(grid.middles.flatten(0, 1), grid.at(grid.rest_middles.flatten(0, 1)), atol=1e-9, rtol=0)
