@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.io.colour_names import colour_words
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
 from gainer_ns.ways import Way
@@ -39,8 +40,9 @@ class Bind:
     """Bits a sample (16: PNG only, as a picture or as frames); the source's when not given, and 8 of films."""
     canvas: tuple[float, float, float, float] | None = None
     """X0 Y0 X1 Y1, the part of the plane that is drawn, in source pixels, perhaps beyond the picture."""
-    background_color: tuple[float, float, float] | None = None
-    """Red, green and blue, 0 to 255, of what lies behind; transparent when not given."""
+    background_color: tuple[str, ...] | None = None
+    """Of what lies behind: a name or '#rrggbb' (with '#rrggbbaa' half clear), or red, green and blue, 0 to 255;
+    transparent when not given."""
     background_image: Path | None = None
     """Picture that lies behind, scaled to cover the fitted one."""
 
@@ -49,6 +51,7 @@ class Bind:
         from gainer_ns.cli.terminal import progress_bar, say, status
 
         output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
+        colour = None if self.background_color is None else colour_words(self.background_color)
         check_run(self.load_config)
         with status("Loading the picture"):
             from gainer_ns.api import load
@@ -60,7 +63,7 @@ class Bind:
                 fps=self.fps,
                 scale=self.scale,
                 canvas=self.canvas,
-                background_color=self.background_color,
+                background_color=colour,
                 background_image=self.background_image,
             )
         with progress_bar("Drawing") as progress:

@@ -17,6 +17,7 @@ from torch import Tensor
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.compositing import Raster
 from gainer_ns.errors import GainerError
+from gainer_ns.io.colour_names import ColourNumbers, colour_of
 from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.preparation.inpainting import Inpainter, inpainter_for
@@ -134,9 +135,9 @@ class BackgroundPlate:
 
     @classmethod
     def colour_or_image(
-        cls, colour: tuple[float, float, float] | None, image: Path | None, picture: RasterSource
+        cls, colour: str | ColourNumbers | None, image: Path | None, picture: RasterSource
     ) -> BackgroundPlate:
-        """Put a colour (red, green and blue, 0 to 255) behind a picture, or an image that covers it, or nothing.
+        """Put a colour behind a picture (see :mod:`gainer_ns.io.colour_names`), or an image that covers it, or nothing.
 
         Raises:
             GainerError: If both are given, the colour is none, or the image cannot be read.
@@ -148,10 +149,15 @@ class BackgroundPlate:
             return cls(image_backdrop(image, plane.width, plane.height, device=picture.device, profile=picture.profile))
         if colour is None:
             return cls(nothing(picture.device))
-        if not all(0 <= part <= 255 for part in colour):
+        try:
+            parts = colour_of(colour)
+        except ValueError as error:
+            raise GainerError(f"background colour: {error}") from None
+        if len(parts) not in (3, 4) or not all(0 <= part <= 255 for part in parts):
             raise GainerError(f"background colour {colour}: red, green and blue are numbers from 0 to 255")
-        own = converted(np.array([[colour]], np.float32) / 255, None, picture.profile)[0, 0]
-        return cls(UniformBackdrop(torch.from_numpy(own).to(picture.device)))
+        own = converted(np.array([[parts[:3]]], np.float32) / 255, None, picture.profile)[0, 0]
+        opacity = 1.0 if len(parts) == 3 else parts[3] / 255
+        return cls(UniformBackdrop(torch.from_numpy(own).to(picture.device), opacity))
 
 
 def image_backdrop(

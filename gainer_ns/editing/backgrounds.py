@@ -17,9 +17,8 @@ from pydantic import (
 )
 
 from gainer_ns.editing.selection import ScriptModel
+from gainer_ns.io.colour_names import Colour
 from gainer_ns.io.yaml_file import ExistingFile
-
-Channel = Annotated[float, Field(strict=True, ge=0, le=255, allow_inf_nan=False)]
 
 
 class Inpaint(ScriptModel):
@@ -82,12 +81,12 @@ class PlainBackground(ScriptModel):
 
     Attributes:
         transparent: Nothing; in YAML just the word ``transparent``.
-        color: Red, green and blue, 0 to 255.
+        color: A name, hexadecimal digits, or red, green and blue and perhaps opacity, 0 to 255.
         image: A picture, scaled to cover the main one.
     """
 
     transparent: bool = False
-    color: tuple[Channel, Channel, Channel] | None = None
+    color: Colour | None = None
     image: ExistingFile | None = None
 
     @model_validator(mode="before")

@@ -120,6 +120,10 @@ def read_yaml(path: Path, model_type: type[Model], context: Mapping[str, Any] | 
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f", line {mark.line + 1}"
+        near = [] if mark is None else [mark.line, mark.line - 1]  # what a comment swallows is missed on the next line
+        colour = _commented_colour(text, *near, *([error.context_mark.line] if error.context_mark else []))
+        if colour is not None:
+            raise GainerError(f"{path}{line}: # begins a comment; put quotes around '{colour}'") from None
         problem = " ".join(str(error.problem or error.context).split())
         raise GainerError(f"{path}{line}: is not valid YAML ({problem}); check indents, colons and quotes") from None
     if node is None:
@@ -241,6 +245,10 @@ def _mapping(node: yaml.MappingNode, loc: Loc, places: Places) -> dict[Any, Any]
 
 def _scalar(node: yaml.Node, kind: str, loc: Loc, places: Places) -> str | int | float:
     """Convert a scalar node to text or a finite number."""
+    if kind == "null" and node.end_mark.buffer is not None:
+        after = node.end_mark.buffer[node.end_mark.pointer :].partition("\n")[0]
+        if (colour := _commented_colour(f":{after}")) is not None:
+            raise places.error(loc, f"# begins a comment; put quotes around '{colour}'")
     if kind == "null":
         raise places.error(loc, "has no value; write one, or leave the word out")
     if kind == "str":
@@ -252,6 +260,13 @@ def _scalar(node: yaml.Node, kind: str, loc: Loc, places: Places) -> str | int |
     if not math.isfinite(number):
         raise places.error(loc, f"must be a finite number, not {shown(node.value)}")
     return int(node.value) if kind == "int" else number
+
+
+def _commented_colour(text: str, *lines: int) -> str | None:
+    """Return what looks like a colour in a comment, where a value should be, on the first or these lines of a text."""
+    every = text.splitlines()
+    found = (re.search(r"[:\[,]\s*(#[0-9a-fA-F]{3,8})\b", one) for n, one in enumerate(every) if n in (lines or (0,)))
+    return next((each[1] for each in found if each is not None), None)
 
 
 def _mistake(

@@ -148,6 +148,10 @@ def test_films_and_backgrounds(
     assert np.diff(starts).tolist() == [6, 6]
     gainer("bind", *words, "--output", tmp_path / "colour", "--background-color", 10, 20, 30)
     assert pixels(tmp_path / "colour" / "frame_00000.png")[0, 0].tolist() == [10, 20, 30, 255]
+    gainer("bind", *words, "--output", tmp_path / "named", "--background-color", "tomato")
+    assert pixels(tmp_path / "named" / "frame_00000.png")[0, 0].tolist() == [255, 99, 71, 255]
+    gainer("bind", *words, "--output", tmp_path / "half", "--background-color", "#ff634780")
+    assert pixels(tmp_path / "half" / "frame_00000.png")[0, 0].tolist() == [255, 99, 71, 128]
     gainer("bind", *words, "--output", tmp_path / "image", "--background-image", photo)
     assert (pixels(tmp_path / "image" / "frame_00000.png")[..., 3] == 255).all()
 
@@ -282,6 +286,7 @@ TWO = _named("frame_0.obj", "frame_1.obj")
         (TWO, {"scale": [0]}, "positive"),
         (TWO, {"fps": ["nan"]}, "frames a second"),
         (TWO, {"background-color": [1, 2, 300]}, "0 to 255"),
+        (TWO, {"background-color": ["tomatoe"]}, "did you mean tomato?"),
         (TWO, {"background-image": ["none.jpg"]}, "none.jpg"),
         (TWO, {"background-image": ["note.txt"], "background-color": [1, 2, 3]}, "leave one out"),
         (TWO, {"canvas": [10, 0, 0, 10]}, "X0 < X1"),
