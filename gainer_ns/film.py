@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io.outputs import output_for
+from gainer_ns.io.outputs import OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.io.sources import ScriptSource, script_words
 from gainer_ns.rendering.raster import RasterSource
@@ -39,6 +39,7 @@ class Film:
     _frames: int
     fps: float
     _source: BakedPicture | LiftedScene
+    _is_still: bool = False
 
     def __len__(self) -> int:
         return self._frames
@@ -48,6 +49,23 @@ class Film:
         for picture in self._pictures():
             frame = self._camera.draw(picture)
             yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
+
+    def check(self, path: str | os.PathLike[str], *, bit_depth: Literal[8, 16] | None = None) -> OutputTarget:
+        """Return what a name means for the film; nothing is drawn or written.
+
+        Raises:
+            GainerError: If the kind of file cannot hold it, or it is one for films, and no film was asked for.
+        """
+        output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
+        if self._is_still and not output.is_picture:
+            what = "a folder of frames" if output.is_folder else "a film"
+            raise GainerError(
+                f"{path}: is {what}, and the script makes one picture; write frames: 48 (or seconds: 2) into it, or "
+                "end the name in .png"
+            )
+        output.check_frames(self._frames, self.fps)
+        output.bit_depth(bit_depth, self._source.bit_depth, self._frames)
+        return output
 
     def save(
         self,
@@ -72,7 +90,7 @@ class Film:
         """
         from gainer_ns.editing.shots import write_film
 
-        output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
+        output = self.check(path, bit_depth=bit_depth)
         return write_film(
             output,
             self._pictures(),
@@ -137,9 +155,9 @@ def lifted_film(
         GainerError: If the script is wrong or does not fit the photo, or the camera path is none.
     """
     from gainer_ns.editing.backdrops import BackgroundPlate
+    from gainer_ns.editing.film_length import DEFAULT_FPS
     from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
     from gainer_ns.editing.lifted_stage import LiftedStage
-    from gainer_ns.editing.script import DEFAULT_FPS
     from gainer_ns.editing.shots import Camera, SceneView
     from gainer_ns.lifting.views import CameraPath, CameraView, read_camera_path
 
@@ -148,6 +166,9 @@ def lifted_film(
     path, background = camera_path or read.camera, read.background
     still = CameraPath((CameraView(scene.camera),), DEFAULT_FPS)
     views, fps = still if path is None else read_camera_path(Path(path), scale)
-    stage, frames = LiftedStage(read, scene), read.frames or len(views)
+    fps = read.fps or fps
+    asked = read.frame_count(fps)
+    stage, frames = LiftedStage(read, scene), asked or len(views)
     plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, views[0]))
-    return Film(lambda: stage.shots(views, frames), Camera(plate, scale), frames, read.fps or fps, scene)
+    is_still = asked is None and path is None
+    return Film(lambda: stage.shots(views, frames), Camera(plate, scale), frames, fps, scene, is_still)

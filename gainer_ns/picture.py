@@ -29,6 +29,7 @@ from gainer_ns.ways import Way
 if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is kept, or shown, without it
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
+    from gainer_ns.io.colour_names import ColourNumbers
     from gainer_ns.lifting.scene import LiftedScene
 
 Progress = Callable[[float], None]
@@ -210,8 +211,7 @@ class Picture:
             return
         rgb, alpha = self._raster(scale, crop, sampling)
         depth = output.bit_depth(bit_depth, self._drawn.bit_depth)
-        profile = self._drawn.profile
-        write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=profile)
+        write_picture(output.path, rgb.numpy(), opacity_of(alpha), bit_depth=depth, profile=self._drawn.profile)
 
     def edit(self, script: ScriptSource, *, t: float = 1.0) -> Picture:
         """Return the picture after an edit script.
@@ -234,7 +234,7 @@ class Picture:
         """Film an edit script; the frames are drawn as they are asked for.
 
         Args:
-            script: As of :meth:`edit`; ``frames`` and ``fps`` in it say how long and how fast.
+            script: As of :meth:`edit`; ``frames`` or ``seconds``, ``fps`` and ``loop`` in it say how long it is.
             scale: Output pixels per source pixel.
             camera_path: Of a lifted photo: nerfstudio's camera path (.json) along which it is filmed; None for the
                 script's, or else the camera that took it.
@@ -251,9 +251,9 @@ class Picture:
         stage = stage_of(self._drawn, script)
         canvas = stage.canvas
         check_frame(self._drawn, scale, canvas)
-        times = stage.script.times
-        camera = replace(self._camera_of(stage, canvas), scale=scale)
-        return Film(lambda: (stage.at(t) for t in times), camera, len(times), stage.script.fps, self._drawn)
+        camera, times = replace(self._camera_of(stage, canvas), scale=scale), stage.script.times
+        is_still = stage.script.frame_count is None
+        return Film(lambda: map(stage.at, times), camera, len(times), stage.script.fps, self._drawn, is_still)
 
     def bind(
         self,
@@ -263,7 +263,7 @@ class Picture:
         fps: float = 24.0,
         scale: float = 1.0,
         canvas: Crop | None = None,
-        background_color: tuple[float, float, float] | None = None,
+        background_color: str | ColourNumbers | None = None,
         background_image: str | os.PathLike[str] | None = None,
     ) -> Film:
         """Film the picture as it follows a mesh or points that another program moved.
@@ -276,7 +276,7 @@ class Picture:
             fps: Frames a second.
             scale: Output pixels per source pixel.
             canvas: (x0, y0, x1, y1), the part that is drawn, in source pixels, perhaps beyond the picture.
-            background_color: Red, green and blue, 0 to 255, of what lies behind; None for nothing.
+            background_color: What lies behind, such as ``"tomato"`` or (255, 99, 71), as in scripts; None for nothing.
             background_image: Picture that lies behind, scaled to cover this one; None for nothing.
 
         Raises:

@@ -18,18 +18,32 @@ from torch import Tensor
 from gainer_ns.editing import deformations, operations
 from gainer_ns.editing.deformations import Amount
 from gainer_ns.editing.material_motion import MaterialOperation
-from gainer_ns.editing.operations import FiniteNumber, Operation, PlanePoint, PositiveFactor, completed, middle
+from gainer_ns.editing.operation import (
+    Across,
+    Down,
+    FiniteNumber,
+    Length,
+    Operation,
+    PlaneOffset,
+    PlanePoint,
+    PositiveFactor,
+)
+from gainer_ns.editing.operations import completed, middle
 from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.frames import Bounds
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 Triple: TypeAlias = tuple[FiniteNumber, FiniteNumber, FiniteNumber]
+_BY_LENGTH = Discriminator(lambda value: "deep" if isinstance(value, list | tuple) and len(value) > 2 else "flat")
 SpacePoint: TypeAlias = Annotated[
-    Annotated[PlanePoint, Tag("flat")] | Annotated[Triple, Tag("deep")],
-    Discriminator(lambda value: "deep" if isinstance(value, list | tuple) and len(value) > 2 else "flat"),
+    Annotated[PlanePoint, Tag("flat")] | Annotated[tuple[Across, Down, Length], Tag("deep")], _BY_LENGTH
 ]
-"""A point or an offset; z is 0 where it is left out."""
+"""A point; z is 0 where it is left out."""
+SpaceOffset: TypeAlias = Annotated[
+    Annotated[PlaneOffset, Tag("flat")] | Annotated[tuple[Length, Length, Length], Tag("deep")], _BY_LENGTH
+]
+"""How far; along z it is 0 where it is left out."""
 
 
 def _with_length(vector: Triple) -> Triple:
@@ -104,7 +118,7 @@ class LiftedMove(operations.Move):
 
     is_planar = False
 
-    by: SpacePoint
+    by: SpaceOffset
     """How far: to the right, down and, if there is a third number, towards the camera, in pixels."""
 
 

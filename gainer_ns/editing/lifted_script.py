@@ -9,8 +9,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, field_validator, model_validator
 
 from gainer_ns.editing.backgrounds import Background, PlainBackground
+from gainer_ns.editing.film_length import (
+    DEFAULT_FPS,
+    Duration,
+    FrameCount,
+    FrameRate,
+    Loop,
+    check_length,
+    frames_in,
+)
 from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
-from gainer_ns.editing.script import Edit, FrameCount, FrameRate, PlacedScript, Script, with_words
+from gainer_ns.editing.placed_script import PlacedScript
+from gainer_ns.editing.script import Edit, Script, with_words
 from gainer_ns.io.places import PlacedError
 from gainer_ns.io.yaml_file import ExistingFile
 
@@ -61,14 +71,18 @@ class LiftedScript(PlacedScript):
         background: What shows where nothing was lifted.
         camera: A camera path of nerfstudio that films it; the photo's own camera if None.
         frames: How many pictures a film has; None for as many as the camera path has, or else one, of the end.
+        seconds: How long a film is, instead.
         fps: Frames a second; None for those of the camera path, or else 24.
+        loop: Whether the film begins again after its end, or goes there and back (pingpong).
     """
 
     edits: tuple[LiftedEdit, ...] = ()
     background: PlainBackground = PlainBackground(transparent=True)
     camera: ExistingFile | None = None
     frames: FrameCount | None = None
+    seconds: Duration | None = None
     fps: FrameRate | None = None
+    loop: Loop = False
 
     @model_validator(mode="before")
     @classmethod
@@ -82,9 +96,14 @@ class LiftedScript(PlacedScript):
 
     @model_validator(mode="after")
     def _does_something(self) -> LiftedScript:
+        check_length(self.frames, self.seconds, self.fps or DEFAULT_FPS, self.loop, is_film=True)
         if not self.edits and self.camera is None:
             raise ValueError("has neither edits nor a camera; write at least one")
         return self
+
+    def frame_count(self, fps: float) -> int | None:
+        """Return how many pictures a film has at so many a second; None where the script does not say."""
+        return self.frames if self.seconds is None else frames_in(self.seconds, fps)
 
     def check(self, width: int, height: int, layers: int) -> None:
         """Check the edits against the size of the photo, in pixels, and into how many layers it was lifted.
@@ -106,6 +125,6 @@ def read_lifted_script(
     source: Path | Mapping[str, Any], width: int, height: int, layers: int, *, enclosed: bool = False
 ) -> LiftedScript:
     """Read an edit script and check it against its photo; see :meth:`PlacedScript.read`, :meth:`LiftedScript.check`."""
-    script = LiftedScript.read(source, enclosed=enclosed)
+    script = LiftedScript.read(source, size=(width, height), enclosed=enclosed)
     script.check(width, height, layers)
     return script

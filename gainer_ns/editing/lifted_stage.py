@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gainer_ns.editing.base_stage import BaseStage, SelectedShare
+from gainer_ns.editing.film_length import frame_times
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import STILL_PX, Amounts
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import SceneView
-from gainer_ns.editing.stage import BaseStage, SelectedShare
 from gainer_ns.editing.steps import EditStep, Placed, SelectionBorder, SpaceStep, Step, Weights
-from gainer_ns.editing.timing import frame_times
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.io.places import PlacedError
@@ -118,7 +118,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
 
     def at(self, t: float) -> LiftedScene:
         """Return the scene at a time from 0 to 1."""
-        amounts = [edit.amount(t) for edit in self.script.edits]
+        amounts = self._amounts(t)
         layers: list[LiftedLayer] = []
         for number, whole in enumerate(self.scene.layers):
             pieces = [piece for piece in self.pieces if piece.number == number]
@@ -129,7 +129,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
 
     def shots(self, views: Sequence[CameraView], frames: int) -> Iterator[SceneView]:
         """Yield each frame of a film as a camera sees it, which goes along its path once, however long the film is."""
-        for t in frame_times(frames):
+        for t in frame_times(frames, self.script.loop):
             yield SceneView(self.at(t), views[round(t * (len(views) - 1))])
 
     def _take(self, number: int) -> list[LiftedPiece]:

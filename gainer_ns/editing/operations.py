@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -23,14 +23,18 @@ from torch import Tensor
 
 from gainer_ns.editing import deformations
 from gainer_ns.editing.deformations import Amount
+from gainer_ns.editing.operation import (
+    FiniteNumber,
+    Length,
+    Operation,
+    PlaneOffset,
+    PlanePoint,
+    PositiveFactor,
+    PositiveLength,
+)
+from gainer_ns.editing.percentages import LENGTH
 from gainer_ns.editing.selection import ScriptModel
-from gainer_ns.editing.timing import Easing
 from gainer_ns.frames import Bounds
-
-# The bounds are far beyond any picture; they keep the arithmetic finite.
-FiniteNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
-PositiveFactor: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=1e-6, le=1e9)]
-PlanePoint: TypeAlias = tuple[FiniteNumber, FiniteNumber]
 
 
 def _checked(segment: tuple[PlanePoint, PlanePoint]) -> tuple[PlanePoint, PlanePoint]:
@@ -45,72 +49,10 @@ PlaneFactors: TypeAlias = Annotated[
 ]
 
 
-class Operation(ScriptModel):
-    """One way to move what is selected.
-
-    A subclass gives ``_map``, or ``moved`` where it knows its Jacobians better than automatic differentiation does.
-    All coordinates are pixels of the source picture, and all angles degrees, counter-clockwise as seen.
-
-    Attributes:
-        knows_shares: Whether ``_map`` takes an amount for each point; where it does not, points that follow in part go
-            so much of the way to where the rest goes, on a straight line.
-        is_planar: Whether it moves points of space as those of the plane below them, and leaves how deep they are.
-    """
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    knows_shares: ClassVar[bool] = True
-    is_planar: ClassVar[bool] = True
-
-    @property
-    def is_keyed(self) -> bool:
-        """Whether it has keyframes of its own, and does something else at every time."""
-        return False
-
-    def at_time(self, t: float, easing: Easing) -> Operation:
-        """Return what it does at a time, where it has keyframes of its own."""
-        return self
-
-    def map(self, points: Float[Tensor, "m d"], *, amount: Amount, box: Bounds) -> Float[Tensor, "m d"]:
-        """Move points.
-
-        Args:
-            points: Points in pixels; on the plane, or for lifted photos in space.
-            amount: 0 is exactly nothing, 1 is all; what lies between or a little beyond is natural for the operation.
-                One for all points, or one for each: half a turn is half its angle.
-            box: Left, top, right and bottom of the selection.
-
-        Raises:
-            GainerError: If what lies between cannot be, such as corners that fold the picture on their way.
-        """
-        if self.is_planar and points.shape[1] > 2:
-            return torch.cat([self.map(points[:, :2], amount=amount, box=box), points[:, 2:]], dim=1)
-        if not isinstance(amount, Tensor):
-            return points if amount == 0 else self._map(points, amount, box)
-        if self.knows_shares:
-            return self._map(points, amount, box)
-        low, high = (0.0, 0.0) if len(amount) == 0 else torch.stack(amount.aminmax()).tolist()
-        most = max(low, high, key=abs)
-        if most == 0:
-            return points
-        return points + (amount / most)[:, None].to(points) * (self._map(points, most, box) - points)
-
-    def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
-        raise NotImplementedError
-
-    def moved(
-        self, points: Float[Tensor, "m d"], *, amount: float, box: Bounds
-    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m d d"]]:
-        """Move points as ``map`` does, and return the Jacobian of the map at each of them too."""
-        if amount == 0:
-            return points, torch.eye(points.shape[1]).to(points).repeat(len(points), 1, 1)
-        return deformations.with_jacobian(lambda block: self.map(block, amount=amount, box=box), points)
-
-
 class Move(Operation):
     """Moves the selection."""
 
-    by: PlanePoint
+    by: PlaneOffset
     """How far: to the right and down, in pixels."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
@@ -161,7 +103,7 @@ class Mirror(Operation):
 
     @model_serializer(mode="wrap")
     def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
-        return self.direction if self.center is None else write(self)
+        return self.direction if self.center is None and not self.is_keyed else self._with_keyframes(write(self))
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         factor = 1.0 - 2.0 * amount
@@ -200,7 +142,7 @@ class Twirl(Operation):
     """How far the centre turns, counter-clockwise."""
     center: PlanePoint | None = None
     """The centre; the middle of the selection if left out."""
-    radius: PositiveFactor | None = None
+    radius: PositiveLength | None = None
     """Where the turn has faded away, in pixels; half the selection's shorter side if left out."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
@@ -211,9 +153,9 @@ class Twirl(Operation):
 class Wave(Operation):
     """Lays a sine wave over the selection."""
 
-    amplitude: FiniteNumber
+    amplitude: Length
     """How far points move to either side, in pixels."""
-    period: PositiveFactor
+    period: PositiveLength
     """From crest to crest, in pixels."""
     direction: FiniteNumber = 0.0
     """Where the wave runs, in degrees from the right; points move across it."""
@@ -250,7 +192,7 @@ class Cut(Operation):
 
     line: PlaneLine
     """The cut, which goes on straight beyond both points."""
-    gap: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e9)]
+    gap: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1e9), LENGTH]
     """How far apart the halves come to lie, in pixels."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
@@ -302,12 +244,12 @@ class Drag(Operation):
 class FreeForm(Operation):
     """Moves a grid of control points that spans the selection's box, and smoothly what lies between them."""
 
-    offsets: tuple[tuple[PlanePoint, ...], ...]
+    offsets: tuple[tuple[PlaneOffset, ...], ...]
     """How far each control point moves, to the right and down in pixels: rows from the top, each from the left."""
 
     @field_validator("offsets")
     @classmethod
-    def _rectangular(cls, offsets: tuple[tuple[PlanePoint, ...], ...]) -> tuple[tuple[PlanePoint, ...], ...]:
+    def _rectangular(cls, offsets: tuple[tuple[PlaneOffset, ...], ...]) -> tuple[tuple[PlaneOffset, ...], ...]:
         if len(offsets) < 2 or len(offsets[0]) < 2:
             raise ValueError("a lattice has at least 2 rows of at least 2 offsets")
         for number, row in enumerate(offsets, start=1):

@@ -96,13 +96,20 @@ class Pins(MaterialOperation):
     @property
     def is_keyed(self) -> bool:
         """Whether it does something else at every time."""
-        return any(pin.keyframes is not None for pin in self.pins)
+        return super().is_keyed or any(pin.keyframes is not None for pin in self.pins)
+
+    @property
+    def times(self) -> set[float]:
+        """Times of its own keyframes."""
+        return super().times | {keyframe.time for pin in self.pins for keyframe in pin.keyframes or ()}
 
     def at_time(self, t: float, easing: Easing) -> Pins:
         """Return the same as it is at a time."""
         if not self.is_keyed:
             return self
-        return Pins(pins=tuple(pin.at_time(t, easing) for pin in self.pins), mode=self.mode)
+        now = super().at_time(t, easing)
+        assert isinstance(now, Pins)
+        return Pins(pins=tuple(pin.at_time(t, easing) for pin in now.pins), mode=now.mode)
 
     def motion(self, source: MaterialSource) -> MaterialMotion:
         """Return what the pins do to some material."""

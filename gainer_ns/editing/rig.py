@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -97,21 +97,35 @@ class Rig(MaterialOperation):
     @property
     def is_keyed(self) -> bool:
         """Whether it does something else at every time."""
-        return self.keyframes is not None or self.clip is not None
+        return super().is_keyed or self.keyframes is not None or self.clip is not None
+
+    @property
+    def times(self) -> set[float]:
+        """Times of its own keyframes."""
+        return super().times | {frame.time for frame in self._frames or ()}
+
+    @property
+    def _frames(self) -> Sequence[Any] | None:
+        return self._clip.keyframes if self._clip is not None else self.keyframes
 
     def at_time(self, t: float, easing: Easing) -> Rig:
         """Return the same as it is at a time."""
-        frames = self._clip.keyframes if self._clip is not None else self.keyframes
+        if self._tracks:
+            now = super().at_time(t, easing)
+            assert isinstance(now, Rig)
+            now._rig, now._clip = self._rig, self._clip
+            return now.at_time(t, easing)
+        frames = self._frames
         if frames is None:
             return self
-        now: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for word in ("pose", "scale", "ik", "depth"):
             own = dict(getattr(self, word))
             for name in dict.fromkeys(name for frame in frames for name in getattr(frame, word)):
                 given = {frame.time: getattr(frame, word)[name] for frame in frames if name in getattr(frame, word)}
                 own[name] = between_keyframes(given, t, easing)
-            now[word] = own
-        still = self.model_copy(update={**now, "keyframes": None, "clip": None})
+            values[word] = own
+        still = self.model_copy(update={**values, "keyframes": None, "clip": None})
         if self._clip is not None:
             still._clip, still._in_percent = None, frozenset(name for frame in frames for name in frame.ik)
         return still

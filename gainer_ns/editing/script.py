@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import operator
 from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,21 +18,34 @@ from pydantic import (
     PrivateAttr,
     SerializerFunctionWrapHandler,
     Tag,
+    ValidationError,
     create_model,
     model_serializer,
     model_validator,
 )
 
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.film_length import (
+    DEFAULT_FPS,
+    Duration,
+    FrameCount,
+    FrameRate,
+    Loop,
+    check_length,
+    frame_times,
+    frames_in,
+)
+from gainer_ns.editing.flat_words import check_flat_edit, check_flat_script
+from gainer_ns.editing.operation import Operation
+from gainer_ns.editing.percentages import has_percentages
+from gainer_ns.editing.placed_script import PlacedScript
 from gainer_ns.editing.selection import Box, Point, ScriptModel, Selection
-from gainer_ns.editing.timing import Timed, frame_times
+from gainer_ns.editing.timing import Timed
 from gainer_ns.editing.vocabulary import OPERATIONS
-from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.outputs import is_exported
-from gainer_ns.io.places import PlacedError, Places
-from gainer_ns.io.yaml_file import ExistingFile, read_document, to_yaml
+from gainer_ns.io.places import PlacedError
+from gainer_ns.io.yaml_file import ExistingFile
 
 Order = Literal["front", "back"]
 """Whether something lies before or behind the main picture."""
@@ -43,9 +57,6 @@ _MODES_OF_SEAMS: dict[str, Mode | None] = {"auto": None, "blend": "sheet", "cut"
 """What earlier scripts called ``seam``."""
 _OUTERMOST_DEPTH = 1e6
 _logger = logging.getLogger(__name__)
-
-FrameCount = Annotated[int, Field(strict=True, ge=1, le=100_000)]
-FrameRate = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
 
 
 def _checked_order(order: Any) -> Any:
@@ -74,11 +85,6 @@ Depth = Order | float
 """How near something is: the larger the number the nearer, what has not moved has 0, front is 1, back is -1."""
 DepthOrder = Annotated[Depth | dict[float, Depth], BeforeValidator(_checked_order)]
 """Field type: a depth, or depths from times on, each until the next."""
-
-DEFAULT_FPS = 24.0
-"""Frames a second, where nobody says."""
-
-ScriptT = TypeVar("ScriptT", bound="PlacedScript")
 
 
 def _fitted(path: Path) -> Path:
@@ -136,6 +142,8 @@ class BaseEdit(Timed):
             raise ValueError(f"does nothing; write one or more of {', '.join(cls.vocabulary)}")
         if edit.mode == "sheet" and "cut" in edit.words:
             raise PlacedError(("mode",), "must be 'piece' beside cut, which parts what it selects; leave mode out")
+        if edit.is_keyed and "cut" in edit.words:
+            raise PlacedError(("cut",), "parts things once, so no number beside it varies; give the edit keyframes")
         return edit
 
     @property
@@ -157,6 +165,12 @@ class BaseEdit(Timed):
     def operations_at(self, t: float) -> tuple[Operation, ...]:
         """What it does at a time, wholly."""
         return tuple(operation.at_time(t, self.easing) for operation in self.operations)
+
+    @property
+    def extreme_operations(self) -> list[tuple[Operation, ...]]:
+        """What it does at each of the operations' own keyframes, or at all times."""
+        times = {time for operation in self.operations for time in operation.times}
+        return [self.operations_at(time) for time in sorted(times)] or [self.operations]
 
     def amount(self, t: float) -> float:
         """Return how much of it there is; all of it where operations alone have keyframes."""
@@ -209,6 +223,8 @@ class Edit(with_words(OPERATIONS)):
 
     order: DepthOrder = "front"
 
+    _on_plane = model_validator(mode="before")(check_flat_edit)
+
     @property
     def takes(self) -> tuple[Any, ...]:
         """Everything that decides which pieces it moves."""
@@ -228,47 +244,6 @@ class Edit(with_words(OPERATIONS)):
             times = list(order)
             order = order[times[max(0, bisect_right(times, t) - 1)]]
         return float({"front": 1.0, "back": -1.0}.get(order, 0.0) if isinstance(order, str) else order)
-
-
-class PlacedScript(ScriptModel):
-    """A script that remembers where in a file it stands."""
-
-    _places: Places = PrivateAttr(Places())
-
-    @classmethod
-    def read(cls: type[ScriptT], source: Path | Mapping[str, Any], *, enclosed: bool = False) -> ScriptT:
-        """Read a script, without what only its picture tells.
-
-        Args:
-            source: The YAML file, whose paths start at its folder, or what would be in it.
-            enclosed: Whether it may name files of its own folder only, since nobody knows who wrote it.
-
-        Raises:
-            GainerError: In one line: the file, the line, the place, what is wrong there, and what is allowed.
-        """
-        script, places = read_document(source, cls, {"enclosed": enclosed})
-        script._places = places
-        return script
-
-    def where(self, *loc: int | str) -> str:
-        """Return a place in words, with the script's file and line if it was read from one."""
-        return self._places.where(loc)
-
-    def check_selection(self, number: int, selection: Selection, width: int, height: int) -> None:
-        """Check the selection of an edit, by its number, against the size of its picture; see ``Selection.check``."""
-        try:
-            selection.check(width, height)
-        except PlacedError as error:
-            raise self.mistake(number, error.below("select")) from None
-
-    def mistake(self, number: int, error: PlacedError) -> GainerError:
-        """Return a mistake in an edit as the one line that the user sees."""
-        error = error.below("edits", number)
-        return self._places.error(error.loc, error.problem)
-
-    def to_yaml(self, folder: Path | None = None) -> str:
-        """Return YAML text that reads back, without default values; paths are relative to the folder it will be in."""
-        return to_yaml(self, folder)
 
 
 def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -296,7 +271,9 @@ class Script(PlacedScript):
         canvas: Left, top, right and bottom of what is drawn, in pixels of the main picture, and perhaps beyond it;
             ``auto`` for all that the film ever shows; the whole picture if None.
         frames: How many pictures a film has; None makes a single picture, of its end.
+        seconds: How long a film is, instead.
         fps: Frames a second.
+        loop: Whether the film begins again after its end, or goes there and back (pingpong).
     """
 
     edits: tuple[Edit, ...] = ()
@@ -304,35 +281,65 @@ class Script(PlacedScript):
     background: Background = Background(transparent=True)
     canvas: Canvas | None = None
     frames: FrameCount | None = None
+    seconds: Duration | None = None
     fps: FrameRate = DEFAULT_FPS
+    loop: Loop = False
+
+    _on_plane = model_validator(mode="before")(check_flat_script)
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Script:
+        check_length(self.frames, self.seconds, self.fps, self.loop)
         if not self.edits and not self.layers:
             raise ValueError("has neither edits nor layers; write at least one")
         for i, edit in enumerate(self.edits):
             if edit.layer is not None and edit.layer not in self.layers:
                 known = f"layers are {', '.join(self.layers)}" if self.layers else "the script has no layers"
+                if edit.layer in ("object", "background"):
+                    known += ", and those of lifted photos are not in a flat picture"
                 raise PlacedError(("edits", i, "layer"), f"there is no layer {edit.layer[:40]!r}; {known}")
         return self
 
     @property
     def times(self) -> list[float]:
         """Times of the frames, from 0 to 1; just 1 for a single picture."""
-        return frame_times(self.frames)
+        return frame_times(self.frame_count, self.loop)
 
-    def check_selections(self, layer: str | None, width: int, height: int) -> None:
-        """Check the selections of all edits of one layer, None for the main picture, against its size in pixels."""
-        for i, edit in enumerate(self.edits):
-            if edit.layer == layer:
-                self.check_selection(i, edit.select, width, height)
+    @property
+    def frame_count(self) -> int | None:
+        """How many pictures a film has; None for a single picture."""
+        return self.frames if self.seconds is None else frames_in(self.seconds, self.fps)
+
+    def on_layer(self, layer: str | None, width: int, height: int) -> Script:
+        """Check the selections in a layer, None for the main picture, against its size in pixels.
+
+        Returns:
+            The script, its percentages in these selections those of the layer's own picture.
+
+        Raises:
+            GainerError: A selection does not fit the layer's picture.
+        """
+        edits = list(self.edits)
+        for i, edit in enumerate(edits):
+            if edit.layer != layer:
+                continue
+            if layer is not None and has_percentages(edit.select):
+                edits[i] = edit.model_copy(update={"select": self._selection_on(i, (width, height))})
+            self.check_selection(i, edits[i].select, width, height)
+        return self if all(map(operator.is_, edits, self.edits)) else self.model_copy(update={"edits": tuple(edits)})
+
+    def _selection_on(self, number: int, size: tuple[int, int]) -> Selection:
+        """Return an edit's selection on another picture than the main one."""
+        try:
+            return Selection.model_validate(self.edits[number].select.model_dump(), context={"size": size})
+        except ValidationError:
+            problem = f"does not fit its layer, which is {size[0]} x {size[1]} pixels; its percentages are of that"
+            raise self.mistake(number, PlacedError(("select",), problem)) from None
 
 
 def read_script(source: Path | Mapping[str, Any], width: int, height: int, *, enclosed: bool = False) -> Script:
     """Read an edit script and check it against the size of its main picture; see :meth:`PlacedScript.read`.
 
-    Selections in further layers are left to ``Script.check_selections``, once the size of those pictures is known.
+    Selections in further layers are left to ``Script.on_layer``, once the size of those pictures is known.
     """
-    script = Script.read(source, enclosed=enclosed)
-    script.check_selections(None, width, height)
-    return script
+    return Script.read(source, size=(width, height), enclosed=enclosed).on_layer(None, width, height)

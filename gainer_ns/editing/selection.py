@@ -1,6 +1,7 @@
 """Which part of a picture an edit takes: boxes, polygons, discs, masks, and what is made of them.
 
-Everything is in pixels of the source picture: x right, y down, (0, 0) the top-left corner of the top-left pixel.
+Everything is in pixels of the source picture, or in percent of it: x right, y down, (0, 0) the top-left corner of the
+top-left pixel.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pydantic import (
 )
 from torch import Tensor
 
+from gainer_ns.editing.percentages import ACROSS, DOWN, LENGTH
 from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds
@@ -33,8 +35,10 @@ from gainer_ns.preparation.config import MAX_MATTE_PX
 _MAX_COORDINATE_PX = 1e6
 """The largest coordinate; also how deep inside everything is in ``all``."""
 
-Pixels = Annotated[float, Field(strict=True, ge=-_MAX_COORDINATE_PX, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
-Point = tuple[Pixels, Pixels]
+_Pixels = Annotated[float, Field(strict=True, ge=-_MAX_COORDINATE_PX, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
+_Across, _Down = Annotated[_Pixels, ACROSS], Annotated[_Pixels, DOWN]
+Point = tuple[_Across, _Down]
+"""Field type: a place in pixels, or in percent of the width and of the height."""
 
 
 def _not_empty(box: Bounds) -> Bounds:
@@ -56,8 +60,8 @@ def _with_area(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
     return polygon
 
 
-Box = Annotated[tuple[Pixels, Pixels, Pixels, Pixels], AfterValidator(_not_empty)]
-"""Field type: left, top, right and bottom, in pixels."""
+Box = Annotated[tuple[_Across, _Down, _Across, _Down], AfterValidator(_not_empty)]
+"""Field type: left, top, right and bottom, in pixels, or in percent of the width and of the height."""
 
 
 class ScriptModel(BaseModel):
@@ -70,7 +74,7 @@ class Disc(ScriptModel):
     """A disc, in pixels."""
 
     center: Point
-    radius: Annotated[float, Field(strict=True, gt=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
+    radius: Annotated[float, Field(strict=True, gt=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False), LENGTH]
 
 
 class Selection(ScriptModel):
@@ -104,7 +108,9 @@ class Selection(ScriptModel):
     union: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
     minus: Annotated[tuple[Selection, ...], Field(min_length=2)] | None = None
     intersect: Annotated[tuple[Selection, ...], Field(min_length=1)] | None = None
-    feather: Annotated[float, Field(strict=True, ge=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False)] | None = None
+    feather: Annotated[float, Field(strict=True, ge=0, le=_MAX_COORDINATE_PX, allow_inf_nan=False), LENGTH] | None = (
+        None
+    )
     matte: bool = False
     matte_width: Annotated[int, Field(strict=True, ge=1, le=MAX_MATTE_PX)] | None = None
 

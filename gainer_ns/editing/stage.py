@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from gainer_ns.editing.base_stage import BaseStage, SelectedShare
 from gainer_ns.editing.extent import even, extent_of
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
-from gainer_ns.editing.script import BaseEdit, Edit, Script
-from gainer_ns.editing.steps import EditStep, SelectionBorder, Step
+from gainer_ns.editing.script import Edit, Script
+from gainer_ns.editing.steps import Step
 from gainer_ns.editing.unfolding import Unfolder
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds, ImagePlane
@@ -28,124 +27,7 @@ from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.places import PlacedError
 from gainer_ns.rendering.plane import BakedPicture
 
-EditT = TypeVar("EditT", bound=BaseEdit)
-PieceT = TypeVar("PieceT", bound=Any)
 _logger = logging.getLogger(__name__)
-SelectedShare: TypeAlias = Literal["all", "some", "none"]
-"""How much of what a piece shows an edit selects."""
-
-
-class BaseStage(ABC, Generic[EditT, PieceT]):
-    """Pieces of what a script edits, on the plane or in space, and what the script does to them.
-
-    Subclasses say how much of a piece an edit selects (``_share``), what it does to a piece that follows in part
-    (``_soft_step``; None if what it selects must be cut out), what it leaves and what it takes (``_parted``), what it
-    does to a piece that it takes as a whole (``_whole_step``), and what a cut parts that into: what is on the right and
-    on the left of its line after a step (``_halves``).
-
-    Args:
-        script: What is done.
-        pieces: What is edited, before it is taken apart.
-
-    Raises:
-        GainerError: A selection does not fit what is edited.
-    """
-
-    def __init__(self, script: Any, pieces: Sequence[PieceT]) -> None:
-        self.script, self.pieces = script, list(pieces)
-        self._borders: list[tuple[SelectionBorder, bool]] = []
-        for number in range(len(script.edits)):
-            self._borders = []  # those of the last edit are kept, for scripts that follow
-            self._take(number)
-
-    def follow(self, script: Any) -> bool:
-        """Take another script, if its last edit moves otherwise what it moved before, and all else is as it was.
-
-        Nothing is taken apart anew then, so it is fast: for a hand that drags something. If the result is False,
-        nothing has changed, and another stage must be made.
-        """
-        if script is self.script:
-            return True
-        edits, before = script.edits, self.script.edits
-        if len(edits) != len(before) or not edits or edits[:-1] != before[:-1]:
-            return False
-        edit, number = edits[-1], len(edits) - 1
-        if edit.takes != before[-1].takes:
-            return False
-        if any(isinstance(operation, Cut) for operation in (*edit.operations, *before[-1].operations)):
-            return False
-        if any(border.may_follow(edit) != blends for border, blends in self._borders):
-            return False
-        self.script = script
-        for piece in self.pieces:
-            self._follow(piece, edit, number)
-        return True
-
-    def _follow(self, piece: PieceT, edit: EditT, number: int) -> None:
-        """Make an edit do something else to what it moves already."""
-        piece.follow(number, edit.operations)
-
-    @property
-    def ends(self) -> list[float]:
-        """How much of each edit there is at the end of the film."""
-        return [edit.amount(1.0) for edit in self.script.edits]
-
-    def _take(self, number: int) -> list[PieceT]:
-        """Make ready for one edit: cut pieces where it must, say how each moves, and return those that were cut out."""
-        edit = self.script.edits[number]
-        pieces: list[PieceT] = []
-        cut_out: list[PieceT] = []
-        for piece in self.pieces:
-            share = self._share(piece, edit)
-            if share == "none":
-                pieces.append(piece)
-            elif share == "all":
-                pieces.extend(self._moved(piece, edit, number))
-            else:
-                step = self._soft_step(piece, edit, number)
-                if step is not None:
-                    piece.steps = (*piece.steps, step)
-                    pieces.append(piece)
-                    continue
-                left, taken = self._parted(piece, edit)
-                left.outside, taken.inside = (*left.outside, edit.select), (*taken.inside, edit.select)
-                moved = self._moved(taken, edit, number)
-                pieces.extend([left, *moved])
-                cut_out.extend(moved)
-        self.pieces = pieces
-        return cut_out
-
-    @abstractmethod
-    def _share(self, piece: PieceT, edit: EditT) -> SelectedShare: ...
-
-    @abstractmethod
-    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep | None: ...
-
-    @abstractmethod
-    def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
-
-    def _moved(self, piece: PieceT, edit: EditT, number: int) -> list[PieceT]:
-        """Say how what an edit takes moves: the piece as a whole, or what the edit cuts it into."""
-        parts: list[tuple[PieceT, tuple[Operation, ...]]] = [(piece, ())]
-        for operation in edit.operations:
-            if not isinstance(operation, Cut):
-                parts = [(part, (*before, operation)) for part, before in parts]
-                continue
-            halves: list[tuple[PieceT, tuple[Operation, ...]]] = []
-            for part, before in parts:
-                right, left = self._halves(part, self._whole_step(part, edit, number, before), operation)
-                for half, move in zip((left, right), operation.halves, strict=True):
-                    halves.append((half, (*before, move)))
-            parts = halves
-        for part, operations in parts:
-            part.steps = (*part.steps, self._whole_step(part, edit, number, operations))
-        return [part for part, _ in parts]
-
-    @abstractmethod
-    def _whole_step(self, piece: PieceT, edit: EditT, number: int, operations: tuple[Operation, ...]) -> Any: ...
-
-    @abstractmethod
-    def _halves(self, piece: PieceT, step: Any, cut: Cut) -> tuple[PieceT, PieceT]: ...
 
 
 class Stage(BaseStage[Edit, Piece]):
@@ -174,27 +56,32 @@ class Stage(BaseStage[Edit, Piece]):
         for name, laid in script.layers.items():
             other = (layers or {})[name].in_profile(picture.profile)
             self._sources[name] = other
-            script.check_selections(name, other.plane.width, other.plane.height)
             further = _pieces(name, rest_pictures(other), picture.plane)
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
         self._unfolder = Unfolder()
         self._sizers: dict[tuple[int, int], FalloffSizer] = {}
-        super().__init__(script, pieces)
+        super().__init__(self._on_layers(script), pieces)
 
     def follow(self, script: Script) -> bool:
         """Take another script; see :meth:`BaseStage.follow`."""
-        return script.layers == self.script.layers and super().follow(script)
+        return script.layers == self.script.layers and super().follow(self._on_layers(script))
+
+    @property
+    def _followers(self) -> list[Piece]:
+        return [*self.pieces, *(whole for whole in self._wholes if whole.parts)]
+
+    def _on_layers(self, script: Script) -> Script:
+        """Return the script, its selections in layers checked."""
+        for name, source in self._sources.items():
+            if name is not None:
+                script = script.on_layer(name, source.plane.width, source.plane.height)
+        return script
 
     def at(self, t: float) -> BakedPicture:
         """Return the picture at a time from 0 to 1."""
-        edits = self.script.edits
-        amounts = [edit.amount(t) for edit in edits]
+        edits, amounts = self.script.edits, self._amounts(t)
         depths = [depth for depth, _ in (_place(edit, number, t) for number, edit in enumerate(edits))]
-        for number, edit in enumerate(edits):
-            if edit.is_keyed:
-                for piece in self.pieces:
-                    piece.follow(number, edit.operations_at(t))
         # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
         instead: dict[int, Piece | None] = {}
         for whole in self._wholes:
@@ -225,11 +112,10 @@ class Stage(BaseStage[Edit, Piece]):
         script = self.script
         if script.canvas != "auto":
             return script.canvas
-        amounts = [[edit.amount(t) for edit in script.edits] for t in script.times]
-        found = extent_of(self.pieces, amounts)
+        found = extent_of(self.pieces, map(self._amounts, script.times))
         if found is None:
             return None
-        left, top, right, bottom = even(found) if script.frames else found
+        left, top, right, bottom = even(found) if script.frame_count else found
         if (right - left) * (bottom - top) > MAX_PIXELS:
             raise GainerError(
                 f"{script.where('canvas')}: auto takes in {right - left:g} x {bottom - top:g} pixels, but at most "
@@ -302,8 +188,10 @@ class Stage(BaseStage[Edit, Piece]):
         if key not in self._sizers:
             self._sizers[key] = FalloffSizer(piece, edit.select)
         before = [0.0 if i == number else amount for i, amount in enumerate(self.ends)]
-        falloff, holds = self._sizers[key].sized(step, before, edit.extremes)
-        return replace(step, selection=falloff), holds
+        at_keyframes = [step.following(operations) for operations in edit.extreme_operations]
+        sized = [self._sizers[key].sized(one, before, edit.extremes) for one in at_keyframes]
+        widest = max((falloff for falloff, _ in sized), key=lambda falloff: falloff.width)
+        return replace(step, selection=widest), all(holds for _, holds in sized)
 
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
         field = piece.rest.selected(edit.select).field

@@ -265,8 +265,11 @@ class SelectionBorder:
 
     def may_follow(self, edit: BaseEdit) -> bool:
         """Return whether nothing folds or tears if it follows an edit, of the same selection."""
-        step = self.step.following(edit.operations)
-        whole = step.moved(self.start, edit.peak, None)
+        return all(self._holds(operations, edit.peak) for operations in edit.extreme_operations)
+
+    def _holds(self, operations: tuple[Operation, ...], amount: float) -> bool:
+        step = self.step.following(operations)
+        whole = step.moved(self.start, amount, None)
         if self.weights is None:
             return bool(((whole.points - self.start.points).norm(dim=1) < INVISIBLE_PX).all())
-        return border_holds(self.start, whole, step.moved(self.start, edit.peak, self.weights))
+        return border_holds(self.start, whole, step.moved(self.start, amount, self.weights))

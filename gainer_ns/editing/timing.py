@@ -10,7 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -49,13 +49,6 @@ def eased(t: float, easing: Easing = "smooth") -> float:
     return float(t > 0) if not 0 < t < 1 else _CURVES[easing](t)
 
 
-def frame_times(frames: int | None) -> list[float]:
-    """Return the times of a film's frames, from 0 to 1; a single picture (None, or one frame) shows time 1."""
-    if frames is None or frames == 1:
-        return [1.0]
-    return [i / (frames - 1) for i in range(frames)]
-
-
 Time = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -64,24 +57,24 @@ def _by_time(keyframes: dict[float, float]) -> dict[float, float]:
     return dict(sorted(keyframes.items()))
 
 
-Value = TypeVar("Value", float, tuple[float, float])
-"""A number or a point."""
+def between_keyframes(keyframes: Mapping[float, Any], t: float, easing: Easing) -> Any:
+    """Return the value at time ``t``, from values at times in order; held before the first and after the last.
 
-
-def between_keyframes(keyframes: Mapping[float, Value], t: float, easing: Easing) -> Value:
-    """Return the value at time ``t``, from values at times in order; held before the first and after the last."""
+    Numbers, and numbers in tuples, are blended; all else is held until the next keyframe.
+    """
     times = list(keyframes)
     after = bisect_right(times, t)
     if after in (0, len(times)):
         return keyframes[times[max(after - 1, 0)]]
     start, end = times[after - 1], times[after]
-    share = eased((t - start) / (end - start), easing)
-    one, other = keyframes[start], keyframes[end]
-    if isinstance(one, tuple):
-        assert isinstance(other, tuple)
-        return one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])
-    assert not isinstance(other, tuple)
-    return one + share * (other - one)
+    return _blended(keyframes[start], keyframes[end], eased((t - start) / (end - start), easing))
+
+
+def _blended(one: Any, other: Any, share: float) -> Any:
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return tuple(_blended(a, b, share) for a, b in zip(one, other, strict=True))
+    are_numbers = isinstance(one, float | int) and isinstance(other, float | int)
+    return one + share * (other - one) if are_numbers else one
 
 
 def check_order(times: Iterable[float]) -> None:

@@ -76,6 +76,11 @@ class OutputTarget:
         """Whether the fitted picture itself is stored."""
         return "model" in self.means
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether one picture may be written, to a file of that name."""
+        return "picture" in self.means
+
     def is_film(self, frames: int) -> bool:
         """Return whether so many frames make a moving picture."""
         return "film" in self.means and (frames > 1 or "picture" not in self.means)

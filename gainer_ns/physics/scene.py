@@ -14,7 +14,8 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.script import FrameRate, PlacedScript
+from gainer_ns.editing.film_length import FrameRate
+from gainer_ns.editing.placed_script import PlacedScript
 from gainer_ns.editing.selection import Box, ScriptModel, Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS

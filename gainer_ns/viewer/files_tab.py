@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gainer_ns.editing.film_length import frame_times
 from gainer_ns.editing.shots import write_film
-from gainer_ns.editing.timing import frame_times
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import folder_output, output_for
 from gainer_ns.viewer.context import PanelContext

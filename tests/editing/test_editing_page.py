@@ -1,11 +1,13 @@
 """docs/editing.md says what scripts may say."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gainer_ns.editing.backgrounds import Background, Inpaint
@@ -14,13 +16,16 @@ from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript, re
 from gainer_ns.editing.operations import Handle, Operation
 from gainer_ns.editing.script import Edit, Mode, Order, Script, ScriptLayer, read_script
 from gainer_ns.editing.selection import Disc, Selection
+from gainer_ns.editing.stage import Stage
 from gainer_ns.editing.timing import Easing
 from gainer_ns.editing.vocabulary import OPERATIONS
+from gainer_ns.rendering.plane import BakedPicture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "editing.md").read_text("utf8")
 FLAT, LIFTED = PAGE.split("## Output")[0].split("## Lifted photos")
 BLOCK = re.compile(r"```yaml\n(.*?)```", flags=re.DOTALL)
-SCRIPTS = BLOCK.findall(FLAT)
+README = (Path(__file__).parents[2] / "README.md").read_text("utf8")
+SCRIPTS = BLOCK.findall(FLAT) + [text for text in BLOCK.findall(README) if text.startswith("edits:")]
 WORDS = [(FLAT, word, model) for word, model in OPERATIONS.items()]
 WORDS += [(LIFTED, word, model) for word, model in LIFTED_OPERATIONS.items() if OPERATIONS.get(word) is not model]
 
@@ -52,16 +57,25 @@ def test_each_choice_is_there() -> None:
         assert re.search(rf"`[^`]*\b{choice}\b[^`]*`", PAGE), choice
 
 
+@pytest.mark.parametrize("size", [(768, 512), (24, 16), (12, 90), (200, 18)])
 @pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: text.split("\n")[1].strip())
-def test_each_script_is_read(text: str, tmp_path: Path) -> None:
+def test_each_script_fits_any_picture(
+    text: str, size: tuple[int, int], fitted: Callable[..., BakedPicture], tmp_path: Path
+) -> None:
+    width, height = size
     (tmp_path / "sticker.safetensors").touch()
-    ear = np.zeros((512, 768), np.uint8)
-    ear[100:300, 200:500] = 255
-    Image.fromarray(ear).save(tmp_path / "ear.png")
-    Image.fromarray(np.full((512, 768), 2, np.uint8)).save(tmp_path / "labels.png")
+    for name, value in (("ear.png", 255), ("labels.png", 2)):
+        mask = np.zeros((height, width), np.uint8)
+        mask[height // 4 : height // 2, width // 4 : width // 2] = value
+        Image.fromarray(mask).save(tmp_path / name)
     (tmp_path / "script.yaml").write_text(text, "utf8")
-    assert read_script(tmp_path / "script.yaml", 768, 512).edits
-    assert len(SCRIPTS) >= 3
+    script = read_script(tmp_path / "script.yaml", width, height)
+    assert script.edits and len(SCRIPTS) >= 3
+    if width < 768:
+        picture, sticker = (fitted(torch.rand(*shape, 3)) for shape in ((height, width), (8, 12)))
+        edited = Stage(script, picture, dict.fromkeys(script.layers, sticker)).at(0.5 if script.frames else 1.0)
+        (before, clear), (after, opaque) = picture.raster(), edited.raster()
+        assert float((before * clear - after * opaque).abs().max()) > 0.05, "something changes"
 
 
 def test_the_words_of_lifted_photos_are_there(tmp_path: Path) -> None:

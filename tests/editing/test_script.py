@@ -322,20 +322,20 @@ def test_selections_of_layers_are_checked_later(read: Callable[[str], Script], f
         "layers: {cat: {picture: cat.safetensors}}\nedits:\n- layer: cat\n  select: {mask: small.png}\n"
         f"  {MOVE}\n- {MOVE}\n  select: {{box: [0, 0, 9, 60]}}\n"
     )
-    script.check_selections("cat", 96, 50)
-    script.check_selections(None, 9, 9)
+    script.on_layer("cat", 96, 50)
+    script.on_layer(None, 9, 9)
     with pytest.raises(GainerError, match=r"edit.yaml, line 4: edits\[0\].select.mask: .*small.png is 96 x 50 pixels"):
-        script.check_selections("cat", 96, 64)
+        script.on_layer("cat", 96, 64)
     assert script.where("edits", 1, "select") == f"{folder / 'edit.yaml'}, line 7: edits[1].select"
 
 
 def test_scripts_made_without_a_file() -> None:
     script = Script(edits=(Edit.model_validate({"select": {"box": (0, 0, 9, 9)}, "move": {"by": (1, 2)}}),))
-    script.check_selections(None, 9, 9)
+    script.on_layer(None, 9, 9)
     assert script.where("edits", 0) == "edits[0]"
     moved = Script(edits=(Edit.model_validate({"select": {"box": (10, 0, 19, 9)}, "move": {"by": (1, 2)}}),))
     with pytest.raises(GainerError, match=r"^edits\[0\].select.box: lies outside the picture"):
-        moved.check_selections(None, 9, 9)
+        moved.on_layer(None, 9, 9)
     with pytest.raises(ValidationError, match="there is no layer 'cat'"):
         Script(edits=(Edit.model_validate({"layer": "cat", "move": {"by": (1, 2)}}),))
     assert script == Script.model_validate({"edits": [{"select": {"box": [0, 0, 9, 9]}, "move": {"by": [1, 2]}}]})
@@ -379,7 +379,7 @@ point = st.tuples(number, number)
 positive = st.floats(0.125, 8)
 segment = st.tuples(point, point).filter(lambda ends: abs(ends[0][0] - ends[1][0]) > 1e-3)
 grid = st.lists(st.lists(point, min_size=2, max_size=2), min_size=2, max_size=3)
-operations: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+operations: dict[str, st.SearchStrategy[Any]] = {
     "move": st.fixed_dictionaries({"by": point}),
     "rotate": st.fixed_dictionaries({"degrees": number}, optional={"center": point}),
     "scale": st.fixed_dictionaries({"factor": positive | st.tuples(positive, positive)}, optional={"center": point}),
@@ -494,7 +494,7 @@ def test_written_and_read_again(files: Path, data: Any) -> None:
     path = files / "written.yaml"
     path.write_text(made.to_yaml(files), encoding="utf-8")
     try:
-        made.check_selections(None, WIDTH, HEIGHT)
+        made.on_layer(None, WIDTH, HEIGHT)
     except GainerError:
         assume(False)  # Parts that take all of one another away are refused, rightly.
     again = read_script(path, WIDTH, HEIGHT)
@@ -524,3 +524,36 @@ def test_orders(read: Callable[[str], Script]) -> None:
 def test_the_round_trip_covers_every_operation() -> None:
     assert set(OPERATIONS) <= {*operations, "mesh"}
     assert all(issubclass(kind, Operation) for kind in OPERATIONS.values()) and Drag in OPERATIONS.values()
+
+
+@pytest.mark.parametrize(
+    ("words", "frames", "first", "last"),
+    [
+        ("frames: 5", 5, 0, 1),
+        ("seconds: 2", 48, 0, 1),
+        ("seconds: 0.5\nfps: 10", 5, 0, 1),
+        ("frames: 4\nloop: true", 4, 0, 0.75),
+        ("seconds: 1\nfps: 4\nloop: pingpong", 4, 0, 0.5),
+        ("frames: 3\nloop: false", 3, 0, 1),
+    ],
+)
+def test_how_long_a_film_is(read: Callable[[str], Script], words: str, frames: int, first: float, last: float) -> None:
+    script = read(f"edits: [{MOVE}]\n{words}\n")
+    assert script.frame_count == frames == len(script.times)
+    assert (script.times[0], script.times[-1]) == (first, last)
+    assert read(script.to_yaml()) == script
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("frames: 5\nseconds: 2", "line 3: seconds: says how long the film is, and so does frames; leave one out"),
+        ("seconds: 0", "line 2: seconds: must be greater than 0"),
+        ("seconds: 9999\nfps: 100", "line 2: seconds: makes 999900 frames, but at most 100000 can be made"),
+        ("loop: true", "line 2: loop: is for films; write how many frames, or seconds, it has"),
+        ("frames: 5\nloop: maybe", "line 3: loop: must be true, false or pingpong, not 'maybe'"),
+        ("frames: 5\nloop: 1", "line 3: loop: must be true, false or pingpong, not 1"),
+    ],
+)
+def test_what_is_wrong_about_a_films_length(refusal: Callable[[str], str], words: str, says: str) -> None:
+    assert says in refusal(f"edits: [{MOVE}]\n{words}\n")

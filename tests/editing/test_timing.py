@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gainer_ns.editing.timing import Easing, Timed, eased, frame_times
+from gainer_ns.editing.film_length import frame_times
+from gainer_ns.editing.timing import Easing, Timed, eased
 
 EASINGS = get_args(Easing)
 times = st.floats(0, 1)
@@ -107,3 +108,26 @@ def test_films_begin_at_0_and_end_at_1_evenly(frames: int) -> None:
     times = frame_times(frames)
     assert len(times) == frames and times[0] == 0 and times[-1] == 1
     assert all(b - a == pytest.approx(1 / (frames - 1)) for a, b in pairwise(times))
+
+
+@given(st.integers(2, 500))
+def test_a_loop_leaves_out_its_end(frames: int) -> None:
+    times = frame_times(frames, True)
+    assert len(times) == frames and times[0] == 0
+    assert all(b - a == pytest.approx(1 / frames) for a, b in pairwise([*times, 1.0]))
+
+
+@given(st.integers(2, 500))
+def test_there_and_back_shows_no_picture_twice_in_a_row(frames: int) -> None:
+    times = frame_times(frames, "pingpong")
+    assert len(times) == frames and times.count(0.0) == 1 and times.count(1.0) == 1
+    turn = times.index(1.0)
+    assert times[: turn + 1] == sorted(times[: turn + 1]) and times[turn:] == sorted(times[turn:], reverse=True)
+    steps = [abs(b - a) for a, b in pairwise([*times, 0.0])]
+    assert min(steps) > 0 and max(steps) <= 2 * min(steps) + 1e-9
+    if frames % 2 == 0:
+        assert max(steps) == pytest.approx(min(steps))
+
+
+def test_one_picture_does_not_loop() -> None:
+    assert frame_times(1, True) == frame_times(None, "pingpong") == [1.0]
