@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,9 +17,10 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.io.sources import ScriptSource, script_words
-from gainer_ns.rendering.raster import RasterSource
+from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
+    from gainer_ns.editing.edit_plan import EditPlan
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
     from gainer_ns.lifting.scene import LiftedScene
@@ -40,6 +41,7 @@ class Film:
     fps: float
     _source: BakedPicture | LiftedScene
     _is_still: bool = False
+    _plan: EditPlan | None = None
 
     def __len__(self) -> int:
         return self._frames
@@ -66,6 +68,17 @@ class Film:
         output.check_frames(self._frames, self.fps)
         output.bit_depth(bit_depth, self._source.bit_depth, self._frames)
         return output
+
+    def plan(self) -> list[str]:
+        """Return in words, line by line, what will be drawn, and about how long that takes.
+
+        Raises:
+            GainerError: If it is not the film of an edit script.
+        """
+        if self._plan is None:
+            raise GainerError("only the film of an edit script has a plan")
+        seconds = self._plan.seconds()
+        return [*self._plan.lines(), f"Drawing: about {seconds:.2g} s, {seconds / len(self):.2g} s a frame"]
 
     def save(
         self,
@@ -140,6 +153,53 @@ def stage_of(picture: BakedPicture, script: ScriptSource) -> Stage:
     return Stage(read, picture, layers)
 
 
+def camera_of(stage: Stage, canvas: Crop | None, before: Camera | None = None, *, paint: bool = True) -> Camera:
+    """Return the camera of an edited picture.
+
+    Args:
+        stage: The edited picture.
+        canvas: The part that is drawn; None for all of it.
+        before: Of what was edited before; its background stays, unless the script names another.
+        paint: Whether a background that a model paints is painted; left open otherwise.
+    """
+    from gainer_ns.editing.backdrops import BackgroundPlate
+    from gainer_ns.editing.backgrounds import Background
+    from gainer_ns.editing.shots import Camera
+
+    script = stage.script
+    if before is not None and "background" not in script.model_fields_set:
+        plate = before.background
+    else:
+        needs_model = script.background.inpaint is not None and script.background.inpaint.method is None
+        background = script.background if paint or not needs_model else Background(transparent=True)
+        plate = BackgroundPlate.of(background, stage.picture, stage.hole)
+    return Camera(plate, crop=canvas or (None if before is None else before.crop))
+
+
+def flat_film(
+    picture: BakedPicture, script: ScriptSource, *, scale: float, before: Camera | None = None, paint: bool = True
+) -> Film:
+    """Film an edit script of a flat picture; see :func:`camera_of`.
+
+    Raises:
+        GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
+    """
+    from gainer_ns.editing.edit_plan import EditPlan
+    from gainer_ns.editing.shots import check_frame
+
+    stage = stage_of(picture, script)
+    canvas = stage.canvas
+    check_frame(picture, scale, canvas)
+    camera, times, fps = (
+        replace(camera_of(stage, canvas, before, paint=paint), scale=scale),
+        stage.script.times,
+        stage.script.fps,
+    )
+    plan = EditPlan(stage, stage.at, camera, times, fps)
+    is_still = stage.script.frame_count is None
+    return Film(lambda: map(stage.at, times), camera, len(times), fps, picture, is_still, plan)
+
+
 def lifted_film(
     scene: LiftedScene, script: ScriptSource, *, scale: float, camera_path: str | os.PathLike[str] | None = None
 ) -> Film:
@@ -155,7 +215,8 @@ def lifted_film(
         GainerError: If the script is wrong or does not fit the photo, or the camera path is none.
     """
     from gainer_ns.editing.backdrops import BackgroundPlate
-    from gainer_ns.editing.film_length import DEFAULT_FPS
+    from gainer_ns.editing.edit_plan import EditPlan
+    from gainer_ns.editing.film_length import DEFAULT_FPS, frame_times
     from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
     from gainer_ns.editing.lifted_stage import LiftedStage
     from gainer_ns.editing.shots import Camera, SceneView
@@ -171,4 +232,6 @@ def lifted_film(
     stage, frames = LiftedStage(read, scene), asked or len(views)
     plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, views[0]))
     is_still = asked is None and path is None
-    return Film(lambda: stage.shots(views, frames), Camera(plate, scale), frames, fps, scene, is_still)
+    camera = Camera(plate, scale)
+    plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, frame_times(frames, read.loop), fps)
+    return Film(lambda: stage.shots(views, frames), camera, frames, fps, scene, is_still, plan)

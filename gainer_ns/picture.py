@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.film import Film, lifted_film, opacity_of, samples_of, stage_of
+from gainer_ns.film import Film, camera_of, flat_film, lifted_film, opacity_of, samples_of, stage_of
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
@@ -28,7 +28,6 @@ from gainer_ns.ways import Way
 
 if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is kept, or shown, without it
     from gainer_ns.editing.shots import Camera, Shot
-    from gainer_ns.editing.stage import Stage
     from gainer_ns.io.colour_names import ColourNumbers
     from gainer_ns.lifting.scene import LiftedScene
 
@@ -226,7 +225,7 @@ class Picture:
         """
         picture = self._flat("edited as one picture (frames() films it)")
         stage = stage_of(picture, script)
-        return Picture(stage.at(t), camera=self._camera_of(stage, stage.canvas))
+        return Picture(stage.at(t), camera=camera_of(stage, stage.canvas, self._camera))
 
     def frames(
         self, script: ScriptSource, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None
@@ -242,18 +241,16 @@ class Picture:
         Raises:
             GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
         """
-        from gainer_ns.editing.shots import check_frame
+        return self._filmed(script, scale, camera_path)
 
-        if not isinstance(self._drawn, BakedPicture):
-            return lifted_film(self._drawn, script, scale=scale, camera_path=camera_path)
-        if camera_path is not None:
-            raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
-        stage = stage_of(self._drawn, script)
-        canvas = stage.canvas
-        check_frame(self._drawn, scale, canvas)
-        camera, times = replace(self._camera_of(stage, canvas), scale=scale), stage.script.times
-        is_still = stage.script.frame_count is None
-        return Film(lambda: map(stage.at, times), camera, len(times), stage.script.fps, self._drawn, is_still)
+    def plan(
+        self, script: ScriptSource, *, scale: float = 1.0, camera_path: str | os.PathLike[str] | None = None
+    ) -> Film:
+        """Return the film of :meth:`frames` for its :meth:`Film.plan` and :meth:`Film.check`.
+
+        What a model would paint behind it is left open, so that nothing takes long.
+        """
+        return self._filmed(script, scale, camera_path, paint=False)
 
     def bind(
         self,
@@ -340,14 +337,11 @@ class Picture:
             raise GainerError(f"a photo in space cannot be {what}; give a flat picture")
         return self._drawn
 
-    def _camera_of(self, stage: Stage, canvas: Crop | None) -> Camera:
-        """Return the camera of an edited picture; its background stays, unless the script names another."""
-        from gainer_ns.editing.backdrops import BackgroundPlate
-        from gainer_ns.editing.shots import Camera
-
-        script = stage.script
-        if self._camera is not None and "background" not in script.model_fields_set:
-            plate = self._camera.background
-        else:
-            plate = BackgroundPlate.of(script.background, stage.picture, stage.hole)
-        return Camera(plate, crop=canvas or (None if self._camera is None else self._camera.crop))
+    def _filmed(
+        self, script: ScriptSource, scale: float, camera_path: str | os.PathLike[str] | None, *, paint: bool = True
+    ) -> Film:
+        if not isinstance(self._drawn, BakedPicture):
+            return lifted_film(self._drawn, script, scale=scale, camera_path=camera_path)
+        if camera_path is not None:
+            raise GainerError(f"camera path {camera_path}: films lifted photos only; leave it out for a flat picture")
+        return flat_film(self._drawn, script, scale=scale, before=self._camera, paint=paint)

@@ -39,8 +39,11 @@ class Edit:
     """Of a lifted photo: the camera path (.json) that films it, such as orbit.json beside config.yml; the script's, or
     else the photo's own camera, when not given."""
 
+    dry_run: bool = False
+    """Say what would be done, and about how long drawing would take; nothing is written."""
+
     def run(self) -> None:
-        """Read the script, draw and write."""
+        """Read the script, draw and write, or only say what would be done."""
         from gainer_ns.cli.terminal import progress_bar, say, status
 
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
@@ -59,12 +62,33 @@ class Edit:
                 raise GainerError(
                     f"{self.output}: edited lifted photos are kept as pictures only; end the name in .png"
                 )
+            if self.dry_run:
+                film = picture.plan(self.script)
+                self._say_plan(film.plan()[:-1], "a fitted picture, as it is at the end, without background")
+                return
             picture.edit(self.script).save(self.output)
             say(f"Wrote {self.output}: without background")
             return
         with status("Taking it apart"):
-            film = picture.sampled(self.sampling).frames(self.script, scale=self.scale, camera_path=self.camera_path)
+            picture = picture.sampled(self.sampling)
+            make = picture.plan if self.dry_run else picture.frames
+            film = make(self.script, scale=self.scale, camera_path=self.camera_path)
+            output = film.check(self.output, bit_depth=self.bit_depth)
+        if self.dry_run:
+            with status("Drawing a part of one frame"):
+                lines = film.plan()
+            what = "a folder of frames" if output.is_folder else "a film" if output.is_film(len(film)) else "a picture"
+            self._say_plan(lines, f"{what} ({output.suffix})")
+            return
         with progress_bar("Drawing") as progress:
             width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
         say(f"Wrote {self.output}: {frames}{width} x {height} pixels")
+
+    def _say_plan(self, lines: list[str], what: str) -> None:
+        """Say what would be done."""
+        from gainer_ns.cli.terminal import say
+
+        for line in lines:
+            say(line)
+        say(f"Output: {self.output}, {what}; nothing was written")

@@ -127,10 +127,13 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
             layers.extend([whole] if still else [piece.posed(amounts) for piece in pieces])
         return replace(self.scene, layers=tuple(layers))
 
+    def shot(self, views: Sequence[CameraView], t: float) -> SceneView:
+        """Return the scene at a time, as the camera sees it that goes along its path once, however long the film is."""
+        return SceneView(self.at(t), views[round(t * (len(views) - 1))])
+
     def shots(self, views: Sequence[CameraView], frames: int) -> Iterator[SceneView]:
-        """Yield each frame of a film as a camera sees it, which goes along its path once, however long the film is."""
-        for t in frame_times(frames, self.script.loop):
-            yield SceneView(self.at(t), views[round(t * (len(views) - 1))])
+        """Yield each frame of a film."""
+        return (self.shot(views, t) for t in frame_times(frames, self.script.loop))
 
     def _take(self, number: int) -> list[LiftedPiece]:
         self._space = self._space_of(self.script.edits[number], number)

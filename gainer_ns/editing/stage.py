@@ -67,6 +67,10 @@ class Stage(BaseStage[Edit, Piece]):
         """Take another script; see :meth:`BaseStage.follow`."""
         return script.layers == self.script.layers and super().follow(self._on_layers(script))
 
+    def size_of(self, layer: str | None) -> tuple[int, int]:
+        """Return width and height, in pixels, of a layer's picture; of the main one if None."""
+        return (self.picture.plane.width, self.picture.plane.height) if layer is None else self._sizes[layer]
+
     @property
     def _followers(self) -> list[Piece]:
         return [*self.pieces, *(whole for whole in self._wholes if whole.parts)]

@@ -111,7 +111,7 @@ def test_scale_and_canvas_choose_what_is_drawn(edit: Gainer, script: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("background", "colour"), [({"color": [0, 255, 0]}, [0, 255, 0]), ({"image": "sea.png"}, [10, 20, 200])]
+    ("background", "colour"), [({"color": "#00ff00"}, [0, 255, 0]), ({"image": "sea.png"}, [10, 20, 200])]
 )
 def test_something_lies_behind(
     background: dict[str, Any], colour: list[int], edit: Gainer, script: Callable[..., Path], output: Path
@@ -245,6 +245,39 @@ def test_files_that_hold_no_film_are_refused(
 ) -> None:
     assert str(output / name) in refused(script(MOVE, **FILM), output / name)
     assert not list(output.iterdir())
+
+
+@pytest.mark.parametrize(("name", "kind"), [("film.mp4", "a film"), ("film.gif", "a film"), ("frames", "a folder of")])
+def test_a_script_without_frames_makes_no_film(
+    name: str, kind: str, edit: Gainer, refused: Refusal, script: Callable[..., Path], output: Path
+) -> None:
+    message = refused(script(MOVE), output / name)
+    assert f"{name}: is {kind}" in message and "frames: 48 (or seconds: 2)" in message and ".png" in message
+    assert not list(output.iterdir())
+    edit(script(MOVE, frames=1), output / name)
+    assert [path.name for path in output.iterdir()] == [name], "who says one frame gets a film of one"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ({"seconds": 0.5, "fps": 8, "loop": True}, [0, 10, 20, 30]),
+        ({"frames": 4, "loop": "pingpong"}, [0, 20, 40, 20]),
+        ({"frames": 3}, [0, 20, 40]),
+    ],
+)
+def test_films_that_loop(
+    words: dict[str, Any], shown: list[int], edit: Gainer, script: Callable[..., Path], output: Path
+) -> None:
+    move = {"select": BOX, "seam": "cut", "move": {"by": [40, 0]}, "easing": "linear"}
+    edit(script(move, **words), output / "frames")
+    frames = [samples(path) for path in sorted((output / "frames").iterdir())]
+    assert len(frames) == len(shown)
+    for frame, by in zip(frames, shown, strict=True):
+        if by:
+            assert frame.shape[2] == 4 and not frame[14:36, 11 : 9 + min(by, 30), 3].any(), "the hole"
+        else:
+            assert frame.shape[2] == 3, "nothing has moved"
 
 
 def test_a_place_that_cannot_be_written_is_refused(refused: Refusal, script: Callable[..., Path], output: Path) -> None:

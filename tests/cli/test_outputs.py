@@ -15,7 +15,7 @@ from gainer_ns.storage.picture_files import save_picture
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]
 
-EDIT = "edits:\n  - select: {box: [10, 10, 40, 40]}\n    move: {by: [0, 0]}\n"
+EDIT = "edits:\n  - select: {box: [10, 10, 40, 40]}\n    move: {by: [0, 0]}\nframes: 1\n"
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_a_script_is_read_and_written_back(tmp_path: Path) -> None:
         ({"edits": [MOVE], "canvas": [0, 0, 1, 1]}, "canvas: is for flat pictures; .*edits, background, camera"),
         ({"edits": [MOVE], "background": {"inpaint": "telea"}}, "inpaint: is for flat pictures; .*color, image"),
         ({"edits": [{**MOVE, "wobble": 3}]}, "wobble: unknown word; allowed: .*move, rotate, scale"),
-        ({"edits": [{"select": "all"}]}, "does nothing; write one or more of move, rotate, scale, bend"),
+        ({"edits": [{"select": "all"}]}, "does nothing; write one or more of move, rotate, scale"),
         ({"edits": [{**MOVE, "layer": "sky"}]}, "layer: must be 'object' or 'background'"),
         ({"edits": [{**MOVE, "select": {"box": [90, 0, 99, 9]}}]}, r"edits\[0\].select.box: lies outside"),
         ({"edits": [{"move": {"by": [1]}}]}, "move.by: must have 2 values"),

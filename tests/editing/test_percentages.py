@@ -95,7 +95,7 @@ def test_lifted_scripts() -> None:
     [
         ({"move": {"by": ["10 percent", 0]}}, "edits[0].move.by[0]: must be a number, not '10 percent'"),
         ({"move": {"by": ["%", 0]}}, "must be a number"),
-        ({"twirl": {"degrees": 3, "radius": "0%"}}, "edits[0].twirl.radius: must be greater than 0.000001, not '0%'"),
+        ({"twirl": {"degrees": 3, "radius": "0%"}}, "edits[0].twirl.radius: must be greater than 0.000001, not 0.0"),
         ({"twirl": {"degrees": "50%"}}, "edits[0].twirl.degrees: must be a number, not '50%'"),
         ({"select": {"box": ["50%", 0, "40%", 9]}, "move": {"by": [1, 2]}}, "select.box: is empty"),
         ({"select": {"box": ["110%", 0, "120%", 9]}, "move": {"by": [1, 2]}}, "select.box: lies outside the picture"),

@@ -140,7 +140,10 @@ PICTURE = "the picture, which is 96 x 64 pixels"
     [
         ("frames: 3", ", line 1: has neither edits nor layers; write at least one"),
         ("\nedits: []", ", line 2: has neither edits nor layers; write at least one"),
-        ("edit: []", ", line 1: edit: unknown word; allowed: edits, layers, background, canvas, frames, fps"),
+        (
+            "edit: []",
+            ", line 1: edit: unknown word; allowed: edits, layers, background, canvas, frames, seconds, fps, loop",
+        ),
         ("edits:\n- bend: {degres: 3}", ", line 2: edits[0].bend.degres: unknown word; allowed: degrees, axis"),
         ("edits:\n- bend:\n    degrees: 3", ", line 2: edits[0].bend: misses the word axis; allowed: degrees, axis"),
         ("edits:\n- bend:\n  degrees: 3", ", line 2: edits[0].bend: has no value; write one, or leave the word out"),
