@@ -32,9 +32,9 @@ class Percentage(float):
         number.text = text
         return number
 
-    def __getnewargs__(self) -> tuple[float, str]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Return what makes a copy."""
-        return float(self), self.text
+        return Percentage, (float(self), self.text)
 
 
 @dataclass(frozen=True)

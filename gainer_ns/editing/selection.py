@@ -36,7 +36,8 @@ _MAX_COORDINATE_PX = 1e6
 """The largest coordinate; also how deep inside everything is in ``all``."""
 
 _Pixels = Annotated[float, Field(strict=True, ge=-_MAX_COORDINATE_PX, le=_MAX_COORDINATE_PX, allow_inf_nan=False)]
-_Across, _Down = Annotated[_Pixels, ACROSS], Annotated[_Pixels, DOWN]
+_Across = Annotated[_Pixels, ACROSS]
+_Down = Annotated[_Pixels, DOWN]
 Point = tuple[_Across, _Down]
 """Field type: a place in pixels, or in percent of the width and of the height."""
 

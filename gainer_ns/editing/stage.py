@@ -69,7 +69,8 @@ class Stage(BaseStage[Edit, Piece]):
 
     def size_of(self, layer: str | None) -> tuple[int, int]:
         """Return width and height, in pixels, of a layer's picture; of the main one if None."""
-        return (self.picture.plane.width, self.picture.plane.height) if layer is None else self._sizes[layer]
+        plane = self._sources[layer].plane
+        return plane.width, plane.height
 
     @property
     def _followers(self) -> list[Piece]:

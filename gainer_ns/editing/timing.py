@@ -73,8 +73,9 @@ def between_keyframes(keyframes: Mapping[float, Any], t: float, easing: Easing) 
 def _blended(one: Any, other: Any, share: float) -> Any:
     if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
         return tuple(_blended(a, b, share) for a, b in zip(one, other, strict=True))
-    are_numbers = isinstance(one, float | int) and isinstance(other, float | int)
-    return one + share * (other - one) if are_numbers else one
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return one + share * (other - one)
+    return one
 
 
 def check_order(times: Iterable[float]) -> None:

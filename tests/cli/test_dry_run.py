@@ -54,15 +54,15 @@ def test_a_picture(said: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "says"),
+    ("length", "name", "says"),
     [
         ({"frames": 12, "fps": 6}, "a.gif", ("Film: 12 frames, 2 s at 6 a second\n", "a film (.gif)")),
         ({"seconds": 2, "loop": True}, "a.mp4", ("48 frames, 2 s at 24 a second, which begins again", "a film (.mp4)")),
         ({"frames": 4, "loop": "pingpong"}, "frames", ("4 frames", "there and back", "a folder of frames (.png)")),
     ],
 )
-def test_a_film(words: dict[str, Any], name: str, says: tuple[str, ...], said: Callable[..., str]) -> None:
-    text = said({"edits": [MOVE, {"rotate": {"degrees": {0: 0, 1: 20}}, "easing": "linear"}], **words}, name)
+def test_a_film(length: dict[str, Any], name: str, says: tuple[str, ...], said: Callable[..., str]) -> None:
+    text = said({"edits": [MOVE, {"rotate": {"degrees": {0: 0, 1: 20}}, "easing": "linear"}], **length}, name)
     assert "edits[1]: rotate {degrees: {0: 0, 1: 20}} of all, easing linear; selects all of its pixels" in text
     for part in says:
         assert part in text

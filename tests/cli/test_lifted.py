@@ -141,12 +141,50 @@ def test_what_is_flat_is_refused_in_one_line(
         assert "points or splat" in refusal(*export, kind, "--output", tmp_path / name)
     edit = ("edit", "--load-config", lifted_run, "--script")
     assert ".png" in refusal(*edit, script(MOVE), "--output", tmp_path / "a.safetensors")
+    for words in ({"canvas": [0, 0, 9, 9]}, {"layers": {}}, {"background": {"inpaint": "telea"}}):
+        said = refusal(*edit, script(MOVE, **words), "--output", tmp_path / "a.png")
+        assert "is for flat pictures; on a lifted photo write" in said
+    behind = script({**MOVE, "order": "back"})
+    assert "is for flat pictures; on a lifted photo write" in refusal(*edit, behind, "--output", tmp_path / "a.png")
     nothing = script({"select": {"box": [39, 0, 40, 30]}, "move": {"by": [1, 1]}})
     assert "nothing that was lifted" in refusal(*edit, nothing, "--output", tmp_path / "a.png")
     flat = ("edit", "--load-config", fitted_run, "--script", script({"rotate": {"degrees": 5}}))
     path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
     assert "camera path" in refusal(*flat, *path)
     assert [each.name for each in tmp_path.iterdir()] == ["edit.yaml"]
+
+
+def test_what_is_for_lifted_photos_is_refused_on_a_flat_picture(
+    refusal: Refusal, fitted_run: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    edit = ("edit", "--load-config", fitted_run, "--output", tmp_path / "a.png", "--script")
+    flat = "is for photos that gainer-lift lifted, and this picture is flat; "
+    assert f"camera: {flat}leave it out, and write a canvas" in refusal(*edit, script(camera="orbit.json"))
+    for does, where in (
+        ({"move": {"by": [1, 2, 3]}}, "move.by: has three numbers; the third "),
+        ({"scale": {"factor": [1, 2, 3]}}, "scale.factor: has three numbers; the third "),
+        ({"rotate": {"degrees": 5, "center": [1, 2, 3]}}, "rotate.center: has three numbers; the third "),
+        ({"bend": {"degrees": 5, "axis": [[1, 2], [3, 4, 5]]}}, "bend.axis[1]: has three numbers; the third "),
+        ({"rotate": {"degrees": 5, "axis": "y"}}, "rotate.axis: "),
+        ({"bend": {"degrees": 5, "about": "x", "axis": [[1, 2], [3, 4]]}}, "bend.about: "),
+    ):
+        assert f"edits[0].{where}{flat}" in refusal(*edit, script(does))
+    said = refusal(*edit, script({"layer": "object", "move": {"by": [1, 2]}}))
+    assert "those of lifted photos are not in a flat picture" in said
+    assert [each.name for each in tmp_path.iterdir()] == ["edit.yaml"]
+
+
+def test_a_dry_run_says_what_is_filmed_in_space(
+    gainer: Gainer, lifted_run: Path, script: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = {"select": {"box": [0, 0, "50%", 30]}, "move": {"by": [0, 0, "10%"]}}
+    options = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "film.gif", "--dry-run")
+    gainer("edit", "--load-config", lifted_run, "--script", script(half, seconds=1, fps=8, loop=True), *options)
+    said = capsys.readouterr().out
+    assert "Lifted photo: 40 x 30 pixels" in said and "selects 50 % of its pixels" in said
+    assert "move {by: [0, 0, 10%]} of box [0, 0, 50%, 30]" in said
+    assert "Film: 8 frames, 1 s at 8 a second, which begins again" in said and "Drawing: about" in said
+    assert not (tmp_path / "film.gif").exists()
 
 
 def test_a_lifted_photo_falls_and_is_filmed(

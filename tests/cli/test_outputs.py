@@ -117,3 +117,53 @@ def test_a_photo_is_no_run(command: list[str], refusal: Refusal, photo: Path, tm
 def test_a_video_is_not_prepared(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x14ftypisom\0\0\0\0isom")
     assert "ffmpeg -i a.mp4" in refusal("prepare", tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "says"),
+    [
+        ("render", "out.jpg", "JPEG holds no opacity"),
+        ("render", "out.mp4", "is a film by its name"),
+        ("edit", "out.png", "cannot hold 3 frames"),
+        ("edit", "out.gif", "cannot show 90 frames a second"),
+        ("edit", "film.mp4", "the script makes one picture"),
+        ("bind", "out.png", "cannot hold 2 frames"),
+        ("bind", "out.gif", "cannot show 90 frames a second"),
+        ("simulate", "out.png", "frames; name a folder"),
+        ("simulate", "out.gif", "cannot show 90 frames a second"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_said_before_anything_is_drawn(
+    command: str,
+    name: str,
+    says: str,
+    cut_out_run: Path,
+    gainer: Gainer,
+    refusal: Refusal,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gainer_ns.editing.shots import Camera
+    from gainer_ns.physics.mpm.engine import MpmEngine
+    from gainer_ns.rendering.plane import BakedPicture
+
+    script = EDIT.replace("frames: 1\n", "" if name == "film.mp4" else "frames: 3\nfps: 90\n")
+    (tmp_path / "edit.yaml").write_text(script)
+    (tmp_path / "scene.yaml").write_text("bodies: [{material: soft}]\nparticles: 100\nduration: 0.1\nfps: 90\n")
+    load: list[object] = ["--load-config", cut_out_run]
+    words: list[object] = {
+        "render": [],
+        "edit": ["--script", tmp_path / "edit.yaml"],
+        "bind": ["--reference", tmp_path / "cage.obj", "--frames", tmp_path / "moved", "--fps", 90],
+        "simulate": ["--scene", tmp_path / "scene.yaml"],
+    }[command]
+    if command == "bind":
+        gainer("export", *load, "--format", "cage", "--output", tmp_path / "cage.obj")
+        (tmp_path / "moved").mkdir()
+        for number in range(2):
+            (tmp_path / "moved" / f"frame_{number}.obj").write_bytes((tmp_path / "cage.obj").read_bytes())
+    for place in ((Camera, "draw"), (BakedPicture, "raster"), (MpmEngine, "run")):
+        monkeypatch.setattr(*place, lambda *_, **__: pytest.fail("drawn"))
+    message = refusal(command, *load, *words, "--output", tmp_path / name)
+    assert message.startswith(str(tmp_path / name)) and says in message
+    assert not (tmp_path / name).exists()
