@@ -88,7 +88,7 @@ MISTAKES: list[tuple[dict[str, Any], str, tuple[object, ...]]] = [
     ({"edits": [{"rotate": {"degrees": 9, "axis": "y"}}]}, "a.png", ()),
     ({"edits": [MOVE], "frames": 3, "fps": 90}, "a.gif", ()),
     (
-        {"edits": [{**MOVE, "seam": "cut", "select": {"box": [1, 1, 95, 63]}}], "background": {"inpaint": "telea"}},
+        {"edits": [{**MOVE, "mode": "piece", "select": {"box": [1, 1, 95, 63]}}], "background": {"inpaint": "telea"}},
         "a.png",
         (),
     ),

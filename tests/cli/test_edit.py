@@ -269,7 +269,7 @@ def test_a_script_without_frames_makes_no_film(
 def test_films_that_loop(
     words: dict[str, Any], shown: list[int], edit: Gainer, script: Callable[..., Path], output: Path
 ) -> None:
-    move = {"select": BOX, "seam": "cut", "move": {"by": [40, 0]}, "easing": "linear"}
+    move = {"select": BOX, "mode": "piece", "move": {"by": [40, 0]}, "easing": "linear"}
     edit(script(move, **words), output / "frames")
     frames = [samples(path) for path in sorted((output / "frames").iterdir())]
     assert len(frames) == len(shown)
