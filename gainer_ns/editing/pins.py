@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from gainer_ns.editing import deformations
 from gainer_ns.editing.material_motion import MaterialMotion, MaterialOperation, MaterialSource
 from gainer_ns.editing.operations import FiniteNumber, PlanePoint, PositiveFactor
+from gainer_ns.editing.percentages import LENGTH
 from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.editing.timing import Easing, Time, between_keyframes, check_order
 from gainer_ns.motion.modes import Mode
@@ -51,7 +52,7 @@ class Pin(ScriptModel):
     """How far the material turns there, in degrees counter-clockwise; it turns as it likes if left out."""
     scale: PositiveFactor | None = None
     """How many times larger the material grows there."""
-    stiffness: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+    stiffness: Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False), LENGTH] = 0.0
     """Within so many pixels the material resists (starch)."""
     depth: FiniteNumber | None = None
     """What passes in front where the material comes to lie over itself: the larger, the nearer; 0 if left out."""

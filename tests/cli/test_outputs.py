@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gainer_ns.image.loading import load_baked
@@ -23,6 +24,19 @@ def deep_file(fitted_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A stored picture of a source of 16 bits a sample, named in capitals."""
     path = tmp_path_factory.mktemp("deep") / "DEEP.SAFETENSORS"
     save_picture(replace(load_baked(fitted_run), bit_depth=16), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cut_out_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stored picture that is clear around a square."""
+    import gainer_ns as gn
+
+    samples = np.full((48, 64, 4), 160, np.uint8)
+    samples[..., 3] = 0
+    samples[8:40, 8:44, 3] = 255
+    path = tmp_path_factory.mktemp("cut_out") / "cut_out.safetensors"
+    gn.fit(samples).save(path)
     return path
 
 
@@ -137,7 +151,7 @@ def test_what_a_file_cannot_hold_is_said_before_anything_is_drawn(
     command: str,
     name: str,
     says: str,
-    cut_out_run: Path,
+    cut_out_file: Path,
     gainer: Gainer,
     refusal: Refusal,
     tmp_path: Path,
@@ -150,7 +164,7 @@ def test_what_a_file_cannot_hold_is_said_before_anything_is_drawn(
     script = EDIT.replace("frames: 1\n", "" if name == "film.mp4" else "frames: 3\nfps: 90\n")
     (tmp_path / "edit.yaml").write_text(script)
     (tmp_path / "scene.yaml").write_text("bodies: [{material: soft}]\nparticles: 100\nduration: 0.1\nfps: 90\n")
-    load: list[object] = ["--load-config", cut_out_run]
+    load: list[object] = ["--load-config", cut_out_file]
     words: list[object] = {
         "render": [],
         "edit": ["--script", tmp_path / "edit.yaml"],
