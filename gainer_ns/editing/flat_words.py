@@ -30,9 +30,10 @@ def check_flat_edit(edit: Any) -> Any:
         PlacedError: There are some.
     """
     for word, said in edit.items() if isinstance(edit, Mapping) else ():
-        if not isinstance(said, Mapping) or LIFTED_OPERATIONS.get(word) is OPERATIONS.get(word):
+        in_plane, in_space = OPERATIONS.get(word), LIFTED_OPERATIONS.get(word)
+        if in_plane is None or in_space is None or in_plane is in_space or not isinstance(said, Mapping):
             continue
-        flat, lifted = OPERATIONS[word].model_fields, LIFTED_OPERATIONS[word].model_fields
+        flat, lifted = in_plane.model_fields, in_space.model_fields
         for name, value in said.items():
             if name in lifted and name not in flat:
                 raise PlacedError((word, name), f"{_FLAT}; leave it out")
