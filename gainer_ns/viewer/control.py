@@ -94,7 +94,7 @@ class EditControl(ViewerControl):
         self._build(context)
         autosave = Autosave(context)
         autosave.restore()
-        context.session.keep = autosave.keep
+        context.session.watchers.append(autosave.keep)
         viewer.viser_server.scene.set_up_direction("+y")
         viewer.config.max_num_display_images = 0  # the picture's camera stands where ours does, and would hide all
         viewer.hide_images.visible = viewer.show_images.visible = False

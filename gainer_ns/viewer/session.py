@@ -30,6 +30,7 @@ class ScriptHistory:
     def __init__(self, script: AnyScript) -> None:
         self._past: list[AnyScript] = []
         self._future: list[AnyScript] = []
+        self._begun_from = script  # what the edit that is under way was put behind
         self.script = script
         self.is_under_way = False
 
@@ -44,8 +45,15 @@ class ScriptHistory:
         if self.is_under_way:
             self.script = script
         else:
+            self._begun_from = self.script
             self.replace(script)
         self.is_under_way = True
+
+    def revise(self, script: AnyScript) -> None:
+        """Change something else of the script, as a step of its own; an edit that is under way goes on."""
+        under_way = self.is_under_way
+        self.replace(script)
+        self.is_under_way = under_way
 
     def with_edit(self, edit: Edit | LiftedEdit) -> AnyScript:
         """Return the script that ``put`` makes."""
@@ -53,9 +61,12 @@ class ScriptHistory:
         return self.script.model_copy(update={"edits": (*before, edit)})
 
     def drop(self) -> None:
-        """Take the edit that is under way away, as if it had never begun."""
-        if self.is_under_way:
+        """Take the edit that is under way away, as if it had never begun; as a step where it was revised."""
+        if self.is_under_way and self._past[-1] is self._begun_from:
             self.script, self.is_under_way = self._past.pop(), False
+        elif self.is_under_way:
+            before = self.script.edits[:-1]
+            self.replace(self.script.model_copy(update={"edits": before}))
 
     def finish(self) -> None:
         """End the edit that is under way: the next one is another."""
@@ -76,6 +87,8 @@ class ScriptHistory:
         self.is_under_way = False
 
 
+HOW_AND_WHEN = ("order", "mode", "seam", "keyframes", "easing")
+"""The words of an edit beside what it takes and what it does to that."""
 SLIGHT_MOVE_PX, WIDE_MOVE_PX = 1.0, 1e4
 """Pixels of a movement at which hardly anything tears, and at which everything does that can."""
 MAX_READY_SCRIPTS = 3
@@ -96,14 +109,14 @@ class EditSession:
 
     Attributes:
         time: Of the film, from 0 to 1.
-        keep: Called with the script whenever it may have changed.
+        watchers: Called with the script whenever it may have changed.
     """
 
     def __init__(self, subject: Subject, redraw: Callable[[], None], complain: Callable[[str], None]) -> None:
         self.subject = subject
         self.history = ScriptHistory(subject.empty())
         self.time = 1.0
-        self.keep: Callable[[AnyScript], None] = lambda _: None
+        self.watchers: list[Callable[[AnyScript], None]] = []
         self._redraw, self._complain = redraw, complain
         self._worker = LatestWorker()
         self._shown: AnyPicture = subject.fitted
@@ -145,12 +158,43 @@ class EditSession:
                 self.history.drop()
                 self.refresh()
             return
+        said: dict[str, Any] = {}
+        if self.history.is_under_way:
+            under_way = self.history.script.edits[-1]
+            said = {word: getattr(under_way, word) for word in HOW_AND_WHEN if word in under_way.model_fields_set}
+        self.history.put(self._checked(select, {**words, **said}))
+        self.refresh()
+
+    def revise(self, number: int, **changes: Any) -> None:
+        """Change other words of an edit than those that move it, as a step.
+
+        Args:
+            number: Of the edit.
+            changes: What the words are to say; None for what they say where nobody writes them.
+
+        Raises:
+            GainerError: The words are wrong.
+        """
+        script = self.history.script
+        edits = list(script.edits)
+        edit = edits[number]
+        words = (*edit.words, *(word for word in ("layer", *HOW_AND_WHEN) if word in edit.model_fields_set))
+        said = {**{word: getattr(edit, word) for word in words}, **changes}
+        edits[number] = self._checked(edit.select, {word: value for word, value in said.items() if value is not None})
+        self.history.revise(script.model_copy(update={"edits": tuple(edits)}))
+        self.refresh()
+
+    def revise_script(self, **changes: Any) -> None:
+        """Change words of the script beside its edits, as a step."""
+        self.history.revise(self.history.script.model_copy(update=changes))
+        self.refresh()
+
+    def _checked(self, select: Selection, words: Mapping[str, Any]) -> Edit | LiftedEdit:
+        """Return an edit; raise GainerError where its words are wrong."""
         try:
-            edit = self.subject.edit(select, words)
+            return self.subject.edit(select, words)
         except ValidationError as error:
             raise GainerError(one_line(error)) from None
-        self.history.put(edit)
-        self.refresh()
 
     def expect(self, select: Selection) -> None:
         """Make ready for an edit of a selection, so that its first movement is seen as soon as all that follow."""
@@ -175,7 +219,8 @@ class EditSession:
     def refresh(self, expected: Sequence[AnyScript] = ()) -> None:
         """Show the script as it is now, and then make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
-        self.keep(script)
+        for watcher in self.watchers:
+            watcher(script)
 
         def work() -> None:
             subject = self.subject

@@ -45,7 +45,7 @@ def started(run: Path, picture: BakedPicture) -> tuple[PanelContext, Autosave, L
     context.session = EditSession(FlatSubject(picture), lambda: None, context.complain)
     kept = Autosave(context)
     kept.restore()
-    context.session.keep = kept.keep
+    context.session.watchers.append(kept.keep)
     return context, kept, line
 
 
