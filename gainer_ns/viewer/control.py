@@ -19,6 +19,7 @@ from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.departures import survive_departures
+from gainer_ns.viewer.edit_chooser import EditChooser
 from gainer_ns.viewer.files_tab import Autosave, FilesTab
 from gainer_ns.viewer.film_tab import FilmTab
 from gainer_ns.viewer.guard import guard
@@ -67,6 +68,10 @@ class EditControl(ViewerControl):
             self._session.take(_subject(fitted))
         return self._session.shown
 
+    def is_playing(self) -> bool:
+        """Return whether a film plays."""
+        return self._session is not None and self._session.is_playing
+
     def rest(self) -> None:
         """Leave out of the page, if there is one, what only a training needs, and draw more finely."""
         if self._session is None:
@@ -82,7 +87,7 @@ class EditControl(ViewerControl):
     def _setup(self, viewer: Viewer) -> None:
         super()._setup(viewer)
         guard(viewer.viser_server)
-        survive_departures(viewer, self.edit)
+        survive_departures(viewer, self.edit, self.is_playing)
         say_who_can_reach(viewer.config.websocket_host)
         subject = _subject(cast(FittedModel, viewer.pipeline.model).fitted())
         plane = subject.fitted.plane
@@ -114,6 +119,7 @@ class EditControl(ViewerControl):
         gui = context.server.gui
         with gui.add_folder("Edit", order=self.viewer.stats_markdown.order + 0.5):
             context.open()
+            chooser = EditChooser(context)
             tabs = gui.add_tab_group()
             with tabs.add_tab("Select"):
                 SelectTab(context, self._config.segmentation)
@@ -121,7 +127,7 @@ class EditControl(ViewerControl):
             with tabs.add_tab("Move"):
                 MoveTab(context)
             with tabs.add_tab("Film"):
-                FilmTab(context)
+                FilmTab(context, chooser)
             with tabs.add_tab("Files"):
                 FilesTab(context)
             gui.add_button("Frame the picture", hint="Puts the camera where it shows the picture exactly").on_click(

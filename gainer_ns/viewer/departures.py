@@ -34,11 +34,17 @@ class PageMachines(dict[int, RenderStateMachine]):
     Args:
         early: Machines of pages that have come already.
         edit: See :class:`gainer_ns.viewer.drawing.PageMachine`.
+        is_playing: See there.
     """
 
-    def __init__(self, early: Mapping[int, RenderStateMachine], edit: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        early: Mapping[int, RenderStateMachine],
+        edit: Callable[[Any], Any],
+        is_playing: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
-        self._edit = edit
+        self._edit, self._is_playing = edit, is_playing
         for client_id, machine in early.items():
             self[client_id] = machine
             if machine.is_alive():
@@ -47,7 +53,9 @@ class PageMachines(dict[int, RenderStateMachine]):
 
     def __setitem__(self, client_id: int, machine: RenderStateMachine) -> None:
         """Take our own machine in the place of nerfstudio's, which then starts what it finds here."""
-        own = PageMachine(machine.viewer, machine.viser_scale_ratio, machine.client, edit=self._edit)
+        own = PageMachine(
+            machine.viewer, machine.viser_scale_ratio, machine.client, edit=self._edit, is_playing=self._is_playing
+        )
         super().__setitem__(client_id, own)
 
     def __missing__(self, client_id: int) -> RenderStateMachine:
@@ -85,11 +93,11 @@ def released(atomic: Callable[[], AbstractContextManager[None]]) -> Callable[[],
     return atomic_and_released
 
 
-def survive_departures(viewer: Viewer, edit: Callable[[Any], Any]) -> None:
-    """Let a viewer outlive its pages, whenever they leave; ``edit`` is that of :class:`PageMachines`."""
+def survive_departures(viewer: Viewer, edit: Callable[[Any], Any], is_playing: Callable[[], bool]) -> None:
+    """Let a viewer outlive its pages, whenever they leave; see :class:`PageMachines` for what it is given."""
     server = viewer.viser_server
     server.atomic = released(server.atomic)
-    viewer.render_statemachines = PageMachines(viewer.render_statemachines, edit)
+    viewer.render_statemachines = PageMachines(viewer.render_statemachines, edit, is_playing)
 
     inner: Any = server._websock_server
 

@@ -19,6 +19,8 @@ MIN_DRAFT_SIDE_PX = 128
 """Shorter side of what is shown while something moves, however slow that may be."""
 MAX_MOVE_SECONDS = 0.05
 """Longest time to draw while something moves."""
+MAX_PLAY_SECONDS = 0.025
+"""The same while a film plays, of which 15 pictures a second are to be sent, and the next ones made meanwhile."""
 MAX_REST_SECONDS = 0.6
 """Longest time to draw at the first rest, which nerfstudio notices after 0.2; sending the picture takes some more."""
 _MIN_PAINTED_SHARE = 0.02
@@ -37,11 +39,12 @@ class PageMachine(RenderStateMachine):
 
     Args:
         edit: Makes the picture that pages are shown out of the fitted one.
+        is_playing: Tells whether a film plays.
     """
 
-    def __init__(self, *args: Any, edit: Callable[[Any], Any]) -> None:
+    def __init__(self, *args: Any, edit: Callable[[Any], Any], is_playing: Callable[[], bool] = lambda: False) -> None:
         super().__init__(*args)
-        self._edit = edit
+        self._edit, self._is_playing = edit, is_playing
         self._is_draft = False  # what is being drawn
         self._redrawer = Redrawer()
         # Of drafts and of others, for this page: pixels a second that were painted, and their share of the picture.
@@ -88,7 +91,8 @@ class PageMachine(RenderStateMachine):
     @property
     def _seconds(self) -> float:
         """How long drawing may take."""
-        return {"low_move": MAX_MOVE_SECONDS, "low_static": MAX_REST_SECONDS, "high": math.inf}[self.state]
+        moving = MAX_PLAY_SECONDS if self._is_playing() else MAX_MOVE_SECONDS
+        return {"low_move": moving, "low_static": MAX_REST_SECONDS, "high": math.inf}[self.state]
 
     def _has_time_for(self, pixels: int, *, is_draft: bool) -> bool:
         return pixels <= self._seconds * self._speed(is_draft=is_draft)

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gainer_ns.editing.film_length import frame_times
+from gainer_ns.editing.film_length import DEFAULT_FPS
 from gainer_ns.editing.shots import write_film
 from gainer_ns.errors import GainerError
-from gainer_ns.io.outputs import folder_output, output_for
+from gainer_ns.io.outputs import FILMS, folder_output, output_for
 from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.film_tab import film_times
 from gainer_ns.viewer.subject import AnyScript
 from gainer_ns.viewer.worker import LatestWorker
 
@@ -64,7 +65,7 @@ class Autosave:
         time.sleep(AUTOSAVE_SECONDS)
 
 
-NO_SCRIPTS = "none yet"
+NO_SCRIPTS, FOLDER = "none yet", "frames in a folder"
 MAX_UPLOAD_BYTES = 1 << 20
 """Bytes of the largest script that the page may send."""
 UPLOAD_NAME = "uploaded"
@@ -78,9 +79,9 @@ class FilesTab:
         self._context = context
         gui, by_user = context.server.gui, context.by_user
         self._name = gui.add_text("Name", "edit", hint=f"Files go to {context.files.folder}")
-        kinds = {"script": ".yaml", "PNG": ".png", "film": ""}
-        context.buttons("Save", {kind: lambda _, suffix=suffix: self._save(suffix) for kind, suffix in kinds.items()})
-        self._frames = gui.add_number("Frames", 24, min=2, max=1000, step=1)
+        kinds = {"script": lambda _: self._save_script(), "PNG": lambda _: self._save_picture(".png")}
+        context.buttons("Save", {**kinds, "film": lambda _: self._save_picture(self._kind.value, is_film=True)})
+        self._kind = gui.add_dropdown("Film as", (FOLDER, *FILMS), initial_value=".mp4", hint="See Film for its length")
         context.buttons("Download", {"script": self._download_script, "PNG": self._download_picture})
         self._scripts = gui.add_dropdown("Scripts", self._names())
         context.buttons("Script", {"load": lambda _: self._load(), "look again": lambda _: self._look()})
@@ -94,13 +95,15 @@ class FilesTab:
         self._scripts.options = self._names()
         self._context.say("Looked for scripts.")
 
-    def _save(self, suffix: str) -> None:
-        path = self._context.files.path(self._name.value, suffix)
-        if suffix == ".yaml":
-            self._context.files.write(path, self._script_text())
-            self._look()
-        else:
-            self._write_picture(path, None if suffix else int(self._frames.value))
+    def _save_script(self) -> None:
+        path = self._context.files.path(self._name.value, ".yaml")
+        self._context.files.write(path, self._script_text())
+        self._look()
+        self._context.say(f"Saved {path}")
+
+    def _save_picture(self, suffix: str, *, is_film: bool = False) -> None:
+        path = self._context.files.path(self._name.value, "" if suffix == FOLDER else suffix)
+        self._write_picture(path, is_film=is_film)
         self._context.say(f"Saved {path}")
 
     def _script_text(self) -> bytes:
@@ -109,26 +112,29 @@ class FilesTab:
             raise GainerError("there is nothing to save yet; move something first")
         return script.to_yaml(self._context.files.folder).encode("utf8")
 
-    def _write_picture(self, path: Path, frames: int | None) -> None:
+    def _write_picture(self, path: Path, *, is_film: bool = False) -> None:
         """Write what ``gainer edit`` would write for the script."""
         session = self._context.session
-        script = session.history.script
-        at = session.subject.staged(script).at if script.edits else lambda _: session.subject.fitted
-        times = frame_times(frames)
-        camera, _ = session.subject.filmed(script, at(1.0))
-        frames_drawn = (session.subject.filmed(script, at(t))[1] for t in times)
+        subject, script = session.subject, session.history.script
+        times, fps = film_times(script) if is_film else ([1.0], DEFAULT_FPS)
+        frames = len(times)
+        output = folder_output(path) if not path.suffix else output_for(path, "film" if is_film else "picture")
+        depth = output.bit_depth(None, subject.fitted.bit_depth, frames)
         self._context.say("Drawing ...")
+        stage = subject.staged(script)
+        at = stage.at if script.edits else lambda _: subject.fitted
+        drawn = (subject.filmed(at(time)) for time in times)
         path.parent.mkdir(parents=True, exist_ok=True)
-        output = output_for(path, "picture") if frames is None else folder_output(path)
-        depth, profile = session.subject.fitted.bit_depth, session.subject.fitted.profile
-        write_film(output, frames_drawn, camera, frames=len(times), bit_depth=depth, profile=profile)
+        profile = subject.fitted.profile
+        camera = subject.camera(script, stage)
+        write_film(output, drawn, camera, frames=frames, fps=fps, bit_depth=depth, profile=profile)
 
     def _download_script(self, event: Any) -> None:
         event.client.send_file_download(self._context.files.path(self._name.value, ".yaml").name, self._script_text())
 
     def _download_picture(self, event: Any) -> None:
         path = self._context.files.path(self._name.value, ".png")
-        self._write_picture(path, None)
+        self._write_picture(path)
         event.client.send_file_download(path.name, path.read_bytes())
         self._context.say(f"Saved {path}, and sent it.")
 

@@ -15,6 +15,7 @@ from viser import transforms
 from gainer_ns.editing.selection import Box
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.session import movements
 from gainer_ns.viewer.subject import PixelPoint
 from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, to_page
 
@@ -206,9 +207,11 @@ class MoveTab:
         if what == "reset":
             context.take(context.subject.empty())
         else:
+            before = movements(history.script)
             (history.undo if what == "undo" else history.redo)()
             context.session.refresh()
-            context.changed()
+            if movements(history.script) != before:
+                context.changed()
         context.say(f"{len(history.script.edits)} edits.")
 
     def _next(self) -> None:

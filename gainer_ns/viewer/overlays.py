@@ -92,21 +92,7 @@ class Overlays:
         self._image(np.dstack([visible, visible, visible, np.full_like(visible, MASK_ALPHA)]))
 
     def _image(self, samples: UInt8[np.ndarray, "h w 4"]) -> None:
-        plane = self._context.subject.fitted.plane
-        shrink = MAX_OVERLAY_SIDE_PX / max(plane.width, plane.height)
-        if shrink < 1:
-            samples = cv2.resize(samples, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        width, height = (2 * PAGE_UNITS * (1 - OVERLAY_LIFT) * half for half in plane.half_extent)
-        node = self._context.server.scene.add_image(
-            NAME + "/image",
-            samples,
-            width,
-            height,
-            format="png",
-            wxyz=IMAGE_ROTATION,
-            position=(0, 0, PAGE_UNITS * OVERLAY_LIFT * CAMERA_DISTANCE),
-        )
-        self._nodes.append(node)
+        self._nodes.append(picture_overlay(self._context, NAME + "/image", samples))
 
     def _points(self, colour: tuple[int, int, int], selection: Selection | None = None) -> None:
         """Show some of the Gaussians, or of those that are selected, thinned evenly."""
@@ -125,6 +111,24 @@ class Overlays:
                 point_shape="square",
             )
             self._nodes.append(node)
+
+
+def picture_overlay(context: PanelContext, name: str, samples: UInt8[np.ndarray, "h w 4"]) -> viser.SceneNodeHandle:
+    """Lay an image over all of the picture, under a name; one that has it is replaced."""
+    plane = context.subject.fitted.plane
+    shrink = MAX_OVERLAY_SIDE_PX / max(samples.shape)
+    if shrink < 1:
+        samples = cv2.resize(samples, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    width, height = (2 * PAGE_UNITS * (1 - OVERLAY_LIFT) * half for half in plane.half_extent)
+    return context.server.scene.add_image(
+        name,
+        samples,
+        width,
+        height,
+        format="png",
+        wxyz=IMAGE_ROTATION,
+        position=(0, 0, PAGE_UNITS * OVERLAY_LIFT * CAMERA_DISTANCE),
+    )
 
 
 def thinned(pixels: Float[Tensor, "n 2"], count: int, spacing: float = 0.0) -> Int[Tensor, " m"]:

@@ -81,19 +81,48 @@ class ScriptHistory:
         self._step(self._future, self._past)
 
     def _step(self, source: list[AnyScript], other: list[AnyScript]) -> None:
+        before = self.script
         if source:
             other.append(self.script)
             self.script = source.pop()
-        self.is_under_way = False
+        self.is_under_way = self.is_under_way and movements(before) == movements(self.script)
 
 
-HOW_AND_WHEN = ("order", "mode", "seam", "keyframes", "easing")
+def movements(script: AnyScript) -> list[Any]:
+    """Return what a script moves and how far, without when, and in which order and mode, it does so."""
+    return [(edit.select, edit.operations) for edit in script.edits]
+
+
+HOW_AND_WHEN = ("order", "mode", "keyframes", "easing")
 """The words of an edit beside what it takes and what it does to that."""
 SLIGHT_MOVE_PX, WIDE_MOVE_PX = 1.0, 1e4
 """Pixels of a movement at which hardly anything tears, and at which everything does that can."""
+MAX_KEPT_FRAMES = 120
+"""Frames that are kept while a film is played, of some megabytes each."""
 MAX_READY_SCRIPTS = 3
 """How many scripts stay ready: the one that is shown, and what may become of it, which is one thing while the
 surroundings of a soft selection follow it, and another once they tear."""
+
+
+class KeptFrames:
+    """Frames of a film that were made, for as long as the script stays as it is."""
+
+    def __init__(self) -> None:
+        self._frames: dict[float, AnyPicture] = {}
+        self._of: tuple[Subject, AnyScript] | None = None
+        self._asked = 0.0
+
+    def get(self, subject: Subject, script: AnyScript, time: float) -> AnyPicture | None:
+        """Return the frame at a time; None where it has not been put here."""
+        if self._of is None or self._of[0] is not subject or self._of[1] is not script:
+            self._frames, self._of = {}, (subject, script)
+        self._asked = time
+        return self._frames.get(time)
+
+    def put(self, picture: AnyPicture) -> None:
+        """Keep the frame that was asked for last, while there is room."""
+        if len(self._frames) < MAX_KEPT_FRAMES:
+            self._frames[self._asked] = picture
 
 
 class EditSession:
@@ -109,6 +138,7 @@ class EditSession:
 
     Attributes:
         time: Of the film, from 0 to 1.
+        is_playing: Whether a film plays, so that pages hurry.
         watchers: Called with the script whenever it may have changed.
     """
 
@@ -123,6 +153,8 @@ class EditSession:
         self._staged: tuple[AnyStage, ...] = ()
         self._played: Callable[[float], AnyPicture] | None = None
         self._at_rest = False
+        self._keeps = self.is_playing = False
+        self._frames = KeptFrames()
 
     @property
     def shown(self) -> AnyPicture:
@@ -207,9 +239,9 @@ class EditSession:
         self._played = played
         self.refresh()
 
-    def seek(self, time: float) -> None:
-        """Go to a time of the film."""
-        self.time = time
+    def seek(self, time: float, *, keep: bool = False) -> None:
+        """Go to a time of the film; what is shown then is kept for the next time, if that is asked for."""
+        self.time, self._keeps = time, keep
         self.refresh()
 
     def wait(self) -> bool:
@@ -219,6 +251,7 @@ class EditSession:
     def refresh(self, expected: Sequence[AnyScript] = ()) -> None:
         """Show the script as it is now, and then make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
+        keep, self._keeps = self._keeps, False
         for watcher in self.watchers:
             watcher(script)
 
@@ -227,8 +260,12 @@ class EditSession:
             try:
                 if played is not None:
                     staged, shown = self._staged, played(time)
+                elif (shown := self._frames.get(subject, script, time)) is not None:
+                    staged = self._staged
                 else:
                     staged, shown = self._made(subject, self._staged, script, time)
+                    if keep:
+                        self._frames.put(shown)
                 if subject is self.subject:  # and not one that was fitted meanwhile
                     self._staged, self._shown = staged, shown
                     self._redraw()

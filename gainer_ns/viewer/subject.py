@@ -71,11 +71,15 @@ class FlatSubject:
         layers = {name: load_baked(layer.picture) for name, layer in script.layers.items()}
         return Stage(script, self.fitted, layers, self._rests)
 
-    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
-        """Return what ``gainer edit`` draws a picture of a script with, and from."""
-        assert isinstance(script, Script) and isinstance(shown, BakedPicture)
-        stage = self.staged(script)
-        return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas), shown
+    def camera(self, script: AnyScript, stage: AnyStage) -> Camera:
+        """Return what ``gainer edit`` draws pictures of a script with."""
+        assert isinstance(script, Script) and isinstance(stage, Stage)
+        return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas)
+
+    def filmed(self, shown: AnyPicture) -> RasterSource:
+        """Return what ``gainer edit`` draws a picture from."""
+        assert isinstance(shown, BakedPicture)
+        return shown
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
         """Return the pixel at which a ray in the world meets the plane, in the frame or not; None if it misses."""
@@ -135,11 +139,15 @@ class LiftedSubject:
         assert isinstance(script, LiftedScript)
         return LiftedStage(script, self.fitted)
 
-    def filmed(self, script: AnyScript, shown: AnyPicture) -> tuple[Camera, RasterSource]:
-        """Return what ``gainer edit`` draws a picture of a script with, and from: the camera that took the photo."""
+    def camera(self, script: AnyScript, stage: AnyStage) -> Camera:
+        """Return what ``gainer edit`` draws pictures of a script with."""
+        back = script.background
+        return Camera(BackgroundPlate.colour_or_image(back.color, back.image, self.filmed(self.fitted)))
+
+    def filmed(self, shown: AnyPicture) -> RasterSource:
+        """Return what ``gainer edit`` draws a picture from: the camera that took the photo sees it."""
         assert isinstance(shown, LiftedScene)
-        shot = SceneView(shown, CameraView(shown.camera))
-        return Camera(BackgroundPlate.colour_or_image(script.background.color, script.background.image, shot)), shot
+        return SceneView(shown, CameraView(shown.camera))
 
     def on_ray(self, origin: Float[Tensor, "3"], direction: Float[Tensor, "3"]) -> PixelPoint | None:
         """Return the pixel, of the photo's own camera, of the first surface that a ray meets; None if it misses."""

@@ -21,11 +21,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import viser
 from PIL import Image
 from websockets.sync.client import connect
 
 from gainer_ns.image.loading import load_baked
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import FlatSubject
 
@@ -66,6 +70,22 @@ def session(picture: BakedPicture) -> Iterator[EditSession]:
     """A session of ``picture``; what it complains about fails the test."""
     complaints: list[str] = []
     yield EditSession(FlatSubject(picture), lambda: None, complaints.append)
+    assert not complaints
+
+
+@pytest.fixture
+def panel(picture: BakedPicture, tmp_path: Path) -> Iterator[PanelContext]:
+    """What the tabs of a panel share, in a server of viser's own that no page visits; what it complains about fails the
+    test."""
+    server = viser.ViserServer("127.0.0.1", free_port(), verbose=False)
+    context = PanelContext(server, RunFiles(tmp_path))
+    complaints: list[str] = []
+    context.complain = complaints.append
+    context.session = EditSession(FlatSubject(picture), lambda: None, complaints.append)
+    context.picker = Picker(picture.plane.width, picture.plane.height, context.files.write_mask)
+    yield context
+    assert context.session.wait()
+    server.stop()
     assert not complaints
 
 

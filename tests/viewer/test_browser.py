@@ -268,6 +268,7 @@ def test_objects_polygons_points_and_overlays(viewer: Any, page: Any) -> None:
     page.says("drag, wave")
     page.tab("Files")
     page.type("Name", "points")
+    page.choose("Film as", "frames in a folder")
     page.press("film", "Save")
     page.says("Saved points")
     assert len(list((viewer.edits / "points").glob("*.png"))) == 24

@@ -18,7 +18,7 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer import files_tab
 from gainer_ns.viewer.context import PanelContext
-from gainer_ns.viewer.files_tab import Autosave, FilesTab
+from gainer_ns.viewer.files_tab import FOLDER, Autosave, FilesTab
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import FlatSubject
@@ -121,7 +121,8 @@ def test_what_is_saved_and_sent_has_the_pictures_profile(
     take = lambda label, named: actions.update({(label, name): do for name, do in named.items()})  # noqa: E731
     monkeypatch.setattr(context, "buttons", take)
     tab = FilesTab(context)
-    tab._frames.value = 2
+    tab._kind.value = FOLDER
+    context.session.revise_script(frames=2)
     client = SimpleNamespace(send_file_download=lambda name, content: sent.update({name: content}))
     for press in (("Download", "PNG"), ("Save", "PNG"), ("Save", "film")):
         actions[press](SimpleNamespace(client=client))

@@ -1,0 +1,77 @@
+"""The list of the script's edits, of which one is chosen to say when and how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gainer_ns.editing.lifted_script import LiftedEdit
+from gainer_ns.editing.script import Edit
+from gainer_ns.errors import GainerError
+from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.subject import AnyScript
+
+NO_EDITS = "none yet"
+
+
+class EditChooser:
+    """The list, built where the page is just being built; a new edit is chosen as it begins.
+
+    Attributes:
+        listeners: Called when another edit is chosen, or anything of the script has changed.
+    """
+
+    def __init__(self, context: PanelContext) -> None:
+        self._context = context
+        self._seen: AnyScript | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self._list = context.server.gui.add_dropdown(
+            "Edit",
+            tuple(str(name) for name in (NO_EDITS,)),
+            hint="Whose keyframes, order and mode the tabs Film and Arrange change",
+        )
+        self._list.on_update(context.by_user(lambda _: self._tell()))
+        context.session.watchers.append(self._follow)
+
+    @property
+    def edit(self) -> Edit | LiftedEdit | None:
+        """The edit; None where there is none."""
+        edits = self._context.session.history.script.edits
+        return edits[self._number] if self._number < len(edits) else None
+
+    def choose(self, number: int) -> None:
+        """Choose an edit by its number, from 0."""
+        self._list.value = self._list.options[number]
+        self._tell()
+
+    def chosen(self) -> Edit | LiftedEdit:
+        """Return the edit; raise GainerError where there is none."""
+        if self.edit is None:
+            raise GainerError("there is no edit yet; move something in the tab Move first")
+        return self.edit
+
+    def revise(self, **changes: Any) -> None:
+        """Change words of the edit; see :meth:`gainer_ns.viewer.session.EditSession.revise`."""
+        self.chosen()
+        self._context.session.revise(self._number, **changes)
+
+    @property
+    def _number(self) -> int:
+        return self._list.options.index(self._list.value)
+
+    def _follow(self, script: AnyScript) -> None:
+        """List the edits of a script."""
+        if script is self._seen:
+            return
+        self._seen = script
+        names = [f"{number}: {', '.join(edit.words)}" for number, edit in enumerate(script.edits, start=1)]
+        names = names or [NO_EDITS]
+        number = self._number if len(names) == len(self._list.options) else len(names) - 1
+        if tuple(names) != self._list.options:
+            self._list.options = tuple(names)
+            self._list.value = names[number]
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
