@@ -60,6 +60,7 @@ class Operation(ScriptModel):
     @model_validator(mode="wrap")
     @classmethod
     def _read_keyframes(cls, data: Any, read: ModelWrapValidatorHandler[Any]) -> Any:
+        data = cls._in_words(data)
         tracks = tracks_in(data)
         if not tracks or () in tracks:
             return read(data)
@@ -67,6 +68,11 @@ class Operation(ScriptModel):
         for time in operation.times:
             operation.at_time(time, "linear")
         return operation
+
+    @classmethod
+    def _in_words(cls, data: Any) -> Any:
+        """Return what a script says of the operation, each value by its word; subclasses know shorter ways."""
+        return data
 
     @model_serializer(mode="wrap")
     def _write_keyframes(self, write: SerializerFunctionWrapHandler) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Hashable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -84,9 +84,8 @@ class Pins(MaterialOperation):
     mode: Mode = "normal"
     """How the material gives way: `rigid` resists bending, `distort` stretches rather than turns."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _read_list(cls, data: object) -> object:
+    def _in_words(cls, data: Any) -> Any:
         return {"pins": data} if isinstance(data, list | tuple) else data
 
     @model_validator(mode="after")

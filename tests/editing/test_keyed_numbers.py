@@ -79,6 +79,20 @@ def test_a_frame_is_what_the_numbers_of_its_time_make(
     assert again.edits[0].operations_at(t) == keyed.edits[0].operations_at(t)
 
 
+def test_numbers_of_pins_and_bones(tmp_path: Path) -> None:
+    pins = [
+        {"at": ["25%", 9]},
+        {"at": [30, 9], "rotate": {0: 0, 1: 30}, "to": {0: [30, 9], 1: [36, 9]}, "stiffness": "25%"},
+    ]
+    bones = {"joints": {"a": [9, 9], "b": ["50%", 9]}, "bones": {"x": ["a", "b"]}, "pose": {"x": {0: 0, 1: 40}}}
+    keyed = script({"pins": pins, "easing": "linear"}, {"rig": bones, "easing": "linear"})
+    (held,), (carried,) = (edit.operations_at(0.5) for edit in keyed.edits)
+    assert (held.pins[1].rotate, held.pins[1].to, held.pins[1].stiffness) == (15, (33, 9), 8)
+    assert held.pins[0].at == (12, 9) and carried.pose == {"x": 20} and carried.joints["b"] == (24, 9)
+    (tmp_path / "again.yaml").write_text(keyed.to_yaml())
+    assert read_script(tmp_path / "again.yaml", *SIZE) == keyed and "25%" in keyed.to_yaml()
+
+
 def test_a_wave_travels(picture: Any) -> None:
     """A film of it that loops: after a whole period it is what it was, and half of that is the opposite."""
     travelling = script({"wave": {"amplitude": 3, "period": 16, "phase": {0: 0, 1: 360}}, "easing": "linear"})
