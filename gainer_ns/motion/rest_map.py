@@ -16,14 +16,8 @@ from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.motion.control_grid import ControlGrid
 from gainer_ns.motion.posed_patches import Limits, MeasuredPatches
-from gainer_ns.motion.rest_map_kernels import (
-    BLOCK_TILES,
-    NOWHERE_COORDINATE,
-    TILE_POINTS,
-    locate_corners_kernel,
-    locate_kernel,
-    locate_tiles_kernel,
-)
+from gainer_ns.motion.rest_map_kernels import NOWHERE_COORDINATE, locate_kernel
+from gainer_ns.motion.rest_tile_kernels import BLOCK_TILES, TILE_POINTS, locate_corners_kernel, locate_tiles_kernel
 
 _GRAIN, _BLOCK_GRAIN = 256, 8
 """Corners, and blocks of tiles, that a thread takes at least at once."""
