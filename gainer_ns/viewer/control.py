@@ -17,6 +17,7 @@ from gainer_ns.image.fitted_model import FittedModel
 from gainer_ns.image.trainer import PictureTrainer
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.viewer.arrange_tab import ArrangeTab
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.departures import survive_departures
 from gainer_ns.viewer.edit_chooser import EditChooser
@@ -126,6 +127,8 @@ class EditControl(ViewerControl):
                 Overlays(context, self._source)
             with tabs.add_tab("Move"):
                 MoveTab(context)
+            with tabs.add_tab("Arrange"):
+                ArrangeTab(context, chooser)
             with tabs.add_tab("Film"):
                 FilmTab(context, chooser)
             with tabs.add_tab("Files"):

@@ -286,10 +286,10 @@ class EditSession:
         cls, subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript, time: float
     ) -> tuple[tuple[AnyStage, ...], AnyPicture]:
         """Return what is ready, the script among it, and the picture at a time."""
-        if not script.edits and not getattr(script, "layers", {}):
+        if not script.edits and not getattr(script, "layers", {}) and script.background.transparent:
             return staged, subject.fitted
         staged = cls._ready(subject, staged, script)
-        return staged, staged[0].at(time)
+        return staged, subject.at(script, staged[0], time)
 
     @staticmethod
     def _ready(subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript) -> tuple[AnyStage, ...]:

@@ -25,6 +25,7 @@ from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import CameraView
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import RasterSource
+from gainer_ns.viewer.backing import Backing
 
 PixelPoint = tuple[float, float]
 """x and y in pixels of the picture."""
@@ -46,6 +47,7 @@ class FlatSubject:
     def __init__(self, picture: BakedPicture) -> None:
         self.fitted = picture
         self._rests = rest_pictures(picture)
+        self._backing = Backing()
 
     @property
     def lens(self) -> PinholeCamera:
@@ -75,6 +77,11 @@ class FlatSubject:
         """Return what ``gainer edit`` draws pictures of a script with."""
         assert isinstance(script, Script) and isinstance(stage, Stage)
         return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas)
+
+    def at(self, script: AnyScript, stage: AnyStage, time: float) -> BakedPicture:
+        """Return what the page shows of a script, made ready, at a time; over its background."""
+        assert isinstance(script, Script) and isinstance(stage, Stage)
+        return self._backing.under(stage.at(time), script, stage)
 
     def filmed(self, shown: AnyPicture) -> RasterSource:
         """Return what ``gainer edit`` draws a picture from."""
@@ -143,6 +150,11 @@ class LiftedSubject:
         """Return what ``gainer edit`` draws pictures of a script with."""
         back = script.background
         return Camera(BackgroundPlate.colour_or_image(back.color, back.image, self.filmed(self.fitted)))
+
+    def at(self, script: AnyScript, stage: AnyStage, time: float) -> LiftedScene:
+        """Return what the page shows of a script, made ready, at a time."""
+        assert isinstance(stage, LiftedStage)
+        return stage.at(time)
 
     def filmed(self, shown: AnyPicture) -> RasterSource:
         """Return what ``gainer edit`` draws a picture from: the camera that took the photo sees it."""
