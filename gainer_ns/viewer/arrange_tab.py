@@ -37,8 +37,10 @@ class ArrangeTab:
             "Mode", MODES, hint="Whether it pulls its surroundings along (sheet), or is cut out (piece)"
         )
         self._mode.on_update(by_user(lambda _: self.set_mode(self._mode.value)))
-        kinds = (TRANSPARENT, COLOUR, AS_WRITTEN) if is_deep else (TRANSPARENT, COLOUR, INPAINT, AS_WRITTEN)
-        self._behind = gui.add_dropdown("Background", kinds, hint="What shows through holes and beyond the picture")
+        kinds = [str(kind) for kind in (TRANSPARENT, COLOUR, INPAINT, AS_WRITTEN) if not is_deep or kind != INPAINT]
+        self._behind = gui.add_dropdown(
+            "Background", tuple(kinds), hint="What shows through holes and beyond the picture"
+        )
         self._behind.on_update(by_user(lambda _: self.set_background(self._behind.value)))
         self._colour = gui.add_rgb("Colour", WHITE, hint="Of the background")
         self._colour.on_update(by_user(lambda _: self.set_background(COLOUR)))

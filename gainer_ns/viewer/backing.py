@@ -17,7 +17,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.recipes import RECIPES
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
 
-MAX_SIDE_PX = 512
+MAX_SIDE_PX = 384
 """Pixels along the longer side of what lies behind, in the page; what is saved has all."""
 
 
