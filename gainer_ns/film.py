@@ -17,14 +17,15 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.io.sources import ScriptSource, script_words
+from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.editing.edit_plan import EditPlan
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
+    from gainer_ns.io.colour_names import ColourNumbers
     from gainer_ns.lifting.scene import LiftedScene
-    from gainer_ns.rendering.plane import BakedPicture
 
 
 @dataclass(frozen=True)
@@ -235,3 +236,43 @@ def lifted_film(
     camera = Camera(plate, scale)
     plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, frame_times(frames, read.loop), fps)
     return Film(lambda: stage.shots(views, frames), camera, frames, fps, scene, is_still, plan)
+
+
+def bound_film(
+    drawn: BakedPicture | LiftedScene,
+    reference: Path,
+    frames: Path,
+    fps: float,
+    scale: float,
+    canvas: Crop | None,
+    background: tuple[str | ColourNumbers | None, Path | None],
+) -> Film:
+    """Film a picture, or a lifted photo, as it follows a mesh or points.
+
+    Args:
+        drawn: The picture.
+        reference: The unmoved mesh or points.
+        frames: Folder of the moved ones.
+        fps: Frames a second.
+        scale: Output pixels per source pixel.
+        canvas: The part that is drawn, in source pixels; None for the whole picture.
+        background: Colour and image of what lies behind; None for nothing.
+
+    Raises:
+        GainerError: If a file is no mesh or has other vertices, or no picture of that size can be drawn.
+    """
+    from gainer_ns.editing.backdrops import BackgroundPlate
+    from gainer_ns.editing.bound_picture import BoundPicture
+    from gainer_ns.editing.bound_scene import BoundScene
+    from gainer_ns.editing.shots import Camera, check_frame
+    from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
+    from gainer_ns.io.meshes import read_mesh
+
+    mesh, files = read_mesh(reference), frame_files(frames)
+    check_frames(files, mesh)
+    check_frame(drawn, scale, canvas)
+    bound = BoundPicture(drawn, mesh) if isinstance(drawn, BakedPicture) else BoundScene(drawn, mesh)
+    camera = Camera(BackgroundPlate.colour_or_image(*background, drawn), scale, canvas)
+    return Film(
+        lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, drawn
+    )

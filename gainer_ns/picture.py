@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.film import Film, camera_of, flat_film, lifted_film, opacity_of, samples_of, stage_of
+from gainer_ns.film import Film, bound_film, camera_of, flat_film, lifted_film, opacity_of, samples_of, stage_of
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
@@ -279,22 +279,9 @@ class Picture:
         Raises:
             GainerError: If a file is no mesh or has other vertices, or no picture of that size can be drawn.
         """
-        from gainer_ns.editing.backdrops import BackgroundPlate
-        from gainer_ns.editing.bound_picture import BoundPicture
-        from gainer_ns.editing.bound_scene import BoundScene
-        from gainer_ns.editing.shots import Camera, check_frame
-        from gainer_ns.io.mesh_frames import check_frames, frame_files, read_frames
-        from gainer_ns.io.meshes import read_mesh
-
-        drawn, mesh, files = self._drawn, read_mesh(Path(reference)), frame_files(Path(frames))
-        check_frames(files, mesh)
-        check_frame(drawn, scale, canvas)
-        bound = BoundPicture(drawn, mesh) if isinstance(drawn, BakedPicture) else BoundScene(drawn, mesh)
         image = None if background_image is None else Path(background_image)
-        camera = Camera(BackgroundPlate.colour_or_image(background_color, image, drawn), scale, canvas)
-        return Film(
-            lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, drawn
-        )
+        background = background_color, image
+        return bound_film(self._drawn, Path(reference), Path(frames), fps, scale, canvas, background)
 
     def simulate(
         self, scene: str | os.PathLike[str] | Mapping[str, Any], *, scale: float = 1.0, particles: int | None = None

@@ -164,7 +164,7 @@ def test_what_was_edited_is_neither_bound_nor_exported_for_binding(
     from gainer_ns.image.loading import load_baked
     from gainer_ns.storage.picture_files import save_picture
 
-    edit = {"select": {"box": [10, 10, 40, 40]}, "move": {"by": [30, 0]}}
+    edit = {"select": {"box": [10, 10, 40, 40]}, "mode": "piece", "move": {"by": [30, 0]}}
     edited = tmp_path / "edited.safetensors"
     save_picture(Stage(Script.model_validate({"edits": [edit]}), load_baked(fitted_run)).at(1.0), edited)
     frame = tmp_path / "frames" / "0.obj"
