@@ -59,12 +59,12 @@ class GrabCutSegmenter:
         height, width = colours.shape[:2]
         prompt.check(width, height)
         guide = np.nan_to_num(np.asarray(colours, np.float32)).clip(0, 1)
-        small = _reduced(guide, _CUT_PIXELS)
+        small = reduced(guide, _CUT_PIXELS)
         labels = _initial_labels(small, prompt, width, height)
         iterations = min(self._iterations, 2) if prompt.clicks else self._iterations
         self._cut(np.rint(small * 255).astype(np.uint8), labels, iterations)
         clicked = _discs(labels.shape, prompt.clicks, width, height, 0)
-        return _follow_edges(_tidied(labels, clicked), small, guide)
+        return follow_edges(_tidied(labels, clicked), small, guide)
 
     def _cut(self, samples: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"], iterations: int) -> None:
         """Run GrabCut; ``labels`` hold its start, and then its answer."""
@@ -78,7 +78,7 @@ class GrabCutSegmenter:
             ) from error
 
 
-def _reduced(image: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray, "a b 3"]:
+def reduced(image: Float[np.ndarray, "h w 3"], pixels: int) -> Float[np.ndarray, "a b 3"]:
     """Return a picture of at most about so many pixels."""
     height, width = image.shape[:2]
     scale = math.sqrt(pixels / (width * height))
@@ -151,7 +151,7 @@ def _labels_by_paths(
     small: Float[np.ndarray, "a b 3"], prompt: Prompt, box: Bool[np.ndarray, "a b"], width: int, height: int
 ) -> UInt8[np.ndarray, "a b"]:
     """Return what clicks say of the pixels that a path joins to them; see ``_initial_labels``."""
-    tiny = _reduced(small, _GEODESIC_PIXELS)
+    tiny = reduced(small, _GEODESIC_PIXELS)
     shape = tiny.shape[:2]
     graph = _grid_graph(cv2.bilateralFilter(cv2.cvtColor(tiny, cv2.COLOR_RGB2LAB), 5, 10.0, 2.0))
 
@@ -214,7 +214,7 @@ def _tidied(labels: UInt8[np.ndarray, "h w"], clicked: Bool[np.ndarray, "h w"]) 
     return inside | small[holes]
 
 
-def _follow_edges(
+def follow_edges(
     inside: Bool[np.ndarray, "a b"], small: Float[np.ndarray, "a b 3"], guide: Float[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w"]:
     """Return a cut of a copy as a mask of the whole picture, whose edge runs where the picture's does.

@@ -15,6 +15,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.preparation.networks import SEGMENTATION
+from gainer_ns.preparation.offers import Offers, by_size
 from gainer_ns.preparation.prompts import Prompt
 
 
@@ -46,6 +47,16 @@ class SamSegmenter:
 
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
         """Make a mask, of the three that SAM offers that of the highest predicted IoU; see ``Segmenter``."""
+        masks, scores = self._predicted(colours, prompt)
+        return masks[best(scores)].astype(np.float32)
+
+    def offers(self, colours: Float[np.ndarray, "h w 3"], click: tuple[float, float]) -> Offers:
+        """Return all that SAM offers for a click; see ``Proposer``."""
+        masks, scores = self._predicted(colours, Prompt((click,)))
+        return by_size(masks, best(scores))
+
+    def _predicted(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+        """Return masks [n, h, w], and their predicted IoU."""
         prompt.check(colours.shape[1], colours.shape[0])
         samples = integer_samples(np.nan_to_num(colours), None, 8)
         points, labels, box = as_pixel_indices(prompt)
@@ -58,7 +69,7 @@ class SamSegmenter:
             masks, scores, _ = self._predictor.predict(
                 points if len(points) else None, labels if len(points) else None, box, multimask_output=True
             )
-        return masks[best(scores)].astype(np.float32)
+        return masks, scores
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.preparation.networks import SEGMENTATION, load_network
+from gainer_ns.preparation.offers import Offers, by_size
 from gainer_ns.preparation.prompts import Prompt
 from gainer_ns.preparation.sam import announce, as_pixel_indices, best
 
@@ -38,9 +39,19 @@ class TransformersSegmenter:
         self._seen: UInt8[np.ndarray, "h w 3"] | None = None
         self._encoded: dict[str, Any] = {}
 
-    @torch.inference_mode()
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
         """Make a mask, of those that the model offers that of the highest predicted IoU; see ``Segmenter``."""
+        masks, scores = self._predicted(colours, prompt)
+        return masks[best(scores)].astype(np.float32)
+
+    def offers(self, colours: Float[np.ndarray, "h w 3"], click: tuple[float, float]) -> Offers:
+        """Return all that the model offers for a click; see ``Proposer``."""
+        masks, scores = self._predicted(colours, Prompt((click,)))
+        return by_size(masks, best(scores))
+
+    @torch.inference_mode()
+    def _predicted(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+        """Return masks [n, h, w], and their predicted IoU."""
         prompt.check(colours.shape[1], colours.shape[0])
         samples = integer_samples(np.nan_to_num(colours), None, 8)
         with SEGMENTATION.one_line(self._name):
@@ -54,8 +65,8 @@ class TransformersSegmenter:
             sizes = {name: inputs.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in inputs}
             outputs = self._network(**inputs, **self._encoded, multimask_output=True)
             masks = self._processor.post_process_masks(outputs.pred_masks.cpu(), **sizes)[0]
-        chosen = best(outputs.iou_scores.reshape(-1).float().cpu().numpy())
-        return masks.reshape(-1, *colours.shape[:2])[chosen].numpy().astype(np.float32)
+        scores = outputs.iou_scores.reshape(-1).float().cpu().numpy()
+        return masks.reshape(-1, *colours.shape[:2]).numpy(), scores
 
     def _inputs(self, samples: UInt8[np.ndarray, "h w 3"], prompt: Prompt) -> dict[str, Any]:
         """Return what the model takes, with the sizes that its answer is undone by."""

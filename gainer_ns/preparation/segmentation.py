@@ -12,10 +12,14 @@ from jaxtyping import Float
 from gainer_ns.errors import GainerError
 from gainer_ns.io.masks import MaskLabel, UnclearMaskError, read_mask
 from gainer_ns.preparation.config import PreparationError, SegmentationConfig
+from gainer_ns.preparation.offers import Proposer
 from gainer_ns.preparation.prompts import Prompt
 
 if TYPE_CHECKING:
     import torch
+
+    from gainer_ns.preparation.sam import SamSegmenter
+    from gainer_ns.preparation.sam_transformers import TransformersSegmenter
 
 # config.yml files of earlier versions name SegmentationConfig here.
 __all__ = ["SegmentationConfig", "Segmenter", "check_mask", "load_segmenter", "read_fitting_mask"]
@@ -35,6 +39,20 @@ def load_segmenter(config: SegmentationConfig, device: torch.device | str = "cpu
         from gainer_ns.preparation.grabcut import GrabCutSegmenter
 
         return GrabCutSegmenter()
+    return _load_network(config, device)
+
+
+def load_proposer(config: SegmentationConfig, device: torch.device | str = "cpu") -> Proposer:
+    """Load what offers masks for a click, from small to large; see :func:`load_segmenter`."""
+    if config.model is None:
+        from gainer_ns.preparation.regions import RegionProposer
+
+        return RegionProposer()
+    return _load_network(config, device).offers
+
+
+def _load_network(config: SegmentationConfig, device: torch.device | str) -> SamSegmenter | TransformersSegmenter:
+    assert config.model is not None
     path = Path(config.model)
     if path.suffix.lower() == ".pth":
         from gainer_ns.preparation.sam import SamSegmenter

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any, get_args
 
+import numpy as np
 import torch
 import viser
 
+from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.preparation.config import SegmentationConfig
-from gainer_ns.preparation.prompts import Prompt
-from gainer_ns.preparation.segmentation import Segmenter, load_segmenter
+from gainer_ns.preparation.offers import Offers, Proposer
+from gainer_ns.preparation.segmentation import load_proposer
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.picking import Joining
 from gainer_ns.viewer.subject import PixelPoint
@@ -20,6 +24,25 @@ from gainer_ns.viewer.view_space import OVERLAY_LIFT, clicked_point, point_on_pa
 
 LOOK, RECTANGLE, OBJECT, POLYGON = POINTERS = ("look around", "rectangle", "object", "polygon")
 CORNER_COLOUR = (255, 0, 255)
+SAME_PLACE_SHARE = 0.015
+"""How far apart two clicks on the same place may be, as a share of the picture's longer side."""
+
+
+@dataclass(frozen=True)
+class ObjectClick:
+    """A click on an object.
+
+    Attributes:
+        point: Where.
+        offers: What may be meant.
+        level: Which of these is selected.
+        before: What was selected before.
+    """
+
+    point: PixelPoint
+    offers: Offers
+    level: int
+    before: Selection | None
 
 
 class SelectTab:
@@ -33,7 +56,7 @@ class SelectTab:
         self._context, self._segmentation = context, segmentation
         self._corners: list[PixelPoint] = []
         self._cloud: viser.PointCloudHandle | None = None
-        self._clicks: list[PixelPoint] = []
+        self._clicks: list[ObjectClick] = []
         gui, by_user = context.server.gui, context.by_user
         self._pointer = gui.add_dropdown("Pointer", POINTERS, hint="What a click or a drag in the picture does")
         self._pointer.on_update(by_user(lambda _: self._point()))
@@ -80,7 +103,7 @@ class SelectTab:
             return
         handlers: dict[str, tuple[Any, Callable[[viser.ScenePointerEvent], None], str]] = {
             RECTANGLE: ("rect-select", self._rectangle, "Drag a rectangle over the picture, shown as it was fitted."),
-            OBJECT: ("click", self._object, "Click on an object; further clicks add to it."),
+            OBJECT: ("click", self._object, "Click on an object; again for more, elsewhere to add."),
             POLYGON: ("click", self._corner, "Click the corners, then close the polygon."),
         }
         kind, handler, help_text = handlers[pointer]
@@ -97,14 +120,32 @@ class SelectTab:
         self._change(lambda: self._context.picker.polygon([point for point in points if point is not None]))
 
     def _object(self, event: viser.ScenePointerEvent) -> None:
-        picker = self._context.picker
-        point = clicked_point(event, self._context.subject)
-        self._clicks = [*self._clicks, point] if picker.joining == "replace" else [point]
-        prompt = Prompt(clicks=tuple(self._clicks))
-        prompt.check(picker.width, picker.height)
-        self._context.say("Looking for the object ...")
-        mask = self._segmenter(self._colours, prompt)
-        self._change(lambda: picker.mask(mask))
+        self.click(clicked_point(event, self._context.subject))
+
+    def click(self, point: PixelPoint) -> None:
+        """Select what is clicked on: the region that stands out most there, or, clicked on again, the next larger."""
+        picker, again = self._context.picker, False
+        if self._clicks:
+            near = SAME_PLACE_SHARE * max(picker.width, picker.height)
+            again = math.dist(self._clicks[-1].point, point) <= near
+        if again:
+            *others, last = self._clicks
+            now = replace(last, level=(last.level + 1) % len(last.offers.masks))
+        else:
+            self._context.say("Looking for the object ...")
+            others = self._clicks if picker.joining == "replace" else []
+            offers = self._proposer(self._colours, point)
+            now = ObjectClick(point, offers, offers.first, picker.selection)
+        clicks = [*others, now]
+        mask = reduce(np.maximum, [click.offers.masks[click.level]() for click in clicks])
+
+        def change() -> None:
+            picker.selection = now.before if picker.joining != "replace" else picker.selection
+            picker.mask(mask)
+
+        self._change(change)
+        self._clicks = clicks
+        self._context.say(f"Region {now.level + 1} of {len(now.offers.masks)}; click again for the next larger.")
 
     def _corner(self, event: viser.ScenePointerEvent) -> None:
         self._corners.append(clicked_point(event, self._context.subject))
@@ -137,8 +178,8 @@ class SelectTab:
         self._change(lambda: self._context.picker.grow(sign * self._step.value))
 
     @cached_property
-    def _segmenter(self) -> Segmenter:
-        return load_segmenter(self._segmentation, self._context.subject.fitted.device)
+    def _proposer(self) -> Proposer:
+        return load_proposer(self._segmentation, self._context.subject.fitted.device)
 
     @cached_property
     def _colours(self) -> Any:
