@@ -18,6 +18,8 @@ OPACITY_OVERSHOOT = 1 / 256
 """How far below 0 what is clear lies at least, and above 1 what is solid: nearly met, they still are exactly that."""
 OUTSIDE_FALL = 0.25
 """How fast, beyond the ramp, it falls outside: where no Gaussian is, the outermost ones are read."""
+_INSIDE_RISE = 0.25
+"""How fast it rises inside of a faint edge at least; or it would dip below 1 where the ramp of a steep one is near."""
 
 
 def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
@@ -25,10 +27,11 @@ def opacity_field(opacity: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
 
     Averages of plain opacities would dent what is solid and leave a veil around it. So where opacity is 0 or 1, the
     field goes on below 0, or above 1, with the distance from the nearest pixel that is not, as steeply as opacity
-    changes at most nearby: by 1 a pixel at an edge between 0 and 1.
+    changes at most nearby: by 1 a pixel at an edge between 0 and 1. Some pixels inside, it is as high beyond all edges.
     """
     alpha = opacity.cpu().double().numpy()
-    (outside, distance), (inside, _) = _beyond(alpha), _beyond(1 - alpha)
+    (outside, distance), (inside, depth) = _beyond(alpha), _beyond(1 - alpha)
+    inside = np.maximum(inside, (_INSIDE_RISE * np.maximum(depth - 1, 0) ** 2).clip(max=_MAX_RAMP_PX - 1))
     fall = OUTSIDE_FALL * (np.clip(distance, 1, _MAX_RAMP_PX) - 1) ** 2
     field = np.where(
         alpha <= 0, -OPACITY_OVERSHOOT - outside - fall, np.where(alpha >= 1, 1 + OPACITY_OVERSHOOT + inside, alpha)

@@ -1,12 +1,16 @@
 """Opacity continued beyond 0 and 1, and the pixels around what shows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 from torch import Tensor
 
+import gainer_ns as gn
 from gainer_ns.gaussians.opacity import OPACITY_MARGIN_PX, near_visible_pixels, nearest_visible_pixel, opacity_field
 
 
@@ -88,12 +92,16 @@ def test_one_pixel() -> None:
 
 
 def test_a_soft_gradient_is_continued_softly() -> None:
-    """Where opacity falls by a hundredth a pixel, it does not rise to 2 within the next."""
+    """Where opacity rises by a hundredth a pixel, it does not rise to 2 within the next, nor bend what is between."""
     opacity = ((torch.arange(140) - 20) / 100).clamp(0, 1).expand(7, 140)
     field = opacity_field(opacity)
     assert torch.equal(field.clamp(0, 1), opacity)
     assert bool((field[0].diff() >= -1e-6).all())
-    assert float((field[:, 100:124] - 1).max()) < 0.25
+    assert float((field[:, 100:121] - 1).max()) < 0.02 and float(field[:, 121].max()) < 1.3
+    colours = torch.full((*opacity.shape, 3), 0.4)
+    drawn = gn.fit(torch.cat([colours, opacity[..., None]], dim=2).numpy()).render(scale=4.0, dtype="float32")[..., 3]
+    ramp = (((np.arange(560) + 0.5) / 4 - 20.5) / 100).clip(0, 1)
+    assert np.abs(drawn - ramp).max() < 0.01
 
 
 def test_near_what_shows() -> None:
@@ -116,3 +124,16 @@ def test_nearest_shown(opacity: Tensor) -> None:
     assert bool((opacity.flatten()[nearest.flatten()] > 0).all())
     expected = torch.cdist(places, shown).min(dim=1).values
     torch.testing.assert_close((found - places).norm(dim=1), expected)
+
+
+def test_what_is_nearly_solid_leaves_no_veil_beside_an_edge() -> None:
+    """What is solid on the pixels is so between them, also where a few that are a level below are near an edge."""
+    alpha = (255 * disc(24.0, 61)).byte().numpy()
+    for place in ((30, 18), (31, 18), (30, 19), (31, 19), (22, 36), (40, 40)):
+        alpha[place] = 254
+    alpha[26:34, 44:50] = 254
+    fitted = gn.fit(np.dstack([np.full((61, 61, 3), 90, np.uint8), alpha]))
+    solid: Any = ndimage.binary_erosion(alpha == 255, np.ones((5, 5)))
+    solid = solid.repeat(4, 0).repeat(4, 1)
+    between = fitted.render(scale=4.0, dtype="float32")[..., 3]
+    assert between[solid].min() > 0.99
