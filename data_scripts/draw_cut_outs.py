@@ -1,4 +1,4 @@
-"""Draws two cut-outs that anyone may use, to try edits and simulations on: lettering, and a fruit.
+"""Draws three cut-outs that anyone may use, to try edits and simulations on: lettering, a fruit, and an animal.
 
 python data_scripts/draw_cut_outs.py FOLDER
 """
@@ -47,6 +47,42 @@ def fruit() -> Image.Image:
     return _cut_out(np.where((away >= 1)[..., None], green, colours), mask)
 
 
+def animal() -> Image.Image:
+    """An animal with a long neck, thin legs, spots and ears, on nothing."""
+    width, height = (SHARPER * side for side in SIZE)
+    unit = height / 480
+    mask, spots = Image.new("L", (width, height)), Image.new("L", (width, height))
+    draw, spot = ImageDraw.Draw(mask), ImageDraw.Draw(spots)
+
+    def ball(x: float, y: float, across: float, down: float, on: ImageDraw.ImageDraw = draw) -> None:
+        on.ellipse([unit * side for side in (x - across, y - down, x + across, y + down)], 255)
+
+    def limb(*points: tuple[float, float], thick: float) -> None:
+        draw.line([(unit * x, unit * y) for x, y in points], 255, round(unit * thick), joint="curve")
+        for x, y in points:
+            ball(x, y, thick / 2, thick / 2)
+
+    ball(270, 285, 108, 56)
+    ball(420, 92, 44, 24)
+    limb((345, 275), (372, 190), (396, 100), thick=40)
+    limb((455, 98), (478, 106), thick=24)
+    for ear in ((388, 58), (408, 52)):
+        limb((398, 84), ear, thick=9)
+    for hip, foot in ((190, 180), (222, 218), (322, 324), (354, 364)):
+        limb((hip, 310), (hip - 3, 380), (foot, 452), thick=17)
+    limb((168, 262), (140, 300), (132, 350), thick=8)
+    for number in range(90):  # in rows and columns that are out of step
+        row, column = divmod(number, 10)
+        across, down = 9 + 3 * np.sin(5.0 * number), 8 + 3 * np.sin(3.0 * number)
+        ball(150 + 29 * column + 14 * (row % 2), 120 + 27 * row + 6 * np.sin(7.0 * number), across, down, spot)
+    y, x = np.mgrid[:height, :width] / unit
+    shade = (1.12 - 0.0011 * (y - 60))[..., None] + 0.04 * np.sin(x / 9 + np.sin(y / 14))[..., None]
+    spotted = np.asarray(spots)[..., None] / 255
+    colours = shade * (np.array([0.93, 0.74, 0.42]) * (1 - spotted) + np.array([0.58, 0.33, 0.15]) * spotted)
+    colours[np.hypot(x - 428, y - 86) < 5] = 0.08
+    return _cut_out(colours, mask)
+
+
 def _cut_out(colours: np.ndarray, mask: Image.Image) -> Image.Image:
     large = Image.fromarray((255 * np.clip(colours, 0, 1)).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
     large.putalpha(mask)
@@ -58,5 +94,5 @@ if __name__ == "__main__":
         sys.exit("python data_scripts/draw_cut_outs.py FOLDER")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, drawn in {"lettering": lettering("Sand"), "fruit": fruit()}.items():
+    for name, drawn in {"lettering": lettering("Sand"), "fruit": fruit(), "animal": animal()}.items():
         drawn.save(folder / f"{name}.png")

@@ -18,6 +18,7 @@ BENCH_COMMANDS = {
     "edit-quality": "EditQuality",
     "shrink-quality": "ShrinkQuality",
     "matte-quality": "MatteQuality",
+    "acts": "Acts",
     "contact-sheet": "ContactSheet",
     "simulation-sheet": "SimulationSheet",
     "novel-view": "NovelView",
