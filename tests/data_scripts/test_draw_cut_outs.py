@@ -11,9 +11,9 @@ from scipy import ndimage
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "draw_cut_outs.py"
 
 
-def test_it_draws_a_fruit_and_a_word_on_nothing(tmp_path: Path) -> None:
+def test_it_draws_a_fruit_a_word_and_an_animal_on_nothing(tmp_path: Path) -> None:
     subprocess.run([sys.executable, SCRIPT, tmp_path / "drawn"], check=True)
-    for name, parts in (("fruit", 1), ("lettering", 3)):
+    for name, parts in (("fruit", 1), ("lettering", 3), ("animal", 1)):
         picture = Image.open(tmp_path / "drawn" / f"{name}.png")
         assert (picture.mode, picture.size) == ("RGBA", (640, 480))
         alpha = np.asarray(picture)[..., 3]
