@@ -27,6 +27,7 @@ from gainer_ns.viewer.guard import guard
 from gainer_ns.viewer.move_tab import MoveTab
 from gainer_ns.viewer.overlays import Overlays
 from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.pins_tab import PinsTab
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.select_tab import SelectTab
 from gainer_ns.viewer.session import EditSession
@@ -127,6 +128,9 @@ class EditControl(ViewerControl):
                 Overlays(context, self._source)
             with tabs.add_tab("Move"):
                 MoveTab(context)
+            if not context.subject.is_deep:
+                with tabs.add_tab("Pins"):
+                    PinsTab(context, chooser)
             with tabs.add_tab("Arrange"):
                 ArrangeTab(context, chooser)
             with tabs.add_tab("Film"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from gainer_ns.editing.lifted_script import LiftedEdit
@@ -50,10 +50,10 @@ class EditChooser:
             raise GainerError("there is no edit yet; move something in the tab Move first")
         return self.edit
 
-    def revise(self, **changes: Any) -> None:
+    def revise(self, together: Hashable = None, **changes: Any) -> None:
         """Change words of the edit; see :meth:`gainer_ns.viewer.session.EditSession.revise`."""
         self.chosen()
-        self._context.session.revise(self._number, **changes)
+        self._context.session.revise(self._number, together, **changes)
 
     @property
     def _number(self) -> int:

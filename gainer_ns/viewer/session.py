@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -31,6 +31,7 @@ class ScriptHistory:
         self._past: list[AnyScript] = []
         self._future: list[AnyScript] = []
         self._begun_from = script  # what the edit that is under way was put behind
+        self._together: tuple[Hashable, AnyScript] | None = None
         self.script = script
         self.is_under_way = False
 
@@ -49,11 +50,19 @@ class ScriptHistory:
             self.replace(script)
         self.is_under_way = True
 
-    def revise(self, script: AnyScript) -> None:
-        """Change something else of the script, as a step of its own; an edit that is under way goes on."""
-        under_way = self.is_under_way
-        self.replace(script)
-        self.is_under_way = under_way
+    def revise(self, script: AnyScript, together: Hashable = None) -> None:
+        """Change something else of the script; an edit that is under way goes on.
+
+        Args:
+            script: What it becomes.
+            together: What is changed; changes of the same, one after the other, are one step. None for a step alone.
+        """
+        under_way, before = self.is_under_way, self._together
+        if together is not None and before is not None and before[0] == together and before[1] is self.script:
+            self.script = script
+        else:
+            self.replace(script)
+        self.is_under_way, self._together = under_way, (together, script)
 
     def with_edit(self, edit: Edit | LiftedEdit) -> AnyScript:
         """Return the script that ``put`` makes."""
@@ -197,11 +206,12 @@ class EditSession:
         self.history.put(self._checked(select, {**words, **said}))
         self.refresh()
 
-    def revise(self, number: int, **changes: Any) -> None:
+    def revise(self, number: int, together: Hashable = None, **changes: Any) -> None:
         """Change other words of an edit than those that move it, as a step.
 
         Args:
             number: Of the edit.
+            together: See :meth:`ScriptHistory.revise`.
             changes: What the words are to say; None for what they say where nobody writes them.
 
         Raises:
@@ -213,7 +223,7 @@ class EditSession:
         words = (*edit.words, *(word for word in ("layer", *HOW_AND_WHEN) if word in edit.model_fields_set))
         said = {**{word: getattr(edit, word) for word in words}, **changes}
         edits[number] = self._checked(edit.select, {word: value for word, value in said.items() if value is not None})
-        self.history.revise(script.model_copy(update={"edits": tuple(edits)}))
+        self.history.revise(script.model_copy(update={"edits": tuple(edits)}), together)
         self.refresh()
 
     def revise_script(self, **changes: Any) -> None:
