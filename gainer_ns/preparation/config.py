@@ -11,6 +11,7 @@ import tyro
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_kinds import MAX_RELATIVE_DEPTH, DepthKind
+from gainer_ns.io.masks import MAX_MATTE_PX
 from gainer_ns.options import MANY_POINTS, PointList, flattened_groups
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 DEPTH_PRO = "apple/DepthPro-hf"
 """Depth-Pro's id on the hub."""
 
-MAX_MATTE_PX = 100
-"""The farthest from a mask's edge that its soft edge may reach."""
 
 PromptBox = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels, x0 < x1 and y0 < y1."""
