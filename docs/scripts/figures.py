@@ -1,4 +1,4 @@
-"""Draws the figure of docs/units.md: one picture with all coordinates that point into it.
+"""Draws the figures of docs/units.md, one picture with all coordinates that point into it, and of docs/editing.md.
 
 python docs/scripts/figures.py docs/images
 """
@@ -14,6 +14,9 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from PIL import Image, ImageDraw
+
+import gainer_ns as gn
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 384, 256
@@ -22,6 +25,10 @@ POINT = 153.6, 97.0
 """A point that is named in every unit: the middle of the balloon, in pixels."""
 PIXELS, PLANE, WIDTHS, WORLD = "#1f4e9c", "#a8201a", "#1b6b3a", "#6b2d8c"
 DOTS_PER_INCH = 160
+HEAD = [[368, 36], [500, 36], [500, 132], [368, 132]]
+"""What is turned in the figure of regions: the head of the animal of data_scripts/draw_cut_outs.py, in its pixels."""
+REGION_CROP = 90, 10, 540, 460
+REGION_TILE_PX = 300
 
 
 def draw_flat(axes: Axes, picture: np.ndarray) -> None:
@@ -109,8 +116,26 @@ def draw_world(axes: Axes) -> None:
     axes.set_title("world units, from the side", fontsize=10)
 
 
+def draw_regions() -> Image.Image:
+    """Draw an animal whose head turns, as part of the sheet and cut out, on magenta."""
+    from draw_cut_outs import animal
+
+    from gainer_bench.sheets import Tile, square_tile, tile_sheet
+
+    source = animal()
+    picture = gn.fit(source)
+    marked = source.copy()
+    ImageDraw.Draw(marked).polygon([tuple(corner) for corner in HEAD], outline="black", width=3)
+    shown = {"what is selected": np.asarray(marked.crop(REGION_CROP))}
+    for mode in ("sheet", "piece"):
+        edit = {"select": {"polygon": HEAD}, "mode": mode, "rotate": {"degrees": 40}}
+        shown[f"mode: {mode}"] = picture.edit(edit).render(crop=REGION_CROP)
+    tiles = [Tile(name, [square_tile(drawn, REGION_TILE_PX, "magenta")]) for name, drawn in shown.items()]
+    return tile_sheet(tiles, len(tiles))
+
+
 def main(images: Path) -> None:
-    """Write ``units.png`` to ``images``."""
+    """Write ``units.png`` and ``regions.png`` to ``images``."""
     sys.path.insert(0, str(ROOT / "data_scripts"))
     from draw_picture import draw_picture
 
@@ -123,6 +148,7 @@ def main(images: Path) -> None:
     draw_world(figure.add_subplot(grid[1, 1]))
     images.mkdir(parents=True, exist_ok=True)
     figure.savefig(images / "units.png", metadata={"Software": None})
+    draw_regions().quantize(255, dither=Image.Dither.NONE).save(images / "regions.png", optimize=True)
 
 
 if __name__ == "__main__":
