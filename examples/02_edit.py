@@ -28,5 +28,5 @@ moved = picture.edit(
 )
 moved.save(results / "moved.png")
 
-soft = {**part, "feather": 0.1 * width}  # what is around follows
+soft = {**part, "feather": 0.2 * width}  # what is around follows
 picture.edit({"select": soft, "scale": {"factor": 1.3}}).save(results / "larger.png")
