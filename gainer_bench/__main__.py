@@ -21,6 +21,7 @@ BENCH_COMMANDS = {
     "acts": "Acts",
     "contact-sheet": "ContactSheet",
     "simulation-sheet": "SimulationSheet",
+    "simulation-check": "SimulationCheck",
     "novel-view": "NovelView",
 }
 """Subcommand -> its dataclass with a ``run()``, in the module of the same name."""

@@ -88,11 +88,13 @@ class Camera:
         background: What lies behind the layers.
         scale: Output pixels per source pixel.
         crop: The part that is drawn, in source pixels; None for the whole picture.
+        watch: Is shown how much each frame covers, [h, w, 1], before anything is laid behind it; may raise.
     """
 
     background: BackgroundPlate
     scale: float = 1.0
     crop: Crop | None = None
+    watch: Callable[[Float[Tensor, "h w 1"]], None] | None = None
     _back: tuple[Crop, Raster] | None = field(default=None, init=False, repr=False)
     _redrawer: Redrawer = field(default_factory=Redrawer, init=False, repr=False)
 
@@ -113,6 +115,8 @@ class Camera:
         if shift is not None:
             crop = _shifted(crop, shift, self.scale)
         rgb, alpha = self._redrawer.raster(picture, self.scale, crop)
+        if self.watch is not None:
+            self.watch(alpha)
         frame = Raster(rgb, alpha[..., 0])
         if self.background.is_nothing:
             return frame

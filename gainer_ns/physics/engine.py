@@ -63,6 +63,7 @@ class Particles:
         bodies: [n], number of the body of the scene that each belongs to.
         gaussian_ids: [n], the Gaussian that each stands for; -1 for none.
         spacing: How far apart neighbours are, widths.
+        links: [l, 2], which hold on to each other where they are solid, each pair once; None for those that are near.
     """
 
     positions: Float[Tensor, "n d"]
@@ -71,6 +72,7 @@ class Particles:
     bodies: Int64[Tensor, " n"]
     gaussian_ids: Int64[Tensor, " n"]
     spacing: float
+    links: Int64[Tensor, "l 2"] | None = None
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -14,6 +14,7 @@ from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.errors import GainerError
+from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
 from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 GRAIN_SPACINGS = 1.2
 """Radius of what a loose particle shows, in spacings of the particles: dense ones leave no gaps between them."""
+VISIBLE_SPACINGS = 2.0
+"""A particle so many spacings inside of what is filmed shows something."""
 MIN_CONTENT_OPACITY = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
 
@@ -49,6 +52,7 @@ class SimulatedPlane(SimulatedPicture):
         particles = _particles(scene, picture, side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
+        self._expected: float | None = None  # when the frame is that is drawn, if particles are in it
         self._grain = max(side, GRAIN_SPACINGS * particles.spacing * plane.width)
         self._rest, self._pieces = cut_out(
             whole,
@@ -93,10 +97,26 @@ class SimulatedPlane(SimulatedPicture):
         if path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
         check_frame(self.picture, scale, self.scene.filmed)
-        return Camera(BackgroundPlate.of(self.scene.background, self.picture, self.hole), scale, self.scene.filmed)
+        back = BackgroundPlate.of(self.scene.background, self.picture, self.hole)
+        return Camera(back, scale, self.scene.filmed, self._check_shown)
 
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> BakedPicture:
+        left, top, right, bottom = self.scene.filmed
+        inner = VISIBLE_SPACINGS * self.particles.spacing * self.picture.plane.width
+        places = frame.positions * self.picture.plane.width
+        low, high = places.new_tensor([left, top]) + inner, places.new_tensor([right, bottom]) - inner
+        inside = ((places > low) & (places < high)).all(dim=1)
+        unsound = ~frame.positions.isfinite().all(dim=1)
+        self._expected = frame.time if self.scene.camera == "still" and bool((inside | unsound).any()) else None
         return self.at(frame)
+
+    def _check_shown(self, alpha: Float[Tensor, "h w 1"]) -> None:
+        """Raise a GainerError if a frame shows nothing although particles are in it."""
+        if self._expected is not None and not bool((alpha > 0.5 / 255).any()):
+            raise GainerError(
+                f"the picture is empty at {self._expected:.2f} s, though there are particles in it; write more "
+                "particles, or a lower E, and simulate with --restart"
+            )
 
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
         x, y = (place * self.picture.plane.width).tolist()
@@ -139,6 +159,8 @@ def _particles(scene: Scene, picture: BakedPicture, side: float, count: int | No
         opacities = gaussians.opacities.clamp(0, 1)
     members = members_of(scene, origins, opacities > 0)
     wanted = count or (sum(map(len, members)) if scene.particles == "all" else scene.particles)
-    side = side / width
-    particles = particles_of(scene, members, origins / width, side * side * opacities, wanted)
-    return replace(particles, spacing=max(particles.spacing, side))
+    share = side / width
+    particles = particles_of(scene, members, origins / width, share * share * opacities, wanted)
+    spacing = max(particles.spacing, share)
+    links = links_through(origins, opacities, side, particles.gaussian_ids, spacing * width)
+    return replace(particles, spacing=spacing, links=links)

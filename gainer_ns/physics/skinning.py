@@ -20,6 +20,7 @@ from gainer_ns.gaussians.kernels import Typed
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse, product
 from gainer_ns.motion.particle_map import ParticleMap
+from gainer_ns.physics.connections import HeldPairs, links_among
 from gainer_ns.physics.deformation_gradients import limited_gradients, nearest_rotations
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.materials import BREAKING, Material
@@ -47,7 +48,7 @@ MAX_STRETCH = 4.0
 meet again, the clear surroundings that go along with both would be without bounds."""
 ADJACENT_SPACINGS = 2.0
 """Bodies whose particles come as near as so many spacings belong together."""
-MAX_CACHED_POINT_SETS = 8
+MAX_CACHED_POINT_SETS = 16
 
 
 class SkinPose(NamedTuple):
@@ -79,12 +80,22 @@ class ParticleSkin:
         rest: [p, 2 or 3], at least one.
         spacing: How far apart neighbours are, in the unit of the positions.
         breaking: Whether they are of a material that splashes, crumbles or tears.
+        links: [l, 2], which hold on to each other, where that is known: points follow no others than those that the
+            nearest one holds on to, by one between them at most.
     """
 
-    def __init__(self, rest: Float[Tensor, "p d"], spacing: float, *, breaking: bool = False) -> None:
+    def __init__(
+        self,
+        rest: Float[Tensor, "p d"],
+        spacing: float,
+        *,
+        breaking: bool = False,
+        links: Int64[Tensor, "l 2"] | None = None,
+    ) -> None:
         if len(rest) == 0 or not spacing > 0:
             raise ValueError(f"{len(rest)} particles {spacing} apart carry nothing")
         self.rest, self.spacing, self.breaking = rest.detach().float().contiguous(), spacing, breaking
+        self.held = HeldPairs(None if breaking else links, len(rest))
 
     def nearest(self, points: Float[Tensor, "n d"], k: int) -> tuple[Int32[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Find the nearest particles at rest, in order, -1 where there are no more; and their squared distances."""
@@ -147,8 +158,12 @@ class SkinnedPoints:
         support = torch.maximum(MAX_RELATIVE_DISTANCE**2 * squared[:, 0], support)
         # Where more particles are so near, weights end at the first that is left out: no seam where it changes.
         support = torch.minimum(support, squared[:, -1]).clamp(min=1e-30)
-        followed = torch.where(squared < support[:, None], indices, -1)[:, :MAX_FOLLOWED_PARTICLES]
+        followed = torch.where((squared < support[:, None]) & skin.held.of(indices), indices, -1)
+        followed = followed[:, :MAX_FOLLOWED_PARTICLES]
         followed[:, 0] = indices[:, 0]
+        if not skin.breaking:  # kernels read on until the first that is none
+            order = (followed < 0).int().argsort(dim=1, stable=True)
+            followed = followed.gather(1, order)
         self._sharpness, self._followed = 1 / support, followed.contiguous()
 
     def __len__(self) -> int:
@@ -204,7 +219,8 @@ class BodySkin:
         self, bodies: Sequence[int], particles: Particles, own: Int64[Tensor, " p"], breaking: bool, width: int
     ) -> None:
         self.bodies, self.breaking, self.width = tuple(bodies), breaking, width
-        self._skin = ParticleSkin(particles.positions[own], particles.spacing, breaking=breaking)
+        links = None if particles.links is None else links_among(particles.links, own, len(particles))
+        self._skin = ParticleSkin(particles.positions[own], particles.spacing, breaking=breaking, links=links)
         self._own = own
         self._cached: list[tuple[Tensor, SkinnedPoints]] = []
         self._last: tuple[SkinnedPoints, SkinPose] | None = None

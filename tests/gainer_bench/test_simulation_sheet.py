@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from gainer_bench import simulation_check
 from gainer_bench.__main__ import main
 from gainer_bench.sheets import GAP_PX, LINE_PX, SEAM_PX
 from gainer_bench.simulation_sheet import Solidity, interior, solid_and_clear
@@ -91,3 +93,20 @@ def test_what_the_command_cannot_do_it_says(cut_out: Path, tmp_path: Path) -> No
     with pytest.raises(GainerError, match="between 2 and 100"):
         main(["simulation-sheet", str(cut_out), "--scenes", str(scene), "--output", str(output), "--columns", "1"])
     assert not output.exists()
+
+
+def test_what_must_not_be_seen_ends_a_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, scene = tmp_path / "disc.png", tmp_path / "drop.yaml"
+    samples = np.zeros((SIDE, SIDE, 4), np.uint8)
+    x, y = np.meshgrid(np.arange(SIDE) - 19.5, np.arange(SIDE) - 19.5)
+    samples[np.hypot(x, y) < 14] = 255
+    Image.fromarray(samples).save(image)
+    scene.write_text("bodies: [{material: medium}]\nduration: 0.3\n")
+    words = ["simulation-check", str(image), "--scenes", str(scene), "--fps", "10", "--particles", "200"]
+    main(words)
+    assert "| disc | drop | 10 | 4 | 0 | 0 | 1 (1) | 1.000" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setattr(simulation_check, "SHOWN_ALPHA", 2.0)
+    with pytest.raises(GainerError, match="1 of 1 simulations show what they must not: drop on disc"):
+        main(words)

@@ -142,5 +142,8 @@ def test_a_fingerprint_is_of_what_moves_and_not_of_how_it_is_drawn(
     for other in (scene("stiff"), scene("soft", gravity=1.0), scene("soft", domain={"margin": 0.5})):
         assert fingerprint_of(other, particles, "mpm") != mark
     assert fingerprint_of(plain, particles_of(plain, spacing=4.0), "mpm") != mark
-    for name, value in vars(particles).items():
-        assert fingerprint_of(plain, replace(particles, **{name: value + 1}), "mpm") != mark
+    linked = replace(particles, links=torch.tensor([[0, 1]]))
+    assert fingerprint_of(plain, linked, "mpm") != mark
+    mark = fingerprint_of(plain, linked, "mpm")
+    for name, value in vars(linked).items():
+        assert fingerprint_of(plain, replace(linked, **{name: value + 1}), "mpm") != mark

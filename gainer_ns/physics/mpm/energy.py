@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,9 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.materials import Material
 from gainer_ns.physics.mpm.state import MpmState
+
+if TYPE_CHECKING:
+    from gainer_ns.physics.mpm.solids.solid_bodies import SolidBodies
 
 MAX_ENERGY_GAIN = 0.5
 """What share of the energy that has been there it may grow by, before that counts as a mistake."""
@@ -23,19 +27,27 @@ def energies(
     volumes: Float[Tensor, " n"],
     bodies: Tensor,
     materials: Sequence[Material],
+    solids: SolidBodies | None = None,
 ) -> tuple[float, float]:
     """Return the kinetic energy, and the elastic one. Sand and packed snow are taken as elastic solids.
+
+    Of elastic bodies those of their own grid are taken, ``solids``.
 
     Returns:
         In units of mass times squared widths a squared second; without bound where something is no number.
     """
     if not all(bool(each.isfinite().all()) for each in (state.velocities, state.affine, state.elastic, state.inner)):
         return math.inf, math.inf
+    if solids is not None:
+        masses = masses.clone()
+        masses[solids.own] = 0.0
     moving = 0.5 * float((masses.double() * state.velocities.double().square().sum(dim=1)).sum())
     stored = 0.0
+    if solids is not None:
+        moving, stored = moving + solids.kinetic, solids.stored
     for number, material in enumerate(materials):
         own = bodies == number
-        if material.behaviour in ("rigid", "pinned") or not bool(own.any()):
+        if material.behaviour in ("rigid", "pinned", "elastic") or not bool(own.any()):
             continue
         first, second = material.lame
         if material.behaviour == "liquid":

@@ -93,6 +93,14 @@ class Grid:
         return (self.normals.abs().sum(dim=2) > 0).any(dim=0).int()
 
     @cached_property
+    def depths(self) -> Float[Tensor, "c1 m"]:
+        """How deep each node is in whatever it is deepest in, and then in each collider; widths, negative outside."""
+        depths = [collider.depth(self.places)[None] for collider in self.config.colliders]
+        depths = torch.cat([self.places.new_full((1, self.nodes), -math.inf), *depths])
+        depths[0] = depths.amax(dim=0).clamp(min=-1e6)
+        return depths.float().contiguous().to(self.device)
+
+    @cached_property
     def surfaces(self) -> Int32[Tensor, " c"]:
         """Number of each collider's surface."""
         numbers = [_SURFACE_NUMBERS[collider.surface] for collider in self.config.colliders]

@@ -11,7 +11,18 @@ import functools
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
-from gainer_ns.physics.mpm.material_kernels import LIQUID, PINNED, RIGID, SAND, SNOW, sand_of, snow_of, stress_of
+from gainer_ns.physics.mpm.material_kernels import (
+    ELASTIC,
+    LIQUID,
+    PINNED,
+    RIGID,
+    SAND,
+    SNOW,
+    bounded_of,
+    sand_of,
+    snow_of,
+    stress_of,
+)
 
 STICKY, SLIP, SEPARATE = range(3)
 """Numbers of what colliders do."""
@@ -19,6 +30,12 @@ LIQUID_CROWDING = 0.1
 """By what share liquid may be denser than it knows, since particles in disorder seem denser than they are."""
 LIQUID_EVENING_RATE = 10.0
 """What share of the rest of its density it learns in a second."""
+MAX_STEP_STRAIN = 0.25
+"""By how much a step may strain or turn what flows, at most: so it never turns inside out."""
+MAX_STEP_CELLS = 0.6
+"""How many cells what flows moves in a step, at most."""
+SOLID_FRICTION = 0.4
+"""Coulomb's coefficient between what flows and elastic bodies."""
 
 
 @wp.func
@@ -43,6 +60,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
     """Make the kernel that moves particles with the nodes around them, and prepares what they give back to these."""
     place, square = vector(dimensions), matrix(dimensions, dimensions)
     stress, sand, snow = stress_of(dimensions), sand_of(dimensions), snow_of(dimensions)
+    bounded = bounded_of(dimensions)
     layers = 3 if dimensions == 3 else 1
 
     @wp.kernel(module="unique", enable_backward=False)
@@ -62,6 +80,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
         constants: wp.array(dtype=wp.vec3),  # [bodies]: mu, lambda, friction
         momenta: wp.array(dtype=square),  # out: change of momentum by distance
         nodes: wp.array(dtype=place),  # velocities of the nodes
+        exchanged: wp.array(dtype=place),  # at the nodes: changes of velocity of what is elastic
         weights: wp.array(dtype=wp.float32),  # masses of the nodes
         origin: place,
         cell: float,
@@ -73,8 +92,8 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
         i = first + wp.tid()
         body = bodies[i]
         kind = kinds[body]
-        if kind == wp.static(PINNED):
-            momenta[i] = square()
+        is_solid = kind == wp.static(ELASTIC) or kind == wp.static(PINNED)
+        if is_solid and step == 0:
             return
         numbers = constants[body]
         x = positions[i]
@@ -101,11 +120,21 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                         if wp.static(dimensions == 3):
                             d[dimensions - 1] = float(base[2] + c) - at[dimensions - 1]
                         share = across[a] * down[b] * deep[c]
-                        around += share * weights[line + a]
-                        u = share * nodes[line + a]
-                        v += u
-                        B += wp.outer(u, d)
+                        if is_solid:
+                            v += share * exchanged[line + a]
+                        else:
+                            around += share * weights[line + a]
+                            u = share * nodes[line + a]
+                            v += u
+                            B += wp.outer(u, d)
+            if is_solid:  # it moves on a grid of its own, which is told what it has met
+                velocities[i] = v
+                return
             C = (4.0 / cell) * B
+            if kind != wp.static(RIGID):
+                C *= wp.static(MAX_STEP_STRAIN) / wp.max(wp.sqrt(wp.ddot(C, C)) * dt, wp.static(MAX_STEP_STRAIN))
+                quickest = wp.static(MAX_STEP_CELLS) * cell / dt
+                v *= quickest / wp.max(wp.length(v), quickest)
             velocities[i] = v
             if kind != wp.static(RIGID):
                 x = x + dt * v
@@ -116,7 +145,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 positions[i] = x
                 velocities[i] = v
                 grown = wp.identity(n=dimensions, dtype=float) + dt * C
-                total[i] = grown * total[i]
+                total[i] = bounded(grown * total[i])
                 if kind == wp.static(LIQUID):
                     ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, 1.02)
                     # What the velocities do not tell adds up, and the liquid would shrink.
@@ -132,8 +161,6 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                     F, left = snow(grown * elastic[i], inner[i])
                     elastic[i] = F
                     inner[i] = left
-                else:
-                    elastic[i] = grown * elastic[i]
             affine[i] = C
         push = stress(kind, elastic[i], inner[i], numbers[0], numbers[1])
         momenta[i] = masses[i] * affine[i] - (dt * 4.0 / (cell * cell) * volumes[i]) * push
@@ -154,7 +181,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         positions: wp.array(dtype=place),  # [n]
         velocities: wp.array(dtype=place),
         momenta: wp.array(dtype=square),
-        masses: wp.array(dtype=wp.float32),
+        masses: wp.array(dtype=wp.float32),  # negative of what is elastic
         order: wp.array(dtype=wp.int32),  # [n], by cell
         cell_start: wp.array(dtype=wp.int32),  # [cells + 2]
         origin: place,
@@ -171,6 +198,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
         frictions: wp.array(dtype=wp.float32),  # [colliders]
         result: wp.array(dtype=place),  # out [nodes]
+        exchanged: wp.array(dtype=place),  # out [nodes]: what changes the velocity of what is elastic
         weights: wp.array(dtype=wp.float32),  # out [nodes], masses
     ):
         i = first + wp.tid()
@@ -185,6 +213,9 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         inverse = 1.0 / cell
         mass = float(0.0)
         momentum = place()
+        solid_mass = float(0.0)
+        solid_momentum = place()
+        towards = place()
         left = wp.max(column - 2, 0)
         for c in range(layers):
             for b in range(3):
@@ -200,9 +231,15 @@ def node_kernel(dimensions: int) -> wp.Kernel:
                         for axis in range(dimensions):
                             weight *= spline(d[axis])
                         m = masses[j]
-                        mass += weight * m
-                        momentum += weight * (m * velocities[j] + momenta[j] * (cell * d))
+                        if m < 0.0:
+                            solid_mass -= weight * m
+                            solid_momentum -= (weight * m) * velocities[j]
+                            towards += (weight * m) * d
+                        else:
+                            mass += weight * m
+                            momentum += weight * (m * velocities[j] + momenta[j] * (cell * d))
         weights[i] = mass
+        exchanged[i] = place()
         if mass <= 0.0:
             result[i] = place()
             return
@@ -210,6 +247,17 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         count = shape[0] * shape[1] * shape[2]
         for force in range(forces):
             v += (dt * amounts[step * forces + force]) * fields[force * count + i]
+        if solid_mass > 0.0:
+            normal = wp.normalize(towards)
+            relative = v - solid_momentum / solid_mass
+            meeting = wp.dot(relative, normal)
+            if meeting > 0.0:
+                aside = relative - meeting * normal
+                slides = wp.length(aside)
+                braked = wp.min(wp.static(SOLID_FRICTION) * meeting, slides) / wp.max(slides, 1.0e-20)
+                stopped = meeting * normal + braked * aside
+                v -= (solid_mass / (mass + solid_mass)) * stopped
+                exchanged[i] = (mass / (mass + solid_mass)) * stopped
         if touched[i] == 1:
             for collider in range(colliders):
                 normal = normals[collider * count + i]

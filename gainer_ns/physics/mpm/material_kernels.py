@@ -13,13 +13,15 @@ import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
 
-ELASTIC, LIQUID, SAND, SNOW, RIGID, PINNED = range(6)
-"""Numbers of the behaviours, in the order of ``materials.BEHAVIOURS``."""
+ELASTIC, LIQUID, SAND, SNOW, RIGID, PINNED, LOST = range(7)
+"""Numbers of the behaviours, in the order of ``materials.BEHAVIOURS``; lost is what went wrong and weighs nothing."""
 
 MIN_SNOW_STRETCH, MAX_SNOW_STRETCH = 0.975, 1.0075
 """Singular values between which snow is elastic (Stomakhin et al. 2013, table 2)."""
 SNOW_HARDENING = 10.0
 """How much harder snow gets when it is packed (there too)."""
+MAX_FLOW_STRETCH = 4.0
+"""By how much what flows is told to be stretched or compressed, at most."""
 MAX_SNOW_HARDENING = 5.0
 """How many times harder than fresh snow packed snow can be: a bound for the time step."""
 
@@ -75,6 +77,25 @@ def singular_of(dimensions: int) -> Any:
 
 
 @functools.cache
+def bounded_of(dimensions: int) -> Any:
+    """Make the function that limits how far a deformation stretches or compresses what flows, without end otherwise."""
+    square, singular = matrix(dimensions, dimensions), singular_of(dimensions)
+
+    @wp.func
+    def bounded(F: square):
+        squares = wp.ddot(F, F)
+        most = wp.static(MAX_FLOW_STRETCH)
+        if squares < most * most and wp.determinant(F) > squares / (float(dimensions - 1) * most):
+            return F
+        U, s, V = singular(F)
+        for axis in range(dimensions):
+            s[axis] = wp.clamp(s[axis], 1.0 / most, most)
+        return U * wp.diag(s) * wp.transpose(V)
+
+    return bounded
+
+
+@functools.cache
 def snow_of(dimensions: int) -> Any:
     """Make the function of snow's elastic part after yielding, and its plastic volume (Stomakhin et al. 2013)."""
     square, singular = matrix(dimensions, dimensions), singular_of(dimensions)
@@ -119,7 +140,7 @@ def sand_of(dimensions: int) -> Any:
 
 @functools.cache
 def stress_of(dimensions: int) -> Any:
-    """Make the function of the Kirchhoff stress ``P F^T`` of each material."""
+    """Make the function of the Kirchhoff stress ``P F^T`` of each material that flows."""
     square, rotation = matrix(dimensions, dimensions), rotation_of(dimensions)
 
     @wp.func
@@ -130,8 +151,6 @@ def stress_of(dimensions: int) -> Any:
 
     @wp.func
     def stress(kind: int, F: square, inner: float, mu: float, first: float):
-        if kind == wp.static(ELASTIC):
-            return corotated(F, mu, first)
         if kind == wp.static(SNOW):
             hard = wp.min(wp.exp(wp.static(SNOW_HARDENING) * (1.0 - inner)), wp.static(MAX_SNOW_HARDENING))
             return corotated(F, hard * mu, hard * first)

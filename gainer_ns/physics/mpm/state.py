@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gainer_ns.physics.engine import Particles
+from gainer_ns.physics.engine import Particles, State
 
 GRADIENT_NEIGHBOURS = 8
 """How many neighbours tell how velocities change around a particle at the start."""
@@ -35,18 +35,26 @@ class MpmState:
     inner: Float[Tensor, " n"]
 
     @classmethod
-    def of(cls, particles: Particles, starts_at_one: Tensor, device: torch.device) -> MpmState:
-        """Return the state at the start, on a device; ``inner`` is 1 where it starts at one, else 0."""
+    def of(cls, particles: Particles, gradients: Tensor, starts_at_one: Tensor, device: torch.device) -> MpmState:
+        """Return the state at the start, on a device, given how velocities change around each particle.
+
+        ``inner`` is 1 where it starts at one, else 0.
+        """
         count, dimensions = particles.positions.shape
         eye = torch.eye(dimensions).repeat(count, 1, 1)
         return cls(
             particles.positions.float(),
             particles.velocities.float(),
-            velocity_gradients(particles).float(),
+            gradients.float(),
             eye,
             eye.clone(),
             starts_at_one.float(),
         ).to(device)
+
+    @classmethod
+    def from_dict(cls, state: State, device: torch.device) -> MpmState:
+        """Take it from all tensors of a frame, on a device."""
+        return cls(**{each.name: state[each.name].clone() for each in fields(cls)}).to(device)
 
     def to(self, device: torch.device) -> MpmState:
         """Copy it to a device."""

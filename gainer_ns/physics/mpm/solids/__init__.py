@@ -1,0 +1,1 @@
+"""Elastic bodies, each on a grid of its own that was laid over it at rest."""

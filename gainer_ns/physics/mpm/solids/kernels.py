@@ -1,0 +1,296 @@
+"""The Warp kernels of elastic bodies on their own grid: nodes to points, and points to nodes.
+
+A step has two launches, without atomics: points gather from the nodes that carry them, and nodes from the points that
+they carry. Which those are was found out at rest; see ``rest_grid``.
+"""
+
+import functools
+from typing import Any
+
+import warp as wp
+
+from gainer_ns.gaussians.kernels import matrix, vector
+from gainer_ns.physics.mpm.material_kernels import PINNED, rotation_of
+
+STICKY, SLIP, SEPARATE = range(3)
+"""Numbers of what colliders do."""
+TOUCHING_SPACINGS = 0.5
+"""Within so many spacings of a surface a particle touches it, where that holds on."""
+SLOW_SPEED = 0.1
+"""What lands more slowly than this, widths a second, loses its speed, as what rests does."""
+CONTACT_RATE = 2.0
+"""Angular frequency of particles on the springs of surfaces, in cells that a wave crosses."""
+
+
+@functools.cache
+def piola_of(dimensions: int) -> Any:
+    """Make the function of the first Piola-Kirchhoff stress of the fixed corotated model, damped.
+
+    It is a polynomial of the deformation but for the rotation, so what is inverted comes back. Source: Stomakhin et
+    al., "Energetically Consistent Invertible Elasticity", 2012. Only strain is damped: what turns is not.
+    """
+    square, rotation = matrix(dimensions, dimensions), rotation_of(dimensions)
+
+    @wp.func
+    def cofactor(F: square):
+        if wp.static(dimensions == 2):
+            return square(F[1, 1], -F[1, 0], -F[0, 1], F[0, 0])
+        result = square()
+        for i in range(3):
+            for j in range(3):
+                a = (i + 1) % 3
+                b = (i + 2) % 3
+                c = (j + 1) % 3
+                d = (j + 2) % 3
+                result[i, j] = F[a, c] * F[b, d] - F[a, d] * F[b, c]
+        return result
+
+    @wp.func
+    def piola(F: square, change: square, mu: float, first: float, damping: float):
+        R = rotation(F)
+        S = wp.transpose(R) * change
+        slowed = (damping * mu) * (R * (S + wp.transpose(S)))
+        J = wp.determinant(F)
+        return 2.0 * mu * (F - R) + (first * (J - 1.0)) * cofactor(F) + slowed
+
+    return piola
+
+
+@functools.cache
+def corner_of(dimensions: int) -> Any:
+    """Make the function of the first of the nodes around a place, in cells, kept within the grid."""
+    place = vector(dimensions)
+
+    @wp.func
+    def corner(at: place, shape: wp.vec3i):
+        base = wp.vec3i(0, 0, 0)
+        for axis in range(dimensions):
+            base[axis] = wp.clamp(int(wp.floor(at[axis])), 0, shape[axis] - 2)
+        return base
+
+    return corner
+
+
+@functools.cache
+def surface_of(dimensions: int) -> Any:
+    """Make the function of how deep a place is inside a collider and the way out, by its depths at the nodes around."""
+    place, corner = vector(dimensions), corner_of(dimensions)
+    layers = 2 if dimensions == 3 else 1
+
+    @wp.func
+    def surface(depths: wp.array(dtype=wp.float32), start: int, x: place, origin: place, cell: float, shape: wp.vec3i):
+        at = (x - origin) * (1.0 / cell)
+        base = corner(at, shape)
+        depth = float(0.0)
+        slope = place()
+        for c in range(layers):
+            for b in range(2):
+                for a in range(2):
+                    value = depths[start + ((base[2] + c) * shape[1] + base[1] + b) * shape[0] + base[0] + a]
+                    f = at[0] - float(base[0])
+                    g = at[1] - float(base[1])
+                    wa = wp.where(a == 1, f, 1.0 - f)
+                    wb = wp.where(b == 1, g, 1.0 - g)
+                    wc = float(1.0)
+                    if wp.static(dimensions == 3):
+                        h = at[dimensions - 1] - float(base[2])
+                        wc = wp.where(c == 1, h, 1.0 - h)
+                        slope[dimensions - 1] += value * wa * wb * wp.where(c == 1, 1.0, -1.0)
+                    depth += value * wa * wb * wc
+                    slope[0] += value * wb * wc * wp.where(a == 1, 1.0, -1.0)
+                    slope[1] += value * wa * wc * wp.where(b == 1, 1.0, -1.0)
+        return depth, -wp.normalize(slope)
+
+    return surface
+
+
+@functools.cache
+def stop_of(dimensions: int) -> Any:
+    """Make the function of the velocity that a surface leaves to what meets it.
+
+    It pushes as a spring does, as stiff as the time step allows, so that what lands bounces by its own elasticity.
+    """
+    place = vector(dimensions)
+
+    @wp.func
+    def stopped(
+        v: place, normal: place, depth: float, kind: int, friction: float, touching: float, stiffness: float, dt: float
+    ):
+        away = wp.dot(v, normal)
+        if kind == wp.static(STICKY):
+            if depth > -touching:
+                return (wp.max(depth, 0.0) * stiffness * dt) * normal
+            return v
+        held = kind == wp.static(SLIP) and depth > -touching
+        if depth <= 0.0 and not held:
+            return v
+        slow = wp.max(1.0 + away / wp.static(SLOW_SPEED), 0.0)  # what comes slowly stays
+        pushed = stiffness * dt * depth + slow * wp.max(-away, 0.0)
+        if held or depth > 2.0 * touching:  # too deep to be let go at once
+            pushed = wp.where(held, pushed - away, wp.max(pushed, -away))
+        along = v - away * normal
+        speed = wp.length(along)
+        braked = friction * wp.max(pushed, 0.0)
+        return (
+            along * wp.where(speed > braked, (speed - braked) / wp.max(speed, 1.0e-20), 0.0) + (away + pushed) * normal
+        )
+
+    return stopped
+
+
+@functools.cache
+def point_kernel(dimensions: int) -> wp.Kernel:
+    """Make the kernel of what points find of their nodes: place, deformation, stress, and what is in the way."""
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
+    weight = vector(dimensions + 1)
+    piola, surface, stopped = piola_of(dimensions), surface_of(dimensions), stop_of(dimensions)
+    k = 3**dimensions
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def points(
+        first: int,
+        step: int,
+        count: int,  # so many of the points are particles
+        rest: wp.array(dtype=place),  # [q]
+        carriers: wp.array(dtype=wp.int32),  # [q * k]
+        weights: wp.array(dtype=weight),  # [q * k]
+        volumes: wp.array(dtype=wp.float32),  # [q]
+        kinds: wp.array(dtype=wp.int32),  # [q]
+        constants: wp.array(dtype=wp.vec4),  # [q]: mu, lambda, damping in seconds, squared frequency of contact
+        displacements: wp.array(dtype=place),  # [m]
+        expected: wp.array(dtype=place),  # [m], velocities as they will be if nothing is in the way
+        gradients: wp.array(dtype=square),  # in and out [q]
+        stresses: wp.array(dtype=square),  # out [q]: times volume
+        positions: wp.array(dtype=place),  # out [p]
+        velocities: wp.array(dtype=place),  # out [p], as expected
+        impulses: wp.array(dtype=place),  # out [p], changes of velocity
+        depths: wp.array(dtype=wp.float32),  # [colliders + 1, grid]; the first of whatever is nearest
+        colliders: int,
+        surfaces: wp.array(dtype=wp.int32),  # [colliders]
+        frictions: wp.array(dtype=wp.float32),  # [colliders]
+        origin: place,
+        cell: float,
+        shape: wp.vec3i,
+        radii: wp.array(dtype=wp.float32),  # [p], how far from a surface particles touch it
+        touching: float,
+        dt: float,
+    ):
+        i = first + wp.tid()
+        F = wp.identity(n=dimensions, dtype=float)
+        shift = place()
+        v = place()
+        for slot in range(k):
+            node = carriers[i * k + slot]
+            w = weights[i * k + slot]
+            u = displacements[node]
+            slope = place()
+            for axis in range(dimensions):
+                slope[axis] = w[axis + 1]
+            F += wp.outer(u, slope)
+            if i < count:
+                shift += w[0] * u
+                v += w[0] * expected[node]
+        numbers = constants[i]
+        stresses[i] = volumes[i] * piola(F, (F - gradients[i]) * (1.0 / dt), numbers[0], numbers[1], numbers[2])
+        gradients[i] = F
+        if i >= count:
+            return
+        x = rest[i] + shift
+        positions[i] = x
+        velocities[i] = v
+        changed = v
+        if kinds[i] != wp.static(PINNED):
+            nearest, _ = surface(depths, 0, x, origin, cell, shape)
+            grid = shape[0] * shape[1] * shape[2]
+            if nearest + radii[i] > -2.0 * cell:
+                for collider in range(colliders):
+                    depth, normal = surface(depths, (collider + 1) * grid, x, origin, cell, shape)
+                    changed = stopped(
+                        changed,
+                        normal,
+                        depth + radii[i],
+                        surfaces[collider],
+                        frictions[collider],
+                        touching,
+                        numbers[3],
+                        dt,
+                    )
+        impulses[i] = changed - v
+
+    return points
+
+
+@functools.cache
+def solid_node_kernel(dimensions: int) -> wp.Kernel:
+    """Make the kernel that moves the nodes by the stress and the impulses of the points that they carry."""
+    place, square = vector(dimensions), matrix(dimensions, dimensions)
+    weight, corner = vector(dimensions + 1), corner_of(dimensions)
+    k = 3**dimensions
+    layers = 2 if dimensions == 3 else 1
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def nodes(
+        first: int,
+        step: int,
+        count: int,
+        starts: wp.array(dtype=wp.int32),  # [m + 1]
+        entries: wp.array(dtype=wp.int32),  # [e]
+        given: wp.array(dtype=weight),  # [e], weights of the entries
+        masses: wp.array(dtype=wp.float32),  # [p], of particles
+        stresses: wp.array(dtype=square),  # [q]
+        impulses: wp.array(dtype=place),  # [p]
+        node_masses: wp.array(dtype=wp.float32),  # [m]
+        fixed: wp.array(dtype=wp.int32),  # [m]
+        rest: wp.array(dtype=place),  # [m]
+        displacements: wp.array(dtype=place),  # in and out [m]
+        velocities: wp.array(dtype=place),  # in and out [m]
+        expected: wp.array(dtype=place),  # out [m]
+        gravity: wp.array(dtype=place),  # [steps]
+        amounts: wp.array(dtype=wp.float32),  # [steps, forces]
+        forces: int,
+        fields: wp.array(dtype=place),  # [forces, grid]
+        origin: place,
+        cell: float,
+        shape: wp.vec3i,
+        dt: float,
+    ):
+        i = first + wp.tid()
+        if fixed[i] == 1:
+            return
+        pull = place()
+        hit = place()
+        for entry in range(starts[i], starts[i + 1]):
+            point = entries[entry] / k
+            w = given[entry]
+            slope = place()
+            for axis in range(dimensions):
+                slope[axis] = w[axis + 1]
+            pull -= stresses[point] * slope
+            if point < count:
+                hit += (w[0] * masses[point]) * impulses[point]
+        u = displacements[i]
+        gained = (dt / node_masses[i]) * pull + dt * gravity[step]
+        if forces > 0:
+            at = (rest[i] + u - origin) * (1.0 / cell)
+            base = corner(at, shape)
+            grid = shape[0] * shape[1] * shape[2]
+            for force in range(forces):
+                amount = dt * amounts[step * forces + force]
+                if amount != 0.0:
+                    for c in range(layers):
+                        for b in range(2):
+                            for a in range(2):
+                                f = wp.clamp(at[0] - float(base[0]), 0.0, 1.0)
+                                g = wp.clamp(at[1] - float(base[1]), 0.0, 1.0)
+                                share = wp.where(a == 1, f, 1.0 - f) * wp.where(b == 1, g, 1.0 - g)
+                                if wp.static(dimensions == 3):
+                                    h = wp.clamp(at[dimensions - 1] - float(base[2]), 0.0, 1.0)
+                                    share *= wp.where(c == 1, h, 1.0 - h)
+                                line = ((base[2] + c) * shape[1] + base[1] + b) * shape[0] + base[0] + a
+                                gained += (share * amount) * fields[force * grid + line]
+        v = velocities[i] + gained + hit / node_masses[i]
+        velocities[i] = v
+        displacements[i] = u + dt * v
+        expected[i] = v + gained
+
+    return nodes
