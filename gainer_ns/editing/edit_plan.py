@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.percentages import Percentage
 from gainer_ns.editing.script import BaseEdit
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import Camera
 from gainer_ns.editing.stage import Stage
 from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource
+
+if TYPE_CHECKING:
+    from gainer_ns.editing.lifted_stage import LiftedStage
 
 _TRIED_PIXELS = 2**15
 """So many output pixels are drawn to measure how long that takes."""

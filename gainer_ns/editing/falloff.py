@@ -9,8 +9,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import spsolve
 from torch import Tensor
 from torch.nn import functional
 
@@ -103,6 +101,8 @@ class RegionDistance:
     @cached_property
     def _coefficients(self) -> Float[Tensor, "r c"]:
         """Of the cubic B-spline through the values, mirrored at its border by as much as one of its pieces reaches."""
+        from scipy import ndimage
+
         filtered = ndimage.spline_filter(self.values.numpy(), order=3, output=np.float64, mode="mirror")
         rows, columns = ((1, 3) if length > 3 else (0, 0) for length in filtered.shape)
         padded = np.pad(filtered, (rows, columns), mode="reflect") if rows[0] and columns[0] else None
@@ -148,6 +148,9 @@ def _shares(visible: Bool[Tensor, "h w"], box: tuple[int, int, int, int], step: 
 
 def _solved(outside: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return distances along what conducts, in steps, from those of the shape alone [r, c] and what is visible."""
+    from scipy import sparse  # which edits of everything do without
+    from scipy.sparse.linalg import spsolve
+
     conduction = _CLEAR_CONDUCTION + (1 - _CLEAR_CONDUCTION) * np.clip(2 * shares, 0, 1)
     numbers = np.arange(outside.size).reshape(outside.shape)
     starts = np.concatenate([numbers[:, :-1].ravel(), numbers[:-1].ravel()])

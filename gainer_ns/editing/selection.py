@@ -28,7 +28,7 @@ from gainer_ns.editing.percentages import ACROSS, DOWN, LENGTH
 from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds
-from gainer_ns.io.masks import MAX_MATTE_PX
+from gainer_ns.io.matte_widths import MAX_MATTE_PX
 from gainer_ns.io.places import PlacedError
 from gainer_ns.io.yaml_file import ExistingFile
 

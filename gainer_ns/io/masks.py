@@ -31,9 +31,6 @@ _OWN_NOTE = "gainer", "soft mask"
 _MAX_NAMED_LABELS = 8
 """How many labels a message names."""
 
-MAX_MATTE_PX = 100
-"""The farthest from a mask's edge that its soft edge may reach."""
-
 
 class UnclearMaskError(GainerError):
     """A mask of which only a :data:`MaskLabel` can say what is meant."""

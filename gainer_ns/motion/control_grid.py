@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import solve_banded
 from torch import Tensor
 
 _BLOCK_POINTS = 1 << 17
@@ -110,11 +109,18 @@ def lattice(
 
 
 def _interpolating(nodes: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
-    """Return natural B-spline coefficients along the first dimension: (1 4 1) / 6 of them are the nodes."""
-    bands = np.repeat([[1 / 6], [4 / 6], [1 / 6]], len(nodes), axis=1)
-    bands[1, [0, -1]] = 1  # the spline's second derivative is 0 at the ends, so coefficients there are nodes
-    bands[0, 1] = bands[2, -2] = 0
-    found = solve_banded((1, 1), bands, nodes.flatten(1).cpu().numpy(), check_finite=False)
+    """Return natural B-spline coefficients along the first dimension: (1 4 1) / 6 of them are the nodes.
+
+    The spline's second derivative is 0 at the ends, so coefficients there are nodes. In between, elimination (Thomas'
+    algorithm) goes forth and back.
+    """
+    found = nodes.flatten(1).cpu().numpy().copy()
+    factors = np.zeros(len(found))
+    for i in range(1, len(found) - 1):
+        factors[i] = 1 / (4 - factors[i - 1])
+        found[i] = (6 * found[i] - found[i - 1]) * factors[i]
+    for i in range(len(found) - 2, 0, -1):
+        found[i] -= factors[i] * found[i + 1]
     return torch.from_numpy(found).view(nodes.shape).to(nodes.device)
 
 

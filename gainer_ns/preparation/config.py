@@ -11,7 +11,7 @@ import tyro
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_kinds import MAX_RELATIVE_DEPTH, DepthKind
-from gainer_ns.io.masks import MAX_MATTE_PX
+from gainer_ns.io.matte_widths import MAX_MATTE_PX
 from gainer_ns.options import MANY_POINTS, PointList, flattened_groups
 
 if TYPE_CHECKING:

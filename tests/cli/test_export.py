@@ -190,7 +190,8 @@ def test_other_files_of_that_name_are_refused(refusal: Refusal, photo: Path, tmp
 @pytest.fixture(scope="session")
 def edited(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The fitted photo with a part moved over the rest, as a file. Shared by the whole session: do not write to it."""
-    edits = [{"select": {"box": [10, 10, 50, 40]}, "move": {"by": [30, 5.5]}}, {"wave": {"amplitude": 2, "period": 40}}]
+    part = {"select": {"box": [10, 10, 50, 40]}, "mode": "piece", "move": {"by": [30, 5.5]}}
+    edits = [part, {"wave": {"amplitude": 2, "period": 40}}]
     picture = Stage(Script.model_validate({"edits": edits}), load_baked(exported[32])).at(1.0)
     assert len(picture.layers) == 2
     path = tmp_path_factory.mktemp("edited") / "edited.safetensors"
