@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
@@ -252,7 +253,7 @@ def _quadratic(place: Float[np.ndarray, " m"]) -> tuple[Float[np.ndarray, "m 3"]
 
 def _without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Leave out parts that are too small to move by themselves: they follow what is nearest to them."""
-    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    parts, count = cast("tuple[np.ndarray, int]", ndimage.label(mask, np.ones((3, 3))))
     areas = np.bincount(parts.ravel(), minlength=count + 1)
     areas[0] = 0
     return mask & (areas >= min(_MIN_PART * areas.sum(), areas.max()))[parts]

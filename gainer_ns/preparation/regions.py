@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ class RegionTree:
         slopes = [cv2.Sobel(lab, cv2.CV_32F, *axis, ksize=3, scale=0.25) for axis in ((1, 0), (0, 1))]
         change = np.sqrt(sum(np.square(slope).sum(axis=2) for slope in slopes))
         flat = cv2.GaussianBlur(change, (0, 0), 1.5)
-        lowest, _ = ndimage.label(flat == ndimage.minimum_filter(flat, 7))
+        lowest, _ = cast("tuple[np.ndarray, int]", ndimage.label(flat == ndimage.minimum_filter(flat, 7)))
         heights = np.minimum(change * 100, 65_535).astype(np.uint16)
         labels = ndimage.watershed_ift(heights, lowest.astype(np.int32)) - 1
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
@@ -100,7 +101,8 @@ class RegionTree:
         """Return a region, in the picture that was taken apart, whose edge follows its colours."""
         first, end = self.runs[region]
         inside = (self.places >= first) & (self.places < end)
-        return follow_edges(ndimage.binary_fill_holes(inside), self.small, colours)
+        filled = np.asarray(ndimage.binary_fill_holes(inside))
+        return follow_edges(filled, self.small, colours)
 
 
 class RegionProposer:
