@@ -85,7 +85,9 @@ def bounded_of(dimensions: int) -> Any:
     def bounded(F: square):
         squares = wp.ddot(F, F)
         most = wp.static(MAX_FLOW_STRETCH)
-        if squares < most * most and wp.determinant(F) > squares / (float(dimensions - 1) * most):
+        # The least singular value is the determinant over the others.
+        others = wp.where(wp.static(dimensions) == 2, wp.sqrt(squares), 0.5 * squares)
+        if squares < most * most and wp.determinant(F) * most > others:
             return F
         U, s, V = singular(F)
         for axis in range(dimensions):

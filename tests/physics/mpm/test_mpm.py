@@ -281,3 +281,29 @@ def test_grids_that_do_not_fit_are_refused() -> None:
         simulate(world(cells=100_000), particles, PRESETS["stiff"])
     with pytest.raises(GainerError, match="steps"):
         simulate(world(cells=4000, fps=1.0), particles, PRESETS["stiff"].model_copy(update={"E": 1e8}))
+
+
+def test_a_particle_that_goes_wrong_is_taken_out_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    particles = block((0.3, 0.6, 0.5, 0.9), 0.02)
+    simulation = MpmSimulation(world(Gravity()), particles, (PRESETS["liquid"],))
+    simulation.advance(0.0, 1 / 30)
+    simulation.state.inner[9] = math.inf
+    for frame in range(1, 9):
+        simulation.advance(frame / 30, 1 / 30)
+        assert all(bool(each.isfinite().all()) for each in simulation.as_dict().values())
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1 and said[0].startswith("1 of 150 particles went wrong at 0.05 s"), said
+    assert simulation._masses[9] == 0 and int((simulation._masses == 0).sum()) == 1
+    fallen = (simulation.state.positions - particles.positions)[:, 1]
+    assert float(fallen[10:].mean()) > 0.05, "the others go on"
+
+
+def test_what_flows_stays_a_number_however_few_frames_there_are() -> None:
+    for material in ("liquid", "sand", "snow"):
+        particles = block((0.3, 0.3, 0.45, 0.5), 0.0125)
+        pushed = replace(particles, velocities=torch.tensor([6.0, 6.0]).expand(len(particles), 2))
+        for frame in simulate(world(Gravity(), fps=5, frames=8), pushed, PRESETS[material]):
+            assert frame.gradients is not None and bool(frame.gradients.isfinite().all())
+            sizes = torch.linalg.svdvals(frame.gradients)
+            assert float(sizes.max()) < 4.01 and float(sizes.min()) > 0.249, (material, frame.time)
+            assert bool(((frame.positions >= 0) & (frame.positions <= 1)).all())
