@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -120,6 +120,17 @@ class RestMap:
         blocks = math.ceil(across / BLOCK_TILES) * math.ceil(down / BLOCK_TILES)
         kernels.launch(locate_tiles_kernel, blocks, [*inputs, tolerance, *places], x.device, grain=_BLOCK_GRAIN)
         return result
+
+    def without_torn(self, most: float) -> RestMap:
+        """Return the map without the patches of which a side is more than so many times as long as at rest."""
+        nodes, (across, down) = self.grid.nodes[1:-1, 1:-1], self.grid.step
+        rows = nodes.diff(dim=1).norm(dim=2) / abs(across)
+        columns = nodes.diff(dim=0).norm(dim=2) / abs(down)
+        longest = torch.maximum(torch.maximum(rows[:-1], rows[1:]), torch.maximum(columns[:, :-1], columns[:, 1:]))
+        whole = longest <= most
+        if bool(whole.all()):
+            return self
+        return replace(self, present=whole if self.present is None else self.present.to(whole.device) & whole)
 
     def forward(self, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
         """Return where points at rest have gone, and how a small step shows there."""

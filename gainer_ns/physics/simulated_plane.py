@@ -14,6 +14,8 @@ from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.errors import GainerError
+from gainer_ns.motion.folds import layers_of
+from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
@@ -34,6 +36,9 @@ VISIBLE_SPACINGS = 2.0
 """A particle so many spacings inside of what is filmed shows something."""
 MIN_CONTENT_OPACITY = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
+
+MAX_PATCH_STRETCH = 6.0
+"""A patch of an elastic body is not drawn once a side is so many times as long: what hangs by next to nothing."""
 
 
 class SimulatedPlane(SimulatedPicture):
@@ -70,7 +75,7 @@ class SimulatedPlane(SimulatedPicture):
             return self.picture
         amounts = self._show(frame)
         pieces = zip(reversed(self._pieces), reversed(self._skins), strict=True)  # from back to front
-        layers = [self._layer(piece, skin, amounts) for piece, skin in pieces]
+        layers = [layer for piece, skin in pieces for layer in self._layers(piece, skin, amounts)]
         if self._rest is not None:
             layers.insert(0, self._rest.posed(amounts))
         return replace(self.picture, layers=tuple(layers))
@@ -122,13 +127,17 @@ class SimulatedPlane(SimulatedPicture):
         x, y = (place * self.picture.plane.width).tolist()
         return x, y
 
-    def _layer(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> AnyLayer:
-        """Return a piece as a layer of the picture, in the frame that the skins show."""
+    def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> list[AnyLayer]:
+        """Return a piece as layers of the picture, in the frame that the skins show, none of which covers itself."""
         if not skin.breaking:
-            return piece.posed(amounts)
+            posed = piece.posed(amounts)
+            if not isinstance(posed, Sheet) or not isinstance(posed.rest_map, RestMap):
+                return [posed]
+            maps = layers_of(posed.rest_map.without_torn(MAX_PATCH_STRETCH))
+            return [replace(posed, rest_map=one) for one in maps]
         plane = self.picture.plane
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
-        return Sheet(piece.rest.layer, plane, plane, skin.particle_map(plane, self._grain), presence)
+        return [Sheet(piece.rest.layer, plane, plane, skin.particle_map(plane, self._grain), presence)]
 
 
 def content_of(picture: BakedPicture) -> Bounds:

@@ -233,8 +233,7 @@ class BodySkin:
             gradients = self._skin.estimated_gradients(positions)
         else:
             gradients = gradients.to(self._own.device)[self._own]
-        if self.breaking:
-            gradients = limited_gradients(gradients, MAX_GRAIN_STRETCH)
+        gradients = limited_gradients(gradients, MAX_GRAIN_STRETCH if self.breaking else MAX_STRETCH)
         self._frame, self._last = (positions, gradients), None
 
     def pose(self, points: Float[Tensor, "m d"]) -> SkinPose:

@@ -139,3 +139,16 @@ def test_a_gpu_finds_the_same() -> None:
     there = here.to("cuda").over(PointRows(*(axis.cuda() for axis in rows())), TOLERANCE)
     expected = here.over(rows(), TOLERANCE)
     torch.testing.assert_close(there.positions.cpu(), expected.positions, rtol=0, atol=1e-4)
+
+
+def test_what_is_torn_is_left_out_and_nothing_else() -> None:
+    """Of a sheet whose right half has flown away, the patches between both halves are no longer there."""
+    grid = grid_of(lambda points: points + 40 * (points[:, :, :1] > 0.05) * points.new_tensor([1.0, 0.0]))
+    whole = RestMap(grid)
+    torn = whole.without_torn(6.0)
+    assert torn.present is not None and torn.without_torn(6.0).present is not None
+    lost = ~torn.present
+    assert bool(lost.any()) and int(lost.any(dim=0).sum()) <= 2, "at most a column beside the tear"
+    assert whole.without_torn(1e6) is whole
+    twice = grid_of(lambda points: 2 * points)
+    assert RestMap(twice).without_torn(2.1).present is None
