@@ -167,7 +167,7 @@ def test_shares_between_pixels_that_make_no_sense(
 
 def test_borders_and_cuts_are_straight(picture: BakedPicture) -> None:
     """However few Gaussians there are, and however they were learned to lie."""
-    edit = {"select": {"box": [20, 14, 70, 50]}, "rotate": {"degrees": 20}}
+    edit = {"select": {"box": [20, 14, 70, 50]}, "mode": "piece", "rotate": {"degrees": 20}}
     turned, cut = KnownEdit.rotation(96, 64, 20.0), Stage(Script.model_validate({"edits": [edit]}), picture)
     whole = Stage(turned.script(), picture).at(1.0).raster()[1][..., 0]
     x, y = np.meshgrid(np.arange(96) + 0.5, np.arange(64) + 0.5)

@@ -26,13 +26,15 @@ SUBPIXELS = 8
 """Samples along each side of a pixel that tell what it should show."""
 
 
-@pytest.fixture(scope="module", params=["at rest", "moved", "feathered"])
+@pytest.fixture(scope="module", params=["at rest", "moved", "feathered", "sheet"])
 def shown(request: pytest.FixtureRequest, fitted_run: Path) -> BakedPicture:
     picture = load_baked(fitted_run, "cpu")
     if request.param == "at rest":
         return picture
     select = {"box": [20, 10, 60, 50], "feather": 12 if request.param == "feathered" else None}
-    edit = {"select": select, "rotate": {"degrees": 10}, "move": {"by": [6.3, 4.7]}}
+    edit = {"select": select, "mode": "piece", "rotate": {"degrees": 10}, "move": {"by": [6.3, 4.7]}}
+    if request.param == "sheet":
+        edit = {"select": {**select, "feather": 30}, "rotate": {"degrees": 3}}
     return Stage(Script.model_validate({"edits": [edit]}), picture).at(1.0)
 
 
@@ -73,7 +75,8 @@ def test_rows_show_what_their_points_do(shown: BakedPicture, shrink: float) -> N
         assert isinstance(view.places, PointRows)
         for extent in (None, view.extent):
             found, wanted = shown.over(view.places, extent), shown.at(view.places.points, extent)
-            torch.testing.assert_close(over_white([found]), over_white([wanted]), rtol=0, atol=1e-3)
+            # in rows, what bends is read within 0.004 pixels
+            torch.testing.assert_close(over_white([found]), over_white([wanted]), rtol=0, atol=4e-3)
 
 
 def inside(picture: BakedPicture, one: Cameras) -> Tensor:

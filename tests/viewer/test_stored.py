@@ -16,6 +16,7 @@ from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import load_picture, save_picture
+from gainer_ns.viewer.files_tab import Autosave
 
 BOX = Selection(box=(20.0, 10.0, 60.0, 50.0))
 
@@ -75,7 +76,8 @@ def test_edits_are_kept_beside_it_once_there_are_some(
     first = session("one")
     assert {path.name for path in tmp_path.iterdir()} == stored
     first.change(BOX, {"move": {"by": [8, 4]}})
-    assert first.wait() and first.keep.__self__.wait()
+    keepers = [getattr(watcher, "__self__", None) for watcher in first.watchers]
+    assert first.wait() and all(keeper.wait() for keeper in keepers if isinstance(keeper, Autosave))
     assert {path.name for path in tmp_path.iterdir()} - stored == {"one_edit_autosave.yaml"}
     assert not session("two").history.script.edits, "each has its own"
     assert session("one").history.script == first.history.script

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_ENERGY_GAIN = 0.5
 """What share of the energy that has been there it may grow by, before that counts as a mistake."""
 
+NEGLIGIBLE_SPEED = 1e-4
+"""In widths a second: a tenth of a pixel of a picture of 1,000 pixels."""
+
 
 def energies(
     state: MpmState,
@@ -71,15 +74,18 @@ class EnergyWatch:
         """Whether it has looked already."""
         return self._left is not None
 
-    def check(self, time: float, total: float, work: float) -> None:
+    def check(self, time: float, total: float, work: float, mass: float) -> None:
         """Look at a frame: at its total energy, and the work that gravity and forces have done since the last.
+
+        What all of the mass has at ``NEGLIGIBLE_SPEED`` may come from rounding.
 
         Raises:
             GainerError: Energy came from nowhere, or something is no number.
         """
         allowed = (total if self._left is None else self._left) + work
         self._most = max(self._most, abs(work), abs(allowed))
-        if not (math.isfinite(total) and total <= allowed + MAX_ENERGY_GAIN * self._most):
+        rounding = 0.5 * mass * NEGLIGIBLE_SPEED**2
+        if not (math.isfinite(total) and total <= allowed + MAX_ENERGY_GAIN * self._most + rounding):
             raise GainerError(
                 f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
                 "0.5, or more particles"

@@ -235,7 +235,7 @@ class MpmSimulation:
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials, self.solids)
-        self._watch.check(time, moving + stored, work)
+        self._watch.check(time, moving + stored, work, float(self._masses.sum()))
 
     def _work_of_forces(
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"], seconds: float
