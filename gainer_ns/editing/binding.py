@@ -143,8 +143,7 @@ class PointBinding:
         if bool(((self._reference - precise[ids]).norm(dim=1) > 2 * spacing).any()):
             raise foreign_reference(reference, "points")
         self._ids, self._indices = ids, indices
-        self._weights = torch.exp(-2 * (distances / distances[:, -1:].clamp(min=1e-12)).square())
-        self._weights /= self._weights.sum(dim=1, keepdim=True)
+        self._weights = neighbour_weights(distances)
         self._offsets = precise - self._mean(self._reference)
         centred = self._reference[indices] - self._mean(self._reference)[:, None]
         spread = torch.einsum("nk,nki,nkj->nij", self._weights, centred, centred)
@@ -166,6 +165,12 @@ class PointBinding:
         moved[self._ids] = displacements
         places = self._points.detach().cpu().double() + moved
         return places.to(self._points), (gradients + torch.eye(2, dtype=torch.float64)).to(self._points)
+
+
+def neighbour_weights(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """Return by how much neighbours tell, of their ascending distances: closer ones more, all together 1."""
+    weights = torch.exp(-2 * (distances / distances[:, -1:].clamp(min=1e-12)).square())
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def bind(reference: MeshFile, points: Float[Tensor, "n 2"]) -> MeshBinding | PointBinding:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import Bounds
+from gainer_ns.motion.control_grid import cubic_weights, lattice
 
 _MAX_NODES = 128
 """Along the longer side of the lattice on which distances are solved."""
@@ -64,9 +65,7 @@ class RegionDistance:
         step = max(1, math.ceil(max(right - left, bottom - top) / _MAX_NODES))
         shares = _shares(visible, (left - corner[0], top - corner[1], right - corner[0], bottom - corner[1]), step)
         rows, columns = shares.shape
-        x = left + step * (torch.arange(columns, dtype=torch.float64) + 0.5)
-        y = top + step * (torch.arange(rows, dtype=torch.float64) + 0.5)
-        nodes = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).view(-1, 2)
+        nodes = _middles((left, top), step, rows, columns)
         outside = -region.depth(nodes).view(rows, columns)
         outside = outside - (outside.min() + 0.5 * step).clamp(min=0)  # something is inside, however small it is
         solved = _solved((outside / step).numpy(), shares.double().numpy())
@@ -75,10 +74,7 @@ class RegionDistance:
     @property
     def nodes(self) -> Float[Tensor, "m 2"]:
         """The middles of the squares, row by row."""
-        rows, columns = self.values.shape
-        x = self.corner[0] + self.step * (torch.arange(columns, dtype=torch.float64) + 0.5)
-        y = self.corner[1] + self.step * (torch.arange(rows, dtype=torch.float64) + 0.5)
-        return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).view(-1, 2)
+        return _middles(self.corner, self.step, *self.values.shape)
 
     @property
     def farthest(self) -> float:
@@ -96,7 +92,7 @@ class RegionDistance:
         around = torch.arange(4, device=points.device)
         near = (row[:, None] + around)[:, :, None] * width + (column[:, None] + around)[:, None]
         read = coefficients.flatten()[near]
-        return torch.einsum("mr,mc,mrc->m", _weights(down), _weights(across), read).clamp(min=0)
+        return torch.einsum("mr,mc,mrc->m", cubic_weights(down), cubic_weights(across), read).clamp(min=0)
 
     @cached_property
     def _coefficients(self) -> Float[Tensor, "r c"]:
@@ -109,10 +105,10 @@ class RegionDistance:
         return torch.from_numpy(np.pad(filtered, (1, 3), mode="edge") if padded is None else padded)
 
 
-def _weights(t: Float[Tensor, " m"]) -> Float[Tensor, "m 4"]:
-    """Return the cubic B-spline's weights of the four nodes around points, so far beyond the second of them."""
-    s = 1 - t
-    return torch.stack([s**3, 4 - 6 * t**2 + 3 * t**3, 4 - 6 * s**2 + 3 * s**3, t**3], dim=1) / 6
+def _middles(corner: tuple[int, int], step: int, rows: int, columns: int) -> Float[Tensor, "m 2"]:
+    """Return the middles of squares, row by row, float64."""
+    first = corner[0] + 0.5 * step, corner[1] + 0.5 * step
+    return lattice(rows, columns, first, (step, step), "cpu").view(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)

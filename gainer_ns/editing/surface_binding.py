@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from gainer_ns.editing.binding import check_vertices, nearest_triangles
+from gainer_ns.editing.binding import check_vertices, nearest_triangles, neighbour_weights
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.io.meshes import MeshFile
@@ -96,8 +96,7 @@ class NeighbourBinding:
         k = min(_NEIGHBOURS, len(self._reference))
         distances, indices = (torch.from_numpy(found) for found in KDTree(self._reference.numpy()).query(precise, k=k))
         self.distances, self._indices = distances[:, 0], indices
-        self._weights = torch.exp(-2 * (distances / distances[:, -1:].clamp(min=1e-12)).square())
-        self._weights /= self._weights.sum(dim=1, keepdim=True)
+        self._weights = neighbour_weights(distances)
         middle = self._mean(self._reference)
         self._offsets = precise - middle
         centred = self._reference[indices] - middle[:, None]

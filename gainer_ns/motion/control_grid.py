@@ -70,7 +70,7 @@ class ControlGrid:
     def at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2"]:
         """Return where points of the plane at rest have gone; beyond the grid as the border's splines go on."""
         block, across, down = self._around(points)
-        return torch.einsum("mr,mc,mrcd->md", _weights(down), _weights(across), block).to(points.dtype)
+        return torch.einsum("mr,mc,mrcd->md", cubic_weights(down), cubic_weights(across), block).to(points.dtype)
 
     def with_jacobians(self, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
         """Return where points have gone, and how a small step at rest shows there."""
@@ -79,9 +79,9 @@ class ControlGrid:
             moved, jacobians = (torch.cat(each) for each in zip(*parts, strict=True))
             return moved, jacobians
         block, across, down = self._around(points)
-        moved = torch.einsum("mr,mc,mrcd->md", _weights(down), _weights(across), block)
-        along_x = torch.einsum("mr,mc,mrcd->md", _weights(down), _slopes(across), block) / self.step[0]
-        along_y = torch.einsum("mr,mc,mrcd->md", _slopes(down), _weights(across), block) / self.step[1]
+        moved = torch.einsum("mr,mc,mrcd->md", cubic_weights(down), cubic_weights(across), block)
+        along_x = torch.einsum("mr,mc,mrcd->md", cubic_weights(down), _slopes(across), block) / self.step[0]
+        along_y = torch.einsum("mr,mc,mrcd->md", _slopes(down), cubic_weights(across), block) / self.step[1]
         return moved.to(points.dtype), torch.stack([along_x, along_y], dim=2).to(points.dtype)
 
     def _around(self, points: Float[Tensor, "m 2"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,7 +124,7 @@ def _interpolating(nodes: Float[Tensor, "n k 2"]) -> Float[Tensor, "n k 2"]:
     return torch.from_numpy(found).view(nodes.shape).to(nodes.device)
 
 
-def _weights(offset: Float[Tensor, " m"]) -> Float[Tensor, "m 4"]:
+def cubic_weights(offset: Float[Tensor, " m"]) -> Float[Tensor, "m 4"]:
     """Return the cubic B-spline's weights of the four nodes around points, so far beyond the second of them."""
     t, s = offset, 1 - offset
     inner = [4 - 6 * x.square() + 3 * x.pow(3) for x in (t, s)]

@@ -68,15 +68,16 @@ def averaged(picture: BakedPicture, one: Cameras) -> Tensor:
 
 
 @pytest.mark.parametrize("shrink", [0.25, 1.0, 2.5])
-def test_rows_show_what_their_points_do(shown: BakedPicture, shrink: float) -> None:
+def test_rows_show_what_their_points_do(shown: BakedPicture, shrink: float, request: pytest.FixtureRequest) -> None:
+    """Of what bends, rows are read within 0.004 pixels."""
+    tolerance = 4e-3 if request.node.callspec.params["shown"] == "sheet" else 1e-3
     parts = list(views_of(camera(shown, shrink), shown.plane, 1000))
     assert len(parts) > 1 or shrink > 2
     for view in parts:
         assert isinstance(view.places, PointRows)
         for extent in (None, view.extent):
             found, wanted = shown.over(view.places, extent), shown.at(view.places.points, extent)
-            # in rows, what bends is read within 0.004 pixels
-            torch.testing.assert_close(over_white([found]), over_white([wanted]), rtol=0, atol=4e-3)
+            torch.testing.assert_close(over_white([found]), over_white([wanted]), rtol=0, atol=tolerance)
 
 
 def inside(picture: BakedPicture, one: Cameras) -> Tensor:
