@@ -14,6 +14,7 @@ from gainer_ns.editing.binding import MeshBinding, PointBinding, bind, foreign_r
 from gainer_ns.editing.pieces import Piece
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.steps import Placed, Weights
+from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.meshes import MeshFile
@@ -54,7 +55,7 @@ class BoundPicture:
         """Return the picture when the reference has moved; see :meth:`gainer_ns.editing.binding.MeshBinding.at`."""
         self._motion.show(vertices)
         self._frames += 1
-        return replace(self._picture, layers=(self._piece.posed([self._frames]),))
+        return replace(self._picture, layers=unfolded(self._piece, [self._frames]))
 
 
 class _Follower:

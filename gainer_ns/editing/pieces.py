@@ -62,6 +62,8 @@ class Piece:
         outside: What was cut out of it.
         taken_by: The edit that cut it out last; None for what no edit cut out.
         parts: What it was cut into later, in place of this piece.
+        max_stretch: A patch of which a side is so many times as long as it was is torn, and not drawn; None for none.
+        apart: Its last pose, depths and layers; see :func:`gainer_ns.editing.unfolding.unfolded`.
     """
 
     picture: str | None
@@ -76,6 +78,8 @@ class Piece:
     outside: tuple[Selection, ...] = ()
     parts: tuple[Piece, ...] = ()
     taken_by: int | None = None
+    max_stretch: float | None = None
+    apart: tuple[AnyLayer, list[float] | None, tuple[AnyLayer, ...]] | None = field(default=None, repr=False)
     _kept: dict[Hashable, Tensor] = field(default_factory=dict, repr=False)
     _posed: tuple[list[float] | None, AnyLayer] | None = field(default=None, repr=False)
 
@@ -198,7 +202,8 @@ class Piece:
         left, top, right, bottom = self.rest.box
         ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
         low, high = self.plane.plane_from_pixel(ends).tolist()
-        return RestMap(grid, self._present(grid), limits=((low[0], low[1]), (high[0], high[1])))
+        rest_map = RestMap(grid, self._present(grid), limits=((low[0], low[1]), (high[0], high[1])))
+        return rest_map if self.max_stretch is None else rest_map.without_torn(self.max_stretch)
 
     @cached_property
     def _reach(self) -> Bool[Tensor, "h w"] | None:

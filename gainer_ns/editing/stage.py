@@ -20,7 +20,7 @@ from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.steps import Step
-from gainer_ns.editing.unfolding import Unfolder
+from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.io.image_io import MAX_PIXELS
@@ -59,7 +59,6 @@ class Stage(BaseStage[Edit, Piece]):
             further = _pieces(name, rest_pictures(other), picture.plane)
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
-        self._unfolder = Unfolder()
         self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         super().__init__(self._on_layers(script), pieces)
 
@@ -95,7 +94,7 @@ class Stage(BaseStage[Edit, Piece]):
                 lowest = next(id(piece) for piece in self.pieces if id(piece) in remains)
                 instead.update({piece: whole if piece == lowest else None for piece in remains})
         drawn = [instead.get(id(piece), piece) for piece in self._from_back_to_front(t)]
-        layers = [self._unfolder.layers(piece, amounts, depths) for piece in drawn if piece is not None]
+        layers = [unfolded(piece, amounts, depths) for piece in drawn if piece is not None]
         return replace(self.picture, layers=tuple(chain.from_iterable(layers)))
 
     def _from_back_to_front(self, t: float) -> list[Piece]:

@@ -1,10 +1,9 @@
-"""Layers of pieces that lie over themselves, in order of depth."""
+"""The one door from a posed piece to its layers: taken apart, in order of depth, where it lies over itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -17,32 +16,25 @@ from gainer_ns.rendering.plane import AnyLayer
 from gainer_ns.rendering.sheet import Sheet
 
 
-class Unfolder:
-    """Takes posed pieces apart where they cover themselves, and keeps what has not changed."""
+def unfolded(piece: Piece, amounts: Amounts, depths: Sequence[float] | None = None) -> tuple[AnyLayer, ...]:
+    """Pose a piece, and return it as layers, from back to front, none of which covers itself.
 
-    def __init__(self) -> None:
-        self._kept: WeakKeyDictionary[Sheet, tuple[list[float], tuple[Sheet, ...]]] = WeakKeyDictionary()
-
-    def layers(self, piece: Piece, amounts: Amounts, depths: Sequence[float]) -> tuple[AnyLayer, ...]:
-        """Return a piece as layers, from back to front, none of which covers itself.
-
-        Args:
-            piece: The piece.
-            amounts: Of the edits.
-            depths: Of what each edit moves, the larger the nearer; what it does not move has 0.
-        """
-        whole = piece.posed(amounts)
-        if not isinstance(whole, Sheet) or not isinstance(whole.rest_map, RestMap):
-            return (whole,)
-        relevant = [depths[step.edit] for step in piece.steps]
-        kept = self._kept.get(whole)
-        if kept is not None and kept[0] == relevant:
-            return kept[1] or (whole,)
+    Args:
+        piece: The piece, which keeps what has not changed.
+        amounts: Of the edits.
+        depths: Of what each edit moves, the larger the nearer; what it does not move has 0. None where only what faces
+            as it did, and what comes later on the sheet, lies in front.
+    """
+    whole = piece.posed(amounts)
+    if not isinstance(whole, Sheet) or not isinstance(whole.rest_map, RestMap):
+        return (whole,)
+    relevant = None if depths is None else [depths[step.edit] for step in piece.steps]
+    if piece.apart is None or piece.apart[0] is not whole or piece.apart[1] != relevant:
         rest_map = whole.rest_map
-        maps = layers_of(rest_map, lambda: _depths(piece, rest_map, amounts, depths))
-        layers = tuple(replace(whole, rest_map=one) for one in maps) if len(maps) > 1 else ()
-        self._kept[whole] = relevant, layers
-        return layers or (whole,)
+        maps = layers_of(rest_map, None if depths is None else lambda: _depths(piece, rest_map, amounts, depths))
+        layers = tuple(replace(whole, rest_map=one) for one in maps) if len(maps) > 1 else (whole,)
+        piece.apart = whole, relevant, layers
+    return piece.apart[2]
 
 
 def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[float]) -> PatchDepths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,8 @@ from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
+from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
-from gainer_ns.motion.folds import layers_of
-from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
@@ -67,7 +67,7 @@ class SimulatedPlane(SimulatedPicture):
             lambda piece, inside: parted(piece, inside.view(piece.rest.shape), upper=True),
         )
         for piece, skin in zip(self._pieces, self._skins, strict=True):
-            piece.steps = (SkinStep(skin),)
+            piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
 
     def at(self, frame: Frame) -> BakedPicture:
         """Return the picture in a frame."""
@@ -127,14 +127,10 @@ class SimulatedPlane(SimulatedPicture):
         x, y = (place * self.picture.plane.width).tolist()
         return x, y
 
-    def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> list[AnyLayer]:
+    def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> Sequence[AnyLayer]:
         """Return a piece as layers of the picture, in the frame that the skins show, none of which covers itself."""
         if not skin.breaking:
-            posed = piece.posed(amounts)
-            if not isinstance(posed, Sheet) or not isinstance(posed.rest_map, RestMap):
-                return [posed]
-            maps = layers_of(posed.rest_map.without_torn(MAX_PATCH_STRETCH))
-            return [replace(posed, rest_map=one) for one in maps]
+            return unfolded(piece, amounts)
         plane = self.picture.plane
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
         return [Sheet(piece.rest.layer, plane, plane, skin.particle_map(plane, self._grain), presence)]

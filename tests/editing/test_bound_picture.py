@@ -141,3 +141,23 @@ def test_what_was_edited_is_refused(landscape: BakedPicture, staged: Draw) -> No
     for picture in (layered, bent, replace(landscape, layers=2 * landscape.layers)):
         with pytest.raises(GainerError, match="edited"):
             BoundPicture(picture, mesh)
+
+
+@pytest.mark.parametrize("name", ["landscape", "cutout"])
+def test_a_cage_folded_by_half_a_turn_shows_its_front_alone_where_that_is(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """What is turned over lies behind, and shows only where the front is clear; nothing is mixed."""
+    picture: BakedPicture = request.getfixturevalue(name)
+    mesh = reference(picture, "cage")
+    folded = mesh.vertices.clone()
+    line = float(folded[:, 0].unique()[5])  # along sides of triangles
+    folded[:, 0] = line - (folded[:, 0] - line).abs()
+    after = BoundPicture(picture, mesh).at(folded)
+    places = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0)) - torch.tensor([1.0, 0.5])
+    points = places * torch.tensor([0.25, 0.6]) + torch.tensor([line - 0.1, 0.0])
+    front, back = picture.at(points), picture.at(torch.tensor([2 * line, 0.0]) + points * torch.tensor([-1.0, 1.0]))
+    assert name == "landscape" or int(((front.alpha < 0.1) & (back.alpha > 0.9)).sum()) > 50
+    drawn, expected = after.at(points), front.over(back)
+    torch.testing.assert_close(drawn.alpha, expected.alpha, rtol=0, atol=2e-3)
+    torch.testing.assert_close(drawn.rgb * drawn.alpha, expected.rgb * expected.alpha, rtol=0, atol=4e-3)
