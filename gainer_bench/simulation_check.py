@@ -7,16 +7,21 @@ holes in it.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
+from PIL import Image
 from rich.progress import track
 
 from gainer_bench.outputs import print_plain
@@ -25,48 +30,61 @@ from gainer_bench.tables import Table
 from gainer_ns.api import fit
 from gainer_ns.cli.simulate import PREVIEW_PARTICLES, PREVIEW_SCALE
 from gainer_ns.errors import GainerError
+from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.loading import load_run
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm.engine import MpmEngine
+from gainer_ns.physics.simulated_picture import SHOWN_ALPHA
 from gainer_ns.physics.simulated_plane import SimulatedPlane
 from gainer_ns.physics.simulation import scene_for
 from gainer_ns.rendering.plane import BakedPicture
 
-SHOWN_ALPHA = 0.5 / 255
-"""Below this nothing is to be seen."""
 PART_ALPHA, MIN_PART_PX = 0.25, 12
 """What counts as a part of a body in a frame: so many pixels side by side, so opaque."""
 DOMAIN_TOLERANCE = 1e-5
 """How far outside of the domain rounding may take a particle, widths."""
 
 
-@dataclass
-class Findings:
+class Findings(NamedTuple):
     """What was found in one simulation.
 
     Attributes:
         frames: How many there were.
         empty: Frames that show nothing.
         lost: Frames in which something is no number, or outside the domain.
-        parts: The most parts that an elastic body was in, and those at rest.
-        solidity: How solid it was inside; None of what flows.
-        seconds: What a frame took to simulate.
+        parts: The most parts that an elastic body was in.
+        parts_at_rest: How many it is in at rest.
+        lowest: The lowest alpha inside of what is elastic; None of what flows.
+        lowest_in: The frame where that is.
+        seconds: Processor time that a frame took to simulate.
+        error: What the simulation failed with; nothing if it did not.
     """
 
     frames: int = 0
     empty: int = 0
     lost: int = 0
-    parts: tuple[int, int] = (0, 0)
-    solidity: Solidity | None = None
+    parts: int = 0
+    parts_at_rest: int = 0
+    lowest: float | None = None
+    lowest_in: int = 0
     seconds: float = 0.0
+    error: str = ""
 
     @property
     def is_sound(self) -> bool:
         """Whether nothing was found that must not be."""
-        solid = self.solidity is None or self.solidity.lowest >= SEE_THROUGH_ALPHA
-        return self.empty == 0 and self.lost == 0 and self.parts[0] <= self.parts[1] and solid
+        solid = self.lowest is None or (self.lowest >= SEE_THROUGH_ALPHA and self.parts <= self.parts_at_rest)
+        return not self.error and self.empty == 0 and self.lost == 0 and solid
+
+    @property
+    def columns(self) -> list[str]:
+        """What the table says."""
+        parts = "" if self.lowest is None else f"{self.parts} ({self.parts_at_rest})"
+        lowest = "" if self.lowest is None else f"{self.lowest:.3f} in frame {self.lowest_in}"
+        each = f"{1000 * self.seconds / max(1, self.frames):.0f}"
+        return [str(self.frames), str(self.empty), str(self.lost), parts, lowest, each, self.error or "none"]
 
 
 @dataclass
@@ -74,7 +92,7 @@ class SimulationCheck:
     """Simulate scenes on cut-outs at preview size, and look for what must not be seen in any frame."""
 
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """Pictures with alpha, which are fitted first."""
+    """Pictures with alpha, which are fitted first, and folders of which those PNG files are taken that have alpha."""
     scenes: tuple[Path, ...]
     """Scene files."""
     fps: tuple[float, ...] = (10.0, 30.0)
@@ -82,7 +100,12 @@ class SimulationCheck:
     particles: int = PREVIEW_PARTICLES
     """How many particles."""
     duration: float | None = None
-    """Seconds, instead of what the scenes say."""
+    """Seconds at most, instead of what the scenes say."""
+    looks: int | None = None
+    """How many frames of each simulation are drawn and looked at; None for all. Numbers are checked in all."""
+    kept: Path | None = None
+    """Folder that keeps what was found in each simulation as soon as it ends, by what goes into it: the same command
+    goes on from there."""
 
     def run(self) -> None:
         """Print a table of what was found.
@@ -90,53 +113,86 @@ class SimulationCheck:
         Raises:
             GainerError: Something must not be seen.
         """
-        if not (self.images and self.scenes and self.fps):
+        images = [path for image in self.images for path in _cut_outs(image)]
+        if not (images and self.scenes and self.fps):
             raise GainerError("nothing to check; give pictures, --scenes and --fps")
         rows: list[list[str]] = []
         bad: list[str] = []
-        for image in self.images:
-            picture = _fitted(image)
-            for scene in self.scenes:
-                for fps in self.fps:
+        for image in images:
+            picture: BakedPicture | None = None
+            for scene, fps in itertools.product(self.scenes, self.fps):
+                kept = None if self.kept is None else self.kept / self._name(image, scene, fps)
+                if kept is not None and kept.exists():
+                    found = Findings(**json.loads(kept.read_text("utf8")))
+                else:
+                    picture = picture or _fitted(image)
                     found = self._checked(picture, image, scene, fps)
-                    rows.append([image.stem, scene.stem, f"{fps:g}", *_numbers(found)])
-                    if not found.is_sound:
-                        bad.append(f"{scene.stem} on {image.stem} at {fps:g} fps")
+                    if kept is not None:
+                        with whole_file(kept) as file:
+                            file.write(json.dumps(found._asdict(), indent=1).encode())
+                rows.append([image.stem, scene.stem, f"{fps:g}", *found.columns])
+                if not found.is_sound:
+                    bad.append(f"{scene.stem} on {image.stem} at {fps:g} fps")
         titles = ["picture", "scene", "fps", "frames", "empty", "lost", "parts (at rest)", "lowest alpha", "ms a frame"]
-        print_plain(Table.of(titles, rows, names=3).markdown())
+        print_plain(Table.of([*titles, "error"], rows, names=3).markdown())
         if bad:
             raise GainerError(f"{len(bad)} of {len(rows)} simulations show what they must not: {'; '.join(bad)}")
 
+    def _name(self, image: Path, scene: Path, fps: float) -> str:
+        """Return a name that is another one if anything is that goes into a simulation, but for the program."""
+        settings = json.dumps([fps, self.particles, self.duration, self.looks]).encode()
+        digest = hashlib.sha256(settings + image.read_bytes() + scene.read_bytes()).hexdigest()
+        return f"{image.stem}_{scene.stem}_{fps:g}_{digest[:12]}.json"
+
     def _checked(self, picture: BakedPicture, image: Path, path: Path, fps: float) -> Findings:
-        scene = scene_for(path, picture).model_copy(update={"fps": fps, "cells": None})
-        if self.duration is not None:
-            scene = scene.model_copy(update={"duration": self.duration})
+        scene = scene_for(path, picture)
+        duration = min(scene.duration, self.duration or scene.duration)
+        scene = scene.model_copy(update={"fps": fps, "cells": None, "canvas": "domain", "duration": duration})
         simulated = SimulatedPlane(scene, picture, self.particles)
-        found = Findings()
+        config, domain = simulated.config, scene.filmed
+        assert domain is not None
         stays = all(material.behaviour not in BREAKING for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(read_picture(image)))
-        config = simulated.config
         low, high = torch.tensor(config.low) - DOMAIN_TOLERANCE, torch.tensor(config.high) + DOMAIN_TOLERANCE
-        label = f"{image.stem}, {path.stem}, {fps:g} fps"
-        begun = time.perf_counter()
-        frames = MpmEngine().run(config, simulated.particles, simulated.materials)
-        for number, frame in enumerate(track(frames, label, config.frames)):
-            found.seconds += time.perf_counter() - begun
-            found.frames += 1
-            found.lost += not _is_sound(frame, low, high)
-            crop = scene.filmed
-            alpha = simulated.at(frame).raster(PREVIEW_SCALE, crop)[1][..., 0].cpu().numpy()
-            found.empty += not bool((alpha > SHOWN_ALPHA).any())
-            if stays:
-                parts = _parts(alpha)
-                found.parts = (parts, parts) if number == 0 else (max(parts, found.parts[0]), found.parts[1])
-                scaled = tuple(PREVIEW_SCALE * each for each in crop)
-                there, around = (PREVIEW_SCALE * simulated.moved(points, frame) for points in (solid, clear))
-                shape = alpha.shape[0], alpha.shape[1]
-                inside = interior(there, around, (scaled[0], scaled[1], scaled[2], scaled[3]), shape)
-                found.solidity = (found.solidity or Solidity()).with_frame(number, alpha, inside)
-            begun = time.perf_counter()
-        return found
+        looked_at = set(np.linspace(0, config.frames - 1, self.looks or config.frames).round().astype(int).tolist())
+        left, top, right, bottom = (PREVIEW_SCALE * each for each in domain)
+        found, solidity = Findings(), Solidity()
+        begun = time.process_time()
+        try:
+            frames = MpmEngine().run(config, simulated.particles, simulated.materials)
+            for number, frame in enumerate(track(frames, f"{image.stem}, {path.stem}, {fps:g} fps", config.frames)):
+                found = found._replace(
+                    frames=number + 1,
+                    lost=found.lost + (not _is_sound(frame, low, high)),
+                    seconds=found.seconds + time.process_time() - begun,
+                )
+                if number in looked_at:
+                    alpha = simulated.at(frame).raster(PREVIEW_SCALE, domain)[1][..., 0].cpu().numpy()
+                    found = found._replace(empty=found.empty + (not bool((alpha > SHOWN_ALPHA).any())))
+                    if stays:
+                        parts = _parts(alpha)
+                        found = found._replace(
+                            parts=max(parts, found.parts), parts_at_rest=found.parts_at_rest or parts
+                        )
+                        there, around = (PREVIEW_SCALE * simulated.moved(points, frame) for points in (solid, clear))
+                        shape = alpha.shape[0], alpha.shape[1]
+                        inside = interior(there, around, (left, top, right, bottom), shape)
+                        solidity = solidity.with_frame(number, alpha, inside)
+                begun = time.process_time()
+        except GainerError as error:
+            found = found._replace(error=str(error))
+        return found._replace(lowest=solidity.lowest, lowest_in=solidity.frame) if stays else found
+
+
+def _cut_outs(path: Path) -> list[Path]:
+    """Return a picture, or those of a folder that have alpha."""
+    if not path.is_dir():
+        return [path]
+    pictures = []
+    for file in sorted(path.glob("*.png")):
+        with Image.open(file) as picture:
+            pictures += [file] if "A" in picture.getbands() else []
+    return pictures
 
 
 def _fitted(image: Path) -> BakedPicture:
@@ -160,13 +216,3 @@ def _parts(alpha: Float[np.ndarray, "h w"]) -> int:
     """Count what is shown apart from all else."""
     count, labels = cv2.connectedComponents((alpha > PART_ALPHA).astype(np.uint8), connectivity=8)
     return int((np.bincount(labels.ravel(), minlength=count)[1:] >= MIN_PART_PX).sum())
-
-
-def _numbers(found: Findings) -> list[str]:
-    if found.solidity is None:
-        parts, lowest = "", ""
-    else:
-        parts = f"{found.parts[0]} ({found.parts[1]})"
-        lowest = f"{found.solidity.lowest:.3f} in frame {found.solidity.frame}"
-    each = f"{1000 * found.seconds / max(1, found.frames):.0f}"
-    return [str(found.frames), str(found.empty), str(found.lost), parts, lowest, each]

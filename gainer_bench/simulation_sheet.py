@@ -140,10 +140,12 @@ class SimulationSheet:
         print_plain(Table.of(titles, rows, names=2).markdown())
 
     def _simulated(self, picture: BakedPicture, source: SourceImage, path: Path) -> Simulated:
-        scene = scene_for(path, picture)
+        scene = scene_for(path, picture).model_copy(update={"canvas": "domain"})
         simulated = SimulatedPlane(scene, picture, self.particles)
         stays = all(material.behaviour not in BREAKING for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(source))
+        domain = scene.filmed
+        assert domain is not None
         shown = set(np.linspace(0, simulated.config.frames - 1, self.columns).round().astype(int).tolist())
         solidity, tiles, drawing = Solidity(), [], []
         start = time.perf_counter()
@@ -151,7 +153,7 @@ class SimulationSheet:
         for number, frame in enumerate(track(frames, path.stem, simulated.config.frames)):
             if stays or number in shown:
                 begun = time.perf_counter()
-                crop = _followed(scene.filmed, simulated, frame) if scene.camera == "follow" else scene.filmed
+                crop = _followed(domain, simulated, frame) if scene.camera == "follow" else domain
                 rgb, alpha = (part.cpu() for part in simulated.at(frame).raster(crop=crop))
                 drawing.append(time.perf_counter() - begun)
                 alpha = alpha[..., 0]

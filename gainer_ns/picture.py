@@ -23,13 +23,14 @@ from gainer_ns.io.outputs import output_for
 from gainer_ns.io.sources import ScriptSource, words_of
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.rendering.raster import Crop, RasterSource
+from gainer_ns.rendering.raster import Crop
 from gainer_ns.ways import Way
 
 if TYPE_CHECKING:  # what edits is imported where something is edited: a fit is kept, or shown, without it
-    from gainer_ns.editing.shots import Camera, Shot
+    from gainer_ns.editing.shots import Camera
     from gainer_ns.io.colour_names import ColourNumbers
     from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.physics.engine import Frame
 
 Progress = Callable[[float], None]
 
@@ -300,12 +301,18 @@ class Picture:
         from gainer_ns.physics.simulation import scene_for, simulated_picture
 
         simulated = simulated_picture(scene_for(words_of(scene), self._drawn), self._drawn, particles)
-        config = simulated.config
+        config, camera = simulated.config, simulated.camera(scale)
+        kept: list[Frame] = []
 
-        def pictures() -> Iterable[RasterSource | Shot]:
-            return simulated.shots(MpmEngine().run(config, simulated.particles, simulated.materials))
+        def frames() -> Iterable[Frame]:
+            if kept:
+                return kept
+            made = MpmEngine().run(config, simulated.particles, simulated.materials)
+            if camera.crop is None:  # all of them come before the first is drawn
+                kept.extend(replace(frame, state={}) for frame in made)
+            return kept or made
 
-        return Film(pictures, simulated.camera(scale), config.frames, config.fps, self._drawn)
+        return Film(lambda: simulated.shots(frames, camera), camera, config.frames, config.fps, self._drawn)
 
     def _raster(self, scale: float, crop: Crop | None, sampling: Way | None) -> tuple[Tensor, Tensor]:
         """Return colours [h, w, 3] and opacity [h, w], in the processor's memory."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -94,20 +94,25 @@ class Simulate:
         frames = simulated.config.frames if engine is not None else folder.frames
         output.check_frames(frames, scene.fps)
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, frames)
+        share = 0.5 if simulated.films_all(path) else 0.0  # of what is done before anything is drawn
+        started: list[Generator[Frame, None, None]] = []
         try:
-            with (
-                progress_bar("Simulating and drawing") as progress,
-                closing(self._frames(simulated, folder, engine)) as moved,
-            ):
+            with progress_bar("Simulating and drawing") as progress, ExitStack() as opened:
+
+                def moved() -> Iterable[Frame]:
+                    begun = self._frames(simulated, folder, engine, is_first=not started)
+                    started.append(opened.enter_context(closing(begun)))
+                    return started[-1]
+
                 width, height = write_film(
                     output,
-                    simulated.shots(moved, path),
+                    simulated.shots(moved, camera, path, lambda done: progress(share * done)),
                     camera,
                     frames=frames,
                     fps=scene.fps,
                     bit_depth=bit_depth,
                     profile=picture.profile,
-                    progress=progress,
+                    progress=lambda done: progress(share + (1 - share) * done),
                     keep_interrupted=True,
                 )
         except KeyboardInterrupt:
@@ -146,7 +151,7 @@ class Simulate:
         folder.create(simulated.particles, simulated.materials, simulated.config, engine=self.engine, fingerprint=mark)
 
     def _frames(
-        self, simulated: SimulatedPicture, folder: SimulationFolder, engine: Engine | None
+        self, simulated: SimulatedPicture, folder: SimulationFolder, engine: Engine | None, *, is_first: bool
     ) -> Generator[Frame, None, None]:
         """Yield the frames. The folder is begun with the first, once the output has been found to be writable."""
         from gainer_ns.physics.simulation import simulated_frames
@@ -154,5 +159,6 @@ class Simulate:
         if engine is None:
             yield from folder.read()
         else:
-            self._begin(simulated, folder)
+            if is_first:
+                self._begin(simulated, folder)
             yield from simulated_frames(engine, simulated.config, simulated.particles, simulated.materials, folder)

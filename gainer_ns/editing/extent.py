@@ -25,7 +25,7 @@ def extent_of(pieces: Iterable[Piece], all_amounts: Iterable[Amounts]) -> Bounds
         pieces: The pieces.
         all_amounts: How much of each edit there is, for each frame.
     """
-    outlines = [(piece, points) for piece in pieces if len(points := _outline(piece))]
+    outlines = [(piece, points) for piece in pieces if len(points := outline_of(piece))]
     if not outlines:
         return None
     lows, highs = [], []
@@ -34,8 +34,13 @@ def extent_of(pieces: Iterable[Piece], all_amounts: Iterable[Amounts]) -> Bounds
             there = piece.carried(amounts, points, "outline")
             lows.append(there.amin(dim=0))
             highs.append(there.amax(dim=0))
-    left, top = (torch.stack(lows).amin(dim=0) + _ROUNDING_PX).floor().tolist()
-    right, bottom = (torch.stack(highs).amax(dim=0) - _ROUNDING_PX).ceil().tolist()
+    return in_whole_pixels(torch.stack(lows).amin(dim=0), torch.stack(highs).amax(dim=0))
+
+
+def in_whole_pixels(low: Float[Tensor, "2"], high: Float[Tensor, "2"]) -> Bounds:
+    """Return left, top, right and bottom of the pixels that a box, in pixels, reaches into."""
+    left, top = (low + _ROUNDING_PX).floor().tolist()
+    right, bottom = (high - _ROUNDING_PX).ceil().tolist()
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
@@ -45,7 +50,7 @@ def even(box: Bounds) -> Bounds:
     return left, top, left + 2 * math.ceil((right - left) / 2), top + 2 * math.ceil((bottom - top) / 2)
 
 
-def _outline(piece: Piece) -> Float[Tensor, "m 2"]:
+def outline_of(piece: Piece) -> Float[Tensor, "m 2"]:
     """Return the corners of the pixels at the border of what a piece shows, and of some within it."""
     shown: Bool[Tensor, "h w"] = piece.is_visible.view(piece.rest.shape)
     inner = shown.clone()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxtyping import Float
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
@@ -34,6 +34,12 @@ DEFAULT_MARGIN = (0.25, 0.15, 0.25, 0.3)
 
 _HINT = "lengths in scenes are widths of the picture, so 0.5 is half of it"
 _Margin = Annotated[float, Field(strict=True, ge=0, le=1e4, allow_inf_nan=False)]
+
+
+_Canvas = Annotated[
+    Annotated[Literal["auto", "domain"], Tag("word")] | Annotated[Box, Tag("box")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "box"),
+]
 
 
 class Domain(ScriptModel):
@@ -91,7 +97,8 @@ class Scene(PlacedScript):
         duration: How long, in seconds.
         fps: Frames a second.
         background: What shows through and beyond, as in edit scripts.
-        canvas: Left, top, right and bottom of what is filmed, in widths; the domain if None.
+        canvas: Left, top, right and bottom of what is filmed, in widths; ``auto`` for all that what is shown reaches in
+            the film, or ``domain``.
         camera: Whether the canvas stands still or follows the bodies' centre of mass.
         particles: How many are simulated, or all: every Gaussian.
         cells: Cells of the grid along the domain's longer side; chosen to suit the particles if None.
@@ -106,7 +113,7 @@ class Scene(PlacedScript):
     duration: Annotated[float, Field(strict=True, gt=0, le=1e5, allow_inf_nan=False)] = 3.0
     fps: FrameRate = 30.0
     background: Background = Background(transparent=True)
-    canvas: Box | None = None
+    canvas: _Canvas = "auto"
     camera: Literal["still", "follow"] = "still"
     particles: Annotated[int | Literal["all"], Field(union_mode="left_to_right")] = 20_000
     cells: Annotated[int, Field(strict=True, ge=8, le=4096)] | None = None
@@ -161,9 +168,16 @@ class Scene(PlacedScript):
         return self.domain.around(scaled(self._shown.content, 1 / self._shown.width))
 
     @property
-    def filmed(self) -> Bounds:
-        """Left, top, right and bottom of what is filmed, in pixels of the picture and beyond it."""
-        return scaled(self.canvas or self.box, self._shown.width)
+    def filmed(self) -> Bounds | None:
+        """Left, top, right and bottom of what is filmed, in pixels; None where that is all that is shown."""
+        if self.canvas == "auto":
+            return None
+        return scaled(self.box if self.canvas == "domain" else self.canvas, self._shown.width)
+
+    @property
+    def content(self) -> Bounds:
+        """Left, top, right and bottom of what the picture shows at rest, in pixels."""
+        return self._shown.content
 
     def body_fields(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
         """Return how far inside each body points in pixels are: 0.5 on its edge, more inside; in no two at once."""
@@ -242,9 +256,9 @@ class Scene(PlacedScript):
         for i, obstacle in enumerate(self.colliders):
             if not all(collider.touches(self.box) for collider in obstacle.colliders(self.box)):
                 raise PlacedError(("colliders", i), f"lies outside the domain, which is {_words(self.box)}; {_HINT}")
-        left, top, right, bottom = self.filmed
+        left, top, right, bottom = self.filmed or scaled(self.box, width)  # at most
         if (right - left) * (bottom - top) > MAX_PIXELS:
-            word = "domain" if self.canvas is None else "canvas"
+            word = "domain" if isinstance(self.canvas, str) else "canvas"
             problem = f"is {right - left:.0f} x {bottom - top:.0f} pixels of the picture, too many to draw; {_HINT}"
             raise PlacedError((word,), problem)
 

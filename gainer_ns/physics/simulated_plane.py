@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.extent import outline_of
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
@@ -57,7 +58,6 @@ class SimulatedPlane(SimulatedPicture):
         particles = _particles(scene, picture, side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
-        self._expected: float | None = None  # when the frame is that is drawn, if particles are in it
         self._grain = max(side, GRAIN_SPACINGS * particles.spacing * plane.width)
         self._rest, self._pieces = cut_out(
             whole,
@@ -68,6 +68,7 @@ class SimulatedPlane(SimulatedPicture):
         )
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
+        self._outlines = [outline_of(piece).float() for piece in self._pieces]
 
     def at(self, frame: Frame) -> BakedPicture:
         """Return the picture in a frame."""
@@ -101,27 +102,38 @@ class SimulatedPlane(SimulatedPicture):
         """Return what films it as far as the scene's canvas extends."""
         if path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
-        check_frame(self.picture, scale, self.scene.filmed)
+        check_frame(self.picture, scale, self.scene.filmed or self.scene.content)
         back = BackgroundPlate.of(self.scene.background, self.picture, self.hole)
         return Camera(back, scale, self.scene.filmed, self._check_shown)
 
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> BakedPicture:
-        left, top, right, bottom = self.scene.filmed
+        return self.at(frame)
+
+    def films_all(self, path: CameraPath | None) -> bool:
+        """Tell whether a camera takes in all that is shown in any frame."""
+        return self.scene.filmed is None
+
+    def _reach(self, frame: Frame) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+        self._show(frame)
+        places = [frame.positions.to(self.picture.device) * self.picture.plane.width]
+        lows, highs = [places[0].amin(dim=0) - self._grain], [places[0].amax(dim=0) + self._grain]
+        for skin, points in zip(self._skins, self._outlines, strict=True):
+            if not skin.breaking and len(points):
+                moved = skin.pose(points).positions * self.picture.plane.width
+                lows.append(moved.amin(dim=0))
+                highs.append(moved.amax(dim=0))
+        return torch.stack(lows).amin(dim=0), torch.stack(highs).amax(dim=0)
+
+    def _is_in_view(self, frame: Frame, crop: Bounds | None, path: CameraPath | None) -> bool:
+        if self.films_all(path):
+            return True
+        assert crop is not None
+        left, top, right, bottom = crop
         inner = VISIBLE_SPACINGS * self.particles.spacing * self.picture.plane.width
         places = frame.positions * self.picture.plane.width
         low, high = places.new_tensor([left, top]) + inner, places.new_tensor([right, bottom]) - inner
         inside = ((places > low) & (places < high)).all(dim=1)
-        unsound = ~frame.positions.isfinite().all(dim=1)
-        self._expected = frame.time if self.scene.camera == "still" and bool((inside | unsound).any()) else None
-        return self.at(frame)
-
-    def _check_shown(self, alpha: Float[Tensor, "h w 1"]) -> None:
-        """Raise a GainerError if a frame shows nothing although particles are in it."""
-        if self._expected is not None and not bool((alpha > 0.5 / 255).any()):
-            raise GainerError(
-                f"the picture is empty at {self._expected:.2f} s, though there are particles in it; write more "
-                "particles, or a lower E, and simulate with --restart"
-            )
+        return self.scene.camera == "still" and bool(inside.any())
 
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
         x, y = (place * self.picture.plane.width).tolist()

@@ -98,7 +98,7 @@ class SimulatedSpace(SimulatedPicture):
         """Return what films it.
 
         There is nothing beyond the frame of a photo that was lifted with its background, so that is filmed unless the
-        scene names a canvas; an object is filmed as far as the canvas extends.
+        scene names a canvas.
         """
         background = self.scene.background
         if background.inpaint is not None:
@@ -107,20 +107,35 @@ class SimulatedSpace(SimulatedPicture):
                 "write a color or an image"
             )
         shot = SceneView(self.lifted, CameraView(self.lifted.camera) if path is None else path.views[0])
-        is_whole_frame = path is not None or (self.scene.canvas is None and not self.lifted.has_alpha)
-        crop = None if is_whole_frame else self.scene.filmed
+        crop = None if path is not None else self.scene.filmed
         check_frame(shot, scale, crop)
-        return Camera(BackgroundPlate.colour_or_image(background.color, background.image, shot), scale, crop)
+        plate = BackgroundPlate.colour_or_image(background.color, background.image, shot)
+        return Camera(plate, scale, crop, self._check_shown)
 
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> SceneView:
         views = (CameraView(self.lifted.camera),) if path is None else path.views
         progress = number / max(1, self.config.frames - 1)
         return SceneView(self.at(frame), views[min(round(progress * (len(views) - 1)), len(views) - 1)])
 
+    def films_all(self, path: CameraPath | None) -> bool:
+        """Tell whether a camera takes in all that is shown in any frame."""
+        return path is None and self.scene.filmed is None and self.lifted.has_alpha
+
+    def _reach(self, frame: Frame) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+        positions, inner = frame.positions, self.particles.spacing
+        # What surrounds a particle is seen on the far side of it as on the near one.
+        corners = torch.cat([self._pixels(positions + inner * sign) for sign in (-1, 1)])
+        return corners.amin(dim=0), corners.amax(dim=0)
+
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
-        world = self._space.to_world(place.double() * self.lifted.camera.width)
-        pixel, _ = self.lifted.camera.project((world - world.new_tensor([0, 0, CAMERA_DISTANCE]))[None])
+        pixel = self._pixels(place[None])
         return float(pixel[0, 0]), float(pixel[0, 1])
+
+    def _pixels(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
+        """Return where those of places, in widths, that lie before the camera are seen, in pixels."""
+        world = self._space.to_world(places.double() * self.lifted.camera.width)
+        pixels, depths = self.lifted.camera.project(world - world.new_tensor([0, 0, CAMERA_DISTANCE]))
+        return pixels[depths > 0]
 
 
 def thickened(surface: Particles, thickness: Float[Tensor, " n"]) -> Particles:

@@ -72,7 +72,7 @@ def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
     Returns:
         SHA-256, hexadecimal.
     """
-    undrawn = {"background": Background(transparent=True), "canvas": None, "camera": "still"}
+    undrawn = {"background": Background(transparent=True), "canvas": "auto", "camera": "still"}
     words = scene.model_copy(update=undrawn).to_yaml(), {"engine": engine, "domain": scene.box}, particles.spacing
     sha256 = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode())
     for values in (value for value in vars(particles).values() if isinstance(value, Tensor)):
@@ -110,6 +110,8 @@ def simulated_frames(
         if last is None and folder.frames:
             (last,) = folder.read(folder.frames - 1)
         there = 0 if last is None else round(last.time * config.fps) + 1
+        if there >= config.frames:
+            status = "finished"
         yield from folder.read(stop=there)
         if there < config.frames:
             for frame in engine.run(config, particles, materials, last):

@@ -37,7 +37,7 @@ def frames_of(folder: Path) -> np.ndarray:
 
 
 def test_a_picture_falls(gainer: Gainer, fitted_run: Path, scene: Callable[..., Path], tmp_path: Path) -> None:
-    text = "bodies: [{material: medium}]\ndomain: {margin: [0, 0, 0, 0.5]}\n"
+    text = "bodies: [{material: medium}]\ndomain: {margin: [0, 0, 0, 0.5]}\ncanvas: domain\n"
     gainer("simulate", "--load-config", fitted_run, "--scene", scene(text), "--output", tmp_path / "fall")
     frames = frames_of(tmp_path / "fall")
     assert frames.shape == (4, 112, 96, 4), "the domain is filmed"
@@ -64,11 +64,17 @@ def test_a_simulation_is_drawn_again_without_being_made_again(
     assert (tmp_path / "blue.mp4").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("canvas", ["domain", "auto"])
 def test_what_was_interrupted_keeps_its_frames_and_goes_on(
-    gainer: Gainer, fitted_run: Path, scene: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gainer: Gainer,
+    fitted_run: Path,
+    scene: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    canvas: str,
 ) -> None:
-    words = ["simulate", "--load-config", fitted_run, "--scene", scene("bodies: [{material: liquid}]\n")]
-    words += ["--output", tmp_path / "film"]
+    path = scene(f"bodies: [{{material: liquid}}]\ncanvas: {canvas}\n")
+    words = ["simulate", "--load-config", fitted_run, "--scene", path, "--output", tmp_path / "film"]
     run = MpmEngine.run
 
     def stopped(self: MpmEngine, *arguments: object):
@@ -82,17 +88,23 @@ def test_what_was_interrupted_keeps_its_frames_and_goes_on(
         with pytest.raises(SystemExit) as ended:
             gainer(*words)
     assert ended.value.code == 130
-    kept = frames_of(tmp_path / "film")
-    assert len(kept) == 2
+    if canvas == "domain":
+        kept = frames_of(tmp_path / "film")
+        assert len(kept) == 2
+    else:  # how far the film reaches is not known yet
+        assert not (tmp_path / "film").exists()
+    assert len(list((tmp_path / "film_simulation" / "frames").iterdir())) == 2
     gainer(*words)
     whole = frames_of(tmp_path / "film")
-    assert len(whole) == 4 and np.abs(whole[:2].astype(int) - kept).max() <= 1
+    assert len(whole) == 4
+    if canvas == "domain":
+        assert np.abs(whole[:2].astype(int) - kept).max() <= 1
 
 
 def test_a_preview_is_small_and_kept_apart(
     gainer: Gainer, fitted_run: Path, scene: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = scene("bodies: [{material: soft}]\ndomain: {margin: 0.25}\ncells: 64\n")
+    path = scene("bodies: [{material: soft}]\ndomain: {margin: 0.25}\ncells: 64\ncanvas: domain\n")
     words = ["simulate", "--load-config", fitted_run, "--scene", path, "--output", tmp_path / "film.webp"]
     gainer(*words, "--preview")
     with Image.open(tmp_path / "film.webp") as film:

@@ -122,7 +122,8 @@ def test_defaults_look_right(read: Callable[[str], Scene]) -> None:
     config = scene.simulation_config()
     assert config.gravity.at(2) == (0, 5) and (config.frames, config.fps, config.cells) == (91, 30, None)
     assert (*config.low, *config.high) == pytest.approx((0.0, 0.0, 1.0, 0.85))
-    assert scene.filmed == pytest.approx((0, 0, 200, 170))
+    assert scene.filmed is None, "all that is shown, which is known at the end"
+    assert read("bodies: [{material: medium}]\ncanvas: domain").filmed == pytest.approx((0, 0, 200, 170))
     assert scene.background.transparent and scene.camera == "still" and scene.particles == 20_000
 
 
@@ -380,7 +381,7 @@ def test_shipped_scenes_say_what_they_do(shipped_scene: Path) -> None:
     assert max(map(len, (first, second, *rest))) <= 120
     assert f"`{name}`" in PAGE
     made = read_scene(shipped_scene, WIDTH, HEIGHT, CONTENT)
-    assert made.canvas is None and made.domain.margin is not None, "nothing that fits one picture alone"
+    assert made.canvas == "auto" and made.domain.margin is not None, "nothing that fits one picture alone"
     assert all(body.select.all for body in made.bodies)
 
 
@@ -414,7 +415,7 @@ def test_defaults_are_on_the_page() -> None:
     }
     assert list(rows) == list(Scene.model_fields)
     assert rows["domain"] == "margin " + ", ".join(f"{each:g}" for each in made.domain.margin or ())
-    for word in ("duration", "fps", "particles", "seed", "camera"):
+    for word in ("duration", "fps", "particles", "seed", "camera", "canvas"):
         value = getattr(made, word)
         assert rows[word] == (value if isinstance(value, str) else f"{value:g}")
     assert rows["gravity"] == f"{Gravity().at(0)[1]:g}"

@@ -83,6 +83,34 @@ def test_what_moves_as_one_is_drawn_elsewhere(simulated: Callable[..., Simulated
     assert float((half_turn.flip(0, 1) - premultiplied(made.picture.raster())).abs().max()) < 5e-3
 
 
+@pytest.mark.parametrize("material", ["medium", "liquid"])
+def test_all_that_is_shown_is_filmed(simulated: Callable[..., SimulatedPlane], material: str) -> None:
+    made = simulated(material)
+    frames = [resting(made.particles), moved(made, (40.3, -21.7), 0.7), moved(made, (-15.2, 3.1))]
+    camera = made.camera(2.0)
+    drawn = [camera.draw(picture).opacity for picture in made.shots(lambda: frames, camera)]
+    assert all(each.shape == drawn[0].shape for each in drawn) and max(drawn[0].shape) < 2 * (40 + 15 + 32 + 14)
+    for alpha in drawn:
+        assert float(alpha.sum()) == pytest.approx(4 * math.pi * 16**2, rel=0.05), "nothing is cut"
+        assert not alpha[0].any() and not alpha[-1].any() and not alpha[:, 0].any() and not alpha[:, -1].any()
+    followed = simulated(material, camera="follow")
+    close = followed.camera(1.0)
+    assert all(bool(close.draw(shot).opacity.any()) for shot in followed.shots(lambda: frames, close))
+    assert close.crop is not None and close.crop[2] - close.crop[0] < 50, "the camera goes along"
+
+
+def test_a_frame_that_shows_nothing_is_an_error(simulated: Callable[..., SimulatedPlane]) -> None:
+    made = simulated("medium")
+    rest = resting(made.particles)
+    scattered = 4 * torch.rand(len(rest.positions), 2, generator=torch.Generator().manual_seed(1))
+    for positions, says in ((scattered, "empty at 1.00 s"), (rest.positions * torch.nan, "nowhere at 1.00 s")):
+        frames = [rest, Frame(1.0, positions, rest.gradients)]
+        camera = made.camera(1.0)
+        with pytest.raises(GainerError, match=says):
+            for picture in made.shots(lambda frames=frames: frames, camera):
+                camera.draw(picture)
+
+
 def test_what_is_not_a_body_stays_and_shows_a_hole(simulated: Callable[..., SimulatedPlane]) -> None:
     made = simulated({"material": "medium", "select": {"box": [0.25, 0.25, 0.5, 0.5]}}, radius=None)
     hole = made.hole()

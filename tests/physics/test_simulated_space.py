@@ -96,11 +96,21 @@ def test_it_falls_onto_the_floor(simulated: Callable[..., SimulatedSpace], mater
 
 def test_a_camera_that_follows_moves_along(simulated: Callable[..., SimulatedSpace]) -> None:
     made = simulated("medium", camera="follow")
-    film = list(made.shots([resting(made.particles), shifted(made, 3, 5, 0)]))
+    camera = made.camera(1.0)
+    film = list(made.shots(lambda: [resting(made.particles), shifted(made, 3, 5, 0)], camera))
     assert isinstance(film[1], Shot)
     assert film[1].shift == pytest.approx((3, 5), rel=0.03), "less, as its middle is farther away"
-    frame = made.camera(1.0).draw(film[1])
-    assert frame.opacity.shape == (36, 48)
+    assert camera.draw(film[1]).opacity.shape == (36, 48)
+
+
+def test_an_object_is_filmed_wherever_it_goes(simulated: Callable[..., SimulatedSpace]) -> None:
+    made = simulated("medium", depths=(1.0,))
+    camera = made.camera(1.0)
+    near = shifted(made, -30, 20, 10)
+    for picture in made.shots(lambda: [resting(made.particles), near], camera):
+        drawn = camera.draw(picture).opacity
+        assert not drawn[0].any() and not drawn[-1].any() and not drawn[:, 0].any() and not drawn[:, -1].any()
+        assert bool((drawn > 0.9).any())
 
 
 def test_what_selects_nothing_that_was_lifted_is_refused(simulated: Callable[..., SimulatedSpace]) -> None:
