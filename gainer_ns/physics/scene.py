@@ -174,10 +174,13 @@ class Scene(PlacedScript):
             return None
         return scaled(self.box if self.canvas == "domain" else self.canvas, self._shown.width)
 
-    @property
-    def content(self) -> Bounds:
-        """Left, top, right and bottom of what the picture shows at rest, in pixels."""
-        return self._shown.content
+    def rest_extent(self, rim: float) -> Bounds:
+        """Return left, top, right and bottom of what the picture shows at rest, in pixels, and of a rim around it.
+
+        The rim ends at the picture's frame: a photo has nothing around it.
+        """
+        width, height, (left, top, right, bottom) = self._shown
+        return max(left - rim, 0.0), max(top - rim, 0.0), min(right + rim, width), min(bottom + rim, height)
 
     def body_fields(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "b m"]:
         """Return how far inside each body points in pixels are: 0.5 on its edge, more inside; in no two at once."""

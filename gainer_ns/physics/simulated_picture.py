@@ -87,9 +87,9 @@ class SimulatedPicture(ABC):
             frames: Where the particles are, the first at rest.
             progress: Called with the share, 0 to 1, of the frames that is done.
         """
-        left, top, right, bottom = self.scene.content
-        low, high = torch.tensor([left, top]).double(), torch.tensor([right, bottom]).double()
         rim, start = EXTENT_RIM * self._width, None
+        left, top, right, bottom = self.scene.rest_extent(rim)
+        low, high = torch.tensor([left, top]).double(), torch.tensor([right, bottom]).double()
         for number, frame in enumerate(map(_sound, frames), start=1):
             start, shift = self._shift(frame, start)
             if number > 1:

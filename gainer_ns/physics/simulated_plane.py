@@ -102,7 +102,7 @@ class SimulatedPlane(SimulatedPicture):
         """Return what films it as far as the scene's canvas extends."""
         if path is not None:
             raise GainerError("--camera-path: films lifted photos only; leave it out for a flat picture")
-        check_frame(self.picture, scale, self.scene.filmed or self.scene.content)
+        check_frame(self.picture, scale, self.scene.filmed or self.scene.rest_extent(0.0))
         back = BackgroundPlate.of(self.scene.background, self.picture, self.hole)
         return Camera(back, scale, self.scene.filmed, self._check_shown)
 

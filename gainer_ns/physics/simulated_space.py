@@ -122,19 +122,19 @@ class SimulatedSpace(SimulatedPicture):
         return path is None and self.scene.filmed is None and self.lifted.has_alpha
 
     def _reach(self, frame: Frame) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
-        positions, inner = frame.positions, self.particles.spacing
-        # What surrounds a particle is seen on the far side of it as on the near one.
-        corners = torch.cat([self._pixels(positions + inner * sign) for sign in (-1, 1)])
-        return corners.amin(dim=0), corners.amax(dim=0)
+        amounts = self._show(frame)
+        layers = [piece.posed(amounts) for piece in self._pieces]
+        shown = [layer.gaussians.means[layer.opacities > SHOWN_OPACITY] for layer in layers]
+        pixels = self._project(torch.cat([*shown, layers[0].gaussians.means[:1]]))
+        return pixels.amin(dim=0) - 1, pixels.amax(dim=0) + 1
 
     def _pixel(self, place: Float[Tensor, " d"]) -> tuple[float, float]:
-        pixel = self._pixels(place[None])
+        pixel = self._project(self._space.to_world(place.double() * self.lifted.camera.width)[None])
         return float(pixel[0, 0]), float(pixel[0, 1])
 
-    def _pixels(self, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
-        """Return where those of places, in widths, that lie before the camera are seen, in pixels."""
-        world = self._space.to_world(places.double() * self.lifted.camera.width)
-        pixels, depths = self.lifted.camera.project(world - world.new_tensor([0, 0, CAMERA_DISTANCE]))
+    def _project(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "k 2"]:
+        """Return where those points of the world that lie before the camera are seen, in pixels."""
+        pixels, depths = self.lifted.camera.project(points.double() - points.new_tensor([0, 0, CAMERA_DISTANCE]))
         return pixels[depths > 0]
 
 

@@ -41,8 +41,13 @@ class Counting:
 
 
 @pytest.fixture
-def made(scene: Callable[..., Scene], particles_of: Callable[..., Particles], tmp_path: Path) -> Made:
-    shown = scene("medium", duration=0.2)
+def made(
+    scene: Callable[..., Scene],
+    particles_of: Callable[..., Particles],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Made:
+    shown = scene(getattr(request, "param", "medium"), duration=0.2)
     particles = particles_of(shown, spacing=8.0)
     folder = SimulationFolder(tmp_path / "kept", 200, 150)
     mark = fingerprint_of(shown, particles, "mpm")
@@ -74,6 +79,7 @@ def test_frames_are_kept_and_not_made_again(made: Made) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), GainerError("too stiff")])
+@pytest.mark.parametrize("made", ["medium", "liquid", "sand"], indirect=True)
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(made: Made, error: BaseException, tmp_path: Path) -> None:
     with pytest.raises(type(error)):
         run(made, Counting(4, error))

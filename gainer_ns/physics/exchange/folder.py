@@ -121,8 +121,8 @@ class SimulationFolder:
         if self.holds_simulation:
             if not self.matches(fingerprint):
                 raise GainerError(
-                    f"{self.path}: holds the simulation of another scene, or one with other settings; choose another "
-                    "folder, or say --restart to replace it"
+                    f"{self.path}: holds the simulation of another scene, of other settings, or of another version of "
+                    "this program; choose another folder, or say --restart to replace it"
                 )
             if (self.path / PARTICLES).is_file():
                 return

@@ -109,7 +109,17 @@ class MpmSimulation:
         return {**self.state.as_dict(), **solid, "bodies": self._bodies}
 
     def resume(self, state: State) -> None:
-        """Go on from the tensors of a frame."""
+        """Go on from the tensors of a frame.
+
+        Raises:
+            GainerError: They are those of another version of this program.
+        """
+        expected = {name: value.shape for name, value in self.as_dict().items()}
+        if {name: value.shape for name, value in state.items()} != expected:
+            raise GainerError(
+                "what is kept of the simulation is of another version of this program, and cannot be gone on with; "
+                "simulate it anew with --restart"
+            )
         self._bodies = state["bodies"].to(self._device).int()
         lost = self._bodies == len(self.materials)
         self._masses, self._free = (torch.where(lost, 0.0, each) for each in (self._masses, self._free))

@@ -299,6 +299,27 @@ def test_a_particle_that_goes_wrong_is_taken_out_counted_and_said(caplog: pytest
     assert float(fallen[10:].mean()) > 0.05, "the others go on"
 
 
+def test_an_elastic_body_that_goes_wrong_ends_in_one_line() -> None:
+    simulation = MpmSimulation(world(Gravity()), block((0.3, 0.6, 0.5, 0.9), 0.02), (PRESETS["soft"],))
+    simulation.advance(0.0, 1 / 30)
+    assert simulation.solids is not None
+    simulation.solids.state.displacements[3] = math.nan
+    with pytest.raises(GainerError, match="no number any more at 0.0[57] s; write a lower E") as stopped:
+        simulation.advance(1 / 30, 1 / 30)
+    assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("name", ["affine", "solid_displacements"])
+def test_a_state_of_another_version_is_not_gone_on_with(name: str) -> None:
+    particles = block((0.3, 0.6, 0.5, 0.9), 0.05)
+    config = world(frames=3)
+    frame = simulate(config, particles, PRESETS["soft"])[1]
+    others = {each: value for each, value in frame.state.items() if each != name}
+    for state in (others, {**others, name: torch.zeros(3, 2)}, {**frame.state, "grid": torch.zeros(2)}):
+        with pytest.raises(GainerError, match="another version of this program.*--restart"):
+            next(MpmEngine().run(config, particles, (PRESETS["soft"],), replace(frame, state=state)))
+
+
 def test_what_flows_stays_a_number_however_few_frames_there_are() -> None:
     for material in ("liquid", "sand", "snow"):
         particles = block((0.3, 0.3, 0.45, 0.5), 0.0125)
