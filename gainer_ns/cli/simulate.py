@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gainer_ns.physics.simulated_picture import SimulatedPicture
 
 PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
+PREVIEW_SIDE_PX = 480
+"""The longer side of large pictures in previews."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Simulate:
     camera_path: Path | None = None
     """Of lifted photos: nerfstudio camera path (.json) along which they are filmed, once from its start to its end."""
     preview: bool = False
-    """Simulate coarsely and draw at half the scale, for a first look."""
+    """Simulate coarsely and draw at half the scale, or smaller, for a first look; says first how long that takes."""
     simulation: Path | None = None
     """Folder that keeps the simulated particles; beside the output, named after it, when not given."""
     restart: bool = False
@@ -74,9 +76,11 @@ class Simulate:
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run, sampled
             from gainer_ns.physics.exchange.folder import SimulationFolder
-            from gainer_ns.physics.simulation import scene_for, simulated_picture
+            from gainer_ns.physics.simulation import scene_for, seconds_a_frame, simulated_picture
 
             picture = sampled(load_run(self.load_config), self.sampling, self.load_config)
+        if self.preview:
+            scale = self.scale * min(PREVIEW_SCALE, PREVIEW_SIDE_PX / max(picture.plane.width, picture.plane.height))
         with status("Reading the scene"):
             scene = scene_for(self.scene, picture)
             if self.preview:
@@ -94,6 +98,13 @@ class Simulate:
         frames = simulated.config.frames if engine is not None else folder.frames
         output.check_frames(frames, scene.fps)
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth, frames)
+        if self.preview and engine is not None:
+            with status("Trying how long it takes"):
+                each = seconds_a_frame(engine, simulated, simulated.camera(scale, path), path)
+            say(
+                f"Preview of {len(simulated.particles):,} particles at {scale:.2g} of the size: about {each:.2g} s a "
+                f"frame, {each * frames:.2g} s for {frames} frames"
+            )
         share = 0.5 if simulated.films_all(path) else 0.0  # of what is done before anything is drawn
         started: list[Generator[Frame, None, None]] = []
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,12 @@ from gainer_ns.physics.simulated_plane import SimulatedPlane, content_of
 from gainer_ns.rendering.plane import BakedPicture
 
 if TYPE_CHECKING:
+    from gainer_ns.editing.shots import Camera
     from gainer_ns.lifting.scene import LiftedScene
+    from gainer_ns.lifting.views import CameraPath
+
+TRIAL_SECONDS = 1 / 60
+"""How much of a simulation is tried at most, twice, to tell how long it takes."""
 
 
 def scene_for(source: Path | Mapping[str, Any], picture: BakedPicture | LiftedScene) -> Scene:
@@ -79,6 +86,38 @@ def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
         sha256.update(f"{tuple(values.shape)}{values.dtype}".encode())
         sha256.update(values.detach().cpu().contiguous().numpy().tobytes())
     return sha256.hexdigest()
+
+
+def seconds_a_frame(
+    engine: Engine, simulated: SimulatedPicture, camera: Camera, path: CameraPath | None = None
+) -> float:
+    """Return about how long a frame takes to simulate and to draw, in seconds, by a trial of two short ones.
+
+    What is prepared once does not count. Later frames take longer where bodies are faster or more stretched.
+
+    Args:
+        engine: What will simulate.
+        simulated: What will be simulated.
+        camera: What would film it; it is used up.
+        path: Along which a lifted photo would be filmed.
+
+    Raises:
+        GainerError: The scene cannot be simulated or drawn.
+    """
+    config = simulated.config
+    fps = max(config.fps, 1 / TRIAL_SECONDS)
+    trial = replace(config, frames=3, fps=fps)
+    frames: list[Frame] = []
+    simulating = drawing = 0.0
+    begun = time.perf_counter()
+    for frame in engine.run(trial, simulated.particles, simulated.materials):
+        frames.append(frame)
+        simulating, begun = time.perf_counter() - begun, time.perf_counter()
+    for picture in simulated.shots(lambda: frames, camera, path):
+        begun = time.perf_counter()
+        camera.draw(picture)
+        drawing = time.perf_counter() - begun
+    return simulating * fps / config.fps + drawing
 
 
 def simulated_frames(

@@ -1,6 +1,7 @@
 """``gainer simulate`` on a small fit, from the scene file to the film."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -101,12 +102,17 @@ def test_what_was_interrupted_keeps_its_frames_and_goes_on(
         assert np.abs(whole[:2].astype(int) - kept).max() <= 1
 
 
-def test_a_preview_is_small_and_kept_apart(
-    gainer: Gainer, fitted_run: Path, scene: Callable[..., Path], tmp_path: Path
+def test_a_preview_is_small_and_kept_apart_and_says_first_how_long_it_takes(
+    gainer: Gainer, fitted_run: Path, scene: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = scene("bodies: [{material: soft}]\ndomain: {margin: 0.25}\ncells: 64\ncanvas: domain\n")
     words = ["simulate", "--load-config", fitted_run, "--scene", path, "--output", tmp_path / "film.webp"]
     gainer(*words, "--preview")
+    said = capsys.readouterr().out
+    (about,) = re.findall(
+        r"Preview of [\d,]+ particles at 0.5 of the size: about (\S+) s a frame, \S+ s for 4 frames", said
+    )
+    assert 0 < float(about) < 5 and said.index("Preview of") < said.index("Wrote")
     with Image.open(tmp_path / "film.webp") as film:
         assert film.size == (72, 56) and film.n_frames == 4  # type: ignore[attr-defined]
     assert (tmp_path / "film_preview_simulation").is_dir() and not (tmp_path / "film_simulation").exists()

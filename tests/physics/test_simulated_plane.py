@@ -107,8 +107,7 @@ def test_a_frame_that_shows_nothing_is_an_error(simulated: Callable[..., Simulat
         frames = [rest, Frame(1.0, positions, rest.gradients)]
         camera = made.camera(1.0)
         with pytest.raises(GainerError, match=says):
-            for picture in made.shots(lambda frames=frames: frames, camera):
-                camera.draw(picture)
+            list(map(camera.draw, made.shots(lambda frames=frames: frames, camera)))
 
 
 def test_what_is_not_a_body_stays_and_shows_a_hole(simulated: Callable[..., SimulatedPlane]) -> None:

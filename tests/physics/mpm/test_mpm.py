@@ -304,7 +304,7 @@ def test_an_elastic_body_that_goes_wrong_ends_in_one_line() -> None:
     simulation.advance(0.0, 1 / 30)
     assert simulation.solids is not None
     simulation.solids.state.displacements[3] = math.nan
-    with pytest.raises(GainerError, match="no number any more at 0.0[57] s; write a lower E") as stopped:
+    with pytest.raises(GainerError, match=r"no number any more at 0\.0[57] s; write a lower E") as stopped:
         simulation.advance(1 / 30, 1 / 30)
     assert "\n" not in str(stopped.value)
 
@@ -316,7 +316,7 @@ def test_a_state_of_another_version_is_not_gone_on_with(name: str) -> None:
     frame = simulate(config, particles, PRESETS["soft"])[1]
     others = {each: value for each, value in frame.state.items() if each != name}
     for state in (others, {**others, name: torch.zeros(3, 2)}, {**frame.state, "grid": torch.zeros(2)}):
-        with pytest.raises(GainerError, match="another version of this program.*--restart"):
+        with pytest.raises(GainerError, match=r"another version of this program.*--restart"):
             next(MpmEngine().run(config, particles, (PRESETS["soft"],), replace(frame, state=state)))
 
 
