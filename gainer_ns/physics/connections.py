@@ -13,8 +13,8 @@ MIN_HOLDING_OPACITY = 0.1
 """From this opacity on what is shown holds together."""
 NEIGHBOUR_SIDES = 1.6
 """Gaussians as near as so many of their spacings are neighbours: those of a lattice also across corners."""
-STRAY_SPACINGS = 2.0
-"""A particle that nothing holds hangs on to the nearest one within so many spacings."""
+STRAY_SPACINGS, MAX_STRAY_PARTICLES = 2.0, 3
+"""Parts of so few particles, specks at a soft edge, hang on to the nearest other one within so many spacings."""
 MAX_LINKED_GAUSSIANS = 4_000_000
 """Of more Gaussians it is not found out: particles then hold on to those near them."""
 
@@ -60,16 +60,28 @@ def links_through(
     owners = np.where(sources >= 0, particle[sources.clip(0)], -1)
     met = np.sort(owners[pairs], axis=1)
     met = np.unique(met[(met[:, 0] >= 0) & (met[:, 0] != met[:, 1])], axis=0)
-    held = np.zeros(len(chosen_ids), bool)
-    held[met.ravel()] = True
-    stray = np.flatnonzero(~held)
-    if len(stray) and len(chosen_ids) > 1:
-        apart, nearest = KDTree(places[chosen_ids]).query(places[chosen_ids[stray]], 2)
-        next_best, others = np.asarray(apart)[:, 1], np.asarray(nearest)[:, 1]
-        near = next_best <= STRAY_SPACINGS * spacing
-        more = np.stack([stray[near], others[near]], axis=1)
-        met = np.unique(np.concatenate([met, np.sort(more[more[:, 0] != more[:, 1]], axis=1)]), axis=0)
+    near = _strays(places[chosen_ids], met, STRAY_SPACINGS * spacing)
+    met = np.unique(np.concatenate([met, near]), axis=0)
     return torch.from_numpy(met.astype(np.int64).reshape(-1, 2)).to(chosen.device)
+
+
+def _strays(places: Float[np.ndarray, "p 2"], links: Int64[np.ndarray, "l 2"], reach: float) -> np.ndarray:
+    """Return the pairs, [m, 2], by which parts of few particles hang on to others within reach."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
+    count = len(places)
+    graph = coo_array((np.ones(len(links)), links.T), shape=(count, count))
+    parts = connected_components(graph, directed=False)[1]
+    stray = np.flatnonzero(np.bincount(parts)[parts] <= MAX_STRAY_PARTICLES)
+    if len(stray) == 0:
+        return np.empty((0, 2), np.int64)
+    most = min(MAX_STRAY_PARTICLES + 1, count)
+    apart, near = (np.asarray(each).reshape(len(stray), most) for each in KDTree(places).query(places[stray], most))
+    other = (parts[near] != parts[stray][:, None]) & (apart <= reach)
+    some = np.flatnonzero(other.any(axis=1))
+    return np.sort(np.stack([stray[some], near[some, other[some].argmax(axis=1)]], axis=1), axis=1)
 
 
 def links_among(links: Int64[Tensor, "l 2"], own: Int64[Tensor, " p"], count: int) -> Int64[Tensor, "m 2"]:

@@ -13,11 +13,11 @@ from torch import Tensor
 from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.extent import outline_of
 from gainer_ns.editing.pieces import Piece, parted
-from gainer_ns.editing.rest_picture import RestPicture
+from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
-from gainer_ns.physics.connections import links_through
+from gainer_ns.physics.connections import MIN_HOLDING_OPACITY, links_through
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
 from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
@@ -157,24 +157,34 @@ def content_of(picture: BakedPicture) -> Bounds:
     width, height = float(picture.plane.width), float(picture.plane.height)
     if len(picture.layers) != 1:
         raise GainerError(f"the picture has {len(picture.layers)} layers, and only one moves; simulate it unedited")
-    gaussians = picture.gaussians
-    if gaussians.opacities is None:
+    if picture.gaussians.opacities is None:
         return 0.0, 0.0, width, height
-    shown = picture.plane.pixel_from_plane(gaussians.means[gaussians.opacities >= MIN_CONTENT_OPACITY].double())
+    is_content = _shown_opacities(picture) >= MIN_CONTENT_OPACITY
+    shown = picture.plane.pixel_from_plane(picture.gaussians.means[is_content].double())
     if len(shown) == 0:
         raise GainerError("the picture is clear all over, so there is nothing to simulate; fit another")
     (left, top), (right, bottom) = (shown.amin(dim=0) - 0.5).tolist(), (shown.amax(dim=0) + 0.5).tolist()
     return max(left, 0.0), max(top, 0.0), min(right, width), min(bottom, height)
 
 
+def _shown_opacities(picture: BakedPicture) -> Float[Tensor, " n"]:
+    """Return how opaque the picture is where each Gaussian lies.
+
+    What Gaussians say themselves are coefficients, which swing about 0 where the picture is clear.
+    """
+    gaussians = picture.gaussians
+    if gaussians.opacities is None:
+        return torch.ones(len(gaussians), device=gaussians.means.device)
+    blocks = gaussians.means.split(BLOCK_PIXELS)
+    return torch.cat([picture.only_layer.at(block).alpha[:, 0] for block in blocks]).clamp(0, 1)
+
+
 def _particles(scene: Scene, picture: BakedPicture, side: float, count: int | None) -> Particles:
     """Return particles of all bodies: evenly chosen Gaussians of what shows, which lie so many pixels apart."""
     gaussians, width = picture.gaussians, picture.plane.width
     origins = picture.plane.pixel_from_plane(gaussians.means.double()).float()
-    opacities = torch.ones(len(gaussians), device=gaussians.means.device)
-    if gaussians.opacities is not None:
-        opacities = gaussians.opacities.clamp(0, 1)
-    members = members_of(scene, origins, opacities > 0)
+    opacities = _shown_opacities(picture)
+    members = members_of(scene, origins, opacities >= MIN_HOLDING_OPACITY)
     wanted = count or (sum(map(len, members)) if scene.particles == "all" else scene.particles)
     share = side / width
     particles = particles_of(scene, members, origins / width, share * share * opacities, wanted)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, resting
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.scene import Scene
@@ -55,6 +56,33 @@ def test_particles_have_the_area_of_what_shows(simulated: Callable[..., Simulate
     assert 180 <= len(particles) <= 220
     assert float(particles.volumes.sum()) == pytest.approx(math.pi * 16**2 / 64**2, rel=0.02)
     assert particles.spacing == pytest.approx(math.sqrt(float(particles.volumes.mean())), rel=0.1)
+
+
+def test_particles_are_where_something_shows_not_where_coefficients_swing(
+    scene: Callable[..., Scene], cut_out: CutOut
+) -> None:
+    picture = cut_out()
+    gaussians, opacities = picture.gaussians, picture.gaussians.opacities
+    assert opacities is not None
+    x, y = picture.plane.pixel_from_plane(gaussians.means).unbind(1)
+    swing = torch.where((x + y) % 2 < 1, 0.4, -0.6)  # as prefiltered ones do: around what is clear
+    far = torch.hypot(x - 32, y - 24) > 20
+    picture = picture.with_gaussians(replace(gaussians, opacities=torch.where(far, swing, opacities)))
+    particles = SimulatedPlane(scene(size=(64, 48), content=content_of(picture)), picture, 4000).particles
+    away = (particles.positions * 64 - torch.tensor([32.0, 24.0])).norm(dim=1)
+    assert float(away.max()) < 17.5
+    assert particles.links is not None and len(particles.links.unique()) == len(particles)
+
+
+def test_specks_at_an_edge_hang_on_to_what_is_beside_them() -> None:
+    pixels = torch.tensor(
+        [[float(x), float(y)] for x in range(6) for y in range(6)] + [[6.8, 2.0], [6.8, 3.0], [20.0, 0.0]]
+    )
+    links = links_through(pixels, torch.ones(len(pixels)), 1.0, torch.arange(len(pixels)), 1.0)
+    assert links is not None
+    held = {tuple(pair) for pair in links.tolist()}
+    assert {(32, 36), (33, 37), (36, 37)} <= held, "two pixels beside a body"
+    assert not any(38 in pair for pair in held), "what is far is on its own"
 
 
 def test_all_gaussians_that_show_can_be_simulated(scene: Callable[..., Scene], cut_out: CutOut) -> None:

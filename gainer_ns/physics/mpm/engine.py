@@ -25,7 +25,7 @@ from gainer_ns.physics.mpm.energy import EnergyWatch, energies
 from gainer_ns.physics.mpm.flow import FlowSteps
 from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.material_kernels import LOST, MAX_SNOW_HARDENING
-from gainer_ns.physics.mpm.solids.solid_bodies import SolidBodies, SolidState, is_solid
+from gainer_ns.physics.mpm.solids.solid_bodies import SOLIDS, SolidBodies, SolidState, is_solid
 from gainer_ns.physics.mpm.state import MpmState, velocity_gradients
 
 _logger = logging.getLogger(__name__)
@@ -34,6 +34,12 @@ CELL_SPACINGS = 2.0
 """Side of a cell, in spacings of the particles, where the scene does not say how many cells there are."""
 WAVE_COURANT_NUMBER = 0.3
 """Share of a cell that a pressure wave crosses in a step: below the limit at which the explicit scheme holds."""
+SOLID_COURANT_NUMBER = 0.75
+"""The same of elastic bodies: on splines whose nodes keep their points it holds up to 2 / sqrt(6) = 0.816.
+
+The squared frequency of a sum of points is at most the largest of any of them alone, ``stiffness / density * G``, with
+``G = sum_i N_i'^2 / N_i``, which is 6 / cell^2 at most for quadratic B-splines.
+"""
 PARTICLE_COURANT_NUMBER = 0.3
 """Share of a cell that a particle crosses in a step, at most."""
 MAX_STEP_SECONDS = 5e-4
@@ -133,17 +139,16 @@ class MpmSimulation:
         Raises:
             GainerError: More than can be waited for.
         """
-        stretch = 1.0 if self.solids is None else self.solids.stiffening()
         cell, crossings = self.grid.cell, [0.0]  # how many cells waves cross in a second
         for number, material in enumerate(self.materials):
-            if material.behaviour in ("rigid", "pinned") or not bool((self._bodies == number).any()):
-                continue
-            side = cell if self.solids is None or material.behaviour != "elastic" else self.solids.rest.cell
-            hardened = {"snow": math.sqrt(MAX_SNOW_HARDENING), "elastic": stretch}.get(material.behaviour, 1.0)
-            crossings.append(hardened * material.wave_speed / side)
+            if material.behaviour not in ("rigid", *SOLIDS) and bool((self._bodies == number).any()):
+                hardened = math.sqrt(MAX_SNOW_HARDENING) if material.behaviour == "snow" else 1.0
+                crossings.append(hardened * material.wave_speed / cell)
         fastest = float(self.state.velocities.norm(dim=1).max())
         fastest += seconds * float(self.grid.gravity([time]).norm())
         by_waves = seconds * max(crossings) / WAVE_COURANT_NUMBER
+        if self.solids is not None:
+            by_waves = max(by_waves, seconds * self.solids.wave_crossings() / SOLID_COURANT_NUMBER)
         by_speed = seconds * fastest / (PARTICLE_COURANT_NUMBER * cell)
         by_time = seconds / MAX_STEP_SECONDS if self._has_rigid else 0.0
         steps = max(by_waves, by_speed, by_time, 1.0)

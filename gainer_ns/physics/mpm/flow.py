@@ -148,7 +148,7 @@ class FlowSteps:
         for body in self._rigid:
             self._move(body)
         if solids is not None and self._slots is not None:
-            solids.impulses += state.velocities[self._slots]
+            solids.pushes += solids.masses[:, None] * state.velocities[self._slots]
 
     def state(self) -> MpmState:
         """Return the state of the particles, in the order in which they came."""

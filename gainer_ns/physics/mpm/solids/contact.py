@@ -6,27 +6,33 @@ it approaches, and slides with friction.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import warp as wp
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
-from gainer_ns.gaussians.kernels import Typed, launch, vector
-from gainer_ns.physics.mpm.solids.contact_kernels import pair_kernel
+from gainer_ns.gaussians.kernels import Repeated, Typed, launch, start_warp, vector
+from gainer_ns.physics.mpm.solids.contact_kernels import near_kernel, pair_kernel
 from gainer_ns.physics.mpm.solids.rest_grid import FULL_LINKS, RestGrid
 
 CONTACT_SPACINGS = 1.0
 """How many spacings apart the centres of particles are that touch, or as far apart as they were at rest if nearer."""
-WATCHED_SPACINGS = 1.0
-"""Pairs are looked up again before any two particles can have come nearer by so many spacings."""
+WATCHED_SPACINGS = (1.0, 2.0)
+"""Pairs are looked up again before any two particles can have come nearer by what is watched: so many spacings..."""
+WATCHED_STEPS = 12
+"""...as let so many steps pass, if they may be as many."""
 MAX_WATCHED_STEPS = 64
-PUSH_SECONDS = 0.02
-"""In what time particles that overlap are pushed apart."""
+PAIR_STIFFNESS = 0.25
+"""Stiffness of the springs between particles that overlap, in those of surfaces: a particle is in several pairs."""
 PAIR_FRICTION = 0.2
 """Coulomb's coefficient between bodies."""
 PAIR_RELAXATION = {2: 0.3, 3: 0.15}
 """What share of a pair's answer is given in a step, since a particle is in several pairs."""
+HASH_CELLS = 128
+"""Along each axis; what is farther apart shares the cells again."""
 
 
 class ContactPairs:
@@ -36,82 +42,120 @@ class ContactPairs:
         grid: Of the bodies.
         links: [l, 2], which particles hold on to each other.
         inverse_masses: [p], of the particles, 0 of what does not move.
+        stiffness: [p], of the springs of surfaces, as squared frequencies.
         spacing: How far apart neighbours are, widths.
     """
 
     def __init__(
-        self, grid: RestGrid, links: Int64[np.ndarray, "l 2"], inverse_masses: Float[Tensor, " p"], spacing: float
+        self,
+        grid: RestGrid,
+        links: Int64[np.ndarray, "l 2"],
+        inverse_masses: Float[Tensor, " p"],
+        stiffness: Float[Tensor, " p"],
+        spacing: float,
     ) -> None:
         count, dimensions = len(inverse_masses), grid.points.shape[1]
+        device = inverse_masses.device
         border = np.bincount(links.ravel(), minlength=count) < FULL_LINKS[dimensions]
-        outer = border.copy()
-        outer[links[border[links[:, 0]], 1]] = True  # a second row, or what is quick would slip through
-        outer[links[border[links[:, 1]], 0]] = True
-        self._outer = np.flatnonzero(outer)
-        self._carriers = grid.carriers[:count].cpu().numpy()
-        self._rest = grid.points[:count].cpu().double().numpy()
-        self._moves = inverse_masses.cpu().numpy() > 0
-        self._inverse_masses, self._spacing, self._dimensions = inverse_masses, spacing, dimensions
-        self._found: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
-        self._left = 0
+        both = np.concatenate([links, links[:, ::-1]])
+        self._border = torch.from_numpy(np.flatnonzero(border).astype(np.int32)).to(device)
+        self._behind = torch.from_numpy(both[border[both[:, 0]]].astype(np.int64)).to(device)
+        self._carriers = grid.carriers[:count].contiguous().view(-1)
+        self._rest = grid.points[:count].contiguous()
+        bases = torch.zeros(count, 3, dtype=torch.int32, device=device)
+        bases[:, 3 - dimensions :] = grid.bases[:count]
+        self._bases = bases
+        self._stiffness = (PAIR_STIFFNESS * stiffness).contiguous()
+        self._inverse_masses, self._spacing, self._dimensions = inverse_masses.contiguous(), spacing, dimensions
+        start_warp()
+        place = "cpu" if device.type == "cpu" else wp.device_from_torch(device)
+        self._hash = wp.HashGrid(HASH_CELLS, HASH_CELLS, HASH_CELLS if dimensions == 3 else 1, device=place)
+        self._push: Repeated | None = None
+        self._count = self._left = 0
+
+    def begin(self) -> None:
+        """Forget what was found: particles are kept elsewhere from now on."""
+        self._push, self._left = None, 0
 
     def push(
         self,
         positions: Float[Tensor, "p d"],
         velocities: Float[Tensor, "p d"],
-        impulses: Float[Tensor, "p d"],
+        pushes: Float[Tensor, "p d"],
         dt: float,
     ) -> None:
-        """Add what pairs do to each other in a step of ``dt`` seconds to the changes of velocity."""
+        """Add what pairs do to each other in a step of ``dt`` seconds to the momenta that particles are given."""
         if self._left <= 0:
-            self._look(positions, velocities, dt)
+            self._look(positions, velocities, pushes, dt)
         self._left -= 1
-        if self._found is None:
-            return
-        place = vector(self._dimensions)
-        ids, starts, others, distances = self._found
-        inputs = [
-            Typed(ids, wp.int32),
-            Typed(starts, wp.int32),
-            Typed(others, wp.int32),
-            Typed(distances, wp.float32),
-            Typed(positions, place),
-            Typed(velocities, place),
-            Typed(self._inverse_masses, wp.float32),
-            PAIR_RELAXATION[self._dimensions],
-            PAIR_FRICTION,
-            max(PUSH_SECONDS, 10 * dt),
-            dt,
-            Typed(impulses, place),
-        ]
-        launch(pair_kernel(self._dimensions), len(ids), inputs, positions.device)
+        if self._push is not None:
+            self._push(0, self._count)
 
-    def _look(self, positions: Tensor, velocities: Tensor, dt: float) -> None:
+    def _look(self, positions: Tensor, velocities: Tensor, pushes: Tensor, dt: float) -> None:
         """Find the pairs that may touch within the next steps."""
-        from scipy.spatial import KDTree
-
-        outer = torch.from_numpy(self._outer).to(positions.device)
-        speeds = velocities[outer]
-        fastest = float((speeds - speeds.mean(dim=0)).norm(dim=1).nan_to_num(0.0).max()) if len(outer) else 0.0
-        watched = WATCHED_SPACINGS * self._spacing
-        self._left = int(min(max(0.4 * watched / max(fastest * dt, 1e-12), 1), MAX_WATCHED_STEPS))
-        places = positions[outer].nan_to_num(0.0).cpu().double().numpy()
-        reach = CONTACT_SPACINGS * self._spacing + watched
-        pairs = self._outer[KDTree(places).query_pairs(reach, output_type="ndarray").reshape(-1, 2)]
-        pairs = pairs[self._moves[pairs].any(axis=1)]
-        far = np.linalg.norm(self._rest[pairs[:, 0]] - self._rest[pairs[:, 1]], axis=1)
-        near = far < 6 * self._spacing * np.sqrt(self._dimensions)  # others share no node
-        one, other = (self._carriers[pairs[near, side]] for side in (0, 1))
-        shared = np.zeros(len(pairs), bool)
-        shared[near] = (one[:, :, None] == other[:, None, :]).any(axis=(1, 2))
-        pairs, far = pairs[~shared], np.minimum(far[~shared], CONTACT_SPACINGS * self._spacing)
-        if len(pairs) == 0:
-            self._found = None
+        self._push, self._left = None, MAX_WATCHED_STEPS
+        if len(self._border) == 0:
             return
-        both, far = np.concatenate([pairs, pairs[:, ::-1]]), np.concatenate([far, far])
-        order = np.lexsort((both[:, 1], both[:, 0]))
-        ids, first = np.unique(both[order, 0], return_index=True)
-        starts = np.append(first, len(both))
-        found = (torch.from_numpy(each.astype(np.int32)) for each in (ids, starts, both[order, 1]))
-        ids, starts, others = (each.to(positions.device) for each in found)
-        self._found = ids, starts, others, torch.from_numpy(far[order]).float().to(positions.device)
+        speeds = velocities[self._border]
+        fastest = float((speeds - speeds.mean(dim=0)).norm(dim=1).nan_to_num(0.0).max())
+        step = max(fastest * dt / 0.4, 1e-12)  # both may move, and grow quicker
+        low, high = (share * self._spacing for share in WATCHED_SPACINGS)
+        watched = min(max(WATCHED_STEPS * step, low), high)
+        self._left = int(min(max(watched / step, 1), MAX_WATCHED_STEPS))
+        reach = CONTACT_SPACINGS * self._spacing + watched
+        near = self._near(self._border, positions, reach)[1] > 0
+        if not bool(near.any()):
+            return
+        # Behind the border a second row counts, or what is quick would slip through.
+        chosen = torch.zeros(len(positions), dtype=torch.bool, device=positions.device)
+        chosen[self._border[near]] = True
+        chosen[self._behind[chosen[self._behind[:, 0]], 1]] = True
+        some = chosen.nonzero()[:, 0].int()
+        known, counts = self._near(some, positions, reach)
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0, dtype=torch.int32)])
+        others = torch.empty(int(starts[-1]), dtype=torch.int32, device=positions.device)
+        if len(others) == 0:
+            return
+        told = [*known, 1, Typed(starts, wp.int32), Typed(others, wp.int32)]
+        launch(near_kernel(self._dimensions), len(some), told, positions.device)
+        self._count, place = len(some), vector(self._dimensions)
+        self._push = Repeated(
+            pair_kernel(self._dimensions),
+            [
+                Typed(some, wp.int32),
+                Typed(starts, wp.int32),
+                Typed(others, wp.int32),
+                Typed(self._rest, place),
+                Typed(positions, place),
+                Typed(velocities, place),
+                Typed(self._inverse_masses, wp.float32),
+                CONTACT_SPACINGS * self._spacing,
+                PAIR_RELAXATION[self._dimensions],
+                PAIR_FRICTION,
+                Typed(self._stiffness, wp.float32),
+                dt,
+                Typed(pushes, place),
+            ],
+            positions.device,
+        )
+
+    def _near(
+        self, some: Int32[Tensor, " o"], positions: Tensor, reach: float
+    ) -> tuple[list[Any], Int32[Tensor, " o"]]:
+        """Count the particles within reach of each of some, and return what the kernel was told besides."""
+        places = torch.zeros(len(some), 3, device=positions.device)
+        places[:, : self._dimensions] = positions[some].nan_to_num(0.0)
+        self._hash.build(wp.from_torch(places, dtype=wp.vec3), reach)
+        counts = torch.empty_like(some)
+        known = [
+            self._hash.id,
+            Typed(some, wp.int32),
+            Typed(places, wp.vec3),
+            reach,
+            Typed(self._bases, wp.vec3i),
+            Typed(self._carriers, wp.int32),
+            Typed(self._inverse_masses, wp.float32),
+        ]
+        told = [*known, 0, Typed(counts, wp.int32), Typed(counts, wp.int32)]
+        launch(near_kernel(self._dimensions), len(some), told, positions.device)
+        return known, counts

@@ -10,7 +10,7 @@ from typing import Any
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
-from gainer_ns.physics.mpm.material_kernels import PINNED, rotation_of
+from gainer_ns.physics.mpm.material_kernels import rotation_of
 
 STICKY, SLIP, SEPARATE = range(3)
 """Numbers of what colliders do."""
@@ -18,7 +18,7 @@ TOUCHING_SPACINGS = 0.5
 """Within so many spacings of a surface a particle touches it, where that holds on."""
 SLOW_SPEED = 0.1
 """What lands more slowly than this, widths a second, loses its speed, as what rests does."""
-CONTACT_RATE = 2.0
+CONTACT_RATE = 1.5
 """Angular frequency of particles on the springs of surfaces, in cells that a wave crosses."""
 
 
@@ -155,7 +155,7 @@ def point_kernel(dimensions: int) -> wp.Kernel:
         carriers: wp.array(dtype=wp.int32),  # [q * k]
         weights: wp.array(dtype=weight),  # [q * k]
         volumes: wp.array(dtype=wp.float32),  # [q]
-        kinds: wp.array(dtype=wp.int32),  # [q]
+        masses: wp.array(dtype=wp.float32),  # [p], 0 of what is pinned
         constants: wp.array(dtype=wp.vec4),  # [q]: mu, lambda, damping in seconds, squared frequency of contact
         displacements: wp.array(dtype=place),  # [m]
         expected: wp.array(dtype=place),  # [m], velocities as they will be if nothing is in the way
@@ -163,7 +163,7 @@ def point_kernel(dimensions: int) -> wp.Kernel:
         stresses: wp.array(dtype=square),  # out [q]: times volume
         positions: wp.array(dtype=place),  # out [p]
         velocities: wp.array(dtype=place),  # out [p], as expected
-        impulses: wp.array(dtype=place),  # out [p], changes of velocity
+        pushes: wp.array(dtype=place),  # out [q], momenta that particles are given
         depths: wp.array(dtype=wp.float32),  # [colliders + 1, grid]; the first of whatever is nearest
         colliders: int,
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
@@ -199,7 +199,7 @@ def point_kernel(dimensions: int) -> wp.Kernel:
         positions[i] = x
         velocities[i] = v
         changed = v
-        if kinds[i] != wp.static(PINNED):
+        if masses[i] > 0.0:
             nearest, _ = surface(depths, 0, x, origin, cell, shape)
             grid = shape[0] * shape[1] * shape[2]
             if nearest + radii[i] > -2.0 * cell:
@@ -215,7 +215,7 @@ def point_kernel(dimensions: int) -> wp.Kernel:
                         numbers[3],
                         dt,
                     )
-        impulses[i] = changed - v
+        pushes[i] = masses[i] * (changed - v)
 
     return points
 
@@ -225,20 +225,17 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
     """Make the kernel that moves the nodes by the stress and the impulses of the points that they carry."""
     place, square = vector(dimensions), matrix(dimensions, dimensions)
     weight, corner = vector(dimensions + 1), corner_of(dimensions)
-    k = 3**dimensions
     layers = 2 if dimensions == 3 else 1
 
     @wp.kernel(module="unique", enable_backward=False)
     def nodes(
         first: int,
         step: int,
-        count: int,
         starts: wp.array(dtype=wp.int32),  # [m + 1]
-        entries: wp.array(dtype=wp.int32),  # [e]
-        given: wp.array(dtype=weight),  # [e], weights of the entries
-        masses: wp.array(dtype=wp.float32),  # [p], of particles
+        carried: wp.array(dtype=wp.int32),  # [e], points
+        given: wp.array(dtype=weight),  # [e], their weights
         stresses: wp.array(dtype=square),  # [q]
-        impulses: wp.array(dtype=place),  # [p]
+        pushes: wp.array(dtype=place),  # [q]
         node_masses: wp.array(dtype=wp.float32),  # [m]
         fixed: wp.array(dtype=wp.int32),  # [m]
         rest: wp.array(dtype=place),  # [m]
@@ -260,14 +257,14 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
         pull = place()
         hit = place()
         for entry in range(starts[i], starts[i + 1]):
-            point = entries[entry] / k
+            point = carried[entry]
             w = given[entry]
-            slope = place()
+            stress = stresses[point]
+            push = pushes[point]
             for axis in range(dimensions):
-                slope[axis] = w[axis + 1]
-            pull -= stresses[point] * slope
-            if point < count:
-                hit += (w[0] * masses[point]) * impulses[point]
+                hit[axis] += w[0] * push[axis]
+                for along in range(dimensions):
+                    pull[axis] -= stress[axis, along] * w[along + 1]
         u = displacements[i]
         gained = (dt / node_masses[i]) * pull + dt * gravity[step]
         if forces > 0:

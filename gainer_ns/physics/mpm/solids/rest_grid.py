@@ -32,9 +32,11 @@ class RestGrid:
         shares: [q], what share of its particle's volume each stands for.
         nodes: [m, d], where nodes are at rest.
         carriers: [q, k], which nodes carry each point.
+        bases: [q, d], the first of these, counted in cells along each axis.
         weights: [q, k, 1 + d], how much, and the gradient of that, 1 / widths.
-        starts: [m + 1], where the entries of each node begin.
-        entries: [e], ``point * k + slot`` of what each node carries.
+        starts: [m + 1], where the points of each node begin.
+        carried: [e], the points that each node carries.
+        given: [e, 1 + d], their weights.
         cell: How far apart nodes are.
     """
 
@@ -43,9 +45,11 @@ class RestGrid:
     shares: Float32[Tensor, " q"]
     nodes: Float32[Tensor, "m d"]
     carriers: Int32[Tensor, "q k"]
+    bases: Int32[Tensor, "q d"]
     weights: Float32[Tensor, "q k c"]
     starts: Int32[Tensor, " s"]
-    entries: Int32[Tensor, " e"]
+    carried: Int32[Tensor, " e"]
+    given: Float32[Tensor, "e c"]
     cell: float
 
     def to(self, device: torch.device) -> RestGrid:
@@ -98,9 +102,11 @@ class RestGrid:
             torch.from_numpy(shares).float(),
             torch.from_numpy(nodes).float(),
             torch.from_numpy(own).int().contiguous(),
+            torch.from_numpy(base).int(),
             torch.from_numpy(weights).float().contiguous(),
             torch.from_numpy(starts).int(),
-            torch.from_numpy(order).int(),
+            torch.from_numpy(order // own.shape[1]).int(),
+            torch.from_numpy(weights.reshape(own.size, -1)[order]).float(),
             cell,
         )
 

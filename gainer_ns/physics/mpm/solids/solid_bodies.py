@@ -35,7 +35,7 @@ MIN_NODE_MASS = 0.005
 """Nodes weigh at least this share of the usual, or those that carry next to nothing would be flung about."""
 MAX_STIFFENING = 4.0
 """By how much the time step is shortened at most where bodies are stretched."""
-DAMPING_CELLS = 0.04
+DAMPING_CELLS = 0.03
 """For how long strain is slowed: the time in which a pressure wave crosses so many cells."""
 
 
@@ -100,9 +100,9 @@ class SolidBodies:
         parents = self.rest.parents
         kinds = torch.tensor([BEHAVIOURS.index(each.behaviour) for each in materials], device=self._device)
         bodies = particles.bodies.to(self._device)[self.own]
-        self._kinds = kinds[bodies][parents].int().contiguous()
         pinned = kinds[bodies] == BEHAVIOURS.index("pinned")
         self._masses = masses.to(self._device).float()[self.own].contiguous()
+        self.moving_masses = torch.where(pinned, 0.0, self._masses).contiguous()
         volumes = particles.volumes.to(self._device).float()[self.own]
         self.volumes = torch.where(pinned[parents], 0.0, volumes[parents] * self.rest.shares).contiguous()
         crossings = [cell / each.wave_speed for each in materials]  # seconds
@@ -116,7 +116,11 @@ class SolidBodies:
         whole, free = self.rest.gathered(shared)[:, 0], self.rest.gathered(moving)[:, 0]
         self._fixed = (whole - free > FIXED_SHARE * whole).int().contiguous()
         self.node_masses = whole.clamp(min=MIN_NODE_MASS * float(whole.median())).float().contiguous()
-        self._pairs = ContactPairs(self.rest, links, torch.where(pinned, 0.0, 1 / self._masses), particles.spacing)
+        inverse_masses = torch.where(pinned, 0.0, 1 / self._masses)
+        stiffness = torch.where(pinned, torch.inf, self._constants[: len(own), 3])
+        self._pairs = ContactPairs(self.rest, links, inverse_masses, stiffness, particles.spacing)
+        densities = torch.tensor([each.density for each in materials], device=self._device)
+        self._densities = densities[bodies][parents]
         self._depths = grid.depths.view(-1)
         # What begins nearer to a surface than it would rest is let be.
         colliders = grid.config.colliders
@@ -129,6 +133,7 @@ class SolidBodies:
         eye = torch.eye(dimensions, device=self._device).repeat(len(parents), 1, 1)
         zeros = torch.zeros_like(velocities)
         self.state = SolidState(zeros, velocities, zeros.clone(), eye)
+        self._step_seconds = 0.0
 
     def _started(self, particles: Particles, gradients: Tensor, shared: Tensor) -> Float[Tensor, "m d"]:
         """Return the nodes' velocities at the start: those of the points around them, carried on by their changes."""
@@ -147,31 +152,47 @@ class SolidBodies:
 
     @property
     def kinetic(self) -> float:
-        """Energy of motion."""
-        return 0.5 * float((self.node_masses.double() * self.state.velocities.double().square().sum(dim=1)).sum())
+        """Energy of motion at the time of the gradients, from which half a step of acceleration has passed since."""
+        velocities = self.state.velocities.double() - 0.5 * self._step_seconds * self.state.accelerations.double()
+        return 0.5 * float((self.node_masses.double() * velocities.square().sum(dim=1)).sum())
 
     @property
     def stored(self) -> float:
         """Elastic energy."""
-        sizes = torch.linalg.svdvals(self.state.gradients.double())
-        volume = torch.linalg.det(self.state.gradients.double())
-        # An inverted point has a negative least singular value.
-        shear = sizes.square().sum(dim=1) - 2 * self._traces(sizes, volume) + sizes.shape[1]
+        F = self.state.gradients.double()
+        squares, volume = F.square().sum(dim=(1, 2)), torch.linalg.det(F)
+        if F.shape[1] == 2:
+            sizes = (squares + 2 * volume).clamp(min=0).sqrt()
+        else:  # of an inverted point the least singular value is negative
+            values = torch.linalg.svdvals(F)
+            sizes = values.sum(dim=1) - 2 * values[:, -1] * (volume < 0)
         mu, first = self._constants[:, 0].double(), self._constants[:, 1].double()
-        density = mu * shear + 0.5 * first * (volume - 1).square()
+        density = mu * (squares - 2 * sizes + F.shape[1]) + 0.5 * first * (volume - 1).square()
         return float((density * self.volumes.double()).sum())
 
-    @staticmethod
-    def _traces(sizes: Tensor, volume: Tensor) -> Tensor:
-        return sizes.sum(dim=1) - 2 * sizes[:, -1] * (volume < 0)
+    def wave_crossings(self) -> float:
+        """Return how many cells the quickest wave crosses in a second, as bodies are strained now.
 
-    def stiffening(self) -> float:
-        """Return by how much pressure waves are quicker than at rest, as bodies are stretched; at least 1."""
-        squares = float(self.state.gradients.square().sum(dim=(1, 2)).nan_to_num(0.0).max())
-        return min(max(1.0, math.sqrt(squares / self.state.gradients.shape[1])), MAX_STIFFENING)
+        How stiff a point is, is the largest second derivative of its energy by its deformation. Nodes feel the mean of
+        those that they carry.
+        """
+        F, mu, first = self.state.gradients, self._constants[:, 0], self._constants[:, 1]
+        squares = F.square().sum(dim=(1, 2))
+        if F.shape[1] == 2:
+            volume = F[:, 0, 0] * F[:, 1, 1] - F[:, 0, 1] * F[:, 1, 0]
+            away = (squares.square() - 4 * volume.square()).clamp(min=0) + 4 * (2 * volume - 1).square()
+            stiffness = 2 * mu + 0.5 * first * (squares + away.sqrt())
+        else:
+            stiffness = (2 * mu + 3 * first) * (squares / 3).clamp(min=1)
+        stiffness = stiffness.nan_to_num(0.0).minimum(MAX_STIFFENING**2 * (2 * mu + F.shape[1] * first))
+        weighed = torch.stack([self.volumes * stiffness, self.volumes * self._densities], dim=1)
+        given = self.rest.gathered(weighed)
+        squared = (given[:, 0] / given[:, 1].clamp(min=1e-30))[self._fixed == 0]
+        return math.sqrt(float(squared.max())) / self.rest.cell if len(squared) else 0.0
 
     def steps(self, dt: float, gravity: Float[Tensor, "s d"], amounts: Float[Tensor, "s f"]) -> SolidSteps:
         """Prepare steps of ``dt`` seconds, which change a copy of the state."""
+        self._step_seconds = dt
         self.state = SolidState(*(getattr(self.state, each.name).clone() for each in fields(SolidState)))
         return SolidSteps(self, dt, gravity, amounts)
 
@@ -190,23 +211,23 @@ class SolidSteps:
     Attributes:
         positions: [p, d], of the particles in the step that has been begun.
         velocities: [p, d], as they will be if nothing is in the way.
-        impulses: [p, d], what changes these: more may be added before the step is finished.
+        pushes: [p, d], momenta that they are given: more may be added before the step is finished.
+        masses: [p], 0 of what is pinned.
     """
 
     def __init__(
         self, bodies: SolidBodies, dt: float, gravity: Float[Tensor, "s d"], amounts: Float[Tensor, "s f"]
     ) -> None:
-        self._bodies, self._dt = bodies, dt
+        self._bodies, self._dt, self.masses = bodies, dt, bodies.moving_masses
         rest, grid, state, device = bodies.rest, bodies._grid, bodies.state, bodies._device
         dimensions, count = rest.points.shape[1], len(bodies.own)
-        self.positions, self.velocities, self.impulses = (
-            torch.zeros(count, dimensions, device=device) for _ in range(3)
-        )
+        self.positions, self.velocities = (torch.zeros(count, dimensions, device=device) for _ in range(2))
+        pushes = torch.zeros_like(rest.points)  # of points that are no particles always 0
+        self.pushes = pushes[:count]
         self._expected = state.velocities + dt * state.accelerations
         stresses = torch.zeros_like(state.gradients)
-        place, square, weight = vector(dimensions), matrix(dimensions, dimensions), vector(dimensions + 1)
-        weights = rest.weights.view(-1, dimensions + 1)
-        given = weights[rest.entries.long()].contiguous()
+        place, square = vector(dimensions), matrix(dimensions, dimensions)
+        weight = vector(dimensions + 1)
         lattice = [place(*grid.origin), grid.cell, wp.vec3i(*grid.shape)]
         self._to_points = Repeated(
             point_kernel(dimensions),
@@ -214,9 +235,9 @@ class SolidSteps:
                 count,
                 Typed(rest.points, place),
                 Typed(rest.carriers.view(-1), wp.int32),
-                Typed(weights, weight),
+                Typed(rest.weights.view(-1, dimensions + 1), weight),
                 Typed(bodies.volumes, wp.float32),
-                Typed(bodies._kinds, wp.int32),
+                Typed(bodies.moving_masses, wp.float32),
                 Typed(bodies._constants, wp.vec4),
                 Typed(state.displacements, place),
                 Typed(self._expected, place),
@@ -224,7 +245,7 @@ class SolidSteps:
                 Typed(stresses, square),
                 Typed(self.positions, place),
                 Typed(self.velocities, place),
-                Typed(self.impulses, place),
+                Typed(pushes, place),
                 Typed(bodies._depths, wp.float32),
                 len(grid.config.colliders),
                 Typed(grid.surfaces, wp.int32),
@@ -239,13 +260,11 @@ class SolidSteps:
         self._to_nodes = Repeated(
             solid_node_kernel(dimensions),
             [
-                count,
                 Typed(rest.starts, wp.int32),
-                Typed(rest.entries, wp.int32),
-                Typed(given, weight),
-                Typed(bodies._masses, wp.float32),
+                Typed(rest.carried, wp.int32),
+                Typed(rest.given, weight),
                 Typed(stresses, square),
-                Typed(self.impulses, place),
+                Typed(pushes, place),
                 Typed(bodies.node_masses, wp.float32),
                 Typed(bodies._fixed, wp.int32),
                 Typed(rest.nodes, place),
@@ -261,12 +280,13 @@ class SolidSteps:
             ],
             device,
         )
+        bodies._pairs.begin()
 
     def begin(self, step: int) -> None:
         """Find out where the particles are, how they are strained, and what is in their way."""
         bodies = self._bodies
         self._to_points(0, len(bodies.rest.points), step)
-        bodies._pairs.push(self.positions, self.velocities, self.impulses, self._dt)
+        bodies._pairs.push(self.positions, self.velocities, self.pushes, self._dt)
 
     def finish(self, step: int) -> None:
         """Move the nodes on."""

@@ -144,7 +144,7 @@ def test_energy_of_what_is_free_does_not_grow() -> None:
         energy = solids.kinetic + solids.stored
         assert energy < 1.01 * start and energy < least + 0.01 * start, frame
         least = min(least, energy)
-    assert least > 0.2 * start, "it is damped little"
+    assert least > 0.3 * start, "it is damped little"
 
 
 def test_a_long_thin_bar_held_at_an_end_swings_in_one_piece() -> None:
