@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import solve_banded
 from torch import Tensor
 
 from gainer_ns.gaussians.block_sum import BLOCK_NODES
@@ -190,13 +189,8 @@ def _matrix(
     steps = np.arange(count) - np.arange(count)[:, None]
     weights = np.where((-above <= steps) & (steps <= below), np.exp(-0.5 * (steps / sigma) ** 2), 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    if inverse:
-        # Rows of the inverse are columns of the transpose's, which LAPACK solves for by its diagonals.
-        offsets = range(above, -below - 1, -1)
-        bands = [np.pad(weights.diagonal(-k), (max(0, k), max(0, -k)))[:count] for k in offsets]
-        weights = solve_banded((below, above), bands, np.eye(count)[:, rows], check_finite=False).T
-    else:
-        weights = weights[rows]
+    # Rows of the inverse are columns of the transpose's: so few nodes are solved for as if their matrix were dense.
+    weights = np.linalg.solve(weights.T, np.eye(count)[:, rows]).T if inverse else weights[rows]
     return np.ascontiguousarray(weights[:, columns], np.float32)
 
 

@@ -37,31 +37,6 @@ _MIN_SINGULAR_VALUE = 1e-6
 _logger = logging.getLogger(__name__)
 
 
-def with_room_for_levels(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Double the features of layers that 8 bits a channel would spoil: the second half says what the first cannot.
-
-    These are layers on a lattice, exact, whose features are hardly more than the colours that they decode to.
-    """
-    wider: dict[int, Decoder] = {}
-    found = []
-    for layer in layers:
-        decoder, features = layer.decoder, layer.gaussians.features
-        if decoder.mlp is None and decoder.feature_dim < 2 * decoder.channels and layer.lattice is not None:
-            if id(decoder) not in wider:
-                wider[id(decoder)] = _doubled(decoder)
-            doubled = torch.cat([features, torch.zeros_like(features)], dim=1)
-            layer = replace(layer, gaussians=replace(layer.gaussians, features=doubled), decoder=wider[id(decoder)])
-        found.append(layer)
-    return tuple(found)
-
-
-def _doubled(decoder: Decoder) -> Decoder:
-    """Return the linear decoder that adds two features of the same length and decodes their sum."""
-    weight, bias = decoder.linear.weight.detach(), decoder.linear.bias.detach()
-    weights = {"linear.weight": torch.cat([weight, weight], dim=1), "linear.bias": bias}
-    return Decoder.restored(weights, hidden_layers=0, hidden_dim=decoder.hidden_dim, channels=decoder.channels)
-
-
 def layer_tensors(
     layer: Layer, picture: BakedPicture, bits: Bits, decoder: Decoder
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -101,9 +76,6 @@ def layer_tensors(
             tensors["slope_features"] = slopes_along(gaussians).flatten(1).to(round_to)
     if gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
-    if layer.conversion is not None:
-        own = layer.conversion.source
-        tensors[PROFILE_TENSOR] = torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()
     header = {
         "num_neighbours": layer.num_neighbours,
         "radius": gaussians.radius,
@@ -114,12 +86,27 @@ def layer_tensors(
     return header, tensors
 
 
+def conversion_tensors(layer: Layer) -> dict[str, Tensor]:
+    """Encode the colours of a layer that are not those of its picture."""
+    if layer.conversion is None:
+        return {}
+    own = layer.conversion.source
+    return {PROFILE_TENSOR: torch.zeros(0, dtype=torch.uint8) if own is None else own.to_tensor()}
+
+
+def conversion_from(tensors: Mapping[str, Tensor], profile: ColourProfile | None) -> Conversion | None:
+    """Decode the same in a picture of a profile."""
+    if PROFILE_TENSOR not in tensors:
+        return None
+    own = tensors[PROFILE_TENSOR]
+    return Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
+
+
 def layer_from(
     header: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     decoders: Sequence[Decoder],
     plane: ImagePlane,
-    profile: ColourProfile | None,
 ) -> Layer:
     """Decode a layer; anything raised here means that the file's parts do not fit together."""
     bits = header["bits"]
@@ -141,11 +128,7 @@ def layer_from(
         half = float(half[0]), float(half[1])
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
-    conversion = None
-    if PROFILE_TENSOR in tensors:
-        own = tensors[PROFILE_TENSOR]
-        conversion = Conversion(ColourProfile.from_tensor(own, "a layer") if own.numel() else None, profile)
-    layer = Layer(gaussians, decoder, neighbours, half, conversion)
+    layer = Layer(gaussians, decoder, neighbours, half)
     check_layer(layer)
     return layer
 

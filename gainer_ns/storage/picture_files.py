@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -20,17 +20,24 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
-from gainer_ns.storage.layers import PROFILE_TENSOR, layer_from, layer_tensors, with_room_for_levels
+from gainer_ns.storage.layers import (
+    PROFILE_TENSOR,
+    conversion_from,
+    conversion_tensors,
+    layer_from,
+    layer_tensors,
+)
 from gainer_ns.storage.means import Bits
-from gainer_ns.storage.sheets import OnPlane, PictureParts, posed_layers, sheet_tensors
+from gainer_ns.storage.pixels import PIXELS_TENSOR, layer_from_pixels, pixels_tensors
+from gainer_ns.storage.sheets import OnPlane, PictureParts, Reference, posed_layers, sheet_tensors
 from gainer_ns.storage.tensor_files import file_parts
 
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_SHEETS = 3, 4, 5
-"""What is written; higher ones where there is a colour profile, which older programs would drop, or an edit."""
-_VERSIONS_READ = 2, 3, 4, 5
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_SHEETS, _VERSION_WITH_PIXELS = 3, 4, 5, 6
+"""What is written; higher ones where there is a colour profile, which older programs would drop, an edit, or pixels."""
+_VERSIONS_READ = 2, 3, 4, 5, 6
 """The second had no slopes, and no means in 16 bits."""
 _OLD_EDITS = ".reaches", ".opacity_slopes"
 """Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
@@ -40,13 +47,13 @@ _REMEDY = "write it again with 'gainer export --format safetensors'"
 def picture_bytes(picture: BakedPicture, bits: Bits = 32) -> bytes:
     """Encode a baked picture as the bytes of a safetensors file.
 
-    Tensors are named by the layer they belong to, from back to front: ``0.features``. A decoder that several layers
-    share is stored once: ``decoder.0.linear.weight``. Of an edited picture, layers are stored as they were before, each
-    once, and sheets say where they have gone: ``sheet.0.nodes`` (see :mod:`gainer_ns.storage.sheets`). ``bits`` are
-    those of a feature channel: 32 is exact, 16 stores half floats, 8 stores levels that are refitted (see
-    :mod:`gainer_ns.storage.quantisation`), and decoders as half floats. Layers whose own Gaussians were moved have 16
-    where 8 are wanted, and those with a Gaussian a pixel and hardly more features than colours get as many again,
-    without which 8 bits would not give every value back.
+    Layers that are fits of pixels in closed form are stored as these pixels, without loss (``0.pixels``, see
+    :mod:`gainer_ns.storage.pixels`). Of others, tensors are named by the layer they belong to, from back to front:
+    ``0.features``. A decoder that several share is stored once: ``decoder.0.linear.weight``. Of an edited picture,
+    layers are stored as they were before, each once, and sheets say where they have gone: ``sheet.0.nodes`` (see
+    :mod:`gainer_ns.storage.sheets`). ``bits`` are those of a feature channel: 32 is exact, 16 stores half floats, 8
+    stores levels that are refitted (see :mod:`gainer_ns.storage.quantisation`), and decoders as half floats. Layers
+    whose own Gaussians were moved have 16 where 8 are wanted.
 
     Raises:
         GainerError: If so many bits cannot hold it.
@@ -59,53 +66,83 @@ def _picture_parts(
 ) -> Iterator[bytes | memoryview]:
     """Yield the same bytes, part by part, without a copy of what is large, and of which run of ns-train they are."""
     parts = PictureParts.of(picture)
-    at_rest = with_room_for_levels(parts.layers) if bits == 8 else parts.layers
-    decoders = list({id(layer.decoder): layer.decoder for layer in at_rest}.values())
-    exact = {id(layer.decoder) for layer in at_rest if layer.gaussians.inverse_jacobians is not None}
+    layers, decoders, tensors = _layers_tensors(parts, picture, bits)
+    sheets = []
+    for number, (sheet, rest) in enumerate(parts.sheets):
+        header, found = sheet_tensors(sheet, rest, bits)
+        sheets.append(header)
+        tensors |= _prefixed(f"sheet.{number}.", found)
+    if not are_finite(*tensors.values()):
+        remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
+        raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
+    if picture.profile is not None:
+        tensors[PROFILE_TENSOR] = picture.profile.to_tensor()
+    version = _version(tensors, is_edited=parts.shown is not None)
+    header = {
+        "format": _FORMAT,
+        "version": version,
+        "width": picture.plane.width,
+        "height": picture.plane.height,
+        "bit_depth": picture.bit_depth,
+        "decoders": decoders,
+        "layers": layers,
+    }
+    if version >= _VERSION_WITH_SHEETS:
+        header |= {"sheets": sheets, "shown": _all_shown(layers) if parts.shown is None else parts.shown}
+    header |= {} if run is None else {"run": run}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    yield from file_parts(
+        tensors, {"header": json.dumps(header)}
+    )  # of several entries, safetensors would shuffle the order
+
+
+def _layers_tensors(
+    parts: PictureParts, picture: BakedPicture, bits: Bits
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Tensor]]:
+    """Encode the layers at rest: numbers of each for the header, those of their decoders, and tensors."""
+    packed = [
+        pixels_tensors(layer, plane, picture.bit_depth, exactly=bits == 32)
+        for layer, plane in zip(parts.layers, parts.planes, strict=True)
+    ]
+    learned = [layer for layer, pixels in zip(parts.layers, packed, strict=True) if pixels is None]
+    decoders = list({id(layer.decoder): layer.decoder for layer in learned}.values())
+    exact = {id(layer.decoder) for layer in learned if layer.gaussians.inverse_jacobians is not None}
     halved = [bits == 8 and id(decoder) not in exact for decoder in decoders]
     stored = [_halved(one) if half else one for one, half in zip(decoders, halved, strict=True)]
     tensors: dict[str, Tensor] = {}
     for number, (decoder, half) in enumerate(zip(stored, halved, strict=True)):
         values = {name: value.half() if half else value for name, value in decoder.state_dict().items()}
         tensors |= _prefixed(f"decoder.{number}.", values)
-    layers = []
-    for number, (layer, plane) in enumerate(zip(at_rest, parts.planes, strict=True)):
-        own = next(i for i, one in enumerate(decoders) if one is layer.decoder)
-        header, found = layer_tensors(layer, replace(picture, plane=plane, layers=(layer,)), bits, stored[own])
-        size = {} if plane == picture.plane else {"size": [plane.width, plane.height]}
-        layers.append(header | {"decoder": own} | size)
-        tensors |= _prefixed(f"{number}.", found)
-    sheets = []
-    for number, (sheet, rest) in enumerate(parts.sheets):
-        header, found = sheet_tensors(sheet, rest, bits)
-        sheets.append(header)
-        tensors |= _prefixed(f"sheet.{number}.", found)
-    for layer in at_rest:  # what is written can be read
+    headers = []
+    for number, (layer, plane, pixels) in enumerate(zip(parts.layers, parts.planes, packed, strict=True)):
+        if pixels is None:
+            own = next(i for i, one in enumerate(decoders) if one is layer.decoder)
+            header, found = layer_tensors(layer, replace(picture, plane=plane, layers=(layer,)), bits, stored[own])
+            header |= {"decoder": own}
+        else:
+            header, found = pixels
+        headers.append(header | ({} if plane == picture.plane else {"size": [plane.width, plane.height]}))
+        tensors |= _prefixed(f"{number}.", found | conversion_tensors(layer))
+    for layer in learned:  # what is written can be read
         try:
             check_layer(layer)
         except ValueError as error:
             raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
-    if not are_finite(*tensors.values()):
-        remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
-        raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
-    if picture.profile is not None:
-        tensors[PROFILE_TENSOR] = picture.profile.to_tensor()
-    version = _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION
-    header = {
-        "format": _FORMAT,
-        "version": version if parts.shown is None else _VERSION_WITH_SHEETS,
-        "width": picture.plane.width,
-        "height": picture.plane.height,
-        "bit_depth": picture.bit_depth,
-        "decoders": [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders],
-        "layers": layers,
-    }
-    header |= {} if parts.shown is None else {"sheets": sheets, "shown": parts.shown}
-    header |= {} if run is None else {"run": run}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    yield from file_parts(
-        tensors, {"header": json.dumps(header)}
-    )  # of several entries, safetensors would shuffle the order
+    return headers, [{"hidden_layers": one.hidden_layers, "hidden_dim": one.hidden_dim} for one in decoders], tensors
+
+
+def _all_shown(layers: Sequence[object]) -> list[Reference]:
+    """Return where the layers of a picture stand that nobody has edited."""
+    return [{"layer": number} for number in range(len(layers))]
+
+
+def _version(tensors: Mapping[str, Tensor], *, is_edited: bool) -> int:
+    """Return the lowest version whose programs read all of a file."""
+    if any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
+        return _VERSION_WITH_PIXELS
+    if is_edited:
+        return _VERSION_WITH_SHEETS
+    return _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION
 
 
 def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32, *, run: Mapping[str, Any] | None = None) -> None:
@@ -186,9 +223,12 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
     layers = []
     for number, one in enumerate(header["layers"]):
         own = plane if "size" not in one else checked_plane(*one["size"])
-        layers.append(OnPlane(layer_from(one, _below(f"{number}.", tensors), decoders, own, profile), own))
+        parts = _below(f"{number}.", tensors)
+        pixels = parts.get(PIXELS_TENSOR)
+        layer = layer_from(one, parts, decoders, own) if pixels is None else layer_from_pixels(one, pixels, own)
+        layers.append(OnPlane(replace(layer, conversion=conversion_from(parts, profile)), own))
     if header["version"] < _VERSION_WITH_SHEETS:
-        header = header | {"sheets": [], "shown": [{"layer": number} for number in range(len(layers))]}
+        header = header | {"sheets": [], "shown": _all_shown(layers)}
     of_sheets = [_below(f"sheet.{number}.", tensors) for number in range(len(header["sheets"]))]
     return BakedPicture(plane, posed_layers(header, of_sheets, layers, plane), header["bit_depth"], profile)
 
