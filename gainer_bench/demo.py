@@ -39,7 +39,7 @@ FILES = {
     "half.png": "the fit at half the size",
     "detail.png": f"a detail at {DETAIL_SCALE} times the size: the fit, and bicubic interpolation by Pillow",
     "error_map.png": "where the fit is wrong, contrast as in the paper: grey is 1e-5 to 1e-4",
-    "picture.safetensors": "the whole fit at 8 bits a feature channel; gainer commands take it as --load-config",
+    "picture.safetensors": "the whole fit; gainer commands take it as --load-config",
     "metrics.json": "quality, seconds, bytes",
     "outputs": "the run of ns-train",
 }

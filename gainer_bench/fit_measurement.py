@@ -26,6 +26,7 @@ from gainer_ns.io.image_io import SourceImage, read_picture
 from gainer_ns.metrics import compare, psnr
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.layers import layer_tensors
 from gainer_ns.storage.picture_files import Bits, load_picture, picture_bytes
 
 RENDERINGS, RENDERING_SECONDS = 5, 3.0
@@ -74,10 +75,14 @@ def measured(
 
 
 def parameter_count(picture: Drawable) -> int:
-    """Return how many numbers describe a picture: those that a file of 32 bits holds."""
+    """Return how many numbers describe a picture: of Gaussians, those that cannot be told from the size of a lattice."""
     if isinstance(picture, FunctionPicture):
         return sum(_real(value).numel() for value in picture.function.state_dict().values())
-    return stored_picture(picture, 32)[0] // 4
+    if not isinstance(picture, BakedPicture):
+        raise GainerError(f"{type(picture).__name__}: nobody knows what describes it")
+    decoders = {id(layer.decoder): layer.decoder.state_dict() for layer in picture.rest_layers}
+    of_layers = [layer_tensors(layer, picture, 32, layer.decoder)[1] for layer in picture.rest_layers]
+    return sum(value.numel() for part in (*decoders.values(), *of_layers) for value in part.values())
 
 
 def stored_picture(picture: Drawable, bits: Bits) -> tuple[int, Drawable]:

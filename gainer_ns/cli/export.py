@@ -36,7 +36,8 @@ class Export:
     format: Literal["safetensors", "points", "triangles", "cage", "splat"] = "safetensors"
     """Kind of file. A safetensors file stands in for a run's config.yml in other subcommands."""
     bits: Literal[32, 16, 8] = BITS
-    """Bits of each feature channel (safetensors): 32 is exact, 16 and 8 make smaller files; 8 takes some time."""
+    """Bits of each feature channel (safetensors) of pictures that are not kept as their pixels, as a usual fit is, and
+    of edits: 32 is exact, 16 and 8 make smaller files; 8 takes some time."""
     cells: int = CELLS
     """Cells of the mesh along the picture's longer side (cage)."""
 
@@ -87,10 +88,13 @@ class Export:
         return f"{len(gaussians.means):,} of them seen, sized by {growth:.2f} for viewers"
 
     def _safetensors(self, picture: BakedPicture) -> str:
-        from gainer_ns.storage.picture_files import save_picture
+        from gainer_ns.storage.picture_files import picture_header, save_picture
+        from gainer_ns.storage.pixels import is_of_pixels
 
         save_picture(picture, self.output, self.bits)
-        return f"{self.bits} bits a feature channel"
+        layers = picture_header(self.output)["layers"]
+        pixels = sum(is_of_pixels(layer) for layer in layers)
+        return "as pixels, losslessly" if pixels == len(layers) else f"{self.bits} bits a feature channel"
 
     def _points(self, picture: BakedPicture) -> str:
         from gainer_ns.exporting.gaussians import plain_gaussians, write_points

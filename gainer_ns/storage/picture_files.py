@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -20,6 +21,7 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
+from gainer_ns.storage.deflated import deflated, inflated
 from gainer_ns.storage.layers import (
     PROFILE_TENSOR,
     conversion_from,
@@ -35,12 +37,26 @@ from gainer_ns.storage.tensor_files import file_parts
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_SHEETS, _VERSION_WITH_PIXELS = 3, 4, 5, 6
-"""What is written; higher ones where there is a colour profile, which older programs would drop, an edit, or pixels."""
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS = 3, 4, 6
+"""What is written; higher ones where there is a colour profile, which older programs would drop, pixels, or an edit."""
+_VERSION_WITH_SHEETS = 5
+"""The first that could hold edits."""
 _VERSIONS_READ = 2, 3, 4, 5, 6
 """The second had no slopes, and no means in 16 bits."""
 _OLD_EDITS = ".reaches", ".opacity_slopes"
 """Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
+_DAMAGES = (
+    SafetensorError,
+    zlib.error,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+"""What reading raises where a file is not what it says."""
 _REMEDY = "write it again with 'gainer export --format safetensors'"
 
 
@@ -67,12 +83,13 @@ def _picture_parts(
     """Yield the same bytes, part by part, without a copy of what is large, and of which run of ns-train they are."""
     parts = PictureParts.of(picture)
     layers, decoders, tensors = _layers_tensors(parts, picture, bits)
-    sheets = []
+    sheets: list[dict[str, Any]] = []
+    of_sheets: dict[str, Tensor] = {}
     for number, (sheet, rest) in enumerate(parts.sheets):
         header, found = sheet_tensors(sheet, rest, bits)
         sheets.append(header)
-        tensors |= _prefixed(f"sheet.{number}.", found)
-    if not are_finite(*tensors.values()):
+        of_sheets |= _prefixed(f"sheet.{number}.", {name: value.detach().cpu() for name, value in found.items()})
+    if not are_finite(*tensors.values(), *of_sheets.values()):
         remedy = "undo the edit that made them" if bits == 32 else "store it in 32 bits"
         raise GainerError(f"the picture holds numbers that {bits} bits cannot; {remedy}")
     if picture.profile is not None:
@@ -87,6 +104,9 @@ def _picture_parts(
         "decoders": decoders,
         "layers": layers,
     }
+    if of_sheets:
+        header["deflated"], packed = deflated(of_sheets)
+        tensors |= packed
     if version >= _VERSION_WITH_SHEETS:
         header |= {"sheets": sheets, "shown": _all_shown(layers) if parts.shown is None else parts.shown}
     header |= {} if run is None else {"run": run}
@@ -138,10 +158,8 @@ def _all_shown(layers: Sequence[object]) -> list[Reference]:
 
 def _version(tensors: Mapping[str, Tensor], *, is_edited: bool) -> int:
     """Return the lowest version whose programs read all of a file."""
-    if any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
+    if is_edited or any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
         return _VERSION_WITH_PIXELS
-    if is_edited:
-        return _VERSION_WITH_SHEETS
     return _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION
 
 
@@ -191,7 +209,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except GainerError:
         raise
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+    except _DAMAGES as error:
         raise GainerError(f"{path}: damaged or cut short ({_first_line(error)}); {_REMEDY}") from error
 
 
@@ -229,6 +247,7 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
         layers.append(OnPlane(replace(layer, conversion=conversion_from(parts, profile)), own))
     if header["version"] < _VERSION_WITH_SHEETS:
         header = header | {"sheets": [], "shown": _all_shown(layers)}
+    tensors = tensors | inflated(header.get("deflated", {}), tensors)
     of_sheets = [_below(f"sheet.{number}.", tensors) for number in range(len(header["sheets"]))]
     return BakedPicture(plane, posed_layers(header, of_sheets, layers, plane), header["bit_depth"], profile)
 

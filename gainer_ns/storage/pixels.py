@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.fitting.prefilter import NodeAverages
 from gainer_ns.fitting.recipe import PictureRecipe
 from gainer_ns.fitting.trainer import fit_layer
@@ -26,6 +27,7 @@ from gainer_ns.io.samples import integer_samples, rounded_samples
 from gainer_ns.recipes import GAINER
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.checks import whole_number
 
 PIXELS_TENSOR = "pixels"
 """What files call the bytes of the pixels."""
@@ -63,6 +65,11 @@ def pixels_tensors(
     return header, {PIXELS_TENSOR: torch.frombuffer(bytearray(packed_samples(samples)), dtype=torch.uint8)}
 
 
+def is_of_pixels(header: Mapping[str, Any]) -> bool:
+    """Tell whether the header of a layer is one of :func:`pixels_tensors`."""
+    return "sigma" in header
+
+
 def layer_from_pixels(header: Mapping[str, Any], pixels: UInt8[Tensor, " b"], plane: ImagePlane) -> Layer:
     """Decode a layer, and fit it; anything raised here means that the file's parts do not fit together."""
     if pixels.dtype != torch.uint8 or pixels.dim() != 1:
@@ -93,7 +100,7 @@ def _sigma(layer: Layer, plane: ImagePlane) -> float:
 
 
 def _recipe(header: Mapping[str, Any], plane: ImagePlane) -> PictureRecipe:
-    sigma, neighbours = float(header["sigma"]), int(header["num_neighbours"])
+    sigma, neighbours = float(header["sigma"]), whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
     encoding = replace(GAINER.picture.encoding, sigma=sigma, num_neighbours=neighbours)
     recipe = replace(GAINER.picture, encoding=encoding)
     if not recipe.has_closed_form(plane.pixels):

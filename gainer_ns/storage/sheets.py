@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -29,6 +29,9 @@ _MAX_HALF_PRESENCE = 4.0
 """Presence fields of half floats end here: what counts of them lies between 0 and 1."""
 _MIN_STEP = 1e-9
 """The shortest step of a grid that is read, in plane units."""
+_NODE_UNITS_PER_PX = 4096
+_MAX_NODE_UNITS = 2**29
+"""Of which changes of changes still are numbers of 32 bits: 131,072 pixels."""
 _MIN_NODES = 4
 """Of a control grid, along a side: its first and last are on no patch."""
 _MAX_COLUMN = 2**31
@@ -128,8 +131,8 @@ def _sheet_key(sheet: Sheet) -> tuple[Hashable, ...]:
 def sheet_tensors(sheet: Sheet, rest: Reference, bits: Bits) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Encode a sheet: numbers for the header, with where it stands what the sheet reads, and tensors.
 
-    ``bits`` are those of a feature channel: with fewer than 32, presence is stored as half floats. The grid's
-    coefficients are computed of its nodes again.
+    ``bits`` are those of a feature channel: with fewer than 32, presence is stored as half floats, and nodes to the
+    4096th of a pixel. The grid's coefficients are computed of its nodes again.
     """
     tensors: dict[str, Tensor] = {}
     header: dict[str, Any] = {"rest": rest, "canvas": [sheet.canvas.width, sheet.canvas.height]}
@@ -141,7 +144,10 @@ def sheet_tensors(sheet: Sheet, rest: Reference, bits: Bits) -> tuple[dict[str, 
     if isinstance(sheet.rest_map, RestMap):
         rest_map, grid = sheet.rest_map, sheet.rest_map.grid
         header |= {"origin": grid.origin, "step": grid.step, "limits": rest_map.limits}
-        tensors["nodes"] = grid.nodes
+        if bits == 32:
+            tensors["nodes"] = grid.nodes
+        else:
+            tensors["node_changes"] = _changes((grid.nodes.detach().cpu() / _node_unit(sheet.canvas)).round())
         if rest_map.present is not None:
             tensors["present"] = torch.from_numpy(np.packbits(rest_map.present.cpu().numpy()))
         if rest_map.depths is not None:
@@ -191,7 +197,11 @@ def sheet_from(header: Mapping[str, Any], tensors: Mapping[str, Tensor], rest: O
         raise ValueError(f"it was edited more than {MAX_POSES} times over")
     columns, rows = header["canvas"]
     canvas = checked_plane(columns, rows)
-    rest_map = _rest_map(header, tensors) if "nodes" in tensors else None
+    rest_map = None
+    if "nodes" in tensors:
+        rest_map = _rest_map(header, tensors, tensors["nodes"].float())
+    elif "node_changes" in tensors:
+        rest_map = _rest_map(header, tensors, _nodes_of(tensors["node_changes"], canvas))
     if rest_map is None and canvas != rest.plane:
         raise ValueError("what lies as it did is of another size")
     presence = None
@@ -205,8 +215,31 @@ def sheet_from(header: Mapping[str, Any], tensors: Mapping[str, Tensor], rest: O
     return OnPlane(Sheet(rest.layer, rest.plane, canvas, rest_map, presence), canvas, rest.poses + 1)
 
 
-def _rest_map(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> RestMap:
-    nodes = tensors["nodes"].float()
+def _node_unit(canvas: ImagePlane) -> float:
+    """Return the unit, on the plane, in which nodes are stored as whole numbers."""
+    return canvas.pixel_size / _NODE_UNITS_PER_PX
+
+
+def _changes(nodes: Float[Tensor, "r c 2"]) -> Int[Tensor, "r c 2"]:
+    """Return how whole numbers of units change from node to node, and these changes from row to row: few, and small.
+
+    Raises:
+        ValueError: If a node is beyond what the numbers hold.
+    """
+    if not bool((nodes.abs() < _MAX_NODE_UNITS).all()):
+        raise ValueError("a part of it lies too far away")
+    numbers = nodes.to(torch.int64).numpy()
+    across = np.diff(numbers, axis=1, prepend=0)
+    return torch.from_numpy(np.diff(across, axis=0, prepend=0).astype(np.int32))
+
+
+def _nodes_of(changes: Int[Tensor, "r c 2"], canvas: ImagePlane) -> Float[Tensor, "r c 2"]:
+    if changes.dtype != torch.int32 or changes.dim() != 3:
+        raise ValueError("its nodes are no grid")
+    return (changes.long().cumsum(0).cumsum(1).double() * _node_unit(canvas)).float()
+
+
+def _rest_map(header: Mapping[str, Any], tensors: Mapping[str, Tensor], nodes: Float[Tensor, "r c 2"]) -> RestMap:
     if nodes.dim() != 3 or nodes.shape[2] != 2 or min(nodes.shape[:2]) < _MIN_NODES:
         raise ValueError("its nodes are no grid")
     check_sizes(nodes)

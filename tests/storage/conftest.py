@@ -12,6 +12,7 @@ from safetensors.torch import save
 from gainer_ns.editing.script import Script, ScriptLayer
 from gainer_ns.editing.stage import Stage
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.storage.deflated import inflated
 from gainer_ns.storage.means import Bits
 from gainer_ns.storage.picture_files import picture_bytes
 
@@ -19,7 +20,7 @@ _LAID = ScriptLayer.model_construct(place=(5.0, 2.0), scale=0.75, order="front")
 
 
 class ChangedFile:
-    """A stored picture with another header or other tensors."""
+    """A stored picture with another header or other tensors, none of which is deflated any more."""
 
     def __init__(self, picture: BakedPicture, path: Path, bits: Bits = 32) -> None:
         self.path = path
@@ -28,6 +29,7 @@ class ChangedFile:
             self.metadata = file.metadata()
             self.tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         self.header = json.loads(self.metadata["header"])
+        self.tensors |= inflated(self.header.pop("deflated", {}), self.tensors)
 
     def set(self, key: str, value: Any) -> None:
         """Changes the header wherever it has this key."""

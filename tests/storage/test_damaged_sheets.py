@@ -50,9 +50,12 @@ def refused(path: Path, message: str = "damaged") -> None:
 def test_unchanged_files_load(changed: Callable[..., Any]) -> None:
     for bits in (32, 16, 8):
         file = changed(bits)
-        assert file.header["version"] == 5 and len(load_picture(file.write()).layers) == 2
+        assert file.header["version"] == 6 and len(load_picture(file.write()).layers) == 2
         halves = torch.float32 if bits == 32 else torch.float16
-        assert file.tensors["sheet.1.presence"].dtype == halves and file.tensors["sheet.1.nodes"].dtype == torch.float32
+        nodes = ("nodes", torch.float32) if bits == 32 else ("node_changes", torch.int32)
+        assert (
+            file.tensors["sheet.1.presence"].dtype == halves and file.tensors[f"sheet.1.{nodes[0]}"].dtype == nodes[1]
+        )
 
 
 SOME = (None, "far", [], {}, [1], [1, 2, 3], [math.nan, 1], [1, math.inf], [1e9, 1])

@@ -103,7 +103,7 @@ def test_round_trip(kind: str, bits: Bits, picture: MakePicture, tmp_path: Path)
 @all_bits
 @pytest.mark.parametrize("cut_out", [False, True])
 def test_every_value_of_a_closed_form_comes_back(bits: Bits, cut_out: bool, photo: Path, tmp_path: Path) -> None:
-    """Its pixels are stored, or with 32 bits its numbers where these are not the fit of any: of opacities in between."""
+    """Its pixels are stored, or with 32 bits its numbers where these are no fit of any: opacities lie in between."""
     levels = torch.from_numpy(np.array(Image.open(photo).convert("RGB")))
     height, width = levels.shape[:2]
     opacity = torch.linspace(-0.5, 1.5, width).clamp(0, 1).expand(height, width) if cut_out else None
