@@ -75,7 +75,7 @@ def measured(
 
 
 def parameter_count(picture: Drawable) -> int:
-    """Return how many numbers describe a picture: of Gaussians, those that cannot be told from the size of a lattice."""
+    """Return how many numbers describe a picture: of Gaussians, those that the size of a lattice does not tell."""
     if isinstance(picture, FunctionPicture):
         return sum(_real(value).numel() for value in picture.function.state_dict().values())
     if not isinstance(picture, BakedPicture):
