@@ -1,4 +1,4 @@
-"""Draws the figures of docs/units.md, one picture with all coordinates that point into it, and of docs/editing.md.
+"""Draws the figures of docs/units.md, one picture with all coordinates that point into it, docs/editing.md and physics.md.
 
 python docs/scripts/figures.py docs/images
 """
@@ -29,6 +29,15 @@ HEAD = [[368, 36], [500, 36], [500, 132], [368, 132]]
 """What is turned in the figure of regions: the head of the animal of data_scripts/draw_cut_outs.py, in its pixels."""
 REGION_CROP = 90, 10, 540, 460
 REGION_TILE_PX = 300
+MATERIAL_SCENE = {
+    "domain": {"margin": [0.35, 0.03, 0.35, 0.12]},
+    "canvas": "domain",
+    "background": {"color": [255, 255, 255]},
+    "duration": 1.2,
+    "fps": 10,
+}
+MATERIAL_FRAMES, MATERIAL_SCALE, MATERIAL_PARTICLES = (3, 6, 12), 0.2, 3000
+"""Which frames of a material are shown, how large, and of how many particles."""
 
 
 def draw_flat(axes: Axes, picture: np.ndarray) -> None:
@@ -134,8 +143,25 @@ def draw_regions() -> Image.Image:
     return tile_sheet(tiles, len(tiles))
 
 
+def draw_materials(images: Path) -> None:
+    """Write ``material_soft.png`` and so on to a folder: a fruit of each material that falls, at three moments."""
+    from draw_cut_outs import fruit
+
+    from gainer_ns.physics.materials import PRESETS
+
+    picture = gn.fit(fruit())
+    for name, material in PRESETS.items():
+        if material.behaviour == "pinned":
+            continue
+        scene = {**MATERIAL_SCENE, "bodies": [{"material": name}]}
+        film = picture.simulate(scene, scale=MATERIAL_SCALE, particles=MATERIAL_PARTICLES)
+        shown = [frame[..., :3] for number, frame in enumerate(film) if number in MATERIAL_FRAMES]
+        strip = Image.fromarray(np.concatenate(shown, axis=1))
+        strip.quantize(255, dither=Image.Dither.NONE).save(images / f"material_{name}.png", optimize=True)
+
+
 def main(images: Path) -> None:
-    """Write ``units.png`` and ``regions.png`` to ``images``."""
+    """Write ``units.png``, ``regions.png`` and the pictures of materials to ``images``."""
     sys.path.insert(0, str(ROOT / "data_scripts"))
     from draw_picture import draw_picture
 
@@ -149,6 +175,7 @@ def main(images: Path) -> None:
     images.mkdir(parents=True, exist_ok=True)
     figure.savefig(images / "units.png", metadata={"Software": None})
     draw_regions().quantize(255, dither=Image.Dither.NONE).save(images / "regions.png", optimize=True)
+    draw_materials(images)
 
 
 if __name__ == "__main__":
