@@ -1,4 +1,4 @@
-"""Draws the figures of docs/units.md, one picture with all coordinates that point into it, docs/editing.md and physics.md.
+"""Draws figures of docs/units.md (one picture with all coordinates that point into it), docs/editing.md and physics.md.
 
 python docs/scripts/figures.py docs/images
 """
