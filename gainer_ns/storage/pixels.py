@@ -28,6 +28,7 @@ from gainer_ns.recipes import GAINER
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import whole_number
+from gainer_ns.storage.means import means_tensors
 
 PIXELS_TENSOR = "pixels"
 """What files call the bytes of the pixels."""
@@ -112,23 +113,28 @@ def _pixels_of_whole(
     layer: Layer, plane: ImagePlane, bit_depth: int, recipe: PictureRecipe, *, exactly: bool
 ) -> np.ndarray | None:
     """Return samples [h, w, 3] whose fit a layer without alpha is; None if it is another. By strips, to save memory."""
-    planned = recipe.begin(plane, None).layer(plane)
-    if not (_are_alike(layer, planned) and _are_near(layer.gaussians.means, planned.gaussians.means)):
+    row = ImagePlane(max(plane.width, plane.height), 1)  # whose pixels are as large
+    on_lattice, _ = means_tensors(layer.gaussians.means, plane, 32)
+    if on_lattice != (plane.width, plane.height) or not _are_alike(layer, recipe.begin(row, None).layer(plane)):
         return None
     averages = NodeAverages(plane.height, plane.width, recipe.encoding.sigma)
-    values = (layer.gaussians.features.cpu() + layer.decoder.linear.bias.cpu()).view(plane.height, plane.width, 3)
+    table = layer.gaussians.features.view(plane.height, plane.width, 3)
+    bias = layer.decoder.linear.bias.detach().cpu()
     largest = 2**bit_depth - 1
-    samples = np.empty(values.shape, np.uint8 if bit_depth == 8 else np.uint16)
+    samples = np.empty(table.shape, np.uint8 if bit_depth == 8 else np.uint16)
     errors = torch.zeros(2, plane.height)  # of samples, which cannot tell what is brighter than white, and of values
 
+    def values(rows: slice) -> Float[Tensor, "c r w"]:
+        return _channels_first(table[rows].cpu() + bias)
+
     def round_strip(first: int, last: int) -> None:
-        read = averages.of_rows(lambda rows: _channels_first(values[rows]), first, last)
+        read = averages.of_rows(values, first, last)
         samples[first:last] = rounded_samples(read.permute(1, 2, 0).numpy() * np.float32(largest), largest)
         errors[0, first] = (read - _channels_first(_unit(samples[first:last]))).abs().max()
 
     def compare_strip(first: int, last: int) -> None:
         found = averages.undone_rows(lambda rows: _channels_first(_unit(samples[rows])), first, last)
-        errors[1, first] = (found - _channels_first(values[first:last])).abs().max()
+        errors[1, first] = (found - values(slice(first, last))).abs().max()
 
     averages.each_strip(round_strip)
     if float(errors[0].max()) > 0.5 / largest + _TOLERANCE:
