@@ -1,7 +1,8 @@
 """How well soft edges are found: ``python -m gainer_bench matte-quality --objects CUTOUT... --photos PHOTO...``.
 
 Cut-outs, whose alpha is the truth, are laid over photos, and their masks grown and shrunk; what is estimated of the
-photo and of such a mask is compared with the truth, beside what the hard mask gives.
+photo and of such a mask is compared with the truth, beside what the hard mask gives. How well colours are taken apart
+by themselves is measured as Germer et al. (2020) do it, with the true alpha; beside the photo's own colours.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class MatteScore(NamedTuple):
     alpha: float
     hard_colour: float  # of the cut-out before black, white and magenta, in the object's soft pixels
     colour: float
+    photo_front: float  # of the colours alone, weighted by the true alpha: the photo's own
+    front_of_alpha: float  # found with the true alpha
+    front: float  # found with the matte's alpha
 
 
 class Composed(NamedTuple):
@@ -92,8 +96,19 @@ def score(scene: Composed, mask: Float[np.ndarray, "h w"]) -> tuple[MatteScore, 
         ]
         return float(np.mean(errors))
 
+    def weighted_error(colours: np.ndarray) -> float:
+        return float((np.abs(colours - scene.front)[soft] * scene.alpha[soft][:, None]).mean())
+
     hard_alpha, soft_alpha = (float(np.abs(each - scene.alpha)[band].mean()) for each in (mask, alpha))
-    result = MatteScore(hard_alpha, soft_alpha, colour_error(mask, scene.colours), colour_error(alpha, front))
+    result = MatteScore(
+        hard_alpha,
+        soft_alpha,
+        colour_error(mask, scene.colours),
+        colour_error(alpha, front),
+        weighted_error(scene.colours),
+        weighted_error(estimate_colours(scene.colours, scene.alpha).front),
+        weighted_error(front),
+    )
     return result, np.dstack([front, alpha])
 
 
@@ -126,7 +141,8 @@ class MatteQuality:
             means.append(np.mean(scores, axis=0))
             rows.append((path.stem, *_words(means[-1])))
         rows.append(("all", *_words(np.mean(means, axis=0))))
-        titles = "cut-out", "hard alpha", "matted", "ratio", "hard colour", "matted", "ratio"
+        pairs = ("hard alpha", "matted"), ("hard colour", "matted"), ("photo's colours", "by true alpha")
+        titles = "cut-out", *(title for pair in pairs for title in (*pair, "ratio")), "by found alpha", "ratio"
         table = Table.of(titles, rows).markdown()
         print_plain(table)
         if self.output is not None:
@@ -135,6 +151,6 @@ class MatteQuality:
 
 def _words(mean: np.ndarray) -> tuple[str, ...]:
     """Return the numbers of a row: errors, and how large those of the matte are beside the hard mask's."""
-    hard_alpha, alpha, hard_colour, colour = mean
-    errors = f"{hard_alpha:.3f}", f"{alpha:.3f}", f"{alpha / hard_alpha:.2f}"
-    return *errors, f"{hard_colour:.3f}", f"{colour:.3f}", f"{colour / hard_colour:.2f}"
+    pairs = [*mean[:6].reshape(3, 2), mean[[4, 6]]]
+    words = [(f"{before:.3f}", f"{after:.3f}", f"{after / before:.2f}") for before, after in pairs]
+    return *(word for three in words[:3] for word in three), *words[3][1:]

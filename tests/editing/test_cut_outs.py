@@ -61,6 +61,13 @@ def test_nothing_of_it_remains_around_the_hole(picture: gn.Picture, mask: Path) 
 
 
 @matted
+def test_no_line_remains_where_the_soft_edge_is_found_too_narrow(picture: gn.Picture, tmp_path: Path) -> None:
+    Image.fromarray(np.uint8(255 * (ball(32, 48)[..., 0] > 0.5))).save(tmp_path / "mask.png")
+    shown = moved(picture, tmp_path / "mask.png", {"inpaint": "telea"}, matte=True, matte_width=1)
+    assert np.abs(shown[:, :28] - BLUE).max() < 12
+
+
+@matted
 def test_nothing_changes_until_it_moves(picture: gn.Picture, mask: Path) -> None:
     edit = {"select": {"mask": str(mask), "matte": True}, "move": {"by": [0, 0]}}
     np.testing.assert_array_equal(picture.edit({"edits": [edit]}).render(), picture.render())
