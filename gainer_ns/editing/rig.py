@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -17,6 +17,9 @@ from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.editing.timing import Easing, Time, between_keyframes, check_order
 from gainer_ns.frames import Bounds
 from gainer_ns.io.yaml_file import ExistingFile
+
+if TYPE_CHECKING:
+    from gainer_ns.motion.skeleton import Posed
 
 Pose = dict[BoneName, FiniteNumber]
 
@@ -146,6 +149,53 @@ class Rig(MaterialOperation):
         return rig, held
 
 
+class PosedBones:
+    """The bones of a rig at one time: where they lie at rest, and where they go.
+
+    Args:
+        rig: Without keyframes.
+        box: Of the material, in pixels.
+
+    Attributes:
+        names: Of the bones, parents first.
+        skeleton: Of the bones in that order.
+        depths: [b], how near they are.
+    """
+
+    def __init__(self, rig: Rig, box: Bounds) -> None:
+        from gainer_ns.motion.skeleton import Bone, Skeleton
+
+        found, held = rig.resolved(box)
+        joints = {name: complex(*point) for name, point in found.joints.items()}
+        self.names, parents = check_bones(found.joints, found.bones, found.parents)
+        numbers = {name: i for i, name in enumerate(self.names)}
+        bones = [Bone(*found.bones[name], numbers.get(parents[name] or "")) for name in self.names]
+        self.skeleton = Skeleton(joints, bones)
+        self._held = {name: complex(*point) for name, point in held.items()}
+        # Counter-clockwise as seen, with y down.
+        self._angles = np.array([-math.radians(rig.pose.get(name, 0.0)) for name in self.names])
+        self._scales = np.array([rig.scale.get(name, 1.0) for name in self.names])
+        self.depths = np.array([rig.depth.get(name, found.depth.get(name, 0.0)) for name in self.names])
+
+    @property
+    def ends(self) -> tuple[tuple[complex, complex], ...]:
+        """Where each bone starts and ends at rest."""
+        joints = self.skeleton.joints
+        return tuple((joints[bone.start], joints[bone.end]) for bone in self.skeleton.bones)
+
+    def angles(self, amount: float = 1.0) -> Float[np.ndarray, " b"]:
+        """Return how far bones turn beside what carries them, in radians, with so much of the edit."""
+        angles = amount * self._angles
+        for joint, target in self._held.items():
+            now = self.skeleton.at(joint, self.skeleton.posed(angles, self._scales**amount))
+            angles = self.skeleton.reaching(joint, now + amount * (target - now), angles, self._scales**amount)
+        return angles
+
+    def posed(self, amount: float = 1.0) -> Posed:
+        """Return where the bones go with so much of the edit."""
+        return self.skeleton.posed(self.angles(amount), self._scales**amount)
+
+
 class RiggedMotion(MaterialMotion):
     """What bones do to some material.
 
@@ -156,35 +206,21 @@ class RiggedMotion(MaterialMotion):
 
     def __init__(self, rig: Rig, source: MaterialSource) -> None:
         super().__init__(source)
-        from gainer_ns.motion.skeleton import Bone, Skeleton
         from gainer_ns.motion.skin_weights import heat_weights
 
-        found, held = rig.resolved(source.box)
-        joints = {name: complex(*point) for name, point in found.joints.items()}
-        names, parents = check_bones(found.joints, found.bones, found.parents)
-        numbers = {name: i for i, name in enumerate(names)}
-        bones = [Bone(*found.bones[name], numbers.get(parents[name] or "")) for name in names]
-        self._skeleton = Skeleton(joints, bones)
-        self._held = {name: complex(*point) for name, point in held.items()}
-        # Counter-clockwise as seen, with y down.
-        self._angles = np.array([-math.radians(rig.pose.get(name, 0.0)) for name in names])
-        self._scales = np.array([rig.scale.get(name, 1.0) for name in names])
-        self._depths = np.array([rig.depth.get(name, found.depth.get(name, 0.0)) for name in names])
-        ends = tuple((joints[bone.start], joints[bone.end]) for bone in bones)
+        self._bones = PosedBones(rig, source.box)
+        ends = self._bones.ends
         self._skin = ("skin", ends)
         self._weights = source.kept(self._skin, lambda: heat_weights(source.material, ends))
 
     def positions(self, points: Complex[np.ndarray, " m"], amount: float, key: Hashable) -> Complex[np.ndarray, " m"]:
         """Return where points go; see :class:`MaterialMotion`."""
-        angles, scales = amount * self._angles, self._scales**amount
-        for joint, target in self._held.items():
-            now = self._skeleton.at(joint, self._skeleton.posed(angles, scales))
-            angles = self._skeleton.reaching(joint, now + amount * (target - now), angles, scales)
-        return self._skeleton.carried(points, self._shares(points, key), self._skeleton.posed(angles, scales))
+        return self._bones.skeleton.carried(points, self._shares(points, key), self._bones.posed(amount))
 
     def depths(self, points: Complex[np.ndarray, " m"], amount: float, key: Hashable) -> Float[np.ndarray, " m"] | None:
         """Return how near points are; see :class:`MaterialMotion`."""
-        return self._shares(points, key) @ self._depths if self._depths.any() else None
+        depths = self._bones.depths
+        return self._shares(points, key) @ depths if depths.any() else None
 
     def _shares(self, points: Complex[np.ndarray, " m"], key: Hashable) -> Float[np.ndarray, "m b"]:
         from gainer_ns.motion.skin_weights import shares_of

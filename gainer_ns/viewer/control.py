@@ -18,6 +18,7 @@ from gainer_ns.image.trainer import PictureTrainer
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.viewer.arrange_tab import ArrangeTab
+from gainer_ns.viewer.bones_tab import BonesTab
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.departures import survive_departures
 from gainer_ns.viewer.edit_chooser import EditChooser
@@ -131,6 +132,8 @@ class EditControl(ViewerControl):
             if not context.subject.is_deep:
                 with tabs.add_tab("Pins"):
                     PinsTab(context, chooser)
+                with tabs.add_tab("Bones"):
+                    BonesTab(context, chooser)
             with tabs.add_tab("Arrange"):
                 ArrangeTab(context, chooser)
             with tabs.add_tab("Film"):
