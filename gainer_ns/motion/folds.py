@@ -7,10 +7,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int64
+import warp as wp
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
-from gainer_ns.gaussians.small_matrices import determinant, inverse, product
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.gaussians.small_matrices import determinant, inverse
+from gainer_ns.motion.fold_kernels import cover_pairs_kernel
 from gainer_ns.motion.posed_patches import MeasuredPatches
 from gainer_ns.motion.rest_map import RestMap
 
@@ -18,6 +22,8 @@ _MAX_SPAN = 3
 """Patches no farther apart at rest are beside one another; where these cover one another the nearest counts."""
 _TOUCH = 0.02
 """So little, in patches, two may lie over one another and count as beside one another."""
+_GRAIN_CELLS = 64
+"""Cells that a thread takes at least at once."""
 _MOST_LAYERS = 8
 """So many layers over one another are told apart; what folds more often than that is left to the nearest."""
 
@@ -61,37 +67,45 @@ def layers_of(rest_map: RestMap, find_depths: Callable[[], PatchDepths] | None =
         spread |= (most - least)[cell] > _MAX_SPAN
     if not bool(spread.any()):
         return (rest_map,)
-    cell, patch, row, column = cell[spread], patch[spread], row[spread], column[spread]
-    low, high = patches.low[patch], patches.high[patch]
     faces = determinant(patches.inverses) * rest_map.grid.step[0] * rest_map.grid.step[1] > 0
     order, among_equals = (None, None) if find_depths is None else find_depths()
     keys = [None if one is None else _of_patches(rest_map, one).to(faces.device) for one in (among_equals, order)]
     rank = _ranks([keys[0], faces.int(), keys[1]])
-    below, above = [], []
-    for away in range(
-        1, int(torch.bincount(cell).max())
-    ):  # every two patches of a cell: neighbours in the list of its patches, and farther ones
-        same = cell[away:] == cell[:-away]
-        apart = ((row[away:] - row[:-away]).abs() > _MAX_SPAN) | ((column[away:] - column[:-away]).abs() > _MAX_SPAN)
-        meet = ((low[away:] < high[:-away]) & (low[:-away] < high[away:])).all(dim=1)
-        found = (same & apart & meet).nonzero()[:, 0]
-        one, other = patch[found], patch[found + away]
-        lie_over = _lie_over(patches, one, other) & _lie_over(patches, other, one)
-        one, other = one[lie_over], other[lie_over]
-        is_below = rank[one] < rank[other]
-        below.append(torch.where(is_below, one, other))
-        above.append(torch.where(is_below, other, one))
-    if not below or sum(map(len, below)) == 0:
+    below, above = covering_pairs(patches, cell[spread].unique().int(), rank).long().unbind(1)
+    if len(below) == 0:
         return (rest_map,)
-    return _split(rest_map, _heights(torch.cat(below), torch.cat(above), len(patches.corners)))
+    return _split(rest_map, _heights(below, above, len(patches.corners)))
 
 
-def _lie_over(patches: MeasuredPatches, one: Int64[Tensor, " e"], other: Int64[Tensor, " e"]) -> Bool[Tensor, " e"]:
-    """Return whether no line along a side of the first of two straight patches parts them (separating axes)."""
-    into = patches.inverses[one]
-    away = torch.einsum("eij,ej->ei", into, patches.centres[other] - patches.centres[one])
-    halves = 0.5 + 0.5 * product(into, inverse(patches.inverses[other])).abs().sum(dim=2)
-    return (away.abs() < halves - _TOUCH).all(dim=1)
+def covering_pairs(
+    patches: MeasuredPatches, cells: Int32[Tensor, " c"], rank: Int64[Tensor, " p"]
+) -> Int32[Tensor, "e 2"]:
+    """Return which patches lie over one another and are not beside one another: the lower, and the one that covers it.
+
+    Args:
+        patches: The patches.
+        cells: Where they are looked for; a pair may be found in several.
+        rank: Of each patch, the higher the nearer.
+    """
+    kinds = [(patches.low, wp.vec2), (patches.high, wp.vec2), (patches.centres, wp.vec2), (patches.inverses, wp.mat22)]
+    kinds += [(inverse(patches.inverses).contiguous(), wp.mat22), (rank.int(), wp.int32)]
+    known = [
+        *(Typed(one, wp.int32) for one in (cells, patches.crowd.offsets, patches.crowd.members, patches.corners)),
+        patches.grid.nodes.shape[1],
+        _MAX_SPAN,
+        *(Typed(one, kind) for one, kind in kinds),
+        _TOUCH,
+    ]
+    counts, device = torch.zeros_like(cells), cells.device
+    nothing = torch.empty(0, 2, dtype=torch.int32, device=device)
+    outputs = [0, Typed(counts, wp.int32), Typed(nothing, wp.vec2i)]
+    kernels.launch(cover_pairs_kernel, len(cells), [*known, *outputs], device, grain=_GRAIN_CELLS)
+    starts, total = counts.cumsum(0, dtype=torch.int32) - counts, int(counts.sum())
+    pairs = torch.empty(total, 2, dtype=torch.int32, device=device)
+    if total > 0:
+        outputs = [1, Typed(starts, wp.int32), Typed(pairs, wp.vec2i)]
+        kernels.launch(cover_pairs_kernel, len(cells), [*known, *outputs], device, grain=_GRAIN_CELLS)
+    return pairs
 
 
 def _of_patches(rest_map: RestMap, values: Float[Tensor, "r c"]) -> Float[Tensor, " p"]:
