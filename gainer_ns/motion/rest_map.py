@@ -46,10 +46,14 @@ class RestPoints(NamedTuple):
     Attributes:
         positions: [m, 2], on the sheet at rest; ``NOWHERE_COORDINATE`` where there is no sheet.
         inverse_jacobians: [m, 2, 2], from steps on the canvas to steps at rest; 0 where there is no sheet.
+        coverage: [m, 1], how much of a point's pixel is covered, from 0 to 1; None for all of it where the sheet is.
+        shade: [m, 1], by which share what is shown is lighter, towards white, or if negative darker; None for as it is.
     """
 
     positions: Float[Tensor, "m 2"]
     inverse_jacobians: Float[Tensor, "m 2 2"]
+    coverage: Float[Tensor, "m 1"] | None = None
+    shade: Float[Tensor, "m 1"] | None = None
 
     @classmethod
     def nowhere(cls, count: int, device: torch.device) -> RestPoints:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from gainer_ns.editing.selection import Disc, Selection
 from gainer_ns.frames import Bounds
@@ -17,6 +18,27 @@ LengthVector = tuple[Length, Length]
 """To the right, and down."""
 Seconds = Annotated[float, Field(strict=True, ge=0, le=1e5, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+_GRAIN_SIZE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(px|%)")
+
+
+def grain_pixels(size: str, width: float) -> float:
+    """Return the size of a grain, ``2px`` or ``0.5%`` of a picture's width, in pixels."""
+    found = _GRAIN_SIZE.fullmatch(size)
+    assert found is not None
+    return float(found[1]) * (1.0 if found[2] == "px" else width / 100)
+
+
+def _grain_size(value: Any) -> str:
+    """Check how large grains are said to be."""
+    text = value.strip() if isinstance(value, str) else ""
+    found = _GRAIN_SIZE.fullmatch(text)
+    if found is None or not 0 < float(found[1]) <= 1000:
+        raise ValueError("must be the diameter of a grain, as 2px, or 0.5% of the picture's width")
+    return text
+
+
+GrainSize = Annotated[str, BeforeValidator(_grain_size)]
+"""Field type: the diameter of a grain."""
 
 
 def check_one_of(model: BaseModel, kinds: Sequence[str]) -> None:

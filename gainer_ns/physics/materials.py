@@ -19,6 +19,9 @@ BEHAVIOURS: tuple[Behaviour, ...] = ("elastic", "liquid", "sand", "snow", "rigid
 BREAKING: tuple[Behaviour, ...] = ("liquid", "sand", "snow")
 """What splashes, crumbles or tears, so that neighbours in the picture may part."""
 
+Parting = Literal["never", "drops", "grains"]
+"""How neighbours in the picture part."""
+
 Modulus = Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
 PoissonRatio = Annotated[float, Field(strict=True, ge=0, lt=0.5, allow_inf_nan=False)]
 FrictionAngle = Annotated[float, Field(strict=True, gt=0, lt=80, allow_inf_nan=False)]
@@ -50,6 +53,13 @@ class Material(ScriptModel):
         if self.behaviour == "liquid":
             return self.E, 0.0
         return self.E * self.nu / ((1 + self.nu) * (1 - 2 * self.nu)), self.E / (2 * (1 + self.nu))
+
+    @property
+    def parting(self) -> Parting:
+        """How neighbours in the picture part: as drops of liquid, as grains, or never."""
+        if self.behaviour == "liquid":
+            return "drops"
+        return "grains" if self.behaviour in BREAKING else "never"
 
     @property
     def wave_speed(self) -> float:

@@ -25,7 +25,16 @@ from gainer_ns.physics.bodies import Body, body_fields
 from gainer_ns.physics.colliders import Collider, HalfSpace, Obstacle, border_colliders
 from gainer_ns.physics.engine import Particles, SimulationConfig
 from gainer_ns.physics.forces import Force, Gravity
-from gainer_ns.physics.lengths import Bounds, check_one_of, in_pixels, intersection, is_empty, scaled
+from gainer_ns.physics.lengths import (
+    Bounds,
+    GrainSize,
+    check_one_of,
+    grain_pixels,
+    in_pixels,
+    intersection,
+    is_empty,
+    scaled,
+)
 from gainer_ns.physics.materials import Material
 
 MAX_FRAMES = 100_000
@@ -101,6 +110,8 @@ class Scene(PlacedScript):
             the film, or ``domain``.
         camera: Whether the canvas stands still or follows the bodies' centre of mass.
         particles: How many are simulated, or all: every Gaussian.
+        grain: Diameter of a grain of sand or snow, ``2px`` or ``0.5%`` of the width; chosen to suit the particles if
+            None.
         cells: Cells of the grid along the domain's longer side; chosen to suit the particles if None.
         seed: Of all that is random.
     """
@@ -116,6 +127,7 @@ class Scene(PlacedScript):
     canvas: _Canvas = "auto"
     camera: Literal["still", "follow"] = "still"
     particles: Annotated[int | Literal["all"], Field(union_mode="left_to_right")] = 20_000
+    grain: GrainSize | None = None
     cells: Annotated[int, Field(strict=True, ge=8, le=4096)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
 
@@ -156,6 +168,11 @@ class Scene(PlacedScript):
     def frames(self) -> int:
         """How many frames there are, with the one at time 0."""
         return round(self.duration * self.fps) + 1
+
+    @property
+    def grain_px(self) -> float | None:
+        """Diameter of a grain, in pixels; None for one that suits the particles."""
+        return None if self.grain is None else grain_pixels(self.grain, self._shown.width)
 
     @property
     def materials(self) -> tuple[Material, ...]:

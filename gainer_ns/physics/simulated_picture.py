@@ -14,9 +14,9 @@ from gainer_ns.editing.extent import even, in_whole_pixels
 from gainer_ns.editing.shots import Camera, Shot
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds
+from gainer_ns.physics.body_skins import BodySkin, body_skins
 from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, centre_of_mass
 from gainer_ns.physics.scene import Scene
-from gainer_ns.physics.skinning import BodySkin, body_skins
 from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:

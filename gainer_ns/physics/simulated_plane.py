@@ -17,13 +17,14 @@ from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.shots import Camera, check_frame
 from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
+from gainer_ns.physics.body_skins import BodySkin, SkinStep
 from gainer_ns.physics.connections import MIN_HOLDING_OPACITY, links_through
 from gainer_ns.physics.engine import Frame, Particles
+from gainer_ns.physics.grains import GrainSkin
 from gainer_ns.physics.lengths import Bounds
 from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
-from gainer_ns.physics.skinning import BodySkin, SkinStep
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
 from gainer_ns.rendering.presence import Presence
 from gainer_ns.rendering.sheet import Sheet
@@ -31,8 +32,10 @@ from gainer_ns.rendering.sheet import Sheet
 if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath
 
-GRAIN_SPACINGS = 1.2
-"""Radius of what a loose particle shows, in spacings of the particles: dense ones leave no gaps between them."""
+DROP_SPACINGS = 1.2
+"""Radius of what a drop shows, in spacings of the particles: dense ones leave no gaps between them."""
+MIN_GRAIN_PX, GRAIN_SPACINGS = 2.0, 1.25
+"""Diameter of grains where the scene does not say it: in pixels, and in spacings of the particles, the larger."""
 VISIBLE_SPACINGS = 2.0
 """A particle so many spacings inside of what is filmed shows something."""
 MIN_CONTENT_OPACITY = 0.5
@@ -58,7 +61,7 @@ class SimulatedPlane(SimulatedPicture):
         particles = _particles(scene, picture, side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
-        self._grain = max(side, GRAIN_SPACINGS * particles.spacing * plane.width)
+        self._drop = max(side, DROP_SPACINGS * particles.spacing * plane.width)
         self._rest, self._pieces = cut_out(
             whole,
             self._skins,
@@ -69,6 +72,13 @@ class SimulatedPlane(SimulatedPicture):
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
         self._outlines = [outline_of(piece).float() for piece in self._pieces]
+        diameter = scene.grain_px or max(MIN_GRAIN_PX, GRAIN_SPACINGS * particles.spacing * plane.width)
+        self._margin = max(self._drop, diameter)  # how far from its particle something of it may be seen, pixels
+        self._grains = {
+            id(piece): GrainSkin(piece, skin, diameter / 2, scene.seed)
+            for piece, skin in zip(self._pieces, self._skins, strict=True)
+            if skin.parting == "grains"
+        }
 
     def at(self, frame: Frame) -> BakedPicture:
         """Return the picture in a frame."""
@@ -116,7 +126,7 @@ class SimulatedPlane(SimulatedPicture):
     def _reach(self, frame: Frame) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
         self._show(frame)
         places = [frame.positions.to(self.picture.device) * self.picture.plane.width]
-        lows, highs = [places[0].amin(dim=0) - self._grain], [places[0].amax(dim=0) + self._grain]
+        lows, highs = [places[0].amin(dim=0) - self._margin], [places[0].amax(dim=0) + self._margin]
         for skin, points in zip(self._skins, self._outlines, strict=True):
             if not skin.breaking and len(points):
                 moved = skin.pose(points).positions * self.picture.plane.width
@@ -145,7 +155,11 @@ class SimulatedPlane(SimulatedPicture):
             return unfolded(piece, amounts)
         plane = self.picture.plane
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
-        return [Sheet(piece.rest.layer, plane, plane, skin.particle_map(plane, self._grain), presence)]
+        if skin.parting == "drops":
+            rest_map = skin.particle_map(plane, self._drop)
+        else:
+            rest_map = self._grains[id(piece)].map(plane)
+        return [Sheet(piece.rest.layer, plane, plane, rest_map, presence)]
 
 
 def content_of(picture: BakedPicture) -> Bounds:

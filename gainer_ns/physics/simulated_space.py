@@ -17,12 +17,12 @@ from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import CameraPath, CameraView
 from gainer_ns.memory import check_free
+from gainer_ns.physics.body_skins import SkinStep
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.lengths import Bounds
 from gainer_ns.physics.sampling import BYTES_PER_PARTICLE, members_of, particles_of
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
-from gainer_ns.physics.skinning import SkinStep
 
 MIN_THICKNESS, MAX_THICKNESS = 0.15, 0.5
 """How far bodies go on behind their surface, as shares of the shorter side of the box around what they select: a photo

@@ -79,7 +79,7 @@ def fingerprint_of(scene: Scene, particles: Particles, engine: str) -> str:
     Returns:
         SHA-256, hexadecimal.
     """
-    undrawn = {"background": Background(transparent=True), "canvas": "auto", "camera": "still"}
+    undrawn = {"background": Background(transparent=True), "canvas": "auto", "camera": "still", "grain": None}
     words = scene.model_copy(update=undrawn).to_yaml(), {"engine": engine, "domain": scene.box}, particles.spacing
     sha256 = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode())
     for values in (value for value in vars(particles).values() if isinstance(value, Tensor)):

@@ -13,6 +13,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.motion.grain_map import GrainMap
 from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.motion.rest_map import PointRows, RestMap, RestPoints
 from gainer_ns.rendering.layer import Layer
@@ -39,7 +40,7 @@ class Sheet:
     rest: Layer | Sheet
     plane: ImagePlane
     canvas: ImagePlane
-    rest_map: RestMap | ParticleMap | None
+    rest_map: RestMap | ParticleMap | GrainMap | None
     presence: Presence | None = None
 
     def __len__(self) -> int:
@@ -126,11 +127,17 @@ class Sheet:
         if found is not None:
             points, extent = found.positions, extent.through(found.inverse_jacobians, self.plane.pixel_size)
         drawn = self.rest.read(points, extent)
-        if self.presence is None:
+        coverage, shade = (None, None) if found is None else (found.coverage, found.shade)
+        if self.presence is None and coverage is None and shade is None:
             return drawn
-        present = self.presence.at(points, self.plane, extent.typical_side)
-        alpha = torch.minimum(drawn.alpha, present)
-        return PointColours(drawn.rgb * (alpha > 0), alpha)
+        rgb, alpha = drawn
+        if shade is not None:
+            rgb = torch.lerp(rgb, (shade > 0).to(rgb), shade.abs())
+        if self.presence is not None:
+            alpha = torch.minimum(alpha, self.presence.at(points, self.plane, extent.typical_side))
+        if coverage is not None:
+            alpha = alpha * coverage
+        return PointColours(rgb * (alpha > 0), alpha)
 
     @cached_property
     def bounds(self) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:

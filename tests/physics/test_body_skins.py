@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from gainer_ns.physics.body_skins import MAX_GRAIN_STRETCH, MAX_STRETCH, adjacent_bodies, body_skins
 from gainer_ns.physics.engine import Frame, Particles, centre_of_mass, resting
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.skinning import MAX_GRAIN_STRETCH, MAX_STRETCH, adjacent_bodies, body_skins
 
 WIDTH = 100
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.physics.body_skins import adjacent_bodies
 from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, resting
 from gainer_ns.physics.materials import PRESETS
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_plane import SimulatedPlane, content_of
-from gainer_ns.physics.skinning import adjacent_bodies
 from gainer_ns.rendering.plane import BakedPicture
 
 CutOut = Callable[..., BakedPicture]
