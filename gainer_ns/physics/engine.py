@@ -17,6 +17,7 @@ from torch import Tensor
 from gainer_ns.physics.colliders import Collider
 from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import Material
+from gainer_ns.physics.pulls import Pull
 
 State = Mapping[str, Tensor]
 """What an engine needs to go on from a frame, by names of its own choice."""
@@ -35,6 +36,7 @@ class SimulationConfig:
         frames: How many frames there are, with the one at time 0.
         fps: Frames a second.
         cells: Cells of a grid along the domain's longest side; None leaves that to the engine.
+        pulls: Hands that hold something, and go somewhere with it.
     """
 
     low: tuple[float, ...]
@@ -45,6 +47,7 @@ class SimulationConfig:
     frames: int = 91
     fps: float = 30.0
     cells: int | None = None
+    pulls: tuple[Pull, ...] = ()
 
     @property
     def dimensions(self) -> int:

@@ -42,8 +42,21 @@ IMPULSE_SECONDS = 1 / 30
 Degrees = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
-def _by_time(keyframes: dict[float, tuple[float, float]]) -> dict[float, tuple[float, float]]:
+def by_time(keyframes: dict[float, tuple[float, float]]) -> dict[float, tuple[float, float]]:
+    """Return keyframes in the order of their times."""
     return dict(sorted(keyframes.items()))
+
+
+def between(keyframes: dict[float, tuple[float, float]], t: float) -> tuple[float, float]:
+    """Return what keyframes, in order, say at a time: linear between them, held before and after."""
+    times = list(keyframes)
+    after = bisect_right(times, t)
+    if after in (0, len(times)):
+        return keyframes[times[max(after - 1, 0)]]
+    start, end = times[after - 1], times[after]
+    share = (t - start) / (end - start)
+    (x0, y0), (x1, y1) = keyframes[start], keyframes[end]
+    return x0 + share * (x1 - x0), y0 + share * (y1 - y0)
 
 
 class Gravity(ScriptModel):
@@ -53,7 +66,7 @@ class Gravity(ScriptModel):
         keyframes: To the right and down, at times in seconds; linear between them, held before and after.
     """
 
-    keyframes: Annotated[dict[Seconds, LengthVector], AfterValidator(_by_time)] = Field(
+    keyframes: Annotated[dict[Seconds, LengthVector], AfterValidator(by_time)] = Field(
         default={0.0: (0.0, 5.0)}, min_length=1
     )
 
@@ -76,14 +89,7 @@ class Gravity(ScriptModel):
 
     def at(self, t: float) -> tuple[float, float]:
         """Return the acceleration to the right and down, at a time in seconds."""
-        times = list(self.keyframes)
-        after = bisect_right(times, t)
-        if after in (0, len(times)):
-            return self.keyframes[times[max(after - 1, 0)]]
-        start, end = times[after - 1], times[after]
-        share = (t - start) / (end - start)
-        (x0, y0), (x1, y1) = self.keyframes[start], self.keyframes[end]
-        return x0 + share * (x1 - x0), y0 + share * (y1 - y0)
+        return between(self.keyframes, t)
 
 
 def _vector(value: Any, *loc: str | float) -> Any:
@@ -209,6 +215,12 @@ class Force(ScriptModel):
             flat = flat * weights[:, None]
         return torch.nn.functional.pad(flat, (0, points.shape[-1] - 2))
 
+    def acts(self, span: tuple[float, float]) -> bool:
+        """Tell whether there may be some of it between two times in seconds."""
+        if self.impulse is not None:
+            return lasts(self.impulse.at, self.impulse.at + IMPULSE_SECONDS, span)
+        return lasts(self.start, self.until, span)
+
     def amount(self, t: float) -> float:
         """Return how much of the field there is at a time in seconds: 0 before and after, perhaps negative between."""
         if self.impulse is not None:
@@ -232,6 +244,11 @@ class Force(ScriptModel):
         pushing = self.wind or self.oscillation
         assert pushing is not None
         return pushing.acceleration
+
+
+def lasts(start: float, until: float | None, span: tuple[float, float]) -> bool:
+    """Tell whether what lasts from one time until another is there in a span; a touch of rounding is not."""
+    return start < span[1] - 1e-9 and (until is None or until > span[0] + 1e-9)
 
 
 def gust_strength(t: float, seed: tuple[int, ...]) -> float:

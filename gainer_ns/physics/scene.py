@@ -36,6 +36,7 @@ from gainer_ns.physics.lengths import (
     scaled,
 )
 from gainer_ns.physics.materials import Material
+from gainer_ns.physics.pulls import Pull
 
 MAX_FRAMES = 100_000
 DEFAULT_MARGIN = (0.25, 0.15, 0.25, 0.3)
@@ -101,6 +102,7 @@ class Scene(PlacedScript):
         bodies: What moves; of what several select the first has it, and what none selects stays where it is.
         gravity: What accelerates everything alike.
         forces: What else accelerates bodies.
+        pulls: Hands that hold bodies, and go somewhere with them.
         colliders: What is in the way, besides the domain's borders.
         domain: Where everything happens.
         duration: How long, in seconds.
@@ -119,6 +121,7 @@ class Scene(PlacedScript):
     bodies: Annotated[tuple[Body, ...], Field(min_length=1, max_length=64)]
     gravity: Gravity = Gravity()
     forces: tuple[Force, ...] = ()
+    pulls: tuple[Pull, ...] = ()
     colliders: tuple[Obstacle, ...] = ()
     domain: Domain = Domain(margin=DEFAULT_MARGIN)
     duration: Annotated[float, Field(strict=True, gt=0, le=1e5, allow_inf_nan=False)] = 3.0
@@ -224,6 +227,7 @@ class Scene(PlacedScript):
             high=high,
             gravity=self.gravity,
             forces=tuple(force.on(self._shown.width, self.seed, i) for i, force in enumerate(self.forces)),
+            pulls=self.pulls,
             colliders=(*(one for each in self.colliders for one in each.colliders(self.box)), *walls),
             frames=self.frames,
             fps=self.fps,

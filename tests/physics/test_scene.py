@@ -21,6 +21,7 @@ from gainer_ns.physics.engine import Particles
 from gainer_ns.physics.forces import FORCES, Force, Gravity
 from gainer_ns.physics.lengths import in_pixels, intersection, share_of
 from gainer_ns.physics.materials import BEHAVIOUR_NUMBERS, PRESETS, ChosenMaterial
+from gainer_ns.physics.pulls import Pull
 from gainer_ns.physics.sampling import members_of
 from gainer_ns.physics.scene import Domain, Scene, read_scene
 
@@ -235,7 +236,7 @@ MEDIUM = "bodies: [{material: medium}]\n"
     [
         ("gravity: 5", "scene.yaml, line 1: misses the word bodies"),
         ("bodies: []", "line 1: bodies: must have at least 1 values"),
-        (MEDIUM + "speed: 3", "scene.yaml, line 2: speed: unknown word; allowed: bodies, gravity, forces, colliders"),
+        (MEDIUM + "speed: 3", "scene.yaml, line 2: speed: unknown word; allowed: bodies, gravity, forces, pulls"),
         ("bodies:\n- {material: cheese}", "line 2: bodies[0].material: there is no material 'cheese'; materials are"),
         (
             "bodies:\n- material:\n    preset: cheese",
@@ -391,7 +392,7 @@ def test_scenes_of_the_page_are_read(text: str, read: Callable[[str], Scene]) ->
 
 
 @pytest.mark.parametrize(
-    "model", [Body, ChosenMaterial, Disc, Domain, Force, Obstacle, Plane, Scene, Walls, *FORCES.values()]
+    "model", [Body, ChosenMaterial, Disc, Domain, Force, Obstacle, Plane, Pull, Scene, Walls, *FORCES.values()]
 )
 def test_each_word_is_on_the_page(model: type) -> None:
     for name, member in model.model_fields.items():  # type: ignore[attr-defined]

@@ -242,8 +242,8 @@ def _check(config: SimulationConfig, particles: Particles, materials: Sequence[M
         GainerError: If there is any of it.
     """
     remedy = "or simulate with --engine mpm"
-    if config.forces:
-        raise GainerError(f"Taichi Elements knows no forces but gravity; leave forces out of the scene, {remedy}")
+    if config.forces or config.pulls:
+        raise GainerError(f"Taichi Elements knows no forces but gravity; leave others out of the scene, {remedy}")
     present = [materials[body] for body in particles.bodies.unique().tolist()]
     for behaviour in (one.behaviour for one in present):
         if behaviour not in MATERIALS:

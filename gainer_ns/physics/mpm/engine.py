@@ -27,6 +27,7 @@ from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.material_kernels import LOST, MAX_SNOW_HARDENING
 from gainer_ns.physics.mpm.solids.solid_bodies import SOLIDS, SolidBodies, SolidState, is_solid
 from gainer_ns.physics.mpm.state import MpmState, velocity_gradients
+from gainer_ns.physics.pulls import Grips
 
 _logger = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ class MpmSimulation:
         longest = max(high - low for low, high in zip(config.low, config.high, strict=True))
         cell = longest / config.cells if config.cells is not None else CELL_SPACINGS * particles.spacing
         self.grid = Grid.over(config, cell, device)
+        firm = torch.tensor([each.behaviour in ("rigid", *SOLIDS) for each in materials])
+        self._grips = Grips(firm[bodies].to(device))
         solid = is_solid(particles, materials)
         self.solids: SolidBodies | None = None
         if bool(solid.any()):
@@ -109,10 +112,14 @@ class MpmSimulation:
         self._flows = not bool(solid.all())
         self._watch = EnergyWatch()
 
+    def change(self, config: SimulationConfig) -> None:
+        """Go on under other gravity, forces and pulls; pulls may only become more, and last longer or less long."""
+        self.config = self.grid.config = config
+
     def as_dict(self) -> dict[str, Tensor]:
         """Return all tensors that tell how to go on, by name."""
         solid = {} if self.solids is None else self.solids.state.as_dict()
-        return {**self.state.as_dict(), **solid, "bodies": self._bodies}
+        return {**self.state.as_dict(), **solid, **self._grips.as_dict(self.config.pulls), "bodies": self._bodies}
 
     def resume(self, state: State) -> None:
         """Go on from the tensors of a frame.
@@ -130,6 +137,8 @@ class MpmSimulation:
         lost = self._bodies == len(self.materials)
         self._masses, self._free = (torch.where(lost, 0.0, each) for each in (self._masses, self._free))
         self.state = MpmState.from_dict(state, self._device)
+        if self.config.pulls:
+            self._grips.resume(state["held"], state["held_from"])
         if self.solids is not None:
             self.solids.state = SolidState.of(state, self._device)
 
@@ -176,6 +185,9 @@ class MpmSimulation:
             self._advance(time + span * seconds / spans, seconds / spans)
 
     def _advance(self, time: float, seconds: float) -> None:
+        span = time, time + seconds
+        tugs = self._grips.tugs(self.config.pulls, span, self.state.positions, self.state.velocities)
+        self.grid.act([*(force for force in self.config.forces if force.acts(span)), *tugs])
         steps = self.steps_for(seconds, time)
         dt = seconds / steps
         before = self.state.positions.clone()
@@ -256,13 +268,11 @@ class MpmSimulation:
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"], seconds: float
     ) -> float:
         """Return an upper bound of what forces have put in."""
-        work = 0.0
-        for force, strength in zip(self.config.forces, amounts.abs().amax(dim=0).tolist(), strict=True):
-            if strength > 0:
-                field = force.field(before.cpu()).to(moved)
-                path = moved.norm(dim=1) + 0.5 * strength * field.norm(dim=1) * seconds**2
-                work += strength * float((self._free * field.norm(dim=1) * path).sum())
-        return work
+        if not self.grid.forces:
+            return 0.0
+        strength = self.grid.strongest(amounts, before).double()
+        path = moved.norm(dim=1) + 0.5 * strength * seconds**2
+        return float((self._free.double() * strength * path).sum())
 
 
 def _constants(material: Material, dimensions: int) -> tuple[float, float, float]:

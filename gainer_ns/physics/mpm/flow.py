@@ -104,7 +104,7 @@ class FlowSteps:
                 dt,
                 Typed(gravity, place),
                 Typed(amounts.view(-1), wp.float32),
-                len(grid.config.forces),
+                len(grid.forces),
                 Typed(grid.fields.view(-1, dimensions), place),
                 Typed(grid.touched, wp.int32),
                 len(grid.config.colliders),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int32
@@ -17,6 +20,8 @@ from gainer_ns.physics.engine import SimulationConfig
 
 MARGIN_CELLS = 3
 """Cells of the grid beyond the domain on each side: a particle gives to nodes up to one and a half cells away."""
+REACH_CELLS = 2
+"""From so far at most a particle is accelerated: by nodes of its own grid, which lie so far away, and read these."""
 MAX_NODES = 1 << 25
 """The most nodes that are counted in 32 bits, with what acts on them; so many are never waited for either."""
 _SURFACE_NUMBERS: dict[SurfaceKind, int] = {"sticky": 0, "slip": 1, "separate": 2}
@@ -24,10 +29,22 @@ _SURFACE_NUMBERS: dict[SurfaceKind, int] = {"sticky": 0, "slip": 1, "separate": 
 
 def bytes_per_node(config: SimulationConfig) -> int:
     """Return the memory for a node of the grid with what acts on it, a tenth or two more than was measured."""
-    return config.dimensions * (45 + 20 * (len(config.colliders) + len(config.forces)))
+    return config.dimensions * (45 + 20 * (len(config.colliders) + len(config.forces) + len(config.pulls)))
 
 
-@dataclass(frozen=True)
+class Acting(Protocol):
+    """What accelerates nodes for a time."""
+
+    def field(self, points: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+        """Return the acceleration at points in widths, at full strength: widths a squared second."""
+        ...
+
+    def amount(self, t: float) -> float:
+        """Return how much of the field there is at a time in seconds."""
+        ...
+
+
+@dataclass(eq=False)
 class Grid:
     """Nodes over a domain. One row of them lies on its bottom, so that what rests there rests at the right height.
 
@@ -37,6 +54,8 @@ class Grid:
         shape: How many there are along x, y and z; one along z on a plane.
         config: What acts on them.
         device: Where its tensors are.
+        forces: What accelerates them for the time being, besides gravity; see :meth:`act`.
+        fields: [f, m, d], what each of these accelerates nodes by, at full strength.
     """
 
     origin: tuple[float, ...]
@@ -44,6 +63,11 @@ class Grid:
     shape: tuple[int, int, int]
     config: SimulationConfig
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    forces: tuple[Acting, ...] = ()
+    fields: Float[Tensor, "f m d"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.act(self.forces, anew=True)
 
     @classmethod
     def over(cls, config: SimulationConfig, cell: float, device: torch.device) -> Grid:
@@ -111,12 +135,19 @@ class Grid:
         """Coulomb's coefficient of each collider."""
         return torch.tensor([collider.friction for collider in self.config.colliders], device=self.device).float()
 
-    @cached_property
-    def fields(self) -> Float[Tensor, "f m d"]:
-        """What each force accelerates nodes by, at full strength."""
-        fields = [self.places.new_zeros(0, *self.places.shape)]
-        fields += [force.field(self.places)[None] for force in self.config.forces]
-        return torch.cat(fields).float().contiguous().to(self.device)
+    def act(self, forces: Sequence[Acting], *, anew: bool = False) -> None:
+        """Let other forces act from now on; of those that did already nothing is computed again."""
+        if not anew and len(forces) == len(self.forces) and all(map(operator.is_, forces, self.forces)):
+            return
+        known = {} if anew else {id(each): its for each, its in zip(self.forces, self.fields, strict=True)}
+        fields = [known.get(id(each)) for each in forces]
+        made = [
+            each.field(self.places).float().to(self.device) if its is None else its
+            for each, its in zip(forces, fields, strict=True)
+        ]
+        self.forces = tuple(forces)
+        empty = torch.zeros(0, self.nodes, len(self.origin), device=self.device)
+        self.fields = torch.stack(made).contiguous() if made else empty
 
     def gravity(self, times: list[float]) -> Float[Tensor, "s d"]:
         """Return the acceleration of everything at times, widths a squared second."""
@@ -125,5 +156,17 @@ class Grid:
 
     def amounts(self, times: list[float]) -> Float[Tensor, "s f"]:
         """Return how much there is of each force at times."""
-        amounts = [[force.amount(t) for force in self.config.forces] for t in times]
+        amounts = [[force.amount(t) for force in self.forces] for t in times]
         return torch.tensor(amounts, device=self.device).float().reshape(len(times), -1).contiguous()
+
+    def strongest(self, amounts: Float[Tensor, "s f"], places: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """Return how much forces may accelerate what is at places, by the nodes around them: an upper bound."""
+        forces = (amounts.abs().amax(dim=0)[:, None] * self.fields.norm(dim=2)).sum(dim=0)
+        across, down, deep = self.shape
+        reach = [0 if size == 1 else REACH_CELLS for size in (deep, down, across)]
+        window = [2 * each + 1 for each in reach]
+        around = torch.nn.functional.max_pool3d(forces.view(1, 1, deep, down, across), window, 1, reach).flatten()
+        at = ((places - places.new_tensor(self.origin)) / self.cell).round().long().unbind(-1)
+        x, y, z = (*at, torch.zeros_like(at[0]))[:3]
+        x, y, z = (each.clamp(0, size - 1) for each, size in zip((x, y, z), self.shape, strict=True))
+        return around[(z * down + y) * across + x]

@@ -273,7 +273,7 @@ class SolidSteps:
                 Typed(self._expected, place),
                 Typed(gravity, place),
                 Typed(amounts.view(-1), wp.float32),
-                len(grid.config.forces),
+                len(grid.forces),
                 Typed(grid.fields.view(-1, dimensions), place),
                 *lattice,
                 dt,
