@@ -22,6 +22,8 @@ from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.editing.edit_plan import EditPlan
+    from gainer_ns.editing.lifted_script import LiftedScript
+    from gainer_ns.editing.script import Script
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
     from gainer_ns.io.colour_names import ColourNumbers
@@ -42,6 +44,7 @@ class Film:
     fps: float
     _source: BakedPicture | LiftedScene
     _is_still: bool = False
+    _is_timed: bool = False
     _plan: EditPlan | None = None
 
     def __len__(self) -> int:
@@ -60,10 +63,12 @@ class Film:
             GainerError: If the kind of file cannot hold it, or it is one for films, and no film was asked for.
         """
         output = output_for(Path(path), "picture", "frames", "film", bit_depth=bit_depth)
-        if self._is_still and not output.is_picture:
+        is_either = output.is_picture and output.is_film(2)  # a .webp: a film where the script speaks of time
+        if self._is_still and (not output.is_picture or (is_either and self._is_timed)):
             what = "a folder of frames" if output.is_folder else "a film"
+            what += ", as the script has keyframes or fps," if is_either else ","
             raise GainerError(
-                f"{path}: is {what}, and the script makes one picture; write frames: 48 (or seconds: 2) into it, or "
+                f"{path}: is {what} and the script makes one picture; write frames: 48 (or seconds: 2) into it, or "
                 "end the name in .png"
             )
         output.check_frames(self._frames, self.fps)
@@ -198,7 +203,12 @@ def flat_film(
     )
     plan = EditPlan(stage, stage.at, camera, times, fps)
     is_still = stage.script.frame_count is None
-    return Film(lambda: map(stage.at, times), camera, len(times), fps, picture, is_still, plan)
+    return Film(lambda: map(stage.at, times), camera, len(times), fps, picture, is_still, _is_timed(stage.script), plan)
+
+
+def _is_timed(script: Script | LiftedScript) -> bool:
+    """Return whether a script speaks of the time in a film."""
+    return "fps" in script.model_fields_set or any(edit.is_timed for edit in script.edits)
 
 
 def lifted_film(
@@ -235,7 +245,7 @@ def lifted_film(
     is_still = asked is None and path is None
     camera = Camera(plate, scale)
     plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, frame_times(frames, read.loop), fps)
-    return Film(lambda: stage.shots(views, frames), camera, frames, fps, scene, is_still, plan)
+    return Film(lambda: stage.shots(views, frames), camera, frames, fps, scene, is_still, _is_timed(read), plan)
 
 
 def bound_film(

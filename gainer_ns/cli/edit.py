@@ -83,7 +83,8 @@ class Edit:
         with progress_bar("Drawing") as progress:
             width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
-        say(f"Wrote {self.output}: {frames}{width} x {height} pixels")
+        still = "; one picture, frames: 48 in the script makes it a film" if output.is_film(2) and not frames else ""
+        say(f"Wrote {self.output}: {frames}{width} x {height} pixels{still}")
 
     def _say_plan(self, lines: list[str], what: str) -> None:
         """Say what would be done."""

@@ -162,6 +162,11 @@ class BaseEdit(Timed):
         """Whether an operation has keyframes of its own."""
         return any(operation.is_keyed for operation in self.operations)
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it says what is so at which time of a film."""
+        return self.keyframes is not None or self.is_keyed
+
     def operations_at(self, t: float) -> tuple[Operation, ...]:
         """What it does at a time, wholly."""
         return tuple(operation.at_time(t, self.easing) for operation in self.operations)

@@ -167,6 +167,17 @@ def test_a_film_is_a_file(suffix: str, edit: Gainer, script: Callable[..., Path]
     assert [path.name for path in output.iterdir()] == [film.name]
 
 
+def test_a_webp_without_frames_is_a_picture_unless_the_script_speaks_of_time(
+    edit: Gainer, script: Callable[..., Path], output: Path, refused: Refusal
+) -> None:
+    edit(script(MOVE), output / "still.webp")
+    with Image.open(output / "still.webp") as still:
+        assert getattr(still, "n_frames", 1) == 1
+    for timed in (script({**MOVE, "keyframes": {0: 0, 1: 1}}), script(MOVE, fps=10)):
+        said = refused(timed, output / "film.webp")
+        assert "has keyframes or fps" in said and "write frames: 48" in said
+
+
 def test_an_exported_picture_is_edited_too(
     gainer: Gainer, script: Callable[..., Path], fitted_run: Path, output: Path
 ) -> None:
