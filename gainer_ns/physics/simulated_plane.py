@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation, label
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
@@ -40,7 +43,10 @@ VISIBLE_SPACINGS = 2.0
 """A particle so many spacings inside of what is filmed shows something."""
 MIN_CONTENT_OPACITY = 0.5
 """From this opacity on a Gaussian counts for where a picture shows something."""
-
+MIN_PART_AREA = 2e-3
+"""What is apart from all else and of a smaller share of what shows counts for nothing in how far a film reaches."""
+SOFT_EDGE_PX = 3
+"""How far soft edges reach beyond what is solid."""
 MAX_PATCH_STRETCH = 6.0
 """A patch of an elastic body is not drawn once a side is so many times as long: what hangs by next to nothing."""
 
@@ -71,7 +77,6 @@ class SimulatedPlane(SimulatedPicture):
         )
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
-        self._outlines = [outline_of(piece).float() for piece in self._pieces]
         diameter = scene.grain_px or max(MIN_GRAIN_PX, GRAIN_SPACINGS * particles.spacing * plane.width)
         self._margin = max(self._drop, diameter)  # how far from its particle something of it may be seen, pixels
         self._grains = {
@@ -125,14 +130,33 @@ class SimulatedPlane(SimulatedPicture):
 
     def _reach(self, frame: Frame) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
         self._show(frame)
-        places = [frame.positions.to(self.picture.device) * self.picture.plane.width]
-        lows, highs = [places[0].amin(dim=0) - self._margin], [places[0].amax(dim=0) + self._margin]
+        lows, highs = [], []
         for skin, points in zip(self._skins, self._outlines, strict=True):
-            if not skin.breaking and len(points):
-                moved = skin.pose(points).positions * self.picture.plane.width
-                lows.append(moved.amin(dim=0))
-                highs.append(moved.amax(dim=0))
+            moved = skin.pose(points).positions * self.picture.plane.width
+            if skin.breaking:
+                own = torch.isin(self.particles.bodies, torch.tensor(skin.bodies).to(self.particles.bodies))
+                places = frame.positions.to(moved)[own.to(moved.device)] * self.picture.plane.width
+                moved = torch.cat([moved, places - self._margin, places + self._margin])
+            lows.append(moved.amin(dim=0))
+            highs.append(moved.amax(dim=0))
         return torch.stack(lows).amin(dim=0), torch.stack(highs).amax(dim=0)
+
+    @cached_property
+    def _outlines(self) -> list[Float[Tensor, "m 2"]]:
+        """Of each piece, the corners of the pixels around it, but for those of specks, which fly off."""
+        alpha = self.picture.raster()[1][..., 0].cpu().numpy()
+        parts, _ = cast("tuple[np.ndarray, int]", label(alpha >= MIN_CONTENT_OPACITY, np.ones((3, 3))))
+        areas = np.bincount(parts.ravel())
+        areas[0] = 0
+        large = areas >= min(MIN_PART_AREA * areas.sum(), areas.max())
+        near = torch.from_numpy(binary_dilation(large[parts], np.ones((3, 3)), SOFT_EDGE_PX))
+        outlines = []
+        for piece in self._pieces:
+            points = outline_of(piece).float()
+            column, row = (axis.cpu().long() for axis in points.unbind(dim=1))
+            is_near = near[row.clamp(0, len(near) - 1), column.clamp(0, near.shape[1] - 1)].to(points.device)
+            outlines.append(points[is_near] if bool(is_near.any()) else points)
+        return outlines
 
     def _is_in_view(self, frame: Frame, crop: Bounds | None, path: CameraPath | None) -> bool:
         if self.films_all(path):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
+from gainer_ns.physics import simulated_plane
 from gainer_ns.physics.body_skins import adjacent_bodies
 from gainer_ns.physics.connections import links_through
 from gainer_ns.physics.engine import Frame, resting
@@ -125,6 +126,24 @@ def test_all_that_is_shown_is_filmed(simulated: Callable[..., SimulatedPlane], m
     close = followed.camera(1.0)
     assert all(bool(close.draw(shot).opacity.any()) for shot in followed.shots(lambda: frames, close))
     assert close.crop is not None and close.crop[2] - close.crop[0] < 50, "the camera goes along"
+
+
+def test_a_speck_that_flies_off_widens_no_film(
+    scene: Callable[..., Scene], cut_out: CutOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated_plane, "MIN_PART_AREA", 0.05)
+    picture = cut_out()
+    assert picture.gaussians.opacities is not None
+    opacities = picture.gaussians.opacities.clone()
+    opacities.view(48, 64)[1:6, 1:6] = opacities.max()
+    picture = picture.with_gaussians(replace(picture.gaussians, opacities=opacities))
+    made = SimulatedPlane(scene("medium", size=(64, 48), content=content_of(picture)), picture, 400)
+    rest = resting(made.particles)
+    is_speck = rest.positions.amax(dim=1) < 0.1
+    assert 0 < int(is_speck.sum()) < 20
+    flown = torch.where(is_speck[:, None], rest.positions - 3.0, rest.positions + 0.5)
+    left, top, right, bottom = made.extent([rest, Frame(1.0, flown, rest.gradients)])
+    assert left >= 0 and top >= 0 and right >= 80 and bottom >= 72
 
 
 def test_a_frame_that_shows_nothing_is_an_error(simulated: Callable[..., SimulatedPlane]) -> None:
