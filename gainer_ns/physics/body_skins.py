@@ -14,18 +14,11 @@ from torch import Tensor
 from gainer_ns.editing.steps import Placed, Weights
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse, product
-from gainer_ns.motion.particle_map import ParticleMap
 from gainer_ns.physics.connections import links_among
 from gainer_ns.physics.deformation_gradients import limited_gradients
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.materials import Material, Parting
-from gainer_ns.physics.skinning import (
-    PARTING_SPACINGS,
-    SUPPORT_RADIUS_SPACINGS,
-    ParticleSkin,
-    SkinnedPoints,
-    SkinPose,
-)
+from gainer_ns.physics.skinning import ParticleSkin, SkinnedPoints, SkinPose
 
 MAX_GRAIN_STRETCH = 1.6
 """By how much grains and splashes are shown stretched or compressed, at most."""
@@ -127,19 +120,6 @@ class BodySkin:
             self._skin.spacing * self.width * plane.pixel_size,
             forward,
         )
-
-    def particle_map(self, plane: ImagePlane, grain: float) -> ParticleMap:
-        """Return the rest map of liquid: drops show what is near them, others what is around.
-
-        Args:
-            plane: Of the picture.
-            grain: How far a drop shows, in pixels.
-        """
-        rest, positions, inverses, spacing, forward = self.placed(plane)
-        torn = self.pose(self.rest * self.width).torn
-        drops = torch.full_like(torn, grain * plane.pixel_size)
-        reaches = torch.lerp(torch.full_like(torn, SUPPORT_RADIUS_SPACINGS * spacing), drops, torn)
-        return ParticleMap(rest, positions, inverses, reaches, PARTING_SPACINGS * spacing, forward)
 
     def owns(self, fields: Float[Tensor, "b n"]) -> Bool[Tensor, " n"]:
         """Tell which points are theirs, by how far inside each body they are."""

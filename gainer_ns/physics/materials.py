@@ -23,6 +23,7 @@ Parting = Literal["never", "drops", "grains"]
 """How neighbours in the picture part."""
 
 Modulus = Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
+Strength = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
 PoissonRatio = Annotated[float, Field(strict=True, ge=0, lt=0.5, allow_inf_nan=False)]
 FrictionAngle = Annotated[float, Field(strict=True, gt=0, lt=80, allow_inf_nan=False)]
 
@@ -39,6 +40,9 @@ class Material(ScriptModel):
         nu: Poisson's ratio: how much it yields sideways, from 0 to below 0.5.
         density: Mass of a square width.
         friction_angle: Of sand, in degrees: the slope at which a heap of it rests.
+        viscosity: Of a liquid, dynamic, in density times squared widths a second: shear stress by rate of shear.
+        surface_tension: Of a liquid, in density times cubed widths a squared second: energy by length of its edge.
+        cohesion: Of a liquid, in the unit of E: how hard it is to be pulled until it parts.
     """
 
     behaviour: Behaviour
@@ -46,6 +50,9 @@ class Material(ScriptModel):
     nu: PoissonRatio = 0.3
     density: Modulus = 1.0
     friction_angle: FrictionAngle = 35.0
+    viscosity: Strength = 0.0
+    surface_tension: Strength = 0.0
+    cohesion: Strength = 0.0
 
     @property
     def lame(self) -> tuple[float, float]:
@@ -73,6 +80,9 @@ PRESETS: dict[str, Material] = {
     "medium": Material(behaviour="elastic", E=250.0, nu=0.35),
     "stiff": Material(behaviour="elastic", E=2000.0, nu=0.3),
     "liquid": Material(behaviour="liquid", E=300.0),
+    "water": Material(behaviour="liquid", E=150.0, viscosity=2e-3, surface_tension=4e-3, cohesion=0.5),
+    "paint": Material(behaviour="liquid", E=150.0, density=1.2, viscosity=0.02, surface_tension=2e-3, cohesion=1.0),
+    "honey": Material(behaviour="liquid", E=150.0, density=1.4, viscosity=0.3, surface_tension=3e-3, cohesion=2.0),
     "sand": Material(behaviour="sand", E=500.0, nu=0.3, density=1.5, friction_angle=35.0),
     "snow": Material(behaviour="snow", E=250.0, nu=0.2, density=0.5),
     "rigid": Material(behaviour="rigid"),
@@ -82,7 +92,7 @@ PRESETS: dict[str, Material] = {
 
 BEHAVIOUR_NUMBERS: dict[Behaviour, tuple[str, ...]] = {
     "elastic": ("E", "nu", "density"),
-    "liquid": ("E", "density"),
+    "liquid": ("E", "density", "viscosity", "surface_tension", "cohesion"),
     "sand": ("E", "nu", "density", "friction_angle"),
     "snow": ("E", "nu", "density"),
     "rigid": ("density",),
@@ -105,6 +115,9 @@ class ChosenMaterial(ScriptModel):
     nu: PoissonRatio | None = None
     density: Modulus | None = None
     friction_angle: FrictionAngle | None = None
+    viscosity: Strength | None = None
+    surface_tension: Strength | None = None
+    cohesion: Strength | None = None
 
     @model_validator(mode="before")
     @classmethod

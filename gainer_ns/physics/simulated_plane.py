@@ -25,6 +25,7 @@ from gainer_ns.physics.connections import MIN_HOLDING_OPACITY, links_through
 from gainer_ns.physics.engine import Frame, Particles
 from gainer_ns.physics.grains import GrainSkin
 from gainer_ns.physics.lengths import Bounds
+from gainer_ns.physics.liquids import LiquidSkin
 from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from gainer_ns.lifting.views import CameraPath
 
 DROP_SPACINGS = 1.2
-"""Radius of what a drop shows, in spacings of the particles: dense ones leave no gaps between them."""
+"""How far from its particle, in spacings, something of a liquid may be seen."""
 MIN_GRAIN_PX, GRAIN_SPACINGS = 2.0, 1.25
 """Diameter of grains where the scene does not say it: in pixels, and in spacings of the particles, the larger."""
 VISIBLE_SPACINGS = 2.0
@@ -67,7 +68,6 @@ class SimulatedPlane(SimulatedPicture):
         particles = _particles(scene, picture, side, count)
         scene.check_particles(particles)
         super().__init__(scene, particles, scene.simulation_config(), plane.width)
-        self._drop = max(side, DROP_SPACINGS * particles.spacing * plane.width)
         self._rest, self._pieces = cut_out(
             whole,
             self._skins,
@@ -77,8 +77,14 @@ class SimulatedPlane(SimulatedPicture):
         )
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
+        self._liquids = {
+            id(piece): LiquidSkin(piece, skin, particles, plane)
+            for piece, skin in zip(self._pieces, self._skins, strict=True)
+            if skin.parting == "drops"
+        }
         diameter = scene.grain_px or max(MIN_GRAIN_PX, GRAIN_SPACINGS * particles.spacing * plane.width)
-        self._margin = max(self._drop, diameter)  # how far from its particle something of it may be seen, pixels
+        # How far from its particle something of it may be seen, pixels.
+        self._margin = max(side, DROP_SPACINGS * particles.spacing * plane.width, diameter)
         self._grains = {
             id(piece): GrainSkin(piece, skin, diameter / 2, scene.seed)
             for piece, skin in zip(self._pieces, self._skins, strict=True)
@@ -177,13 +183,11 @@ class SimulatedPlane(SimulatedPicture):
         """Return a piece as layers of the picture, in the frame that the skins show, none of which covers itself."""
         if not skin.breaking:
             return unfolded(piece, amounts)
+        if skin.parting == "drops":
+            return [self._liquids[id(piece)].layer()]
         plane = self.picture.plane
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
-        if skin.parting == "drops":
-            rest_map = skin.particle_map(plane, self._drop)
-        else:
-            rest_map = self._grains[id(piece)].map(plane)
-        return [Sheet(piece.rest.layer, plane, plane, rest_map, presence)]
+        return [Sheet(piece.rest.layer, plane, plane, self._grains[id(piece)].map(plane), presence)]
 
 
 def content_of(picture: BakedPicture) -> Bounds:

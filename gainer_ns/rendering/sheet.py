@@ -14,7 +14,7 @@ from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.grain_map import GrainMap
-from gainer_ns.motion.particle_map import ParticleMap
+from gainer_ns.motion.liquid_field import LiquidField
 from gainer_ns.motion.rest_map import PointRows, RestMap, RestPoints
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.point_colours import PointColours
@@ -40,7 +40,7 @@ class Sheet:
     rest: Layer | Sheet
     plane: ImagePlane
     canvas: ImagePlane
-    rest_map: RestMap | ParticleMap | GrainMap | None
+    rest_map: RestMap | GrainMap | LiquidField | None
     presence: Presence | None = None
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.motion.particle_map import ParticleMap
+from gainer_ns.motion.liquid_field import LiquidField
 from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
@@ -170,9 +170,7 @@ def test_edits_of_edits_end_somewhere(picture: MakePicture, edited: Edit, tmp_pa
 
 def test_what_has_broken_apart_is_refused(picture: MakePicture) -> None:
     source, points = picture(), torch.rand(5, 2)
-    broken = ParticleMap(
-        points, points, torch.eye(2).expand(5, 2, 2), torch.ones(5), 0.1, lambda at: (at, at[..., None])
-    )
+    broken = LiquidField(points, points, torch.ones(5), torch.rand(5, 3), 0.1, lambda at: (at, at[..., None]))
     sheet = Sheet(source.only_layer, source.plane, source.plane, broken)
     with pytest.raises(GainerError, match=r"broken apart.*\.png") as refused:
         picture_bytes(replace(source, layers=(sheet,)))

@@ -22,6 +22,19 @@ MAX_ENERGY_GAIN = 0.5
 
 NEGLIGIBLE_SPEED = 1e-4
 """In widths a second: a tenth of a pixel of a picture of 1,000 pixels."""
+LIQUID_VOLUME_NOISE = 0.03
+"""How far, as a share, particles of a liquid in disorder are off what volume they have."""
+
+
+def noise(
+    masses: Float[Tensor, " n"], volumes: Float[Tensor, " n"], bodies: Tensor, materials: Sequence[Material]
+) -> float:
+    """Return the energy that may come from rounding, and from particles of liquids in disorder."""
+    energy = 0.5 * float(masses.sum()) * NEGLIGIBLE_SPEED**2
+    for number, material in enumerate(materials):
+        if material.behaviour == "liquid":
+            energy += 0.5 * material.E * float(volumes[bodies == number].sum()) * LIQUID_VOLUME_NOISE**2
+    return energy
 
 
 def energies(
@@ -74,18 +87,17 @@ class EnergyWatch:
         """Whether it has looked already."""
         return self._left is not None
 
-    def check(self, time: float, total: float, work: float, mass: float) -> None:
+    def check(self, time: float, total: float, work: float, noise: float) -> None:
         """Look at a frame: at its total energy, and the work that gravity and forces have done since the last.
 
-        What all of the mass has at ``NEGLIGIBLE_SPEED`` may come from rounding.
+        So much as the noise has may come from nowhere.
 
         Raises:
             GainerError: Energy came from nowhere, or something is no number.
         """
         allowed = (total if self._left is None else self._left) + work
         self._most = max(self._most, abs(work), abs(allowed))
-        rounding = 0.5 * mass * NEGLIGIBLE_SPEED**2
-        if not (math.isfinite(total) and total <= allowed + MAX_ENERGY_GAIN * self._most + rounding):
+        if not (math.isfinite(total) and total <= allowed + MAX_ENERGY_GAIN * self._most + noise):
             raise GainerError(
                 f"the simulation gains energy from nowhere at {time:.2f} s; write a lower E or spin, a nu further from "
                 "0.5, or more particles"

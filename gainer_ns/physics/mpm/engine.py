@@ -21,9 +21,10 @@ from torch import Tensor
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame, Particles, SimulationConfig, State, resting
 from gainer_ns.physics.materials import BEHAVIOURS, Material
-from gainer_ns.physics.mpm.energy import EnergyWatch, energies
+from gainer_ns.physics.mpm.energy import EnergyWatch, energies, noise
 from gainer_ns.physics.mpm.flow import FlowSteps
 from gainer_ns.physics.mpm.grid import Grid
+from gainer_ns.physics.mpm.liquids import surface_energy
 from gainer_ns.physics.mpm.material_kernels import LOST, MAX_SNOW_HARDENING
 from gainer_ns.physics.mpm.solids.solid_bodies import SOLIDS, SolidBodies, SolidState, is_solid
 from gainer_ns.physics.mpm.state import MpmState, velocity_gradients
@@ -93,6 +94,7 @@ class MpmSimulation:
         is_pinned = (kinds == BEHAVIOURS.index("pinned"))[bodies]
         masses = densities[bodies] * particles.volumes.cpu()
         self._masses = torch.where(is_pinned, PINNED_MASS_FACTOR * masses, masses).float().to(device)
+        self._tensions = torch.tensor([each.surface_tension for each in materials])[bodies].to(device)
         self._free = torch.where(is_pinned, 0.0, masses).to(device)
         self._kinds = torch.cat([kinds, torch.tensor([LOST])]).int().to(device)
         constants = [*(_constants(material, config.dimensions) for material in materials), (0.0, 0.0, 0.0)]
@@ -224,7 +226,7 @@ class MpmSimulation:
                 rigid.append((own, self._particles.positions.to(self._device)[own]))
         solid = None if self.solids is None else self.solids.own
         tables = self._masses, self._volumes, self._bodies, self._kinds, self._constants
-        return FlowSteps(self.grid, self.state, tables, rigid, solid, dt, gravity, amounts)
+        return FlowSteps(self.grid, self.state, tables, self.materials, rigid, solid, dt, gravity, amounts)
 
     def _take(self, solids: SolidBodies) -> None:
         """Take over where the particles of elastic bodies are."""
@@ -262,7 +264,10 @@ class MpmSimulation:
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials, self.solids)
-        self._watch.check(time, moving + stored, work, float(self._masses.sum()))
+        if bool(self._tensions.any()):
+            stored += surface_energy(self.grid, self.state.positions, self._tensions * self._volumes)
+        some = noise(self._masses, self._volumes, self._bodies, self.materials)
+        self._watch.check(time, moving + stored, work, some)
 
     def _work_of_forces(
         self, before: Float[Tensor, "n d"], moved: Float[Tensor, "n d"], amounts: Float[Tensor, "s f"], seconds: float
@@ -276,7 +281,7 @@ class MpmSimulation:
 
 
 def _constants(material: Material, dimensions: int) -> tuple[float, float, float]:
-    """Return mu, lambda, and the slope of sand's yield surface.
+    """Return mu, of liquids the pull at which they part; lambda; and the slope of sand's yield surface.
 
     Sand that flows without changing its volume, as ours does, bears on the plane it slides along the sine of the angle
     of its strength (Davis, "Theories of plasticity and the failure of soil masses", 1968). That is to be the tangent
@@ -284,4 +289,4 @@ def _constants(material: Material, dimensions: int) -> tuple[float, float, float
     """
     first, second = material.lame
     slope = math.sqrt(2) / dimensions * math.tan(math.radians(material.friction_angle))
-    return second, first, slope
+    return material.cohesion if material.behaviour == "liquid" else second, first, slope

@@ -12,8 +12,10 @@ from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
+from gainer_ns.physics.materials import Material
 from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.kernels import MAX_STEP_CELLS, node_kernel, particle_kernel, sorting_kernel
+from gainer_ns.physics.mpm.liquids import LiquidSteps
 from gainer_ns.physics.mpm.rigid import RigidBody
 from gainer_ns.physics.mpm.state import MpmState
 
@@ -31,6 +33,7 @@ class FlowSteps:
         grid: What acts on the particles, and what is in the way.
         state: Of all particles; it is copied.
         tables: Masses and volumes [n], bodies [n], and of each body its kind and constants.
+        materials: Of all bodies.
         rigid: Which particles each rigid body has, and where they are at rest.
         solid: [p], which of all particles move on a grid of their own; None for none.
         dt: Of a step, seconds.
@@ -43,6 +46,7 @@ class FlowSteps:
         grid: Grid,
         state: MpmState,
         tables: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+        materials: Sequence[Material],
         rigid: Sequence[tuple[Int64[Tensor, " m"], Float[Tensor, "m d"]]],
         solid: Int64[Tensor, " p"] | None,
         dt: float,
@@ -66,6 +70,7 @@ class FlowSteps:
         place, square = vector(dimensions), matrix(dimensions, dimensions)
         nodes, exchanged = (torch.zeros(grid.nodes, dimensions, device=device) for _ in range(2))
         weights = torch.zeros(grid.nodes, device=device)
+        self._liquids = LiquidSteps(grid, materials, dt, nodes, weights)
         lattice: list[Any] = [place(*grid.origin), grid.cell, wp.vec3i(*grid.shape)]
         positions, velocities = Typed(state.positions, place), Typed(state.velocities, place)
         self._to_particles = Repeated(
@@ -81,7 +86,7 @@ class FlowSteps:
                 Typed(tables[3], wp.int32),
                 Typed(tables[4], wp.vec3),
                 Typed(self._momenta, square),
-                Typed(nodes, place),
+                Typed(self._liquids.velocities, place),
                 Typed(exchanged, place),
                 Typed(weights, wp.float32),
                 *lattice,
@@ -100,13 +105,16 @@ class FlowSteps:
                 Typed(masses, wp.float32),
                 Typed(self._sorted, wp.int32),
                 Typed(self._cell_start, wp.int32),
+                Typed(bodies, wp.int32),
+                Typed(self._liquids.rates, wp.vec2),
+                Typed(volumes, wp.float32),
                 *lattice,
                 dt,
                 Typed(gravity, place),
                 Typed(amounts.view(-1), wp.float32),
                 len(grid.forces),
                 Typed(grid.fields.view(-1, dimensions), place),
-                Typed(grid.touched, wp.int32),
+                Typed(grid.walls, wp.int32),
                 len(grid.config.colliders),
                 Typed(grid.normals.view(-1, dimensions), place),
                 Typed(grid.surfaces, wp.int32),
@@ -114,6 +122,7 @@ class FlowSteps:
                 Typed(nodes, place),
                 Typed(exchanged, place),
                 Typed(weights, wp.float32),
+                Typed(self._liquids.flows, wp.vec2),
             ],
             device,
         )
@@ -144,6 +153,7 @@ class FlowSteps:
         if step % ROW_STEPS == 0:
             self._run = self._rows(ROW_STEPS * MAX_STEP_CELLS)
         self._to_nodes(*self._run, step)
+        self._liquids.step(*self._run)
         self._to_particles(0, count, step + 1)
         for body in self._rigid:
             self._move(body)

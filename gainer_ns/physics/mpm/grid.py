@@ -112,9 +112,11 @@ class Grid:
         return torch.cat(normals).float().contiguous().to(self.device)
 
     @cached_property
-    def touched(self) -> Int32[Tensor, " m"]:
-        """1 where there is a collider."""
-        return (self.normals.abs().sum(dim=2) > 0).any(dim=0).int()
+    def walls(self) -> Int32[Tensor, " m"]:
+        """0 where there is no collider, 1 where what there is lets slide, 2 where it sticks."""
+        there = self.normals.abs().sum(dim=2) > 0
+        sticky = there & (self.surfaces == _SURFACE_NUMBERS["sticky"])[:, None]
+        return torch.where(sticky.any(dim=0), 2, there.any(dim=0).int()).int()
 
     @cached_property
     def depths(self) -> Float[Tensor, "c1 m"]:

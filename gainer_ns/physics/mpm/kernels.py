@@ -11,6 +11,7 @@ import functools
 import warp as wp
 
 from gainer_ns.gaussians.kernels import matrix, vector
+from gainer_ns.physics.mpm.liquid_kernels import SLIP, STICKY
 from gainer_ns.physics.mpm.material_kernels import (
     ELASTIC,
     LIQUID,
@@ -24,12 +25,12 @@ from gainer_ns.physics.mpm.material_kernels import (
     stress_of,
 )
 
-STICKY, SLIP, SEPARATE = range(3)
-"""Numbers of what colliders do."""
 LIQUID_CROWDING = 0.1
 """By what share liquid may be denser than it knows, since particles in disorder seem denser than they are."""
 LIQUID_EVENING_RATE = 10.0
 """What share of the rest of its density it learns in a second."""
+MAX_LOOSE_RATIO, MAX_HELD_RATIO = 1.02, 1.1
+"""By how much liquid that does not cohere knows that it has spread, and such as is drawn together again."""
 MAX_STEP_STRAIN = 0.25
 """By how much a step may strain or turn what flows, at most: so it never turns inside out."""
 MAX_STEP_CELLS = 0.6
@@ -77,7 +78,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
         volumes: wp.array(dtype=wp.float32),  # at rest
         bodies: wp.array(dtype=wp.int32),
         kinds: wp.array(dtype=wp.int32),  # [bodies]
-        constants: wp.array(dtype=wp.vec3),  # [bodies]: mu, lambda, friction
+        constants: wp.array(dtype=wp.vec3),  # [bodies]: mu (of liquids the pull at which they part), lambda, friction
         momenta: wp.array(dtype=square),  # out: change of momentum by distance
         nodes: wp.array(dtype=place),  # velocities of the nodes
         exchanged: wp.array(dtype=place),  # at the nodes: changes of velocity of what is elastic
@@ -147,7 +148,8 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 grown = wp.identity(n=dimensions, dtype=float) + dt * C
                 total[i] = bounded(grown * total[i])
                 if kind == wp.static(LIQUID):
-                    ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, 1.02)
+                    most = wp.where(numbers[0] > 0.0, wp.static(MAX_HELD_RATIO), wp.static(MAX_LOOSE_RATIO))
+                    ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, most)
                     # What the velocities do not tell adds up, and the liquid would shrink.
                     room = cell * cell * wp.where(wp.static(dimensions) == 3, cell, 1.0)
                     seen = masses[i] / volumes[i] * room / around + wp.static(LIQUID_CROWDING)
@@ -187,6 +189,9 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         masses: wp.array(dtype=wp.float32),  # negative of what is elastic
         order: wp.array(dtype=wp.int32),  # [n], by cell
         cell_start: wp.array(dtype=wp.int32),  # [cells + 2]
+        bodies: wp.array(dtype=wp.int32),  # [n]
+        rates: wp.array(dtype=wp.vec2),  # [bodies]: viscosity and surface tension; empty where none has any
+        volumes: wp.array(dtype=wp.float32),  # [n], at rest
         origin: place,
         cell: float,
         shape: wp.vec3i,
@@ -195,7 +200,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         amounts: wp.array(dtype=wp.float32),  # [steps, forces]
         forces: int,
         fields: wp.array(dtype=place),  # [forces, nodes]
-        touched: wp.array(dtype=wp.int32),  # [nodes], 1 where there is a collider
+        walls: wp.array(dtype=wp.int32),  # [nodes], 0 where there is no collider
         colliders: int,
         normals: wp.array(dtype=place),  # [colliders, nodes], 0 where the collider is not
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
@@ -203,6 +208,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         result: wp.array(dtype=place),  # out [nodes]
         exchanged: wp.array(dtype=place),  # out [nodes]: what changes the velocity of what is elastic
         weights: wp.array(dtype=wp.float32),  # out [nodes], masses
+        flows: wp.array(dtype=wp.vec2),  # out [nodes]: volume times viscosity, share of volume times surface tension
     ):
         i = first + wp.tid()
         column = i % shape[0]
@@ -219,6 +225,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
         solid_mass = float(0.0)
         solid_momentum = place()
         towards = place()
+        flow = wp.vec2()
         left = wp.max(column - 2, 0)
         for c in range(layers):
             for b in range(3):
@@ -241,6 +248,11 @@ def node_kernel(dimensions: int) -> wp.Kernel:
                         else:
                             mass += weight * m
                             momentum += weight * (m * velocities[j] + momenta[j] * (cell * d))
+                            if rates.shape[0] > 0:
+                                flow += (weight * volumes[j]) * rates[bodies[j]]
+        if rates.shape[0] > 0:
+            room = cell * cell * wp.where(wp.static(dimensions) == 3, cell, 1.0)
+            flows[i] = wp.vec2(flow[0], flow[1] / room)
         weights[i] = mass
         exchanged[i] = place()
         if mass <= 0.0:
@@ -261,7 +273,7 @@ def node_kernel(dimensions: int) -> wp.Kernel:
                 stopped = meeting * normal + braked * aside
                 v -= (solid_mass / (mass + solid_mass)) * stopped
                 exchanged[i] = (mass / (mass + solid_mass)) * stopped
-        if touched[i] == 1:
+        if walls[i] > 0:
             for collider in range(colliders):
                 normal = normals[collider * count + i]
                 if wp.dot(normal, normal) > 0.0:

@@ -159,10 +159,8 @@ def stress_of(dimensions: int) -> Any:
         if kind == wp.static(SAND):  # whose deformation is told by its strain
             strain = F - wp.identity(n=dimensions, dtype=float)
             return 2.0 * mu * strain + (first * wp.trace(strain)) * wp.identity(n=dimensions, dtype=float)
-        if kind == wp.static(LIQUID):  # it may be pushed, but not pulled: it splashes instead
-            return (first * (inner - 1.0) * inner * wp.where(inner < 1.0, 1.0, 0.0)) * wp.identity(
-                n=dimensions, dtype=float
-            )
+        if kind == wp.static(LIQUID):  # pulled by more than it coheres, it splashes
+            return wp.min(first * (inner - 1.0) * inner, mu) * wp.identity(n=dimensions, dtype=float)
         return square()
 
     return stress

@@ -1,0 +1,184 @@
+"""The rest map of liquids: where particles still lie as they did, where they have mixed, and where their surface is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import warp as wp
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from gainer_ns.gaussians import kernels
+from gainer_ns.gaussians.kernels import Typed
+from gainer_ns.motion.liquid_kernels import SUPPORT_SPACINGS, fields_kernel, read_kernel
+from gainer_ns.motion.rest_map import PointRows, RestPoints
+from gainer_ns.motion.rest_map_kernels import NOWHERE_COORDINATE
+
+NODES_PER_SPACING = 1.5
+"""How densely fields are computed, which are read between these nodes."""
+INSIDE_SPACINGS = 1.5
+"""How far inside of it nothing is clear: not even what lay between parts that have met."""
+DIFFUSION_SPACINGS = 2.0
+"""How far colours are blended with those around where liquid has mixed, to each side and twice."""
+MAX_BEYOND_SPACINGS = 0.6
+"""How far beyond the surface of the particles what is whole shows: hair, say, that is thinner than they lie apart."""
+
+
+class LiquidPoints(NamedTuple):
+    """What liquid is at points.
+
+    Attributes:
+        found: Where they lay, as the particles around agree best.
+        alpha: [m], of the liquid: a step over a pixel, at its surface.
+        most: [m], the most of what is whole.
+        inner: [m], the least of it, well inside of its surface.
+        whole: [m], from 0, where particles have mixed, to 1, where they lie as they did.
+        colours: [m, 3], means of those of the particles around.
+    """
+
+    found: RestPoints
+    alpha: Float[Tensor, " m"]
+    most: Float[Tensor, " m"]
+    inner: Float[Tensor, " m"]
+    whole: Float[Tensor, " m"]
+    colours: Float[Tensor, "m 3"]
+
+
+@dataclass(frozen=True)
+class LiquidField:
+    """Fields of particles that flow: their surface, where points lay, and the mean of their colours.
+
+    The surface is where half of a neighbourhood is liquid, or nearer to the centre of what there is than the radius of
+    a drop, so that films and drops remain (Zhu and Bridson, "Animating Sand as a Fluid", 2005). Where points lay is
+    told by the affine map that fits the particles around best (moving least squares); by how much they are off it, the
+    picture is whole there, or mixed.
+
+    Attributes:
+        rest: [p, 2], the particles at rest.
+        positions: [p, 2], on the canvas.
+        shares: [p], how much of a squared spacing each stands for.
+        colours: [p, 3], that each carries.
+        spacing: How far apart they were at rest.
+        forward: Where points at rest have gone, and how a small step shows there.
+    """
+
+    rest: Float[Tensor, "p 2"]
+    positions: Float[Tensor, "p 2"]
+    shares: Float[Tensor, " p"]
+    colours: Float[Tensor, "p 3"]
+    spacing: float
+    forward: Callable[[Float[Tensor, "m 2"]], tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]]
+
+    @property
+    def radius(self) -> float:
+        """How far from a particle its part of the fields ends."""
+        return SUPPORT_SPACINGS * self.spacing
+
+    @cached_property
+    def bounds(self) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
+        """Lowest and highest coordinates at which there can be anything."""
+        return self.positions.amin(dim=0) - self.radius, self.positions.amax(dim=0) + self.radius
+
+    @torch.no_grad()
+    def located(self, points: Float[Tensor, "m 2"], pixel: float) -> LiquidPoints:
+        """Return what liquid is at points of the canvas, which are pixels of a side."""
+        count, device = len(points), points.device
+        found = RestPoints(points.new_empty(count, 2), points.new_empty(count, 2, 2))
+        alpha, most, inner, whole = points.new_empty(4, count)
+        colours = points.new_empty(count, 3)
+        outputs = [
+            Typed(found.positions, wp.vec2),
+            Typed(found.inverse_jacobians, wp.mat22),
+            *(Typed(each, wp.float32) for each in (alpha, most, inner, whole)),
+            Typed(colours, wp.vec3),
+        ]
+        inputs = [
+            Typed(points.contiguous(), wp.vec2),
+            *self._fields,
+            *self._lattice,
+            self._nodes[0],
+            pixel,
+            MAX_BEYOND_SPACINGS * self.spacing,
+            INSIDE_SPACINGS * self.spacing,
+            NOWHERE_COORDINATE,
+        ]
+        kernels.launch(read_kernel, count, [*inputs, *outputs], device)
+        return LiquidPoints(found, alpha, most, inner, whole, colours)
+
+    def at(self, points: Float[Tensor, "m 2"]) -> RestPoints:
+        """Return where points of the canvas lay."""
+        return self.located(points, self.spacing).found
+
+    def over(self, rows: PointRows, tolerance: float) -> RestPoints:
+        """Return where points in rows and columns lay."""
+        return self.at(rows.points)
+
+    def to(self, device: torch.device | str) -> LiquidField:
+        """Return the same fields on a device."""
+        tensors = {name: value.to(device) for name, value in vars(self).items() if name in _TENSORS}
+        return replace(self, **tensors)
+
+    @property
+    def _step(self) -> float:
+        return self.spacing / NODES_PER_SPACING
+
+    @cached_property
+    def _nodes(self) -> tuple[int, int]:
+        """Rows and columns of nodes."""
+        low, high = self.bounds
+        across, down = ((high - low) / self._step).tolist()
+        return math.ceil(down) + 2, math.ceil(across) + 2
+
+    @property
+    def _lattice(self) -> list[object]:
+        return [wp.vec2(*self.bounds[0].tolist()), self._step, self._nodes[1]]
+
+    @cached_property
+    def _fields(self) -> list[Typed]:
+        """Levels, masses, wholes, places at rest, slopes and colours of the nodes."""
+        low, high = self.bounds
+        across, down = (int(cells) + 1 for cells in ((high - low) / self.radius).tolist())
+        column, row = ((self.positions - low) / self.radius).floor().long().unbind(dim=1)
+        keys, order = (row * across + column).sort(stable=True)
+        starts = torch.searchsorted(keys, torch.arange(across * down + 1, device=keys.device), out_int32=True)
+        ordered = [each[order].float().contiguous() for each in (self.positions, self.rest, self.shares, self.colours)]
+        kinds = wp.vec2, wp.vec2, wp.float32, wp.vec3
+        count, like = math.prod(self._nodes), self.positions
+        levels, masses, wholes = like.new_empty(3, count)
+        fields = [
+            *(Typed(each, wp.float32) for each in (levels, masses, wholes)),
+            Typed(like.new_empty(count, 2), wp.vec2),
+            Typed(like.new_empty(count, 2, 2), wp.mat22),
+            Typed(like.new_zeros(count, 3), wp.vec3),
+        ]
+        inputs = [
+            *(Typed(each, kind) for each, kind in zip(ordered, kinds, strict=True)),
+            Typed(starts, wp.int32),
+            across,
+            down,
+            wp.vec2(*low.tolist()),
+            self.spacing,
+            *self._lattice,
+        ]
+        kernels.launch(fields_kernel, count, [*inputs, *fields], like.device)
+        self._diffuse(fields[5].tensor, masses)
+        return fields
+
+    def _diffuse(self, colours: Float[Tensor, "n 3"], masses: Float[Tensor, " n"]) -> None:
+        """Blend the colours of nodes with those around, as liquids do that have mixed."""
+        rows, columns = self._nodes
+        sums = torch.cat([colours * masses[:, None], masses[:, None]], dim=1).T.view(1, 4, rows, columns)
+        side = 2 * round(DIFFUSION_SPACINGS * NODES_PER_SPACING) + 1
+        for _ in range(2):
+            sums = functional.avg_pool2d(sums, (1, side), 1, (0, side // 2))
+            sums = functional.avg_pool2d(sums, (side, 1), 1, (side // 2, 0))
+        colours.copy_((sums[0, :3] / sums[0, 3:].clamp(min=1e-12)).view(3, -1).T)
+
+
+_TENSORS = ("rest", "positions", "shares", "colours")

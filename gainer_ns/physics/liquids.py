@@ -1,0 +1,40 @@
+"""Liquids: what of a picture each particle of a liquid carries along."""
+
+from __future__ import annotations
+
+import torch
+
+from gainer_ns.editing.pieces import Piece
+from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.footprints import PixelExtent
+from gainer_ns.motion.liquid_field import LiquidField
+from gainer_ns.physics.body_skins import BodySkin
+from gainer_ns.physics.engine import Particles
+from gainer_ns.rendering.liquid import Liquid
+from gainer_ns.rendering.presence import Presence
+
+
+class LiquidSkin:
+    """A body that flows: how much of it each particle stands for, and the colours that mix.
+
+    Args:
+        piece: Of the picture, at rest.
+        skin: What it follows.
+        particles: Of all bodies.
+        plane: Of the picture.
+    """
+
+    def __init__(self, piece: Piece, skin: BodySkin, particles: Particles, plane: ImagePlane) -> None:
+        self._piece, self._skin, self._plane = piece, skin, plane
+        own = torch.isin(particles.bodies, particles.bodies.new_tensor(skin.bodies))
+        self._shares = (particles.volumes[own] / skin.spacing**2).clamp(max=1).to(skin.rest)
+        around = PixelExtent(skin.spacing * plane.width * plane.pixel_size, plane.pixel_size)
+        points = plane.plane_from_pixel(skin.rest * plane.width)
+        self._colours = piece.rest.layer.read(points, around).rgb.clamp(0, 1)
+
+    def layer(self) -> Liquid:
+        """Return the picture's layer in the frame that the skin shows."""
+        piece, plane, placed = self._piece, self._plane, self._skin.placed(self._plane)
+        presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
+        field = LiquidField(placed.rest, placed.positions, self._shares, self._colours, placed.spacing, placed.forward)
+        return Liquid(piece.rest.layer, plane, plane, field, presence)
