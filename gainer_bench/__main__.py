@@ -22,6 +22,7 @@ BENCH_COMMANDS = {
     "contact-sheet": "ContactSheet",
     "simulation-sheet": "SimulationSheet",
     "simulation-check": "SimulationCheck",
+    "grain-mixture": "GrainMixture",
     "novel-view": "NovelView",
 }
 """Subcommand -> its dataclass with a ``run()``, in the module of the same name."""

@@ -125,7 +125,7 @@ class SimulationCheck:
                 if kept is not None and kept.exists():
                     found = Findings(**json.loads(kept.read_text("utf8")))
                 else:
-                    picture = picture or _fitted(image)
+                    picture = picture or fitted_picture(image)
                     found = self._checked(picture, image, scene, fps)
                     if kept is not None:
                         with whole_file(kept) as file:
@@ -195,7 +195,7 @@ def _cut_outs(path: Path) -> list[Path]:
     return pictures
 
 
-def _fitted(image: Path) -> BakedPicture:
+def fitted_picture(image: Path) -> BakedPicture:
     """Fit a picture, and read it back as a file of it is read."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "picture.safetensors")
