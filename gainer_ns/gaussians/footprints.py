@@ -114,10 +114,12 @@ class Footprints:
         return (self.lengths.amin(dim=1) >= MIN_TABLE_NODES) | (self.lengths.amax(dim=1) > MAX_SAMPLES)
 
     @property
-    def kinds(self) -> list[tuple[int, int]]:
-        """The numbers of samples along both sides that occur, but for one sample in all."""
-        found = self.counts.unique(dim=0).tolist()
-        return [(columns, rows) for columns, rows in found if columns * rows > 1]
+    def kinds(self) -> list[tuple[int, int, Int[Tensor, " n"]]]:
+        """The numbers of samples along both sides that occur, and which points have so many."""
+        wide = MAX_SAMPLES + 1
+        codes = self.counts[:, 0] * wide + self.counts[:, 1]
+        found = torch.bincount(codes).nonzero()[:, 0].tolist()
+        return [(code // wide, code % wide, (codes == code).nonzero()[:, 0]) for code in found]
 
     def samples(self, points: Float[Tensor, "m 2"], columns: int, rows: int) -> Float[Tensor, "m s 2"]:
         """Return the samples around points, of so many along each side."""

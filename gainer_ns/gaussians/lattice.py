@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import warp as wp
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gainer_ns.gaussians import kernels
-from gainer_ns.gaussians.block_sum import BLOCK_NODES
+from gainer_ns.gaussians.block_sum import BLOCK_NODES, LISTED_WEIGHTS, WEIGHT_MARGIN, WEIGHT_STEPS
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.kernels import Typed
@@ -151,6 +152,16 @@ class Lattice:
                 found = functional.pad(found, (0, 0, before, behind))
         return found
 
+    @cached_property
+    def _listed_weights(self) -> Float[Tensor, "o k"]:
+        """What the nodes of a block weigh along an axis, over what the third weighs, by offsets behind that."""
+        count = round((1 + 2 * WEIGHT_MARGIN) * WEIGHT_STEPS) + 1
+        offsets = torch.arange(count, dtype=torch.float64)[:, None] / WEIGHT_STEPS - WEIGHT_MARGIN
+        nodes = torch.arange(LISTED_WEIGHTS) - (BLOCK_NODES // 2 - 1)
+        weights = torch.exp(nodes * (offsets - 0.5 * nodes) / self.sigma**2)
+        weights[:, BLOCK_NODES:] = 0
+        return weights.float().to(self.x.device)
+
     def read(
         self,
         points: Float[Tensor, "m 2"],
@@ -184,7 +195,6 @@ class Lattice:
         read = points.new_empty(len(points), table.shape[1])
         wide = kernels.vector(table.shape[1])
         extent = extent or PixelExtent(0.0, 1.0)
-        fall = -0.5 / self.sigma**2
         values, levels = table[:0], 0
         if own is not None and (way != "smooth" or extent.may_read_tables(self.spacing)):
             values, levels = own(), level_count(len(self.x), len(self.y))
@@ -199,8 +209,7 @@ class Lattice:
             Typed(self.x, wp.float32),
             Typed(self.y, wp.float32),
             1 / self.spacing,
-            fall,
-            wp.vec3(math.exp(fall), math.exp(4 * fall), math.exp(9 * fall)),
+            Typed(self._listed_weights, kernels.vector(LISTED_WEIGHTS)),
             Typed(table, wide),
             Typed(values, wide),
             levels,

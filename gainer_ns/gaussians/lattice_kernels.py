@@ -4,7 +4,14 @@ import functools
 
 import warp as wp
 
-from gainer_ns.gaussians.block_sum import BLOCK_NODES, block_sum_source
+from gainer_ns.gaussians.block_sum import (
+    BLOCK_NODES,
+    LISTED_WEIGHTS,
+    PAIR_WIDTH,
+    WEIGHT_MARGIN,
+    block_sum_source,
+    pair_sum_source,
+)
 from gainer_ns.gaussians.footprints import FULL_MINIFICATION, LEAST_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES
 from gainer_ns.gaussians.kernels import vector
 from gainer_ns.ways import Way
@@ -18,6 +25,10 @@ WIDE = wp.constant(float(MIN_TABLE_NODES))
 INSET = wp.constant(0.01)
 """In steps: so far within the frame the last nodes are read, as exactly on it."""
 FAR = wp.constant(1e30)
+FEW = wp.constant(LEAST_MINIFICATION + 1)
+"""In pixels, and in steps: so short a side has two samples, and tables of less resolution are not read."""
+NEAR = wp.constant(WEIGHT_MARGIN)
+"""In steps: two points so far from a place read the block around that; what they miss of their own weighs 5e-4."""
 
 
 @functools.cache
@@ -34,24 +45,25 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         way: ``smooth``; ``clamped`` to the range of the own values of the four nodes around; or ``nearest``, the own
             value of the node in whose square a point lies.
     """
-    wide, side = vector(width), vector(BLOCK_NODES)
+    wide, listed = vector(width), vector(LISTED_WEIGHTS)
 
     @wp.func_native(block_sum_source(width))
-    def block_sum(nodes: wp.array(dtype=wide), first: int, columns: int, across: side, down: side) -> wide: ...
+    def block_sum(
+        nodes: wp.array(dtype=wide), first: int, columns: int, table: wp.array(dtype=listed), offset: wp.vec2
+    ) -> wide: ...
 
-    @wp.func
-    def weights(offset: float, fall: float, falls: wp.vec3):
-        # exp(e (offset - k)^2) over what the third node weighs, by one exponential and what e alone says.
-        rise = wp.exp(-2.0 * fall * offset)
-        back = 1.0 / rise
-        return side(
-            falls[1] * back * back,
-            falls[0] * back,
-            1.0,
-            falls[0] * rise,
-            falls[1] * rise * rise,
-            falls[2] * rise * rise * rise,
-        )
+    has_pairs = width == PAIR_WIDTH and way == "smooth" and not has_opacities
+    two = vector(2 * PAIR_WIDTH)
+
+    @wp.func_native(pair_sum_source())
+    def pair_sum(
+        nodes: wp.array(dtype=wide),
+        first: int,
+        columns: int,
+        table: wp.array(dtype=listed),
+        offset: wp.vec2,
+        away: wp.vec2,
+    ) -> two: ...
 
     @wp.func
     def clamped(
@@ -99,8 +111,7 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         x: wp.array(dtype=float),
         y: wp.array(dtype=float),
         steps: float,
-        fall: float,
-        falls: wp.vec3,
+        table: wp.array(dtype=listed),
         nodes: wp.array(dtype=wide),
         own: wp.array(dtype=wide),
         frame: wp.vec4,
@@ -112,15 +123,38 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         total = wide()
         if column >= 0 and row >= 0 and column + BLOCK_NODES <= columns and row + BLOCK_NODES <= y.shape[0]:
             # From the node beside the point: coordinates of the same size differ without rounding.
-            across = weights((p[0] - x[column + 2]) * steps, fall, falls)
-            down = weights((p[1] - y[row + 2]) * steps, fall, falls)
-            total = block_sum(nodes, row * columns + column, columns, across, down)
+            offset = wp.vec2((p[0] - x[column + 2]) * steps, (p[1] - y[row + 2]) * steps)
+            total = block_sum(nodes, row * columns + column, columns, table, offset)
             if total[width - 1] > 0.0:
                 total = total / total[width - 1]
                 if wp.static(way == "clamped"):
                     total = clamped(total, column + 2, row + 2, columns, y.shape[0], own)
                 total[width - 1] = presence(p, frame)
         return total
+
+    @wp.func
+    def pair(
+        p: wp.vec2,
+        away: wp.vec2,  # from p to the one point, and to the other in the opposite direction
+        x: wp.array(dtype=float),
+        y: wp.array(dtype=float),
+        steps: float,
+        table: wp.array(dtype=listed),
+        nodes: wp.array(dtype=wide),
+    ):  # the sum of both means, and how many of them there are
+        columns = x.shape[0]
+        column = int(wp.floor((p[0] - x[0]) * steps + ROUNDING)) - 2
+        row = int(wp.floor((p[1] - y[0]) * steps + ROUNDING)) - 2
+        result = wide()
+        if column >= 0 and row >= 0 and column + BLOCK_NODES <= columns and row + BLOCK_NODES <= y.shape[0]:
+            offset = wp.vec2((p[0] - x[column + 2]) * steps, (p[1] - y[row + 2]) * steps)
+            found = pair_sum(nodes, row * columns + column, columns, table, offset, away * steps)
+            for k in range(2):
+                weight = found[width * k + width - 1]
+                if weight > 0.0:
+                    for channel in range(width):
+                        result[channel] += found[width * k + channel] / weight
+        return result
 
     @wp.func
     def texel(own: wp.array(dtype=wide), first: int, columns: int, rows: int, column: int, row: int):
@@ -188,8 +222,9 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         x: wp.array(dtype=float),  # [columns], of the nodes, ascending
         y: wp.array(dtype=float),  # [rows], ascending
         steps: float,  # per unit of the points
-        fall: float,  # e, -1/2 over the variance in steps
-        falls: wp.vec3,  # exp(e), exp(4 e) and exp(9 e)
+        table: wp.array(
+            dtype=listed
+        ),  # weights of nodes along an axis, by offsets from 0.5 before the third to 1.5 behind it
         nodes: wp.array(dtype=wide),  # [rows * columns]
         own: wp.array(dtype=wide),  # [texels], the pyramid of the nodes' own values, or nothing where none is read
         levels: int,  # of the pyramid
@@ -213,6 +248,30 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
                 wide_x = wp.clamp(wp.sqrt(back[0, 0] * back[0, 0] + back[0, 1] * back[0, 1]) * pixels, 1e-3, 1.0)
                 wide_y = wp.clamp(wp.sqrt(back[1, 0] * back[1, 0] + back[1, 1] * back[1, 1]) * pixels, 1e-3, 1.0)
                 frame = wp.vec4(half[0], half[1], frame[2] / wide_x, frame[3] / wide_y)
+        if wp.static(has_pairs):
+            most = wp.max(square_x, square_y)
+            if shrinks and frame[2] == 0.0 and most < FEW * FEW and most * steps * steps < FEW * FEW * pixels * pixels:
+                # Two points along each side that is longer than a pixel, as below.
+                along = side_x * (wp.min((wp.sqrt(square_x) - LEAST) * SHARE, 1.0) * 0.25)
+                beside = side_y * (wp.min((wp.sqrt(square_y) - LEAST) * SHARE, 1.0) * 0.25)
+                if square_x <= LEAST * LEAST:
+                    along = beside
+                two_sides = wp.min(square_x, square_y) > LEAST * LEAST
+                if wp.max(wp.abs(along[0]), wp.abs(along[1])) * steps <= NEAR:
+                    few = wide()
+                    share = float(0.5)
+                    if two_sides:
+                        share = float(0.25)
+                        few += pair(p - beside, along, x, y, steps, table, nodes)
+                        few += pair(p + beside, along, x, y, steps, table, nodes)
+                    else:
+                        few += pair(p, along, x, y, steps, table, nodes)
+                    present = share * few[width - 1]
+                    if present > 0.0:
+                        few = few * (1.0 / few[width - 1])
+                    few[width - 1] = present
+                    result[i] = few
+                    return
         if shrinks or wp.static(way == "nearest"):
             length_x = wp.sqrt(square_x)
             length_y = wp.sqrt(square_y)
@@ -253,7 +312,7 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
                             seen += one[width - 1]
                         total += one
                     else:
-                        one = mean(sample, x, y, steps, fall, falls, nodes, own, frame)
+                        one = mean(sample, x, y, steps, table, nodes, own, frame)
                         weight = one[width - 1]
                         present += weight
                         if wp.static(has_opacities):
@@ -267,6 +326,6 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
             total[width - 1] = present / float(columns * rows)
             result[i] = total
             return
-        result[i] = mean(p, x, y, steps, fall, falls, nodes, own, frame)
+        result[i] = mean(p, x, y, steps, table, nodes, own, frame)
 
     return block

@@ -280,18 +280,21 @@ class Layer:
             return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent)
         if self.lattice is not None and not self._reads_pixels:
             return self._on_lattice(points, self.lattice, extent)
-        drawn, nearest = self._limited(points)
-        if extent is None:
-            return drawn
         inverses = self.gaussians.inverse_jacobians
-        if inverses is not None:
+        if extent is not None and inverses is not None:
+            nearest = self._limited(points)[1]
             inverses = inverses.expand(len(self.gaussians), 2, 2)[nearest.clamp(min=0)] * (nearest >= 0)[:, None, None]
-        footprints = Footprints.of(extent, points, inverses)
+        footprints = None if extent is None else Footprints.of(extent, points, inverses)
         tabled = None if footprints is None else footprints.reads_tables
-        if footprints is None or tabled is None or not (bool(tabled.any()) and self.has_table(extent.pixel)):
-            return drawn.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
+        if (
+            extent is None
+            or footprints is None
+            or tabled is None
+            or not (tabled.any() and self.has_table(extent.pixel))
+        ):
+            return PointColours.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
         whole = replace(footprints, counts=torch.where(tabled[:, None], 1, footprints.counts))
-        drawn = drawn.averaged_over(points, whole, lambda samples: self._limited(samples)[0])
+        drawn = PointColours.averaged_over(points, whole, lambda samples: self._limited(samples)[0])
         table = self._pixels(extent.pixel)
         for all_points, part in zip(
             drawn, table.read(points[tabled], extent[tabled], "smooth", self.half_extent), strict=True

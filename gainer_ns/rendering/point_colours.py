@@ -47,18 +47,21 @@ class PointColours(NamedTuple):
         mean_alpha = alpha.mean(dim=1)
         return PointColours((rgb * alpha).mean(dim=1) / mean_alpha.clamp(min=1e-20), mean_alpha)
 
+    @classmethod
     def averaged_over(
-        self,
+        cls,
         points: Float[Tensor, "m 2"],
         footprints: Footprints | None,
         draw: Callable[[Float[Tensor, "n 2"]], PointColours],
     ) -> PointColours:
-        """Replace what points show by averages over their footprints, where these have several samples."""
+        """Draw points, as averages over their footprints where these have several samples."""
         if footprints is None:
-            return self
-        for columns, rows in footprints.kinds:
-            where = (footprints.counts == footprints.counts.new_tensor([columns, rows])).all(dim=1).nonzero()[:, 0]
-            samples = footprints[where].samples(points[where], columns, rows)
-            for whole, part in zip(self, draw(samples.reshape(-1, 2)).averaged(columns * rows), strict=True):
+            return draw(points)
+        result = cls(points.new_empty(len(points), 3), points.new_empty(len(points), 1))
+        for columns, rows, where in footprints.kinds:
+            samples = points[where]
+            if columns * rows > 1:
+                samples = footprints[where].samples(samples, columns, rows).reshape(-1, 2)
+            for whole, part in zip(result, draw(samples).averaged(columns * rows), strict=True):
                 whole[where] = part
-        return self
+        return result

@@ -23,7 +23,8 @@ def test_longer_sides_have_more_samples() -> None:
     found = of((1.0, 1.0), (2.5, 0.5), (1.2, 3.0), (100.0, 1.0))
     assert found is not None
     assert found.counts.tolist() == [[1, 1], [3, 1], [2, 3], [MAX_SAMPLES, 1]]
-    assert found.kinds == [(2, 3), (3, 1), (MAX_SAMPLES, 1)]
+    kinds = [(columns, rows, which.tolist()) for columns, rows, which in found.kinds]
+    assert kinds == [(1, 1, [0]), (2, 3, [2]), (3, 1, [1]), (MAX_SAMPLES, 1, [3])]
     assert found.sides[1].tolist() == [[2.5, 0.0], [0.0, 0.0]]
     assert len(found[found.counts[:, 0] > 1].sides) == 3
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.block_sum import BLOCK_NODES
+from gainer_ns.gaussians.footprints import Footprints, PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.lattice import Lattice
 from gainer_ns.gaussians.placement import lattice_means
@@ -110,3 +111,26 @@ def test_full_rectangles_are_found_as_any_others_are(columns: int, rows: int, st
     assert found is not None and shuffled is not None
     torch.testing.assert_close((found.x, found.y), (shuffled.x, shuffled.y))
     assert torch.equal(found.nodes[order], shuffled.nodes)
+
+
+@pytest.mark.parametrize("width", [3, 4])
+@pytest.mark.parametrize("longest", [1.2, 2.0, 3.5])
+def test_what_shrinks_is_the_mean_over_the_samples_of_its_footprint(width: int, longest: float) -> None:
+    """Of colours alone, pairs of samples are read in one; what else there is, sample by sample."""
+    generator = torch.Generator().manual_seed(0)
+    gaussians = on_lattice(20, 20)
+    lattice = Lattice.of(gaussians)
+    assert lattice is not None
+    table = lattice.table(torch.rand(400, width, generator=generator))
+    points = 0.6 * (torch.rand(300, 2, generator=generator) - 0.5)
+    turns, scales = torch.rand(300, generator=generator) * 6.3, 0.5 + torch.rand(300, 2, generator=generator)
+    turn = torch.stack([turns.cos(), -turns.sin(), turns.sin(), turns.cos()], dim=1).view(-1, 2, 2)
+    inverses = turn * (scales * longest / 1.5)[:, None, :]
+    extent = PixelExtent(lattice.spacing, lattice.spacing, inverses)
+    footprints = Footprints.of(extent, points)
+    assert footprints is not None
+    expected = torch.empty(300, width + 1)
+    for columns, rows, where in footprints.kinds:
+        samples = footprints[where].samples(points[where], columns, rows)
+        expected[where] = lattice.read(samples.reshape(-1, 2), table).view(len(where), -1, width + 1).mean(dim=1)
+    torch.testing.assert_close(lattice.read(points, table, extent), expected, rtol=0, atol=3e-4)
