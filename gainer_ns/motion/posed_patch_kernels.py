@@ -5,7 +5,7 @@ import warp as wp
 MAX_SINGLE_SPAN = wp.constant(3)
 """Patches that lie in one cell and no farther apart at rest are of one layer, if none is turned over or bent much."""
 MAX_SINGLE_BULGE = wp.constant(0.5)
-"""In patches: what is bent more may fold."""
+"""In patches: what is bent more may fold, and is looked at more closely."""
 BULGE_MARGIN = wp.constant(1.5)
 """How much farther than where it would lie if it were straight a point of a patch is looked for."""
 ROUNDING = wp.constant(0.01)
@@ -41,6 +41,24 @@ def curvature(before: wp.vec2, at: wp.vec2, after: wp.vec2) -> float:
     """Return how much three nodes of a line are bent."""
     second = before - 2.0 * at + after
     return wp.abs(second[0]) + wp.abs(second[1])
+
+
+@wp.func
+def may_fold(corner: int, width: int, facing: float, coefficients: wp.array(dtype=wp.vec2)) -> bool:
+    """Tell whether a patch may cover itself.
+
+    Its derivatives along both axes are means of differences of its coefficients. If each of the ones faces each of the
+    others as at rest, no two points of the patch can meet.
+    """
+    for i in range(12):
+        node = corner + (i / 3 - 1) * width + i % 3 - 1
+        along = coefficients[node + 1] - coefficients[node]
+        for j in range(12):
+            other = corner + (j / 4 - 1) * width + j % 4 - 1
+            down = coefficients[other + width] - coefficients[other]
+            if (along[0] * down[1] - along[1] * down[0]) * facing <= 0.0:
+                return True
+    return False
 
 
 @wp.kernel(enable_backward=False)
@@ -88,7 +106,9 @@ def measure_patches(
     bulges[p] = wp.where(area != 0.0, ROUNDING + BULGE_MARGIN * bulge * reach, wp.inf)
     low[p] = wp.min(wp.min(a, b), wp.min(c, d)) - wp.vec2(bulge, bulge)
     high[p] = wp.max(wp.max(a, b), wp.max(c, d)) + wp.vec2(bulge, bulge)
-    doubtful[p] = wp.where(area * facing <= 0.0 or bulges[p] > MAX_SINGLE_BULGE, 1, 0)
+    doubtful[p] = wp.where(area * facing <= 0.0, 1, 0)
+    if bulges[p] > MAX_SINGLE_BULGE and may_fold(corner, width, facing, coefficients):
+        doubtful[p] = 1
 
 
 @wp.kernel(enable_backward=False)

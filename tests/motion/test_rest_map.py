@@ -152,3 +152,14 @@ def test_what_is_torn_is_left_out_and_nothing_else() -> None:
     assert whole.without_torn(1e6) is whole
     twice = grid_of(lambda points: 2 * points)
     assert RestMap(twice).without_torn(2.1).present is None
+
+
+def test_what_is_sheared_does_not_count_as_folded_and_what_folds_does() -> None:
+    """Patches bent by more than half of themselves are looked at more closely."""
+    sheared = RestMap(grid_of(lambda points: points + 0.6 * (6 * points.flip(-1)).sin() * points.new_tensor([1.0, 0.0])))
+    assert sheared.measured is not None and float(sheared.measured.bulges.max()) > 0.5
+    assert not bool(sheared.measured.doubtful.any())
+    folded = RestMap(grid_of(lambda points: points + 0.6 * (6 * points).sin() * points.new_tensor([1.0, 0.0])))
+    assert folded.measured is not None
+    turned = folded.grid.with_jacobians(folded.grid.rest_middles.view(-1, 2))[1]
+    assert bool(folded.measured.doubtful[determinant(turned) <= 0].all())
