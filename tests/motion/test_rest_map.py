@@ -156,10 +156,11 @@ def test_what_is_torn_is_left_out_and_nothing_else() -> None:
 
 def test_what_is_sheared_does_not_count_as_folded_and_what_folds_does() -> None:
     """Patches bent by more than half of themselves are looked at more closely."""
-    sheared = RestMap(grid_of(lambda points: points + 0.6 * (6 * points.flip(-1)).sin() * points.new_tensor([1.0, 0.0])))
+    along_x = torch.tensor([1.0, 0.0])
+    sheared = RestMap(grid_of(lambda points: points + 0.6 * (6 * points.flip(-1)).sin() * along_x))
     assert sheared.measured is not None and float(sheared.measured.bulges.max()) > 0.5
     assert not bool(sheared.measured.doubtful.any())
-    folded = RestMap(grid_of(lambda points: points + 0.6 * (6 * points).sin() * points.new_tensor([1.0, 0.0])))
+    folded = RestMap(grid_of(lambda points: points + 0.6 * (6 * points).sin() * along_x))
     assert folded.measured is not None
     turned = folded.grid.with_jacobians(folded.grid.rest_middles.view(-1, 2))[1]
     assert bool(folded.measured.doubtful[determinant(turned) <= 0].all())
