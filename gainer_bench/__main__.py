@@ -23,6 +23,7 @@ BENCH_COMMANDS = {
     "simulation-sheet": "SimulationSheet",
     "simulation-check": "SimulationCheck",
     "grain-mixture": "GrainMixture",
+    "mpm-speed": "MpmSpeed",
     "novel-view": "NovelView",
 }
 """Subcommand -> its dataclass with a ``run()``, in the module of the same name."""
