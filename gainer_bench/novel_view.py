@@ -59,6 +59,7 @@ class ViewScore:
     coverage: float  # share of the same pixels, where the target is opaque, that are covered
     psnr_all_cover: float | None  # in dB, on those of them that all methods of the run cover
     psnr_surface: float  # in dB, also on pixels that something of unknown depth may hide
+    psnr_frame: float  # in dB, on the whole frame, what the source could not see included
     source_psnr: float  # in dB, of the source seen as itself, on its pixels with depth
     source_depth_error: float | None  # median relative error there of the depth that is drawn, where something is
     free_space: float | None  # share of points in front of the surface up to which nothing is in the way
@@ -124,6 +125,7 @@ def score(drawn: Sequence[DrawnViews], pair: ViewPair, seen: Visibility) -> list
                 else 0.0,
                 psnr_all_cover=_psnr(shown, target, common) if common.any() else None,
                 psnr_surface=_psnr(shown, target, seen.surface),
+                psnr_frame=_psnr(shown, target, np.ones_like(seen.visible)),
                 source_psnr=_psnr(one.source.over(background), source, lifted),
                 source_depth_error=float(np.median(error)) if known.any() else None,
                 free_space=free_space(one.renderer, pair) if isinstance(one.renderer, TracesFreeSpace) else None,
@@ -180,6 +182,7 @@ def score_table(scores: Sequence[ViewScore]) -> Table:
         "covered": ".2%",
         "dB, all cover": ".2f",
         "dB, hidden or not": ".2f",
+        "whole frame dB": ".2f",
         "source dB": ".2f",
         "depth error": ".3%",
         "free space": ".2%",

@@ -86,6 +86,7 @@ def lift(
     depth_kind: Literal["depth", "inverse", "disparity"] | None = None,
     focal_length: float | None = None,
     background: Literal["none", "inpaint"] = "none",
+    behind_edges: bool = True,
     downscale: int = 1,
     device: torch.device | str | None = None,
 ) -> Picture:
@@ -99,6 +100,8 @@ def lift(
         depth_kind: What the depth is; None for depth, with a warning where it looks like another kind.
         focal_length: In pixels; None for what EXIF says, or an assumption.
         background: With a mask: whether what is behind the object is lifted too, made up where the object hides it.
+        behind_edges: Whether what depth edges hide is made up a little way behind them, so that views from the side
+            show no holes there.
         downscale: Divides width and height; depth and mask are as large as the photo before that.
         device: Where to fit; None for cuda where there is one.
 
@@ -118,6 +121,7 @@ def lift(
             depth_kind=depth_kind,
             focal_length=focal_length,
             background=background,
+            behind_edges=behind_edges,
             downscale=downscale,
             device=checked_device(device or best_device()),
         )

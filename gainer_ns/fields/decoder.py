@@ -109,6 +109,14 @@ class Decoder(nn.Module):
         return colours if self.mlp is None else colours + self.mlp(features)
 
     @torch.no_grad()
+    def make_linear(self) -> None:
+        """Let the MLP add nothing, so that :meth:`features_for` is exact."""
+        if self.mlp is not None:
+            last = cast(nn.Linear, self.mlp.layers[-1])
+            last.weight.zero_()
+            last.bias.zero_()
+
+    @torch.no_grad()
     def features_for(self, colours: Float[Tensor, "m c"]) -> Float[Tensor, "m f"]:
         """Return the smallest features that the linear path alone decodes to these colours: where a fit begins."""
         weight, offset = self.linear.weight, colours - self.linear.bias

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.matting import matte
-from gainer_ns.lifting.surface import DepthSurface, continue_edges
+from gainer_ns.lifting.matting import Matte
+from gainer_ns.lifting.surface import DepthSurface, Rim
 
 DISC_THICKNESS_PX = 0.25
 """Thickness of a disc, in widths of a pixel at its depth, where its radius is 1."""
@@ -46,8 +46,9 @@ class Discs:
 
 def place_discs(
     surface: DepthSurface,
+    rim: Rim,
+    edges: Matte,
     camera: PinholeCamera,
-    colours: Float[Tensor, "h w 3"],
     opacity: Float[Tensor, "h w"] | None = None,
 ) -> Discs:
     """Place discs on every pixel of a surface and on its rim.
@@ -57,17 +58,16 @@ def place_discs(
 
     Args:
         surface: Over the camera's pixels.
+        rim: Of the surface.
+        edges: The photo's colours, taken apart along the rim.
         camera: The one that took the photo.
-        colours: Of its pixels.
         opacity: Of its pixels; None where all are opaque.
     """
-    rim = continue_edges(surface)
     own = surface.known.flatten().nonzero()[:, 0]
     pixel = torch.cat([own, rim.pixel])
     source = torch.cat([own, rim.source])
     inverse_depth = torch.cat([surface.inverse_depth.flatten()[own], rim.inverse_depth])
     gradient = torch.cat([surface.gradient.view(-1, 2)[own], rim.gradient])
-    edges = matte(colours.double(), surface, rim)
     inside, covered = surface.edge_distance.flatten()[own], edges.coverage.flatten()[own]
     inside = torch.where(covered < _SOLID_COVERAGE, covered, inside)
     outside = torch.where(rim.hidden, 1 + _HIDDEN_OVERLAP_PX, 1.0) - rim.distance

@@ -35,6 +35,8 @@ class LayerPlan:
     """What features at the discs' means should decode to."""
     counts: Bool[Tensor, " n"]
     """Which of them are pixels that the photo shows: those whose PSNR is told."""
+    is_made_up: bool = False
+    """Whether no pixel shows it: then it stays as it begins, smooth, which no step would make truer."""
 
 
 class LiftFit(GaussNewtonLoop):
@@ -67,7 +69,9 @@ class LiftFit(GaussNewtonLoop):
         discs = sum(len(layer.target) for layer in layers)
         if not any(layer.target.is_cuda for layer in layers):  # torch says so itself there, at once
             check_free(discs * _BYTES_PER_DISC, f"fitting {discs / 1e6:.1f} million discs", LESS_MEMORY)
-        self._layers, self._config = layers, recipe.finish
+        self._layers = [layer for layer in layers if not layer.is_made_up]
+        self._made_up = [layer for layer in layers if layer.is_made_up]
+        self._config = recipe.finish
         self._matrices: list[AggregationMatrix] = []
 
     def _before_step(self, step: int) -> None:
@@ -75,7 +79,7 @@ class LiftFit(GaussNewtonLoop):
         if not self._matrices:
             self._matrices = [layer.encoding.read(layer.encoding.means) for layer in self._layers]
             if step == 0:
-                for layer in self._layers:
+                for layer in (*self._layers, *self._made_up):
                     layer.encoding.features_table.data = layer.decoder.features_for(layer.target)
             self._spent("graph", started)
             started = time.monotonic()

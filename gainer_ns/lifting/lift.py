@@ -32,6 +32,7 @@ def lift_photo(
     depth_kind: DepthKind | None,
     focal_length: float | None,
     background: Literal["none", "inpaint"],
+    behind_edges: bool,
     downscale: int,
     device: torch.device | str,
 ) -> tuple[LiftedScene, float]:
@@ -52,7 +53,7 @@ def lift_photo(
         data.dataparser.downscale_factor = downscale
         lifted = data.noted().photo()
     metadata = {"photo": lifted.metadata, "profile": lifted.profile, "layers": lifted.layers}
-    config = LiftModelConfig()
+    config = LiftModelConfig(behind_edges=behind_edges)
     model: LiftModel = config.setup(scene_box=SceneBox(bounds_of(lifted)), num_train_data=1, metadata=metadata)
     model.to(device).requires_grad_(False).eval()
     trainer = PlainTrainer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -24,10 +24,12 @@ from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.lifting.discs import Discs, place_discs
 from gainer_ns.lifting.fit import LESS_MEMORY, LayerPlan, LiftFit
+from gainer_ns.lifting.hidden_surface import hidden_layer
+from gainer_ns.lifting.matting import matte
 from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.rgbd_layers import RgbdLayer
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
-from gainer_ns.lifting.surface import fit_surface
+from gainer_ns.lifting.surface import continue_edges, fit_surface
 from gainer_ns.memory import check_free
 from gainer_ns.storage.checks import check_gaussians
 
@@ -44,6 +46,8 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
     """Rays rendered at once."""
     finish_steps: int = 4
     """Most Gauss-Newton steps."""
+    behind_edges: bool = True
+    """Whether what depth edges hide is made up a little way behind them, so that views from the side show no holes."""
     encoding: DiscEncodingConfig = field(default_factory=DiscEncodingConfig)
     """How points in space read discs."""
 
@@ -76,17 +80,31 @@ class LiftModel(FittedModel):
         self._plans: list[tuple[Discs, RgbdLayer]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
         for layer in layers:
-            surface = fit_surface(layer.depth / self.photo.unit, sum(self.photo.camera.focal_length) / 2)
-            discs = place_discs(surface, self.photo.camera, layer.colours, layer.opacity)
-            means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
-            self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
-            self._plans.append((discs, layer))
+            hidden = self._lift(replace(layer, depth=layer.depth / self.photo.unit))
+            if hidden is not None:
+                self._lift(hidden)
         self.register_buffer("lift_facts", self.photo.to_tensor())
         self._scene: LiftedScene | None = None
 
+    def _lift(self, layer: RgbdLayer) -> RgbdLayer | None:
+        """Place the discs of a layer whose depths are in world units, and return what it hides of itself."""
+        surface = fit_surface(layer.depth, sum(self.photo.camera.focal_length) / 2)
+        rim = continue_edges(surface)
+        edges = matte(layer.colours.double(), surface, rim)
+        discs = place_discs(surface, rim, edges, self.photo.camera, layer.opacity)
+        if layer.origin is not None:
+            discs = replace(discs, pixel=layer.origin.flatten()[discs.pixel])
+        means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
+        decoder = self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
+        if layer.origin is not None:
+            decoder.make_linear()
+        self._plans.append((discs, layer))
+        is_shown = layer.origin is None
+        return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges and is_shown else None
+
     def _add_layer(
         self, means: Float[Tensor, "n 3"], inverse_jacobians: Float[Tensor, "n 3 3"], pixels: Int[Tensor, " n"]
-    ) -> None:
+    ) -> Decoder:
         config = self.config
         self.encodings.append(DiscEncoding(config.encoding, means, inverse_jacobians, pixels))
         decoder = Decoder(
@@ -97,6 +115,7 @@ class LiftModel(FittedModel):
             seed=config.seed,
         )
         self.decoders.append(decoder)
+        return decoder
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Return parameters by what they are; the finish needs no optimiser for them."""
@@ -129,7 +148,7 @@ class LiftModel(FittedModel):
             own = layer.depth.flatten() > 0
             counts = layer.seen.flatten()[discs.pixel]
             counts[int(own.sum()) :] = False  # the rest is the rim
-            plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device)))
+            plans.append(LayerPlan(encoding, decoder, target, counts.to(self.device), layer.origin is not None))
         return LiftFit(plans, self.config, self.photo.bit_depth, trainer, self.changed)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
 
+from gainer_ns.lifting.harmonic import harmonic
+from gainer_ns.lifting.unknown_depth import with_unknown_depth
 from gainer_ns.preparation.inpainting import InpaintMethod, inpainter_for
 from gainer_ns.preparation.prepared import Prepared
 
@@ -31,12 +33,15 @@ class RgbdLayer:
         depth: [h, w], along the camera's axis; 0 where nothing is lifted.
         opacity: [h, w] in [0, 1]; None where everything that is lifted is opaque.
         seen: [h, w], which pixels the photo itself shows; the others were made up.
+        origin: [h, w], row-major indices of the pixels whose surface each continues, and with which it is edited; None
+            where each is its own.
     """
 
     colours: Float[Tensor, "h w 3"]
     depth: Float[Tensor, "h w"]
     opacity: Float[Tensor, "h w"] | None
     seen: Bool[Tensor, "h w"]
+    origin: Int[Tensor, "h w"] | None = None
 
 
 def split_into_layers(
@@ -59,9 +64,11 @@ def split_into_layers(
     """
     depth = torch.from_numpy(prepared.depth)
     if prepared.mask is None:
+        depth = with_unknown_depth(depth)
         return (RgbdLayer(colours, depth, None, depth > 0),)
     mask = torch.from_numpy(prepared.mask).float()
     inside = mask > 0
+    depth = with_unknown_depth(with_unknown_depth(depth, inside), ~inside)
     of_object = torch.where(inside, depth, 0.0)
     # Where only a trace of the object is left, the depth is already that of what is behind it.
     of_object = _continued_inwards(of_object, mask)
@@ -105,29 +112,7 @@ def _filled(
 
     Unknown depths outside of the hole stay unknown.
     """
-    from scipy import sparse
-    from scipy.sparse import linalg
-
-    inverse = torch.where(outside, 1 / depth.double().clamp(min=1e-30), 0.0).numpy()
-    # A frame of pixels that are neither in the hole nor known saves every look at a pixel's neighbours the bounds.
-    unknown, known, values = np.pad(hole.numpy(), 1), np.pad(outside.numpy(), 1), np.pad(inverse, 1)
-    number = np.full(unknown.shape, -1)
-    number[unknown] = np.arange(unknown.sum())
-    here = np.flatnonzero(unknown)
-    rows, columns, right, degree = [], [], np.zeros(len(here)), np.zeros(len(here))
-    for step in (1, -1, unknown.shape[1], -unknown.shape[1]):
-        there = here + step
-        free, fixed = unknown.ravel()[there], known.ravel()[there]
-        rows.append(np.flatnonzero(free))
-        columns.append(number.ravel()[there[free]])
-        degree += free | fixed
-        right += np.where(fixed & ~free, values.ravel()[there], 0.0)
-    row_index, column_index = np.concatenate(rows), np.concatenate(columns)
-    laplacian = sparse.csr_matrix((-np.ones(len(row_index)), (row_index, column_index)), (len(here),) * 2)
-    # A pixel in a part of the hole that touches no known depth gets that of the rest's average.
-    slack = 1e-9
-    system = laplacian + sparse.diags(degree + slack)
-    solution = linalg.spsolve(system.tocsc(), right + slack * inverse[outside.numpy()].mean())
+    inverse = torch.where(outside, 1 / depth.double().clamp(min=1e-30), 0.0)
     result = depth.clone()
-    result[hole] = torch.from_numpy(1 / solution).to(depth)
+    result[hole] = (1 / harmonic(inverse[..., None], hole, outside)[:, 0]).to(depth)
     return result

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.discs import DISC_THICKNESS_PX, Discs, place_discs
-from gainer_ns.lifting.surface import fit_surface
+from gainer_ns.lifting.matting import matte
+from gainer_ns.lifting.surface import DepthSurface, continue_edges, fit_surface
 
 CAMERA = PinholeCamera(20, 15, (30.0, 33.0), (9.0, 8.5))
 """One whose pixels are not square."""
@@ -17,7 +18,12 @@ FOCAL_LENGTH = 31.5
 def lifted(depth: Tensor, colours: Tensor | None = None, opacity: Tensor | None = None) -> Discs:
     """Discs on a depth map; gray where no colours are given."""
     surface = fit_surface(depth, FOCAL_LENGTH)
-    return place_discs(surface, CAMERA, torch.full((15, 20, 3), 0.5) if colours is None else colours, opacity)
+    return discs_of(surface, CAMERA, torch.full((15, 20, 3), 0.5) if colours is None else colours, opacity)
+
+
+def discs_of(surface: DepthSurface, camera: PinholeCamera, colours: Tensor, opacity: Tensor | None = None) -> Discs:
+    rim = continue_edges(surface)
+    return place_discs(surface, rim, matte(colours.double(), surface, rim), camera, opacity)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +87,7 @@ def test_the_third_column_is_a_thickness_towards_the_camera(
 def test_normals_of_a_ball(sphere_depth: Any) -> None:
     camera, middle = PinholeCamera.centred(96, 72, 150.0), torch.tensor([0.0, 0.0, -3.0])
     depth = sphere_depth(camera, (0.0, 0.0, -3.0), 0.6)
-    discs = place_discs(fit_surface(depth, 150.0), camera, torch.full((72, 96, 3), 0.5))
+    discs = discs_of(fit_surface(depth, 150.0), camera, torch.full((72, 96, 3), 0.5))
     solid = discs.opacity >= 1
     outward = torch.nn.functional.normalize(discs.means - middle, dim=1)
     normals = torch.nn.functional.normalize(discs.jacobians[..., 2], dim=1)

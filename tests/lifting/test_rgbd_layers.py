@@ -40,18 +40,24 @@ def photo(camera: PinholeCamera, colours_of: Any) -> Tensor:
 
 
 def test_without_a_mask_all_is_lifted(photo: Tensor, floor: Tensor) -> None:
-    floor[3, 4] = 0
+    gap = floor.clone()
+    gap[3, 4] = 0
     for background in ("none", "inpaint"):
-        (layer,) = split_into_layers(photo, prepared(floor), background=background)
-        assert torch.equal(layer.depth, floor) and torch.equal(layer.colours, photo) and layer.opacity is None
-        assert torch.equal(layer.seen, floor > 0)
+        (layer,) = split_into_layers(photo, prepared(gap), background=background)
+        torch.testing.assert_close(layer.depth, floor, rtol=1e-4, atol=0)  # a gap is filled, a plane stays one
+        assert torch.equal(layer.colours, photo) and layer.opacity is None and layer.seen.all()
+    gap[:10] = 0  # a sky
+    (layer,) = split_into_layers(photo, prepared(gap))
+    assert torch.equal(layer.depth, gap) and torch.equal(layer.seen, gap > 0)
 
 
 def test_a_mask_lifts_the_object_alone(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
-    floor[15, 20] = 0
-    (layer,) = split_into_layers(photo, prepared(floor, mask))
-    inside = (mask > 0) & (floor > 0)
-    assert torch.equal(layer.depth, torch.where(inside, floor, 0.0)) and torch.equal(layer.seen, inside)
+    gap = floor.clone()
+    gap[15, 20] = 0
+    (layer,) = split_into_layers(photo, prepared(gap, mask))
+    inside = mask > 0
+    torch.testing.assert_close(layer.depth, torch.where(inside, floor, 0.0), rtol=1e-4, atol=0)
+    assert torch.equal(layer.seen, inside)
     assert layer.opacity is not None and torch.equal(layer.opacity, mask)
 
 
@@ -68,12 +74,12 @@ def test_a_soft_edge_takes_the_depth_of_what_is_solid(photo: Tensor, mask: Tenso
 
 def test_the_background_goes_on_behind_the_object(photo: Tensor, floor: Tensor, mask: Tensor) -> None:
     depth = torch.where(mask > 0, 0.5, floor)
-    floor[0, 0] = depth[0, 0] = 0
+    depth[0, 0] = 0
     front, behind = split_into_layers(photo, prepared(depth, mask), background="inpaint")
     assert torch.equal(front.depth, torch.where(mask > 0, 0.5, 0.0))
-    torch.testing.assert_close(behind.depth, floor, rtol=1e-4, atol=0)  # a plane stays one; unknown stays unknown
-    assert behind.opacity is None
-    assert torch.equal(~behind.seen, (mask > 0) | (floor <= 0))
+    floor[0, 0] = behind.depth[0, 0]  # the gap in the corner is as deep as what is beside it
+    torch.testing.assert_close(behind.depth, floor, rtol=1e-4, atol=0)  # a plane stays one
+    assert behind.opacity is None and torch.equal(~behind.seen, mask > 0)
     torch.testing.assert_close(behind.colours[behind.seen], photo[behind.seen], rtol=0, atol=1e-6)
 
 

@@ -1,0 +1,58 @@
+"""Depth where none is known, continued from the farther side: what depth cameras do not see lies behind something."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.ndimage import label
+from torch import Tensor
+
+from gainer_ns.lifting.harmonic import harmonic
+
+MAX_UNKNOWN_SHARE = 0.1
+"""Share of a photo above which a part of unknown depth, a sky perhaps, is left unknown."""
+_SAME_SIDE = 1.15
+"""Inverse depths within this ratio of the farther side's are that side."""
+
+
+def with_unknown_depth(depth: Float[Tensor, "h w"], part: Bool[Tensor, "h w"] | None = None) -> Float[Tensor, "h w"]:
+    """Return depth with its gaps filled.
+
+    Args:
+        depth: Along the camera's axis; 0 where it is unknown.
+        part: Where gaps are looked at, and filled from; None for everywhere.
+    """
+    inside = torch.ones_like(depth, dtype=torch.bool) if part is None else part
+    known = (depth > 0) & inside
+    gaps = _small_parts(inside & ~known)
+    if not bool(gaps.any()) or not bool(known.any()):
+        return depth
+    inverse = torch.where(known, 1 / depth.double().clamp(min=1e-30), torch.inf)
+    sides = [_carried(inverse, axis, backwards=backwards) for axis in (0, 1) for backwards in (False, True)]
+    farther = torch.stack(sides).amin(dim=0)
+    # A known pixel tells a gap beside it how deep it is if it is of the side that is behind.
+    behind = torch.zeros_like(known)
+    for axis in (0, 1):
+        for step in (1, -1):
+            beside = torch.where(gaps, farther, 0.0).roll(step, axis)
+            behind |= known & (inverse <= _SAME_SIDE * beside)
+    filled = depth.clone()
+    filled[gaps] = (1 / harmonic(inverse[..., None].nan_to_num(posinf=0.0), gaps, behind)[:, 0]).to(depth)
+    return filled
+
+
+def _small_parts(unknown: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    labels, _ = cast(Any, label(unknown.numpy()))
+    return unknown & torch.from_numpy((np.bincount(labels.ravel()) <= MAX_UNKNOWN_SHARE * labels.size)[labels])
+
+
+def _carried(inverse: Float[Tensor, "h w"], axis: int, *, backwards: bool) -> Float[Tensor, "h w"]:
+    """Return the last finite value before each pixel along an axis, infinite where there is none."""
+    values = inverse.flip(axis) if backwards else inverse
+    index = torch.arange(values.shape[axis]).view(-1, 1) if axis == 0 else torch.arange(values.shape[axis])[None]
+    last = torch.where(values.isfinite(), index, -1).cummax(dim=axis).values
+    carried = torch.where(last >= 0, values.gather(axis, last.clamp(min=0)), torch.inf)
+    return carried.flip(axis) if backwards else carried

@@ -1,0 +1,38 @@
+"""Gaps of a depth map, filled from the farther side."""
+
+import torch
+
+from gainer_ns.lifting.unknown_depth import MAX_UNKNOWN_SHARE, with_unknown_depth
+
+
+def test_a_gap_beside_an_edge_is_of_what_is_behind() -> None:
+    depth = torch.full((30, 40), 3.0)
+    depth[:, :20] = 1.0
+    depth[5:25, 18:23] = 0.0
+    filled = with_unknown_depth(depth)
+    assert ((filled[5:25, 18:23] - 3).abs() < 0.05).all()
+    assert torch.equal(filled[depth > 0], depth[depth > 0]), "what is known stays"
+
+
+def test_a_gap_of_a_slanted_plane_is_of_that_plane() -> None:
+    plane = 1 / (0.3 + 0.01 * torch.arange(40.0).expand(30, 40))
+    depth = plane.clone()
+    depth[12:18, 14:20] = 0.0
+    torch.testing.assert_close(with_unknown_depth(depth), plane, rtol=0.06, atol=0)
+
+
+def test_large_gaps_stay() -> None:
+    depth = torch.ones(20, 20)
+    rows = int(20 * MAX_UNKNOWN_SHARE) + 1
+    depth[:rows] = 0
+    assert torch.equal(with_unknown_depth(depth), depth)
+    assert torch.equal(with_unknown_depth(torch.zeros(5, 5)), torch.zeros(5, 5))
+
+
+def test_a_part_is_filled_from_itself() -> None:
+    depth = torch.full((30, 40), 3.0)
+    depth[10:20, 10:20] = 1.0
+    part = depth == 1
+    depth[14:16, 14:20] = 0.0
+    filled = with_unknown_depth(depth, part)
+    assert (filled[part] == 1).all() and torch.equal(filled[~part], depth[~part])
