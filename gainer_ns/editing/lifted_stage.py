@@ -142,7 +142,9 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
     def _owned(self, piece: LiftedPiece, edit: LiftedEdit) -> Bool[Tensor, " n"]:
         """Return which Gaussians of a piece an edit may select."""
         if edit.layer is not None:
-            return torch.full_like(piece.shown, LAYERS[piece.number] == edit.layer)
+            hidden_of = piece.layer.hidden_of
+            number = piece.number if hidden_of is None else hidden_of
+            return torch.full_like(piece.shown, LAYERS[number] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
 
     def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> SelectedShare:
@@ -260,13 +262,20 @@ def parted_discs(
 
 
 def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
-    """Return which Gaussians of each layer show the photo, and not something made up behind what it shows."""
+    """Return which Gaussians of each layer show the photo, and not something made up behind what it shows.
+
+    What was made up behind a layer's own edges counts as the pixels do whose surface it continues: it moves with them.
+    """
     hidden = torch.zeros(scene.plane.pixels, dtype=torch.bool, device=scene.device)
+    free: list[Bool[Tensor, " p"]] = []
     shown = []
     for layer in scene.layers:
         pixels = layer.pixels.long()
-        shown.append(~hidden[pixels])
-        hidden[pixels[layer.opacities > SHOWN_OPACITY]] = True
+        free.append(~hidden)
+        shown.append(free[-1 if layer.hidden_of is None else layer.hidden_of][pixels])
+        if layer.hidden_of is None:
+            hidden = hidden.clone()
+            hidden[pixels[layer.opacities > SHOWN_OPACITY]] = True
     return shown
 
 

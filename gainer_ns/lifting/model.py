@@ -33,6 +33,8 @@ from gainer_ns.lifting.surface import continue_edges, fit_surface
 from gainer_ns.memory import check_free
 from gainer_ns.storage.checks import check_gaussians
 
+_SHOWN = -1
+"""In place of the number of the layer that hides another: nothing does."""
 _BYTES_PER_PIXEL = 600
 """Memory for a pixel of the photo until it is a disc in space."""
 
@@ -68,6 +70,7 @@ class LiftModel(FittedModel):
     config: LiftModelConfig
     checkpoint_version = 1
     lift_facts: Tensor
+    hidden_of: Tensor
 
     def populate_modules(self) -> None:
         """Lift the discs and builds encodings and decoders."""
@@ -79,14 +82,15 @@ class LiftModel(FittedModel):
         check_free(lifted * _BYTES_PER_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS_MEMORY)
         self._plans: list[tuple[Discs, RgbdLayer]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
-        for layer in layers:
-            hidden = self._lift(replace(layer, depth=layer.depth / self.photo.unit))
-            if hidden is not None:
-                self._lift(hidden)
+        self.register_buffer("hidden_of", torch.zeros(0, dtype=torch.long))
+        hidden = [self._lift(replace(layer, depth=layer.depth / self.photo.unit)) for layer in layers]
+        for number, layer in enumerate(hidden):
+            if layer is not None:
+                self._lift(layer, number)
         self.register_buffer("lift_facts", self.photo.to_tensor())
         self._scene: LiftedScene | None = None
 
-    def _lift(self, layer: RgbdLayer) -> RgbdLayer | None:
+    def _lift(self, layer: RgbdLayer, hidden_of: int = _SHOWN) -> RgbdLayer | None:
         """Place the discs of a layer whose depths are in world units, and return what it hides of itself."""
         surface = fit_surface(layer.depth, sum(self.photo.camera.focal_length) / 2)
         rim = continue_edges(surface)
@@ -96,11 +100,12 @@ class LiftModel(FittedModel):
             discs = replace(discs, pixel=layer.origin.flatten()[discs.pixel])
         means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
         decoder = self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
-        if layer.origin is not None:
-            decoder.make_linear()
+        self.hidden_of = torch.cat([self.hidden_of, torch.tensor([hidden_of])])
         self._plans.append((discs, layer))
-        is_shown = layer.origin is None
-        return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges and is_shown else None
+        if hidden_of != _SHOWN:
+            decoder.make_linear()
+            return None
+        return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges else None
 
     def _add_layer(
         self, means: Float[Tensor, "n 3"], inverse_jacobians: Float[Tensor, "n 3 3"], pixels: Int[Tensor, " n"]
@@ -212,8 +217,16 @@ class LiftModel(FittedModel):
         """Return the photo in space as it is now; kept until the fit goes on."""
         if self._scene is None:
             layers = tuple(
-                LiftedLayer(encoding.gaussian_set(), decoder, encoding.config.num_neighbours, encoding.pixels)  # pyright: ignore
-                for encoding, decoder in zip(self.encodings, self.decoders, strict=True)
+                LiftedLayer(
+                    encoding.gaussian_set(),  # pyright: ignore
+                    decoder,  # pyright: ignore
+                    encoding.config.num_neighbours,  # pyright: ignore
+                    encoding.pixels,  # pyright: ignore
+                    hidden_of=None if number == _SHOWN else number,
+                )
+                for encoding, decoder, number in zip(
+                    self.encodings, self.decoders, self.hidden_of.tolist(), strict=True
+                )
             )
             self._scene = LiftedScene(
                 self.photo.camera, layers, self.photo.unit, self.photo.metric, self.photo.bit_depth, self.profile
@@ -238,5 +251,7 @@ class LiftModel(FittedModel):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
             for _ in range(count):
                 self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, dtype=torch.int32))
+            self.hidden_of = torch.full((count,), _SHOWN)
             self.to(self.device)
+        state_dict = {"hidden_of": torch.full((count,), _SHOWN)} | dict(state_dict)  # older checkpoints hide nothing
         return super().load_state_dict(state_dict, strict, assign)

@@ -39,6 +39,8 @@ class LiftedLayer:
         pixels: [n], row-major indices of the photo's pixels that the Gaussians belong to: those of a rim belong to the
             pixel whose surface they continue.
         known_opacities: [n], what ``opacities`` would find, where it is known already.
+        hidden_of: Number of the layer whose depth edges hide it, where it was made up for that; None where the photo
+            shows it.
     """
 
     gaussians: GaussianSet
@@ -46,6 +48,7 @@ class LiftedLayer:
     num_neighbours: int
     pixels: Int32[Tensor, " n"]
     known_opacities: Float[Tensor, " n"] | None = None
+    hidden_of: int | None = None
 
     def __len__(self) -> int:
         """Count its Gaussians."""
@@ -98,6 +101,11 @@ class LiftedScene:
     metric: bool
     bit_depth: int = 8
     profile: ColourProfile | None = None
+
+    @property
+    def shown_layers(self) -> tuple[LiftedLayer, ...]:
+        """The object, and the background where it was lifted, without what was made up behind their edges."""
+        return tuple(layer for layer in self.layers if layer.hidden_of is None)
 
     @property
     def plane(self) -> ImagePlane:

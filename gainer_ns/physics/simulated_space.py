@@ -92,7 +92,9 @@ class SimulatedSpace(SimulatedPicture):
         layers = [piece.posed(amounts) for piece in self._pieces]
         if self._rest is not None:
             layers.append(self._rest.layer)
-        return replace(self.lifted, layers=(*layers, *self.lifted.layers[1:]))
+        # What the simulated object hid of itself is nowhere once it moves.
+        still = (layer for layer in self.lifted.layers[1:] if layer.hidden_of != 0)
+        return replace(self.lifted, layers=(*layers, *still))
 
     def camera(self, scale: float, path: CameraPath | None = None) -> Camera:
         """Return what films it.

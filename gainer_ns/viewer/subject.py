@@ -139,7 +139,7 @@ class LiftedSubject:
     def read(self, path: Path, *, enclosed: bool = False) -> LiftedScript:
         """Read and check a script; see :meth:`FlatSubject.read`."""
         plane = self.fitted.plane
-        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.layers), enclosed=enclosed)
+        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.shown_layers), enclosed=enclosed)
 
     def staged(self, script: AnyScript) -> LiftedStage:
         """Make a script ready; raise GainerError where it does not fit."""
@@ -193,7 +193,7 @@ class LiftedSubject:
         """Return the Gaussians whose pixels the photo shows, likewise: what is hidden is not selected."""
         places, points = [], []
         hidden = torch.zeros(self.fitted.plane.pixels, dtype=torch.bool, device=self.fitted.device)
-        for layer in self.fitted.layers:
+        for layer in self.fitted.shown_layers:
             solid, pixels = layer.opacities > SHOWN_OPACITY, layer.pixels.long()
             shown = solid & ~hidden[pixels]
             places.append(layer.pixel_centres(self.lens.width)[shown].cpu())
@@ -206,7 +206,7 @@ class LiftedSubject:
         """Depth of the surface that each pixel shows, and where that is known; the median where it is not."""
         shape = self.lens.height, self.lens.width
         depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
-        for layer in reversed(self.fitted.layers):
+        for layer in reversed(self.fitted.shown_layers):
             solid = layer.opacities > SHOWN_OPACITY
             pixels = layer.pixels[solid].long().cpu()
             depth[pixels] = CAMERA_DISTANCE - layer.gaussians.means[solid, 2].cpu()

@@ -265,13 +265,14 @@ def test_faults_end_in_one_line(train: Any, tmp_path: Path, fault: Callable[[Pat
     assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.glob("*_lift"))
 
 
-def test_unknown_depth_is_not_lifted(train: Any, lifted_photo: Path, tmp_path: Path) -> None:
+def test_small_gaps_of_the_depth_are_lifted_and_skies_are_not(train: Any, lifted_photo: Path, tmp_path: Path) -> None:
     depth = np.load(tmp_path / "depth.npy")
-    depth[10:14, 20:26], depth[0, 0], depth[30, 5], depth[31, 6] = np.nan, -1, 0, np.inf
+    sky = np.zeros(depth.shape, bool)
+    sky[: len(sky) // 4] = True
+    depth[20:24, 20:26], depth[-1, 0], depth[30, 5], depth[31, 6], depth[sky] = np.nan, -1, 0, np.inf, 0
     np.save(tmp_path / "depth.npy", depth)
     scene = load_lifted(train())
-    known = np.isfinite(depth) & (depth > 0)
-    assert set(scene.layers[0].pixels.tolist()) == set(np.flatnonzero(known).tolist())
+    assert set(scene.layers[0].pixels.tolist()) == set(np.flatnonzero(~sky).tolist())
 
 
 def test_checkpoints_load_without_pickle(shared: Path) -> None:

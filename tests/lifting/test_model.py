@@ -175,3 +175,35 @@ def test_the_same_photo_gives_the_same_bits(camera: PinholeCamera, lift: Any, rg
     depth = torch.full((36, 48), 2.0)
     one, other = (lift(camera, rgbd_layer(colours_of(camera), depth)).state_dict() for _ in range(2))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def step(camera: PinholeCamera, rgbd_layer: Any) -> RgbdLayer:
+    """A blue board before a red wall."""
+    depth = torch.full((camera.height, camera.width), 2.0)
+    depth[8:24, 12:30] = 1.0
+    colours = torch.where((depth < 1.5)[..., None], torch.tensor([0.1, 0.2, 0.9]), torch.tensor([0.8, 0.1, 0.1]))
+    return rgbd_layer(colours, depth)
+
+
+def test_what_an_edge_hides_is_a_layer_of_its_own(camera: PinholeCamera, step: RgbdLayer, lift: Any) -> None:
+    scene = lift(camera, step).fitted()
+    shown, hidden = scene.layers
+    assert scene.shown_layers == (shown,) and shown.hidden_of is None and hidden.hidden_of == 0
+    solid = hidden.opacities > 0.5
+    decoded = hidden.decoder.decode(hidden.field.read(hidden.gaussians.means[solid]).features)[:, :3]
+    assert (decoded - torch.tensor([0.8, 0.1, 0.1])).abs().max() < 0.05, "the wall goes on"
+    wall = step.depth.flatten()[hidden.pixels.long()] == 2
+    assert wall.all(), "and is edited with it"
+    assert len(lift(camera, step, behind_edges=False).fitted().layers) == 1
+
+
+def test_older_checkpoints_hide_nothing(camera: PinholeCamera, step: RgbdLayer, lift: Any) -> None:
+    older = lift(camera, step, behind_edges=False).state_dict()
+    del older["hidden_of"]
+    model = lift(camera, step)
+    model.load_state_dict(older)
+    (layer,) = model.fitted().layers
+    assert layer.hidden_of is None
+    model.load_state_dict(lift(camera, step).state_dict())
+    assert [layer.hidden_of for layer in model.fitted().layers] == [None, 0]
