@@ -32,6 +32,7 @@ from gainer_ns.viewer.pins_tab import PinsTab
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.select_tab import SelectTab
 from gainer_ns.viewer.session import EditSession
+from gainer_ns.viewer.simulate_tab import SimulateTab
 from gainer_ns.viewer.subject import AnyPicture, FlatSubject, LiftedSubject, Subject
 from gainer_ns.viewer.view_space import frame, keep_framed
 
@@ -138,6 +139,8 @@ class EditControl(ViewerControl):
                 ArrangeTab(context, chooser)
             with tabs.add_tab("Film"):
                 FilmTab(context, chooser)
+            with tabs.add_tab("Simulate"):
+                SimulateTab(context)
             with tabs.add_tab("Files"):
                 FilesTab(context)
             gui.add_button("Frame the picture", hint="Puts the camera where it shows the picture exactly").on_click(

@@ -65,6 +65,8 @@ class Autosave:
         time.sleep(AUTOSAVE_SECONDS)
 
 
+SCENE = ".scene"
+"""End of the names of scenes, which are no scripts, without their suffix."""
 NO_SCRIPTS, FOLDER = "none yet", "frames in a folder"
 MAX_UPLOAD_BYTES = 1 << 20
 """Bytes of the largest script that the page may send."""
@@ -89,7 +91,8 @@ class FilesTab:
         upload.on_upload(by_user(lambda _: self._upload(upload.value.content)))
 
     def _names(self) -> tuple[str, ...]:
-        return tuple(self._context.files.names(".yaml")) or (NO_SCRIPTS,)
+        names = self._context.files.names(".yaml")
+        return tuple(name for name in names if not name.endswith(SCENE)) or (NO_SCRIPTS,)
 
     def _look(self) -> None:
         self._scripts.options = self._names()

@@ -249,6 +249,11 @@ class EditSession:
         self._played = played
         self.refresh()
 
+    def show(self, picture: AnyPicture) -> None:
+        """Show a picture of one's own, until anything else is to be shown."""
+        self._shown = picture
+        self._redraw()
+
     def seek(self, time: float, *, keep: bool = False) -> None:
         """Go to a time of the film; what is shown then is kept for the next time, if that is asked for."""
         self.time, self._keeps = time, keep

@@ -1,0 +1,101 @@
+"""A thread that steps a live simulation, and shows each of its frames, for as long as anything moves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from gainer_ns.errors import GainerError
+from gainer_ns.physics.engine import Frame
+from gainer_ns.physics.live import LiveSimulation
+from gainer_ns.physics.simulated_plane import SimulatedPlane
+from gainer_ns.rendering.plane import BakedPicture
+
+MAX_FRAMES = 7200
+"""Frames that are kept to be filmed, of 100 bytes a particle: five minutes."""
+
+
+class LivePlayer:
+    """The thread, begun at once.
+
+    Args:
+        simulated: The picture.
+        show: Shows a picture; called from the thread, as ``rest`` and ``complain``.
+        rest: Called when nothing moves any more.
+        complain: Called with one line where it cannot go on.
+
+    Attributes:
+        live: What is stepped; after a change of it ``wake`` is to be called.
+        frames: All so far.
+    """
+
+    def __init__(
+        self,
+        simulated: SimulatedPlane,
+        show: Callable[[BakedPicture], None],
+        rest: Callable[[], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self.simulated, self.live = simulated, LiveSimulation(simulated)
+        self.frames: list[Frame] = [self.live.frame]
+        self._show, self._rest, self._complain = show, rest, complain
+        self._is_over, self._is_awake, self._alone = threading.Event(), threading.Event(), threading.Lock()
+        self._is_awake.set()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="live simulation")
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Go on, where nothing has moved."""
+        self._is_awake.set()
+
+    def stop(self) -> None:
+        """End, after the frame that is being made."""
+        self._is_over.set()
+        self._is_awake.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing moves."""
+        return not self._is_awake.is_set()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Make no frame meanwhile."""
+        with self._alone:
+            yield
+
+    def _run(self) -> None:
+        pause, due = 1 / self.simulated.scene.fps, time.monotonic()
+        try:
+            while not self._is_over.is_set() and len(self.frames) < MAX_FRAMES:
+                self._is_awake.clear()  # before it is looked at: what changes from here on wakes it again
+                if self.live.is_still:
+                    self._rest()
+                    self._is_awake.wait()
+                    due = time.monotonic()
+                    continue
+                self._is_awake.set()
+                with self._alone:
+                    frame = self.live.step()
+                    self.frames.append(frame)
+                    picture = self.simulated.at(frame)
+                if not self._is_over.is_set():
+                    self._show(picture)
+                due = max(due + pause, time.monotonic())
+                self._is_over.wait(due - time.monotonic())
+            if len(self.frames) >= MAX_FRAMES:
+                self._complain(f"it ends after {MAX_FRAMES:,} frames; save it, and start anew")
+        except GainerError as error:
+            self._complain(str(error))
+        except Exception as error:
+            CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
+            self._complain("The simulation stopped; the terminal says why.")
+        finally:
+            self._is_awake.clear()
+            self._rest()
