@@ -74,7 +74,7 @@ def test_only_what_is_selected_is_let_go_and_edits_end_it(panel: Any, tab: Simul
     player = tab.player
     until(lambda: len(player.frames) > 4)
     low, high = player.frames[0].positions.amin(dim=0) * 96, player.frames[0].positions.amax(dim=0) * 96
-    assert 29 < float(low[0]) and float(high[0]) < 61
+    assert float(low[0]) > 29 and float(high[0]) < 61
     panel.changed()
     with pytest.raises(GainerError):
         tab.player  # noqa: B018
