@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--feather", type=float, default=0.0, help="soft border of the selection, in pixels")
     parser.add_argument("--moves", type=int, default=40)
     options = parser.parse_args()
-    with _served(options.config) as address, connect(address, max_size=None, compression=None) as connection:
+    with served(options.config) as address, connect(address, max_size=None, compression=None) as connection:
         page = Page(connection)
         page.wait(60 * REST_SECONDS, lambda: page.has("Frame the picture"))  # the last of the panel
         page.look(options.aspect)
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 @contextmanager
-def _served(config: Path) -> Iterator[str]:
+def served(config: Path) -> Iterator[str]:
     """Start ``gainer view``, and give the address of its websocket."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from gainer_ns.errors import GainerError
@@ -46,7 +47,10 @@ class LivePlayer:
         self._is_over, self._is_awake, self._alone = threading.Event(), threading.Event(), threading.Lock()
         self._is_awake.set()
         self._thread = threading.Thread(target=self._run, daemon=True, name="live simulation")
+        threads, self._is_alone = torch.get_num_threads(), threading.Event()
         self._thread.start()
+        self._is_alone.wait()
+        torch.set_num_threads(threads)  # which the thread has lowered for all that begin later
 
     def wake(self) -> None:
         """Go on, where nothing has moved."""
@@ -71,6 +75,9 @@ class LivePlayer:
             yield
 
     def _run(self) -> None:
+        torch.get_num_threads()  # lets torch set this thread up, so that what follows is not undone
+        torch.set_num_threads(1)  # particles are too few for more, which would wait for what draws
+        self._is_alone.set()
         pause, due = 1 / self.simulated.scene.fps, time.monotonic()
         try:
             while not self._is_over.is_set() and len(self.frames) < MAX_FRAMES:
