@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,8 +82,24 @@ class RegionDistance:
         """The largest distance of anything visible."""
         return float(self.values[self.visible].max()) if bool(self.visible.any()) else 0.0
 
-    def at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """Return the distances of points, 0 inside; beyond the squares as at their border. Can be differentiated."""
+    def at(self, points: Float[Tensor, "m 2"], key: Hashable = None) -> Float[Tensor, " m"]:
+        """Return the distances of points, 0 inside; beyond the squares as at their border. Can be differentiated.
+
+        Args:
+            points: In pixels.
+            key: The same whenever these are, so that they are looked up once; None for points that do not come again.
+        """
+        if key is None:
+            return self._at(points)
+        if key not in self._kept:
+            self._kept[key] = self._at(points)
+        return self._kept[key]
+
+    @cached_property
+    def _kept(self) -> dict[Hashable, Float[Tensor, " m"]]:
+        return {}
+
+    def _at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
         rows, columns = self.values.shape
         place = (points - points.new_tensor(self.corner)) / self.step - 0.5
         place = torch.minimum(place.clamp(min=0), points.new_tensor([columns - 1, rows - 1]))
@@ -128,9 +145,18 @@ class Falloff:
         """Whether anything follows in part."""
         return True
 
-    def weights(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
-        """Return how much points follow, from 0 to 1, by how far from the region they are."""
-        share = (1 - self.distance.at(points) / self.width).clamp(0, 1)
+    def weights(self, points: Float[Tensor, "m 2"], key: Hashable = None) -> Float[Tensor, " m"]:
+        """Return how much points follow, from 0 to 1, by how far from the region they are; see there for the key."""
+        return self._shares(self.distance.at(points, key))
+
+    @property
+    def node_weights(self) -> Float[Tensor, "r c"]:
+        """The same at the nodes of the distance."""
+        return self._shares(self.distance.values.double())
+
+    def _shares(self, distances: Tensor) -> Tensor:
+        """Return how much follows of what is so far away."""
+        share = (1 - distances / self.width).clamp(0, 1)
         return share**3 * (10 + share * (6 * share - 15))
 
 

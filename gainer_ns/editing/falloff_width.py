@@ -102,7 +102,7 @@ def _holds(piece: Piece, step: Step, falloff: Falloff, amounts: Amounts, amount:
     distance = falloff.distance
     if min(distance.values.shape) < 2:
         return True
-    weights = falloff.weights(distance.nodes)
+    weights = falloff.node_weights.flatten()
     start = piece.carried(amounts, distance.nodes)
     whole, followed = (step.carried(start, amount, each) for each in (None, weights))
     shape = distance.values.shape

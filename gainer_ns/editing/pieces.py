@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.material_motion import MaterialSource, source_of
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
@@ -25,7 +26,7 @@ from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.motion.control_grid import MARGIN_NODES, ControlGrid
 from gainer_ns.motion.rest_map import RestMap
-from gainer_ns.motion.sampling import sampled_grid
+from gainer_ns.motion.sampling import sampled_grid, steps_within
 from gainer_ns.rendering.plane import AnyLayer
 from gainer_ns.rendering.presence import Presence
 from gainer_ns.rendering.sheet import Sheet
@@ -61,6 +62,7 @@ class Piece:
         inside: What cut it out of its picture.
         outside: What was cut out of it.
         taken_by: The edit that cut it out last; None for what no edit cut out.
+        is_rough: Whether it was posed last by too few nodes to tell exactly where all goes.
         parts: What it was cut into later, in place of this piece.
         max_stretch: A patch of which a side is so many times as long as it was is torn, and not drawn; None for none.
         apart: Its last pose, depths and layers; see :func:`gainer_ns.editing.unfolding.unfolded`.
@@ -80,8 +82,9 @@ class Piece:
     taken_by: int | None = None
     max_stretch: float | None = None
     apart: tuple[AnyLayer, list[float] | None, tuple[AnyLayer, ...]] | None = field(default=None, repr=False)
+    is_rough: bool = False
     _kept: dict[Hashable, Tensor] = field(default_factory=dict, repr=False)
-    _posed: tuple[list[float] | None, AnyLayer] | None = field(default=None, repr=False)
+    _posed: tuple[tuple[list[float], int | None], AnyLayer] | None = field(default=None, repr=False)
 
     @property
     def plane(self) -> ImagePlane:
@@ -130,6 +133,8 @@ class Piece:
         """Return how much pixels follow a step; None where they do so as a whole."""
         if step.selection is None:
             return None
+        if isinstance(step.selection, Falloff):
+            return step.selection.weights(origins, key)
         if key is None:
             return step.selection.weights(origins)
         if (step.edit, key) not in self._kept:
@@ -146,11 +151,16 @@ class Piece:
                 placed = step.moved(placed, amounts[step.edit], weights)
         return placed
 
-    def posed(self, amounts: Amounts) -> AnyLayer:
-        """Return the piece as a layer of the canvas, after so much of each edit."""
-        relevant = [amounts[edit] for edit in sorted(self.edits)]
+    def posed(self, amounts: Amounts, max_nodes: int | None = None) -> AnyLayer:
+        """Return the piece as a layer of the canvas, after so much of each edit.
+
+        Args:
+            amounts: Of the edits.
+            max_nodes: How many nodes may tell where its points go, so that it is fast; None for as many as it takes.
+        """
+        relevant = [amounts[edit] for edit in sorted(self.edits)], max_nodes
         if self._posed is None or self._posed[0] != relevant:
-            self._posed = relevant, self._pose(amounts)
+            self._posed = relevant, self._pose(amounts, max_nodes)
         return self._posed[1]
 
     def put(self, step: Step) -> None:
@@ -174,9 +184,9 @@ class Piece:
         upper = {step.edit for seam in self.seams for piece in seam.upper.remains for step in piece.steps}
         return own | upper
 
-    def _pose(self, amounts: Amounts) -> AnyLayer:
-        rest, presence = self.rest, self._presence_after(amounts)
-        rest_map = None if self.is_still(amounts) else self._rest_map(amounts)
+    def _pose(self, amounts: Amounts, max_nodes: int | None) -> AnyLayer:
+        rest, presence, self.is_rough = self.rest, self._presence_after(amounts), False
+        rest_map = None if self.is_still(amounts) else self._rest_map(amounts, max_nodes)
         if rest_map is None and presence is None:
             return rest.layer
         there = None if presence is None else Presence(presence, rest.corner)
@@ -194,11 +204,12 @@ class Piece:
         """The same where no seam needs hiding."""
         return reduce(_both, (seam.limit for seam in self.seams), self.presence)
 
-    def _rest_map(self, amounts: Amounts) -> RestMap:
+    def _rest_map(self, amounts: Amounts, max_nodes: int | None) -> RestMap:
         def move(points: Tensor, key: Hashable) -> Tensor:
             return self.carried(amounts, points, key)
 
-        grid = sampled_grid(move, self.plane, self.canvas, self._box, present=self._present)
+        steps = steps_within(self._box, max_nodes)
+        grid, self.is_rough = sampled_grid(move, self.plane, self.canvas, self._box, steps, self._present)
         left, top, right, bottom = self.rest.box
         ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
         low, high = self.plane.plane_from_pixel(ends).tolist()

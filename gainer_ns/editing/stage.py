@@ -39,6 +39,9 @@ class Stage(BaseStage[Edit, Piece]):
         layers: The further pictures that the script names.
         rests: What another stage found of the main picture's layers; None to find it.
 
+    Attributes:
+        is_rough: Whether something was posed last by too few nodes to tell exactly where all goes.
+
     Raises:
         GainerError: A selection does not fit its picture.
     """
@@ -59,6 +62,7 @@ class Stage(BaseStage[Edit, Piece]):
             further = _pieces(name, rest_pictures(other), picture.plane)
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
+        self.is_rough = False
         self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         super().__init__(self._on_layers(script), pieces)
 
@@ -82,8 +86,14 @@ class Stage(BaseStage[Edit, Piece]):
                 script = script.on_layer(name, source.plane.width, source.plane.height)
         return script
 
-    def at(self, t: float) -> BakedPicture:
-        """Return the picture at a time from 0 to 1."""
+    def at(self, t: float, max_nodes: int | None = None) -> BakedPicture:
+        """Return the picture at a time.
+
+        Args:
+            t: From 0 to 1.
+            max_nodes: How many nodes may tell where the points of each piece go, so that a hand need not wait; None for
+                as many as it takes.
+        """
         edits, amounts = self.script.edits, self._amounts(t)
         depths = [depth for depth, _ in (_place(edit, number, t) for number, edit in enumerate(edits))]
         # What lies as it did is drawn in one: where it is clear in part, pieces over one another would be less clear.
@@ -93,8 +103,10 @@ class Stage(BaseStage[Edit, Piece]):
             if whole.parts and all(piece.is_still(amounts) for piece in (whole, *whole.remains)):
                 lowest = next(id(piece) for piece in self.pieces if id(piece) in remains)
                 instead.update({piece: whole if piece == lowest else None for piece in remains})
-        drawn = [instead.get(id(piece), piece) for piece in self._from_back_to_front(t)]
-        layers = [unfolded(piece, amounts, depths) for piece in drawn if piece is not None]
+        chosen = [instead.get(id(piece), piece) for piece in self._from_back_to_front(t)]
+        drawn = [piece for piece in chosen if piece is not None]
+        layers = [unfolded(piece, amounts, depths, max_nodes) for piece in drawn]
+        self.is_rough = any(piece.is_rough for piece in drawn)
         return replace(self.picture, layers=tuple(chain.from_iterable(layers)))
 
     def _from_back_to_front(self, t: float) -> list[Piece]:

@@ -16,7 +16,9 @@ from gainer_ns.rendering.plane import AnyLayer
 from gainer_ns.rendering.sheet import Sheet
 
 
-def unfolded(piece: Piece, amounts: Amounts, depths: Sequence[float] | None = None) -> tuple[AnyLayer, ...]:
+def unfolded(
+    piece: Piece, amounts: Amounts, depths: Sequence[float] | None = None, max_nodes: int | None = None
+) -> tuple[AnyLayer, ...]:
     """Pose a piece, and return it as layers, from back to front, none of which covers itself.
 
     Args:
@@ -24,8 +26,9 @@ def unfolded(piece: Piece, amounts: Amounts, depths: Sequence[float] | None = No
         amounts: Of the edits.
         depths: Of what each edit moves, the larger the nearer; what it does not move has 0. None where only what faces
             as it did, and what comes later on the sheet, lies in front.
+        max_nodes: See :meth:`gainer_ns.editing.pieces.Piece.posed`.
     """
-    whole = piece.posed(amounts)
+    whole = piece.posed(amounts, max_nodes)
     if not isinstance(whole, Sheet) or not isinstance(whole.rest_map, RestMap):
         return (whole,)
     relevant = None if depths is None else [depths[step.edit] for step in piece.steps]

@@ -17,6 +17,8 @@ MAX_SAMPLES = 16
 MIN_TABLE_NODES = 4
 """From this length of the shorter side on, tables of what is drawn at the nodes are read, of half the resolution and
 less as long as it has so many texels of these: with fewer, thin lines alias."""
+MIN_DRAFT_NODES = 1.5
+"""The same in drafts, of which each point reads one place of the tables."""
 LEAST_MINIFICATION, FULL_MINIFICATION = 1.01, 1.05
 """Up to the first a point stands for itself, from the second on a footprint is averaged wholly."""
 _SOME = 1024
@@ -32,11 +34,18 @@ class PixelExtent:
         pixel: Side of a pixel of the picture where it was fitted: so much a sample may stand for.
         inverse_jacobians: [m, 2, 2], from steps where it is shown to steps where the points are; None where nothing has
             moved.
+        is_draft: Whether one sample is to do, of tables where there are some, and where there are none of the picture.
     """
 
     side: float
     pixel: float
     inverse_jacobians: Float[Tensor, "m 2 2"] | None = None
+    is_draft: bool = False
+
+    @property
+    def samples(self) -> tuple[int, float]:
+        """How many samples there are along a side at most, and how many nodes it has at least where tables are read."""
+        return (1, MIN_DRAFT_NODES) if self.is_draft else (MAX_SAMPLES, MIN_TABLE_NODES)
 
     def __getitem__(self, chosen: Any) -> PixelExtent:
         """Of some of the points."""
@@ -48,7 +57,7 @@ class PixelExtent:
         longest = self.side
         if self.inverse_jacobians is not None and len(self.inverse_jacobians) > 0:
             longest *= math.sqrt(2) * float(self.inverse_jacobians.abs().amax())
-        return longest >= MIN_TABLE_NODES * spacing
+        return longest >= self.samples[1] * spacing
 
     @property
     def typical_side(self) -> float:
@@ -64,7 +73,8 @@ class PixelExtent:
     def through(self, inverses: Float[Tensor, "m 2 2"], pixel: float) -> PixelExtent:
         """Return what it covers where points lay before something else moved them."""
         own = self.inverse_jacobians
-        return PixelExtent(self.side, pixel, inverses if own is None else product(inverses, own))
+        inverses = inverses if own is None else product(inverses, own)
+        return replace(self, pixel=pixel, inverse_jacobians=inverses)
 
 
 @dataclass(frozen=True)

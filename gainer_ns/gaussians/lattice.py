@@ -206,6 +206,7 @@ class Lattice:
             Typed(inverses.contiguous(), wp.mat22),
             extent.side,
             1 / extent.pixel,
+            *extent.samples,
             Typed(self.x, wp.float32),
             Typed(self.y, wp.float32),
             1 / self.spacing,

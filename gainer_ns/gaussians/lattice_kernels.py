@@ -12,7 +12,7 @@ from gainer_ns.gaussians.block_sum import (
     block_sum_source,
     pair_sum_source,
 )
-from gainer_ns.gaussians.footprints import FULL_MINIFICATION, LEAST_MINIFICATION, MAX_SAMPLES, MIN_TABLE_NODES
+from gainer_ns.gaussians.footprints import FULL_MINIFICATION, LEAST_MINIFICATION, MAX_SAMPLES
 from gainer_ns.gaussians.kernels import vector
 from gainer_ns.ways import Way
 
@@ -21,7 +21,6 @@ ROUNDING = wp.constant(1e-3)
 LEAST = wp.constant(LEAST_MINIFICATION)
 SAMPLES = wp.constant(MAX_SAMPLES)
 SHARE = wp.constant(1 / (FULL_MINIFICATION - LEAST_MINIFICATION))
-WIDE = wp.constant(float(MIN_TABLE_NODES))
 INSET = wp.constant(0.01)
 """In steps: so far within the frame the last nodes are read, as exactly on it."""
 FAR = wp.constant(1e30)
@@ -35,7 +34,7 @@ NEAR = wp.constant(WEIGHT_MARGIN)
 def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Kernel:
     """Make the kernel that averages the block of nodes around each point by Gaussian weight.
 
-    Footprints whose shorter side has ``MIN_TABLE_NODES`` or more read the pyramid of the nodes' own values instead,
+    Footprints whose shorter side has so many nodes, or more, read the pyramid of the nodes' own values instead,
     linearly between the texels of the last level at which it still has so many.
 
     Args:
@@ -209,8 +208,8 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         return wide()
 
     @wp.func
-    def is_wide(across: float, down: float):
-        return wp.min(across, down) >= WIDE or wp.max(across, down) > float(SAMPLES)
+    def is_wide(across: float, down: float, least: float):
+        return wp.min(across, down) >= least or wp.max(across, down) > float(SAMPLES)
 
     @wp.kernel(module="unique", enable_backward=False)
     def block(
@@ -219,6 +218,8 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         inverses: wp.array(dtype=wp.mat22),  # [m], from steps where points are shown to steps here; or [1] of all
         size: float,  # of a pixel where they are shown
         pixels: float,  # per unit here
+        most: int,  # samples along a side
+        least: float,  # nodes along a side where the pyramid is read
         x: wp.array(dtype=float),  # [columns], of the nodes, ascending
         y: wp.array(dtype=float),  # [rows], ascending
         steps: float,  # per unit of the points
@@ -282,17 +283,17 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
             if shrinks:
                 across_nodes = length_x * steps / pixels
                 down_nodes = length_y * steps / pixels
-                if levels > 0 and is_wide(across_nodes, down_nodes):
+                if levels > 0 and is_wide(across_nodes, down_nodes, least):
                     tabled = True
-                    while level + 1 < levels and is_wide(0.5 * across_nodes, 0.5 * down_nodes):
+                    while level + 1 < levels and is_wide(0.5 * across_nodes, 0.5 * down_nodes, least):
                         across_nodes *= 0.5
                         down_nodes *= 0.5
                         level += 1
                 else:
                     across_nodes = length_x
                     down_nodes = length_y
-                columns = wp.clamp(int(wp.ceil(across_nodes + 1.0 - LEAST)), 1, SAMPLES)
-                rows = wp.clamp(int(wp.ceil(down_nodes + 1.0 - LEAST)), 1, SAMPLES)
+                columns = wp.clamp(int(wp.ceil(across_nodes + 1.0 - LEAST)), 1, most)
+                rows = wp.clamp(int(wp.ceil(down_nodes + 1.0 - LEAST)), 1, most)
             side_x *= wp.clamp((length_x - LEAST) * SHARE, 0.0, 1.0)
             side_y *= wp.clamp((length_y - LEAST) * SHARE, 0.0, 1.0)
             total = wide()

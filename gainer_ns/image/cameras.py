@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -104,10 +105,10 @@ class View(NamedTuple):
         Args:
             picture: What is looked at.
             number: Of these rows among those of the frame.
-            is_draft: Whether it is read at the centres of pixels alone.
+            is_draft: Whether it is read at one place of each pixel.
             redrawer: Draws what has changed since the frame before; None to draw all.
         """
-        extent = None if is_draft else self.extent
+        extent = replace(self.extent, is_draft=True) if is_draft else self.extent
         draw = Redrawer() if redrawer is None else redrawer
         if isinstance(self.places, PointRows):
             return draw.over(picture, self.places, extent, number)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
@@ -25,17 +27,43 @@ def changed_bounds(before: BakedPicture, after: BakedPicture) -> list[Bounds] | 
     """Return bounds of where two pictures may differ, none where they do not; None where that cannot be told."""
     if (before.plane, before.profile) != (after.plane, after.profile):
         return None
-    if len(before.layers) != len(after.layers):
+    layers = tuple(_joined(one.layers) for one in (before, after))
+    if len(layers[0]) != len(layers[1]):
         kept = {id(layer) for layer in before.layers} & {id(layer) for layer in after.layers}
         common = [[layer for layer in one.layers if id(layer) in kept] for one in (before, after)]
         if any(one is not other for one, other in zip(*common, strict=True)):
             return None
         return [layer.bounds for one in (before, after) for layer in one.layers if id(layer) not in kept]
     found: list[Bounds] = []
-    for one, other in zip(before.layers, after.layers, strict=True):
+    for one, other in zip(*layers, strict=True):
         if one is not other:
             found.extend(_of_layers(one, other))
     return found
+
+
+def _joined(layers: Sequence[AnyLayer]) -> list[AnyLayer]:
+    """Return layers, but the sheets that one was taken apart into as one again, whose depths tell them apart."""
+    found: list[AnyLayer] = []
+    parts: list[RestMap] = []
+    for layer in layers:
+        own = layer.rest_map if isinstance(layer, Sheet) and isinstance(layer.rest_map, RestMap) else None
+        if own is None or not parts or own.grid is not parts[0].grid:
+            found.append(layer)
+            parts = [] if own is None else [own]
+            continue
+        parts.append(own)
+        there = [_heights(part) > 0 for part in parts]
+        heights = torch.stack([number * one for number, one in enumerate(there, 1)]).amax(dim=0)
+        found[-1] = replace(layer, rest_map=replace(own, present=heights > 0, depths=heights - 1))
+    return found
+
+
+def _heights(rest_map: RestMap) -> Shaped[Tensor, "r c"]:
+    """Return how high patches lie, 0 for those that there are not."""
+    rows, columns = (side - 3 for side in rest_map.grid.nodes.shape[:2])
+    device = rest_map.grid.nodes.device
+    there = torch.ones(rows, columns) if rest_map.present is None else rest_map.present
+    return there.to(device) if rest_map.depths is None else there.to(device) * (1 + rest_map.depths.to(device))
 
 
 def _of_layers(one: AnyLayer, other: AnyLayer) -> list[Bounds]:
@@ -74,13 +102,14 @@ def _of_presences(one: Presence | None, other: Presence | None, plane: ImagePlan
 
 
 def _of_maps(one: RestMap, other: RestMap, whole: list[Bounds]) -> list[Bounds]:
-    """Return bounds of where two maps differ: around the nodes that have moved."""
+    """Return bounds of where two maps differ: around nodes that have moved, and patches that lie at another depth."""
     same = (one.grid.origin, one.grid.step, one.limits) == (other.grid.origin, other.grid.step, other.limits)
-    if not same or one.present is not other.present or one.depths is not other.depths:
+    if not same or one.grid.nodes.shape != other.grid.nodes.shape:
         return whole
-    if one.grid.nodes.shape != other.grid.nodes.shape:
-        return whole
-    window = _span((one.grid.nodes != other.grid.nodes).any(dim=2), _NODES_AROUND)
+    changed = (one.grid.nodes != other.grid.nodes).any(dim=2)
+    if one.present is not other.present or one.depths is not other.depths:
+        changed[1:-2, 1:-2] |= _heights(one) != _heights(other)
+    window = _span(changed, _NODES_AROUND)
     if window is None:
         return []
     top, bottom, left, right = window

@@ -280,6 +280,8 @@ class Layer:
             return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent)
         if self.lattice is not None and not self._reads_pixels:
             return self._on_lattice(points, self.lattice, extent)
+        if extent is not None and extent.is_draft:
+            extent = None
         inverses = self.gaussians.inverse_jacobians
         if extent is not None and inverses is not None:
             nearest = self._limited(points)[1]

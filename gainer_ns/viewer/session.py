@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -12,7 +13,7 @@ from gainer_ns.editing.lifted_script import LiftedEdit
 from gainer_ns.editing.script import Edit
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.subject import AnyPicture, AnyScript, AnyStage, Subject
+from gainer_ns.viewer.subject import AnyPicture, AnyScript, AnyStage, Made, Subject
 from gainer_ns.viewer.worker import LatestWorker
 
 MAX_UNDO_STEPS = 200
@@ -117,21 +118,21 @@ class KeptFrames:
     """Frames of a film that were made, for as long as the script stays as it is."""
 
     def __init__(self) -> None:
-        self._frames: dict[float, AnyPicture] = {}
+        self._frames: dict[float, Made] = {}
         self._of: tuple[Subject, AnyScript] | None = None
         self._asked = 0.0
 
-    def get(self, subject: Subject, script: AnyScript, time: float) -> AnyPicture | None:
+    def get(self, subject: Subject, script: AnyScript, time: float) -> Made | None:
         """Return the frame at a time; None where it has not been put here."""
         if self._of is None or self._of[0] is not subject or self._of[1] is not script:
             self._frames, self._of = {}, (subject, script)
         self._asked = time
         return self._frames.get(time)
 
-    def put(self, picture: AnyPicture) -> None:
+    def put(self, made: Made) -> None:
         """Keep the frame that was asked for last, while there is room."""
         if len(self._frames) < MAX_KEPT_FRAMES:
-            self._frames[self._asked] = picture
+            self._frames[self._asked] = made
 
 
 class EditSession:
@@ -176,11 +177,11 @@ class EditSession:
         It is made in this thread: while something is fitted there is always something newer before another has done it.
         """
         try:
-            staged, shown = self._made(subject, (), self.history.script, self.time)
+            staged, made = self._made(subject, (), self.history.script, self.time)
         except GainerError as error:
             self._complain(str(error))
-            staged, shown = (), subject.fitted
-        self.subject, self._staged, self._shown, self._played = subject, staged, shown, None
+            staged, made = (), Made(subject.fitted, False)
+        self.subject, self._staged, self._shown, self._played = subject, staged, made.picture, None
 
     def show_unedited(self, unedited: bool) -> None:
         """Show the picture as it was fitted, for selecting, or as it is."""
@@ -264,47 +265,57 @@ class EditSession:
         return self._worker.wait()
 
     def refresh(self, expected: Sequence[AnyScript] = ()) -> None:
-        """Show the script as it is now, and then make ready for what it may become."""
+        """Show the script as it is now, roughly until there is time for more, and make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
         keep, self._keeps = self._keeps, False
         for watcher in self.watchers:
             watcher(script)
 
-        def work() -> None:
+        def work(*, is_draft: bool = True) -> Callable[[], Any] | None:
             subject = self.subject
             try:
+                kept = self._frames.get(subject, script, time) if is_draft else None
                 if played is not None:
-                    staged, shown = self._staged, played(time)
-                elif (shown := self._frames.get(subject, script, time)) is not None:
-                    staged = self._staged
+                    staged, made = self._staged, Made(played(time), False)
+                elif kept is not None:
+                    staged, made = self._staged, kept
                 else:
-                    staged, shown = self._made(subject, self._staged, script, time)
+                    staged, made = self._made(subject, self._staged, script, time, is_draft=is_draft)
                     if keep:
-                        self._frames.put(shown)
+                        self._frames.put(made)
                 if subject is self.subject:  # and not one that was fitted meanwhile
-                    self._staged, self._shown = staged, shown
+                    self._staged, self._shown = staged, made.picture
                     self._redraw()
                 for may_be in expected:
                     staged = self._ready(subject, staged, may_be)
                 if subject is self.subject:
                     self._staged = staged
+                if made.is_rough and not self.is_playing:
+                    return partial(work, is_draft=False)
             except GainerError as error:
                 self._complain(str(error))
             except Exception as error:  # the thread goes on: what is asked for next may well be drawn
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
                 self._complain("This cannot be shown; the terminal says why.")
+            return None
 
         self._worker.ask(work)
 
     @classmethod
     def _made(
-        cls, subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript, time: float
-    ) -> tuple[tuple[AnyStage, ...], AnyPicture]:
+        cls,
+        subject: Subject,
+        staged: tuple[AnyStage, ...],
+        script: AnyScript,
+        time: float,
+        *,
+        is_draft: bool = False,
+    ) -> tuple[tuple[AnyStage, ...], Made]:
         """Return what is ready, the script among it, and the picture at a time."""
         if not script.edits and not getattr(script, "layers", {}) and script.background.transparent:
-            return staged, subject.fitted
+            return staged, Made(subject.fitted, False)
         staged = cls._ready(subject, staged, script)
-        return staged, subject.at(script, staged[0], time)
+        return staged, subject.at(script, staged[0], time, is_draft=is_draft)
 
     @staticmethod
     def _ready(subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript) -> tuple[AnyStage, ...]:

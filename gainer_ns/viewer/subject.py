@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,6 +32,20 @@ PixelPoint = tuple[float, float]
 AnyScript = Script | LiftedScript
 AnyPicture = BakedPicture | LiftedScene
 AnyStage = Stage | LiftedStage
+MAX_DRAFT_NODES, MAX_PAGE_NODES = 1 << 14, 1 << 17
+"""How many nodes tell where the points of a piece go while a hand moves it, and at rest: a page shows no more of it."""
+
+
+class Made(NamedTuple):
+    """A picture for pages.
+
+    Attributes:
+        picture: The picture.
+        is_rough: Whether there is a finer one, which takes longer.
+    """
+
+    picture: AnyPicture
+    is_rough: bool
 
 
 class FlatSubject:
@@ -78,10 +92,18 @@ class FlatSubject:
         assert isinstance(script, Script) and isinstance(stage, Stage)
         return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas)
 
-    def at(self, script: AnyScript, stage: AnyStage, time: float) -> BakedPicture:
-        """Return what the page shows of a script, made ready, at a time; over its background."""
+    def at(self, script: AnyScript, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
+        """Make what the page shows of a script, made ready, at a time; over its background.
+
+        Args:
+            script: The script.
+            stage: Of the script.
+            time: From 0 to 1.
+            is_draft: Whether a hand is waiting for it.
+        """
         assert isinstance(script, Script) and isinstance(stage, Stage)
-        return self._backing.under(stage.at(time), script, stage)
+        shown = stage.at(time, MAX_DRAFT_NODES if is_draft else MAX_PAGE_NODES)
+        return Made(self._backing.under(shown, script, stage), is_draft and stage.is_rough)
 
     def filmed(self, shown: AnyPicture) -> RasterSource:
         """Return what ``gainer edit`` draws a picture from."""
@@ -151,10 +173,10 @@ class LiftedSubject:
         back = script.background
         return Camera(BackgroundPlate.colour_or_image(back.color, back.image, self.filmed(self.fitted)))
 
-    def at(self, script: AnyScript, stage: AnyStage, time: float) -> LiftedScene:
-        """Return what the page shows of a script, made ready, at a time."""
+    def at(self, script: AnyScript, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
+        """Make what the page shows of a script, made ready, at a time; at once as finely as it is ever shown."""
         assert isinstance(stage, LiftedStage)
-        return stage.at(time)
+        return Made(stage.at(time), False)
 
     def filmed(self, shown: AnyPicture) -> RasterSource:
         """Return what ``gainer edit`` draws a picture from: the camera that took the photo sees it."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
+
+REST_SECONDS = 0.15
+"""After so long without newer work there is time for what was put off."""
 
 
 class LatestWorker:
@@ -11,12 +15,17 @@ class LatestWorker:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._work: Callable[[], None] | None = None
+        self._work: Callable[[], Any] | None = None
         self._is_busy = False
         self._thread: threading.Thread | None = None
 
-    def ask(self, work: Callable[[], None]) -> None:
-        """Ask for work, which must not raise."""
+    def ask(self, work: Callable[[], Any]) -> None:
+        """Ask for work, which must not raise.
+
+        Args:
+            work: Returns more of the same, for which it is asked once nothing newer has come for a while; None for no
+                more.
+        """
         with self._changed:
             self._work = work
             if self._thread is None:
@@ -35,8 +44,11 @@ class LatestWorker:
                 self._changed.wait_for(lambda: self._work is not None)
                 work, self._work = self._work, None
                 self._is_busy = True
-            assert work is not None
-            work()
+            while work is not None:
+                work = work()
+                with self._changed:
+                    if work is not None and self._changed.wait_for(lambda: self._work is not None, REST_SECONDS):
+                        break
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()

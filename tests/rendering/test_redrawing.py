@@ -25,6 +25,9 @@ SCRIPTS: dict[str, list[dict[str, Any]]] = {
     "waits, then moves": [{"select": DISC, "mode": "piece", "move": {"by": [30, 0]}, "keyframes": {0.5: 0, 1: 1}}],
     "soft disc": [{"select": {**DISC, "feather": 12}, "rotate": {"degrees": 40}}],
     "torn soft disc": [{"select": {**DISC, "feather": 12}, "move": {"by": [60, 0]}}],
+    "torn soft disc that changes its order": [
+        {"select": {**DISC, "feather": 12}, "move": {"by": [60, 0]}, "order": {0: 1, 1: -1}, "keyframes": {0: 1, 1: 1}}
+    ],
     "turned half": [{"select": {"box": [0, 0, 100, 120]}, "rotate": {"degrees": 20}}],
     "shrunk disc": [{"select": DISC, "scale": {"factor": 0.4}}],
     "two discs": [

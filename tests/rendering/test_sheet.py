@@ -39,7 +39,8 @@ def smooth_colours(width: int, height: int) -> Tensor:
 def posed(source: BakedPicture, move: Callable[[Tensor], Tensor], presence: Presence | None = None) -> BakedPicture:
     plane = source.plane
     box = (-1.0, -1.0, plane.width + 1.0, plane.height + 1.0)
-    rest_map = RestMap(sampled_grid(lambda points, key: move(points), plane, plane, box, (4.0, 2.0, 1.0)))
+    grid, _ = sampled_grid(lambda points, key: move(points), plane, plane, box, (4.0, 2.0, 1.0))
+    rest_map = RestMap(grid)
     return replace(source, layers=(Sheet(source.layers[0], plane, plane, rest_map, presence),))
 
 
@@ -128,7 +129,7 @@ def test_a_part_of_it(source: BakedPicture) -> None:
 
 def test_on_another_canvas(source: BakedPicture) -> None:
     canvas = ImagePlane(100, 120)
-    grid = sampled_grid(lambda points, key: 1.5 * points + 4, source.plane, canvas, (-1.0, -1.0, 65.0, 49.0))
+    grid, _ = sampled_grid(lambda points, key: 1.5 * points + 4, source.plane, canvas, (-1.0, -1.0, 65.0, 49.0))
     laid = BakedPicture(canvas, (Sheet(source.layers[0], source.plane, canvas, RestMap(grid)),))
     rgb, alpha = laid.raster(crop=(4.0, 4.0, 100.0, 76.0))
     expected, _ = source.raster(1.5)

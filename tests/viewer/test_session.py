@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.viewer import subject
 from gainer_ns.viewer.session import EditSession, ScriptHistory
 from gainer_ns.viewer.subject import FlatSubject
 from gainer_ns.viewer.worker import LatestWorker
@@ -128,6 +130,30 @@ def test_only_the_newest_work_is_done() -> None:
     assert not worker.wait(0.05)
     go.set()
     assert worker.wait(10) and done == [1, 4]
+
+
+def test_what_was_put_off_is_done_at_rest_alone() -> None:
+    worker, done, put_off = LatestWorker(), [], threading.Event()
+
+    def first() -> Callable[[], None]:
+        put_off.set()
+        return lambda: done.append("first, at rest")
+
+    worker.ask(first)
+    assert put_off.wait(10)
+    worker.ask(lambda: (done.append("second"), lambda: done.append("second, at rest"))[1])
+    assert worker.wait(10) and done == ["second", "second, at rest"]
+
+
+def test_a_hand_is_shown_a_rough_picture_first(picture: BakedPicture, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    session = EditSession(FlatSubject(picture), lambda: shown.append(session.shown), lambda text: None)
+    monkeypatch.setattr(subject, "MAX_DRAFT_NODES", 400)
+    session.change(BOX, {"move": {"by": [8, 4]}})
+    assert session.wait() and len(shown) == 2
+    expected = Stage(session.history.script, picture).at(1.0)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(drawn(shown[1]), drawn(expected)) and session.shown is shown[1]
+    assert not torch.equal(drawn(shown[0]), drawn(expected))
 
 
 @pytest.fixture
