@@ -62,7 +62,7 @@ class Piece:
         inside: What cut it out of its picture.
         outside: What was cut out of it.
         taken_by: The edit that cut it out last; None for what no edit cut out.
-        is_rough: Whether it was posed last by too few nodes to tell exactly where all goes.
+        is_rough: Whether it was posed last by too few nodes.
         parts: What it was cut into later, in place of this piece.
         max_stretch: A patch of which a side is so many times as long as it was is torn, and not drawn; None for none.
         apart: Its last pose, depths and layers; see :func:`gainer_ns.editing.unfolding.unfolded`.
@@ -133,10 +133,8 @@ class Piece:
         """Return how much pixels follow a step; None where they do so as a whole."""
         if step.selection is None:
             return None
-        if isinstance(step.selection, Falloff):
-            return step.selection.weights(origins, key)
-        if key is None:
-            return step.selection.weights(origins)
+        if key is None or isinstance(step.selection, Falloff):  # which keeps what it has looked up itself
+            return step.selection.weights(origins, *([] if key is None else [key]))
         if (step.edit, key) not in self._kept:
             self._kept[step.edit, key] = step.selection.weights(origins)
         return self._kept[step.edit, key]
@@ -152,12 +150,7 @@ class Piece:
         return placed
 
     def posed(self, amounts: Amounts, max_nodes: int | None = None) -> AnyLayer:
-        """Return the piece as a layer of the canvas, after so much of each edit.
-
-        Args:
-            amounts: Of the edits.
-            max_nodes: How many nodes may tell where its points go, so that it is fast; None for as many as it takes.
-        """
+        """Return the piece as a layer of the canvas, after so much of each edit; by no more nodes, or all it takes."""
         relevant = [amounts[edit] for edit in sorted(self.edits)], max_nodes
         if self._posed is None or self._posed[0] != relevant:
             self._posed = relevant, self._pose(amounts, max_nodes)
@@ -208,8 +201,8 @@ class Piece:
         def move(points: Tensor, key: Hashable) -> Tensor:
             return self.carried(amounts, points, key)
 
-        steps = steps_within(self._box, max_nodes)
-        grid, self.is_rough = sampled_grid(move, self.plane, self.canvas, self._box, steps, self._present)
+        box, steps = self._box, steps_within(self._box, max_nodes)
+        grid, self.is_rough = sampled_grid(move, self.plane, self.canvas, box, steps, self._present)
         left, top, right, bottom = self.rest.box
         ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
         low, high = self.plane.plane_from_pixel(ends).tolist()
