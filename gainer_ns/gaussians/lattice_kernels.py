@@ -218,7 +218,7 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
         inverses: wp.array(dtype=wp.mat22),  # [m], from steps where points are shown to steps here; or [1] of all
         size: float,  # of a pixel where they are shown
         pixels: float,  # per unit here
-        most: int,  # samples along a side
+        at_most: int,  # samples along a side
         least: float,  # nodes along a side where the pyramid is read
         x: wp.array(dtype=float),  # [columns], of the nodes, ascending
         y: wp.array(dtype=float),  # [rows], ascending
@@ -292,8 +292,8 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
                 else:
                     across_nodes = length_x
                     down_nodes = length_y
-                columns = wp.clamp(int(wp.ceil(across_nodes + 1.0 - LEAST)), 1, most)
-                rows = wp.clamp(int(wp.ceil(down_nodes + 1.0 - LEAST)), 1, most)
+                columns = wp.clamp(int(wp.ceil(across_nodes + 1.0 - LEAST)), 1, at_most)
+                rows = wp.clamp(int(wp.ceil(down_nodes + 1.0 - LEAST)), 1, at_most)
             side_x *= wp.clamp((length_x - LEAST) * SHARE, 0.0, 1.0)
             side_y *= wp.clamp((length_y - LEAST) * SHARE, 0.0, 1.0)
             total = wide()
