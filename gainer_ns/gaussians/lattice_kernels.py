@@ -251,7 +251,8 @@ def block_kernel(width: int, has_opacities: bool, way: Way = "smooth") -> wp.Ker
                 frame = wp.vec4(half[0], half[1], frame[2] / wide_x, frame[3] / wide_y)
         if wp.static(has_pairs):
             most = wp.max(square_x, square_y)
-            if shrinks and frame[2] == 0.0 and most < FEW * FEW and most * steps * steps < FEW * FEW * pixels * pixels:
+            is_small = most < FEW * FEW and most * steps * steps < FEW * FEW * pixels * pixels
+            if at_most > 1 and shrinks and is_small and frame[2] == 0.0:
                 # Two points along each side that is longer than a pixel, as below.
                 along = side_x * (wp.min((wp.sqrt(square_x) - LEAST) * SHARE, 1.0) * 0.25)
                 beside = side_y * (wp.min((wp.sqrt(square_y) - LEAST) * SHARE, 1.0) * 0.25)
