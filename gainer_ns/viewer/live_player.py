@@ -1,4 +1,4 @@
-"""A thread that steps a live simulation, and shows each of its frames, for as long as anything moves."""
+"""A thread that steps a live simulation, and has its newest frame shown, for as long as anything moves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class LivePlayer:
 
     Args:
         simulated: The picture.
-        show: Shows a picture; called from the thread, as ``rest`` and ``complain``.
+        show: Shows the picture that a function returns, which it may call in another thread; called from this thread,
+            as ``rest`` and ``complain``.
         rest: Called when nothing moves any more.
         complain: Called with one line where it cannot go on.
 
@@ -37,7 +38,7 @@ class LivePlayer:
     def __init__(
         self,
         simulated: SimulatedPlane,
-        show: Callable[[BakedPicture], None],
+        show: Callable[[Callable[[], BakedPicture]], None],
         rest: Callable[[], None],
         complain: Callable[[str], None],
     ) -> None:
@@ -45,6 +46,7 @@ class LivePlayer:
         self.frames: list[Frame] = [self.live.frame]
         self._show, self._rest, self._complain = show, rest, complain
         self._is_over, self._is_awake, self._alone = threading.Event(), threading.Event(), threading.Lock()
+        self._drawing = threading.Lock()
         self._is_awake.set()
         self._thread = threading.Thread(target=self._run, daemon=True, name="live simulation")
         threads, self._is_alone = torch.get_num_threads(), threading.Event()
@@ -70,9 +72,13 @@ class LivePlayer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Make no frame meanwhile."""
-        with self._alone:
+        """Make no frame and no picture meanwhile."""
+        with self._alone, self._drawing:
             yield
+
+    def _picture(self) -> BakedPicture:
+        with self._drawing:
+            return self.simulated.at(self.frames[-1])
 
     def _run(self) -> None:
         torch.get_num_threads()  # lets torch set this thread up, so that what follows is not undone
@@ -89,11 +95,9 @@ class LivePlayer:
                     continue
                 self._is_awake.set()
                 with self._alone:
-                    frame = self.live.step()
-                    self.frames.append(frame)
-                    picture = self.simulated.at(frame)
+                    self.frames.append(self.live.step())
                 if not self._is_over.is_set():
-                    self._show(picture)
+                    self._show(self._picture)
                 due = max(due + pause, time.monotonic())
                 self._is_over.wait(due - time.monotonic())
             if len(self.frames) >= MAX_FRAMES:

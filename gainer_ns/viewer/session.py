@@ -250,10 +250,17 @@ class EditSession:
         self._played = played
         self.refresh()
 
-    def show(self, picture: AnyPicture) -> None:
-        """Show a picture of one's own, until anything else is to be shown."""
-        self._shown = picture
-        self._redraw()
+    def show(self, make: Callable[[], AnyPicture]) -> None:
+        """Show a picture of one's own, until anything else is to be shown; the newest, where several are asked for."""
+
+        def work() -> None:
+            try:
+                self._shown = make()
+                self._redraw()
+            except GainerError as error:
+                self._complain(str(error))
+
+        self._worker.ask(work)
 
     def seek(self, time: float, *, keep: bool = False) -> None:
         """Go to a time of the film; what is shown then is kept for the next time, if that is asked for."""

@@ -47,7 +47,7 @@ def test_what_is_pulled_moves_and_is_repeated_by_its_scene(panel: Any, tab: Simu
         tab.drag((float(x), 30.0))
         time.sleep(0.02)
     until(lambda: len(player.frames) > count + 8)
-    assert panel.session.shown is not panel.subject.fitted
+    until(lambda: panel.session.shown is not panel.subject.fitted)
     tab.click((70.0, 30.0))
     assert tab._held is None, "a click lets go"
     tab._gravity.value, tab._wind.value = 1.0, 2.0
