@@ -1,6 +1,6 @@
 """Time frames of edited, bound and simulated pictures beside OpenCV's remap of the same size, in turns.
 
-    python benchmarks/frame_cost.py PHOTO [--repeats 9] [--threads 1]
+    python benchmarks/frame_cost.py PHOTO | PICTURE.safetensors [--repeats 9] [--threads 1]
 
 A frame is what a film needs of each: where the pieces are at its time, their rest maps, and what is read there. OpenCV
 reads four float channels by cubic convolution at positions that it is given. Times are medians of processor time.
@@ -66,7 +66,7 @@ def cage(picture: BakedPicture) -> MeshFile:
 
 def frames(photo: Path) -> dict[str, Callable[[int], BakedPicture]]:
     """What makes the picture of each frame, by its number."""
-    picture = gn.fit(photo)._drawn
+    picture = (gn.load(photo) if photo.suffix == ".safetensors" else gn.fit(photo))._drawn
     assert isinstance(picture, BakedPicture)
     width, height = picture.plane.width, picture.plane.height
     found: dict[str, Callable[[int], BakedPicture]] = {}

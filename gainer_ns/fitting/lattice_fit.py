@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gainer_ns.fitting.loop import FitLoop, FitTrainer, error_sizes
 from gainer_ns.fitting.picture_fit import FitPlan
-from gainer_ns.fitting.prefilter import NodeAverages
 from gainer_ns.gaussians.opacity import OPACITY_OVERSHOOT, opacity_field
+from gainer_ns.gaussians.prefilter import NodeAverages
 from gainer_ns.memory import check_free
 
 _BYTES_PER_PIXEL, _BYTES_PER_CUT_OUT_PIXEL = 8, 200

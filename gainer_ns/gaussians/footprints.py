@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.gaussians.small_matrices import determinant, product
@@ -59,6 +59,13 @@ class PixelExtent:
             longest *= math.sqrt(2) * float(self.inverse_jacobians.abs().amax())
         return longest >= self.samples[1] * spacing
 
+    def longest_sides(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """Return the longer side, in pixels, of what each of the points covers; 0 where that is nothing."""
+        side = self.side / self.pixel
+        if self.inverse_jacobians is None:
+            return points.new_full((len(points),), side)
+        return self.inverse_jacobians.square().sum(dim=1).amax(dim=1).sqrt() * side
+
     @property
     def typical_side(self) -> float:
         """The mean side of what is covered, in pixels of the picture; of many points, that of some in the middle."""
@@ -84,12 +91,10 @@ class Footprints:
     Attributes:
         sides: [m, 2, 2], two sides of each parallelogram, as columns.
         counts: [m, 2], int32, how many samples along each side; 1 where it counts for nothing.
-        lengths: [m, 2], of both sides in pixels.
     """
 
     sides: Float[Tensor, "m 2 2"]
     counts: Int[Tensor, "m 2"]
-    lengths: Float[Tensor, "m 2"]
 
     @classmethod
     def of(cls, extent: PixelExtent, points: Float[Tensor, "m 2"], further: Tensor | None = None) -> Footprints | None:
@@ -112,16 +117,11 @@ class Footprints:
         counts = (lengths + 1 - LEAST_MINIFICATION).ceil().clamp(1, MAX_SAMPLES).int().expand(len(points), 2)
         shares = ((lengths - LEAST_MINIFICATION) / (FULL_MINIFICATION - LEAST_MINIFICATION)).clamp(0, 1)
         sides = (extent.side * shares[:, None] * sides).expand(len(points), 2, 2)
-        return cls(sides, counts, lengths.expand(len(points), 2))
+        return cls(sides, counts)
 
     def __getitem__(self, chosen: Tensor) -> Footprints:
         """Of some of the points."""
-        return Footprints(self.sides[chosen], self.counts[chosen], self.lengths[chosen])
-
-    @property
-    def reads_tables(self) -> Bool[Tensor, " m"]:
-        """Whether points read tables of what is drawn at the pixels."""
-        return (self.lengths.amin(dim=1) >= MIN_TABLE_NODES) | (self.lengths.amax(dim=1) > MAX_SAMPLES)
+        return Footprints(self.sides[chosen], self.counts[chosen])
 
     @property
     def kinds(self) -> list[tuple[int, int, Int[Tensor, " n"]]]:

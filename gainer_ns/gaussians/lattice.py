@@ -32,7 +32,8 @@ MAX_NODES_PER_GAUSSIAN, MAX_NODES = 16, 1 << 24
 """A sparser lattice would take more memory than its Gaussians do, unless it is small."""
 EDGE_SLOPE = 1.02
 """Change of what is there across a frame, by a pixel: a little over 1, so that border pixels are whole."""
-_BORDER = BLOCK_NODES
+BORDER_NODES = BLOCK_NODES
+"""Empty nodes around those with Gaussians, so that all blocks are whole."""
 _ROWS_AT_ONCE = 64
 """Rows of nodes whose own values are found at once: as much as stays in a processor's cache."""
 
@@ -79,7 +80,7 @@ class Lattice:
         sigma = math.sqrt(xx) / spacing if spacing > 0 else 0.0
         if not MIN_SIGMA <= sigma <= MAX_SIGMA:
             return None
-        sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing + 2 * _BORDER + 1
+        sides = (means.amax(dim=0) - means.amin(dim=0)) / spacing + 2 * BORDER_NODES + 1
         if not is_known and float(sides.prod()) > max(MAX_NODES, MAX_NODES_PER_GAUSSIAN * len(means)):
             return None
         across, down = (_axis(values, spacing) for values in full or means.unbind(1))
@@ -98,20 +99,25 @@ class Lattice:
         return table
 
     @classmethod
-    def of_pixels(cls, low: tuple[float, float], sides: tuple[int, int], pixel: float, device: torch.device) -> Lattice:
-        """Return nodes at the centres of pixels, all within the lattice, for tables of what is drawn there.
+    def of_pixels(
+        cls, low: tuple[float, float], sides: tuple[int, int], pixel: float, sigma: float, device: torch.device
+    ) -> Lattice:
+        """Return nodes at the centres of pixels, for tables of what is drawn there.
 
         Args:
             low: Left and lower end of the pixels, plane units.
             sides: Pixels across and down.
             pixel: Side of a pixel.
+            sigma: In pixels.
             device: Where they are wanted.
         """
         x, y = (
-            ((torch.arange(count, dtype=torch.float64, device=device) + 0.5) * pixel + start).float()
+            ((torch.arange(-BORDER_NODES, count + BORDER_NODES).to(device).double() + 0.5) * pixel + start).float()
             for start, count in zip(low, sides, strict=True)
         )
-        return cls(x, y, torch.arange(len(x) * len(y), device=device), pixel, MAX_SIGMA)
+        nodes = torch.arange(len(x) * len(y), device=device).view(len(y), len(x))
+        inner = slice(BORDER_NODES, -BORDER_NODES)
+        return cls(x, y, nodes[inner, inner].flatten(), pixel, sigma)
 
     def own_values(
         self, table: Float[Tensor, "nodes d"], half_extent: tuple[float, float] | None, *, has_opacities: bool
@@ -257,9 +263,9 @@ def _spacing(means: Float[Tensor, "n 2"]) -> float:
 def _axis(values: Float[Tensor, " n"], spacing: float) -> tuple[Float[Tensor, " c"], Int[Tensor, " n"]] | None:
     """Return the coordinates of an axis' nodes and the node of each value; None where they are off the nodes."""
     low, high = float(values.min()), float(values.max())
-    length = round((high - low) / spacing) + 1 + 2 * _BORDER
-    node = ((values.double() - low) / spacing).round().long() + _BORDER
-    axis = low + (torch.arange(length, dtype=torch.float64, device=values.device) - _BORDER) * spacing
+    length = round((high - low) / spacing) + 1 + 2 * BORDER_NODES
+    node = ((values.double() - low) / spacing).round().long() + BORDER_NODES
+    axis = low + (torch.arange(length, dtype=torch.float64, device=values.device) - BORDER_NODES) * spacing
     axis = axis.float()
     if float((axis[node] - values).abs().max()) > MAX_OFFSET * spacing:
         return None

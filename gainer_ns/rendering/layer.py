@@ -20,9 +20,12 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.motion.rest_map import PointRows
-from gainer_ns.rendering.pixel_table import MAX_TABLE_PIXELS, PixelTable, Sampling
+from gainer_ns.rendering.pixel_table import MAX_TABLE_PIXELS, PixelTable, Sampling, has_room
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.ways import Way
+
+MAX_TABLE_ENLARGEMENT = 1.25
+"""Of both sides of a pixel, up to which what has moved is read of a table where no lattice holds it."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +173,23 @@ class Layer:
         """Draw points as :meth:`at` does, but end across the frame over a pixel, as what has moved does."""
         if len(points) == 0 or len(self.gaussians) == 0:
             return PointColours.nothing(points)
-        if self._reads_pixels and self.way == "nearest":
-            return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent, ends=True)
         if self.lattice is not None and not self._reads_pixels:
             return self._on_lattice(points, self.lattice, extent, ends=True)
+        if self.way == "nearest":
+            return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent, ends=True)
+        sides, least = extent.longest_sides(points), 1 / MAX_TABLE_ENLARGEMENT
+        if not (bool((sides > least).any()) and self.has_table(extent.pixel)):
+            return self._searched(points, extent)
+        drawn = self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent, ends=True)
+        enlarged = ((sides > 0) & (sides <= least)).nonzero()[:, 0]
+        if len(enlarged) > 0:
+            searched = self._searched(points[enlarged], extent[enlarged])
+            for whole, part in zip(drawn, searched, strict=True):
+                whole[enlarged] = part
+        return drawn
+
+    def _searched(self, points: Float[Tensor, "m 2"], extent: PixelExtent) -> PointColours:
+        """Return the same without tables."""
         drawn = self._endless.at(points, extent)
         if self.half_extent is None:
             return drawn
@@ -230,11 +246,13 @@ class Layer:
         return self._tables[pixel]
 
     def has_table(self, pixel: float) -> bool:
-        """Return whether what shrinks much is read of tables, which need memory, for pixels of a side."""
+        """Return whether tables, which need memory, are read for pixels of a side: of what shrinks much, or moves."""
         if self.lattice is not None:
             return len(self.lattice.x) * len(self.lattice.y) <= MAX_TABLE_PIXELS
+        if pixel in self._tables:
+            return True
         low, high = self.bounds
-        return len(self.gaussians) > 0 and not self.is_moved and float(((high - low) / pixel).prod()) < MAX_TABLE_PIXELS
+        return len(self.gaussians) > 0 and not self.is_moved and has_room(float(((high - low) / pixel).prod()))
 
     @cached_property
     def _own_values(self) -> Tensor:
@@ -280,6 +298,8 @@ class Layer:
             return self._pixels(extent.pixel).read(points, extent, self.way, self.half_extent)
         if self.lattice is not None and not self._reads_pixels:
             return self._on_lattice(points, self.lattice, extent)
+        if extent is not None and extent.may_read_tables(extent.pixel) and self.has_table(extent.pixel):
+            return self._pixels(extent.pixel).read(points, extent, "smooth", self.half_extent)
         if extent is not None and extent.is_draft:
             extent = None
         inverses = self.gaussians.inverse_jacobians
@@ -287,22 +307,7 @@ class Layer:
             nearest = self._limited(points)[1]
             inverses = inverses.expand(len(self.gaussians), 2, 2)[nearest.clamp(min=0)] * (nearest >= 0)[:, None, None]
         footprints = None if extent is None else Footprints.of(extent, points, inverses)
-        tabled = None if footprints is None else footprints.reads_tables
-        if (
-            extent is None
-            or footprints is None
-            or tabled is None
-            or not (tabled.any() and self.has_table(extent.pixel))
-        ):
-            return PointColours.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
-        whole = replace(footprints, counts=torch.where(tabled[:, None], 1, footprints.counts))
-        drawn = PointColours.averaged_over(points, whole, lambda samples: self._limited(samples)[0])
-        table = self._pixels(extent.pixel)
-        for all_points, part in zip(
-            drawn, table.read(points[tabled], extent[tabled], "smooth", self.half_extent), strict=True
-        ):
-            all_points[tabled] = part
-        return drawn
+        return PointColours.averaged_over(points, footprints, lambda samples: self._limited(samples)[0])
 
     def _smooth(self, points: Float[Tensor, "m 2"]) -> tuple[PointColours, Int[Tensor, " m"]]:
         """Return what points show, read smoothly, and the nearest Gaussian of each, where no lattice tells it."""

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
-from gainer_ns.fitting.prefilter import NodeAverages
 from gainer_ns.fitting.recipe import PictureRecipe
 from gainer_ns.fitting.trainer import fit_layer
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.prefilter import NodeAverages
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.packed_samples import packed_samples, unpacked_samples
 from gainer_ns.io.samples import integer_samples, rounded_samples

@@ -12,16 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
+import gainer_ns as gn
 from gainer_bench.edit_quality import edit_quality
 from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_ns.cli.main import entrypoint
-from gainer_ns.editing.script import Script
+from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.loop import FitLoop
 from gainer_ns.image.loading import load_baked
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.metrics import psnr
+from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.picture_files import load_picture, save_picture
 
@@ -192,3 +194,23 @@ def test_files_of_edited_pictures(bits: Any, least: float, picture: BakedPicture
     (rgb, alpha), loaded = edited.raster(), load_picture(tmp_path / "edited.safetensors").raster()
     assert psnr(loaded[0] * loaded[1], (rgb * alpha).numpy()) > least
     assert psnr(loaded[1], alpha.numpy()) > least - 15
+
+
+def test_what_has_moved_is_read_of_a_table(picture: BakedPicture, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near what its neighbours tell, and hardly further from the photo's spline; one at rest makes none."""
+    picture = replace(picture, layers=(layer := replace(picture.only_layer),))  # whatever else was drawn of it
+    still = picture.raster()[0]
+    assert not layer._tables
+    turn = {"edits": [{"rotate": {"degrees": 15}}]}
+    fitted = gn.fit(photo)._drawn
+    assert isinstance(fitted, BakedPicture)
+    drawn, spline = (Stage(read_script(turn, 96, 64), one, {}).at(1.0) for one in (picture, fitted))
+    (tabled, alpha), (source, _) = drawn.raster(), spline.raster()
+    assert len(layer._tables) == 1 and torch.equal(picture.raster()[0], still)
+    with monkeypatch.context() as patch:
+        patch.setattr(Layer, "has_table", lambda *_: False)
+        exact, own = drawn.raster()
+    inside = ((alpha == 1) & (own == 1)).numpy()[..., 0]
+    assert psnr(tabled, exact.numpy(), mask=inside) > 43
+    found, least = (psnr(one, source.numpy(), mask=inside) for one in (tabled, exact))
+    assert found > least - 1 and psnr(alpha, own.numpy()) > 60

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainer_ns.fitting.prefilter import ROWS_AT_ONCE, NodeAverages
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet, isotropic
 from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA, Lattice
 from gainer_ns.gaussians.placement import lattice_means
+from gainer_ns.gaussians.prefilter import ROWS_AT_ONCE, NodeAverages
 
 SIZES, SIGMAS = st.integers(1, 2 * ROWS_AT_ONCE + 60), st.floats(MIN_SIGMA, MAX_SIGMA)
 
