@@ -15,7 +15,7 @@ from gainer_ns.physics.forces import Force, Gravity
 from gainer_ns.physics.materials import PRESETS, Material
 from gainer_ns.physics.mpm import material_kernels as kinds
 from gainer_ns.physics.mpm.engine import MpmSimulation
-from gainer_ns.physics.mpm.material_kernels import rotation_of, sand_of, singular_of, snow_of, stress_of
+from gainer_ns.physics.mpm.material_kernels import damped_of, rotation_of, sand_of, singular_of, snow_of, stress_of
 from gainer_ns.physics.mpm.solids.kernels import piola_of
 from gainer_ns.physics.mpm.state import MpmState
 
@@ -509,6 +509,43 @@ def test_sand_stays_in_its_cone(dimensions: int, angle: float) -> None:
     )
     cosine = (before * after).sum(dim=(1, 2)) / (before.flatten(1).norm(dim=1) * after.flatten(1).norm(dim=1))
     assert int(slid.sum()) > 20 and float(cosine.min()) > 0.999
+
+
+def sand_damps(dimensions: int) -> tuple[wp.Kernel, tuple[int, ...]]:
+    square, damped = matrix(dimensions, dimensions), damped_of(dimensions)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def kernel(
+        first: int,
+        strain: wp.array(dtype=square),  # type: ignore[valid-type]
+        rate: wp.array(dtype=square),  # type: ignore[valid-type]
+        numbers: wp.array(dtype=wp.float32),  # mu, lambda, friction, seconds
+        answered: wp.array(dtype=square),  # type: ignore[valid-type]
+    ):
+        i = first + wp.tid()
+        answered[i] = damped(strain[i], rate[i], numbers[0], numbers[1], numbers[2], numbers[3])
+
+    return kernel, (3,)
+
+
+def test_damping_stays_in_the_cone_of_sand() -> None:
+    first, second = PRESETS["sand"].lame
+    slope = math.sqrt(0.5) * math.tan(math.radians(35))
+    random = torch.Generator().manual_seed(4)
+    strain, rate = (0.01 * torch.randn(400, 2, 2, generator=random).double() for _ in range(2))
+    strain = 0.5 * (strain + strain.mT) - 0.01 * torch.eye(2)
+    numbers = torch.zeros(400)
+    numbers[:4] = torch.tensor([second, first, slope, 0.5])
+    (answered,) = answers(sand_damps, 2, strain, rate, numbers)
+    (trace, size), pulled = sheared(answered), sheared(strain)[0] >= 0
+    most = -slope * (2 * first + 2 * second) / (2 * second) * trace
+    assert int(pulled.sum()) > 5 and not bool(answered[pulled].any()), "sand without stress is not damped"
+    assert bool((size <= most + 1e-6).all())
+    expected = strain + 0.25 * (rate + rate.mT)
+    expected_trace, expected_size = sheared(expected)
+    inside = ~pulled & (expected_size < -0.99 * slope * (first + second) / second * expected_trace)
+    assert 20 < int(inside.sum()) < 380
+    assert torch.allclose(answered[inside], expected[inside], atol=1e-6)
 
 
 def test_sand_that_was_pulled_apart_answers_only_when_it_is_back() -> None:

@@ -116,12 +116,31 @@ def snow_of(dimensions: int) -> Any:
 
 
 @functools.cache
+def held_of(dimensions: int) -> Any:
+    """Make the function of what of a strain of sand its friction holds (Klar et al. 2016): none, of tension."""
+    square = matrix(dimensions, dimensions)
+
+    @wp.func
+    def held(strain: square, mu: float, first: float, friction: float):
+        volume = wp.trace(strain)
+        if volume >= 0.0:
+            return square()
+        mean = (volume / float(dimensions)) * wp.identity(n=dimensions, dtype=float)
+        shear = strain - mean
+        size = wp.sqrt(wp.ddot(shear, shear))
+        most = -(float(dimensions) * first + 2.0 * mu) / (2.0 * mu) * volume * friction
+        return wp.min(most / wp.max(size, 1.0e-12), 1.0) * shear + mean
+
+    return held
+
+
+@functools.cache
 def sand_of(dimensions: int) -> Any:
     """Make the function of sand's elastic strain after yielding, and the volume it still owes (Klar et al. 2016).
 
     Elastic strains of sand are small, so they are added where Klar et al. multiply: that needs no singular values.
     """
-    square = matrix(dimensions, dimensions)
+    square, held = matrix(dimensions, dimensions), held_of(dimensions)
 
     @wp.func
     def sand(strain: square, moved: square, owed: float, mu: float, first: float, friction: float):
@@ -132,12 +151,27 @@ def sand_of(dimensions: int) -> Any:
         volume = wp.trace(trial) + owed
         if volume >= 0.0:  # pulled apart: no stress, and the volume gained is owed back when it is pushed together
             return square(), volume
-        shear = trial - (wp.trace(trial) / float(dimensions)) * eye
-        size = wp.sqrt(wp.ddot(shear, shear))
-        most = -(float(dimensions) * first + 2.0 * mu) / (2.0 * mu) * volume * friction
-        return wp.min(most / wp.max(size, 1.0e-12), 1.0) * shear + (volume / float(dimensions)) * eye, 0.0
+        return held(trial + (owed / float(dimensions)) * eye, mu, first, friction), 0.0
 
     return sand
+
+
+@functools.cache
+def damped_of(dimensions: int) -> Any:
+    """Make the function of the strain that sand's stress answers: its elastic one, and its rate for some seconds.
+
+    Undamped, a heap rings for long, and creeps with each swing that yields. Friction bounds the sum of both, so that
+    sand which slides is braked no more than without.
+    """
+    square, held = matrix(dimensions, dimensions), held_of(dimensions)
+
+    @wp.func
+    def damped(strain: square, rate: square, mu: float, first: float, friction: float, seconds: float):
+        if wp.trace(strain) >= 0.0:
+            return square()
+        return held(strain + (0.5 * seconds) * (rate + wp.transpose(rate)), mu, first, friction)
+
+    return damped
 
 
 @functools.cache
