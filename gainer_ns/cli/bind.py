@@ -21,7 +21,7 @@ class Bind:
     """
 
     load_config: Path
-    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    """The config.yml of a run, or a .safetensors file of `gainer fit` or `gainer export`."""
     reference: Path
     """The unmoved mesh or points, as exported (.obj or .ply)."""
     frames: Path

@@ -21,7 +21,7 @@ class Edit:
     """
 
     load_config: Path
-    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    """The config.yml of a run, or a .safetensors file of `gainer fit` or `gainer export`."""
     script: Path
     """The YAML file that says what to do; configs/edits has one for each kind of edit."""
     output: Path

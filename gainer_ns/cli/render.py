@@ -21,7 +21,7 @@ class Render:
     """
 
     load_config: Path
-    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    """The config.yml of a run, or a .safetensors file of `gainer fit` or `gainer export`."""
     output: Path
     """Picture to write: .png, .webp or .tif (without loss, with opacity where there is some), or .jpg."""
     scale: float = 1.0

@@ -33,7 +33,7 @@ class Simulate:
     """
 
     load_config: Path
-    """The config.yml of a run, or a .safetensors file of `gainer export`."""
+    """The config.yml of a run, or a .safetensors file of `gainer fit` or `gainer export`."""
     scene: Path
     """The YAML file that says what the picture is made of and what acts on it; configs/physics has some."""
     output: Path

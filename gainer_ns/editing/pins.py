@@ -17,6 +17,8 @@ from gainer_ns.editing.operations import FiniteNumber, PlanePoint, PositiveFacto
 from gainer_ns.editing.percentages import LENGTH
 from gainer_ns.editing.selection import ScriptModel
 from gainer_ns.editing.timing import Easing, Time, between_keyframes, check_order
+from gainer_ns.frames import Bounds
+from gainer_ns.io.places import PlacedError
 from gainer_ns.motion.modes import Mode
 
 PinT = TypeVar("PinT", bound="PinKeyframe")
@@ -62,6 +64,9 @@ class Pin(ScriptModel):
     @model_validator(mode="after")
     def _in_order(self) -> Pin:
         check_order(keyframe.time for keyframe in self.keyframes or ())
+        for word in ("to", "rotate", "scale", "depth"):
+            if getattr(self, word) is not None and any(getattr(one, word) is not None for one in self.keyframes or ()):
+                raise ValueError(f"has {word} and keyframes with {word}; keep one")
         return self
 
     def at_time(self, t: float, easing: Easing) -> Pin:
@@ -92,6 +97,15 @@ class Pins(MaterialOperation):
     def _different_places(self) -> Pins:
         deformations.check_handles([pin.at for pin in self.pins])
         return self
+
+    def check(self, frame: Bounds) -> None:
+        """Raise a PlacedError, relative to the word, if a pin is held outside of what it is in, in pixels of the canvas."""
+        left, top, right, bottom = frame
+        for i, pin in enumerate(self.pins):
+            x, y = pin.at
+            if not (left <= x <= right and top <= y <= bottom):
+                sides = f"x is from {left:g} to {right:g}, y from {top:g} to {bottom:g}"
+                raise PlacedError((i, "at"), f"[{x:g}, {y:g}] lies outside the picture; {sides}, and to may lie beyond")
 
     @property
     def is_keyed(self) -> bool:

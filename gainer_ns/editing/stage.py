@@ -17,6 +17,7 @@ from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
+from gainer_ns.editing.pins import Pins
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.steps import Step
@@ -159,6 +160,11 @@ class Stage(BaseStage[Edit, Piece]):
         for piece in cut_out:
             piece.taken_by = number
         self.pieces = self._from_back_to_front(0.0)
+        if not any(step.edit == number for piece in self.pieces for step in piece.steps):
+            _logger.warning(
+                "%s: selects nothing that is visible, so nothing of it moves; select where the picture shows something",
+                self.script.where("edits", number),
+            )
         return cut_out
 
     def _follow(self, piece: Piece, edit: Edit, number: int) -> None:
@@ -227,6 +233,11 @@ class Stage(BaseStage[Edit, Piece]):
         problem = step.lateness(piece.steps)
         if problem:
             raise self.script.mistake(number, PlacedError((), problem))
+        for pins in (operation for operation in operations if isinstance(operation, Pins)):
+            try:
+                pins.check(_on_canvas(piece, (0.0, 0.0, piece.plane.width, piece.plane.height)))
+            except PlacedError as error:
+                raise self.script.mistake(number, error.below("pins")) from None
         return step
 
     def _halves(self, piece: Piece, step: Step, cut: Cut) -> tuple[Piece, Piece]:
@@ -250,8 +261,12 @@ def _place(edit: Edit, number: int, t: float) -> tuple[float, int]:
     return depth, number + 1 if depth >= 0 else -number - 1
 
 
-def _box(edit: Edit, piece: Piece) -> tuple[float, float, float, float]:
+def _box(edit: Edit, piece: Piece) -> Bounds:
     """Return the box of an edit's selection on the canvas."""
-    box = edit.select.bounds(piece.plane.width, piece.plane.height)
+    return _on_canvas(piece, edit.select.bounds(piece.plane.width, piece.plane.height))
+
+
+def _on_canvas(piece: Piece, box: Bounds) -> Bounds:
+    """Return where a box in pixels of a piece's own picture was laid."""
     left, top, right, bottom = (piece.place[side % 2] + piece.scale * box[side] for side in range(4))
     return left, top, right, bottom

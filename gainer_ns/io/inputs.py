@@ -75,7 +75,8 @@ def check_run(path: Path) -> None:
     if found is None and start.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")):
         found = "a picture", ""
     if found is not None and path.suffix.lower() != ".safetensors":
-        raise GainerError(f"{path}: is {found[0]}, and not a configuration of ns-train; give a run's config.yml")
+        fit = f", or fit it first: gainer fit {path.name} --output FILE.safetensors" if "picture" in found[0] else ""
+        raise GainerError(f"{path}: is {found[0]}, and not a configuration of ns-train; give a run's config.yml{fit}")
 
 
 def check_picture(path: Path) -> None:

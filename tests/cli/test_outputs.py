@@ -125,7 +125,8 @@ def test_a_photo_is_no_run(command: list[str], refusal: Refusal, photo: Path, tm
         [] if command == ["view"] else ["--output", tmp_path / f"a.{'safetensors' if command == ['export'] else 'png'}"]
     )
     said = refusal(*command, *words, "--load-config", photo)
-    assert said == f"{photo}: is a picture, and not a configuration of ns-train; give a run's config.yml"
+    remedy = f"give a run's config.yml, or fit it first: gainer fit {photo.name} --output FILE.safetensors"
+    assert said == f"{photo}: is a picture, and not a configuration of ns-train; {remedy}"
 
 
 def test_a_video_is_not_prepared(refusal: Refusal, tmp_path: Path) -> None:

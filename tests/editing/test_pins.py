@@ -153,6 +153,8 @@ def test_jacobians_belong_to_the_map(word: str) -> None:
         ({"pins": []}, "at least 1"),
         ({"pins": [{"at": [1, 2]}, {"at": [1, 2]}]}, "two of them"),
         ({"pins": [{"at": [1, 2], "keyframes": [{"time": 0.5}, {"time": 0.5}]}]}, "times must grow"),
+        ({"pins": [{"at": [20, 30], "to": [1, 2], "keyframes": [{"time": 1, "to": [3, 4]}]}]}, "has to and keyframes with"),
+        ({"pins": [{"at": [20, 30]}, {"at": [97, 30], "to": [9, 9]}]}, r"pins\[1\].at: \[97, 30\] lies outside the pict"),
         ({"rig": {"joints": JOINTS}}, "needs joints and bones"),
         ({"rig": {**RIG, "bones": {"arm": ["hip", "hand"]}}}, "arm has no joint 'hand'; there are hip, knee, foot"),
         ({"rig": {**RIG, "pose": {"tail": 3}}}, "pose: there is no bone 'tail'; there are thigh, shin"),
@@ -167,3 +169,9 @@ def test_what_is_wrong_is_one_line(bar: BakedPicture, edit: dict[str, Any], mess
     with pytest.raises(GainerError, match=message) as caught:
         Stage(script(edit), bar)
     assert "\n" not in str(caught.value)
+
+
+def test_what_selects_nothing_visible_is_told(bar: BakedPicture, caplog: pytest.LogCaptureFixture) -> None:
+    move = {"move": {"by": [3, 0]}}
+    Stage(script({"select": {"box": [0, 60, 40, 90]}, **move}, {"select": {"box": [0, 10, 40, 90]}, **move}), bar)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["edits[0]"]
