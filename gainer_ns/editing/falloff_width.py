@@ -106,8 +106,9 @@ def _holds(piece: Piece, step: Step, falloff: Falloff, amounts: Amounts, amount:
     start = piece.carried(amounts, distance.nodes)
     whole, followed = (step.carried(start, amount, each) for each in (None, weights))
     shape = distance.values.shape
-    some = (weights > 0) & (weights < 1)
-    chosen = (_corners(some.view(shape)).any(dim=0) & _corners(distance.visible).all(dim=0)).flatten()
+    low, high = _corners(weights.view(shape)).aminmax(dim=0)
+    some = (low < 1) & (high > 0)  # also where the falloff passes between nodes
+    chosen = (some & _corners(distance.visible).all(dim=0)).flatten()
     squares = [_square(points.view(*shape, 2), distance.step)[chosen] for points in (start, whole, followed)]
     return border_holds(*(Placed(square[:, :, 0], square) for square in squares))
 

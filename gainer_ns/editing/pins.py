@@ -99,7 +99,7 @@ class Pins(MaterialOperation):
         return self
 
     def check(self, frame: Bounds) -> None:
-        """Raise a PlacedError, relative to the word, if a pin is held outside of what it is in, in pixels of the canvas."""
+        """Raise a PlacedError, relative to the word, if a pin is outside the picture's box, in pixels of the canvas."""
         left, top, right, bottom = frame
         for i, pin in enumerate(self.pins):
             x, y = pin.at

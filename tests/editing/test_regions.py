@@ -157,6 +157,17 @@ BENT_ARM: dict[str, Any] = {
 }
 
 
+def test_a_tear_between_the_nodes_of_the_falloff_is_said(
+    picture: Callable[..., BakedPicture], staged: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = torch.zeros(120, 400)
+    lines[:, 150:158] = 1.0
+    select = {"box": [0, 0, 400, 60], "feather": 1}
+    staged(picture(400, 120, opacity=lines), {"select": select, "rotate": {"degrees": 25}})
+    assert len(caplog.records) == 1
+
+
+
 @pytest.mark.parametrize("t", [0.0, 1.0])
 @pytest.mark.parametrize("order", ["front", "back", 3, -2.5, {0: "front", 0.5: "back"}, {0: -1, 1: 2}])
 def test_an_arm_passes_before_a_body_or_behind_it(
