@@ -153,7 +153,7 @@ def test_jacobians_belong_to_the_map(word: str) -> None:
         ({"pins": []}, "at least 1"),
         ({"pins": [{"at": [1, 2]}, {"at": [1, 2]}]}, "two of them"),
         ({"pins": [{"at": [1, 2], "keyframes": [{"time": 0.5}, {"time": 0.5}]}]}, "times must grow"),
-        ({"pins": [{"at": [2, 3], "to": [1, 2], "keyframes": [{"time": 1, "to": [3, 4]}]}]}, "has to and keyframes with"),
+        ({"pins": [{"at": [2, 3], "to": [1, 2], "keyframes": [{"time": 1, "to": [3, 4]}]}]}, "has to and keyframes"),
         ({"pins": [{"at": [20, 30]}, {"at": [97, 30]}]}, r"pins\[1\].at: \[97, 30\] lies outside the picture; x is"),
         ({"rig": {"joints": JOINTS}}, "needs joints and bones"),
         ({"rig": {**RIG, "bones": {"arm": ["hip", "hand"]}}}, "arm has no joint 'hand'; there are hip, knee, foot"),
