@@ -167,7 +167,6 @@ def test_a_tear_between_the_nodes_of_the_falloff_is_said(
     assert len(caplog.records) == 1
 
 
-
 @pytest.mark.parametrize("t", [0.0, 1.0])
 @pytest.mark.parametrize("order", ["front", "back", 3, -2.5, {0: "front", 0.5: "back"}, {0: -1, 1: 2}])
 def test_an_arm_passes_before_a_body_or_behind_it(
