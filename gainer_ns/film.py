@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Film:
     """Frames that are drawn as they are asked for: ``for frame in film``, or :meth:`save`.
 
@@ -46,6 +46,9 @@ class Film:
     _is_still: bool = False
     _is_timed: bool = False
     _plan: EditPlan | None = None
+
+    def __repr__(self) -> str:
+        return f"<gainer_ns.Film of {self._frames} frames, {self.fps:g} a second>"
 
     def __len__(self) -> int:
         return self._frames

@@ -317,6 +317,8 @@ def test_motion_that_does_not_fit_is_refused(harm: str, picture: gn.Picture) -> 
 def test_a_notebook_shows_it(picture: gn.Picture) -> None:
     assert picture._repr_png_().startswith(b"\x89PNG")
     assert "24 x 18 pixels, 432 Gaussians" in repr(picture)
+    film = picture.frames({"edits": [{"rotate": {"degrees": 5}}], "frames": 3})
+    assert repr(film) == "<gainer_ns.Film of 3 frames, 24 a second>"
 
 
 def test_a_camera_that_is_copied_forgets_what_lay_behind() -> None:
