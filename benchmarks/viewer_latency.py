@@ -1,10 +1,10 @@
 """How long it takes in the viewer from a hand's movement to a new picture that has come to the page.
 
-python benchmarks/viewer_latency.py PICTURE.safetensors|RUN/config.yml [--side 512] [--feather 20] [--moves 40]
+python benchmarks/viewer_latency.py PICTURE.safetensors|RUN/config.yml [--side 512] [--feather 20 | --pins 8]
 
-A rectangle in the middle of the picture is selected and dragged by its gizmo, a little at a time, by the messages that
-a page sends; no browser draws. Two times are taken of each movement: to the first new picture, and to the last,
-after which there is nothing finer.
+A rectangle in the middle of the picture is selected and dragged by its gizmo, or pins are set around the middle and
+one of them is dragged, a little at a time, by the messages that a page sends; no browser draws. Two times are taken of
+each movement: to the first new picture, and to the last, after which there is nothing finer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ REST_SECONDS = 3.0
 """After which all of a movement's pictures have come."""
 MAKING_READY = 3
 """Movements that are not measured: the selection may still be staged."""
-GIZMO = "/gainer/gizmo"
+GIZMO, PIN = "/gainer/gizmo", "/gainer/pin_0"
+PIN_RADIUS = 0.15
+"""Of the ring of pins, in heights of the page."""
 SQUARE_ON, IDENTITY = (0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
 DISTANCE = 10.0
 """Of the camera, in the page's units, in which the picture's longer side is as long."""
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0, help="longer side of the page's pictures; 0 for the usual one")
     parser.add_argument("--aspect", type=float, default=1.5, help="of the page")
     parser.add_argument("--feather", type=float, default=0.0, help="soft border of the selection, in pixels")
+    parser.add_argument("--pins", type=int, default=0, help="set so many pins, and drag one of them")
     parser.add_argument("--moves", type=int, default=40)
     options = parser.parse_args()
     with served(options.config) as address, connect(address, max_size=None, compression=None) as connection:
@@ -50,10 +53,13 @@ def main() -> None:
         page.wait(3 * REST_SECONDS)
         if options.side:
             page.change("Max res", options.side)
-        page.change("Pointer", "rectangle")
-        page.wait(REST_SECONDS)
-        page.select((1 / 3, 1 / 3), (2 / 3, 2 / 3))
-        page.wait(10 * REST_SECONDS)
+        if options.pins:
+            page.pin(options.pins, options.aspect)
+        else:
+            page.change("Pointer", "rectangle")
+            page.wait(REST_SECONDS)
+            page.select((1 / 3, 1 / 3), (2 / 3, 2 / 3))
+            page.wait(10 * REST_SECONDS)
         if options.feather:
             page.change("Feather, px", options.feather)
             page.wait(10 * REST_SECONDS)
@@ -91,7 +97,8 @@ class Page:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._controls: dict[str, str] = {}
-        self.place = (0.0, 0.0, 0.0)  # of the gizmo
+        self.handle = GIZMO  # what is dragged
+        self.place = (0.0, 0.0, 0.0)  # of that
         self.pictures: list[float] = []  # when they came
 
     def look(self, aspect: float) -> None:
@@ -118,9 +125,24 @@ class Page:
             screen_pos=(corner, other),
         )
 
+    def pin(self, count: int, aspect: float) -> None:
+        """Put pins down in a ring around the middle of the page, and let the first be dragged."""
+        self.handle = PIN
+        self.change("Pins", "place")
+        self.wait(REST_SECONDS)
+        for number in range(count):
+            angle = 2 * math.pi * number / count
+            place = 0.5 + PIN_RADIUS * math.cos(angle) / aspect, 0.5 + PIN_RADIUS * math.sin(angle)
+            self._send(
+                "ScenePointerMessage", event_type="click", ray_origin=None, ray_direction=None, screen_pos=(place,)
+            )
+            self.wait(REST_SECONDS)
+        self.change("Pins", "done")
+        self.wait(10 * REST_SECONDS)
+
     def drag(self, place: tuple[float, float, float]) -> None:
-        """Drag the gizmo to a place."""
-        self._send("TransformControlsUpdateMessage", name=GIZMO, wxyz=IDENTITY, position=place)
+        """Drag the handle to a place."""
+        self._send("TransformControlsUpdateMessage", name=self.handle, wxyz=IDENTITY, position=place)
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """Take what comes for so long, or until something is so."""
@@ -137,7 +159,7 @@ class Page:
     def _take(self, message: dict[str, Any], now: float) -> None:
         if message["type"] == "BackgroundImageMessage":
             self.pictures.append(now)
-        elif message["type"] == "SetPositionMessage" and message["name"] == GIZMO:
+        elif message["type"] == "SetPositionMessage" and message["name"] == self.handle:
             self.place = tuple(message["position"])
         elif "label" in message and "id" in message:
             self._controls[message["label"]] = message["id"]
