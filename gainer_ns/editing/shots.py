@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.lifting.views import CameraView
 
+_logger = logging.getLogger(__name__)
+
 _OPAQUE_ALPHA = 0.999
 """From this opacity on a pixel needs no filling."""
+_SHOWN_ALPHA = 0.5 / 255
+"""Up to this opacity 8 bits show nothing."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ def write_film(
     Raises:
         GainerError: If a frame cannot be drawn or written; nothing is left behind then.
     """
-    size = 0, 0
+    size, shows = (0, 0), False
     with open_sequence_writer(
         path, frames=frames, fps=fps, bit_depth=bit_depth, profile=profile, keep_interrupted=keep_interrupted
     ) as sequence:
@@ -186,6 +191,12 @@ def write_film(
             opaque = float(frame.opacity.amin()) >= _OPAQUE_ALPHA
             sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
             size = frame.opacity.shape[1], frame.opacity.shape[0]
+            shows = shows or bool((frame.opacity > _SHOWN_ALPHA).any())
             if progress is not None:
                 progress(number / frames)
+    if not shows:
+        _logger.warning(
+            "%s: nothing shows in it; what was edited lies beyond what is drawn, unless canvas: auto takes that in",
+            path.path if isinstance(path, OutputTarget) else path,
+        )
     return size

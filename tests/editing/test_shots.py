@@ -211,3 +211,12 @@ def test_colours_are_not_darkened_along_soft_edges(
     stage = staged(fitted(white), {"select": BOX, "rotate": {"degrees": 33}})
     frame = Camera(behind(stage, color=[255, 255, 255])).draw(stage.at(1.0))
     assert float(frame.colours.min()) > 1 - 1 / 255
+
+
+@pytest.mark.parametrize("by", [5, 4000])
+def test_a_film_of_nothing_is_told_of(
+    by: float, landscape: BakedPicture, staged: Callable[..., Stage], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = staged(landscape, {"move": {"by": [by, 0]}})
+    write_film(tmp_path / "out.png", [stage.at(1.0)], Camera(behind(stage, transparent=True)), frames=1)
+    assert ("nothing shows in it" in caplog.text) == (by == 4000)
