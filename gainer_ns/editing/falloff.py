@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,24 +81,11 @@ class RegionDistance:
         """The largest distance of anything visible."""
         return float(self.values[self.visible].max()) if bool(self.visible.any()) else 0.0
 
-    def at(self, points: Float[Tensor, "m 2"], key: Hashable = None) -> Float[Tensor, " m"]:
-        """Return the distances of points, 0 inside; beyond the squares as at their border. Can be differentiated.
+    def at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """Return the distances of points, in pixels, 0 inside; beyond the squares as at their border.
 
-        Args:
-            points: In pixels.
-            key: The same whenever these are, so that they are looked up once; None for points that do not come again.
+        Can be differentiated.
         """
-        if key is None:
-            return self._at(points)
-        if key not in self._kept:
-            self._kept[key] = self._at(points)
-        return self._kept[key]
-
-    @cached_property
-    def _kept(self) -> dict[Hashable, Float[Tensor, " m"]]:
-        return {}
-
-    def _at(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
         rows, columns = self.values.shape
         place = (points - points.new_tensor(self.corner)) / self.step - 0.5
         place = torch.minimum(place.clamp(min=0), points.new_tensor([columns - 1, rows - 1]))
@@ -145,16 +131,16 @@ class Falloff:
         """Whether anything follows in part."""
         return True
 
-    def weights(self, points: Float[Tensor, "m 2"], key: Hashable = None) -> Float[Tensor, " m"]:
-        """Return how much points follow, from 0 to 1, by how far from the region they are; see there for the key."""
-        return self._shares(self.distance.at(points, key))
+    def weights(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:
+        """Return how much points follow, from 0 to 1, by how far from the region they are."""
+        return self.shares(self.distance.at(points))
 
     @property
     def node_weights(self) -> Float[Tensor, "r c"]:
         """The same at the nodes of the distance."""
-        return self._shares(self.distance.values.double())
+        return self.shares(self.distance.values.double())
 
-    def _shares(self, distances: Tensor) -> Tensor:
+    def shares(self, distances: Tensor) -> Tensor:
         """Return how much follows of what is so far away."""
         share = (1 - distances / self.width).clamp(0, 1)
         return share**3 * (10 + share * (6 * share - 15))

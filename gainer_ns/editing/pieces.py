@@ -83,7 +83,7 @@ class Piece:
     max_stretch: float | None = None
     apart: tuple[AnyLayer, list[float] | None, tuple[AnyLayer, ...]] | None = field(default=None, repr=False)
     is_rough: bool = False
-    _kept: dict[Hashable, Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[object, Hashable], Tensor] = field(default_factory=dict, repr=False)
     _posed: tuple[tuple[list[float], int | None], AnyLayer] | None = field(default=None, repr=False)
 
     @property
@@ -111,13 +111,7 @@ class Piece:
     def carried(
         self, amounts: Amounts, origins: Float[Tensor, "m 2"], key: Hashable | None = None
     ) -> Float[Tensor, "m 2"]:
-        """Return where pixels of its own picture go by so much of each edit.
-
-        Args:
-            amounts: Of the edits.
-            origins: The pixels.
-            key: The same whenever these are; None for pixels that do not come again.
-        """
+        """Return where pixels of its own picture go by so much of each edit; a key stands for the same pixels."""
         points = origins * self.scale + origins.new_tensor(self.place)
         for step in self.steps:
             if amounts[step.edit] != 0:
@@ -131,13 +125,14 @@ class Piece:
 
     def follows(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
         """Return how much pixels follow a step; None where they do so as a whole."""
-        if step.selection is None:
-            return None
-        if key is None or isinstance(step.selection, Falloff):  # which keeps what it has looked up itself
-            return step.selection.weights(origins, *([] if key is None else [key]))
-        if (step.edit, key) not in self._kept:
-            self._kept[step.edit, key] = step.selection.weights(origins)
-        return self._kept[step.edit, key]
+        selection = step.selection
+        if selection is None or key is None:
+            return None if selection is None else selection.weights(origins)
+        is_falloff = isinstance(selection, Falloff)  # whose distances stay where a hand goes on, and its width does not
+        name = (selection.distance if is_falloff else step.edit), key
+        if name not in self._kept:
+            self._kept[name] = selection.distance.at(origins) if is_falloff else selection.weights(origins)
+        return selection.shares(self._kept[name]) if is_falloff else self._kept[name]
 
     def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> Placed:
         """Move points, in pixels of its own picture, by so much of each edit, with their Jacobians."""
@@ -160,7 +155,7 @@ class Piece:
         """Put a step in the place of that of the same edit."""
         self.steps = tuple(step if each.edit == step.edit else each for each in self.steps)
         self._posed = None
-        self._kept = {key: kept for key, kept in self._kept.items() if not _is_of(key, step.edit)}
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != step.edit}
 
     def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
         """Make an edit do something else to what it moves already."""
@@ -341,10 +336,6 @@ def parted(piece: Piece, inside: Float[Tensor, "h w"], *, upper: bool, width: fl
     under = replace(piece, seams=seams, parts=(), _kept={}, _posed=None)
     piece.parts = (under, over) if upper else (over, under)
     return piece.parts[0], piece.parts[1]
-
-
-def _is_of(key: Hashable, edit: int) -> bool:
-    return isinstance(key, tuple) and key[0] == edit
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -96,7 +96,7 @@ def written(gainer: Callable[..., None], config: Path, path: Path) -> Path:
     elif command == "simulate":
         script = path.with_name("scene.yaml")
         script.write_text("particles: 300\nduration: 0.1\ngravity: [0, 0]\nbodies: [{material: medium}]\n")
-        script.write_text(script.read_text() + "domain: {margin: [0, 0, 0, 0]}\n")
+        script.write_text(script.read_text() + "domain: {margin: [0, 0, 0, 0]}\ncanvas: domain\n")
         told += ["--scene", script]
     elif command == "bind":
         cage, frames = path.with_name("cage.obj"), path.with_name("frames")
