@@ -11,6 +11,7 @@ from scipy.ndimage import label
 from torch import Tensor
 
 from gainer_ns.lifting.harmonic import harmonic
+from gainer_ns.lifting.surface import offsets, shifted
 
 MAX_UNKNOWN_SHARE = 0.1
 """Share of a photo above which a part of unknown depth, a sky perhaps, is left unknown."""
@@ -31,14 +32,14 @@ def with_unknown_depth(depth: Float[Tensor, "h w"], part: Bool[Tensor, "h w"] | 
     if not bool(gaps.any()) or not bool(known.any()):
         return depth
     inverse = torch.where(known, 1 / depth.double().clamp(min=1e-30), torch.inf)
-    sides = [_carried(inverse, axis, backwards=backwards) for axis in (0, 1) for backwards in (False, True)]
-    farther = torch.stack(sides).amin(dim=0)
+    sides = [_carried(inverse, gaps, axis, backwards=backwards) for axis in (0, 1) for backwards in (False, True)]
+    farther = torch.where(gaps, torch.stack(sides).amin(dim=0), 0.0)
     # A known pixel tells a gap beside it how deep it is if it is of the side that is behind.
     behind = torch.zeros_like(known)
-    for axis in (0, 1):
-        for step in (1, -1):
-            beside = torch.where(gaps, farther, 0.0).roll(step, axis)
-            behind |= known & (inverse <= _SAME_SIDE * beside)
+    for row, column in offsets(1):
+        behind |= known & (inverse <= _SAME_SIDE * shifted(farther, row, column))
+    if not bool(behind.any()):
+        return depth
     filled = depth.clone()
     filled[gaps] = (1 / harmonic(inverse[..., None].nan_to_num(posinf=0.0), gaps, behind)[:, 0]).to(depth)
     return filled
@@ -49,10 +50,12 @@ def _small_parts(unknown: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     return unknown & torch.from_numpy((np.bincount(labels.ravel()) <= MAX_UNKNOWN_SHARE * labels.size)[labels])
 
 
-def _carried(inverse: Float[Tensor, "h w"], axis: int, *, backwards: bool) -> Float[Tensor, "h w"]:
-    """Return the last finite value before each pixel along an axis, infinite where there is none."""
-    values = inverse.flip(axis) if backwards else inverse
-    index = torch.arange(values.shape[axis]).view(-1, 1) if axis == 0 else torch.arange(values.shape[axis])[None]
-    last = torch.where(values.isfinite(), index, -1).cummax(dim=axis).values
-    carried = torch.where(last >= 0, values.gather(axis, last.clamp(min=0)), torch.inf)
-    return carried.flip(axis) if backwards else carried
+def _carried(
+    inverse: Float[Tensor, "h w"], gaps: Bool[Tensor, "h w"], axis: int, *, backwards: bool
+) -> Float[Tensor, "h w"]:
+    """Return what each gap ends with before it along an axis; infinite where that is the frame, or not known."""
+    if backwards:
+        return _carried(inverse.flip(axis), gaps.flip(axis), axis, backwards=False).flip(axis)
+    index = torch.arange(inverse.shape[axis]).view((-1, 1) if axis == 0 else (1, -1))
+    last = torch.where(gaps, -1, index).cummax(dim=axis).values
+    return torch.where(last >= 0, inverse.gather(axis, last.clamp(min=0)), torch.inf)

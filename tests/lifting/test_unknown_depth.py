@@ -36,3 +36,31 @@ def test_a_part_is_filled_from_itself() -> None:
     depth[14:16, 14:20] = 0.0
     filled = with_unknown_depth(depth, part)
     assert (filled[part] == 1).all() and torch.equal(filled[~part], depth[~part])
+
+
+def test_what_lies_across_another_part_tells_nothing() -> None:
+    """Beside an object a gap is as deep as what is beside it, and not as what lies on the object's other side."""
+    depth = torch.full((20, 40), 2.0)
+    depth[:, 25:] = 9.0
+    part = torch.ones(20, 40, dtype=torch.bool)
+    part[:, 15:25] = False
+    depth[:, 12:15] = 0.0
+    filled = with_unknown_depth(depth, part)
+    assert ((filled[:, 12:15] - 2).abs() < 1e-3).all()
+
+
+def test_nothing_is_told_across_the_frame() -> None:
+    """What is nearer tells a gap nothing, though another gap at the opposite border is as near."""
+    depth = torch.full((30, 40), 3.0)
+    depth[:, 36:] = 1.0
+    depth[10:14, 33:36] = depth[10:14, :2] = 0.0
+    filled = with_unknown_depth(depth)
+    assert ((filled[10:14, 33:36] - 3).abs() < 0.05).all() and ((filled[10:14, :2] - 3).abs() < 0.05).all()
+
+
+def test_a_gap_that_touches_nothing_known_stays() -> None:
+    depth = torch.ones(20, 20)
+    part = torch.zeros(20, 20, dtype=torch.bool)
+    part[2:4, 2:4], part[15:17, 15:17] = True, True
+    depth[2:4, 2:4] = 0.0
+    assert torch.equal(with_unknown_depth(depth, part), depth)
