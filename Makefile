@@ -47,10 +47,11 @@ gallery: $(STAMP) ## run the examples and the notebook, and put their pictures t
 	@$(BIN)/python -W ignore docs/scripts/gallery.py docs/images
 	@$(BIN)/python -W ignore docs/scripts/notebook.py docs/tutorial.ipynb
 
-package: $(STAMP) ## sdist and wheel, into dist/, checked as PyPI checks them
+package: $(STAMP) ## sdist, wheel and Blender extension, into dist/, the first two checked as PyPI checks them
 	@rm -rf build dist
 	@$(BIN)/python -m build --no-isolation --outdir dist > /dev/null
 	@$(BIN)/python -m twine check --strict dist/*
+	@cd integrations/blender && $(abspath $(BIN))/python -m zipfile -c ../../dist/gainer_blender.zip *.toml *.py
 
 browser: ## Chromium for the tests of the viewer, where apt may install it
 	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
