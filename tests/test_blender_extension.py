@@ -43,7 +43,7 @@ def used(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
     words = [folder / "gainer.zip", folder / "photo.png", program, folder]
     session = [sys.executable, ROOT / "tests" / "blender_session.py", *words]
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(folder / "user")}
-    done = subprocess.run(session, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(session, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder, json.loads((folder / "said.json").read_text("utf8"))
 
