@@ -42,8 +42,9 @@ docs: $(STAMP) ## the documentation as a site, into site/; every warning is an e
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --clean --site-dir site
 	@echo "Wrote site/index.html; to look at it: $(BIN)/python -m http.server --directory site"
 
-gallery: $(STAMP) ## run the examples and the notebook, and put their pictures to docs/ (some minutes)
+gallery: $(STAMP) ## run the examples, the edit scripts and the notebook, and put their pictures to docs/ (some minutes)
 	@$(BIN)/python -W ignore docs/scripts/figures.py docs/images
+	@$(BIN)/python -W ignore -m gainer_bench gallery --output docs/images/gallery.png
 	@$(BIN)/python -W ignore docs/scripts/gallery.py docs/images
 	@$(BIN)/python -W ignore docs/scripts/notebook.py docs/tutorial.ipynb
 

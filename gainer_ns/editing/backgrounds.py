@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -17,8 +18,20 @@ from pydantic import (
 )
 
 from gainer_ns.editing.selection import ScriptModel
+from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_names import Colour
+from gainer_ns.io.image_io import check_opens
 from gainer_ns.io.yaml_file import ExistingFile
+
+
+def _picture(path: Path, info: ValidationInfo) -> Path:
+    """Refuse a file that is no picture, where files are looked for at all."""
+    if isinstance(info.context, Mapping) and "folder" in info.context:
+        try:
+            check_opens(path)
+        except GainerError as error:
+            raise ValueError(str(error)) from None
+    return path
 
 
 class Inpaint(ScriptModel):
@@ -87,7 +100,7 @@ class PlainBackground(ScriptModel):
 
     transparent: bool = False
     color: Colour | None = None
-    image: ExistingFile | None = None
+    image: Annotated[ExistingFile, AfterValidator(_picture)] | None = None
 
     @model_validator(mode="before")
     @classmethod

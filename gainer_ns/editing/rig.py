@@ -137,6 +137,12 @@ class Rig(MaterialOperation):
         """Return what the bones do to some material."""
         return RiggedMotion(self.at_time(1.0, "linear"), source)
 
+    def far_joints(self, frame: Bounds) -> list[str]:
+        """Return the joints given in pixels that lie far outside a picture's box: by half of its longer side."""
+        left, top, right, bottom = frame
+        far = 0.5 * max(right - left, bottom - top)
+        return [name for name, (x, y) in self.joints.items() if max(left - x, x - right, top - y, y - bottom) > far]
+
     def resolved(self, box: Bounds) -> tuple[RigFile, dict[str, PlanePoint]]:
         """Return joints and bones in pixels, and where joints are held, on what has a box."""
         rig = self._rig

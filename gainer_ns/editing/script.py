@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -39,7 +38,7 @@ from gainer_ns.editing.flat_words import check_flat_edit, check_flat_script
 from gainer_ns.editing.operation import Operation
 from gainer_ns.editing.percentages import has_percentages
 from gainer_ns.editing.placed_script import PlacedScript
-from gainer_ns.editing.selection import Box, Point, ScriptModel, Selection
+from gainer_ns.editing.selection import WORD_OR_BOX, Box, Point, ScriptModel, Selection, words_beside_box
 from gainer_ns.editing.timing import Timed
 from gainer_ns.editing.vocabulary import OPERATIONS
 from gainer_ns.io.image_io import MAX_PIXELS
@@ -261,7 +260,8 @@ def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, 
 
 Canvas = Annotated[
     Annotated[Literal["auto"], Tag("word")] | Annotated[Box, AfterValidator(_drawable), Tag("box")],
-    Discriminator(lambda value: "word" if isinstance(value, str) else "box"),
+    WORD_OR_BOX,
+    words_beside_box("auto"),
 ]
 """Field type: left, top, right and bottom of what is drawn, or all that is shown."""
 

@@ -16,7 +16,9 @@ from jaxtyping import Float
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -29,7 +31,7 @@ from gainer_ns.editing.shapes import MaskField, depth_in_box, depth_in_polygon
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds
 from gainer_ns.io.matte_widths import MAX_MATTE_PX
-from gainer_ns.io.places import PlacedError
+from gainer_ns.io.places import PlacedError, shown
 from gainer_ns.io.yaml_file import ExistingFile
 
 _MAX_COORDINATE_PX = 1e6
@@ -63,6 +65,19 @@ def _with_area(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
 
 Box = Annotated[tuple[_Across, _Down, _Across, _Down], AfterValidator(_not_empty)]
 """Field type: left, top, right and bottom, in pixels, or in percent of the width and of the height."""
+
+WORD_OR_BOX = Discriminator(lambda value: "word" if isinstance(value, str) else "box")
+
+
+def words_beside_box(*words: str) -> BeforeValidator:
+    """Return what refuses text but some words, where a box may stand too, and says what all is allowed."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value not in words:
+            raise ValueError(f"must be {' or '.join(words)}, or [left, top, right, bottom], not {shown(value)}")
+        return value
+
+    return BeforeValidator(check)
 
 
 class ScriptModel(BaseModel):

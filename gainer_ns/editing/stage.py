@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -19,6 +20,7 @@ from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.pins import Pins
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
+from gainer_ns.editing.rig import Rig
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.steps import Step
 from gainer_ns.editing.unfolding import unfolded
@@ -29,6 +31,8 @@ from gainer_ns.io.places import PlacedError
 from gainer_ns.rendering.plane import BakedPicture
 
 _logger = logging.getLogger(__name__)
+_FRAME_POINTS = 65
+"""Along each side of the frame, looked at to tell whether it opens."""
 
 
 class Stage(BaseStage[Edit, Piece]):
@@ -165,12 +169,49 @@ class Stage(BaseStage[Edit, Piece]):
                 "%s: selects nothing that is visible, so nothing of it moves; select where the picture shows something",
                 self.script.where("edits", number),
             )
+        for where, problem in self._doubts(number):
+            _logger.warning("%s: %s", self.script.where("edits", number, *where), problem)
         return cut_out
 
     def _follow(self, piece: Piece, edit: Edit, number: int) -> None:
         super()._follow(piece, edit, number)
         if any(step.edit == number and isinstance(step.selection, Falloff) for step in piece.steps):
             piece.put(self._on_sheet(piece, edit, number)[0])
+
+    def _doubts(self, number: int) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield what an edit does that is hardly meant, and where it says so."""
+        edit = self.script.edits[number]
+        size = "{} x {} pixels".format(*self.size_of(edit.layer))
+        for piece in [piece for piece in self.pieces if piece.picture == edit.layer][:1]:
+            for rig in (operation for operation in edit.operations if isinstance(operation, Rig)):
+                if far := rig.far_joints(_whole_box(piece)):
+                    lie = "lies" if len(far) == 1 else "lie"
+                    yield ("rig", "joints"), f"{', '.join(far)} {lie} far outside the picture, which is {size}"
+            if self.script.background.transparent and self._opens_frame(piece, edit, number):
+                sides = _whole_box(piece)
+                gaps = [abs(side - own) for side, own in zip(sides, _box(edit, piece), strict=True)]
+                narrow = math.floor(min(gaps) / piece.scale)
+                keeps = f"feather: {narrow} keeps the frame, " if narrow >= 1 else ""
+                yield (
+                    (),
+                    f"pulls the picture's frame in; {keeps}background: {{inpaint: telea}} paints what it leaves open",
+                )
+
+    def _opens_frame(self, piece: Piece, edit: Edit, number: int) -> bool:
+        """Return whether an opaque picture, which follows a region in part, leaves its frame open."""
+        if edit.cuts or edit.select.all or piece.rest.layer.has_alpha or piece.presence is not None:
+            return False
+        left, top, right, bottom = map(float, piece.rest.box)
+        along = torch.linspace(0.0, 1.0, _FRAME_POINTS, dtype=torch.float64)
+        x, y = left + along * (right - left), top + along * (bottom - top)
+        amounts = [edit.peak if i == number else 0.0 for i in range(len(self.script.edits))]
+        inwards = []
+        for axis, side, way in ((0, left, 1), (0, right, -1), (1, top, 1), (1, bottom, -1)):
+            points = torch.stack([torch.full_like(y, side), y] if axis == 0 else [x, torch.full_like(x, side)], dim=1)
+            inwards.append(
+                way * (piece.carried(amounts, points) - piece.carried([0.0] * len(amounts), points))[:, axis]
+            )
+        return bool((torch.cat(inwards) > 1.0).any())
 
     def _share(self, piece: Piece, edit: Edit) -> SelectedShare:
         if piece.picture != edit.layer or edit.select in piece.outside:
@@ -235,7 +276,7 @@ class Stage(BaseStage[Edit, Piece]):
             raise self.script.mistake(number, PlacedError((), problem))
         for pins in (operation for operation in operations if isinstance(operation, Pins)):
             try:
-                pins.check(_on_canvas(piece, (0.0, 0.0, piece.plane.width, piece.plane.height)))
+                pins.check(_whole_box(piece))
             except PlacedError as error:
                 raise self.script.mistake(number, error.below("pins")) from None
         return step
@@ -264,6 +305,11 @@ def _place(edit: Edit, number: int, t: float) -> tuple[float, int]:
 def _box(edit: Edit, piece: Piece) -> Bounds:
     """Return the box of an edit's selection on the canvas."""
     return _on_canvas(piece, edit.select.bounds(piece.plane.width, piece.plane.height))
+
+
+def _whole_box(piece: Piece) -> Bounds:
+    """Return where all of a piece's own picture was laid on the canvas."""
+    return _on_canvas(piece, (0.0, 0.0, piece.plane.width, piece.plane.height))
 
 
 def _on_canvas(piece: Piece, box: Bounds) -> Bounds:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxtyping import Float
-from pydantic import Discriminator, Field, PrivateAttr, Tag, field_validator, model_validator
+from pydantic import Field, PrivateAttr, Tag, field_validator, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
 from gainer_ns.editing.film_length import FrameRate
 from gainer_ns.editing.placed_script import PlacedScript
-from gainer_ns.editing.selection import Box, ScriptModel, Selection
+from gainer_ns.editing.selection import WORD_OR_BOX, Box, ScriptModel, Selection, words_beside_box
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.io.places import PlacedError, dotted
@@ -48,7 +48,8 @@ _Margin = Annotated[float, Field(strict=True, ge=0, le=1e4, allow_inf_nan=False)
 
 _Canvas = Annotated[
     Annotated[Literal["auto", "domain"], Tag("word")] | Annotated[Box, Tag("box")],
-    Discriminator(lambda value: "word" if isinstance(value, str) else "box"),
+    WORD_OR_BOX,
+    words_beside_box("auto", "domain"),
 ]
 
 

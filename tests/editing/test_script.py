@@ -31,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
     Image.fromarray(mask * 0).save(tmp_path / "black.png")
     (tmp_path / "run").mkdir()
     (tmp_path / "sd").mkdir()
-    for name in ("beach.jpg", "run/config.yml", "run/DOG.SAFETENSORS", "cat.safetensors", "lama.pt"):
+    Image.fromarray(mask).save(tmp_path / "beach.jpg")
+    for name in ("run/config.yml", "run/DOG.SAFETENSORS", "cat.safetensors", "lama.pt"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -234,8 +235,8 @@ PICTURE = "the picture, which is 96 x 64 pixels"
             ", line 3: edits[0].select.mask: no.png does not exist; check the spell",
         ),
         (
-            f"edits:\n- {MOVE}\n  select: {{mask: beach.jpg}}",
-            ", line 3: edits[0].select.mask: beach.jpg: is empty; fetch or save",
+            f"edits:\n- {MOVE}\n  select: {{mask: lama.pt}}",
+            ", line 3: edits[0].select.mask: lama.pt: is empty; fetch or save",
         ),
         (
             f"edits:\n- {MOVE}\n  select: {{mask: small.png}}",
@@ -290,6 +291,10 @@ PICTURE = "the picture, which is 96 x 64 pixels"
             ", line 2: background.inpaint: needs exactly one of telea,",
         ),
         (
+            f"edits: [{MOVE}]\ncanvas: full",
+            ", line 2: canvas: must be auto, or [left, top, right, bottom], not 'full'",
+        ),
+        (
             f"edits: [{MOVE}]\ncanvas: [0, 0, 0, 9]",
             ", line 2: canvas: is empty; write [left, top, right, bottom], with",
         ),
@@ -297,6 +302,7 @@ PICTURE = "the picture, which is 96 x 64 pixels"
             f"edits: [{MOVE}]\ncanvas: [0, 0, 1e6, 1e6]",
             ", line 2: canvas: has 1e+12 pixels, but at most 536 megapixels can be",
         ),
+        (f"edits: [{MOVE}]\nbackground: {{image: edit.yaml}}", ", line 2: background.image: "),
         (f"edits: [{MOVE}]\nframes: 0", ", line 2: frames: must be greater than or equal to 1, not 0"),
         (f"edits: [{MOVE}]\nframes: 100001", ", line 2: frames: must be less than or equal to 100000, not 100001"),
         (f"edits: [{MOVE}]\nframes: 1.5", ", line 2: frames: must be a whole number, not 1.5"),
@@ -485,8 +491,9 @@ def absolute(data: Any, folder: Path) -> Any:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("script")
     (folder / "run").mkdir()
-    for name in ("cat.safetensors", "run/DOG.SAFETENSORS", "beach.jpg", "lama.pt"):
+    for name in ("cat.safetensors", "run/DOG.SAFETENSORS", "lama.pt"):
         (folder / name).touch()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "beach.jpg")
     Image.fromarray(np.full((HEIGHT, WIDTH), 255, np.uint8)).save(folder / "ear.png")
     return folder
 

@@ -421,3 +421,23 @@ def test_memory_stays_flat(landscape: BakedPicture, staged: Callable[..., Stage]
         gc.collect()
         used.append(process.memory_info().rss)
     assert max(used[60:]) - max(used[20:60]) < 4 << 20
+
+
+def test_a_frame_that_opens_is_told_of(
+    fitted: Callable[..., BakedPicture], staged: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
+    photo, box = fitted(torch.rand(40, 60, 3)), {"box": [20, 12, 40, 28]}
+    for select, words in (({**box, "feather": 12}, {}), (box, {"background": {"color": "red"}}), ("all", {})):
+        staged(photo, {"select": select, "rotate": {"degrees": 20}}, **words)
+    assert not [record for record in caplog.records if "frame" in record.message]
+    staged(photo, {"select": box, "rotate": {"degrees": 60}})
+    assert "edits[0]: pulls the picture's frame in; feather: 12 keeps the frame, background:" in caplog.text
+
+
+def test_joints_far_outside_are_told_of(
+    fitted: Callable[..., BakedPicture], staged: Callable[..., Stage], caplog: pytest.LogCaptureFixture
+) -> None:
+    joints = {"hip": [5, 5], "knee": [20, 30], "hand": [-20, 5], "toe": [20, 300]}
+    bones = {"thigh": ["hip", "knee"], "arm": ["hip", "hand"], "foot": ["knee", "toe"]}
+    staged(fitted(torch.rand(40, 60, 3)), {"rig": {"joints": joints, "bones": bones, "pose": {"thigh": 5}}})
+    assert caplog.messages == ["edits[0].rig.joints: toe lies far outside the picture, which is 60 x 40 pixels"]
