@@ -26,6 +26,8 @@ _BAND_SHARE, _MIN_BAND_PX = 1 / 200, 4
 """How far to either side of a mask's edge the picture decides: a share of its longer side, and that at least."""
 _KNOWN = 0.02
 """Values this close to 0 or 1 are black or white."""
+_SURE = 0.2
+"""What is so close to them once it was solved counts as them, and what is left is solved again."""
 _BROAD_SHARE = 0.1
 """A mask whose grays lie beyond the band in more than this share was painted softly, and is no hard mask's edge."""
 _TILE_PX, _HALO_PX = 320, 32
@@ -117,10 +119,10 @@ def estimate_alpha(
     band = _band(start >= 0.5, width)
     gray = (start > 0) & (start < 1)
     is_painted = bool(gray.any()) and np.count_nonzero(gray & ~band) > _BROAD_SHARE * np.count_nonzero(gray)
-    alpha = start.copy()
-    for around, inner, core in _tiles(band):
-        solved = _solved(np.ascontiguousarray(colours[around]), start[around], band[around], is_painted)
-        alpha[core] = np.where(band[core], solved[inner], alpha[core])
+    alpha = _solved_by_tiles(colours, start, band, is_painted)
+    if not is_painted:  # where the picture has decided, it is taken at its word: a mask that is off lies off the middle
+        sure = np.where(alpha <= _SURE, 0.0, np.where(alpha >= 1 - _SURE, 1.0, alpha)).astype(np.float32)
+        alpha = _solved_by_tiles(colours, sure, band & _grown((sure > 0) & (sure < 1), 1), is_painted)
     alpha[alpha <= _KNOWN], alpha[alpha >= 1 - _KNOWN] = 0.0, 1.0
     return alpha
 
@@ -195,6 +197,15 @@ def _tiles(
                 (slice(top - y, bottom - y), slice(left - x, right - x)),
                 (slice(top, bottom), slice(left, right)),
             )
+
+
+def _solved_by_tiles(colours: np.ndarray, start: np.ndarray, band: np.ndarray, is_painted: bool) -> np.ndarray:
+    """Return alpha as it was but in a band, where it is solved."""
+    alpha = start.copy()
+    for around, inner, core in _tiles(band):
+        solved = _solved(np.ascontiguousarray(colours[around]), start[around], band[around], is_painted)
+        alpha[core] = np.where(band[core], solved[inner], alpha[core])
+    return alpha
 
 
 def _solved(colours: np.ndarray, start: np.ndarray, band: np.ndarray, is_painted: bool) -> np.ndarray:

@@ -43,6 +43,14 @@ def test_a_mask_two_pixels_off_becomes_the_object(by: int) -> None:
     assert np.abs(taken.front - front)[soft].mean() < 0.3 * np.abs(colours - front)[soft].mean()
 
 
+@pytest.mark.parametrize("by", [-2, 2])
+def test_a_mask_that_is_off_in_a_rough_picture(by: int) -> None:
+    alpha = ball()
+    mask = resized(alpha, by)
+    found, band = estimate_alpha(over(alpha, 0.1)[0], mask), matting._band(mask > 0, 4)
+    assert np.abs(found - alpha)[band].mean() < 0.12 * np.abs(mask - alpha)[band].mean()
+
+
 def test_colours_of_a_known_edge_are_those_of_either_side() -> None:
     alpha = ball()
     colours, true = over(alpha)
