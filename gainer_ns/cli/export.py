@@ -11,12 +11,28 @@ from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import named_output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gainer_ns.exporting.gaussians import PlainGaussians
     from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.rendering.plane import BakedPicture
 
-SUFFIXES = {"safetensors": ".safetensors", "points": ".ply", "triangles": ".ply", "cage": ".obj", "splat": ".ply"}
-LIFTED = ("points", "splat")
+Format = Literal["safetensors", "points", "triangles", "cage", "splat", "spz", "glb", "html", "ora"]
+SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "safetensors": (".safetensors",),
+    "points": (".ply",),
+    "triangles": (".ply",),
+    "cage": (".obj",),
+    "splat": (".ply", ".spz", ".glb"),
+    "spz": (".spz",),
+    "glb": (".glb",),
+    "html": (".html",),
+    "ora": (".ora",),
+}
+LIFTED: tuple[Format, ...] = ("points", "splat", "spz", "glb", "html", "ora")
 """What lifted photos are written as."""
+OF_ONE_LAYER: tuple[Format, ...] = ("points", "triangles", "cage", "splat", "spz")
+"""What holds no pictures of several layers."""
 BITS, CELLS = 32, 24
 
 
@@ -26,14 +42,16 @@ class Export:
 
     safetensors holds all that drawing needs. points and triangles hold each Gaussian with its number, and cage a coarse
     mesh over the picture: move them in another program, and gainer bind moves the picture along. splat is for viewers
-    of 3D Gaussian splats. Photos lifted by gainer-lift are written as points or as a splat, in space.
+    of 3D Gaussian splats, as the name says: .ply, .compressed.ply (SuperSplat's), .spz (a tenth as large) or .glb. glb
+    is a textured mesh, html a page to look around in that needs no server and no network, and ora holds the layers for
+    painting programs. Photos lifted by gainer-lift are written as all of these but safetensors, triangles and cage.
     """
 
     load_config: Path
     """The config.yml of a run, or a .safetensors file of an earlier export."""
     output: Path
-    """File to write, named as its kind: picture.safetensors, points.ply, triangles.ply, cage.obj, splat.ply."""
-    format: Literal["safetensors", "points", "triangles", "cage", "splat"] = "safetensors"
+    """File to write, named as its kind: picture.safetensors, points.ply, cage.obj, splat.spz, mesh.glb, page.html."""
+    format: Format = "safetensors"
     """Kind of file. A safetensors file stands in for a run's config.yml in other subcommands."""
     bits: Literal[32, 16, 8] = BITS
     """Bits of each feature channel (safetensors) of pictures that are not kept as their pixels, as a usual fit is, and
@@ -45,7 +63,7 @@ class Export:
         """Load the picture and write it."""
         from gainer_ns.cli.terminal import say, status
 
-        named_output(self.output, SUFFIXES[self.format])
+        named_output(self.output, *SUFFIXES[self.format])
         check_run(self.load_config)
         for option, given, usual, kind in (
             ("bits", self.bits, BITS, "safetensors"),
@@ -64,28 +82,16 @@ class Export:
                 f"{self.load_config}: is a lifted photo, and {self.format} files are flat; choose --format "
                 f"{' or '.join(LIFTED)}"
             )
-        if not lifted and self.format != "safetensors" and len(picture.layers) != 1:
+        if not lifted and self.format in OF_ONE_LAYER and len(picture.layers) != 1:
             raise GainerError(
                 f"{self.load_config}: was edited into {len(picture.layers)} layers, and a {self.format} file holds "
-                "one; choose --format safetensors, or export the picture as it was fitted"
+                "one; choose --format safetensors, glb, html or ora, or export the picture as it was fitted"
             )
         with status("Writing"):
-            note = self._lifted(picture) if lifted else getattr(self, f"_{self.format}")(picture)
+            note = getattr(self, f"_{self.format}")(picture)
         size = f"{self.output.stat().st_size:,} bytes"
         count = sum(map(len, picture.rest_layers if isinstance(picture, BakedPicture) else picture.layers))
         say(f"Wrote {self.output}: {size}, {count:,} Gaussians, {note}")
-
-    def _lifted(self, scene: LiftedScene) -> str:
-        from gainer_ns.exporting.gaussians import write_points
-        from gainer_ns.exporting.lifted import comments_on, lifted_gaussians
-        from gainer_ns.exporting.splat import write_splat
-
-        gaussians, comments = lifted_gaussians(scene), comments_on(scene)
-        if self.format == "points":
-            write_points(self.output, gaussians, comments)
-            return f"{len(gaussians.means):,} of them seen"
-        growth = write_splat(self.output, gaussians, comments)
-        return f"{len(gaussians.means):,} of them seen, sized by {growth:.2f} for viewers"
 
     def _safetensors(self, picture: BakedPicture) -> str:
         from gainer_ns.storage.picture_files import picture_header, save_picture
@@ -96,11 +102,48 @@ class Export:
         pixels = sum(is_of_pixels(layer) for layer in layers)
         return "as pixels, losslessly" if pixels == len(layers) else f"{self.bits} bits a feature channel"
 
-    def _points(self, picture: BakedPicture) -> str:
-        from gainer_ns.exporting.gaussians import plain_gaussians, write_points
+    def _points(self, shown: BakedPicture | LiftedScene) -> str:
+        from gainer_ns.exporting.gaussians import write_points
 
-        write_points(self.output, plain_gaussians(picture))
-        return "a point each"
+        gaussians, comments = self._gaussians(shown)
+        write_points(self.output, gaussians, comments)
+        return f"{len(gaussians.means):,} of them seen"
+
+    def _splat(self, shown: BakedPicture | LiftedScene) -> str:
+        from gainer_ns.exporting.splat import write_splat
+
+        gaussians, comments = self._gaussians(shown)
+        growth = write_splat(self.output, gaussians, comments)
+        return f"{len(gaussians.means):,} of them seen, sized by {growth:.2f} for viewers"
+
+    _spz = _splat
+
+    def _glb(self, shown: BakedPicture | LiftedScene) -> str:
+        from gainer_ns.exporting.mesh import write_mesh
+
+        return f"as {write_mesh(self.output, shown):,} textured triangles"
+
+    def _html(self, shown: BakedPicture | LiftedScene) -> str:
+        from gainer_ns.exporting.page import write_page
+
+        return write_page(self.output, shown)
+
+    def _ora(self, shown: BakedPicture | LiftedScene) -> str:
+        from gainer_ns.exporting.open_raster import write_open_raster
+
+        return f"of layers: {write_open_raster(self.output, shown)}"
+
+    @staticmethod
+    def _gaussians(shown: BakedPicture | LiftedScene) -> tuple[PlainGaussians, Sequence[str]]:
+        """Return Gaussians, and comments on their space."""
+        from gainer_ns.exporting.gaussians import plain_gaussians
+        from gainer_ns.rendering.plane import BakedPicture
+
+        if isinstance(shown, BakedPicture):
+            return plain_gaussians(shown), ()
+        from gainer_ns.exporting.lifted import comments_on, lifted_gaussians
+
+        return lifted_gaussians(shown), comments_on(shown)
 
     def _triangles(self, picture: BakedPicture) -> str:
         from gainer_ns.exporting.gaussians import plain_gaussians, write_triangles
@@ -115,10 +158,3 @@ class Export:
         cage = cage_over(picture.plane, picture.gaussians.means, self.cells)
         write_obj(self.output, *cage)
         return f"under {len(cage.faces):,} triangles"
-
-    def _splat(self, picture: BakedPicture) -> str:
-        from gainer_ns.exporting.gaussians import plain_gaussians
-        from gainer_ns.exporting.splat import write_splat
-
-        growth = write_splat(self.output, plain_gaussians(picture))
-        return f"sized by {growth:.2f} for viewers"

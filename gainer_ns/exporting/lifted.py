@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gainer_ns.exporting.gaussians import PlainGaussians, as_srgb
 from gainer_ns.exporting.splat import MIN_ALPHA
 from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.frames import CAMERA_DISTANCE
-from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 
 
 def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
@@ -24,14 +26,14 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
     for layer in scene.layers:
         gaussians = layer.gaussians
         assert gaussians.inverse_jacobians is not None
-        decoded = layer.decoder.decode(layer.field.read(gaussians.means).features)
-        alphas = layer.opacities.clamp(0, 1)
+        colours, alphas = decoded(scene, layer)
+        alphas = alphas[:, 0]
         seen = alphas >= MIN_ALPHA
         normals = gaussians.inverse_jacobians[:, 2].expand(len(gaussians), 3)
         plain = PlainGaussians(
             gaussians.means,
             gaussians.covariances,
-            as_srgb(decoded[:, : RGBA_CHANNELS - 1].clamp(0, 1), scene.profile).to(decoded),
+            colours,
             alphas,
             torch.nn.functional.normalize(normals, dim=1),
             torch.arange(first, first + len(gaussians), device=seen.device),
@@ -39,6 +41,13 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
         parts.append(PlainGaussians(*(part[seen].detach().cpu() for part in plain if part is not None)))
         first += len(gaussians)
     return PlainGaussians(*(torch.cat(columns) for columns in zip(*parts, strict=True)))  # pyright: ignore
+
+
+def decoded(scene: LiftedScene, layer: LiftedLayer) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
+    """Return what a layer's Gaussians show at their means, as rays would see it: sRGB colours, and alphas in [0, 1]."""
+    values = layer.decoder.decode(layer.field.read(layer.gaussians.means).features)
+    colours = as_srgb(values[:, : RGBA_CHANNELS - 1].clamp(0, 1), scene.profile).to(values)
+    return colours, layer.opacities.clamp(0, 1)[:, None]
 
 
 def comments_on(scene: LiftedScene) -> Sequence[str]:

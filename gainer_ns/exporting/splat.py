@@ -1,4 +1,4 @@
-"""A picture as a file of 3D Gaussian splats, which standard viewers open (Kerbl et al., arXiv:2308.04079)."""
+"""A picture as 3D Gaussian splats, which standard viewers open (Kerbl et al., arXiv:2308.04079)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.exporting.gaussians import PlainGaussians, check_written
+from gainer_ns.exporting.splat_files import SH_DEGREE_0, write_splats
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse
-from gainer_ns.io.meshes import write_ply
 
-SH_DEGREE_0 = 0.28209479177387814
-"""The constant spherical harmonic, 1 / (2 sqrt(pi))."""
 MIN_ALPHA = 1 / 255
 """Fainter splats are left out, as viewers leave them out."""
 MAX_ALPHA = 0.99
@@ -148,12 +146,12 @@ def _index(gaussians: PlainGaussians) -> NeighbourIndex:
 
 
 def write_splat(path: Path, gaussians: PlainGaussians, comments: Sequence[str] = ()) -> float:
-    """Write the Gaussians as splats (PLY), with comments on the file, and return the factor of their sizes.
+    """Write the Gaussians as splats, in a file of the kind that its name says, and return the factor of their sizes.
 
     Raises:
         GainerError: If there is nothing to write, or the file cannot be written.
     """
     check_written(len(gaussians.means), BYTES_PER_SPLAT)
     growth = splat_growth(gaussians)
-    write_ply(path, splat_properties(gaussians, growth), comments=comments)
+    write_splats(path, splat_properties(gaussians, growth), comments)
     return growth

@@ -162,10 +162,10 @@ def folder_output(path: Path) -> OutputTarget:
     return OutputTarget(path, frozenset({"frames"}), ".png")
 
 
-def named_output(path: Path, suffix: str) -> Path:
-    """Refuse a file that does not end in a suffix, in small letters or capitals, or cannot be put there."""
-    if path.suffix.lower() != suffix:
-        raise GainerError(f"{path}: end the name in {suffix}, by which the file is known later")
+def named_output(path: Path, *suffixes: str) -> Path:
+    """Refuse a file that ends in none of some suffixes, in small letters or capitals, or cannot be put there."""
+    if not path.name.lower().endswith(suffixes):
+        raise GainerError(f"{path}: end the name in {' or '.join(suffixes)}, by which the file is known later")
     check_file_place(path)
     return path
 

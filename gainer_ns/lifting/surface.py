@@ -22,7 +22,7 @@ EDGE_THRESHOLD = 0.02
 where depth is noisy."""
 _EDGE_TO_NOISE_RATIO = 4.0
 """Depth edges stand out by this multiple of the noise."""
-_MAX_EDGE_THRESHOLD = 0.05
+MAX_EDGE_THRESHOLD = 0.05
 """And always are where pixels miss each other's plane by this share."""
 _MIN_NOISE_PX = 1.0
 """Neighbours within this many pixel widths of each other's tangent plane are always smoothed together."""
@@ -111,7 +111,7 @@ def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurfac
     gradient = torch.stack([_one_sided(measured, known, axis) for axis in (1, 0)], dim=-1)
     inverse_depth = measured
     noise = _noise(measured, known)
-    edge = min(max(EDGE_THRESHOLD, _EDGE_TO_NOISE_RATIO * noise), _MAX_EDGE_THRESHOLD)
+    edge = min(max(EDGE_THRESHOLD, _EDGE_TO_NOISE_RATIO * noise), MAX_EDGE_THRESHOLD)
     noise = min(max(noise, _MIN_NOISE_PX / focal_length), EDGE_THRESHOLD / 2)
     tolerance = (noise * measured).clamp(min=1e-30)
     for _ in range(2):  # the first planes tell which neighbours belong to the second
