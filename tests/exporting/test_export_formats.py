@@ -1,9 +1,12 @@
 """``gainer export`` of the files of other programs, from a real fit."""
 
+import gzip
+import struct
 from pathlib import Path
 
 import pytest
 
+import gainer_ns as gn
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.binding import bind
 from gainer_ns.image.loading import load_baked
@@ -33,6 +36,19 @@ def test_splats(fitted_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     export(fitted_run, "splat", tmp_path / "splat.ply")
     assert "for viewers" in capsys.readouterr().out
     assert len(read_mesh(tmp_path / "splat.ply").vertices) == 96 * 64
+    export(fitted_run, "spz", tmp_path / "splat.SPZ")
+    header = struct.unpack("<4s2I", gzip.decompress((tmp_path / "splat.SPZ").read_bytes())[:12])
+    assert header == (b"NGSP", 2, 96 * 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("mesh.glb", b"glTF"), ("page.HTML", b"<!DOCTYPE html>"), ("layers.ora", b"PK")]
+)
+def test_pictures_of_several_layers(name: str, start: bytes, fitted_run: Path, tmp_path: Path) -> None:
+    piece = {"select": {"box": [10, 10, 40, 40]}, "move": {"by": [20, 0]}, "mode": "piece"}
+    gn.load(fitted_run).edit(piece).save(tmp_path / "edited.safetensors")
+    export(tmp_path / "edited.safetensors", name.lower().rpartition(".")[2], tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_cells(fitted_run: Path, tmp_path: Path) -> None:
@@ -46,6 +62,11 @@ def test_cells(fitted_run: Path, tmp_path: Path) -> None:
         ("points", "points.obj", []),
         ("cage", "cage.ply", []),
         ("splat", "splat", []),
+        ("splat", "splat.spz.gz", []),
+        ("spz", "splat.ply", []),
+        ("glb", "mesh.gltf", []),
+        ("html", "page", []),
+        ("ora", "layers.psd", []),
         ("points", "points.ply", ["--bits", "8"]),
         ("triangles", "triangles.ply", ["--cells", "5"]),
         ("cage", "cage.obj", ["--cells", "0"]),
