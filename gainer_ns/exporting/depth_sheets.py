@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+from gainer_ns.errors import GainerError
 from gainer_ns.exporting.lifted import decoded
 from gainer_ns.frames import CAMERA_DISTANCE
 from gainer_ns.gaussians.small_matrices import inverse
@@ -72,9 +73,15 @@ def depth_sheets(scene: LiftedScene) -> list[DepthSheet]:
 
     The surface of each layer is one; where it is continued beyond its edges, it lies over or under itself, and these
     strips are sheets of their own, which share the surface's last pixels.
+
+    Raises:
+        GainerError: If nothing is wider than a pixel.
     """
     layers = sorted(scene.layers, key=lambda layer: layer.hidden_of is None)
-    return [sheet for layer in layers for sheet in _sheets(scene, layer)]
+    sheets = [sheet for layer in layers for sheet in _sheets(scene, layer)]
+    if not sheets:
+        raise GainerError("the lifted photo has no surface wider than a pixel; export its points")
+    return sheets
 
 
 def _sheets(scene: LiftedScene, layer: LiftedLayer) -> Iterator[DepthSheet]:
