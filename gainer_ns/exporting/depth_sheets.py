@@ -19,7 +19,7 @@ from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.surface import EDGE_THRESHOLD, MAX_EDGE_THRESHOLD, DepthSurface, shifted
 
-MAX_ORBIT_DEGREES = 6.0
+MAX_ORBIT_DEGREES = 4.0
 """How far to the sides a sheet is made to be looked at from."""
 MAX_SHIFT_PX = 0.15
 """By how much, in pixels, anything of so small a turn may be shifted where cells are joined to larger ones."""

@@ -90,7 +90,7 @@ def test_a_lifted_photo_is_seen_and_turned(scene: LiftedScene, opened: Callable[
     turned = shot(page)
     red = [np.flatnonzero((image[18] * [1, -1, -1]).sum(axis=1) > 50) for image in (first, turned)]
     assert red[0].tolist() == list(range(16, 32))
-    # What is before the middle of the scene moves against the camera, by about 60 px * (1 / z - 1) * tan(6 degrees).
+    # What is before the middle of the scene moves against the camera, by about 60 px * (1 / z - 1) * tan(4 degrees).
     assert red[1].mean() < red[0].mean() - 0.8 and len(red[1]) >= 15
     behind = turned[18, red[1].max() + 2]
     assert np.abs(behind - photo[18, 36]).max() < 40, "what the square hid goes on as the wall does"
