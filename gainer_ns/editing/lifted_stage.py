@@ -111,7 +111,11 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
 
     def __init__(self, script: LiftedScript, scene: LiftedScene) -> None:
         self.scene = scene
-        shown = _shown(scene)
+        if script.edits:
+            scene.check_single("editing")
+        shown = [torch.ones_like(layer.pixels, dtype=torch.bool) for layer in scene.layers]
+        if not scene.views:
+            shown = _shown(scene)
         super().__init__(
             script, [LiftedPiece(i, *each) for i, each in enumerate(zip(scene.layers, shown, strict=True))]
         )

@@ -1,4 +1,4 @@
-"""The photo, its mask and its depth as nerfstudio's pipeline wants them: rays of the one view that there is."""
+"""Photos, their masks and their depths as nerfstudio's pipeline wants them: rays, and what they should see."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 import torch
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.utils.dataloaders import RandIndicesEvalDataloader
 from torch import Tensor
 
+from gainer_ns.frames import PinholeCamera
 from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
 from gainer_ns.image.terminal import say
 from gainer_ns.lifting.camera_paths import write_camera_paths
 from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources, options_named
+from gainer_ns.lifting.scene_dataset import SceneDataset
 
 
 class LiftDataset(PictureDataset):
@@ -43,44 +47,71 @@ class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
         return self.dataparser
 
     def check(self) -> tuple[int, int]:
-        """Prepare the photo, which shows everything that can be wrong with the data, and notes its size.
+        """Prepare what is lifted, which shows everything that can be wrong with the data, and note its size.
 
         Returns:
-            Width and height in pixels of the photo to lift.
+            Width and height in pixels of the photo to lift; of several, as if they lay below each other.
 
         Raises:
             GainerError: Something that it takes is missing, or does not fit.
         """
         with options_named():
-            camera = self.noted().photo().metadata.camera
+            camera, photos = self._camera_and_photos()
         self.dataparser.fitted_size = camera.width, camera.height
-        return self.dataparser.fitted_size
+        return camera.width, camera.height * photos
+
+    def _camera_and_photos(self) -> tuple[PinholeCamera, int]:
+        """Return the camera of the photo, or of that in the midst of several, and how many there are."""
+        parser = self.noted()
+        if not parser.is_scene:
+            return parser.photo().metadata.camera, 1
+        photos, frame = parser.photos()
+        parser.fitted_unit = frame.unit
+        return photos[frame.middle].metadata.camera, len(photos)
 
     def write_beside(self, config: Path) -> None:
         """Write camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
-        write_camera_paths(config.parent, self.noted().photo().metadata.camera)
+        write_camera_paths(config.parent, self._camera_and_photos()[0])
         say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
 
 
 class LiftDataManager(PictureDataManager):
-    """Hands out random rays of the photo, which see what they should."""
+    """Hands out random rays of the photos, which see what they should."""
 
     config: LiftDataManagerConfig
-    train_dataset: LiftDataset
-    dataset_type = LiftDataset  # pyright: ignore[reportAssignmentType]
+    train_dataset: LiftDataset | SceneDataset  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, config: LiftDataManagerConfig, *args: Any, **kwargs: Any) -> None:
-        config.noted()
-        super().__init__(config, *args, **kwargs)
+    def __init__(
+        self, config: LiftDataManagerConfig, device: torch.device | str = "cpu", test_mode: str = "val", **kwargs: Any
+    ) -> None:
+        config.noted().is_lifting = test_mode == "val"
+        super().__init__(config, device, test_mode, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    @property
+    def dataset_type(self) -> type[InputDataset]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Class of the datasets."""
+        return SceneDataset if self.config.dataparser.is_scene else LiftDataset
 
     def setup_train(self) -> None:
         """Line up the pixels that were lifted, and what is known of each."""
-        data = self.train_dataset.get_metadata({})
-        self._masked_pixels = data["mask"].flatten().nonzero()[:, 0].to(self.device)
-        colours = torch.from_numpy(self.train_dataset.picture.colours()).view(-1, 3)
-        self.target = colours.to(self.device)
-        self._known = {name: data[name].view(-1, 1).to(self.device) for name in ("opacity", "distance")}
-        self.camera = self.train_dataset.cameras.to(self.device)[:1]
+        dataset = self.train_dataset
+        self._cameras = dataset.cameras.to(self.device)
+        shown = [dataset.get_data(number) for number in range(len(dataset) if self.config.dataparser.is_lifting else 0)]
+        pixels = [
+            torch.nn.functional.pad(one["mask"][..., 0].nonzero(), (1, 0), value=n) for n, one in enumerate(shown)
+        ]
+        self._masked_pixels = torch.cat([torch.zeros(0, 3, dtype=torch.long), *pixels]).to(self.device)
+        self._known = {
+            name: torch.cat([one[name][one["mask"][..., 0]] for one in shown]).to(self.device)
+            for name in ("image", "opacity", "distance")
+            if shown
+        }
+
+    def setup_eval(self) -> None:
+        """Make the loaders that ns-eval, the viewer and ``ns-render spiral`` ask for."""
+        super().setup_eval()
+        if self.config.dataparser.is_scene:
+            self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Return rays through random pixels that were lifted, and what they should see."""
@@ -88,18 +119,17 @@ class LiftDataManager(PictureDataManager):
         return self._rays(step)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        """Return the same: there is no other view to be evaluated on."""
+        """Return the same: photos that are held out are evaluated whole."""
         self.eval_count += 1
         return self._rays(step)
 
     def _rays(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         count = min(len(self._masked_pixels), self.config.train_num_rays_per_batch)
         chosen = torch.randint(len(self._masked_pixels), (count,), generator=torch.Generator().manual_seed(step))
-        pixels = self._masked_pixels[chosen.to(self.device)]
-        width = int(self.camera.width[0, 0])
-        coords = torch.stack([pixels // width, pixels % width], dim=-1) + 0.5
-        rays = self.camera.generate_rays(camera_indices=0, coords=coords)
-        return rays, {"image": self.target[pixels], **{name: of[pixels] for name, of in self._known.items()}}
+        chosen = chosen.to(self.device)
+        photo, place = self._masked_pixels[chosen].split([1, 2], dim=1)
+        rays = self._cameras.generate_rays(camera_indices=photo, coords=place + 0.5)
+        return rays, {name: of[chosen] for name, of in self._known.items()}
 
     def get_train_rays_per_batch(self) -> int:
         """Return number of rays of a step."""

@@ -1,8 +1,8 @@
-"""A photo with depth as a nerfstudio scene: the camera that took it stands before what it saw."""
+"""A photo with depth, or several posed ones, as a nerfstudio scene: a camera stands before what it saw."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,33 +11,30 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
-from torch import Tensor
 
 from gainer_ns.devices import best_device
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera, looking_from
 from gainer_ns.image.dataparser import PictureDataParser, PictureDataParserConfig, read_cached
-from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.lifting.metadata import LiftMetadata
-from gainer_ns.lifting.rgbd_layers import BackgroundFill, RgbdLayer, split_into_layers
-from gainer_ns.preparation.config import PreparationConfig, PreparationError
+from gainer_ns.lifting.posed_photos import SceneFrame, SceneSources, lift_scene
+from gainer_ns.lifting.rgbd_layers import MAX_DEPTH_RATIO, BackgroundFill, middle_of, split_into_layers
+from gainer_ns.lifting.rgbd_photo import RgbdPhoto, bounds_of
+from gainer_ns.lifting.scene_files import EvalMode, is_scene, pinhole_cameras, poses_of, read_scene, views_of
+from gainer_ns.preparation.config import PreparationError
 from gainer_ns.preparation.focal_length import check_focal_length
 from gainer_ns.preparation.preparation import prepare
-from gainer_ns.preparation.prepared import Prepared
 from gainer_ns.preparation.prepared_folder import folder_for, resolve_source
 
-_MAX_DEPTH_RATIO = 100.0
-"""Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""
 _SIDE_VIEW_DEGREES = 12.0
 """How far to the side the second camera stands, that ``ns-render interpolate`` travels to."""
 
 
 @dataclass
-class LiftSources(PreparationConfig):
+class LiftSources(SceneSources):
     """What is lifted, and where what it takes comes from."""
 
     focal_length_y: float | None = None
@@ -67,6 +64,48 @@ class LiftDataParserConfig(PictureDataParserConfig):
     _target: type = field(default_factory=lambda: LiftDataParser)
     sources: tyro.conf.Suppress[LiftSources] = field(default_factory=LiftSources)
     """The data manager's options, which it notes here."""
+    eval_mode: EvalMode = "fraction"
+    """Of several posed photos: which are held out for evaluation, as nerfstudio's own dataparsers take it."""
+    eval_interval: int = 8
+    """With eval-mode interval: every how many photos one is held out."""
+    train_split_fraction: float = 0.9
+    """With eval-mode fraction: which share of the photos is trained on."""
+    fitted_unit: tyro.conf.Suppress[float | None] = None
+    """Length of a world unit in the scene's own; ns-train notes it."""
+    is_lifting: tyro.conf.Suppress[bool] = True
+    """Whether the photos are lifted, which nothing but ns-train takes."""
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether several posed photos are named, and not a single one."""
+        return is_scene(self.data)
+
+    def outputs_of(self, split: str) -> DataparserOutputs:
+        """Return what nerfstudio's dataparsers read of a split of several posed photos.
+
+        Raises:
+            GainerError: See :func:`gainer_ns.lifting.scene_files.read_scene`.
+        """
+        return read_scene(
+            self.data,
+            split,
+            downscale_factor=self.factor,
+            eval_mode=self.eval_mode,
+            eval_interval=self.eval_interval,
+            train_split_fraction=self.train_split_fraction,
+        )
+
+    def photos(self) -> tuple[Sequence[RgbdPhoto], SceneFrame]:
+        """Prepare the photos of a scene to train on; once for all splits, as long as nothing changes.
+
+        Raises:
+            GainerError: A file is missing, does not fit, or photos do not overlap.
+        """
+        views = views_of(self.outputs_of("train"), self.factor)
+        files = [file for view in views for file in (view.path, view.mask, view.depth) if file is not None]
+        told = [(view.path, view.camera, view.pose.tolist(), view.distortion) for view in views]
+        key = repr((told, self.sources, [(file, file.stat().st_mtime_ns) for file in files]))
+        return _kept(key, lambda: lift_scene(views, self.sources))
 
     def photo(self) -> RgbdPhoto:
         """Prepare the photo; once for all splits, as long as nothing changes.
@@ -76,56 +115,18 @@ class LiftDataParserConfig(PictureDataParserConfig):
         """
         path, folder = resolve_source(self.data)
         key = repr((path, folder, self.factor, self.sources, _changes(path, folder or folder_for(path), self.sources)))
-        if key not in _LAST:
-            _LAST.clear()
-            _LAST[key] = _read_photo(path, folder, self.factor, self.sources)
-        return _LAST[key]
-
-
-@dataclass(frozen=True, eq=False)
-class RgbdPhoto:
-    """A photo, ready to be lifted.
-
-    Attributes:
-        path: Its file.
-        metadata: Its camera and units.
-        layers: What is lifted.
-        profile: What its colours mean; None for sRGB.
-    """
-
-    path: Path
-    metadata: LiftMetadata
-    layers: tuple[RgbdLayer, ...]
-    profile: ColourProfile | None = None
-
-    @property
-    def opacity(self) -> Float[Tensor, "h w"]:
-        """How much of each of the photo's pixels was lifted."""
-        shown = torch.zeros_like(self.layers[0].depth)
-        for layer in self.layers:
-            known = (layer.seen & (layer.depth > 0)).to(shown)
-            shown = torch.maximum(shown, known if layer.opacity is None else known * layer.opacity)
-        return shown
-
-    @property
-    def distance(self) -> Float[Tensor, "h w"]:
-        """Of what each pixel shows from the camera, in world units; 0 where nothing is."""
-        depth = torch.zeros_like(self.layers[0].depth)
-        for layer in reversed(self.layers):
-            depth = torch.where(layer.seen & (layer.depth > 0), layer.depth, depth)
-        camera = self.metadata.camera
-        index = torch.arange(camera.width * camera.height)
-        pixel = torch.stack([index % camera.width, index // camera.width], dim=-1) + 0.5
-        return depth / self.metadata.unit * camera.rays(pixel).norm(dim=-1).view_as(depth)
+        return _kept(key, lambda: _read_photo(path, folder, self.factor, self.sources))
 
 
 class LiftDataParser(PictureDataParser):
-    """Places the camera that took the photo; train, val and test are the same photo."""
+    """Places the camera that took the photo; train, val and test are the same photo, if there is only one."""
 
     config: LiftDataParserConfig
 
     def _generate_dataparser_outputs(self, split: str = "train", **_: Any) -> DataparserOutputs:
         self.config.check_named()
+        if self.config.is_scene:
+            return self._scene_outputs(split)
         with options_named():
             lifted = self.config.photo()
         camera, unit = lifted.metadata.camera, lifted.metadata.unit
@@ -143,7 +144,7 @@ class LiftDataParser(PictureDataParser):
         return DataparserOutputs(
             image_filenames=[lifted.path],
             cameras=cameras,
-            scene_box=SceneBox(bounds_of(lifted)),
+            scene_box=SceneBox(bounds_of([lifted])),
             dataparser_scale=1 / unit,
             dataparser_transform=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, CAMERA_DISTANCE * unit]]),
             metadata={
@@ -156,15 +157,48 @@ class LiftDataParser(PictureDataParser):
             },
         )
 
-
-def bounds_of(lifted: RgbdPhoto) -> Float[Tensor, "2 3"]:
-    """Return a box around everything that is lifted."""
-    camera, deepest = lifted.metadata.camera, max(float(layer.depth.max()) for layer in lifted.layers)
-    deepest = deepest / lifted.metadata.unit
-    corners = torch.tensor([[0.0, 0], [camera.width, 0], [0, camera.height], [camera.width, camera.height]])
-    far = camera.rays(corners)[:, :2] * deepest
-    side = float(far.abs().max())
-    return torch.tensor([[-side, -side, CAMERA_DISTANCE - deepest], [side, side, CAMERA_DISTANCE]])
+    def _scene_outputs(self, split: str) -> DataparserOutputs:
+        """Return the photos of a split in the world; those to train on are lifted, where somebody trains."""
+        config = self.config
+        train = config.outputs_of("train")
+        if config.is_lifting:
+            photos, frame = config.photos()
+            photo, profile = photos[frame.middle].metadata, photos[frame.middle].profile
+        else:
+            photos, profile = (), None  # the checkpoint knows them
+            frame = SceneFrame.around(poses_of(train.cameras), config.fitted_unit or 1.0)
+            photo = LiftMetadata(pinhole_cameras(train.cameras)[frame.middle], frame.unit, False, 8)
+        outputs = train if split == "train" else config.outputs_of(split)
+        views = views_of(outputs, config.factor)
+        numbers = [[*view.camera.focal_length, *view.camera.centre] for view in views]
+        fx, fy, cx, cy = torch.tensor(numbers).T[..., None].unbind()
+        cameras = Cameras(
+            camera_to_worlds=frame.moved(torch.stack([view.pose for view in views])),
+            fx=fx,
+            fy=fy,
+            cx=cx,
+            cy=cy,
+            width=torch.tensor([[view.camera.width] for view in views]),
+            height=torch.tensor([[view.camera.height] for view in views]),
+            camera_type=CameraType.PERSPECTIVE,
+        )
+        before = torch.eye(4, dtype=torch.float64)
+        before[:3] = outputs.dataparser_transform
+        return DataparserOutputs(
+            image_filenames=[view.path for view in views],
+            cameras=cameras,
+            scene_box=SceneBox(bounds_of(photos) if photos else torch.tensor([[-1.0] * 3, [1.0] * 3])),
+            dataparser_scale=1 / frame.unit,
+            dataparser_transform=(frame.transform @ before)[:3].float(),
+            metadata={
+                "photo": photo,
+                "profile": profile,
+                "layers": (),
+                "photos": tuple(photos),
+                "views": views,
+                "reader": config,
+            },
+        )
 
 
 def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
@@ -173,8 +207,16 @@ def _changes(path: Path, folder: Path, sources: LiftSources) -> tuple[int, ...]:
     return tuple(file.stat().st_mtime_ns for file in named if file is not None and file.is_file())
 
 
-_LAST: dict[str, RgbdPhoto] = {}
-"""The photo that was prepared last, by all that it was made of."""
+_LAST: dict[str, Any] = {}
+"""What was prepared last, by all that it was made of."""
+
+
+def _kept(key: str, made: Callable[[], Any]) -> Any:
+    """Return what was prepared last if it was made of the same, or else make it."""
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = made()
+    return _LAST[key]
 
 
 def _read_photo(path: Path, folder: Path | None, factor: int, sources: LiftSources) -> RgbdPhoto:
@@ -182,8 +224,8 @@ def _read_photo(path: Path, folder: Path | None, factor: int, sources: LiftSourc
     device = best_device()
     prepared = prepare(path, picture, sources, folder=folder, device=device)
     camera = _camera(path, picture, prepared.focal_length, sources)
-    unit = _middle(prepared)
-    prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(_MAX_DEPTH_RATIO * unit)))
+    unit = middle_of(prepared)
+    prepared = replace(prepared, depth=np.minimum(prepared.depth, np.float32(MAX_DEPTH_RATIO * unit)))
     colours = torch.from_numpy(picture.colours())
     layers = split_into_layers(colours, prepared, background=sources.background, inpaint=sources.inpaint, device=device)
     metadata = LiftMetadata(camera, unit, prepared.units == "metres", picture.bit_depth)
@@ -204,9 +246,3 @@ def _camera(path: Path, picture: SourceImage, focal_length: float, sources: Lift
         x, y = sources.principal_point
         camera = replace(camera, centre=(x * across, y * down))
     return camera
-
-
-def _middle(prepared: Prepared) -> float:
-    """Return how far away the middle of what is lifted is: the harmonic mean, on which a sky has little influence."""
-    lifted = prepared.depth > 0 if prepared.mask is None else (prepared.depth > 0) & (prepared.mask > 0)
-    return float(1 / (1 / prepared.depth[lifted].astype(np.float64)).mean())

@@ -17,8 +17,8 @@ from gainer_ns.io.depth_kinds import DepthKind
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.io.sources import Source, as_path, picture_of
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
-from gainer_ns.lifting.dataparser import bounds_of
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
+from gainer_ns.lifting.rgbd_photo import bounds_of
 from gainer_ns.lifting.scene import LiftedScene
 
 Named = str | os.PathLike[str]
@@ -54,7 +54,7 @@ def lift_photo(
         lifted = data.noted().photo()
     metadata = {"photo": lifted.metadata, "profile": lifted.profile, "layers": lifted.layers}
     config = LiftModelConfig(behind_edges=behind_edges)
-    model: LiftModel = config.setup(scene_box=SceneBox(bounds_of(lifted)), num_train_data=1, metadata=metadata)
+    model: LiftModel = config.setup(scene_box=SceneBox(bounds_of([lifted])), num_train_data=1, metadata=metadata)
     model.to(device).requires_grad_(False).eval()
     trainer = PlainTrainer()
     fit = model.fit_of(trainer)

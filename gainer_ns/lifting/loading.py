@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
+from gainer_ns.lifting.joined import PhotoView, views_from_tensors, views_to_tensors
 from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
@@ -51,21 +53,31 @@ def _restored(recipe: LiftModelConfig, state: dict[str, Tensor], device: torch.d
     check_version(state.get("version"), LiftModel.checkpoint_version)
     metadata = LiftMetadata.from_tensor(state["lift_facts"])
     count = sum(name.endswith("features_table") for name in state)
-    layers = tuple(_layer(recipe, metadata, state, number, device) for number in range(count))
+    numbers, confidences = views_to_tensors(())  # older checkpoints are of single photos
+    views = views_from_tensors(state.get("view_numbers", numbers), state.get("confidences", confidences))
+    layers = tuple(_layer(recipe, metadata, views, state, number, device) for number in range(count))
     if not layers:
         raise ValueError("it has no layers")
     profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")
-    return LiftedScene(metadata.camera, layers, metadata.unit, metadata.metric, metadata.bit_depth, profile)
+    return LiftedScene(metadata.camera, layers, metadata.unit, metadata.metric, metadata.bit_depth, profile, views)
 
 
 def _layer(
-    recipe: LiftModelConfig, metadata: LiftMetadata, state: dict[str, Tensor], number: int, device: torch.device | str
+    recipe: LiftModelConfig,
+    metadata: LiftMetadata,
+    views: Sequence[PhotoView],
+    state: dict[str, Tensor],
+    number: int,
+    device: torch.device | str,
 ) -> LiftedLayer:
+    nothing = torch.full((number + 1,), -1)
+    view, hidden_of = (int(state.get(name, nothing)[number]) for name in ("view_of", "hidden_of"))
+    camera = views[view].camera if views else metadata.camera
     own = below(f"encodings.{number}.", state)
     means, pixels, table = own["means"], own["pixels"], own["features_table"]
     if not (means.dim() == 2 == table.dim() and means.is_floating_point() and table.shape[1] <= MAX_FEATURES):
         raise ValueError("its Gaussians are none")
-    inside = (pixels >= 0) & (pixels < metadata.camera.width * metadata.camera.height)
+    inside = (pixels >= 0) & (pixels < camera.width * camera.height)
     if pixels.shape != means.shape[:1] or not bool(inside.all()):
         raise ValueError("its Gaussians belong to no pixels of the photo")
     sizes = replace(recipe.encoding, feature_dim=table.shape[1])
@@ -83,4 +95,5 @@ def _layer(
     gaussians = encoding.gaussian_set()
     check_gaussians(gaussians)
     check_sizes(*decoder.parameters())
-    return LiftedLayer(gaussians, decoder, sizes.num_neighbours, encoding.pixels)
+    hidden_of = None if hidden_of < 0 else hidden_of
+    return LiftedLayer(gaussians, decoder, sizes.num_neighbours, encoding.pixels, None, hidden_of, max(view, 0))

@@ -1,8 +1,9 @@
-"""The 3D method: the discs of a lifted photo, fitted, and rendered by nerfstudio's volumetric pipeline."""
+"""The 3D method: the discs of lifted photos, fitted, and rendered by nerfstudio's volumetric pipeline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -19,15 +20,18 @@ from gainer_ns.fields.disc_encoding import DiscEncoding, DiscEncodingConfig
 from gainer_ns.fields.gainer_field import RGBA_CHANNELS
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipe
-from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane
+from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
+from gainer_ns.lifting.beyond_frame import frame_layer
 from gainer_ns.lifting.discs import Discs, place_discs
 from gainer_ns.lifting.fit import LESS_MEMORY, LayerPlan, LiftFit
 from gainer_ns.lifting.hidden_surface import hidden_layer
+from gainer_ns.lifting.joined import PhotoView, views_from_tensors, views_to_tensors
 from gainer_ns.lifting.matting import matte
 from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.rgbd_layers import RgbdLayer
+from gainer_ns.lifting.rgbd_photo import RgbdPhoto
 from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
 from gainer_ns.lifting.surface import continue_edges, fit_surface
 from gainer_ns.memory import check_free
@@ -65,47 +69,80 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
 
 
 class LiftModel(FittedModel):
-    """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftMetadata` and the layers that are lifted."""
+    """GaINeR in space (paper, section 3.5): metadata hold a :class:`LiftMetadata` and the layers that are lifted.
+
+    Those of several photos are in their ``photos``, which are empty where only a checkpoint is to be shown.
+    """
 
     config: LiftModelConfig
     checkpoint_version = 1
     lift_facts: Tensor
     hidden_of: Tensor
+    view_of: Tensor
+    view_numbers: Tensor
+    confidences: Tensor
 
     def populate_modules(self) -> None:
         """Lift the discs and builds encodings and decoders."""
         super().populate_modules()
         metadata = self.kwargs["metadata"]
         self.photo: LiftMetadata = metadata["photo"]
-        layers: tuple[RgbdLayer, ...] = metadata["layers"]
-        lifted = sum(int((layer.depth > 0).sum()) for layer in layers)
+        photos: tuple[RgbdPhoto, ...] | None = metadata.get("photos")
+        if photos is None:
+            photos = (RgbdPhoto(Path(), self.photo, metadata["layers"]),)
+        lifted = sum(int((layer.depth > 0).sum()) for photo in photos for layer in photo.layers)
         check_free(lifted * _BYTES_PER_PIXEL, f"lifting {lifted / 1e6:.1f} megapixels", LESS_MEMORY)
         self._plans: list[tuple[Discs, RgbdLayer]] = []
         self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.register_buffer("hidden_of", torch.zeros(0, dtype=torch.long))
-        hidden = [self._lift(replace(layer, depth=layer.depth / self.photo.unit)) for layer in layers]
-        for number, layer in enumerate(hidden):
-            if layer is not None:
-                self._lift(layer, number)
+        self.register_buffer("view_of", torch.zeros(0, dtype=torch.long))
+        for number, photo in enumerate(photos):
+            first, shown = (
+                len(self.encodings),
+                [replace(layer, depth=layer.depth / self.photo.unit) for layer in photo.layers],
+            )
+            hidden = [self._lift(layer, photo, number) for layer in shown]
+            for place, layer in enumerate(hidden):
+                if layer is not None:
+                    self._lift(layer, photo, number, first + place)
+            if photo.confidence is not None and self.config.behind_edges:
+                self._lift_beyond_frame(shown[-1], photo, number, first + len(shown) - 1)
         self.register_buffer("lift_facts", self.photo.to_tensor())
+        views = [
+            PhotoView(photo.metadata.camera, photo.pose, (255 * photo.confidence).round().byte())
+            for photo in photos
+            if photo.confidence is not None
+        ]
+        for name, value in zip(("view_numbers", "confidences"), views_to_tensors(views), strict=True):
+            self.register_buffer(name, value)
         self._scene: LiftedScene | None = None
 
-    def _lift(self, layer: RgbdLayer, hidden_of: int = _SHOWN) -> RgbdLayer | None:
+    def _lift(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int = _SHOWN) -> RgbdLayer | None:
         """Place the discs of a layer whose depths are in world units, and return what it hides of itself."""
-        surface = fit_surface(layer.depth, sum(self.photo.camera.focal_length) / 2)
+        camera = photo.metadata.camera
+        surface = fit_surface(layer.depth, sum(camera.focal_length) / 2)
         rim = continue_edges(surface)
         edges = matte(layer.colours.double(), surface, rim)
-        discs = place_discs(surface, rim, edges, self.photo.camera, layer.opacity)
+        discs = place_discs(surface, rim, edges, camera, layer.opacity)
         if layer.origin is not None:
             discs = replace(discs, pixel=layer.origin.flatten()[discs.pixel])
-        means = discs.means + discs.means.new_tensor([0.0, 0.0, CAMERA_DISTANCE])
-        decoder = self._add_layer(means, inverse(discs.jacobians.double()).float(), discs.pixel)
+        rotation, place = photo.pose.double()[:, :3], photo.pose.double()[:, 3]
+        means = (discs.means.double() @ rotation.T + place).float()
+        decoder = self._add_layer(means, inverse(rotation @ discs.jacobians.double()).float(), discs.pixel)
         self.hidden_of = torch.cat([self.hidden_of, torch.tensor([hidden_of])])
+        self.view_of = torch.cat([self.view_of, torch.tensor([view])])
         self._plans.append((discs, layer))
         if hidden_of != _SHOWN:
             decoder.make_linear()
             return None
         return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges else None
+
+    def _lift_beyond_frame(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int) -> None:
+        """Place discs beyond the frame of one of several photos, where others may look."""
+        made_up = frame_layer(layer, photo.metadata.camera)
+        if made_up is not None:
+            beyond, camera = made_up
+            self._lift(beyond, replace(photo, metadata=photo.metadata._replace(camera=camera)), view, hidden_of)
 
     def _add_layer(
         self, means: Float[Tensor, "n 3"], inverse_jacobians: Float[Tensor, "n 3 3"], pixels: Int[Tensor, " n"]
@@ -199,7 +236,9 @@ class LiftModel(FittedModel):
         mask = (opacity > 0)[..., 0]
         metrics = compare(rgb, target, None if bool(mask.all()) else mask.numpy())
         named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
-        named["depth_error"] = float(self._depth_errors(outputs, batch).median())
+        errors = self._depth_errors(outputs, batch)
+        if len(errors):  # of a photo that is held out no depth is known
+            named["depth_error"] = float(errors.median())
         images = {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
         return named, images
 
@@ -223,13 +262,15 @@ class LiftModel(FittedModel):
                     encoding.config.num_neighbours,  # pyright: ignore
                     encoding.pixels,  # pyright: ignore
                     hidden_of=None if number == _SHOWN else number,
+                    view=view,
                 )
-                for encoding, decoder, number in zip(
-                    self.encodings, self.decoders, self.hidden_of.tolist(), strict=True
+                for encoding, decoder, number, view in zip(
+                    self.encodings, self.decoders, self.hidden_of.tolist(), self.view_of.tolist(), strict=True
                 )
             )
+            photo, views = self.photo, views_from_tensors(self.view_numbers, self.confidences)
             self._scene = LiftedScene(
-                self.photo.camera, layers, self.photo.unit, self.photo.metric, self.photo.bit_depth, self.profile
+                photo.camera, layers, photo.unit, photo.metric, photo.bit_depth, self.profile, views
             )
         return self._scene
 
@@ -251,7 +292,15 @@ class LiftModel(FittedModel):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
             for _ in range(count):
                 self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, dtype=torch.int32))
-            self.hidden_of = torch.full((count,), _SHOWN)
             self.to(self.device)
-        state_dict = {"hidden_of": torch.full((count,), _SHOWN)} | dict(state_dict)  # older checkpoints hide nothing
+        numbers, confidences = views_to_tensors(())
+        older = {  # older checkpoints hide nothing, and are of single photos
+            "hidden_of": torch.full((count,), _SHOWN),
+            "view_of": torch.zeros(count, dtype=torch.long),
+            "view_numbers": numbers,
+            "confidences": confidences,
+        }
+        state_dict = older | dict(state_dict)
+        for name in older:
+            setattr(self, name, torch.empty_like(state_dict[name], device=self.device))
         return super().load_state_dict(state_dict, strict, assign)

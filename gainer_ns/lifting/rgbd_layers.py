@@ -18,6 +18,8 @@ from gainer_ns.preparation.inpainting import InpaintMethod, inpainter_for
 from gainer_ns.preparation.prepared import Prepared
 
 BackgroundFill = Literal["none", "inpaint"]
+MAX_DEPTH_RATIO = 100.0
+"""Where everything beyond is lifted to, in distances of the scene's middle: a sky, from there on, stands still."""
 
 _HOLE_MARGIN_PX = 4
 """How far around the object, in pixels, neither colour nor depth are continued behind it: its shadow and its blurred
@@ -85,6 +87,12 @@ def split_into_layers(
     shown = torch.where(inside[..., None], fill(colours, hole), colours)
     behind = RgbdLayer(shown, _filled(depth, hole, outside), None, ~inside & (depth > 0))
     return front, behind
+
+
+def middle_of(prepared: Prepared) -> float:
+    """Return how far away the middle of what is lifted is: the harmonic mean, on which a sky has little influence."""
+    lifted = prepared.depth > 0 if prepared.mask is None else (prepared.depth > 0) & (prepared.mask > 0)
+    return float(1 / (1 / prepared.depth[lifted].astype(np.float64)).mean())
 
 
 def _spec(inpaint: str) -> str | dict[str, str]:

@@ -13,12 +13,14 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from torch import Tensor
 
+from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.gainer_field import RGBA_CHANNELS, SOLID_TRANSMITTANCE, GainerField
 from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.crossings import DiscTree
+from gainer_ns.lifting.joined import PhotoView, Sight, joined_outputs
 from gainer_ns.lifting.sampler import LAYER_KEY, SurfaceSampler
 from gainer_ns.lifting.views import CameraView
 
@@ -41,6 +43,7 @@ class LiftedLayer:
         known_opacities: [n], what ``opacities`` would find, where it is known already.
         hidden_of: Number of the layer whose depth edges hide it, where it was made up for that; None where the photo
             shows it.
+        view: Number of the photo that it is from.
     """
 
     gaussians: GaussianSet
@@ -49,6 +52,7 @@ class LiftedLayer:
     pixels: Int32[Tensor, " n"]
     known_opacities: Float[Tensor, " n"] | None = None
     hidden_of: int | None = None
+    view: int = 0
 
     def __len__(self) -> int:
         """Count its Gaussians."""
@@ -93,6 +97,7 @@ class LiftedScene:
         metric: Whether the depth was in metres.
         bit_depth: Bits a channel of the photo: 8 or 16.
         profile: What the photo's colours mean; None for sRGB.
+        views: The photos of a scene of several, of which ``camera`` is that in their midst; empty for a single photo.
     """
 
     camera: PinholeCamera
@@ -101,11 +106,33 @@ class LiftedScene:
     metric: bool
     bit_depth: int = 8
     profile: ColourProfile | None = None
+    views: tuple[PhotoView, ...] = ()
+
+    def check_single(self, act: str) -> None:
+        """Refuse to do something to a scene of several photos that goes by the pixels of one.
+
+        Raises:
+            GainerError: There are several.
+        """
+        if self.views:
+            raise GainerError(
+                f"{act} goes by the pixels of one photo, and this scene has {len(self.views)}; lift one of them by "
+                "itself (ns-train gainer-lift --data PHOTO)"
+            )
 
     @property
     def shown_layers(self) -> tuple[LiftedLayer, ...]:
         """The object, and the background where it was lifted, without what was made up behind their edges."""
         return tuple(layer for layer in self.layers if layer.hidden_of is None)
+
+    @property
+    def own_layers(self) -> tuple[LiftedLayer, ...]:
+        """Those that the photo which ``camera`` took shows: of a single photo, all."""
+        place = CameraView(self.camera).pose
+        own = [
+            number for number, view in enumerate(self.views) if torch.allclose(view.pose.to(place), place, atol=1e-5)
+        ]
+        return tuple(layer for layer in self.shown_layers if layer.view in (own[:1] or [0]))
 
     @property
     def plane(self) -> ImagePlane:
@@ -134,6 +161,9 @@ class LiftedScene:
             rgb [m, 3]; accumulation [m, 1]; depth (expected) and median_depth [m, 1], distances along the unit rays in
             world units.
         """
+        if self.views:
+            seen = joined_outputs(self.views, *self._sights, rays)
+            return {**seen, "rgb": seen["rgb"] + (1 - seen["accumulation"]) * background.to(seen["rgb"])}
         samples = SurfaceSampler(_MAX_CROSSINGS)(rays, self.layers)
         shape = samples.shape
         rgb, density = rays.origins.new_zeros(*shape, 3), rays.origins.new_zeros(*shape, 1)
@@ -154,6 +184,18 @@ class LiftedScene:
             "depth": depth,
             "median_depth": torch.where(accumulation > 0.5, median, depth),
         }
+
+    @cached_property
+    def _sights(self) -> tuple[list[Sight], list[Sight]]:
+        """How each of several photos sees rays: what it shows, and that with what was made up."""
+        black = torch.zeros(3, device=self.device)
+
+        def sight(layers: tuple[LiftedLayer, ...], number: int) -> Sight:
+            own = replace(self, layers=tuple(layer for layer in layers if layer.view == number), views=())
+            return lambda rays: own.outputs(rays, black)
+
+        numbers = range(len(self.views))
+        return [sight(self.shown_layers, n) for n in numbers], [sight(self.layers, n) for n in numbers]
 
     def raster(
         self,

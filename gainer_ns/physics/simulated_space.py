@@ -47,6 +47,7 @@ class SimulatedSpace(SimulatedPicture):
     """
 
     def __init__(self, scene: Scene, lifted: LiftedScene, count: int | None = None) -> None:
+        lifted.check_single("simulating")
         self.lifted = lifted
         layer, width = lifted.layers[0], lifted.camera.width
         members = members_of(scene, layer.pixel_centres(width), layer.opacities > SHOWN_OPACITY)

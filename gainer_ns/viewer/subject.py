@@ -215,7 +215,7 @@ class LiftedSubject:
         """Return the Gaussians whose pixels the photo shows, likewise: what is hidden is not selected."""
         places, points = [], []
         hidden = torch.zeros(self.fitted.plane.pixels, dtype=torch.bool, device=self.fitted.device)
-        for layer in self.fitted.shown_layers:
+        for layer in self.fitted.own_layers:
             solid, pixels = layer.opacities > SHOWN_OPACITY, layer.pixels.long()
             shown = solid & ~hidden[pixels]
             places.append(layer.pixel_centres(self.lens.width)[shown].cpu())
@@ -228,7 +228,7 @@ class LiftedSubject:
         """Depth of the surface that each pixel shows, and where that is known; the median where it is not."""
         shape = self.lens.height, self.lens.width
         depth, known = torch.zeros(shape).flatten(), torch.zeros(shape, dtype=torch.bool).flatten()
-        for layer in reversed(self.fitted.shown_layers):
+        for layer in reversed(self.fitted.own_layers):
             solid = layer.opacities > SHOWN_OPACITY
             pixels = layer.pixels[solid].long().cpu()
             depth[pixels] = CAMERA_DISTANCE - layer.gaussians.means[solid, 2].cpu()

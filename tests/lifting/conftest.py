@@ -131,3 +131,59 @@ def lifted_photo(tmp_path: Path, camera: PinholeCamera, colours_of: Any, plane_d
     Image.fromarray(samples).save(tmp_path / "photo.png")
     np.save(tmp_path / "depth.npy", plane_depth(camera, (0.3, 0.1, 1.0), 2.0).float().numpy())
     return tmp_path / "photo.png"
+
+
+ROOM_WALLS = (
+    (0, -1.5, (0.9, 0.5, 0.3)),
+    (0, 1.6, (0.3, 0.6, 0.9)),
+    (1, -1.0, (0.4, 0.8, 0.4)),
+    (2, -3.0, (0.7, 0.6, 0.5)),
+)
+"""Planes of a room: axis, where they cross it, and their colour."""
+
+
+def _seen_in_room(origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far rays go until a wall, the floor or the box that stands in the room, and what colour they see."""
+    best, colours = np.full(directions.shape[:2], np.inf), np.zeros((*directions.shape[:2], 3))
+    for axis, place, tint in (*ROOM_WALLS, (2, -2.0, (0.8, 0.3, 0.6))):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = (place - origin[axis]) / directions[..., axis]
+        points = origin + np.where(np.isfinite(far), far, 0)[..., None] * directions
+        hit = (far > 0) & (far < best)
+        if place == -2.0:
+            hit &= (np.abs(points[..., 0]) < 0.45) & (points[..., 1] < 0.3)
+        ripples = np.sin(9 * points @ [1.0, 0.7, 0.3]) * np.sin(11 * points @ [-0.4, 1.0, 0.8]) + np.sin(
+            23 * points @ [0.5, 0.4, 1]
+        )
+        best[hit] = far[hit]
+        colours[hit] = (np.array(tint) + 0.12 * ripples[..., None] * [1, 0.7, -0.8])[hit]
+    return best, colours.clip(0, 1)
+
+
+@pytest.fixture(scope="session")
+def draw_room() -> Callable[..., Path]:
+    """``draw_room(folder, camera, places, depths=True)``: transforms.json and photos of a room, from places along x.
+
+    Photos are named by number; depths are stored beside them.
+    """
+    import json
+
+    def draw(folder: Path, camera: PinholeCamera, places: tuple[float, ...], *, depths: bool = True) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        directions = camera.rays(pixel_centres(camera)).numpy()
+        frames = []
+        for number, place in enumerate(places):
+            pose = np.eye(4)
+            pose[:3, 3] = place, 0.1 * place, 0.2
+            depth, colours = _seen_in_room(pose[:3, 3], directions)
+            Image.fromarray((colours * 255).round().astype(np.uint8)).save(folder / f"{number}.png")
+            np.save(folder / f"{number}.npy", depth.astype(np.float32))
+            frames.append({"file_path": f"{number}.png", "transform_matrix": pose.tolist()})
+            if depths:
+                frames[-1]["depth_file_path"] = f"{number}.npy"
+        (fx, fy), (cx, cy) = camera.focal_length, camera.centre
+        said = {"w": camera.width, "h": camera.height, "fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "frames": frames}
+        (folder / "transforms.json").write_text(json.dumps(said))
+        return folder
+
+    return draw
