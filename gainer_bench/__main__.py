@@ -25,6 +25,7 @@ BENCH_COMMANDS = {
     "grain-mixture": "GrainMixture",
     "mpm-speed": "MpmSpeed",
     "novel-view": "NovelView",
+    "held-out": "HeldOut",
 }
 """Subcommand -> its dataclass with a ``run()``, in the module of the same name."""
 
