@@ -87,7 +87,9 @@ class LiveSimulation:
     def scene(self) -> Scene:
         """What was done so far, with which ``gainer simulate`` makes the same frames."""
         with self._lock:
-            return self._scene(max(self.number, 1))
+            scene = self._scene(max(self.number, 1))
+        acting = tuple(pull for pull in scene.pulls if pull.touches(scene.box))  # scenes refuse those that do nothing
+        return scene.model_copy(update={"pulls": acting})
 
     @property
     def is_still(self) -> bool:

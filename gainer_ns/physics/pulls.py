@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 
 from gainer_ns.editing.selection import ScriptModel
+from gainer_ns.frames import Bounds
 from gainer_ns.io.places import PlacedError
 from gainer_ns.physics.forces import between, by_time, lasts
 from gainer_ns.physics.lengths import LengthVector, PositiveLength, Seconds
@@ -53,6 +54,12 @@ class Pull(ScriptModel):
     def hand(self, t: float) -> tuple[float, float]:
         """Return where the hand is at a time in seconds."""
         return self.at if self.to is None else between(self.to, t)
+
+    def touches(self, box: Bounds) -> bool:
+        """Tell whether it ever reaches into a box: where it takes hold, or on its way."""
+        reach, (left, top, right, bottom) = self.radius, box
+        places = (self.at, *(self.to or {}).values())
+        return any(left - reach < x < right + reach and top - reach < y < bottom + reach for x, y in places)
 
 
 @dataclass(frozen=True)

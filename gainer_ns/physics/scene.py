@@ -93,7 +93,7 @@ class _SceneFrame(NamedTuple):
 def _number_or_all(value: Any) -> Any:
     if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 16 <= value <= 10**8):
         return value
-    raise ValueError("must be how many particles are simulated, a whole number from 16, or all for every Gaussian")
+    raise ValueError("must be how many particles are simulated, from 16 to 100000000, or all for every Gaussian")
 
 
 class Scene(PlacedScript):
@@ -281,7 +281,13 @@ class Scene(PlacedScript):
         for i, obstacle in enumerate(self.colliders):
             if not all(collider.touches(self.box) for collider in obstacle.colliders(self.box)):
                 raise PlacedError(("colliders", i), f"lies outside the domain, which is {_words(self.box)}; {_HINT}")
-        left, top, right, bottom = self.filmed or scaled(self.box, width)  # at most
+        for i, pull in enumerate(self.pulls):
+            if not pull.touches(self.box):
+                raise PlacedError(("pulls", i), f"is never in the domain, which is {_words(self.box)}; {_HINT}")
+        left, top, right, bottom = filmed = self.filmed or scaled(self.box, width)  # at most
+        if all(is_empty(intersection(filmed, seen)) for seen in (scaled(self.box, width), (0, 0, width, height))):
+            problem = f"shows neither the picture nor the domain, which is {_words(self.box)}; {_HINT}"
+            raise PlacedError(("canvas",), problem)
         if (right - left) * (bottom - top) > MAX_PIXELS:
             word = "domain" if isinstance(self.canvas, str) else "canvas"
             problem = f"is {right - left:.0f} x {bottom - top:.0f} pixels of the picture, too many to draw; {_HINT}"

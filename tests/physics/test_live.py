@@ -52,6 +52,14 @@ def test_a_pull_holds_against_gravity_until_it_lets_go(started: Callable[..., Si
     assert heights[-1] - heights[12] > 0.05, "it falls"
 
 
+def test_a_hand_on_nothing_is_no_part_of_what_was_done(started: Callable[..., SimulatedPlane]) -> None:
+    live = LiveSimulation(started())
+    for place in ((30.0, 20.0), (0.5, 0.3)):
+        live.take_hold(place, 0.1, 400.0)
+    live.step()
+    assert [pull.at for pull in live.scene.pulls] == [(0.5, 0.3)]
+
+
 def test_beyond_its_radius_a_pull_does_nothing(started: Callable[..., SimulatedPlane]) -> None:
     away = {"at": [0.9, 0.375], "radius": 0.1, "to": {0.0: [0.9, 0.375], 0.1: [0.9, 0.2]}}
     frames = frames_of(started("medium", pulls=[away], duration=0.2))
