@@ -42,7 +42,9 @@ from gainer_ns.physics.simulation import scene_for
 from gainer_ns.rendering.plane import BakedPicture
 
 PART_ALPHA, MIN_PART_PX = 0.25, 12
-"""What counts as a part of a body in a frame: so many pixels side by side, so opaque."""
+"""What counts as a part of a body in a frame: so many pixels, so opaque."""
+JOINING_ALPHA = 0.02
+"""Parts are one where what lies between them is as opaque as this: a wire thinner than a pixel, say."""
 DOMAIN_TOLERANCE = 1e-5
 """How far outside of the domain rounding may take a particle, widths."""
 
@@ -214,5 +216,5 @@ def _is_sound(frame: Frame, low: Float[torch.Tensor, " d"], high: Float[torch.Te
 
 def _parts(alpha: Float[np.ndarray, "h w"]) -> int:
     """Count what is shown apart from all else."""
-    count, labels = cv2.connectedComponents((alpha > PART_ALPHA).astype(np.uint8), connectivity=8)
-    return int((np.bincount(labels.ravel(), minlength=count)[1:] >= MIN_PART_PX).sum())
+    count, labels = cv2.connectedComponents((alpha > JOINING_ALPHA).astype(np.uint8), connectivity=8)
+    return int((np.bincount(labels[alpha > PART_ALPHA], minlength=count)[1:] >= MIN_PART_PX).sum())
