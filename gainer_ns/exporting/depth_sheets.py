@@ -24,6 +24,8 @@ MAX_ORBIT_DEGREES = 4.0
 MAX_SHIFT_PX = 0.15
 """By how much, in pixels, anything of so small a turn may be shifted where cells are joined to larger ones."""
 MAX_CELL_DOUBLINGS = 4
+MADE_UP_EDGE_THRESHOLD = 0.3
+"""Depth edges of what is made up behind others: a slope there is better than a hole."""
 MIN_SHOWN_ALPHA = 0.02
 """Cells whose corners are all fainter are left out."""
 _MARGIN_PX = 3  # of colours around what a sheet shows, so that no reader's filter mixes in what is not there
@@ -106,16 +108,21 @@ def _sheets(scene: LiftedScene, layer: LiftedLayer) -> Iterator[DepthSheet]:
     rims = torch.stack([image[..., 0] > 0 for image in images[1:]]) if len(images) > 1 else None
     any_rim = torch.zeros(height, width, dtype=torch.bool) if rims is None else rims.any(dim=0)
     focal_length = sum(scene.camera.focal_length) / 2
+    edges = (EDGE_THRESHOLD, MAX_EDGE_THRESHOLD) if layer.hidden_of is None else (MADE_UP_EDGE_THRESHOLD,) * 2
     for number in (*range(1, len(images)), 0):
         own = images[number][..., 0] > 0
         image = torch.where(own[..., None], images[number], images[0])
-        sheet = _sheet(image, own, any_rim & ~own if number else any_rim, focal_length)
+        sheet = _sheet(image, own, any_rim & ~own if number else any_rim, focal_length, edges)
         if sheet.cells.any():
             yield sheet
 
 
 def _sheet(
-    image: Float[Tensor, "h w 7"], own: Bool[Tensor, "h w"], ends: Bool[Tensor, "h w"], focal_length: float
+    image: Float[Tensor, "h w 7"],
+    own: Bool[Tensor, "h w"],
+    ends: Bool[Tensor, "h w"],
+    focal_length: float,
+    edges: tuple[float, float],
 ) -> DepthSheet:
     """Return a sheet of inverse depths, their gradients, and colours.
 
@@ -124,11 +131,9 @@ def _sheet(
         own: Of which pixels a cell must have one.
         ends: Near which pixels surfaces may end; elsewhere larger steps of depth are noise, as the lift took them.
         focal_length: In pixels.
+        edges: The steps of depth, as shares of it, at which surfaces may end, and at which they always do.
     """
-    strict, loose = (
-        DepthSurface(image[..., 0], image[..., 1:3], focal_length, edge)
-        for edge in (EDGE_THRESHOLD, MAX_EDGE_THRESHOLD)
-    )
+    strict, loose = (DepthSurface(image[..., 0], image[..., 1:3], focal_length, edge) for edge in edges)
 
     def joined(first: int, second: int) -> Bool[np.ndarray, "i j"]:
         """Return of each cell whether two of its corners are of one surface."""
