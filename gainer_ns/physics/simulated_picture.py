@@ -20,7 +20,9 @@ from gainer_ns.physics.scene import Scene
 from gainer_ns.rendering.raster import RasterSource
 
 if TYPE_CHECKING:
+    from gainer_ns.lifting.scene import LiftedScene
     from gainer_ns.lifting.views import CameraPath
+    from gainer_ns.rendering.plane import BakedPicture
 
 AnyPiece = TypeVar("AnyPiece")
 
@@ -63,6 +65,19 @@ class SimulatedPicture(ABC):
         Raises:
             GainerError: The background cannot be had, or there would be no picture.
         """
+
+    @abstractmethod
+    def at(self, frame: Frame, max_nodes: int | None = None) -> BakedPicture | LiftedScene:
+        """Return the picture in a frame.
+
+        Args:
+            frame: Where the particles are.
+            max_nodes: See :meth:`gainer_ns.editing.pieces.Piece.posed`; what has no nodes takes no notice.
+        """
+
+    @abstractmethod
+    def places(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 2"]:
+        """Return where points of the world are in the plane of the scene, in widths."""
 
     @abstractmethod
     def _drawn(self, frame: Frame, number: int, path: CameraPath | None) -> RasterSource:

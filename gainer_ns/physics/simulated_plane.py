@@ -91,16 +91,20 @@ class SimulatedPlane(SimulatedPicture):
             if skin.parting == "grains"
         }
 
-    def at(self, frame: Frame) -> BakedPicture:
-        """Return the picture in a frame."""
+    def at(self, frame: Frame, max_nodes: int | None = None) -> BakedPicture:
+        """Return the picture in a frame; see :meth:`SimulatedPicture.at`."""
         if frame.time == 0:
             return self.picture
         amounts = self._show(frame)
         pieces = zip(reversed(self._pieces), reversed(self._skins), strict=True)  # from back to front
-        layers = [layer for piece, skin in pieces for layer in self._layers(piece, skin, amounts)]
+        layers = [layer for piece, skin in pieces for layer in self._layers(piece, skin, amounts, max_nodes)]
         if self._rest is not None:
             layers.insert(0, self._rest.posed(amounts))
         return replace(self.picture, layers=tuple(layers))
+
+    def places(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 2"]:
+        """Return where points of the world are in the plane of the scene, in widths."""
+        return self.picture.plane.pixel_from_plane(points[:, :2]) / self.picture.plane.width
 
     def moved(self, points: Float[Tensor, "m 2"], frame: Frame) -> Float[Tensor, "m 2"]:
         """Return where points of the picture have gone in a frame, in pixels."""
@@ -179,10 +183,10 @@ class SimulatedPlane(SimulatedPicture):
         x, y = (place * self.picture.plane.width).tolist()
         return x, y
 
-    def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int]) -> Sequence[AnyLayer]:
+    def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int], max_nodes: int | None) -> Sequence[AnyLayer]:
         """Return a piece as layers of the picture, in the frame that the skins show, none of which covers itself."""
         if not skin.breaking:
-            return unfolded(piece, amounts)
+            return unfolded(piece, amounts, max_nodes=max_nodes)
         if skin.parting == "drops":
             return [self._liquids[id(piece)].layer()]
         plane = self.picture.plane

@@ -85,8 +85,8 @@ class SimulatedSpace(SimulatedPicture):
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps = (SpaceStep(SkinStep(skin), self._space),)
 
-    def at(self, frame: Frame) -> LiftedScene:
-        """Return the photo in a frame."""
+    def at(self, frame: Frame, max_nodes: int | None = None) -> LiftedScene:
+        """Return the photo in a frame; see :meth:`SimulatedPicture.at`."""
         if frame.time == 0:
             return self.lifted
         amounts = self._show(frame)
@@ -96,6 +96,10 @@ class SimulatedSpace(SimulatedPicture):
         # What the simulated object hid of itself is nowhere once it moves.
         still = (layer for layer in self.lifted.layers[1:] if layer.hidden_of != 0)
         return replace(self.lifted, layers=(*layers, *still))
+
+    def places(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 2"]:
+        """Return where points of the world are in the plane of the scene, in widths."""
+        return self._space.from_world(points.double())[:, :2] / self.lifted.camera.width
 
     def camera(self, scale: float, path: CameraPath | None = None) -> Camera:
         """Return what films it.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gainer_ns.editing.backgrounds import Background, PlainBackground
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
 
 AS_WRITTEN, BY_KIND = "as written", "by its kind"
@@ -25,25 +25,25 @@ class ArrangeTab:
 
     def __init__(self, context: PanelContext, chooser: EditChooser) -> None:
         self._context, self._chooser = context, chooser
-        gui, by_user, is_deep = context.server.gui, context.by_user, context.subject.is_deep
+        gui, by_hand, is_deep = context.server.gui, context.by_hand, context.subject.is_deep
         self._order = gui.add_dropdown(
             "Order",
             ORDERS,
             hint="Whether what the edit moves passes before the rest, or behind it",
             visible=not is_deep,
         )
-        self._order.on_update(by_user(lambda _: self.set_order(self._order.value)))
+        self._order.on_update(by_hand(lambda: self.set_order(self._order.value)))
         self._mode = gui.add_dropdown(
             "Mode", MODES, hint="Whether it pulls its surroundings along (sheet), or is cut out (piece)"
         )
-        self._mode.on_update(by_user(lambda _: self.set_mode(self._mode.value)))
+        self._mode.on_update(by_hand(lambda: self.set_mode(self._mode.value)))
         kinds = [str(kind) for kind in (TRANSPARENT, COLOUR, INPAINT, AS_WRITTEN) if not is_deep or kind != INPAINT]
         self._behind = gui.add_dropdown(
             "Background", tuple(kinds), hint="What shows through holes and beyond the picture"
         )
-        self._behind.on_update(by_user(lambda _: self.set_background(self._behind.value)))
+        self._behind.on_update(by_hand(lambda: self.set_background(self._behind.value)))
         self._colour = gui.add_rgb("Colour", WHITE, hint="Of the background")
-        self._colour.on_update(by_user(lambda _: self.set_background(COLOUR)))
+        self._colour.on_update(by_hand(lambda: self.set_background(COLOUR)))
         chooser.listeners.append(self.show)
         self.show()
 
@@ -78,12 +78,11 @@ class ArrangeTab:
         """Show what the script says."""
         edit, background = self._chooser.edit, self._context.session.history.script.background
         order = "front" if edit is None else getattr(edit, "order", "front")
-        self._order.value = order if order in ("front", "back") else AS_WRITTEN
-        self._mode.value = BY_KIND if edit is None or edit.mode is None else edit.mode
-        self._behind.value = _kind_of(background)
+        show_value(self._order, order if order in ("front", "back") else AS_WRITTEN)
+        show_value(self._mode, BY_KIND if edit is None or edit.mode is None else edit.mode)
+        show_value(self._behind, _kind_of(background))
         if background.color is not None:
-            red, green, blue = (round(part) for part in background.color)
-            self._colour.value = red, green, blue
+            show_value(self._colour, tuple(round(part) for part in background.color))
 
 
 def _kind_of(background: PlainBackground) -> str:

@@ -13,13 +13,12 @@ import viser
 
 from gainer_ns.editing.rig import PosedBones, Rig, RigKeyframe
 from gainer_ns.editing.rig_files import check_bones
-from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
-from gainer_ns.viewer.subject import AnyScript, PixelPoint
-from gainer_ns.viewer.timeline import SAME_TIME
-from gainer_ns.viewer.view_space import OVERLAY_LIFT, PAGE_UNITS, clicked_point, point_on_page, to_page
+from gainer_ns.viewer.keyframes import saying, with_key, without_key
+from gainer_ns.viewer.subject import PixelPoint
+from gainer_ns.viewer.view_space import OVERLAY_LIFT, clicked_point, pixel_at, point_on_page, put, to_page
 
 NODE, HANDLE_SIZE = "/gainer/bones", 0.6
 BONE_COLOUR, ROOT_COLOUR, BONE_WIDTH_PX, ROOT_SIZE = (255, 140, 0), (0, 110, 255), 4.0, 0.12
@@ -47,7 +46,7 @@ class BonesTab:
         self._held: str | None = None
         self._handles: dict[str, viser.TransformControlsHandle] = {}
         self._lines: list[viser.SceneNodeHandle] = []
-        gui, by_user = context.server.gui, context.by_user
+        gui, by_hand = context.server.gui, context.by_hand
         actions = {"root": self.point, "draw": self.draw, "pose": self.rest, "remove": self.remove}
         context.buttons(
             "Bones",
@@ -55,17 +54,16 @@ class BonesTab:
             hint="Click where a first bone starts, drag bones out of joints, and then pose them",
         )
         self._list = gui.add_dropdown("Bone", tuple([NO_BONE]), hint="Whose turn, growth and depth these are")
-        self._list.on_update(by_user(lambda _: self.show()))
+        self._list.on_update(by_hand(lambda: self.show()))
         self._hand = gui.add_dropdown("A joint", (TURNS, REACHES), hint="That is dragged: one bone or two follow it")
         self._turn = gui.add_slider("Bone turn, deg", -180.0, 180.0, 1.0, 0.0)
-        self._turn.on_update(by_user(lambda _: self.change("pose", float(self._turn.value))))
+        self._turn.on_update(by_hand(lambda: self.change("pose", float(self._turn.value))))
         self._grow = gui.add_slider("Bone growth", 0.2, 3.0, 0.05, 1.0)
-        self._grow.on_update(by_user(lambda _: self.change("scale", float(self._grow.value))))
+        self._grow.on_update(by_hand(lambda: self.change("scale", float(self._grow.value))))
         self._depth = gui.add_slider("Bone depth", -5.0, 5.0, 0.5, 0.0, hint="The larger, the nearer, over itself")
-        self._depth.on_update(by_user(lambda _: self.change("depth", float(self._depth.value))))
+        self._depth.on_update(by_hand(lambda: self.change("depth", float(self._depth.value))))
         keys = {"set": lambda _: self.set_keyframe(), "remove": lambda _: self.remove_keyframe()}
         context.buttons("Pose keyframe", keys, hint="Of all bones, at the time of the tab Film")
-        context.session.watchers.append(self._follow)
         chooser.listeners.append(self.show)
         self.show()
 
@@ -130,18 +128,13 @@ class BonesTab:
         joints[name := _unused("joint", joints)] = end[0], end[1]
         bones = {} if rig is None else dict(rig.bones)
         bones[bone := _unused("bone", bones)] = start, name
-        used = {joint for pair in bones.values() for joint in pair}
+        joints = {joint: joints[joint] for pair in bones.values() for joint in pair}
         if self._root is not None and self._root == joints[start]:
             self._root = None
         if rig is None:
-            history = self._context.session.history
-            history.finish()
-            words = {"rig": Rig(joints={one: joints[one] for one in joints if one in used}, bones=bones)}
-            self._context.session.change(self._context.picker.selection or Selection(all=True), words)
-            history.finish()
-            self._context.changed()
+            self._chooser.begin({"rig": Rig(joints=joints, bones=bones)})
         else:
-            self._write(_with(rig, joints={one: joints[one] for one in joints if one in used}, bones=bones))
+            self._write(saying(rig, joints=joints, bones=bones))
         self.show()
         self._list.value = bone
         self.show()
@@ -192,7 +185,7 @@ class BonesTab:
             if joint in now.ik:
                 said["ik"] = {name: at for name, at in now.ik.items() if name != joint}
         try:
-            self._list.value = bones.names[number]
+            show_value(self._list, bones.names[number])
             self._put(("drag", joint), **said)
         finally:
             self._held = None
@@ -200,16 +193,16 @@ class BonesTab:
     def set_keyframe(self) -> None:
         """Keep, at the time that is shown, how the bones are posed."""
         rig, now = self._need(), self._now()
-        self._write(_with(rig, keyframes=self._keyed(rig, {word: getattr(now, word) for word in POSED})))
+        self._write(saying(rig, keyframes=self._keyed(rig, {word: getattr(now, word) for word in POSED})))
         self._context.say(f"The pose is keyed at {self._context.session.time:g}.")
 
     def remove_keyframe(self) -> None:
         """Forget how the bones are posed at the time that is shown."""
         rig, time = self._need(), self._context.session.time
-        kept = tuple(one for one in rig.keyframes or () if abs(one.time - time) > SAME_TIME)
+        kept = without_key(rig.keyframes, time)
         if len(kept) == len(rig.keyframes or ()):
             raise GainerError(f"the bones have no keyframe at {time:g}")
-        self._write(_with(rig, keyframes=kept or None))
+        self._write(saying(rig, keyframes=kept or None))
         self._context.say(f"The pose is not keyed at {time:g}.")
 
     def show(self) -> None:
@@ -226,11 +219,9 @@ class BonesTab:
                 self._handles[joint] = self._handle(joint)
         if rig is not None:
             now, bone = self._now(), self._chosen()
-            self._turn.value, self._grow.value = now.pose.get(bone, 0.0), now.scale.get(bone, 1.0)
-            self._depth.value = now.depth.get(bone, 0.0)
-        self._place()
-
-    def _follow(self, script: AnyScript) -> None:
+            show_value(self._turn, now.pose.get(bone, 0.0))
+            show_value(self._grow, now.scale.get(bone, 1.0))
+            show_value(self._depth, now.depth.get(bone, 0.0))
         self._place()
 
     def _to_draw(self) -> None:
@@ -260,13 +251,11 @@ class BonesTab:
         if rig.keyframes is not None:
             now = self._now()
             changes = {"keyframes": self._keyed(rig, {**{word: getattr(now, word) for word in POSED}, **changes})}
-        self._write(_with(rig, **changes), together)
+        self._write(saying(rig, **changes), together)
 
     def _keyed(self, rig: Rig, pose: dict[str, Any]) -> tuple[RigKeyframe, ...]:
         """Return the keyframes with one more, at the time that is shown."""
-        time = round(self._context.session.time, 4)
-        kept = [one for one in rig.keyframes or () if abs(one.time - time) > SAME_TIME]
-        return tuple(sorted([*kept, RigKeyframe(time=time, **pose)], key=lambda one: one.time))
+        return with_key(rig.keyframes, RigKeyframe(time=round(self._context.session.time, 4), **pose))
 
     def _write(self, rig: Rig, together: Any = None) -> None:
         self._chooser.revise(together, rig=rig)
@@ -278,20 +267,11 @@ class BonesTab:
         self.draw_bone([point for point in points if point is not None])
 
     def _handle(self, joint: str) -> viser.TransformControlsHandle:
-        handle = self._context.server.scene.add_transform_controls(
-            f"{NODE}/{joint}",
-            scale=HANDLE_SIZE,
-            active_axes=(True, True, False),
-            disable_rotations=True,
-            depth_test=False,
-        )
-        handle.on_update(self._context.by_user(partial(self._dragged, joint)))
-        return handle
+        dragged = partial(self._dragged, joint)
+        return self._context.handle(f"{NODE}/{joint}", HANDLE_SIZE, dragged, disable_rotations=True)
 
-    def _dragged(self, joint: str, _: Any = None) -> None:
-        place = torch.from_numpy(np.asarray(self._handles[joint].position, np.float64)[:2] / PAGE_UNITS)
-        x, y = self._context.subject.fitted.plane.pixel_from_plane(place).tolist()
-        self.drag(joint, (x, y))
+    def _dragged(self, joint: str) -> None:
+        self.drag(joint, pixel_at(self._handles[joint], self._context.subject))
 
     def _place(self) -> None:
         """Draw the bones, and put the handles of joints but one that is being dragged, where they are now."""
@@ -314,7 +294,7 @@ class BonesTab:
         for joint, handle in self._handles.items():
             handle.visible = not self._is_drawing
             if joint != self._held and joint in joints:
-                handle.position = self._on_page([joints[joint]], lift=0.0)[0]
+                put(handle, self._on_page([joints[joint]], lift=0.0)[0])
 
     def _on_page(self, points: Sequence[complex], lift: float = OVERLAY_LIFT) -> np.ndarray:
         places = torch.tensor([(point.real, point.imag) for point in points], dtype=torch.float64)
@@ -328,9 +308,3 @@ def _counted(bones: dict[str, Any]) -> str:
 def _unused(word: str, names: Any) -> str:
     """Return a name with a number that nothing has."""
     return next(name for name in (f"{word} {number}" for number in range(1, len(names) + 2)) if name not in names)
-
-
-def _with(rig: Rig, **changes: Any) -> Rig:
-    """Return a rig that says something else; None for what it is to say no more."""
-    said = {**{word: getattr(rig, word) for word in type(rig).model_fields}, **changes}
-    return Rig(**{word: value for word, value in said.items() if value is not None})

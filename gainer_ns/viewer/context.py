@@ -55,7 +55,7 @@ class PanelContext:
         """Show a message in the page, with files of the panel by their names alone."""
         if self._message is not None:
             text = _MARKUP.sub(r"\\\g<0>", text.replace(f"{self.files.folder}/", ""))
-            self._message.content = f"{emphasis}{text}{emphasis}"
+            show_text(self._message, f"{emphasis}{text}{emphasis}")
 
     def complain(self, text: str) -> None:
         """Show in the page what cannot be done."""
@@ -100,11 +100,48 @@ class PanelContext:
         """
 
         def run(event: Any) -> None:
-            if getattr(event, "client", self) is None:
-                return
-            self.attempt(lambda: action(event))
+            if getattr(event, "client", self) is not None:
+                self.attempt(lambda: action(event))
 
         return run
+
+    def by_hand(self, action: Callable[[], None]) -> Callable[[Any], None]:
+        """Return a callback for what users drag, which may come faster than it is done.
+
+        Args:
+            action: Looks for itself where the hand is now, so that of several that wait one is enough.
+        """
+        waiting = threading.Lock()
+
+        def act(_: Any) -> None:
+            waiting.release()  # before it looks: what the hand does from here on is for the next one
+            action()
+
+        do = self.by_user(act)
+
+        def run(event: Any) -> None:
+            if getattr(event, "client", self) is not None and waiting.acquire(blocking=False):
+                do(event)
+
+        return run
+
+    def handle(
+        self, name: str, size: float, dragged: Callable[[], None], *, is_deep: bool = False, **options: Any
+    ) -> viser.TransformControlsHandle:
+        """Add what can be taken hold of in the picture, along two axes or, in space, three.
+
+        Args:
+            name: Of the node.
+            size: In the page's units.
+            dragged: Called where the hand has moved it.
+            is_deep: Whether it moves in space.
+            options: Of viser's.
+        """
+        handle = self.server.scene.add_transform_controls(
+            name, scale=size, active_axes=(True, True, is_deep), depth_test=False, **options
+        )
+        handle.on_update(self.by_hand(dragged))
+        return handle
 
     def attempt(self, action: Callable[[], None]) -> None:
         """Do something, one at a time; what goes wrong is said in the page."""
@@ -116,3 +153,15 @@ class PanelContext:
             except Exception as error:
                 CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
                 self.complain("That did not work; the terminal says why.")
+
+
+def show_value(control: Any, value: Any) -> None:
+    """Let a control of the page show a value. Where it does, the page is told nothing, and has nothing to draw anew."""
+    if control.value != value:
+        control.value = value
+
+
+def show_text(markdown: viser.GuiMarkdownHandle, text: str) -> None:
+    """Let a text of the page say something, likewise."""
+    if markdown.content != text:
+        markdown.content = text

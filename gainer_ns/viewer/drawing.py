@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -62,8 +64,12 @@ class PageMachine(RenderStateMachine):
 
         nerfstudio interrupts at any line, also where no exception gets anywhere: in what a library does while an object
         of its own dies (``__del__``), or halfway through a change that it never repairs. Context managers and other
-        generators of ours are let finish for the same reason.
+        generators of ours are let finish for the same reason. What is drawn while something moves nothing interrupts,
+        and tracing would take a fifth of its time.
         """
+        if self.state == "low_move":
+            sys.settrace(None)
+            return None
         name, flags = frame.f_globals.get("__name__", ""), frame.f_code.co_flags
         if not name.startswith("gainer_ns.") or flags & inspect.CO_GENERATOR or frame.f_code.co_name == "<module>":
             return None
@@ -81,6 +87,11 @@ class PageMachine(RenderStateMachine):
         if self.state == "low_static" and not self._is_draft:
             self.state = "high"  # there is nothing finer to be drawn
         return outputs
+
+    def _send_output_to_viewer(self, outputs: dict[str, Any], static_render: bool = True) -> None:
+        super()._send_output_to_viewer(outputs, static_render)
+        with contextlib.suppress(KeyError):  # the page has left
+            self.client.flush()  # else viser waits for more to be sent
 
     def _take_time(self, seconds: float, pixels: int, share: float) -> None:
         """Learn from a drawing, of which a share was painted; from one that painted next to nothing, nothing."""

@@ -9,7 +9,7 @@ import time
 from gainer_ns.editing.film_length import DEFAULT_FPS, frame_times, frames_in
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
 from gainer_ns.viewer.onion_skin import OnionSkin
 from gainer_ns.viewer.sequences import is_sequence, play_sequence
@@ -48,11 +48,11 @@ class FilmTab:
         self._context = context
         self._stop = threading.Event()
         self._stop.set()
-        gui, by_user = context.server.gui, context.by_user
+        gui, by_hand = context.server.gui, context.by_hand
         self._what = gui.add_dropdown("Play", (SCRIPT_FILM, *self._sequences()))
-        self._what.on_update(by_user(lambda _: self._choose()))
+        self._what.on_update(by_hand(lambda: self._choose()))
         self._time = gui.add_slider("Time", 0.0, 1.0, 0.01, 1.0, hint="From 0, nothing, to 1, all of it")
-        self._time.on_update(by_user(lambda _: self._seek(self._time.value)))
+        self._time.on_update(by_hand(lambda: self._seek(self._time.value)))
         context.buttons("Film", {"play": lambda _: self.play(), "stop": lambda _: self._stop.set()})
         self._loops = gui.add_checkbox("Loop", False, hint="Plays again and again")
         self._timeline = Timeline(context, chooser, self.seek)
@@ -66,14 +66,14 @@ class FilmTab:
             hint="Faintly, what is so many frames before and after",
             visible=not self._is_deep,
         )
-        self._apart.on_update(by_user(lambda _: self._show_skin()))
+        self._apart.on_update(by_hand(lambda: self._show_skin()))
         self._frames = gui.add_number("Frames", DEFAULT_FRAMES, min=2, max=1000, step=1)
-        self._frames.on_update(by_user(lambda _: self._lengthen(frames=int(self._frames.value), seconds=None)))
+        self._frames.on_update(by_hand(lambda: self._lengthen(frames=int(self._frames.value), seconds=None)))
         self._fps = gui.add_number("Frames a second", DEFAULT_FPS, min=1.0, max=60.0, step=1.0)
-        self._fps.on_update(by_user(lambda _: self._lengthen(fps=float(self._fps.value))))
+        self._fps.on_update(by_hand(lambda: self._lengthen(fps=float(self._fps.value))))
         gui.add_button(
             "Look for sequences", hint=f"Folders that gainer simulate or bind made in {context.files.folder.name}"
-        ).on_click(by_user(lambda _: self._look()))
+        ).on_click(context.by_user(lambda _: self._look()))
         context.listeners.append(self._follow)
         chooser.listeners.append(self._show_length)
         chooser.listeners.append(self._show_skin)
@@ -101,20 +101,21 @@ class FilmTab:
 
     def seek(self, at: float) -> None:
         """Go to a time, and show it in the page."""
-        self._time.value = at
+        show_value(self._time, at)
         self._seek(at)
 
     def _seek(self, at: float) -> None:
         self._context.session.seek(at)
-        self._timeline.show()
-        self._show_skin()
 
     def _lengthen(self, **length: float | None) -> None:
         """Write how long the film is into the script."""
         self._context.session.revise_script(**length)
 
     def _show_length(self) -> None:
-        self._frames.value, self._fps.value = film_length(self._context.session.history.script)
+        for control, value in zip(
+            (self._frames, self._fps), film_length(self._context.session.history.script), strict=True
+        ):
+            show_value(control, value)
 
     def _show_skin(self) -> None:
         session = self._context.session

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -13,8 +14,8 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.live import LiveSimulation
-from gainer_ns.physics.simulated_plane import SimulatedPlane
-from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.physics.simulated_picture import SimulatedPicture
+from gainer_ns.viewer.subject import MAX_DRAFT_NODES, AnyPicture
 
 MAX_FRAMES = 7200
 """Frames that are kept to be filmed, of 100 bytes a particle: five minutes."""
@@ -24,7 +25,7 @@ class LivePlayer:
     """The thread, begun at once.
 
     Args:
-        simulated: The picture.
+        simulated: The picture or photo.
         show: Shows the picture that a function returns, which it may call in another thread; called from this thread,
             as ``rest`` and ``complain``.
         rest: Called when nothing moves any more.
@@ -37,8 +38,8 @@ class LivePlayer:
 
     def __init__(
         self,
-        simulated: SimulatedPlane,
-        show: Callable[[Callable[[], BakedPicture]], None],
+        simulated: SimulatedPicture,
+        show: Callable[[Callable[[], AnyPicture]], None],
         rest: Callable[[], None],
         complain: Callable[[str], None],
     ) -> None:
@@ -76,9 +77,10 @@ class LivePlayer:
         with self._alone, self._drawing:
             yield
 
-    def _picture(self) -> BakedPicture:
+    def _picture(self, max_nodes: int | None = MAX_DRAFT_NODES) -> AnyPicture:
+        """Return the newest frame: by few nodes while it moves, or it would take as long as the frame itself."""
         with self._drawing:
-            return self.simulated.at(self.frames[-1])
+            return self.simulated.at(self.frames[-1], max_nodes)
 
     def _run(self) -> None:
         torch.get_num_threads()  # lets torch set this thread up, so that what follows is not undone
@@ -89,6 +91,7 @@ class LivePlayer:
             while not self._is_over.is_set() and len(self.frames) < MAX_FRAMES:
                 self._is_awake.clear()  # before it is looked at: what changes from here on wakes it again
                 if self.live.is_still:
+                    self._show(partial(self._picture, None))
                     self._rest()
                     self._is_awake.wait()
                     due = time.monotonic()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,10 +14,10 @@ from viser import transforms
 
 from gainer_ns.editing.selection import Box
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.session import movements
 from gainer_ns.viewer.subject import PixelPoint
-from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, to_page
+from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, pixel_at, put, to_page
 
 Towards = Literal["up", "right", "down", "left"]
 """Where a line runs from, over the selection: its far end moves, its near end stays."""
@@ -110,7 +110,7 @@ class MoveTab:
         self._corner: viser.TransformControlsHandle | None = None
         self._handles: list[viser.TransformControlsHandle] = []
         self._start = torch.zeros(1, 3)  # where the gizmo stands when nothing has moved, in the world
-        gui, by_user, is_deep = context.server.gui, context.by_user, context.subject.is_deep
+        gui, by_hand, is_deep = context.server.gui, context.by_hand, context.subject.is_deep
         self._inputs: dict[str, Any] = {
             "by": gui.add_vector3("Move, px", (0.0, 0.0, 0.0), step=1.0, hint="Right, down, and towards the camera"),
             "turn": gui.add_slider("Turn, deg", -180.0, 180.0, 1.0, 0.0),
@@ -122,12 +122,12 @@ class MoveTab:
             "wave": gui.add_slider("Wave, px", 0.0, 50.0, 0.5, 0.0, visible=not is_deep),
         }
         for name, element in self._inputs.items():
-            element.on_update(by_user(lambda _, name=name: self._typed(name)))
+            element.on_update(by_hand(lambda name=name: self._typed(name)))
         points = {what: lambda _, what=what: self._points(what) for what in ("drag", "pin", "none")}
         context.buttons("Points", points, hint="Points to drag, and points that stay", visible=not is_deep)
         context.buttons("Steps", {what: lambda _, what=what: self._step(what) for what in ("undo", "redo", "reset")})
         gui.add_button("Next edit", hint="Ends this edit; the next one begins where it ends").on_click(
-            by_user(lambda _: self._next())
+            context.by_user(lambda _: self._next())
         )
         context.listeners.append(self._begin_anew)
 
@@ -136,35 +136,35 @@ class MoveTab:
         value = self._inputs[name].value
         self._apply(replace(self._values, **{name: tuple(value) if name == "by" else value}))
         if self._gizmo is not None:
-            self._gizmo.position = PAGE_UNITS * self._middle_and_arm()[0]
-            self._gizmo.wxyz = self._rotation().wxyz
+            put(self._gizmo, PAGE_UNITS * self._middle_and_arm()[0], self._rotation().wxyz)
             self._place_corner()
 
-    def _gizmo_dragged(self, gizmo: viser.TransformControlsHandle) -> None:
-        pixel = self._pixel_size()
+    def _gizmo_dragged(self) -> None:
+        gizmo, pixel = self._gizmo, self._pixel_size()
+        if gizmo is None:
+            return
         x, y, z = ((np.asarray(gizmo.position) / PAGE_UNITS - self._start[0].numpy()) / pixel).tolist()
         turn, axis = _turn_of(gizmo.wxyz)
         if not self._context.subject.is_deep:
             z, turn, axis = 0.0, turn * axis[2], (0.0, 0.0, 1.0)
         self._apply(replace(self._values, by=(x, -y, z), turn=turn, axis=axis))
-        self._inputs["by"].value = np.round(self._values.by, 1)
-        self._inputs["turn"].value = round(self._values.turn, 1)
+        show_value(self._inputs["by"], tuple(round(pixels, 1) for pixels in self._values.by))
+        show_value(self._inputs["turn"], round(self._values.turn, 1))
         self._place_corner()
 
-    def _corner_dragged(self, corner: viser.TransformControlsHandle) -> None:
+    def _corner_dragged(self) -> None:
         """Scale by how far the corner was pulled away from the middle, or towards it."""
+        if self._corner is None:
+            return
         middle, arm = self._middle_and_arm()
-        out = np.asarray(corner.position) / PAGE_UNITS - middle
+        out = np.asarray(self._corner.position) / PAGE_UNITS - middle
         scale = np.clip(float(out @ arm / (arm @ arm)), *SCALE_LIMITS)
         self._apply(replace(self._values, scale=round(float(scale), 2)))
-        self._inputs["scale"].value = self._values.scale
+        show_value(self._inputs["scale"], self._values.scale)
 
-    def _handle_dragged(self, number: int, handle: viser.TransformControlsHandle) -> None:
-        start, _ = self._values.handles[number]
-        origin = self._context.subject.in_world(torch.tensor([start]))[0].numpy()
-        x, y, _ = ((np.asarray(handle.position) / PAGE_UNITS - origin) / self._pixel_size()).tolist()
+    def _handle_dragged(self, number: int) -> None:
         handles = list(self._values.handles)
-        handles[number] = start, (start[0] + x, start[1] - y)
+        handles[number] = handles[number][0], pixel_at(self._handles[number], self._context.subject)
         self._apply(replace(self._values, handles=tuple(handles)))
 
     def _apply(self, values: MoveValues) -> None:
@@ -224,7 +224,7 @@ class MoveTab:
         self._values = MoveValues(towards=self._values.towards)
         for name, element in self._inputs.items():
             if name != "towards":
-                element.value = getattr(self._values, name)
+                show_value(element, getattr(self._values, name))
         self._show_gizmo()
         self._show_handles()
 
@@ -238,29 +238,19 @@ class MoveTab:
             return
         left, top, right, bottom = picker.bounds()
         self._start = subject.in_world(torch.tensor([((left + right) / 2, (top + bottom) / 2)])).double()
-        self._gizmo = self._controls(
+        self._gizmo = self._context.handle(
             GIZMO, GIZMO_SIZE, self._gizmo_dragged, is_deep=subject.is_deep, position=to_page(self._start)[0]
         )
-        self._corner = self._controls(
+        self._corner = self._context.handle(
             CORNER, CORNER_SIZE, self._corner_dragged, disable_axes=True, disable_rotations=True
         )
         self._place_corner()
-
-    def _controls(
-        self, name: str, size: float, dragged: Callable[[Any], None], *, is_deep: bool = False, **options: Any
-    ) -> viser.TransformControlsHandle:
-        """Add what can be taken hold of in the picture, along two axes or, in space, three."""
-        handle = self._context.server.scene.add_transform_controls(
-            name, scale=size, active_axes=(True, True, is_deep), depth_test=False, **options
-        )
-        handle.on_update(self._context.by_user(dragged))
-        return handle
 
     def _place_corner(self) -> None:
         """Put the corner where the numbers say."""
         if self._corner is not None:
             middle, arm = self._middle_and_arm()
-            self._corner.position = PAGE_UNITS * (middle + self._values.scale * arm)
+            put(self._corner, PAGE_UNITS * (middle + self._values.scale * arm))
 
     def _rotation(self) -> transforms.SO3:
         a, b, c = self._values.axis
@@ -278,10 +268,10 @@ class MoveTab:
         for handle in self._handles:
             handle.remove()
         self._handles = [
-            self._controls(
+            self._context.handle(
                 f"{HANDLE}_{number}",
                 HANDLE_SIZE,
-                lambda handle, number=number: self._handle_dragged(number, handle),
+                partial(self._handle_dragged, number),
                 disable_rotations=True,
                 position=to_page(self._context.subject.in_world(torch.tensor([to])))[0],
             )

@@ -43,7 +43,7 @@ class Overlays:
         self._context, self._source = context, source
         self._nodes: list[viser.SceneNodeHandle] = []
         self._what = context.server.gui.add_dropdown("Show", OVERLAYS, hint="What is laid over the picture")
-        self._what.on_update(context.by_user(lambda _: self._choose()))
+        self._what.on_update(context.by_hand(lambda: self._choose()))
         context.listeners.append(self.draw)
         context.before_moving.append(self.draw)
 

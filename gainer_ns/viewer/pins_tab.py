@@ -11,15 +11,13 @@ import viser
 from viser import transforms
 
 from gainer_ns.editing.pins import Pin, PinKeyframe, Pins
-from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
-from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.motion.modes import Mode
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
-from gainer_ns.viewer.subject import AnyScript, PixelPoint
-from gainer_ns.viewer.timeline import SAME_TIME
-from gainer_ns.viewer.view_space import PAGE_UNITS, clicked_point, to_page
+from gainer_ns.viewer.keyframes import saying, with_key, without_key
+from gainer_ns.viewer.subject import PixelPoint
+from gainer_ns.viewer.view_space import clicked_point, pixel_at, put, to_page
 
 HANDLE, HANDLE_SIZE = "/gainer/pin", 0.6
 NO_PIN = "none"
@@ -39,23 +37,22 @@ class PinsTab:
         self._context, self._chooser = context, chooser
         self._handles: list[viser.TransformControlsHandle] = []
         self._held: int | None = None
-        gui, by_user = context.server.gui, context.by_user
+        gui, by_hand = context.server.gui, context.by_hand
         actions = {"place": lambda _: self.point(), "remove": lambda _: self.remove(), "done": lambda _: self.rest()}
         context.buttons("Pins", actions, hint="Each click puts one pin down, on the picture as it was fitted")
         self._list = gui.add_dropdown("Pin", tuple([NO_PIN]), hint="Whose stiffness, depth and turn these are")
-        self._list.on_update(by_user(lambda _: self.show()))
+        self._list.on_update(by_hand(lambda: self.show()))
         self._stiffness = gui.add_slider("Stiffness, px", 0.0, 200.0, 1.0, 0.0, hint="Around the pin nothing bends")
-        self._stiffness.on_update(by_user(lambda _: self.change("stiffness", float(self._stiffness.value))))
+        self._stiffness.on_update(by_hand(lambda: self.change("stiffness", float(self._stiffness.value))))
         self._depth = gui.add_slider("Depth", -5.0, 5.0, 0.5, 0.0, hint="The larger, the nearer, over itself")
-        self._depth.on_update(by_user(lambda _: self.change("depth", float(self._depth.value))))
+        self._depth.on_update(by_hand(lambda: self.change("depth", float(self._depth.value))))
         self._turn = gui.add_slider("Pin turn, deg", -180.0, 180.0, 1.0, 0.0)
-        self._turn.on_update(by_user(lambda _: self.change("rotate", float(self._turn.value))))
+        self._turn.on_update(by_hand(lambda: self.change("rotate", float(self._turn.value))))
         context.buttons("Turn", {"free": lambda _: self.change("rotate", None)}, hint="Lets it turn as it likes")
         self._mode = gui.add_dropdown("Gives way", get_args(Mode), hint="rigid resists bending, distort stretches")
-        self._mode.on_update(by_user(lambda _: self._write(self.pins, "mode")))
+        self._mode.on_update(by_hand(lambda: self._write(self.pins, "mode")))
         keys = {"set": lambda _: self.set_keyframe(), "remove": lambda _: self.remove_keyframe()}
         context.buttons("Pin keyframe", keys, hint="Of this pin, at the time of the tab Film")
-        context.session.watchers.append(self._follow)
         chooser.listeners.append(self.show)
         self.show()
 
@@ -85,11 +82,7 @@ class PinsTab:
         """Put a pin down; the first one begins an edit, of what is selected or else of all."""
         context, pin = self._context, Pin(at=(round(point[0], 2), round(point[1], 2)))
         if not self.pins:
-            history = context.session.history
-            history.finish()
-            context.session.change(context.picker.selection or Selection(all=True), {"pins": Pins(pins=(pin,))})
-            history.finish()
-            context.changed()
+            self._chooser.begin({"pins": Pins(pins=(pin,))})
         else:
             self._write((*self.pins, pin))
         self._list.value = self._list.options[-1]
@@ -118,7 +111,7 @@ class PinsTab:
             said["rotate"] = round(turned, 2)
         self._held = number
         try:
-            self._list.value = self._list.options[number]
+            show_value(self._list, self._list.options[number])
             self._put(number, "drag", **said)
         finally:
             self._held = None
@@ -134,7 +127,7 @@ class PinsTab:
         """Forget where the chosen pin is at the time that is shown."""
         number, time = self._chosen(), self._context.session.time
         keyframes = self.pins[number].keyframes or ()
-        kept = tuple(one for one in keyframes if abs(one.time - time) > SAME_TIME)
+        kept = without_key(keyframes, time)
         if len(kept) == len(keyframes):
             raise GainerError(f"the pin has no keyframe at {time:g}")
         self._write(self._with(number, keyframes=kept or None))
@@ -152,13 +145,11 @@ class PinsTab:
             self._handles = [self._handle(number) for number in range(len(pins))]
         if pins:
             now = self._now(pins[self._chosen()])
-            self._stiffness.value, self._depth.value = now.stiffness, now.depth or 0.0
-            self._turn.value = now.rotate or 0.0
             edit: Any = self._chooser.edit
-            self._mode.value = edit.pins.mode
-        self._place_handles()
-
-    def _follow(self, script: AnyScript) -> None:
+            show_value(self._stiffness, now.stiffness)
+            show_value(self._depth, now.depth or 0.0)
+            show_value(self._turn, now.rotate or 0.0)
+            show_value(self._mode, edit.pins.mode)
         self._place_handles()
 
     def _chosen(self) -> int:
@@ -175,12 +166,12 @@ class PinsTab:
         pin = self.pins[number]
         if pin.keyframes is not None and set(changes) <= set(KEYED):
             time = round(self._context.session.time, 4)
-            changes = {"keyframes": _keyed(pin, _with(self._now(pin), **changes), time)}
+            changes = {"keyframes": _keyed(pin, saying(self._now(pin), **changes), time)}
         self._write(self._with(number, **changes), (what, number))
 
     def _with(self, number: int, **changes: Any) -> tuple[Pin, ...]:
         pins = list(self.pins)
-        pins[number] = _with(pins[number], **changes)
+        pins[number] = saying(pins[number], **changes)
         return tuple(pins)
 
     def _write(self, pins: tuple[Pin, ...], together: Any = None) -> None:
@@ -189,45 +180,26 @@ class PinsTab:
         self._chooser.revise(together, pins=Pins(pins=pins, mode=self._mode.value))
 
     def _handle(self, number: int) -> viser.TransformControlsHandle:
-        handle = self._context.server.scene.add_transform_controls(
-            f"{HANDLE}_{number}", scale=HANDLE_SIZE, active_axes=(True, True, False), depth_test=False
-        )
-        handle.on_update(self._context.by_user(lambda _: self._dragged(number)))
-        return handle
+        return self._context.handle(f"{HANDLE}_{number}", HANDLE_SIZE, lambda: self._dragged(number))
 
     def _dragged(self, number: int) -> None:
         handle = self._handles[number]
-        at = self.pins[number].at
-        apart = (np.asarray(handle.position) / PAGE_UNITS - self._in_world(at)) / self._pixel_size()
         turned = math.degrees(float(transforms.SO3(np.asarray(handle.wxyz)).log()[2]))
-        self.drag(number, (at[0] + float(apart[0]), at[1] - float(apart[1])), turned)
+        self.drag(number, pixel_at(handle, self._context.subject), turned)
 
     def _place_handles(self) -> None:
         """Put the handles, but one that is being dragged, where the pins are at the time that is shown."""
-        for number, (pin, handle) in enumerate(zip(self.pins, self._handles, strict=False)):
+        pins = [self._now(pin) for pin in self.pins]
+        if not pins:
+            return
+        places = to_page(self._context.subject.in_world(torch.tensor([now.to or now.at for now in pins]).double()))
+        for number, (now, handle, place) in enumerate(zip(pins, self._handles, places, strict=True)):
             if number != self._held:
-                now = self._now(pin)
-                place = self._context.subject.in_world(torch.tensor([now.to or now.at], dtype=torch.float64))
-                handle.position = to_page(place)[0]
-                turn = math.radians(now.rotate or 0.0)
-                handle.wxyz = (math.cos(turn / 2), 0.0, 0.0, math.sin(turn / 2))
-
-    def _in_world(self, point: PixelPoint) -> np.ndarray:
-        return self._context.subject.in_world(torch.tensor([point], dtype=torch.float64))[0].numpy()
-
-    def _pixel_size(self) -> float:
-        return PixelSpace(self._context.subject.lens, CAMERA_DISTANCE).pixel_size
-
-
-def _with(pin: Pin, **changes: Any) -> Pin:
-    """Return a pin that says something else; None for what it is to say no more."""
-    said = {**{word: getattr(pin, word) for word in type(pin).model_fields}, **changes}
-    return Pin(**{word: value for word, value in said.items() if value is not None})
+                half = math.radians(now.rotate or 0.0) / 2
+                put(handle, place, (math.cos(half), 0.0, 0.0, math.sin(half)))
 
 
 def _keyed(pin: Pin, now: Pin, time: float) -> tuple[PinKeyframe, ...]:
     """Return a pin's keyframes with one more, of where it is at a time."""
     said = {word: getattr(now, word) for word in KEYED if getattr(now, word) is not None}
-    key = PinKeyframe(time=time, **{"to": now.at, **said})
-    kept = [one for one in pin.keyframes or () if abs(one.time - time) > SAME_TIME]
-    return tuple(sorted([*kept, key], key=lambda one: one.time))
+    return with_key(pin.keyframes, PinKeyframe(time=time, **{"to": now.at, **said}))

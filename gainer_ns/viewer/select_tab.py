@@ -57,13 +57,13 @@ class SelectTab:
         self._corners: list[PixelPoint] = []
         self._cloud: viser.PointCloudHandle | None = None
         self._clicks: list[ObjectClick] = []
-        gui, by_user = context.server.gui, context.by_user
+        gui, by_hand = context.server.gui, context.by_hand
         self._pointer = gui.add_dropdown("Pointer", POINTERS, hint="What a click or a drag in the picture does")
-        self._pointer.on_update(by_user(lambda _: self._point()))
+        self._pointer.on_update(by_hand(lambda: self._point()))
         self._close = gui.add_button("Close polygon", visible=False)
-        self._close.on_click(by_user(lambda _: self._close_polygon()))
+        self._close.on_click(context.by_user(lambda _: self._close_polygon()))
         self._joining = gui.add_dropdown("New parts", get_args(Joining), hint="What becomes of the selection")
-        self._joining.on_update(by_user(lambda _: self._join()))
+        self._joining.on_update(by_hand(lambda: self._join()))
         picker = context.picker
         changes = {"all": picker.everything, "invert": picker.invert, "clear": picker.clear}
         buttons = {name: lambda _, change=change: self._change(change, whole=True) for name, change in changes.items()}
@@ -72,7 +72,7 @@ class SelectTab:
         context.buttons("Border", {"grow": lambda _: self._grow(1), "shrink": lambda _: self._grow(-1)})
         context.before_moving.append(self._look_around)
         self._feather = gui.add_slider("Feather, px", 0.0, 100.0, 1.0, 0.0, hint="Width of the soft border")
-        self._feather.on_update(by_user(lambda _: self._change(lambda: picker.feather(self._feather.value))))
+        self._feather.on_update(by_hand(lambda: self._change(lambda: picker.feather(self._feather.value))))
 
     def _change(self, change: Callable[[], None], *, whole: bool = False) -> None:
         """Change the selection; an edit that was under way is finished with the old one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -149,7 +150,7 @@ class EditSession:
     Attributes:
         time: Of the film, from 0 to 1.
         is_playing: Whether a film plays, so that pages hurry.
-        watchers: Called with the script whenever it may have changed.
+        watchers: Called with the script whenever it, or the time, may have changed.
     """
 
     def __init__(self, subject: Subject, redraw: Callable[[], None], complain: Callable[[str], None]) -> None:
@@ -254,11 +255,9 @@ class EditSession:
         """Show a picture of one's own, until anything else is to be shown; the newest, where several are asked for."""
 
         def work() -> None:
-            try:
+            with self._complaining():
                 self._shown = make()
                 self._redraw()
-            except GainerError as error:
-                self._complain(str(error))
 
         self._worker.ask(work)
 
@@ -275,12 +274,10 @@ class EditSession:
         """Show the script as it is now, roughly until there is time for more, and make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
         keep, self._keeps = self._keeps, False
-        for watcher in self.watchers:
-            watcher(script)
 
         def work(*, is_draft: bool = True) -> Callable[[], Any] | None:
             subject = self.subject
-            try:
+            with self._complaining():
                 kept = self._frames.get(subject, script, time) if is_draft else None
                 if played is not None:
                     staged, made = self._staged, Made(played(time), False)
@@ -299,14 +296,22 @@ class EditSession:
                     self._staged = staged
                 if made.is_rough and not self.is_playing:
                     return partial(work, is_draft=False)
-            except GainerError as error:
-                self._complain(str(error))
-            except Exception as error:  # the thread goes on: what is asked for next may well be drawn
-                CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
-                self._complain("This cannot be shown; the terminal says why.")
             return None
 
         self._worker.ask(work)
+        for watcher in self.watchers:
+            watcher(script)
+
+    @contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """Say what goes wrong in a thread, which goes on: what is asked for next may well be drawn."""
+        try:
+            yield
+        except GainerError as error:
+            self._complain(str(error))
+        except Exception as error:
+            CONSOLE.log(f"edit panel: {type(error).__name__}: {error}")
+            self._complain("This cannot be shown; the terminal says why.")
 
     @classmethod
     def _made(

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 import viser
+from jaxtyping import Float
+from torch import Tensor
 
 from gainer_ns.editing.shots import write_film
 from gainer_ns.errors import GainerError
-from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.io.outputs import output_for
 from gainer_ns.physics.lengths import in_pixels
 from gainer_ns.physics.materials import PRESETS
-from gainer_ns.physics.simulated_plane import SimulatedPlane
-from gainer_ns.physics.simulation import scene_for
-from gainer_ns.rendering.plane import BakedPicture
+from gainer_ns.physics.simulation import scene_for, simulated_picture
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.live_player import LivePlayer
 from gainer_ns.viewer.subject import PixelPoint
@@ -27,7 +26,7 @@ from gainer_ns.viewer.view_space import OVERLAY_LIFT, PAGE_UNITS, clicked_point,
 HAND, PINS = "/gainer/hand", "/gainer/live_pins"
 HAND_SIZE = 2.4
 """Of the control in the page's units, of whose square the side is 0.225 and the middle 0.243 away from its origin."""
-SQUARE_AT = 1.7 / 7
+SQUARE_OFFSET = 1.7 / 7 * HAND_SIZE * np.array([1.0, 1.0, 0.0])
 PIN_COLOUR, PIN_SIZE = (255, 0, 255), 0.1
 PIN_STRENGTH = 1000.0
 LIVE_FPS = 24.0
@@ -44,26 +43,23 @@ class SimulateTab:
     def __init__(self, context: PanelContext) -> None:
         self._context = context
         self._player: LivePlayer | None = None
-        self._pins: list[tuple[float, float]] = []
+        self._pins: list[PixelPoint] = []
         self._pinned: list[int] = []
         self._hand: viser.TransformControlsHandle | None = None
         self._marks: viser.PointCloudHandle | None = None
-        self._place: PixelPoint = (0.0, 0.0)  # where the hand is, or took hold
+        self._place: PixelPoint = (0.0, 0.0)  # where the hand is, or took hold, in pixels of the scene
         self._held: int | None = None
         self._deaf_until = 0.0
-        gui, by_user = context.server.gui, context.by_user
-        if context.subject.is_deep:
-            gui.add_markdown("Flat pictures are simulated here; lifted photos by `gainer simulate` only.")
-            return
+        gui, by_hand = context.server.gui, context.by_hand
         context.buttons("Simulation", {"start": lambda _: self.start(), "stop": lambda _: self.stop()})
         self._material = gui.add_dropdown("Material", MATERIALS, hint="Of what is selected, else of all; starts anew")
-        self._material.on_update(by_user(lambda _: self._restart()))
+        self._material.on_update(by_hand(lambda: self._restart()))
         self._particles = gui.add_number("Particles", LIVE_PARTICLES, min=100, max=100_000, step=100)
         self._gravity = gui.add_slider("Gravity", -10.0, 10.0, 0.5, 5.0, hint="Downwards, widths a squared second")
         self._wind = gui.add_slider("Wind", -20.0, 20.0, 0.5, 0.0, hint="To the right, widths a squared second")
         self._gusts = gui.add_slider("Gusts", 0.0, 1.0, 0.1, 0.0)
         for control in (self._gravity, self._wind, self._gusts):
-            control.on_update(by_user(lambda _: self.push()))
+            control.on_update(by_hand(lambda: self.push()))
         pointers = {"pull": lambda _: self.point("pull"), "pin": lambda _: self.point("pin")}
         rest = {"unpin": lambda _: self.unpin(), "look": lambda _: self.look()}
         context.buttons("Hand", {**pointers, **rest}, hint="What a click in the picture does")
@@ -88,12 +84,11 @@ class SimulateTab:
         """Let the picture go, as it was fitted; anew if it had been already."""
         self.stop()
         context, fitted = self._context, self._context.subject.fitted
-        assert isinstance(fitted, BakedPicture)
         body: dict[str, Any] = {"material": self._material.value}
         if context.picker.selection is not None:
             body["select"] = in_pixels(context.picker.selection, 1 / fitted.plane.width)
         words = {"bodies": [body], "gravity": float(self._gravity.value), "fps": LIVE_FPS}
-        simulated = SimulatedPlane(scene_for({**words, "particles": int(self._particles.value)}, fitted), fitted)
+        simulated = simulated_picture(scene_for({**words, "particles": int(self._particles.value)}, fitted), fitted)
         context.session.is_playing = True
         self._player = LivePlayer(simulated, context.session.show, self._rest, context.complain)
         self._pinned = []
@@ -142,22 +137,15 @@ class SimulateTab:
         if self._held is not None:
             self._let_go()
             return
-        self._place = point
+        world = self._in_world([point])
+        self._place = self._in_scene(world)
         if self._hand is None:
-            self._hand = self._context.server.scene.add_transform_controls(
-                HAND,
-                scale=HAND_SIZE,
-                active_axes=(True, True, False),
-                disable_axes=True,
-                disable_rotations=True,
-                depth_test=False,
-            )
-            self._hand.on_update(self._context.by_user(lambda _: self._dragged()))
-        self._hand.position = self._control_at(point)
+            self._hand = self._context.handle(HAND, HAND_SIZE, self._dragged, disable_axes=True, disable_rotations=True)
+        self._hand.position = to_page(world)[0] - SQUARE_OFFSET
 
     def drag(self, to: PixelPoint) -> None:
-        """Pull what is where the hand was put down to a place."""
-        live, width = self.player.live, self._context.subject.fitted.plane.width
+        """Pull what is where the hand was put down to a place, in pixels of the scene."""
+        live, width = self.player.live, self._context.subject.lens.width
         if self._held is None:
             start = self._place[0] / width, self._place[1] / width
             self._held = live.take_hold(start, float(self._radius.value), float(self._strength.value))
@@ -167,9 +155,8 @@ class SimulateTab:
 
     def pin(self, point: PixelPoint) -> None:
         """Hold what is at a place there."""
-        width = self._context.subject.fitted.plane.width
-        self._pins.append((point[0] / width, point[1] / width))
-        self._pin(self._pins[-1])
+        self._pins.append(point)
+        self._pin(point)
         self._wake()
         self._context.say(f"{len(self._pins)} pins.")
 
@@ -196,12 +183,11 @@ class SimulateTab:
         self._context.say("Drawing ...")
         output.path.parent.mkdir(parents=True, exist_ok=True)
         with player.paused():
-            frames, simulated = list(player.frames), player.simulated
+            frames, simulated, fitted = list(player.frames), player.simulated, self._context.subject.fitted
             camera = simulated.camera(1.0)
-            depth = output.bit_depth(None, simulated.picture.bit_depth, len(frames))
+            depth = output.bit_depth(None, fitted.bit_depth, len(frames))
             shots = simulated.shots(lambda: frames, camera)
-            profile = simulated.picture.profile
-            write_film(output, shots, camera, frames=len(frames), fps=LIVE_FPS, bit_depth=depth, profile=profile)
+            write_film(output, shots, camera, frames=len(frames), fps=LIVE_FPS, bit_depth=depth, profile=fitted.profile)
         self._context.say(f"Saved {output.path}, {len(frames)} frames.")
 
     def _restart(self) -> None:
@@ -217,8 +203,10 @@ class SimulateTab:
             self._context.session.is_playing = True
             self._player.wake()
 
-    def _pin(self, place: tuple[float, float]) -> None:
-        self._pinned.append(self.player.live.take_hold(place, float(self._radius.value), PIN_STRENGTH))
+    def _pin(self, point: PixelPoint) -> None:
+        x, y = self._in_scene(self._in_world([point]))
+        width = self._context.subject.lens.width
+        self._pinned.append(self.player.live.take_hold((x / width, y / width), float(self._radius.value), PIN_STRENGTH))
         self._mark()
 
     def _let_go(self) -> None:
@@ -231,10 +219,10 @@ class SimulateTab:
     def _dragged(self) -> None:
         if self._hand is None or self._player is None:
             return
-        start = np.asarray(self._control_at(self._place))
-        right, up, _ = (np.asarray(self._hand.position) - start) / PAGE_UNITS / self._pixel_size()
-        if time.monotonic() > self._deaf_until and math.hypot(right, up) > 0.1:
-            self.drag((self._place[0] + float(right), self._place[1] - float(up)))
+        at = torch.from_numpy(np.asarray(self._hand.position, np.float64) + SQUARE_OFFSET) / PAGE_UNITS
+        to = self._in_scene(at[None])
+        if time.monotonic() > self._deaf_until and math.dist(to, self._place) > 0.1:
+            self.drag(to)
 
     def _mark(self) -> None:
         """Show where pins are."""
@@ -242,16 +230,12 @@ class SimulateTab:
             self._marks.remove()
             self._marks = None
         if self._pins:
-            width = self._context.subject.fitted.plane.width
-            points = self._context.subject.in_world(width * torch.tensor(self._pins, dtype=torch.float64))
-            self._marks = self._context.server.scene.add_point_cloud(
-                PINS, to_page(points, lift=OVERLAY_LIFT), PIN_COLOUR, point_size=PIN_SIZE
-            )
+            points = to_page(self._in_world(self._pins), lift=OVERLAY_LIFT)
+            self._marks = self._context.server.scene.add_point_cloud(PINS, points, PIN_COLOUR, point_size=PIN_SIZE)
 
-    def _control_at(self, point: PixelPoint) -> tuple[float, float, float]:
-        """Return where the control is whose square has its middle at a point."""
-        x, y, z = to_page(self._context.subject.in_world(torch.tensor([point], dtype=torch.float64)))[0].tolist()
-        return x - SQUARE_AT * HAND_SIZE, y - SQUARE_AT * HAND_SIZE, z
+    def _in_world(self, points: list[PixelPoint]) -> Float[Tensor, "m 3"]:
+        return self._context.subject.in_world(torch.tensor(points, dtype=torch.float64))
 
-    def _pixel_size(self) -> float:
-        return PixelSpace(self._context.subject.lens, CAMERA_DISTANCE).pixel_size
+    def _in_scene(self, world: Float[Tensor, "1 3"]) -> PixelPoint:
+        x, y = (self._context.subject.lens.width * self.player.simulated.places(world))[0].tolist()
+        return x, y

@@ -7,11 +7,10 @@ from typing import get_args
 
 from gainer_ns.editing.timing import Easing
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.context import PanelContext
+from gainer_ns.viewer.context import PanelContext, show_text, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
+from gainer_ns.viewer.keyframes import SAME_TIME
 
-SAME_TIME = 0.005
-"""Times that are nearer than this are one: half a step of the slider."""
 AMOUNT_LIMITS = -2.0, 2.0
 UNWRITTEN = {0.0: 0.0, 1.0: 1.0}
 """The keyframes of an edit that has none."""
@@ -27,7 +26,7 @@ class Timeline:
 
     def __init__(self, context: PanelContext, chooser: EditChooser, seek: Callable[[float], None]) -> None:
         self._context, self._chooser, self._seek = context, chooser, seek
-        gui, by_user = context.server.gui, context.by_user
+        gui, by_hand = context.server.gui, context.by_hand
         self._amount = gui.add_slider(
             "Amount", *AMOUNT_LIMITS, 0.01, 1.0, hint="Of the edit at this time: 0 nothing, 1 all, -1 the opposite"
         )
@@ -41,7 +40,7 @@ class Timeline:
             "Go to", {"previous": lambda _: self.go(-1), "next": lambda _: self.go(1)}, hint="A keyframe of the edit"
         )
         self._easing = gui.add_dropdown("Easing", get_args(Easing), initial_value="smooth", hint="Between keyframes")
-        self._easing.on_update(by_user(lambda _: chooser.revise(easing=self._easing.value)))
+        self._easing.on_update(by_hand(lambda: chooser.revise(easing=self._easing.value)))
         self._list = gui.add_markdown("")
         chooser.listeners.append(self.show)
         self.show()
@@ -85,14 +84,14 @@ class Timeline:
     def show(self) -> None:
         """Show the keyframes, and how much of the edit there is at the time that is shown."""
         edit, now = self._chooser.edit, self._context.session.time
-        self._amount.value = 1.0 if edit is None else round(edit.amount(now), 3)
-        self._easing.value = "smooth" if edit is None else edit.easing
+        show_value(self._amount, 1.0 if edit is None else round(edit.amount(now), 3))
+        show_value(self._easing, "smooth" if edit is None else edit.easing)
         if edit is None:
-            self._list.content = ""
+            show_text(self._list, "")
             return
         marked = [
             f"**{at:g}: {amount:g}**" if abs(at - now) <= SAME_TIME else f"{at:g}: {amount:g}"
             for at, amount in self.keyframes.items()
         ]
         unwritten = " (as without keyframes)" if edit.keyframes is None else ""
-        self._list.content = f"Keyframes: {' · '.join(marked)}{unwritten}"
+        show_text(self._list, f"Keyframes: {' · '.join(marked)}{unwritten}")

@@ -30,6 +30,21 @@ def to_page(points: Float[Tensor, "m 3"], lift: float = 0.0) -> np.ndarray:
     return (PAGE_UNITS * (points + lift * (camera - points))).float().cpu().numpy()
 
 
+def put(node: viser.SceneNodeHandle, position: Any, wxyz: Any = None) -> None:
+    """Put a node of the page to a place, in page units, and turn it; where it is already, the page is told nothing."""
+    if not np.allclose(node.position, position, atol=1e-6):
+        node.position = position
+    if wxyz is not None and not np.allclose(node.wxyz, wxyz, atol=1e-6):
+        node.wxyz = wxyz
+
+
+def pixel_at(node: viser.SceneNodeHandle, subject: Subject) -> PixelPoint:
+    """Return the point of a flat picture that a node of the page was dragged to."""
+    place = torch.from_numpy(np.asarray(node.position, np.float64)[:2] / PAGE_UNITS)
+    x, y = subject.fitted.plane.pixel_from_plane(place).tolist()
+    return x, y
+
+
 FRONT_POSITION = (0.0, 0.0, PAGE_UNITS * CAMERA_DISTANCE)
 """Where a camera stands that shows the picture exactly, in the page's units."""
 

@@ -11,10 +11,14 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
+from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.simulated_plane import SimulatedPlane
-from gainer_ns.physics.simulation import scene_for
+from gainer_ns.physics.simulation import scene_for, simulated_picture
+from gainer_ns.viewer.picking import Picker
+from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.simulate_tab import SimulateTab
+from gainer_ns.viewer.subject import LiftedSubject
 
 
 @pytest.fixture
@@ -93,3 +97,31 @@ def test_the_hand_is_a_square_that_is_dragged(panel: Any, tab: SimulateTab) -> N
     tab._hand.position = np.array(tab._hand.position) + [0.5, 0.0, 0.0]
     tab._dragged()
     assert tab._held is None, "what comes late is left out"
+
+
+def test_a_lifted_photo_is_pulled_where_it_is_seen(panel: Any, lifted_scene: Callable[..., LiftedScene]) -> None:
+    scene = lifted_scene((1.0, 1.5), (14, 8, 34, 24))
+    panel.session = EditSession(LiftedSubject(scene), lambda: None, panel.complain)
+    panel.picker = Picker(scene.plane.width, scene.plane.height, panel.files.write_mask)
+    tab = SimulateTab(panel)
+    tab._particles.value, tab._gravity.value, tab._radius.value = 300, 0.0, 0.3
+    tab.start()
+    player = tab.player
+    until(lambda: player.is_resting)
+    tab.click((24.0, 16.0))
+    start = tab._place
+    assert tab._hand is not None
+    tab._hand.position = np.array(tab._hand.position) + [1.0, 0.0, 0.0]  # a tenth of the photo's longer side
+    tab._dragged()
+    assert tab._place[0] > start[0] + 3 and abs(tab._place[1] - start[1]) < 0.1
+    until(lambda: len(player.frames) > 8)
+    until(lambda: panel.session.shown is not scene)
+    with player.paused():
+        tab.save_scene()
+        frames = list(player.frames)
+    tab.stop()
+    moved = frames[-1].positions - frames[0].positions
+    assert float(moved[:, 0].max()) > 0.01 > float(moved[:, 2].abs().max()), "to the right"
+    again = simulated_picture(scene_for(panel.files.folder / "poke.scene.yaml", scene), scene)
+    made = list(MpmEngine().run(again.config, again.particles, again.materials))
+    assert all(torch.equal(one.positions, other.positions) for one, other in zip(frames, made, strict=False))
