@@ -1,6 +1,6 @@
 """How long it takes in the viewer, in Chromium, from a hand's movement to the painted picture, and how many come.
 
-python benchmarks/viewer_latency.py PICTURE.safetensors|RUN/config.yml [--pins 8 | --live 4000] [--side 512]
+python benchmarks/viewer_latency.py PICTURE.safetensors [--pins 8 | --live 4000] [--side 512]
 
 By default a rectangle in the middle of the picture is selected and dragged by its gizmo; with --pins a ring of pins is
 set, and one of them dragged; with --live the picture is let go, and pulled at by the square of the hand. Each movement
@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import psutil
@@ -83,7 +84,7 @@ picture, when it was received, given to WebGL, and painted."""
 def main() -> None:
     """Measure, and print a line of a table for each figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("config", type=Path)
+    parser.add_argument("picture", type=Path)
     parser.add_argument("--side", type=int, default=0, help="longer side of the page's pictures; 0 for the usual one")
     parser.add_argument("--feather", type=float, default=0.0, help="soft border of the selection, in pixels")
     parser.add_argument("--pins", type=int, default=0, help="set so many pins, and drag one of them")
@@ -91,8 +92,8 @@ def main() -> None:
     parser.add_argument("--material", default="soft", help="of what is simulated")
     parser.add_argument("--moves", type=int, default=40)
     options = parser.parse_args()
-    program = next(filter(None, map(which, ("chromium", "chromium-browser", "google-chrome"))))
-    with served(options.config) as (address, viewer), sync_playwright() as driver:
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with served(options.picture) as (address, viewer), sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=CHROMIUM)
         page = Page(browser, address, viewer)
         if options.side:
@@ -112,12 +113,14 @@ def main() -> None:
 
 
 @contextmanager
-def served(config: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Start ``gainer view``, and give its address and its process."""
+def served(picture: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Start ``gainer view`` on a copy, beside which no edits were kept, and give its address and its process."""
+    folder = tempfile.TemporaryDirectory()
+    copy = shutil.copy(picture, folder.name)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("gainer"), "view", "--load-config", config, "--port", str(port)]
+    command = [Path(sys.executable).with_name("gainer"), "view", "--load-config", copy, "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while socket.socket().connect_ex(("127.0.0.1", port)):
@@ -126,6 +129,7 @@ def served(config: Path) -> Iterator[tuple[str, psutil.Process]]:
     finally:
         server.terminate()
         server.wait()
+        folder.cleanup()
 
 
 class Page:
