@@ -34,7 +34,6 @@ from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.loading import load_run
 from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.simulated_picture import SHOWN_ALPHA
 from gainer_ns.physics.simulated_plane import SimulatedPlane
@@ -153,7 +152,7 @@ class SimulationCheck:
         simulated = SimulatedPlane(scene, picture, self.particles)
         config, domain = simulated.config, scene.filmed
         assert domain is not None
-        stays = all(material.behaviour not in BREAKING for material in simulated.materials)
+        stays = all(material.holds for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(read_picture(image)))
         low, high = torch.tensor(config.low) - DOMAIN_TOLERANCE, torch.tensor(config.high) + DOMAIN_TOLERANCE
         looked_at = set(np.linspace(0, config.frames - 1, self.looks or config.frames).round().astype(int).tolist())

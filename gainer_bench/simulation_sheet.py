@@ -26,7 +26,6 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import SourceImage
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.physics.engine import Frame
-from gainer_ns.physics.materials import BREAKING
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.simulated_plane import SimulatedPlane
 from gainer_ns.physics.simulation import scene_for
@@ -142,7 +141,7 @@ class SimulationSheet:
     def _simulated(self, picture: BakedPicture, source: SourceImage, path: Path) -> Simulated:
         scene = scene_for(path, picture).model_copy(update={"canvas": "domain"})
         simulated = SimulatedPlane(scene, picture, self.particles)
-        stays = all(material.behaviour not in BREAKING for material in simulated.materials)
+        stays = all(material.holds for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(source))
         domain = scene.filmed
         assert domain is not None

@@ -28,6 +28,11 @@ class Grains:
     heights: wp.array(dtype=wp.float32)  # of grains' middles over the canvas, as squared distances
     sharpness: float  # 1 / the squared distance up to which what holds together says where points lay
     parting: float  # 1 / twice the squared disagreement at which particles no longer count as one
+    owners: wp.array(dtype=wp.int32)  # [owner_rows * owner_columns], which is nearest at rest, -1 for none; or empty
+    owner_low: wp.vec2  # at rest, corner of the first of these cells
+    owner_step: wp.vec2  # their sides
+    owner_columns: int
+    owner_rows: int
 
 
 @wp.func
@@ -84,6 +89,29 @@ def nearest_grain(grains: Grains, point: wp.vec2, column: int, row: int) -> int:
                 nearest = squared
                 own = j
     return own
+
+
+@wp.func
+def kept_by_owner(grains: Grains, own: int, place: wp.vec2, point: wp.vec2, pixel: float) -> float:
+    """Return how much of a point's pixel is covered where a particle has it, if another is nearer at rest.
+
+    Nothing is where that other has what lay there elsewhere: a crack runs half-way between both.
+    """
+    if grains.owners.shape[0] == 0:
+        return 1.0
+    cell = wp.cw_div(place - grains.owner_low, grains.owner_step)
+    column, row = int(wp.floor(cell[0])), int(wp.floor(cell[1]))
+    if column < 0 or row < 0 or column >= grains.owner_columns or row >= grains.owner_rows:
+        return 1.0
+    other = grains.owners[row * grains.owner_columns + column]
+    if other < 0 or other == own:
+        return 1.0
+    apart = grains.origins[other] + grains.inverses[other] * (point - grains.positions[other]) - place
+    if 2.0 * grains.parting * wp.length_sq(apart) < 1.0:
+        return 1.0
+    between = grains.origins[other] - grains.origins[own]
+    beyond = wp.dot(place - 0.5 * (grains.origins[own] + grains.origins[other]), wp.normalize(between))
+    return wp.clamp(0.5 - beyond / pixel, 0.0, 1.0)
 
 
 @wp.kernel(enable_backward=False)
@@ -146,6 +174,13 @@ def locate_grains(
         whole = (1.0 - loose) / total
         place += whole * blended
         slope = loose * slope + whole * turn
+    covered *= kept_by_owner(grains, own, place, point, pixel)
+    coverage[i] = covered
+    if covered == 0.0:
+        shade[i] = 0.0
+        positions[i] = wp.vec2(NOWHERE_COORDINATE, NOWHERE_COORDINATE)
+        inverse_jacobians[i] = wp.mat22()
+        return
     shade[i] = grains.shades[own]
     positions[i] = place
     inverse_jacobians[i] = slope

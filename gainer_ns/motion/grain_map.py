@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import warp as wp
@@ -39,6 +39,20 @@ MAX_BINS = 1 << 22
 """Where grains are spread over more, bins are larger."""
 
 
+class RestOwners(NamedTuple):
+    """Which particle is nearest to each place at rest: by cells of a raster.
+
+    Attributes:
+        numbers: [r, c], of the particles; -1 for none.
+        low: Corner of the first cell.
+        step: To the next of its row, and of its column; either may be negative.
+    """
+
+    numbers: Int32[Tensor, "r c"]
+    low: tuple[float, float]
+    step: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class GrainMap:
     """Where points of a canvas lay, by the grain that is in front there.
@@ -61,6 +75,8 @@ class GrainMap:
         spacing: Of the particles at rest.
         pixel: Side of a pixel of the canvas, over which edges end.
         forward: Where points at rest have gone, and how a small step shows there.
+        owners: Of a body that tears: nothing shows where the particle nearest at rest has it elsewhere, and no gap is
+            closed. None of grains.
     """
 
     positions: Float[Tensor, "p 2"]
@@ -74,6 +90,7 @@ class GrainMap:
     spacing: float
     pixel: float
     forward: Callable[[Float[Tensor, "m 2"]], tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]]
+    owners: RestOwners | None = None
 
     @cached_property
     def reaches(self) -> Float[Tensor, " p"]:
@@ -137,11 +154,25 @@ class GrainMap:
         def sorted_as(values: Tensor, kind: Any) -> Typed:
             return Typed(values.float()[order].contiguous(), kind)
 
+        closed = _closed(counts.view(rows, columns), side / self.spacing)
+        owners = torch.empty(0, 0, dtype=torch.int32, device=order.device)
+        (left, top), (across, down) = (0.0, 0.0), (1.0, 1.0)
+        if self.owners is not None:
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order), device=order.device)
+            found, (left, top), (across, down) = self.owners
+            owners = torch.where(found < 0, -1, place[found.clamp(min=0).long()]).int().contiguous()
+            closed = torch.zeros_like(closed)
         return kernels.struct(
             Grains,
+            owners=Typed(owners.view(-1), wp.int32),
+            owner_low=wp.vec2(left, top),
+            owner_step=wp.vec2(across, down),
+            owner_columns=owners.shape[1],
+            owner_rows=owners.shape[0],
             starts=Typed(starts, wp.int32),
             windows=Typed(windows, wp.int32),
-            closed=Typed(_closed(counts.view(rows, columns), side / self.spacing), wp.float32),
+            closed=Typed(closed, wp.float32),
             closing_window=closing_window,
             columns=columns,
             rows=rows,
@@ -164,7 +195,8 @@ class GrainMap:
         """Return the same map on a device."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         fields = {name: tensors[name] for name in self.__dataclass_fields__ if name in tensors}
-        return replace(self, **fields)
+        owners = None if self.owners is None else self.owners._replace(numbers=self.owners.numbers.to(device))
+        return replace(self, **fields, owners=owners)
 
 
 def _windows(

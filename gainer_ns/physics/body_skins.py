@@ -57,6 +57,9 @@ class BodySkin:
         own: [p], which of these are theirs.
         parting: How they part.
         width: Of the picture, in pixels.
+
+    Attributes:
+        links: [l, 2], which of their particles hold on to each other at rest; None where that is not known.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class BodySkin:
         self.bodies, self.parting, self.width = tuple(bodies), parting, width
         self.breaking = breaking = parting != "never"
         links = None if particles.links is None else links_among(particles.links, own, len(particles))
+        self.links = links
         self._skin = ParticleSkin(particles.positions[own], particles.spacing, breaking=breaking, links=links)
         self._own = own
         self._cached: list[tuple[Tensor, SkinnedPoints]] = []

@@ -25,6 +25,7 @@ Parting = Literal["never", "drops", "grains"]
 Modulus = Annotated[float, Field(strict=True, gt=0, le=1e9, allow_inf_nan=False)]
 Strength = Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)]
 PoissonRatio = Annotated[float, Field(strict=True, ge=0, lt=0.5, allow_inf_nan=False)]
+TearStrain = Annotated[float, Field(strict=True, ge=0.01, le=10, allow_inf_nan=False)]
 FrictionAngle = Annotated[float, Field(strict=True, gt=0, lt=80, allow_inf_nan=False)]
 
 
@@ -43,6 +44,7 @@ class Material(ScriptModel):
         viscosity: Of a liquid, dynamic, in density times squared widths a second: shear stress by rate of shear.
         surface_tension: Of a liquid, in density times cubed widths a squared second: energy by length of its edge.
         cohesion: Of a liquid, in the unit of E: how hard it is to be pulled until it parts.
+        tear: Of what is elastic, the strain at which it tears: 0.5 where it is half as long again. None for never.
     """
 
     behaviour: Behaviour
@@ -53,6 +55,7 @@ class Material(ScriptModel):
     viscosity: Strength = 0.0
     surface_tension: Strength = 0.0
     cohesion: Strength = 0.0
+    tear: TearStrain | None = None
 
     @property
     def lame(self) -> tuple[float, float]:
@@ -67,6 +70,11 @@ class Material(ScriptModel):
         if self.behaviour == "liquid":
             return "drops"
         return "grains" if self.behaviour in BREAKING else "never"
+
+    @property
+    def holds(self) -> bool:
+        """Whether what is one part stays one."""
+        return self.behaviour not in BREAKING and self.tear is None
 
     @property
     def wave_speed(self) -> float:
@@ -91,7 +99,7 @@ PRESETS: dict[str, Material] = {
 """Materials by name."""
 
 BEHAVIOUR_NUMBERS: dict[Behaviour, tuple[str, ...]] = {
-    "elastic": ("E", "nu", "density"),
+    "elastic": ("E", "nu", "density", "tear"),
     "liquid": ("E", "density", "viscosity", "surface_tension", "cohesion"),
     "sand": ("E", "nu", "density", "friction_angle"),
     "snow": ("E", "nu", "density"),
@@ -118,6 +126,7 @@ class ChosenMaterial(ScriptModel):
     viscosity: Strength | None = None
     surface_tension: Strength | None = None
     cohesion: Strength | None = None
+    tear: TearStrain | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -29,6 +29,7 @@ from gainer_ns.physics.liquids import LiquidSkin
 from gainer_ns.physics.sampling import members_of, particles_of, typical_spacing
 from gainer_ns.physics.scene import Scene
 from gainer_ns.physics.simulated_picture import SimulatedPicture, cut_out
+from gainer_ns.physics.torn import TornSkin
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
 from gainer_ns.rendering.presence import Presence
 from gainer_ns.rendering.sheet import Sheet
@@ -89,6 +90,12 @@ class SimulatedPlane(SimulatedPicture):
             id(piece): GrainSkin(piece, skin, diameter / 2, scene.seed)
             for piece, skin in zip(self._pieces, self._skins, strict=True)
             if skin.parting == "grains"
+        }
+
+        self._torn = {
+            id(piece): TornSkin(piece, skin)
+            for piece, skin in zip(self._pieces, self._skins, strict=True)
+            if skin.links is not None and any(self.materials[body].tear for body in skin.bodies)
         }
 
     def at(self, frame: Frame, max_nodes: int | None = None) -> BakedPicture:
@@ -185,13 +192,16 @@ class SimulatedPlane(SimulatedPicture):
 
     def _layers(self, piece: Piece, skin: BodySkin, amounts: list[int], max_nodes: int | None) -> Sequence[AnyLayer]:
         """Return a piece as layers of the picture, in the frame that the skins show, none of which covers itself."""
-        if not skin.breaking:
-            return unfolded(piece, amounts, max_nodes=max_nodes)
-        if skin.parting == "drops":
-            return [self._liquids[id(piece)].layer()]
         plane = self.picture.plane
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
-        return [Sheet(piece.rest.layer, plane, plane, self._grains[id(piece)].map(plane), presence)]
+        if skin.parting == "drops":
+            return [self._liquids[id(piece)].layer()]
+        if skin.parting == "grains":
+            return [Sheet(piece.rest.layer, plane, plane, self._grains[id(piece)].map(plane), presence)]
+        torn = self._torn[id(piece)].map(plane) if id(piece) in self._torn else None
+        if torn is not None:
+            return [Sheet(piece.rest.layer, plane, plane, torn, presence)]
+        return unfolded(piece, amounts, max_nodes=max_nodes)
 
 
 def content_of(picture: BakedPicture) -> Bounds:

@@ -14,6 +14,7 @@ from gainer_ns.editing.shots import Camera, SceneView, check_frame
 from gainer_ns.editing.steps import SpaceStep
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
+from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import CameraPath, CameraView
 from gainer_ns.memory import check_free
@@ -48,6 +49,10 @@ class SimulatedSpace(SimulatedPicture):
 
     def __init__(self, scene: Scene, lifted: LiftedScene, count: int | None = None) -> None:
         lifted.check_single("simulating")
+        for number, material in enumerate(scene.materials):
+            if material.tear is not None:
+                problem = "means nothing to lifted photos, whose surfaces do not tear; leave it out"
+                raise scene.mistake(number, PlacedError(("material", "tear"), problem))
         self.lifted = lifted
         layer, width = lifted.layers[0], lifted.camera.width
         members = members_of(scene, layer.pixel_centres(width), layer.opacities > SHOWN_OPACITY)

@@ -1,13 +1,14 @@
 """Where points lay on grains: the picture where particles hold together, and patches of it where they do not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from gainer_ns.motion import grain_map
-from gainer_ns.motion.grain_map import GrainMap
+from gainer_ns.motion.grain_map import GrainMap, RestOwners
 from gainer_ns.motion.rest_map import PointRows, RestPoints
 
 SPACING, PIXEL = 0.05, 0.01
@@ -135,3 +136,30 @@ def test_rows_are_points() -> None:
     rest_map, rows = mapped(particles()), PointRows(torch.arange(-60, 60) * PIXEL, torch.arange(50, -50, -1) * PIXEL)
     assert torch.equal(rest_map.over(rows, 1e-3).positions, rest_map.at(rows.points).positions)
     assert torch.equal(rest_map.to("cpu").at(rows.points).positions, rest_map.at(rows.points).positions)
+
+
+def test_what_has_torn_shows_its_own_side_and_nothing_in_the_gap() -> None:
+    rest, gap = particles(), 3 * SPACING
+    right = rest[:, 0] > 0
+    positions = rest + torch.stack([torch.where(right, 0.5, -0.5) * gap, torch.zeros(len(rest))], dim=1)
+    side = PIXEL / 2
+    axis = torch.arange(-0.5 + side / 2, 0.5, side)
+    cells = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
+    owners = torch.cdist(cells.view(-1, 2), rest).argmin(dim=1).view(len(axis), len(axis)).int()
+    torn = replace(
+        mapped(positions, loose=0.0),
+        owners=RestOwners(owners, (-0.5, -0.5), (side, side)),
+        shades=torch.zeros(len(rest)),
+    )
+    points = torch.rand(4000, 2) - 0.5
+    found = torn.at(points)
+    coverage = found.coverage
+    assert coverage is not None
+    away = points[:, 0].abs() - gap / 2
+    assert bool((coverage[away < -PIXEL] == 0).all()), "the gap is clear"
+    there = (away > PIXEL) & (points[:, 0].abs() < 0.5)
+    assert bool((coverage[there] == 1).all()), "both sides keep their pixels"
+    expected = points - torch.stack([gap / 2 * points[:, 0].sign(), torch.zeros(len(points))], dim=1)
+    torch.testing.assert_close(found.positions[there], expected[there], rtol=0, atol=1e-4)
+    whole = replace(mapped(rest, loose=0.0), owners=torn.owners).at(points)
+    assert whole.coverage is not None and bool((whole.coverage == 1).all()), "and what holds has no cracks"

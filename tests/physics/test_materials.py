@@ -79,3 +79,13 @@ def test_an_unknown_material_is_refused_with_the_known_ones(data: Any) -> None:
 )
 def test_impossible_numbers_are_refused(data: dict[str, Any]) -> None:
     assert "should be" in refusal({"preset": "soft", **data})
+
+
+@pytest.mark.parametrize("strength", [0, -0.3, "strong", float("nan"), 1e3, True])
+def test_strengths_that_mean_nothing_are_refused(strength: object) -> None:
+    assert "\n" not in refusal({"preset": "soft", "tear": strength})
+
+
+def test_only_what_is_elastic_tears() -> None:
+    assert "tear" in BEHAVIOUR_NUMBERS["elastic"] and ChosenMaterial(preset="medium", tear=0.5).material.tear == 0.5
+    assert "means nothing to water" in refusal({"preset": "water", "tear": 0.5})

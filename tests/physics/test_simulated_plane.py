@@ -234,3 +234,19 @@ def test_an_edited_picture_is_refused(scene: Callable[..., Scene], cut_out: CutO
         SimulatedPlane(
             scene("soft", size=(64, 48), content=content_of(picture)), replace(picture, layers=picture.layers * 2)
         )
+
+
+def test_a_body_that_has_torn_opens_where_its_particles_have_parted(simulated: Callable[..., SimulatedPlane]) -> None:
+    torn = simulated({"material": {"preset": "soft", "tear": 0.3}})
+    whole = torn.at(moved(torn, (3.0, 0.0))).raster()[1][..., 0]
+    rest = torn.particles.positions
+    right = rest[:, 0] > 0.5
+    frame = moved(torn, (0.0, 0.0))
+    apart = torch.stack([torch.where(right, 5.0, -5.0) / 64, torch.zeros(len(rest))], dim=1)
+    drawn = torn.at(replace(frame, positions=frame.positions + apart)).raster()
+    alpha = drawn[1][..., 0]
+    assert float(alpha[20:28, 30:34].max()) == 0, "nothing is smeared across"
+    assert float(alpha.sum()) == pytest.approx(float(whole.sum()), rel=0.03), "and nothing is lost"
+    before = simulated("soft").at(moved(torn, (-5.0, 0.0))).raster()
+    shown = (slice(16, 32), slice(14, 24))
+    assert float((premultiplied(drawn) - premultiplied(before))[shown].abs().max()) < 0.02

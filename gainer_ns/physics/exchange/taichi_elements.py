@@ -248,6 +248,8 @@ def _check(config: SimulationConfig, particles: Particles, materials: Sequence[M
     for behaviour in (one.behaviour for one in present):
         if behaviour not in MATERIALS:
             raise GainerError(f"Taichi Elements knows no {behaviour} bodies; make them stiff, {remedy}")
+    if any(one.tear is not None for one in present):
+        raise GainerError(f"Taichi Elements tears nothing; leave tear out of the scene, {remedy}")
     if all(one.behaviour == "pinned" for one in present):
         raise GainerError("all bodies are pinned, so nothing moves; give one another material")
     for collider in config.colliders:

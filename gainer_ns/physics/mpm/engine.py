@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -27,6 +27,7 @@ from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.liquids import surface_energy
 from gainer_ns.physics.mpm.material_kernels import LOST, MAX_SNOW_HARDENING
 from gainer_ns.physics.mpm.solids.solid_bodies import SOLIDS, SolidBodies, SolidState, is_solid
+from gainer_ns.physics.mpm.solids.solid_steps import SolidSteps
 from gainer_ns.physics.mpm.state import MpmState, velocity_gradients
 from gainer_ns.physics.pulls import Grips
 
@@ -36,16 +37,12 @@ CELL_SPACINGS = 2.0
 """Side of a cell, in spacings of the particles, where the scene does not say how many cells there are."""
 WAVE_COURANT_NUMBER = 0.3
 """Share of a cell that a pressure wave crosses in a step: below the limit at which the explicit scheme holds."""
-SOLID_COURANT_NUMBER = 0.75
-"""The same of elastic bodies: on splines whose nodes keep their points it holds up to 2 / sqrt(6) = 0.816.
-
-The squared frequency of a sum of points is at most the largest of any of them alone, ``stiffness / density * G``, with
-``G = sum_i N_i'^2 / N_i``, which is 6 / cell^2 at most for quadratic B-splines.
-"""
+SOLID_STEP_SHARE = 0.9
+"""Share of the longest stable step of elastic bodies, which is 2 / the angular frequency of what swings fastest."""
 PARTICLE_COURANT_NUMBER = 0.3
 """Share of a cell that a particle crosses in a step, at most."""
-MAX_STEP_SECONDS = 5e-4
-"""What is rigid has no waves, but is to fall and to turn exactly."""
+MAX_STEP_SECONDS, MAX_SOLID_STEP_SECONDS = 5e-4, 1.5e-3
+"""What is rigid has no waves, but is to fall and to turn exactly; what is soft and coarse is to fall so too."""
 MAX_SPAN_SECONDS = 1 / 60
 """After so long at most it is looked again how long steps may be, however few frames a second there are."""
 MAX_STEPS_PER_FRAME = 20_000
@@ -120,7 +117,7 @@ class MpmSimulation:
 
     def as_dict(self) -> dict[str, Tensor]:
         """Return all tensors that tell how to go on, by name."""
-        solid = {} if self.solids is None else self.solids.state.as_dict()
+        solid = {} if self.solids is None else self.solids.as_dict()
         return {**self.state.as_dict(), **solid, **self._grips.as_dict(self.config.pulls), "bodies": self._bodies}
 
     def resume(self, state: State) -> None:
@@ -129,6 +126,8 @@ class MpmSimulation:
         Raises:
             GainerError: They are those of another version of this program.
         """
+        if self.solids is not None:
+            self.solids = self.solids.cracked(state)
         expected = {name: value.shape for name, value in self.as_dict().items()}
         if {name: value.shape for name, value in state.items()} != expected:
             raise GainerError(
@@ -136,13 +135,14 @@ class MpmSimulation:
                 "simulate it anew with --restart"
             )
         self._bodies = state["bodies"].to(self._device).int()
-        lost = self._bodies == len(self.materials)
+        lost = self._lost
         self._masses, self._free = (torch.where(lost, 0.0, each) for each in (self._masses, self._free))
         self.state = MpmState.from_dict(state, self._device)
         if self.config.pulls:
             self._grips.resume(state["held"], state["held_from"])
         if self.solids is not None:
             self.solids.state = SolidState.of(state, self._device)
+            self.solids.leave_out(lost[self.solids.own])
 
     def steps_for(self, seconds: float, time: float = 0.0) -> int:
         """Return how many steps a span of time takes, by the speed of waves and of the particles.
@@ -159,7 +159,8 @@ class MpmSimulation:
         fastest += seconds * float(self.grid.gravity([time]).norm())
         by_waves = seconds * max(crossings) / WAVE_COURANT_NUMBER
         if self.solids is not None:
-            by_waves = max(by_waves, seconds * self.solids.wave_crossings() / SOLID_COURANT_NUMBER)
+            by_waves = max(by_waves, 0.5 * seconds * self.solids.fastest_frequency() / SOLID_STEP_SHARE)
+            by_waves = max(by_waves, seconds / MAX_SOLID_STEP_SECONDS)
         by_speed = seconds * fastest / (PARTICLE_COURANT_NUMBER * cell)
         by_time = seconds / MAX_STEP_SECONDS if self._has_rigid else 0.0
         steps = max(by_waves, by_speed, by_time, 1.0)
@@ -195,7 +196,9 @@ class MpmSimulation:
         before = self.state.positions.clone()
         times = [time + step * dt for step in range(steps)]
         gravity, amounts = self.grid.gravity(times), self.grid.amounts(times)
-        solids = None if self.solids is None else self.solids.steps(dt, gravity, amounts)
+        solids = None
+        if self.solids is not None:
+            solids = SolidSteps(self.solids, dt, gravity, amounts, flows=self._flows)
         flow = self._flow(dt, gravity, amounts)
         for step in range(steps):
             if solids is not None:
@@ -208,7 +211,6 @@ class MpmSimulation:
             self.state = flow.state()
         if self.solids is not None and solids is not None:
             solids.end()
-            self._take(self.solids)
         self._take_out_lost(before, time + seconds)
         moved = (self.state.positions - before).double()
         push = gravity.double().mean(dim=0) * self._free[:, None].double()
@@ -238,29 +240,44 @@ class MpmSimulation:
         self.state = replace(self.state, **taken)
 
     def _take_out_lost(self, before: Float[Tensor, "n d"], time: float) -> None:
-        """Take out particles that are no numbers any more, where they were last, and say so."""
+        """Take out particles that are no numbers any more, and say so: what flows where it was last.
+
+        Raises:
+            GainerError: Most of what is elastic has gone wrong.
+        """
+        wrong = torch.zeros_like(self._bodies, dtype=torch.bool)
+        if self.solids is not None:
+            broken = self.solids.mend()
+            if broken is not None:
+                wrong[self.solids.own] = broken
+                if 2 * int((wrong | self._lost)[self.solids.own].sum()) > len(self.solids.own):
+                    raise GainerError(
+                        f"most of what is elastic is no number any more at {time:.2f} s; write a lower E, a nu further "
+                        "from 0.5, or more particles"
+                    )
+            self._take(self.solids)
+            self.solids = self.solids.torn()
         state = self.state
-        sound = torch.ones(len(before), dtype=torch.bool, device=self._device)
-        for each in state.as_dict().values():
-            sound &= each.flatten(1).isfinite().all(dim=1) if each.ndim > 1 else each.isfinite()
-        if bool(sound.all()):
+        numbers = torch.stack([each.flatten(1).sum(dim=1) for each in vars(state).values() if each.ndim > 1])
+        nowhere = ~(numbers.sum(dim=0) + state.inner).isfinite()
+        wrong |= nowhere
+        wrong &= ~self._lost
+        if not bool((wrong | nowhere).any()):
             return
-        lost = ~sound
-        count = int(lost.sum())
-        if self.solids is not None and bool(lost[self.solids.own].any()):
-            raise GainerError(
-                f"an elastic body is no number any more at {time:.2f} s; write a lower E, a nu further from "
-                "0.5, or more particles"
-            )
         eye = torch.eye(before.shape[1], device=self._device)
-        state.positions[lost] = before[lost]
-        state.velocities[lost], state.affine[lost], state.inner[lost] = 0.0, 0.0, 1.0
-        state.elastic[lost], state.total[lost] = eye, eye
-        self._bodies = torch.where(lost, len(self.materials), self._bodies)
-        self._masses, self._free = (torch.where(lost, 0.0, each) for each in (self._masses, self._free))
-        _logger.warning(
-            f"{count} of {len(before):,} particles went wrong at {time:.2f} s, and weigh nothing from then on"
-        )
+        state.positions[nowhere] = before[nowhere]
+        state.velocities[nowhere], state.affine[nowhere], state.inner[nowhere] = 0.0, 0.0, 1.0
+        state.elastic[nowhere], state.total[nowhere] = eye, eye
+        self._bodies = torch.where(wrong, len(self.materials), self._bodies)
+        self._masses, self._free = (torch.where(wrong, 0.0, each) for each in (self._masses, self._free))
+        if bool(wrong.any()):
+            count = f"{int(wrong.sum())} of {len(before):,}"
+            _logger.warning(f"{count} particles went wrong at {time:.2f} s, and weigh nothing from then on")
+
+    @property
+    def _lost(self) -> Bool[Tensor, " n"]:
+        """Which particles have gone wrong."""
+        return self._bodies == len(self.materials)
 
     def _look(self, time: float, work: float) -> None:
         moving, stored = energies(self.state, self._free, self._volumes, self._bodies, self.materials, self.solids)

@@ -20,7 +20,7 @@ from gainer_ns.physics.mpm.rigid import RigidBody
 from gainer_ns.physics.mpm.state import MpmState
 
 if TYPE_CHECKING:
-    from gainer_ns.physics.mpm.solids.solid_bodies import SolidSteps
+    from gainer_ns.physics.mpm.solids.solid_steps import SolidSteps
 
 ROW_STEPS = 16
 """For so many steps the rows of the grid are chosen that hold anything."""

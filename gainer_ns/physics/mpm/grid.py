@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -168,7 +168,12 @@ class Grid:
         reach = [0 if size == 1 else REACH_CELLS for size in (deep, down, across)]
         window = [2 * each + 1 for each in reach]
         around = torch.nn.functional.max_pool3d(forces.view(1, 1, deep, down, across), window, 1, reach).flatten()
+        return around[self.nearest(places)]
+
+    def nearest(self, places: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
+        """Return the numbers of the nodes nearest to places."""
+        across, down, _ = self.shape
         at = ((places - places.new_tensor(self.origin)) / self.cell).round().long().unbind(-1)
         x, y, z = (*at, torch.zeros_like(at[0]))[:3]
         x, y, z = (each.clamp(0, size - 1) for each, size in zip((x, y, z), self.shape, strict=True))
-        return around[(z * down + y) * across + x]
+        return (z * down + y) * across + x

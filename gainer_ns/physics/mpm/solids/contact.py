@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import warp as wp
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
 from gainer_ns.gaussians.kernels import Repeated, Typed, launch, start_warp, vector
@@ -44,6 +44,9 @@ class ContactPairs:
         inverse_masses: [p], of the particles, 0 of what does not move.
         stiffness: [p], of the springs of surfaces, as squared frequencies.
         spacing: How far apart neighbours are, widths.
+
+    Attributes:
+        watched: [p], whose places it needs to know.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class ContactPairs:
         both = np.concatenate([links, links[:, ::-1]])
         self._border = torch.from_numpy(np.flatnonzero(border).astype(np.int32)).to(device)
         self._behind = torch.from_numpy(both[border[both[:, 0]]].astype(np.int64)).to(device)
+        watched = torch.from_numpy(border).to(device)
+        self.watched: Bool[Tensor, " p"] = watched.index_fill(0, self._behind[:, 1], True)
         self._carriers = grid.carriers[:count].contiguous().view(-1)
         self._rest = grid.points[:count].contiguous()
         bases = torch.zeros(count, 3, dtype=torch.int32, device=device)

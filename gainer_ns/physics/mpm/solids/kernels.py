@@ -1,7 +1,8 @@
 """The Warp kernels of elastic bodies on their own grid: nodes to points, and points to nodes.
 
-A step has two launches, without atomics: points gather from the nodes that carry them, and nodes from the points that
-they carry. Which those are was found out at rest; see ``rest_grid``.
+A step has three launches, without atomics: points gather from the nodes that carry them and leave to each what they
+pull it by; particles that may meet something find out what pushes them; and nodes gather both. By which nodes points
+are carried was found out at rest; see ``rest_grid``.
 """
 
 import functools
@@ -20,6 +21,8 @@ SLOW_SPEED = 0.1
 """What lands more slowly than this, widths a second, loses its speed, as what rests does."""
 CONTACT_RATE = 1.5
 """Angular frequency of particles on the springs of surfaces, in cells that a wave crosses."""
+MAX_SOLID_STRETCH, MAX_SOLID_SPEED = 50.0, 1e4
+"""What is stretched by more, or quicker, in widths a second, is so by mistake, and pulls at nothing any more."""
 
 
 @functools.cache
@@ -139,31 +142,67 @@ def stop_of(dimensions: int) -> Any:
 
 
 @functools.cache
-def point_kernel(dimensions: int) -> wp.Kernel:
-    """Make the kernel of what points find of their nodes: place, deformation, stress, and what is in the way."""
+def strain_kernel(dimensions: int) -> wp.Kernel:
+    """Make the kernel of what points do to the nodes that carry them, by their stress."""
     place, square = vector(dimensions), matrix(dimensions, dimensions)
-    weight = vector(dimensions + 1)
-    piola, surface, stopped = piola_of(dimensions), surface_of(dimensions), stop_of(dimensions)
+    piola = piola_of(dimensions)
+    k = 3**dimensions
+    numbers_type, slopes_type = vector(k, wp.int32), matrix(k, dimensions)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def strain(
+        first: int,
+        step: int,
+        carriers: wp.array(dtype=numbers_type),  # [q]
+        slopes: wp.array(dtype=slopes_type),  # [q], of the weights
+        entries: wp.array(dtype=numbers_type),  # [q], where each is among those of its node
+        volumes: wp.array(dtype=wp.float32),  # [q]
+        constants: wp.array(dtype=wp.vec4),  # [q]: mu, lambda, damping in seconds, squared frequency of contact
+        displacements: wp.array(dtype=place),  # [m]
+        gradients: wp.array(dtype=square),  # in and out [q]
+        pulls: wp.array(dtype=place),  # out [q * k], forces, node by node
+        dt: float,
+    ):
+        i = first + wp.tid()
+        F = wp.identity(n=dimensions, dtype=float)
+        own = carriers[i]
+        slope = slopes[i]
+        for slot in range(k):
+            F += wp.outer(displacements[own[slot]], slope[slot])
+        numbers = constants[i]
+        stress = -volumes[i] * piola(F, (F - gradients[i]) * (1.0 / dt), numbers[0], numbers[1], numbers[2])
+        if not (wp.ddot(F, F) < wp.static(MAX_SOLID_STRETCH**2) and wp.ddot(stress, stress) < 1.0e30):
+            stress = square()  # no number, or strained without bound: the others are not told
+        gradients[i] = F
+        entry = entries[i]
+        for slot in range(k):
+            pulls[entry[slot]] = stress * slope[slot]
+
+    return strain
+
+
+@functools.cache
+def touch_kernel(dimensions: int) -> wp.Kernel:
+    """Make the kernel of where particles are that may meet something, and of what is in their way."""
+    place = vector(dimensions)
+    surface, stopped = surface_of(dimensions), stop_of(dimensions)
     k = 3**dimensions
 
     @wp.kernel(module="unique", enable_backward=False)
-    def points(
+    def touch(
         first: int,
         step: int,
-        count: int,  # so many of the points are particles
+        some: wp.array(dtype=wp.int32),  # [c], numbers of particles
         rest: wp.array(dtype=place),  # [q]
         carriers: wp.array(dtype=wp.int32),  # [q * k]
-        weights: wp.array(dtype=weight),  # [q * k]
-        volumes: wp.array(dtype=wp.float32),  # [q]
+        weights: wp.array(dtype=wp.float32),  # [q * k]
         masses: wp.array(dtype=wp.float32),  # [p], 0 of what is pinned
-        constants: wp.array(dtype=wp.vec4),  # [q]: mu, lambda, damping in seconds, squared frequency of contact
+        constants: wp.array(dtype=wp.vec4),  # [q]
         displacements: wp.array(dtype=place),  # [m]
         expected: wp.array(dtype=place),  # [m], velocities as they will be if nothing is in the way
-        gradients: wp.array(dtype=square),  # in and out [q]
-        stresses: wp.array(dtype=square),  # out [q]: times volume
         positions: wp.array(dtype=place),  # out [p]
         velocities: wp.array(dtype=place),  # out [p], as expected
-        pushes: wp.array(dtype=place),  # out [q], momenta that particles are given
+        pushes: wp.array(dtype=place),  # out [p], momenta that particles are given
         depths: wp.array(dtype=wp.float32),  # [colliders + 1, grid]; the first of whatever is nearest
         colliders: int,
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
@@ -175,27 +214,14 @@ def point_kernel(dimensions: int) -> wp.Kernel:
         touching: float,
         dt: float,
     ):
-        i = first + wp.tid()
-        F = wp.identity(n=dimensions, dtype=float)
-        shift = place()
+        i = some[first + wp.tid()]
+        x = rest[i]
         v = place()
         for slot in range(k):
             node = carriers[i * k + slot]
             w = weights[i * k + slot]
-            u = displacements[node]
-            slope = place()
-            for axis in range(dimensions):
-                slope[axis] = w[axis + 1]
-            F += wp.outer(u, slope)
-            if i < count:
-                shift += w[0] * u
-                v += w[0] * expected[node]
-        numbers = constants[i]
-        stresses[i] = volumes[i] * piola(F, (F - gradients[i]) * (1.0 / dt), numbers[0], numbers[1], numbers[2])
-        gradients[i] = F
-        if i >= count:
-            return
-        x = rest[i] + shift
+            x += w * displacements[node]
+            v += w * expected[node]
         positions[i] = x
         velocities[i] = v
         changed = v
@@ -212,30 +238,31 @@ def point_kernel(dimensions: int) -> wp.Kernel:
                         surfaces[collider],
                         frictions[collider],
                         touching,
-                        numbers[3],
+                        constants[i][3],
                         dt,
                     )
         pushes[i] = masses[i] * (changed - v)
 
-    return points
+    return touch
 
 
 @functools.cache
 def solid_node_kernel(dimensions: int) -> wp.Kernel:
     """Make the kernel that moves the nodes by the stress and the impulses of the points that they carry."""
-    place, square = vector(dimensions), matrix(dimensions, dimensions)
-    weight, corner = vector(dimensions + 1), corner_of(dimensions)
+    place = vector(dimensions)
+    corner = corner_of(dimensions)
     layers = 2 if dimensions == 3 else 1
 
     @wp.kernel(module="unique", enable_backward=False)
     def nodes(
         first: int,
         step: int,
-        starts: wp.array(dtype=wp.int32),  # [m + 1]
-        carried: wp.array(dtype=wp.int32),  # [e], points
-        given: wp.array(dtype=weight),  # [e], their weights
-        stresses: wp.array(dtype=square),  # [q]
-        pushes: wp.array(dtype=place),  # [q]
+        starts: wp.array(dtype=wp.int32),  # [m + 1], where the pulls of each begin
+        pulls: wp.array(dtype=place),  # [q * k], forces, node by node
+        push_starts: wp.array(dtype=wp.int32),  # [m + 1], where the particles of each begin that may be pushed
+        pushed: wp.array(dtype=wp.int32),  # [e], particles
+        shares: wp.array(dtype=wp.float32),  # [e], their weights
+        pushes: wp.array(dtype=place),  # [p]
         node_masses: wp.array(dtype=wp.float32),  # [m]
         fixed: wp.array(dtype=wp.int32),  # [m]
         rest: wp.array(dtype=place),  # [m]
@@ -257,14 +284,9 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
         pull = place()
         hit = place()
         for entry in range(starts[i], starts[i + 1]):
-            point = carried[entry]
-            w = given[entry]
-            stress = stresses[point]
-            push = pushes[point]
-            for axis in range(dimensions):
-                hit[axis] += w[0] * push[axis]
-                for along in range(dimensions):
-                    pull[axis] -= stress[axis, along] * w[along + 1]
+            pull += pulls[entry]
+        for entry in range(push_starts[i], push_starts[i + 1]):
+            hit += shares[entry] * pushes[pushed[entry]]
         u = displacements[i]
         gained = (dt / node_masses[i]) * pull + dt * gravity[step]
         if forces > 0:
@@ -286,6 +308,9 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
                                 line = ((base[2] + c) * shape[1] + base[1] + b) * shape[0] + base[0] + a
                                 gained += (share * amount) * fields[force * grid + line]
         v = velocities[i] + gained + hit / node_masses[i]
+        if not (wp.dot(v, v) < wp.static(MAX_SOLID_SPEED**2)):  # or no number
+            v = place()
+            gained = place()
         velocities[i] = v
         displacements[i] = u + dt * v
         expected[i] = v + gained

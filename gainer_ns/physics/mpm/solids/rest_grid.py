@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 from torch import Tensor
 
 FULL_LINKS = {2: 6, 3: 14}
@@ -34,9 +35,8 @@ class RestGrid:
         carriers: [q, k], which nodes carry each point.
         bases: [q, d], the first of these, counted in cells along each axis.
         weights: [q, k, 1 + d], how much, and the gradient of that, 1 / widths.
-        starts: [m + 1], where the points of each node begin.
-        carried: [e], the points that each node carries.
-        given: [e, 1 + d], their weights.
+        starts: [m + 1], where what each node carries begins among all that nodes carry, node by node.
+        entries: [q, k], where each point is among that.
         cell: How far apart nodes are.
     """
 
@@ -48,8 +48,7 @@ class RestGrid:
     bases: Int32[Tensor, "q d"]
     weights: Float32[Tensor, "q k c"]
     starts: Int32[Tensor, " s"]
-    carried: Int32[Tensor, " e"]
-    given: Float32[Tensor, "e c"]
+    entries: Int32[Tensor, "q k"]
     cell: float
 
     def to(self, device: torch.device) -> RestGrid:
@@ -66,11 +65,86 @@ class RestGrid:
 
     def spread(self, values: Float[Tensor, "m d"]) -> Float[Tensor, "q d"]:
         """Return values of the nodes at the points."""
-        return torch.einsum("qk,qkd->qd", self.weights[..., 0], values[self.carriers.long()])
+        return self._matrices[0] @ values
 
     def gradients(self, values: Float[Tensor, "m d"]) -> Float[Tensor, "q d d"]:
         """Return how values of the nodes change at the points."""
-        return torch.einsum("qki,qkj->qij", values[self.carriers.long()], self.weights[..., 1:])
+        return torch.stack([slopes @ values for slopes in self._matrices[1:]], dim=2)
+
+    @cached_property
+    def _matrices(self) -> list[Tensor]:
+        """What reads values at the points, [q, m], sparse, and how they change along each axis."""
+        (count, k), device = self.carriers.shape, self.carriers.device
+        rows = torch.arange(count, device=device).repeat_interleave(k)
+        places = torch.stack([rows, self.carriers.flatten().long()])
+        return [
+            torch.sparse_coo_tensor(
+                places, column.flatten(), (count, len(self.nodes)), is_coalesced=True, check_invariants=False
+            )
+            for column in self.weights.unbind(dim=2)
+        ]
+
+    @cached_property
+    def summing(self) -> Tensor:
+        """What sums values of the points at the nodes, [m, q], sparse."""
+        order, shape = self._order, (len(self.nodes), len(self.points))
+        rows = torch.arange(len(self.nodes), device=order.device).repeat_interleave(self.starts.diff().long())
+        places = torch.stack([rows, order // self.carriers.shape[1]])
+        return torch.sparse_coo_tensor(
+            places, self.shares_of_nodes[order], shape, is_coalesced=True, check_invariants=False
+        )
+
+    @cached_property
+    def _order(self) -> Int64[Tensor, " e"]:
+        """Which of all that points are carried by each node's is, node by node."""
+        return self.entries.flatten().long().argsort()
+
+    @cached_property
+    def slopes(self) -> Float32[Tensor, "q k d"]:
+        """Gradients of the weights."""
+        return self.weights[..., 1:].contiguous()
+
+    @cached_property
+    def shares_of_nodes(self) -> Float32[Tensor, " e"]:
+        """Weights, point by point."""
+        return self.weights[..., 0].flatten().contiguous()
+
+    def entries_of(self, some: Bool[Tensor, " p"]) -> tuple[Int32[Tensor, " s"], Int32[Tensor, " f"], Tensor]:
+        """Return where what each node carries of some particles begins, which these are, and their weights."""
+        particles = self._order // self.carriers.shape[1]
+        chosen = torch.cat([some, some.new_zeros(len(self.points) - len(some))])[particles]
+        before = torch.cat([chosen.new_zeros(1, dtype=torch.int32), chosen.cumsum(0, dtype=torch.int32)])
+        return before[self.starts.long()], particles[chosen].int(), self.shares_of_nodes[self._order[chosen]]
+
+    def stiffest(
+        self, node_masses: Float[Tensor, " m"], masses: Float[Tensor, " q"], held: Float[Tensor, " q"]
+    ) -> float:
+        """Return the largest squared frequency of the nodes, each point of a stiffness of its mass times cell squared.
+
+        It is the largest eigenvalue of ``M^-1 (cell^2 G^T m G + N^T h N)``.
+
+        Args:
+            node_masses: [m], M.
+            masses: [q], m.
+            held: [q], h: springs that hold points where they are, as squared frequency times mass.
+        """
+        from scipy.sparse import csr_array, diags_array
+        from scipy.sparse.linalg import eigsh
+
+        (count, k), columns = (
+            self.carriers.shape,
+            self.weights.cpu().double().numpy().reshape(-1, self.weights.shape[2]),
+        )
+        parts, starts = self.carriers.cpu().numpy().ravel(), np.arange(0, count * k + 1, k)
+        root = diags_array(node_masses.cpu().double().numpy() ** -0.5)
+        slopes = self.cell**2 * masses
+        whole = csr_array((len(self.nodes), len(self.nodes)))
+        for column, given in enumerate([held, *(slopes for _ in range(columns.shape[1] - 1))]):
+            reads = csr_array((columns[:, column], parts, starts), (count, len(self.nodes))) @ root
+            whole = whole + reads.T @ diags_array(given.cpu().double().numpy()) @ reads
+        start = np.random.default_rng(0).random(len(self.nodes))
+        found = eigsh(whole, k=1, tol=1e-2, v0=start, return_eigenvectors=False)  # pyright: ignore[reportArgumentType]
+        return float(found[0])
 
     @classmethod
     def over(
@@ -96,6 +170,8 @@ class RestGrid:
         nodes[own] = (nodes_of + cells.low) * cell
         order = np.argsort(own.ravel(), kind="stable")
         starts = np.searchsorted(own.ravel()[order], np.arange(count + 1))
+        entries = np.empty_like(order)
+        entries[order] = np.arange(len(order))
         return cls(
             torch.from_numpy(points).float(),
             torch.from_numpy(parents),
@@ -105,8 +181,7 @@ class RestGrid:
             torch.from_numpy(base).int(),
             torch.from_numpy(weights).float().contiguous(),
             torch.from_numpy(starts).int(),
-            torch.from_numpy(order // own.shape[1]).int(),
-            torch.from_numpy(weights.reshape(own.size, -1)[order]).float(),
+            torch.from_numpy(entries.reshape(own.shape)).int(),
             cell,
         )
 

@@ -12,18 +12,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-import warp as wp
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
 from gainer_ns.physics.engine import Particles, State
 from gainer_ns.physics.materials import BEHAVIOURS, Material
 from gainer_ns.physics.mpm.grid import Grid
 from gainer_ns.physics.mpm.solids.contact import ContactPairs
-from gainer_ns.physics.mpm.solids.kernels import CONTACT_RATE, TOUCHING_SPACINGS, point_kernel, solid_node_kernel
+from gainer_ns.physics.mpm.solids.kernels import CONTACT_RATE, MAX_SOLID_STRETCH
 from gainer_ns.physics.mpm.solids.links import solid_links
 from gainer_ns.physics.mpm.solids.rest_grid import RestGrid
+from gainer_ns.physics.mpm.solids.tearing import Tearing
 
 SOLIDS = ("elastic", "pinned")
 """Behaviours of what moves on a grid of its own."""
@@ -74,6 +73,7 @@ class SolidBodies:
         masses: [n], of all particles.
         gradients: [n, d, d], how velocities change around each at the start, 1 / second.
         grid: What acts on them, and what is in the way.
+        tearing: The cracks in them; None for none yet.
 
     Attributes:
         own: [p], which of all particles they are.
@@ -86,16 +86,21 @@ class SolidBodies:
         masses: Float[Tensor, " n"],
         gradients: Float[Tensor, "n d d"],
         grid: Grid,
+        tearing: Tearing | None = None,
     ) -> None:
-        self._grid, self._device = grid, grid.device
+        self._made_of = particles, materials, masses, gradients
+        self.grid, self._device = grid, grid.device
         solid = is_solid(particles, materials)
         self.own: Int64[Tensor, " p"] = solid.nonzero()[:, 0].to(self._device)
         own = self.own.cpu()
         self._number = np.full(len(particles), -1)
         self._number[own.numpy()] = np.arange(len(own))
-        self._spacing = particles.spacing
+        self.spacing = particles.spacing
         cell = max(grid.cell, MIN_CELL_SPACINGS * particles.spacing)
         links = self._number[solid_links(particles, solid)]
+        self._tearing = tearing or _tearing(particles, materials, own, links, cell)
+        if self._tearing is not None:
+            links = links[self._tearing.held.numpy()]
         self.rest = RestGrid.over(particles.positions[own], links, particles.spacing, cell).to(self._device)
         parents = self.rest.parents
         kinds = torch.tensor([BEHAVIOURS.index(each.behaviour) for each in materials], device=self._device)
@@ -110,30 +115,32 @@ class SolidBodies:
             (*reversed(each.lame), DAMPING_CELLS * crossing, (CONTACT_RATE / crossing) ** 2)
             for each, crossing in zip(materials, crossings, strict=True)
         ]
-        self._constants = torch.tensor(numbers, device=self._device).float()[bodies][parents].contiguous()
+        self.constants = torch.tensor(numbers, device=self._device).float()[bodies][parents].contiguous()
         shared = (self._masses[parents] * self.rest.shares)[:, None].double()
         moving = torch.where(pinned[parents][:, None], 0.0, shared)
         whole, free = self.rest.gathered(shared)[:, 0], self.rest.gathered(moving)[:, 0]
-        self._fixed = (whole - free > FIXED_SHARE * whole).int().contiguous()
+        self.fixed = (whole - free > FIXED_SHARE * whole).int().contiguous()
         self.node_masses = whole.clamp(min=MIN_NODE_MASS * float(whole.median())).float().contiguous()
         inverse_masses = torch.where(pinned, 0.0, 1 / self._masses)
-        stiffness = torch.where(pinned, torch.inf, self._constants[: len(own), 3])
-        self._pairs = ContactPairs(self.rest, links, inverse_masses, stiffness, particles.spacing)
+        stiffness = torch.where(pinned, torch.inf, self.constants[: len(own), 3])
+        self.pairs = ContactPairs(self.rest, links, inverse_masses, stiffness, particles.spacing)
         densities = torch.tensor([each.density for each in materials], device=self._device)
         self._densities = densities[bodies][parents]
-        self._depths = grid.depths.view(-1)
+        held = torch.cat([self.moving_masses, self.moving_masses.new_zeros(len(parents) - len(own))])
+        self._stiffest = self.rest.stiffest(self.node_masses, self.volumes * self._densities, CONTACT_RATE**2 * held)
+        self._sums = self.rest.summing
         # What begins nearer to a surface than it would rest is let be.
         colliders = grid.config.colliders
         places = particles.positions[own].cpu().double()
         depths = [collider.depth(places) for collider in colliders]
         nearest = torch.stack([places.new_full((len(own),), -math.inf), *depths]).amax(dim=0)
-        self._radii = (-nearest).clamp(max=0.5 * particles.spacing).float().contiguous().to(self._device)
+        self.radii = (-nearest).clamp(max=0.5 * particles.spacing).float().contiguous().to(self._device)
         velocities = self._started(particles, gradients, shared)
         dimensions = particles.dimensions
         eye = torch.eye(dimensions, device=self._device).repeat(len(parents), 1, 1)
         zeros = torch.zeros_like(velocities)
         self.state = SolidState(zeros, velocities, zeros.clone(), eye)
-        self._step_seconds = 0.0
+        self._step_seconds, self._lost = 0.0, torch.zeros_like(pinned)
 
     def _started(self, particles: Particles, gradients: Tensor, shared: Tensor) -> Float[Tensor, "m d"]:
         """Return the nodes' velocities at the start: those of the points around them, carried on by their changes."""
@@ -148,7 +155,7 @@ class SolidBodies:
         whole = rest.gathered(shared)
         slope = rest.gathered(slopes).view(-1, *changes.shape[1:])
         velocities = (rest.gathered(constant) + torch.einsum("mij,mj->mi", slope, rest.nodes.double())) / whole
-        return torch.where(self._fixed[:, None] == 1, 0.0, velocities).float().contiguous()
+        return torch.where(self.fixed[:, None] == 1, 0.0, velocities).float().contiguous()
 
     @property
     def kinetic(self) -> float:
@@ -166,17 +173,17 @@ class SolidBodies:
         else:  # of an inverted point the least singular value is negative
             values = torch.linalg.svdvals(F)
             sizes = values.sum(dim=1) - 2 * values[:, -1] * (volume < 0)
-        mu, first = self._constants[:, 0].double(), self._constants[:, 1].double()
+        mu, first = self.constants[:, 0].double(), self.constants[:, 1].double()
         density = mu * (squares - 2 * sizes + F.shape[1]) + 0.5 * first * (volume - 1).square()
         return float((density * self.volumes.double()).sum())
 
-    def wave_crossings(self) -> float:
-        """Return how many cells the quickest wave crosses in a second, as bodies are strained now.
+    def fastest_frequency(self) -> float:
+        """Return a bound of how quickly anything swings, as bodies are strained now: angular, 1 / second.
 
         How stiff a point is, is the largest second derivative of its energy by its deformation. Nodes feel the mean of
         those that they carry.
         """
-        F, mu, first = self.state.gradients, self._constants[:, 0], self._constants[:, 1]
+        F, mu, first = self.state.gradients, self.constants[:, 0], self.constants[:, 1]
         squares = F.square().sum(dim=(1, 2))
         if F.shape[1] == 2:
             volume = F[:, 0, 0] * F[:, 1, 1] - F[:, 0, 1] * F[:, 1, 0]
@@ -185,117 +192,111 @@ class SolidBodies:
         else:
             stiffness = (2 * mu + 3 * first) * (squares / 3).clamp(min=1)
         stiffness = stiffness.nan_to_num(0.0).minimum(MAX_STIFFENING**2 * (2 * mu + F.shape[1] * first))
-        weighed = torch.stack([self.volumes * stiffness, self.volumes * self._densities], dim=1)
-        given = self.rest.gathered(weighed)
-        squared = (given[:, 0] / given[:, 1].clamp(min=1e-30))[self._fixed == 0]
-        return math.sqrt(float(squared.max())) / self.rest.cell if len(squared) else 0.0
+        given = self._sums @ torch.stack([self.volumes * stiffness, self.volumes * self._densities], dim=1)
+        squared = (given[:, 0] / given[:, 1].clamp(min=1e-30))[self.fixed == 0]
+        return math.sqrt(float(squared.max()) * self._stiffest) / self.rest.cell if len(squared) else 0.0
 
-    def steps(self, dt: float, gravity: Float[Tensor, "s d"], amounts: Float[Tensor, "s f"]) -> SolidSteps:
-        """Prepare steps of ``dt`` seconds, which change a copy of the state."""
+    def begin(self, dt: float) -> None:
+        """Go on by steps of ``dt`` seconds, with a copy of the state."""
         self._step_seconds = dt
         self.state = SolidState(*(getattr(self.state, each.name).clone() for each in fields(SolidState)))
-        return SolidSteps(self, dt, gravity, amounts)
+
+    @property
+    def may_tear(self) -> bool:
+        """Whether anything of them tears."""
+        return self._tearing is not None
+
+    def torn(self) -> SolidBodies:
+        """Return them as they go on once they have torn where they are stretched by more than they bear."""
+        if self._tearing is None or not self._tearing.look(self.state.gradients[: len(self.own)]):
+            return self
+        return self._parted()
+
+    def _parted(self) -> SolidBodies:
+        """Return the same bodies, in the same motion, on nodes that cracks part."""
+        bodies = SolidBodies(*self._made_of, self.grid, self._tearing)
+        new, old, count = bodies.rest, self.rest, len(self.own)
+        bodies.leave_out(self._lost)
+        # A node moves as the one that it was, or if it is a new one, as the particle that it is of goes on.
+        parents = torch.zeros(len(new.nodes), dtype=torch.int64, device=self._device)
+        parents[new.carriers.flatten().long()] = new.parents.repeat_interleave(new.carriers.shape[1])
+        before = torch.full_like(parents, -1)
+        before[new.carriers[:count].flatten().long()] = old.carriers[:count].flatten().long()
+        away = new.nodes - old.points[parents]
+        moved = {}
+        for each in ("displacements", "velocities", "accelerations"):
+            values = getattr(self.state, each)
+            beyond = old.spread(values)[parents] + torch.einsum("mij,mj->mi", old.gradients(values)[parents], away)
+            kept = torch.where((before >= 0)[:, None], values[before.clamp(min=0)], beyond)
+            moved[each] = torch.where(bodies.fixed[:, None] == 1, 0.0, kept).contiguous()
+        eye = torch.eye(away.shape[1], device=self._device)
+        bodies.state = SolidState(**moved, gradients=(eye + new.gradients(moved["displacements"])).contiguous())
+        bodies._step_seconds = self._step_seconds
+        return bodies
+
+    def as_dict(self) -> dict[str, Tensor]:
+        """Return all tensors that tell how to go on, by name."""
+        return self.state.as_dict() | ({} if self._tearing is None else self._tearing.as_dict())
+
+    def cracked(self, state: State) -> SolidBodies:
+        """Return the bodies with the cracks of a frame, if it tells of any."""
+        if self._tearing is None or not {"solid_held", "solid_tips"} <= set(state):
+            return self
+        if state["solid_held"].shape != self._tearing.held.shape:
+            return self
+        self._tearing.resume(state)
+        return SolidBodies(*self._made_of, self.grid, self._tearing)
+
+    def leave_out(self, lost: Bool[Tensor, " p"]) -> None:
+        """Let particles pull at nothing, and be pushed by nothing, from now on."""
+        self._lost = self._lost | lost
+        self.volumes = torch.where(lost[self.rest.parents], 0.0, self.volumes)
+        self.moving_masses = torch.where(lost, 0.0, self.moving_masses)
+
+    def mend(self) -> Bool[Tensor, " p"] | None:
+        """Put nodes that are nowhere among those around, and leave out particles that are strained without bound.
+
+        Returns:
+            Which these are; None for none.
+        """
+        state, rest = self.state, self.rest
+        nodes = state.displacements, state.velocities, state.accelerations
+        lost_nodes = ~torch.stack([each.isfinite().all(dim=1) for each in nodes]).all(dim=0)
+        wrong = ~(state.gradients.square().sum(dim=(1, 2)) < MAX_SOLID_STRETCH**2)
+        if not bool(lost_nodes.any() | wrong.any()):
+            return None
+        found = (~lost_nodes)[:, None].float()
+        for each in nodes:
+            known = torch.where(lost_nodes[:, None], 0.0, each)
+            means = rest.spread(known) / rest.spread(found).clamp(min=1e-6)
+            each.copy_(torch.where(lost_nodes[:, None], (self._sums @ means) / self._sums.sum(), known))
+        lost = torch.zeros(len(self.own), device=self._device).index_add(0, rest.parents, wrong.float()) > 0
+        state.gradients.copy_(torch.eye(rest.points.shape[1], device=self._device) + rest.gradients(nodes[0]))
+        self.leave_out(lost)
+        return lost
 
     def at_points(self) -> tuple[Float[Tensor, "p d"], Float[Tensor, "p d"], Float[Tensor, "p d d"]]:
         """Return positions, velocities and deformation gradients of the particles."""
         count, rest = len(self.own), self.rest
-        carried = RestGrid.spread(rest, self.state.displacements)[:count]
-        eye = torch.eye(carried.shape[1], device=self._device)
+        eye = torch.eye(rest.points.shape[1], device=self._device)
         gradients = eye + rest.gradients(self.state.displacements)[:count]
-        return rest.points[:count] + carried, rest.spread(self.state.velocities)[:count], gradients
+        return self.places, rest.spread(self.state.velocities)[:count], gradients
+
+    @property
+    def places(self) -> Float[Tensor, "p d"]:
+        """Where the particles are."""
+        return (self.rest.points + self.rest.spread(self.state.displacements))[: len(self.own)]
 
 
-class SolidSteps:
-    """Steps of one length, with everything that kernels need packed once.
-
-    Attributes:
-        positions: [p, d], of the particles in the step that has been begun.
-        velocities: [p, d], as they will be if nothing is in the way.
-        pushes: [p, d], momenta that they are given: more may be added before the step is finished.
-        masses: [p], 0 of what is pinned.
-    """
-
-    def __init__(
-        self, bodies: SolidBodies, dt: float, gravity: Float[Tensor, "s d"], amounts: Float[Tensor, "s f"]
-    ) -> None:
-        self._bodies, self._dt, self.masses = bodies, dt, bodies.moving_masses
-        rest, grid, state, device = bodies.rest, bodies._grid, bodies.state, bodies._device
-        dimensions, count = rest.points.shape[1], len(bodies.own)
-        self.positions, self.velocities = (torch.zeros(count, dimensions, device=device) for _ in range(2))
-        pushes = torch.zeros_like(rest.points)  # of points that are no particles always 0
-        self.pushes = pushes[:count]
-        self._expected = state.velocities + dt * state.accelerations
-        stresses = torch.zeros_like(state.gradients)
-        place, square = vector(dimensions), matrix(dimensions, dimensions)
-        weight = vector(dimensions + 1)
-        lattice = [place(*grid.origin), grid.cell, wp.vec3i(*grid.shape)]
-        self._to_points = Repeated(
-            point_kernel(dimensions),
-            [
-                count,
-                Typed(rest.points, place),
-                Typed(rest.carriers.view(-1), wp.int32),
-                Typed(rest.weights.view(-1, dimensions + 1), weight),
-                Typed(bodies.volumes, wp.float32),
-                Typed(bodies.moving_masses, wp.float32),
-                Typed(bodies._constants, wp.vec4),
-                Typed(state.displacements, place),
-                Typed(self._expected, place),
-                Typed(state.gradients, square),
-                Typed(stresses, square),
-                Typed(self.positions, place),
-                Typed(self.velocities, place),
-                Typed(pushes, place),
-                Typed(bodies._depths, wp.float32),
-                len(grid.config.colliders),
-                Typed(grid.surfaces, wp.int32),
-                Typed(grid.frictions, wp.float32),
-                *lattice,
-                Typed(bodies._radii, wp.float32),
-                TOUCHING_SPACINGS * bodies._spacing,
-                dt,
-            ],
-            device,
-        )
-        self._to_nodes = Repeated(
-            solid_node_kernel(dimensions),
-            [
-                Typed(rest.starts, wp.int32),
-                Typed(rest.carried, wp.int32),
-                Typed(rest.given, weight),
-                Typed(stresses, square),
-                Typed(pushes, place),
-                Typed(bodies.node_masses, wp.float32),
-                Typed(bodies._fixed, wp.int32),
-                Typed(rest.nodes, place),
-                Typed(state.displacements, place),
-                Typed(state.velocities, place),
-                Typed(self._expected, place),
-                Typed(gravity, place),
-                Typed(amounts.view(-1), wp.float32),
-                len(grid.forces),
-                Typed(grid.fields.view(-1, dimensions), place),
-                *lattice,
-                dt,
-            ],
-            device,
-        )
-        bodies._pairs.begin()
-
-    def begin(self, step: int) -> None:
-        """Find out where the particles are, how they are strained, and what is in their way."""
-        bodies = self._bodies
-        self._to_points(0, len(bodies.rest.points), step)
-        bodies._pairs.push(self.positions, self.velocities, self.pushes, self._dt)
-
-    def finish(self, step: int) -> None:
-        """Move the nodes on."""
-        self._to_nodes(0, len(self._bodies.rest.nodes), step)
-
-    def end(self) -> None:
-        """Keep what the next steps need to know of the last."""
-        state = self._bodies.state
-        state.accelerations.copy_((self._expected - state.velocities) / self._dt)
+def _tearing(
+    particles: Particles, materials: Sequence[Material], own: Int64[Tensor, " p"], links: np.ndarray, cell: float
+) -> Tearing | None:
+    """Return what tears of elastic particles; None for nothing."""
+    strengths = torch.tensor([math.inf if each.tear is None else each.tear for each in materials])
+    strengths = strengths[particles.bodies.cpu()[own]]
+    if not bool(strengths.isfinite().any()):
+        return None
+    return Tearing(particles.positions.cpu()[own], torch.from_numpy(links), strengths, cell)
 
 
 def is_solid(particles: Particles, materials: Sequence[Material]) -> Bool[Tensor, " n"]:
