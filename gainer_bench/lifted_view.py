@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.trainer import Trainer
-from torch import Tensor
 
 from gainer_bench.views import Intrinsics, Rendered, ViewPair
-from gainer_ns.frames import CAMERA_DISTANCE
+from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
 from gainer_ns.io.depth_files import write_depth
 from gainer_ns.io.image_writing import write_picture
 from gainer_ns.lifting.datamanager import LiftDataManagerConfig
 from gainer_ns.lifting.model import LiftModel
 from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.views import CameraView
 
-RAYS_PER_BATCH = 1 << 16
-"""Rays rendered at once."""
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0])
 """From OpenCV's axes to those of nerfstudio's cameras, and back."""
 
@@ -72,18 +68,10 @@ class LiftedRenderer:
         pose = np.linalg.inv(T_camera_from_source)
         rotation = OPENGL_FROM_OPENCV @ pose[:3, :3] @ OPENGL_FROM_OPENCV
         place = OPENGL_FROM_OPENCV @ pose[:3, 3] / self._scene.unit + np.array([0.0, 0.0, CAMERA_DISTANCE])
-        camera = Cameras(
-            camera_to_worlds=torch.from_numpy(np.concatenate([rotation, place[:, None]], axis=1)).float()[None],
-            fx=K.fx,
-            fy=K.fy,
-            cx=K.cx,
-            cy=K.cy,
-            width=width,
-            height=height,
-            camera_type=CameraType.PERSPECTIVE,
-        ).to(self._device)
-        rays = camera.generate_rays(camera_indices=0, keep_shape=True)
-        rgb, accumulation, distance = self._seen(rays.flatten(), ("rgb", "accumulation", "depth"))
+        camera = PinholeCamera(width, height, (K.fx, K.fy), (K.cx, K.cy))
+        view = CameraView(camera, torch.from_numpy(np.concatenate([rotation, place[:, None]], axis=1)).float())
+        seen = self._scene.seen_by(view, torch.zeros(3, device=self._scene.device))
+        rgb, accumulation, distance = (seen[name].cpu().numpy() for name in ("rgb", "accumulation", "depth"))
         along = np.linalg.norm(K.rays(width, height), axis=-1)
         accumulation = accumulation.reshape(height, width)
         rgb = rgb.reshape(height, width, 3) / np.maximum(accumulation, 1e-6)[..., None]
@@ -91,7 +79,7 @@ class LiftedRenderer:
 
     def accumulation_up_to(self, points: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, " m"]:
         """Return the accumulation along the ray from the source camera up to each point, in that camera's frame."""
-        away = torch.from_numpy(points @ OPENGL_FROM_OPENCV / self._scene.unit).float().to(self._device)
+        away = torch.from_numpy(points @ OPENGL_FROM_OPENCV / self._scene.unit).float().to(self._scene.device)
         distance = away.norm(dim=1, keepdim=True)
         origin = away.new_tensor([0.0, 0.0, CAMERA_DISTANCE]).expand_as(away)
         rays = RayBundle(
@@ -101,17 +89,4 @@ class LiftedRenderer:
             nears=torch.zeros_like(distance),
             fars=distance,
         )
-        (accumulation,) = self._seen(rays, ("accumulation",))
-        return accumulation[:, 0]
-
-    @property
-    def _device(self) -> torch.device:
-        return self._scene.layers[0].gaussians.means.device
-
-    def _seen(self, rays: RayBundle, names: Sequence[str]) -> list[np.ndarray]:
-        black = torch.zeros(3, device=self._device)
-        parts: list[dict[str, Tensor]] = [
-            self._scene.outputs(rays[first : first + RAYS_PER_BATCH], black)
-            for first in range(0, len(rays), RAYS_PER_BATCH)
-        ]
-        return [torch.cat([part[name] for part in parts]).cpu().numpy() for name in names]
+        return self._scene.outputs(rays, away.new_zeros(3))["accumulation"][:, 0].cpu().numpy()

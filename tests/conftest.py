@@ -147,9 +147,11 @@ def lifted_scene() -> Callable[..., Any]:
     """
     from gainer_ns.fields.decoder import Decoder
     from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
+    from gainer_ns.gaussians.disc_links import DiscLinks
     from gainer_ns.gaussians.gaussian_set import GaussianSet
     from gainer_ns.gaussians.small_matrices import inverse, product
-    from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+    from gainer_ns.lifting.layer import LiftedLayer
+    from gainer_ns.lifting.scene import LiftedScene
 
     def layer(
         camera: PinholeCamera, depth: float, box: tuple[int, int, int, int] | None, shade: float, spacing: int
@@ -180,7 +182,11 @@ def lifted_scene() -> Callable[..., Any]:
             3.5,
             inverse_jacobians=inverse(jacobians),
         )
-        return LiftedLayer(gaussians, decoder, 16, (source[:, 1] * camera.width + source[:, 0]).int())
+        number = torch.arange(len(place), dtype=torch.int32).view(y.shape)
+        right, below = torch.full_like(number, -1), torch.full_like(number, -1)
+        right[:, :-1], below[:-1] = number[:, 1:], number[1:]
+        links = DiscLinks.of(right.flatten(), below.flatten())
+        return LiftedLayer(gaussians, links, decoder, 0.64, (source[:, 1] * camera.width + source[:, 0]).int())
 
     def make(
         depths: tuple[float, ...] = (1.0,),

@@ -93,7 +93,7 @@ def test_a_script_fits_any_picture(
 def test_a_script_for_lifted_photos_fits_any(
     name: str, size: tuple[int, int], lifted_scene: Callable[..., LiftedScene]
 ) -> None:
-    scene = lifted_scene((1.0,), size=size, spacing=max(1, max(size) // 32))
+    scene = lifted_scene((1.0,), size=size, spacing=max(1, max(size) // 128))
     script = read_lifted_script(FOLDER / name, *size, 1)
     edited = LiftedStage(script, scene).at(0.4 if script.seconds else 1.0)
     scale = min(1.0, 64 / max(size))

@@ -20,7 +20,8 @@ from gainer_ns.editing.steps import EditStep, Placed, SelectionBorder, SpaceStep
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.io.places import PlacedError
-from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.layer import LiftedLayer
+from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.surface import RIM_WIDTH_PX
 from gainer_ns.lifting.views import CameraView
 
@@ -90,8 +91,7 @@ class LiftedPiece:
         """Return some of its discs, their opacity limited."""
         own = self.layer.gaussians.opacities
         opacities = limit if own is None else torch.minimum(own, limit)
-        gaussians = replace(self.layer.gaussians, opacities=opacities)[chosen]
-        layer = replace(self.layer, gaussians=gaussians, pixels=self.layer.pixels[chosen])
+        layer = self.layer.part(chosen, opacities)
         steps = tuple(
             step if step.weights is None else replace(step, weights=step.weights[chosen]) for step in self.steps
         )

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gainer_ns.exporting.gaussians import PlainGaussians, as_srgb
 from gainer_ns.exporting.splat import MIN_ALPHA
-from gainer_ns.fields.gainer_field import RGBA_CHANNELS
+from gainer_ns.fields.disc_encoding import RGBA_CHANNELS
 from gainer_ns.frames import CAMERA_DISTANCE
-from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.layer import LiftedLayer
+from gainer_ns.lifting.scene import LiftedScene
 
 
 def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
@@ -45,7 +46,7 @@ def lifted_gaussians(scene: LiftedScene) -> PlainGaussians:
 
 def decoded(scene: LiftedScene, layer: LiftedLayer) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
     """Return what a layer's Gaussians show at their means, as rays would see it: sRGB colours, and alphas in [0, 1]."""
-    values = layer.decoder.decode(layer.field.read(layer.gaussians.means).features)
+    values = layer.decoded
     colours = as_srgb(values[:, : RGBA_CHANNELS - 1].clamp(0, 1), scene.profile).to(values)
     return colours, layer.opacities.clamp(0, 1)[:, None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from gainer_ns.gaussians.neighbours import Neighbours
@@ -83,3 +83,27 @@ def sloped_means(
     slopes = torch.nn.functional.pad(slopes, (0, 0, 0, features.shape[1] - slopes.shape[1]))
     read = features[indices] + torch.einsum("mkfi,mki->mkf", slopes[indices], offsets)
     return (weights[..., None] * read).sum(dim=1)
+
+
+def read_block(
+    discs: Int32[Tensor, " m"],
+    steps: Float[Tensor, "m 2"],
+    neighbours: Int32[Tensor, "n 4"],
+    columns: Float[Tensor, "n f"],
+    sigma: float,
+) -> Float[Tensor, "m f"]:
+    """Average columns over the discs within two rows and then two columns of each place's own.
+
+    ``neighbours`` are those to the right, below, to the left and above.
+    """
+    total, weight = columns.new_zeros(len(discs), columns.shape[1]), columns.new_zeros(len(discs), 1)
+    for row in range(-2, 3):
+        for column in range(-2, 3):
+            disc = discs.long()
+            for direction, count in ((1, row), (3, -row), (0, column), (2, -column)):
+                for _ in range(count):
+                    disc = torch.where(disc >= 0, neighbours[disc.clamp(min=0), direction], -1)
+            away = steps - steps.new_tensor([column, row])
+            share = torch.exp(-0.5 * away.square().sum(dim=1, keepdim=True) / sigma**2) * (disc >= 0)[:, None]
+            total, weight = total + share * columns[disc.clamp(min=0)], weight + share
+    return total / weight

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
+from gainer_ns.gaussians.disc_links import NO_DISC, DiscLinks
 from gainer_ns.lifting.matting import Matte
 from gainer_ns.lifting.surface import DepthSurface, Rim
 
@@ -32,6 +33,7 @@ class Discs:
             whose surface they continue.
         colours: [n, 3], what they should decode to.
         opacity: [n], likewise: 1 or more where the surface is solid, 0 or less where there is none.
+        links: Which of them are neighbours on the surface.
     """
 
     means: Float[Tensor, "n 3"]
@@ -39,6 +41,7 @@ class Discs:
     pixel: Int[Tensor, " n"]
     colours: Float[Tensor, "n 3"]
     opacity: Float[Tensor, " n"]
+    links: DiscLinks
 
     def __len__(self) -> int:
         return len(self.means)
@@ -85,4 +88,48 @@ def place_discs(
     width = 1 / (inverse_depth * sum(camera.focal_length) / 2)
     jacobians = torch.cat([tangents, (DISC_THICKNESS_PX * width[:, None] * normals)[..., None]], dim=-1)
     shown = torch.cat([edges.colours.view(-1, 3)[own], edges.rim_colours])
-    return Discs(means.float(), jacobians.float(), source, shown.float(), solid.float())
+    links = _links(surface, rim, inverse_depth, gradient)
+    return Discs(means.float(), jacobians.float(), source, shown.float(), solid.float(), links)
+
+
+def _links(
+    surface: DepthSurface, rim: Rim, inverse_depth: Float[Tensor, " n"], gradient: Float[Tensor, "n 2"]
+) -> DiscLinks:
+    """Return which discs are neighbours: those of adjacent pixels that lie nearest to each other's planes.
+
+    A pixel may have three discs: its own, one of a rim before it, and one of a rim behind it.
+    """
+    height, width = surface.known.shape
+    own = int(surface.known.sum())
+    numbers = torch.full((3, height * width), NO_DISC)
+    numbers[0][surface.known.flatten()] = torch.arange(own)
+    numbers[1 + rim.hidden.long(), rim.pixel] = own + torch.arange(len(rim.pixel))
+    numbers = numbers.view(3, height, width)
+    return DiscLinks.of(*(_linked(numbers, inverse_depth, gradient, surface.edge, axis).int() for axis in range(2)))
+
+
+def _linked(
+    numbers: Int[Tensor, "3 h w"],
+    inverse_depth: Float[Tensor, " n"],
+    gradient: Float[Tensor, "n 2"],
+    edge: float,
+    axis: int,
+) -> Int[Tensor, " n"]:
+    """Return the neighbour of each disc a step along x (axis 0) or y (axis 1)."""
+    size = numbers.shape[2 - axis]
+    these, those = (numbers.narrow(2 - axis, start, size - 1).flatten(1) for start in (0, 1))
+    misses = inverse_depth.new_full((3, 3, these.shape[1]), torch.inf)
+    for i, one in enumerate(these):
+        for j, other in enumerate(those):
+            both = ((one >= 0) & (other >= 0)).nonzero()[:, 0]
+            a, b = one[both], other[both]
+            ahead = (inverse_depth[a] + gradient[a, axis] - inverse_depth[b]).abs()
+            back = (inverse_depth[b] - gradient[b, axis] - inverse_depth[a]).abs()
+            miss = torch.minimum(ahead, back) / inverse_depth[a]
+            # What the photo shows goes on in what it shows, wherever it can.
+            misses[i, j, both] = torch.where(miss < edge, miss - float(i == j == 0), torch.inf)
+    least, back = misses.amin(dim=1, keepdim=True), misses.amin(dim=0, keepdim=True)
+    linked = torch.full((len(inverse_depth),), NO_DISC)
+    i, j, place = ((misses == least) & (misses == back) & misses.isfinite()).nonzero(as_tuple=True)
+    linked[these[i, place]] = those[j, place]
+    return linked

@@ -77,7 +77,7 @@ class LiftFit(GaussNewtonLoop):
     def _before_step(self, step: int) -> None:
         started = time.monotonic()
         if not self._matrices:
-            self._matrices = [layer.encoding.read(layer.encoding.means) for layer in self._layers]
+            self._matrices = [layer.encoding.matrix() for layer in self._layers]
             if step == 0:
                 for layer in (*self._layers, *self._made_up):
                     layer.encoding.features_table.data = layer.decoder.features_for(layer.target)

@@ -12,16 +12,16 @@ from torch import Tensor
 from gainer_ns.devices import best_device
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import MAX_FEATURES, Decoder
-from gainer_ns.fields.disc_encoding import DiscEncoding
-from gainer_ns.fields.gainer_field import RGBA_CHANNELS
+from gainer_ns.fields.disc_encoding import RGBA_CHANNELS, DiscEncoding
 from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.loading import below, checkpoint_of
 from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.joined import PhotoView, views_from_tensors, views_to_tensors
+from gainer_ns.lifting.layer import LiftedLayer
 from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.model import LiftModel, LiftModelConfig
-from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.storage.checks import check_gaussians, check_sizes
 
 
@@ -80,8 +80,11 @@ def _layer(
     inside = (pixels >= 0) & (pixels < camera.width * camera.height)
     if pixels.shape != means.shape[:1] or not bool(inside.all()):
         raise ValueError("its Gaussians belong to no pixels of the photo")
+    links = own["links"]
+    if links.shape != (len(means), 2) or not bool(((links >= -1) & (links < len(means))).all()):
+        raise ValueError("its Gaussians are linked to none")
     sizes = replace(recipe.encoding, feature_dim=table.shape[1])
-    encoding = DiscEncoding(sizes, means.float(), own["inverse_jacobians"].float(), pixels)
+    encoding = DiscEncoding(sizes, means.float(), own["inverse_jacobians"].float(), pixels, links)
     encoding.load_state_dict(own)
     decoder = Decoder.restored(
         below(f"decoders.{number}.", state),
@@ -96,4 +99,5 @@ def _layer(
     check_gaussians(gaussians)
     check_sizes(*decoder.parameters())
     hidden_of = None if hidden_of < 0 else hidden_of
-    return LiftedLayer(gaussians, decoder, sizes.num_neighbours, encoding.pixels, None, hidden_of, max(view, 0))
+    links = encoding.disc_links()
+    return LiftedLayer(gaussians, links, decoder, sizes.sigma, encoding.pixels, hidden_of, view=max(view, 0))

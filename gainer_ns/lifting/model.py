@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.model_components import renderers
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.disc_encoding import DiscEncoding, DiscEncodingConfig
-from gainer_ns.fields.gainer_field import RGBA_CHANNELS
+from gainer_ns.fields.disc_encoding import RGBA_CHANNELS, DiscEncoding, DiscEncodingConfig
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipe
 from gainer_ns.frames import ImagePlane
@@ -28,16 +29,18 @@ from gainer_ns.lifting.discs import Discs, place_discs
 from gainer_ns.lifting.fit import LESS_MEMORY, LayerPlan, LiftFit
 from gainer_ns.lifting.hidden_surface import hidden_layer
 from gainer_ns.lifting.joined import PhotoView, views_from_tensors, views_to_tensors
+from gainer_ns.lifting.layer import LiftedLayer
 from gainer_ns.lifting.matting import matte
 from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.rgbd_layers import RgbdLayer
 from gainer_ns.lifting.rgbd_photo import RgbdPhoto
-from gainer_ns.lifting.scene import LiftedLayer, LiftedScene
+from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.surface import continue_edges, fit_surface
+from gainer_ns.lifting.views import view_of
 from gainer_ns.memory import check_free
 from gainer_ns.storage.checks import check_gaussians
 
-_SHOWN = -1
+SHOWN = -1
 """In place of the number of the layer that hides another: nothing does."""
 _BYTES_PER_PIXEL = 600
 """Memory for a pixel of the photo until it is a disc in space."""
@@ -50,6 +53,8 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
     _target: type = field(default_factory=lambda: LiftModel)
     eval_num_rays_per_chunk: int = 1 << 16
     """Rays rendered at once."""
+    hidden_layers: int = 0
+    """Hidden layers of the decoder's MLP; 0 leaves its linear path alone."""
     finish_steps: int = 4
     """Most Gauss-Newton steps."""
     behind_edges: bool = True
@@ -75,7 +80,7 @@ class LiftModel(FittedModel):
     """
 
     config: LiftModelConfig
-    checkpoint_version = 1
+    checkpoint_version = 2
     lift_facts: Tensor
     hidden_of: Tensor
     view_of: Tensor
@@ -117,7 +122,7 @@ class LiftModel(FittedModel):
             self.register_buffer(name, value)
         self._scene: LiftedScene | None = None
 
-    def _lift(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int = _SHOWN) -> RgbdLayer | None:
+    def _lift(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int = SHOWN) -> RgbdLayer | None:
         """Place the discs of a layer whose depths are in world units, and return what it hides of itself."""
         camera = photo.metadata.camera
         surface = fit_surface(layer.depth, sum(camera.focal_length) / 2)
@@ -128,11 +133,12 @@ class LiftModel(FittedModel):
             discs = replace(discs, pixel=layer.origin.flatten()[discs.pixel])
         rotation, place = photo.pose.double()[:, :3], photo.pose.double()[:, 3]
         means = (discs.means.double() @ rotation.T + place).float()
-        decoder = self._add_layer(means, inverse(rotation @ discs.jacobians.double()).float(), discs.pixel)
+        inverses = inverse(rotation @ discs.jacobians.double()).float()
+        decoder = self._add_layer(means, inverses, discs.pixel, discs.links.neighbours[:, :2])
         self.hidden_of = torch.cat([self.hidden_of, torch.tensor([hidden_of])])
         self.view_of = torch.cat([self.view_of, torch.tensor([view])])
         self._plans.append((discs, layer))
-        if hidden_of != _SHOWN:
+        if hidden_of != SHOWN:
             decoder.make_linear()
             return None
         return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges else None
@@ -145,16 +151,21 @@ class LiftModel(FittedModel):
             self._lift(beyond, replace(photo, metadata=photo.metadata._replace(camera=camera)), view, hidden_of)
 
     def _add_layer(
-        self, means: Float[Tensor, "n 3"], inverse_jacobians: Float[Tensor, "n 3 3"], pixels: Int[Tensor, " n"]
+        self,
+        means: Float[Tensor, "n 3"],
+        inverse_jacobians: Float[Tensor, "n 3 3"],
+        pixels: Int[Tensor, " n"],
+        links: Int[Tensor, "n 2"],
     ) -> Decoder:
         config = self.config
-        self.encodings.append(DiscEncoding(config.encoding, means, inverse_jacobians, pixels))
+        self.encodings.append(DiscEncoding(config.encoding, means, inverse_jacobians, pixels, links))
         decoder = Decoder(
             config.encoding.feature_dim,
             RGBA_CHANNELS,
             hidden_layers=config.hidden_layers,
             hidden_dim=config.hidden_dim,
             seed=config.seed,
+            plain=True,
         )
         self.decoders.append(decoder)
         return decoder
@@ -196,8 +207,24 @@ class LiftModel(FittedModel):
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """Render rays: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
         assert isinstance(ray_bundle, RayBundle)
-        background = torch.tensor(self.config.background, device=self.device)
-        return self.shown().outputs(ray_bundle, background)
+        return self.shown().outputs(ray_bundle, self._background())
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
+        """Return what a camera sees; where pixels are smaller than the photo's, each is averaged over its area.
+
+        Args:
+            camera: One camera. Rays of one that is no pinhole are followed one by one, and not averaged.
+            obb_box: Where given, what lies outside of it is not seen, likewise.
+        """
+        view = view_of(camera) if obb_box is None else None
+        if view is None:
+            return super().get_outputs_for_camera(camera, obb_box)
+        return self.shown().picture_for(view, self._background())
+
+    def _background(self) -> Float[Tensor, "3"]:
+        cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
+        return torch.tensor(self.config.background, device=self.device) if cropped is None else cropped.to(self.device)
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
@@ -258,10 +285,11 @@ class LiftModel(FittedModel):
             layers = tuple(
                 LiftedLayer(
                     encoding.gaussian_set(),  # pyright: ignore
+                    encoding.disc_links(),  # pyright: ignore
                     decoder,  # pyright: ignore
-                    encoding.config.num_neighbours,  # pyright: ignore
+                    encoding.config.sigma,  # pyright: ignore
                     encoding.pixels,  # pyright: ignore
-                    hidden_of=None if number == _SHOWN else number,
+                    hidden_of=None if number == SHOWN else number,
                     view=view,
                 )
                 for encoding, decoder, number, view in zip(
@@ -291,16 +319,9 @@ class LiftModel(FittedModel):
         if count != len(self.encodings):
             self.encodings, self.decoders = nn.ModuleList(), nn.ModuleList()
             for _ in range(count):
-                self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), torch.zeros(0, dtype=torch.int32))
+                none = torch.zeros(0, dtype=torch.int32)
+                self._add_layer(torch.zeros(0, 3), torch.zeros(0, 3, 3), none, none.view(0, 2))
             self.to(self.device)
-        numbers, confidences = views_to_tensors(())
-        older = {  # older checkpoints hide nothing, and are of single photos
-            "hidden_of": torch.full((count,), _SHOWN),
-            "view_of": torch.zeros(count, dtype=torch.long),
-            "view_numbers": numbers,
-            "confidences": confidences,
-        }
-        state_dict = older | dict(state_dict)
-        for name in older:
+        for name in ("hidden_of", "view_of", "view_numbers", "confidences"):
             setattr(self, name, torch.empty_like(state_dict[name], device=self.device))
         return super().load_state_dict(state_dict, strict, assign)

@@ -1,89 +1,37 @@
-"""A lifted photo: layers of discs in space, and what rays see of them through nerfstudio's volumetric renderers."""
+"""A lifted photo: layers of discs in space, and what cameras see of them through nerfstudio's volumetric renderers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int32
+from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.fields.decoder import Decoder
-from gainer_ns.fields.gainer_field import RGBA_CHANNELS, SOLID_TRANSMITTANCE, GainerField
-from gainer_ns.frames import ImagePlane, PinholeCamera
-from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera
 from gainer_ns.io.colour_profiles import ColourProfile
-from gainer_ns.lifting.crossings import DiscTree
+from gainer_ns.lifting.crossings import Crossings
+from gainer_ns.lifting.field import SOLID_TRANSMITTANCE, GainerField
 from gainer_ns.lifting.joined import PhotoView, Sight, joined_outputs
-from gainer_ns.lifting.sampler import LAYER_KEY, SurfaceSampler
-from gainer_ns.lifting.views import CameraView
+from gainer_ns.lifting.layer import LiftedLayer
+from gainer_ns.lifting.sampler import SurfaceSampler
+from gainer_ns.lifting.views import MAX_RAYS_AT_ONCE, CameraView, averaged
 
-_MIN_OPACITY = -0.75
-"""Discs of lower opacity show nothing within their reach: opacity rises by 1 from pixel to pixel at most."""
-_MAX_CROSSINGS = 4
-"""How many surfaces a ray may cross before it is lost sight of."""
-
-
-@dataclass(eq=False)
-class LiftedLayer:
-    """Discs in space, and how points read them. Points never read the discs of two layers.
-
-    Attributes:
-        gaussians: Means, covariances, features and inverse Jacobians, in world units.
-        decoder: From features to red, green, blue and opacity.
-        num_neighbours: How many Gaussians a point reads.
-        pixels: [n], row-major indices of the photo's pixels that the Gaussians belong to: those of a rim belong to the
-            pixel whose surface they continue.
-        known_opacities: [n], what ``opacities`` would find, where it is known already.
-        hidden_of: Number of the layer whose depth edges hide it, where it was made up for that; None where the photo
-            shows it.
-        view: Number of the photo that it is from.
-    """
-
-    gaussians: GaussianSet
-    decoder: Decoder
-    num_neighbours: int
-    pixels: Int32[Tensor, " n"]
-    known_opacities: Float[Tensor, " n"] | None = None
-    hidden_of: int | None = None
-    view: int = 0
-
-    def __len__(self) -> int:
-        """Count its Gaussians."""
-        return len(self.gaussians)
-
-    @cached_property
-    def field(self) -> GainerField:
-        """The field that nerfstudio asks about points in space."""
-        return GainerField(self.gaussians, self.decoder, self.num_neighbours)
-
-    @cached_property
-    def opacities(self) -> Float[Tensor, " n"]:
-        """Opacities at the means, not clamped: below 0 where a surface has ended."""
-        if self.known_opacities is not None:
-            return self.known_opacities
-        opacities = self.decoder.decode(self.field.read(self.gaussians.means).features)[:, RGBA_CHANNELS - 1]
-        return opacities if self.gaussians.opacities is None else torch.minimum(opacities, self.gaussians.opacities)
-
-    def pixel_centres(self, width: int) -> Float[Tensor, "n 2"]:
-        """Return the centres of the pixels that the Gaussians belong to, in a photo of so many columns."""
-        pixels = self.pixels.long()
-        return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
-
-    @cached_property
-    def tree(self) -> DiscTree:
-        """The discs that show something."""
-        return DiscTree(self.gaussians[self.opacities > _MIN_OPACITY])
-
-    def moved(self, gaussians: GaussianSet) -> LiftedLayer:
-        """Return the same layer with its Gaussians elsewhere: each still shows what it showed."""
-        return replace(self, gaussians=gaussians, known_opacities=self.opacities)
+_SHELLS_ACROSS_SCENE = 512
+"""How many times the half width of a shell goes into the depth of a scene: two of a thousand samples lie on it."""
+_SPARE_SAMPLE = 0.05
+"""Pixels that are larger than the photo's by no more than this share need no further ray."""
+_MAX_SAMPLES = 16
+"""Most rays across a pixel."""
+_MAX_SCENE_DEPTH = 4.0
+"""Scenes that are deeper, in world units, count as this deep: what is farther, a sky perhaps, is in no need of it."""
 
 
 @dataclass(eq=False)
@@ -149,13 +97,28 @@ class LiftedScene:
         """Whether some pixels of the photo were not lifted."""
         return len(torch.cat([layer.pixels for layer in self.layers]).unique()) < self.plane.pixels
 
+    @cached_property
+    def half_width(self) -> float:
+        """Half the thickness of the shells in which surfaces have density, in world units."""
+        depths = [CAMERA_DISTANCE - layer.gaussians.means[:, 2] for layer in self.shown_layers]
+        deepest = max((float(each.max()) for each in depths if len(each) > 0), default=1.0)
+        return min(deepest, _MAX_SCENE_DEPTH) / _SHELLS_ACROSS_SCENE
+
+    @cached_property
+    def field(self) -> GainerField:
+        """The field that nerfstudio asks about points in space."""
+        return GainerField(self.layers, self.views or (CameraView(self.camera),), self.half_width)
+
     @torch.no_grad()
-    def outputs(self, rays: RayBundle, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
+    def outputs(
+        self, rays: RayBundle, background: Float[Tensor, "3"], crossings: Crossings | None = None
+    ) -> dict[str, Tensor]:
         """Render rays.
 
         Args:
             rays: [m] rays; where they have nears and fars, nothing counts outside of those.
             background: Colour behind everything.
+            crossings: Where they cross the layers, if that is known already.
 
         Returns:
             rgb [m, 3]; accumulation [m, 1]; depth (expected) and median_depth [m, 1], distances along the unit rays in
@@ -164,22 +127,14 @@ class LiftedScene:
         if self.views:
             seen = joined_outputs(self.views, *self._sights, rays)
             return {**seen, "rgb": seen["rgb"] + (1 - seen["accumulation"]) * background.to(seen["rgb"])}
-        samples = SurfaceSampler(_MAX_CROSSINGS)(rays, self.layers)
-        shape = samples.shape
-        rgb, density = rays.origins.new_zeros(*shape, 3), rays.origins.new_zeros(*shape, 1)
-        assert samples.metadata is not None
-        layer_of = samples.metadata[LAYER_KEY][..., 0]
-        for number, layer in enumerate(self.layers):
-            mine = layer_of == number
-            if bool(mine.any()):
-                seen = layer.field(samples[mine])
-                rgb[mine], density[mine] = seen[FieldHeadNames.RGB], seen[FieldHeadNames.DENSITY]
-        weights = samples.get_weights(density)
+        samples = SurfaceSampler(self.half_width)(rays, layers=self.layers, crossings=crossings)
+        seen = self.field(samples)
+        weights = samples.get_weights(seen[FieldHeadNames.DENSITY])
         depth = DepthRenderer("expected")(weights, samples)
         median = DepthRenderer("median")(weights, samples)
         accumulation = AccumulationRenderer()(weights)
         return {
-            "rgb": RGBRenderer.combine_rgb(rgb, weights, background.to(rgb)),
+            "rgb": RGBRenderer.combine_rgb(seen[FieldHeadNames.RGB], weights, background.to(depth)),
             "accumulation": accumulation,
             "depth": depth,
             "median_depth": torch.where(accumulation > 0.5, median, depth),
@@ -196,6 +151,45 @@ class LiftedScene:
 
         numbers = range(len(self.views))
         return [sight(self.shown_layers, n) for n in numbers], [sight(self.layers, n) for n in numbers]
+
+    @torch.no_grad()
+    def seen_by(self, view: CameraView, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
+        """Render what a camera sees, a ray through the middle of each of its pixels; see :meth:`outputs`.
+
+        All rays of a camera meet a surface at once where it is drawn triangle by triangle; that pays on processors,
+        while graphics cards follow single rays, and so do scenes of several photos.
+        """
+        rays = view.all_rays(self.device)
+        if self.device.type == "cuda" or self.views:
+            return self.outputs(rays, background)
+        crossings = Crossings(len(rays), self.device)
+        for number, layer in enumerate(self.layers):
+            crossings.draw(view, layer.surface, layer.states, number)
+        along = -(rays.directions * view.pose[:, 2].to(rays.directions)).sum(dim=1)
+        crossings.stretched(1 / along)
+        return self.outputs(rays, background, crossings)
+
+    def picture_for(self, view: CameraView, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
+        """Render what a camera sees, each pixel averaged over its area where the photo's are smaller.
+
+        Returns:
+            What :meth:`outputs` returns, [h, w, c].
+        """
+        width, height, samples = view.camera.width, view.camera.height, self._samples(view)
+        rows = max(1, MAX_RAYS_AT_ONCE // (width * samples**2))
+        bands: list[dict[str, Tensor]] = []
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            part = view.part((0, top, width, bottom), width * samples, (bottom - top) * samples)
+            seen = self.seen_by(part, background)
+            bands.append({name: averaged(each, bottom - top, width, (samples, samples)) for name, each in seen.items()})
+        return {name: torch.cat([band[name] for band in bands]) for name in bands[0]}
+
+    def _samples(self, view: CameraView) -> int:
+        """Return how many rays across a pixel of a camera meet most discs that it sees."""
+        gaps = [layer.gaps_on(view) for layer in self.shown_layers]
+        gap = torch.cat(gaps).median() if sum(map(len, gaps)) else 1.0
+        return min(max(1, math.ceil(1 / float(gap) - _SPARE_SAMPLE)), _MAX_SAMPLES)
 
     def raster(
         self,
@@ -218,8 +212,8 @@ class LiftedScene:
         """
         background = torch.zeros(3, device=self.device)
 
-        def look(rays: RayBundle) -> tuple[Tensor, Tensor]:
-            seen = self.outputs(rays, background)
+        def look(part: CameraView) -> tuple[Tensor, Tensor]:
+            seen = self.seen_by(part, background)
             rgb, alpha = seen["rgb"] / (1 - SOLID_TRANSMITTANCE), seen["accumulation"] / (1 - SOLID_TRANSMITTANCE)
             return rgb, torch.where(alpha > 1 - SOLID_TRANSMITTANCE, 1.0, alpha)
 

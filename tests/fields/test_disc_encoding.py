@@ -1,15 +1,12 @@
-"""Discs in space, and what a point reads of them."""
+"""Discs in space, and what places on their surface read of them."""
 
 import copy
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from gainer_ns.errors import GainerError
 from gainer_ns.fields.disc_encoding import DiscEncoding, DiscEncodingConfig
-from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.gaussians import reference
 
 COUNT = 12 * 10
@@ -23,22 +20,13 @@ def encoding_of(tilt: float = 0.0, pixel: float = 0.1, seed: int = 0, **config: 
     jacobian = pixel * turn @ torch.diag(torch.tensor([1.0, -1.0, 0.25]))
     flat = torch.stack([x.flatten(), y.flatten(), torch.zeros(COUNT)], dim=1)
     inverse = jacobian.inverse().expand(COUNT, 3, 3)
-    encoding = DiscEncoding(DiscEncodingConfig(**config), flat @ jacobian.T, inverse, torch.arange(COUNT))
+    number = torch.arange(COUNT).view(10, 12)
+    right, below = torch.full_like(number, -1), torch.full_like(number, -1)
+    right[:, :-1], below[:-1] = number[:, 1:], number[1:]
+    links = torch.stack([right.flatten(), below.flatten()], dim=1)
+    encoding = DiscEncoding(DiscEncodingConfig(**config), flat @ jacobian.T, inverse, torch.arange(COUNT), links)
     encoding.features_table.data.normal_(generator=torch.Generator().manual_seed(seed))
     return encoding
-
-
-def near(encoding: DiscEncoding, count: int = 200, across: float = 1.0) -> Tensor:
-    """Points at random steps (pixels along, thicknesses across) from random discs."""
-    generator = torch.Generator().manual_seed(1)
-    chosen = torch.randint(COUNT, (count,), generator=generator)
-    step = 2 * torch.rand(count, 3, generator=generator) - 1
-    step[:, 2] *= across
-    return encoding.means[chosen] + (encoding.inverse_jacobians[0].inverse() @ step[..., None])[..., 0]
-
-
-def read(encoding: DiscEncoding, points: Tensor) -> Tensor:
-    return encoding.read(points) @ encoding.features_table
 
 
 def test_gaussians_are_as_wide_as_sigma_says() -> None:
@@ -53,56 +41,39 @@ def test_gaussians_are_as_wide_as_sigma_says() -> None:
 
 @pytest.mark.parametrize("tilt", [0.0, 1.1])
 @pytest.mark.parametrize("pixel", [0.01, 3.0])
-def test_a_point_reads_its_nearest_discs_in_pixels(tilt: float, pixel: float) -> None:
+def test_the_block_of_a_place_holds_its_nearest_discs(tilt: float, pixel: float) -> None:
     encoding = encoding_of(tilt, pixel)
-    points, gaussians = near(encoding), encoding.gaussian_set()
-    back = encoding.inverse_jacobians[:1].expand(len(points), 3, 3)
-    found = reference.nearest(points, gaussians.means, encoding.config.num_neighbours, gaussians.radius, back)
+    gaussians, middle = encoding.gaussian_set(), torch.arange(COUNT).view(10, 12)[2:-2, 2:-2].flatten()
+    steps = torch.rand(len(middle), 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    back = encoding.inverse_jacobians[:1]
+    away = torch.cat([steps, torch.zeros(len(steps), 1)], dim=1)
+    points = encoding.means[middle] + away @ back[0].inverse().T
+    found = reference.nearest(points, gaussians.means, 25, gaussians.radius, back.expand(len(points), 3, 3))
     expected = reference.aggregate(points, found, gaussians.means, gaussians.precisions, gaussians.features)
-    torch.testing.assert_close(read(encoding, points), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_neither_distance_nor_tilt_changes_what_is_read() -> None:
-    one, other = encoding_of(), encoding_of(tilt=1.2, pixel=7.0)
-    torch.testing.assert_close(read(one, near(one)), read(other, near(other)), rtol=1e-3, atol=1e-3)
-
-
-def test_what_lies_before_or_behind_is_not_read() -> None:
-    encoding = encoding_of()
-    above = encoding.means + torch.tensor([0.0, 0.0, 0.1])  # a pixel, which is four thicknesses
-    assert (read(encoding, above) == 0).all()
-    assert (encoding.read(above).offsets == 0).all()
-    within = encoding.means + torch.tensor([0.0, 0.0, 0.04])
-    assert (read(encoding, within) != 0).any(dim=1).all()
-
-
-def test_weights_sum_to_one() -> None:
-    encoding = encoding_of()
-    encoding.features_table.data.fill_(1.0)
-    torch.testing.assert_close(read(encoding, near(encoding)), torch.ones(200, 8))
-
-
-@pytest.mark.parametrize("number", [0, MAX_NEIGHBOURS + 1])
-def test_numbers_of_neighbours_that_cannot_be(number: int) -> None:
-    with pytest.raises(GainerError, match=f"num-neighbours {number}: choose from 1 to {MAX_NEIGHBOURS}"):
-        encoding_of(num_neighbours=number)
+    read = encoding.disc_links().read(middle.int(), steps, gaussians.features, encoding.config.sigma)
+    torch.testing.assert_close(read, expected, rtol=2e-3, atol=2e-3)
 
 
 def test_a_checkpoint_brings_back_any_number_of_discs() -> None:
     saved = encoding_of(tilt=0.4)
     for count in (0, 7):
         loaded = DiscEncoding(
-            DiscEncodingConfig(), torch.zeros(count, 3), torch.zeros(count, 3, 3), torch.zeros(count, dtype=torch.long)
+            DiscEncodingConfig(),
+            torch.zeros(count, 3),
+            torch.zeros(count, 3, 3),
+            torch.zeros(count, dtype=torch.long),
+            torch.zeros(count, 2, dtype=torch.long),
         )
         loaded.load_state_dict(copy.deepcopy(saved.state_dict()))
         assert len(loaded) == COUNT and loaded.pixels.dtype == torch.int32
         for name, value in saved.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], value), name
-        assert torch.equal(read(loaded, near(saved)), read(saved, near(saved)))
+        assert torch.equal(loaded.disc_links().neighbours, saved.disc_links().neighbours)
 
 
 def test_means_are_its_own() -> None:
     means = torch.zeros(1, 3)
-    encoding = DiscEncoding(DiscEncodingConfig(), means, torch.eye(3)[None], torch.zeros(1, dtype=torch.long))
+    none = torch.zeros(1, dtype=torch.long)
+    encoding = DiscEncoding(DiscEncodingConfig(), means, torch.eye(3)[None], none, torch.full((1, 2), -1))
     means += 1
     assert (encoding.means == 0).all()

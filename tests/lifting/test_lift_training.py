@@ -277,4 +277,4 @@ def test_small_gaps_of_the_depth_are_lifted_and_skies_are_not(train: Any, lifted
 
 def test_checkpoints_load_without_pickle(shared: Path) -> None:
     (checkpoint,) = (shared.parent / "nerfstudio_models").glob("*.ckpt")
-    assert torch.load(checkpoint, weights_only=True)["pipeline"]["_model.version"] == 1
+    assert torch.load(checkpoint, weights_only=True)["pipeline"]["_model.version"] == 2
