@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from gainer_ns.editing.falloff import Falloff
+from gainer_ns.editing.falloff_width import FalloffSizer
+from gainer_ns.editing.moving_piece import MovingPiece
 from gainer_ns.editing.operations import Cut, Operation
+from gainer_ns.editing.pins import Pins
 from gainer_ns.editing.script import BaseEdit
-from gainer_ns.editing.steps import EditStep, SelectionBorder
+from gainer_ns.editing.steps import EditStep, Step
+from gainer_ns.frames import Bounds
+from gainer_ns.io.places import PlacedError
+
+_logger = logging.getLogger(__name__)
 
 EditT = TypeVar("EditT", bound=BaseEdit)
-PieceT = TypeVar("PieceT", bound=Any)
+PieceT = TypeVar("PieceT", bound=MovingPiece)
 SelectedShare: TypeAlias = Literal["all", "some", "none"]
 """How much of what a piece shows an edit selects."""
 
@@ -19,10 +28,9 @@ SelectedShare: TypeAlias = Literal["all", "some", "none"]
 class BaseStage(ABC, Generic[EditT, PieceT]):
     """Pieces of what a script edits, on the plane or in space, and what the script does to them.
 
-    Subclasses say how much of a piece an edit selects (``_share``), what it does to a piece that follows in part
-    (``_soft_step``; None if what it selects must be cut out), what it leaves and what it takes (``_parted``), what it
-    does to a piece that it takes as a whole (``_whole_step``), and what a cut parts that into: what is on the right and
-    on the left of its line after a step (``_halves``).
+    Subclasses say how much of a piece an edit selects (``_share``), what it leaves and what it takes (``_parted``),
+    what it does to a piece that it takes as a whole (``_whole_step``), what a cut parts that into (``_halves``: what is
+    on the right and on the left of its line after a step), and how large pictures are (``size_of``).
 
     Args:
         script: What is done.
@@ -34,10 +42,9 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
 
     def __init__(self, script: Any, pieces: Sequence[PieceT]) -> None:
         self.script, self.pieces = script, list(pieces)
-        self._borders: list[tuple[SelectionBorder, bool]] = []
+        self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         self._varied: dict[int, tuple[Operation, ...]] = {}
         for number in range(len(script.edits)):
-            self._borders = []  # those of the last edit are kept, for scripts that follow
             self._take(number)
 
     def follow(self, script: Any) -> bool:
@@ -56,8 +63,6 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
             return False
         if any(isinstance(operation, Cut) for operation in (*edit.operations, *before[-1].operations)):
             return False
-        if any(border.may_follow(edit) != blends for border, blends in self._borders):
-            return False
         self.script, self._varied = script, {}
         for piece in self._followers:
             self._follow(piece, edit, number)
@@ -66,6 +71,8 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
     def _follow(self, piece: PieceT, edit: EditT, number: int) -> None:
         """Make an edit do something else to what it moves already."""
         piece.follow(number, edit.operations)
+        if any(step.edit == number and isinstance(step.selection, Falloff) for step in piece.steps):
+            piece.put(self._on_sheet(piece, edit, number)[0])
 
     @property
     def _followers(self) -> list[PieceT]:
@@ -121,8 +128,38 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
     @abstractmethod
     def _share(self, piece: PieceT, edit: EditT) -> SelectedShare: ...
 
+    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep | None:
+        """Return what an edit does to a piece that follows in part; None if what it selects is cut out."""
+        if edit.cuts:
+            return None
+        step, holds = self._on_sheet(piece, edit, number)
+        if not holds:
+            wider = "leave feather out, or " if edit.select.softness else ""
+            _logger.warning(
+                "%s: moves farther than what surrounds the selection can follow without folding or tearing; %swrite "
+                "mode: piece to cut it out",
+                self.script.where("edits", number),
+                wider,
+            )
+        return step
+
+    def _on_sheet(self, piece: PieceT, edit: EditT, number: int) -> tuple[EditStep, bool]:
+        """Return what an edit does to a sheet, and whether nothing folds or tears."""
+        step = self._whole_step(piece, edit, number, edit.operations)
+        if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
+            return step.following(edit.operations, edit.select), True
+        key = id(piece), number
+        if key not in self._sizers:
+            self._sizers[key] = FalloffSizer(piece, edit.select, edit.select.bounds(*self.size_of(edit.layer)))
+        before = [0.0 if i == number else amount for i, amount in enumerate(self.ends)]
+        at_keyframes = [step.following(operations) for operations in edit.extreme_operations]
+        sized = [self._sizers[key].sized(one, before, edit.extremes) for one in at_keyframes]
+        widest = max((falloff for falloff, _ in sized), key=lambda falloff: falloff.width)
+        return step.following(edit.operations, widest), all(holds for _, holds in sized)
+
     @abstractmethod
-    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep | None: ...
+    def size_of(self, layer: str | None) -> tuple[int, int]:
+        """Return width and height, in pixels, of a layer's picture; of the main one if None."""
 
     @abstractmethod
     def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
@@ -145,7 +182,18 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         return [part for part, _ in parts]
 
     @abstractmethod
-    def _whole_step(self, piece: PieceT, edit: EditT, number: int, operations: tuple[Operation, ...]) -> Any: ...
+    def _whole_step(self, piece: PieceT, edit: EditT, number: int, operations: tuple[Operation, ...]) -> EditStep: ...
+
+    def _check(self, step: Step, piece: PieceT, frame: Bounds) -> None:
+        """Refuse operations on material that something has moved before, and pins outside a frame on the canvas."""
+        problem = step.lateness(piece.steps)
+        if problem:
+            raise self.script.mistake(step.edit, PlacedError((), problem))
+        for pins in (operation for operation in step.operations if isinstance(operation, Pins)):
+            try:
+                pins.check(frame)
+            except PlacedError as error:
+                raise self.script.mistake(step.edit, error.below("pins")) from None
 
     @abstractmethod
     def _halves(self, piece: PieceT, step: Any, cut: Cut) -> tuple[PieceT, PieceT]: ...

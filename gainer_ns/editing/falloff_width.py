@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from gainer_ns.editing.falloff import Falloff, RegionDistance
-from gainer_ns.editing.pieces import Amounts, Piece
+from gainer_ns.editing.moving_piece import Amounts, MovingPiece
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.steps import Placed, Step, border_holds
+from gainer_ns.editing.steps import EditStep, Placed, Weights, border_holds
 from gainer_ns.frames import Bounds
 
 _WIDTHS_PER_PIXEL = 3.0
@@ -23,6 +21,12 @@ _WAY_PARTS = 4
 """Into so many parts the way of the border is divided: a whole turn goes far, though it ends where it began."""
 _WIDENED = (1.0, 1.5, 2.2)
 """How many times wider it is tried where it folds or tears."""
+_REACH_WIDTHS = 1.15
+"""How far distances are told, in widths, so that something around the falloff stays."""
+_MIN_REACH_PX = 8.0
+_LONGEST_WAY = 2.0
+"""How much longer a way along the material is looked for than the way straight there."""
+_MAX_BORDER_POINTS = 2000
 
 
 class SizedFalloff(NamedTuple):
@@ -43,16 +47,19 @@ class FalloffSizer:
     Args:
         piece: That is moved.
         region: The part that moves wholly.
+        bounds: Of the region, in pixels of the piece's picture.
     """
 
-    def __init__(self, piece: Piece, region: Selection) -> None:
-        self._piece, self._region = piece, region
+    def __init__(self, piece: MovingPiece, region: Selection, bounds: Bounds) -> None:
+        self._piece, self._region, self._bounds = piece, region, bounds
         self._distances: dict[int, RegionDistance] = {}
-        self._visible = piece.is_visible.view(piece.rest.shape)
-        shown = piece.rest.pixels[piece.is_visible]
-        self._border = shown[region.depth(shown).abs() <= 1.0]
+        pixels = piece.source.shown.pixels
+        depth = region.depth(pixels)
+        self._farthest = max(1.0, -float(depth.min()))
+        border = pixels[depth.abs() <= 1.0]
+        self._border = border[:: math.ceil(len(border) / _MAX_BORDER_POINTS) or 1]
 
-    def sized(self, step: Step, amounts: Amounts, extremes: Sequence[float]) -> SizedFalloff:
+    def sized(self, step: EditStep, amounts: Amounts, extremes: Sequence[float]) -> SizedFalloff:
         """Return the falloff for what an edit does.
 
         Args:
@@ -61,64 +68,50 @@ class FalloffSizer:
             extremes: The amounts at which it does most.
         """
         softness = self._region.softness
-        width = softness or max(_MIN_WIDTH_PX, _WIDTHS_PER_PIXEL * self._moved_by(step, amounts, extremes))
-        widened = (1.0,) if softness else _WIDENED
-        distance = self._distance_within(widened[-1] * width)
-        limit = distance.farthest or width  # no falloff is wider than what there is to fall off over
-        falloffs = [Falloff(distance, max(1.0, min(factor * width, limit))) for factor in widened]
-        for falloff in falloffs:
-            if all(_holds(self._piece, step, falloff, amounts, amount) for amount in extremes):
+        start = self._piece.placed(amounts, self._border)
+        width = softness or max(_MIN_WIDTH_PX, _WIDTHS_PER_PIXEL * self._moved_by(step, start, extremes))
+        falloff = None
+        for factor in (1.0,) if softness else _WIDENED:
+            distance = self._distance_within(factor * width)
+            falloff = Falloff(distance, max(1.0, min(factor * width, distance.widest)))
+            one = step.following(step.operations, falloff)
+            if all(self._holds(one, falloff, start, amounts, amount) for amount in extremes):
                 return SizedFalloff(falloff, True)
-        return SizedFalloff(falloffs[-1], False)
+        assert falloff is not None
+        return SizedFalloff(falloff, False)
 
-    def _moved_by(self, step: Step, amounts: Amounts, extremes: Sequence[float]) -> float:
+    def _moved_by(self, step: EditStep, start: Placed, extremes: Sequence[float]) -> float:
         """Return how far the region's visible border goes at most, in pixels of the piece, and not straight there."""
         if len(self._border) == 0 or not extremes:
             return 0.0
-        start = self._piece.carried(amounts, self._border)
         fastest = 0.0
         for extreme in extremes:
-            amounts_on_way = [extreme * part / _WAY_PARTS for part in range(1, _WAY_PARTS + 1)]
-            way = [start, *(step.carried(start, amount, None) for amount in amounts_on_way)]
-            fastest = max(fastest, float(torch.stack(way).diff(dim=0).norm(dim=2).max()))
-        return fastest * _WAY_PARTS / self._piece.scale
+            on_way = (step.moved(start, extreme * part / _WAY_PARTS, None).points for part in range(1, _WAY_PARTS + 1))
+            way = torch.stack([start.points, *on_way])
+            fastest = max(fastest, float(way.diff(dim=0).norm(dim=2).max()))
+        return fastest * _WAY_PARTS / (self._piece.scale * step.unit)
 
     def _distance_within(self, width: float) -> RegionDistance:
-        """Return distances as far as a width, or farther: to a power of two, so that many widths share them."""
-        octave = max(3, math.ceil(math.log2(width)))
-        if octave not in self._distances:
-            rest, plane = self._piece.rest, self._piece.plane
-            box = _grown(self._region.bounds(plane.width, plane.height), 2.0**octave)
-            self._distances[octave] = RegionDistance.around(self._region, self._visible, rest.corner, box)
-        return self._distances[octave]
+        """Return distances as far as a width, or farther: to a power of root 2, so that many widths share them."""
+        reach = max(_MIN_REACH_PX, min(_REACH_WIDTHS * width, _LONGEST_WAY * self._farthest))
+        half_octaves = math.ceil(2 * math.log2(reach))
+        if half_octaves not in self._distances:
+            shown = self._piece.source.shown
+            self._distances[half_octaves] = RegionDistance.around(
+                self._region, shown, 2.0 ** (0.5 * half_octaves), self._bounds
+            )
+        return self._distances[half_octaves]
 
-
-def _grown(box: Bounds, by: float) -> Bounds:
-    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
-
-
-def _holds(piece: Piece, step: Step, falloff: Falloff, amounts: Amounts, amount: float) -> bool:
-    """Return whether nothing visible folds or tears in the falloff, by squares of its lattice."""
-    distance = falloff.distance
-    if min(distance.values.shape) < 2:
-        return True
-    weights = falloff.node_weights.flatten()
-    start = piece.carried(amounts, distance.nodes)
-    whole, followed = (step.carried(start, amount, each) for each in (None, weights))
-    shape = distance.values.shape
-    low, high = _corners(weights.view(shape)).aminmax(dim=0)
-    some = (low < 1) & (high > 0)  # also where the falloff passes between nodes
-    chosen = (some & _corners(distance.visible).all(dim=0)).flatten()
-    squares = [_square(points.view(*shape, 2), distance.step)[chosen] for points in (start, whole, followed)]
-    return border_holds(*(Placed(square[:, :, 0], square) for square in squares))
-
-
-def _corners(values: Tensor) -> Tensor:
-    """Return what is said of the four corners of each square, [4, r, c]."""
-    return torch.stack([values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:]])
-
-
-def _square(points: Float[Tensor, "r c 2"], step: float) -> Float[Tensor, "m 2 2"]:
-    """Return the mean slopes of each square between four points."""
-    a, b, c, d = _corners(points)
-    return torch.stack([b + d - a - c, c + d - a - b], dim=-1).view(-1, 2, 2) / (2 * step)
+    def _holds(self, step: EditStep, falloff: Falloff, border: Placed, amounts: Amounts, amount: float) -> bool:
+        """Return whether nothing visible folds or tears in the falloff."""
+        around, pixels = falloff.distance.samples, falloff.distance.sample_points
+        if around is None or pixels is None or falloff.band is None:
+            weights = Weights(torch.full_like(self._border[:, 0], 0.5), falloff.slopes_at_border(self._border))
+            return border_holds(border, step.moved(border, amount, None), step.moved(border, amount, weights))
+        there = [amount if number == step.edit else one for number, one in enumerate(amounts)]
+        start, free = (
+            self._piece.placed(amounts, pixels, falloff.distance.anchors),
+            torch.from_numpy(falloff.band.is_free),
+        )
+        ends = step.moved(start, amount, None), self._piece.followed(step, there, start, around)
+        return border_holds(*(one[free] for one in (start, *ends)))

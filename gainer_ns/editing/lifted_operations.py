@@ -17,7 +17,6 @@ from torch import Tensor
 
 from gainer_ns.editing import deformations, operations
 from gainer_ns.editing.deformations import Amount
-from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operation import (
     Across,
     Down,
@@ -179,7 +178,7 @@ class LiftedBend(operations.Bend):
 
 
 LIFTED_OPERATIONS: dict[str, type[Operation]] = {
-    **{word: kind for word, kind in OPERATIONS.items() if not issubclass(kind, MaterialOperation)},
+    **OPERATIONS,
     "move": LiftedMove,
     "rotate": LiftedRotate,
     "scale": LiftedScale,

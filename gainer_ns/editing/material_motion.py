@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.frames import Bounds
+from gainer_ns.motion.shown import Shown, as_complex
 
 if TYPE_CHECKING:
     from gainer_ns.motion.material import Material, Rows
@@ -26,17 +29,34 @@ _MAX_KEPT = 32
 """Of what is worth keeping, at most."""
 
 
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """Points that tell to which part of the material each of others belongs; they stand for these once.
+
+    Attributes:
+        places: [m].
+    """
+
+    places: Complex[np.ndarray, " m"]
+
+
 class MaterialSource:
     """The visible material of a piece, looked at when something first needs it.
 
     Args:
-        look: Returns where something is visible [h, w], where the corner of that lies on the canvas, and how large its
-            pixels are there.
+        look: Returns what of the piece's picture shows something.
+        place: Where the picture's corner lies on the canvas.
+        scale: How large its pixels are there.
     """
 
-    def __init__(self, look: Callable[[], tuple[Bool[np.ndarray, "h w"], tuple[float, float], float]]) -> None:
-        self._look = look
+    def __init__(self, look: Callable[[], Shown], place: tuple[float, float] = (0.0, 0.0), scale: float = 1.0) -> None:
+        self._look, self._place, self._scale = look, place, scale
         self._kept: dict[Hashable, Any] = {}
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What of the picture shows something."""
+        return self._look()
 
     @property
     def material(self) -> Material:
@@ -45,7 +65,7 @@ class MaterialSource:
         def make() -> Material:
             from gainer_ns.motion.material import Material  # scipy.ndimage, which most edits do without
 
-            return Material(*self._look())
+            return Material(self.shown, self._place, self._scale)
 
         return self.kept("material", make)
 
@@ -55,7 +75,9 @@ class MaterialSource:
         return self.material.box
 
     def rows(self, points: Complex[np.ndarray, " m"], key: Hashable) -> Rows:
-        """Return what reads functions at points; the same key stands for the same points."""
+        """Return what reads functions at points; the same key stands for the same points, or it is their anchors."""
+        if isinstance(key, Anchors):
+            return self.material.rows(points, key.places)
         return (
             self.material.rows(points) if key is None else self.kept(("rows", key), lambda: self.material.rows(points))
         )
@@ -74,16 +96,15 @@ def source_of(
 ) -> MaterialSource:
     """Return the material of a part of a picture, laid on the canvas."""
 
-    def look() -> tuple[np.ndarray, tuple[float, float], float]:
+    def look() -> Shown:
         opacity = rest.opacity.view(rest.shape)
         if presence is not None:
             opacity = torch.minimum(opacity, presence.to(opacity))
         mask = opacity >= _MATERIAL_OPACITY
         mask = mask if bool(mask.any()) else opacity > 0
-        x, y = (start + scale * first for start, first in zip(place, rest.corner, strict=True))
-        return mask.cpu().numpy(), (x, y), scale
+        return Shown(mask.cpu().numpy(), rest.corner)
 
-    return MaterialSource(look)
+    return MaterialSource(look, place, scale)
 
 
 class MaterialMotion:
@@ -118,33 +139,44 @@ class MaterialOperation(Operation):
         """Move points by so much of it; the same key stands for the same points."""
         if amount == 0 or len(points) == 0:
             return points
-        moved = self._bound(source).positions(_complex(points), amount, key)
+        moved = self._bound(source).positions(as_complex(points), amount, key)
         return torch.from_numpy(moved.view(np.float64).reshape(-1, 2)).to(points)
 
     def moved_on(
-        self, source: MaterialSource, points: Float[Tensor, "m 2"], amount: float
+        self,
+        source: MaterialSource,
+        points: Float[Tensor, "m 2"],
+        amount: float,
+        anchors: Float[Tensor, "m 2"] | None = None,
     ) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
-        """Move points, and return the Jacobian of the map at each of them too, by differences."""
+        """Move points, and return the Jacobian of the map at each of them too, by differences.
+
+        Args:
+            source: The material.
+            points: On the canvas.
+            amount: Of the operation.
+            anchors: Points that tell to which part of the material each belongs; None for the nearest of it.
+        """
         precise = points.double()
+
+        def carried(points: Tensor) -> Tensor:
+            return self.carried(source, points, amount, None if anchors is None else Anchors(as_complex(anchors)))
+
         columns = []
         for axis in (0, 1):
             step = torch.zeros(2, dtype=torch.float64, device=points.device)
             step[axis] = _STEP_PX
-            ahead, behind = (self.carried(source, precise + way * step, amount) for way in (1, -1))
+            ahead, behind = (carried(precise + way * step) for way in (1, -1))
             columns.append((ahead - behind) / (2 * _STEP_PX))
-        return self.carried(source, points, amount), torch.stack(columns, dim=2).to(points)
+        return carried(points), torch.stack(columns, dim=2).to(points)
 
     def depths(
         self, source: MaterialSource, points: Float[Tensor, "m 2"], amount: float, key: Hashable = None
     ) -> Float[Tensor, " m"] | None:
         """Return how near points are, the larger the nearer; None where all are equally deep."""
-        found = self._bound(source).depths(_complex(points), amount, key) if amount != 0 else None
+        found = self._bound(source).depths(as_complex(points), amount, key) if amount != 0 else None
         return None if found is None else torch.from_numpy(found).to(points)
 
     def _bound(self, source: MaterialSource) -> MaterialMotion:
         # With the operation itself, so that no other takes its place in memory.
         return source.kept(("motion", id(self)), lambda: (self, self.motion(source)))[1]
-
-
-def _complex(points: Float[Tensor, "m 2"]) -> Complex[np.ndarray, " m"]:
-    return np.ascontiguousarray(points.double().cpu().numpy()).view(np.complex128)[:, 0]

@@ -8,21 +8,23 @@ a piece remembers its parts in the pixels of its own picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from gainer_ns.editing.falloff import Falloff
+from gainer_ns.editing.falloff import Falloff, Surroundings
 from gainer_ns.editing.material_motion import MaterialSource, source_of
+from gainer_ns.editing.moving_piece import Amounts, MovingPiece
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights
+from gainer_ns.editing.steps import PieceMotion, Placed
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.motion.control_grid import MARGIN_NODES, ControlGrid
 from gainer_ns.motion.rest_map import RestMap
@@ -42,12 +44,9 @@ _VISIBLE_MARGIN_PX = 2
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
 
-Amounts = Sequence[float]
-"""How much of each edit of a script there is."""
-
 
 @dataclass(eq=False)
-class Piece:
+class Piece(MovingPiece):
     """A part of a picture that moves together.
 
     Attributes:
@@ -83,7 +82,7 @@ class Piece:
     max_stretch: float | None = None
     apart: tuple[AnyLayer, list[float] | None, tuple[AnyLayer, ...]] | None = field(default=None, repr=False)
     is_rough: bool = False
-    _kept: dict[tuple[object, Hashable], Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[object, Hashable], Any] = field(default_factory=dict, repr=False)
     _posed: tuple[tuple[list[float], int | None], AnyLayer] | None = field(default=None, repr=False)
 
     @property
@@ -114,8 +113,12 @@ class Piece:
         """Return where pixels of its own picture go by so much of each edit; a key stands for the same pixels."""
         points = origins * self.scale + origins.new_tensor(self.place)
         for step in self.steps:
-            if amounts[step.edit] != 0:
-                points = step.carried(points, amounts[step.edit], self.follows(step, origins, key), key)
+            if amounts[step.edit] == 0:
+                continue
+            around = self._around(step, origins, key)
+            points = step.carried(points, amounts[step.edit], self._shares(step, origins, around, key), key)
+            if around is not None and (away := self._sway_at(step, amounts, around)) is not None:
+                points = points.index_add(0, torch.from_numpy(around.near), torch.from_numpy(away[0]).to(points))
         return points
 
     @cached_property
@@ -125,24 +128,32 @@ class Piece:
 
     def follows(self, step: PieceMotion, origins: Float[Tensor, "m 2"], key: Hashable | None) -> Tensor | None:
         """Return how much pixels follow a step; None where they do so as a whole."""
-        selection = step.selection
-        if selection is None or key is None:
-            return None if selection is None else selection.weights(origins)
-        is_falloff = isinstance(selection, Falloff)  # whose distances stay where a hand goes on, and its width does not
-        name = (selection.distance if is_falloff else step.edit), key
-        if name not in self._kept:
-            self._kept[name] = selection.distance.at(origins) if is_falloff else selection.weights(origins)
-        return selection.shares(self._kept[name]) if is_falloff else self._kept[name]
+        return self._shares(step, origins, self._around(step, origins, key), key)
 
-    def placed(self, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> Placed:
-        """Move points, in pixels of its own picture, by so much of each edit, with their Jacobians."""
-        start = origins * self.scale + origins.new_tensor(self.place)
-        placed = Placed(start, (self.scale * torch.eye(2).to(origins)).expand(len(origins), 2, 2))
-        for step in self.steps:
-            if amounts[step.edit] != 0:
-                weights = None if step.selection is None else Weights.of(step.selection, origins)
-                placed = step.moved(placed, amounts[step.edit], weights)
-        return placed
+    def _shares(self, step: PieceMotion, origins: Tensor, around: Surroundings | None, key: Hashable) -> Tensor | None:
+        selection = step.selection
+        if selection is None or isinstance(selection, Falloff):
+            return None if selection is None or around is None else selection.shares(around).to(origins)
+        return self._keep((step.edit, key), lambda: selection.weights(origins))
+
+    def _around(self, step: PieceMotion, origins: Tensor, key: Hashable) -> Surroundings | None:
+        """Return where pixels are around the region that a step moves, which stays where a hand goes on."""
+        if not isinstance(step.selection, Falloff):
+            return None
+        distance = step.selection.distance
+        return self._keep((distance, key), lambda: distance.at(origins, sloped=False))
+
+    def _keep(self, name: tuple[Hashable, Hashable], make: Callable[[], Any]) -> Any:
+        """Return what was made by a name; made anew where that has no key."""
+        if name[1] is None or name not in self._kept:
+            made = make()
+            return made if name[1] is None else self._kept.setdefault(name, made)
+        return self._kept[name]
+
+    def at_rest(self, pixels: Float[Tensor, "m 2"], anchors: Float[Tensor, "m 2"] | None = None) -> Placed:
+        """Return where pixels were laid on the canvas; see :class:`MovingPiece`."""
+        start = pixels * self.scale + pixels.new_tensor(self.place)
+        return Placed(start, (self.scale * torch.eye(2).to(pixels)).expand(len(pixels), 2, 2))
 
     def posed(self, amounts: Amounts, max_nodes: int | None = None) -> AnyLayer:
         """Return the piece as a layer of the canvas, after so much of each edit; by no more nodes, or all it takes."""
@@ -151,19 +162,8 @@ class Piece:
             self._posed = relevant, self._pose(amounts, max_nodes)
         return self._posed[1]
 
-    def put(self, step: Step) -> None:
-        """Put a step in the place of that of the same edit."""
-        self.steps = tuple(step if each.edit == step.edit else each for each in self.steps)
+    def _forget(self) -> None:
         self._posed = None
-        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != step.edit}
-
-    def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
-        """Make an edit do something else to what it moves already."""
-        if edit in self.edits:
-            self._posed = None
-        self.steps = tuple(
-            step.following(operations) if isinstance(step, Step) and step.edit == edit else step for step in self.steps
-        )
 
     @property
     def edits(self) -> set[int]:
@@ -191,6 +191,11 @@ class Piece:
     def _presence_apart(self) -> Float[Tensor, "h w"] | None:
         """The same where no seam needs hiding."""
         return reduce(_both, (seam.limit for seam in self.seams), self.presence)
+
+    def follow(self, edit: int, operations: tuple[Operation, ...]) -> None:
+        """Make an edit do something else to what it moves already, or to what covers a seam."""
+        super().follow(edit, operations)
+        self._posed = None if edit in self.edits else self._posed
 
     def _rest_map(self, amounts: Amounts, max_nodes: int | None) -> RestMap:
         def move(points: Tensor, key: Hashable) -> Tensor:

@@ -185,6 +185,13 @@ class BaseEdit(Timed):
         """Everything that decides which pieces it moves."""
         return self.select, self.layer, self.mode
 
+    @property
+    def cuts(self) -> bool:
+        """Whether what is selected is cut out: a painted outline, or what is cut in two, unless the script says it."""
+        if self.mode is None or self.select.matte:
+            return self.select.is_painted or "cut" in self.words
+        return self.mode == "piece"
+
     @model_serializer(mode="wrap")
     def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values = write(self)
@@ -233,13 +240,6 @@ class Edit(with_words(OPERATIONS)):
     def takes(self) -> tuple[Any, ...]:
         """Everything that decides which pieces it moves."""
         return *super().takes, self.order
-
-    @property
-    def cuts(self) -> bool:
-        """Whether what is selected is cut out: a painted outline, or what is cut in two, unless the script says it."""
-        if self.mode is None or self.select.matte:
-            return self.select.is_painted or "cut" in self.words
-        return self.mode == "piece"
 
     def depth(self, t: float) -> float:
         """Return how near what moves is at a time: 1 in front, -1 behind, 0 for what does not move."""

@@ -14,11 +14,8 @@ from torch import Tensor
 
 from gainer_ns.editing.base_stage import BaseStage, SelectedShare
 from gainer_ns.editing.extent import even, extent_of
-from gainer_ns.editing.falloff import Falloff
-from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pieces import Piece, parted
-from gainer_ns.editing.pins import Pins
 from gainer_ns.editing.rest_picture import BLOCK_PIXELS, RestPicture
 from gainer_ns.editing.rig import Rig
 from gainer_ns.editing.script import Edit, Script
@@ -27,7 +24,6 @@ from gainer_ns.editing.unfolding import unfolded
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import Bounds, ImagePlane
 from gainer_ns.io.image_io import MAX_PIXELS
-from gainer_ns.io.places import PlacedError
 from gainer_ns.rendering.plane import BakedPicture
 
 _logger = logging.getLogger(__name__)
@@ -68,7 +64,6 @@ class Stage(BaseStage[Edit, Piece]):
             further = [replace(piece, place=laid.place, scale=laid.scale) for piece in further]
             pieces = [*pieces, *further] if laid.order == "front" else [*further, *pieces]
         self.is_rough = False
-        self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         super().__init__(self._on_layers(script), pieces)
 
     def follow(self, script: Script) -> bool:
@@ -173,11 +168,6 @@ class Stage(BaseStage[Edit, Piece]):
             _logger.warning("%s: %s", self.script.where("edits", number, *where), problem)
         return cut_out
 
-    def _follow(self, piece: Piece, edit: Edit, number: int) -> None:
-        super()._follow(piece, edit, number)
-        if any(step.edit == number and isinstance(step.selection, Falloff) for step in piece.steps):
-            piece.put(self._on_sheet(piece, edit, number)[0])
-
     def _doubts(self, number: int) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield what an edit does that is hardly meant, and where it says so."""
         edit = self.script.edits[number]
@@ -228,34 +218,6 @@ class Stage(BaseStage[Edit, Piece]):
             some, whole = bool(inside.any()), bool(inside.all())
         return ("all" if whole else "some") if some else "none"
 
-    def _soft_step(self, piece: Piece, edit: Edit, number: int) -> Step | None:
-        if edit.cuts:
-            return None
-        step, holds = self._on_sheet(piece, edit, number)
-        if not holds:
-            wider = "leave feather out, or " if edit.select.softness else ""
-            _logger.warning(
-                "%s: moves farther than what surrounds the selection can follow without folding or tearing; %swrite "
-                "mode: piece to cut it out",
-                self.script.where("edits", number),
-                wider,
-            )
-        return step
-
-    def _on_sheet(self, piece: Piece, edit: Edit, number: int) -> tuple[Step, bool]:
-        """Return what an edit does to a sheet, and whether nothing folds or tears."""
-        step = self._step(piece, edit, number, edit.operations)
-        if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
-            return replace(step, selection=edit.select), True
-        key = id(piece), number
-        if key not in self._sizers:
-            self._sizers[key] = FalloffSizer(piece, edit.select)
-        before = [0.0 if i == number else amount for i, amount in enumerate(self.ends)]
-        at_keyframes = [step.following(operations) for operations in edit.extreme_operations]
-        sized = [self._sizers[key].sized(one, before, edit.extremes) for one in at_keyframes]
-        widest = max((falloff for falloff, _ in sized), key=lambda falloff: falloff.width)
-        return replace(step, selection=widest), all(holds for _, holds in sized)
-
     def _parted(self, piece: Piece, edit: Edit) -> tuple[Piece, Piece]:
         field = piece.rest.selected(edit.select).field
         parts = parted(piece, field, upper=edit.depth(0.0) >= 0, width=edit.select.softness)
@@ -266,19 +228,9 @@ class Stage(BaseStage[Edit, Piece]):
         return parts
 
     def _whole_step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
-        return self._step(piece, edit, number, operations)
-
-    def _step(self, piece: Piece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
         """Return what an edit does to a piece; refuse operations on material that something has moved before."""
         step = Step(number, operations, _box(edit, piece), None, piece.source)
-        problem = step.lateness(piece.steps)
-        if problem:
-            raise self.script.mistake(number, PlacedError((), problem))
-        for pins in (operation for operation in operations if isinstance(operation, Pins)):
-            try:
-                pins.check(_whole_box(piece))
-            except PlacedError as error:
-                raise self.script.mistake(number, error.below("pins")) from None
+        self._check(step, piece, _whole_box(piece))
         return step
 
     def _halves(self, piece: Piece, step: Step, cut: Cut) -> tuple[Piece, Piece]:

@@ -9,19 +9,19 @@ from typing import Protocol
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from gainer_ns.editing.deformations import with_jacobian
 from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.material_motion import MaterialOperation, MaterialSource
 from gainer_ns.editing.operations import Operation
-from gainer_ns.editing.script import BaseEdit
 from gainer_ns.editing.selection import Selection
-from gainer_ns.frames import Bounds, PixelSpace
+from gainer_ns.frames import Bounds
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 
-INVISIBLE_PX = 0.02
-"""A movement that nobody sees: the digits of an OBJ file move by less."""
-_MOST_STRETCH = 4.0
+_MAX_TORN_SHARE = 0.01
+"""So little of the border may fold or tear: specks, and what lies beyond the edge of the material."""
+_MOST_STRETCH = 3.0
 """How many times more than the edit itself the border of a soft selection may be stretched or shrunk."""
 
 
@@ -69,8 +69,22 @@ class PieceMotion(Protocol):
 class EditStep(PieceMotion, Protocol):
     """What an edit does to a piece, which may become something else."""
 
-    def following(self, operations: tuple[Operation, ...]) -> EditStep:
-        """Return the same step with other operations."""
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What it does, in this order."""
+        ...
+
+    @property
+    def unit(self) -> float:
+        """Side of a pixel, in the units of points."""
+        ...
+
+    def shared(self, placed: Placed, amount: float, shares: Float[Tensor, " m"]) -> tuple[Placed, Float[Tensor, "m d"]]:
+        """Move each point by its share of so much of it, the same all around it; return how that changes, too."""
+        ...
+
+    def following(self, operations: tuple[Operation, ...], selection: Selection | Falloff | None = None) -> EditStep:
+        """Return the same step with other operations, and perhaps with another selection."""
         ...
 
 
@@ -92,29 +106,51 @@ class Step:
     selection: Selection | Falloff | None = None
     source: MaterialSource | None = None
 
-    def following(self, operations: tuple[Operation, ...]) -> Step:
-        """Return the same step with other operations."""
-        return replace(self, operations=operations)
+    @property
+    def unit(self) -> float:
+        """Side of a pixel of the canvas, in which points are."""
+        return 1.0
+
+    def following(self, operations: tuple[Operation, ...], selection: Selection | Falloff | None = None) -> Step:
+        """Return the same step with other operations, and perhaps with another selection."""
+        return replace(self, operations=operations, selection=selection or self.selection)
 
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
         """Move points by so much of the edit."""
+        if weights is not None:
+            there, pull = self.shared(placed, amount, weights.values)
+            return Placed(there.points, there.jacobians + weights.changes(pull))
         points, jacobians = placed.points, placed.jacobians
         for operation in self.operations:
             if isinstance(operation, MaterialOperation):
-                moved, own = operation.moved_on(self._source, points, amount)
-                whole = Placed(moved, product(own.to(jacobians), jacobians))
-                there = whole if weights is None else _in_part(Placed(points, jacobians), whole, weights)
-                points, jacobians = there.points, there.jacobians
-                continue
-            if weights is None:
+                points, own = operation.moved_on(self._source, points, amount)
+            else:
                 points, own = operation.moved(points, amount=amount, box=self.box)
-                jacobians = product(own.to(jacobians), jacobians)
-                continue
-            shares = (amount * weights.values)[:, None].to(points)
-            points, own = with_jacobian(_by_share(operation, self.box), torch.cat([points, shares], dim=1))
-            own, by_share = own.to(jacobians).split([points.shape[1], 1], dim=2)
-            jacobians = product(own, jacobians) + amount * by_share * weights.gradients.to(jacobians)[:, None, :]
+            jacobians = product(own.to(jacobians), jacobians)
         return Placed(points, jacobians)
+
+    def shared(self, placed: Placed, amount: float, shares: Float[Tensor, " m"]) -> tuple[Placed, Float[Tensor, "m d"]]:
+        """Move each point by its share of so much of the edit, the same all around it.
+
+        Returns:
+            Where points are, and how that changes with the share.
+        """
+        points, jacobians = placed.points, placed.jacobians
+        pull = torch.zeros_like(points)
+        for operation in self.operations:
+            if isinstance(operation, MaterialOperation):
+                whole, own = operation.moved_on(self._source, points, amount)
+                share = shares[:, None].to(points)
+                own = torch.lerp(torch.eye(points.shape[1]).to(own), own, share[..., None].to(own))
+                points, by_share = points + share * (whole - points), whole - points
+            else:
+                given = torch.cat([points, (amount * shares)[:, None].to(points)], dim=1)
+                points, own = with_jacobian(_by_share(operation, self.box), given)
+                own, by_share = own[:, :, :-1], amount * own[:, :, -1]
+            own = own.to(jacobians)
+            pull = (own @ pull[..., None].to(own))[..., 0] + by_share.to(own)
+            jacobians = product(own, jacobians)
+        return Placed(points, jacobians), pull
 
     def carried(
         self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
@@ -157,80 +193,50 @@ def _by_share(operation: Operation, box: Bounds) -> Callable[[Float[Tensor, "m e
     return lambda block: operation.map(block[:, :-1], amount=block[:, -1], box=box)
 
 
-def _in_part(start: Placed, whole: Placed, weights: Weights) -> Placed:
-    """Return where points go that follow a movement in part, on a straight line."""
-    away = whole.points - start.points
-    followed = start.jacobians + weights.values[:, None, None] * (whole.jacobians - start.jacobians)
-    followed = followed + away[:, :, None] * weights.gradients[:, None, :]
-    return Placed(start.points + weights.values[:, None] * away, followed)
-
-
 @dataclass(frozen=True)
 class Weights:
     """How much points follow a selection.
 
     Attributes:
         values: [m], from 0 to 1.
-        gradients: [m, 2], 1 / pixel; or [m, 3], by the world's units.
+        gradients: [m, 2], 1 / pixel of the picture that is selected from.
     """
 
     values: Float[Tensor, " m"]
-    gradients: Float[Tensor, "m d"]
+    gradients: Float[Tensor, "m 2"]
 
     def __getitem__(self, chosen: Tensor) -> Weights:
         """Of some of the points."""
         return Weights(self.values[chosen], self.gradients[chosen])
 
+    def changes(self, pull: Float[Tensor, "m d"]) -> Float[Tensor, "m d e"]:
+        """Return what a pull that grows with them adds to Jacobians."""
+        return along_picture(pull[:, :, None] * self.gradients.to(pull)[:, None, :])
+
     @classmethod
-    def of(cls, selection: Selection | Falloff, points: Float[Tensor, "m 2"]) -> Weights:
-        """Return those of points in pixels of the picture that is selected from."""
+    def of(
+        cls, selection: Selection | Falloff, points: Float[Tensor, "m 2"], anchors: Float[Tensor, "m 2"] | None = None
+    ) -> Weights:
+        """Return those of points in pixels of the picture that is selected from.
+
+        Args:
+            selection: How much follows.
+            points: In pixels.
+            anchors: Pixels that the points belong to, from which on weights go on straight; None for themselves.
+        """
+        if isinstance(selection, Falloff):
+            around = selection.distance.at(points, anchors)
+            return cls(selection.shares(around), selection.share_slopes(around))
+        sources = points if anchors is None else anchors
         if not selection.is_soft:
-            return cls(selection.weights(points), torch.zeros_like(points))
-        values, gradients = with_jacobian(lambda block: selection.weights(block)[:, None], points)
-        return cls(values[:, 0], gradients[:, 0])
+            return cls(selection.weights(sources), torch.zeros_like(sources))
+        values, gradients = with_jacobian(lambda block: selection.weights(block)[:, None], sources)
+        return cls(values[:, 0] + (gradients[:, 0] * (points - sources)).sum(dim=1), gradients[:, 0])
 
 
-@dataclass(frozen=True)
-class SpaceStep:
-    """What one edit does to one piece, in the space of pixels at the depth of what it selected.
-
-    Attributes:
-        step: In that space.
-        space: The space.
-        weights: How much each Gaussian follows; None for a piece that follows as a whole.
-    """
-
-    step: PieceMotion
-    space: PixelSpace
-    weights: Weights | None = None
-
-    @property
-    def edit(self) -> int:
-        """Number of the edit."""
-        return self.step.edit
-
-    @property
-    def selection(self) -> None:
-        """Nothing: weights belong to the Gaussians."""
-        return None
-
-    def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
-        """Return points of the world after so much of the edit; see ``Step.moved``."""
-        out = self.space.jacobian().to(placed.jacobians)
-        inside = Placed(self.space.from_world(placed.points), product(inverse(out), placed.jacobians))
-        moved = self.step.moved(inside, amount, weights)
-        return Placed(self.space.to_world(moved.points), product(out, moved.jacobians))
-
-    def carried(
-        self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
-    ) -> Float[Tensor, "m 2"]:
-        """Refuse: what moves in space moves with its Jacobians."""
-        raise NotImplementedError
-
-    def following(self, operations: tuple[Operation, ...]) -> SpaceStep:
-        """Return the same step with other operations."""
-        assert isinstance(self.step, Step)
-        return replace(self, step=self.step.following(operations))
+def along_picture(slopes: Float[Tensor, "m d 2"]) -> Float[Tensor, "m d e"]:
+    """Return slopes along a picture as Jacobians, which in space have a third column: nothing changes across it."""
+    return functional.pad(slopes, (0, slopes.shape[1] - 2))
 
 
 def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
@@ -246,30 +252,4 @@ def border_holds(start: Placed, whole: Placed, followed: Placed) -> bool:
     (least, most), (smallest, largest) = singular_range(of_whole), singular_range(of_border)
     folds = determinant(of_border) * determinant(of_whole) <= 0
     tears = (largest > _MOST_STRETCH * most.clamp(min=1)) | (smallest * _MOST_STRETCH < least.clamp(max=1))
-    return not bool((folds | tears).any())
-
-
-@dataclass(frozen=True)
-class SelectionBorder:
-    """What lies at the border of an edit's selection, in one piece.
-
-    Attributes:
-        start: Where it is before the edit.
-        step: The edit.
-        weights: How much it follows; None where the border is hard, and nothing follows in part.
-    """
-
-    start: Placed
-    step: EditStep
-    weights: Weights | None
-
-    def may_follow(self, edit: BaseEdit) -> bool:
-        """Return whether nothing folds or tears if it follows an edit, of the same selection."""
-        return all(self._holds(operations, edit.peak) for operations in edit.extreme_operations)
-
-    def _holds(self, operations: tuple[Operation, ...], amount: float) -> bool:
-        step = self.step.following(operations)
-        whole = step.moved(self.start, amount, None)
-        if self.weights is None:
-            return bool(((whole.points - self.start.points).norm(dim=1) < INVISIBLE_PX).all())
-        return border_holds(self.start, whole, step.moved(self.start, amount, self.weights))
+    return float((folds | tears).float().mean()) <= _MAX_TORN_SHARE if len(folds) else True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,39 +109,15 @@ class Arap:
         wanted = _pairs(np.concatenate([to, turns[self.held.turned], 1j * turns[self.held.turned]]))
         as_one = np.full(len(self._areas), self._overall_turn(to, turns))
         found = self._plain.solve(self._affine * self._right_side(as_one), wanted)
-        if self._system is not None:
-            found = self._relaxed(self._system, found, wanted, steps)
-        return _complex(found)
+        system = self._system
+        if system is None:
+            return _complex(found)
 
-    def _relaxed(self, system: _PinnedSystem, start: np.ndarray, wanted: np.ndarray, steps: int) -> np.ndarray:
-        """Take local and global steps, each mixed with those before it where that lowers the energy.
+        def local(found: np.ndarray) -> tuple[np.ndarray, float]:
+            turn, energy = self._local(found)
+            return self._right_side(turn), energy
 
-        Anderson acceleration as of Peng et al. 2018 (Anderson acceleration for geometry optimization and physics
-        simulation): where the mixture is worse than what was there, the plain step counts.
-        """
-        tried, plain = start, start
-        last_energy = np.inf
-        moves: list[np.ndarray] = []
-        ends: list[np.ndarray] = []
-        for _ in range(steps):
-            turn, energy = self._local(tried)
-            if energy > last_energy:
-                tried, moves, ends = plain, [], []
-                turn, energy = self._local(tried)
-            last_energy = energy
-            plain = system.solve(self._right_side(turn), wanted)
-            move = plain - tried
-            if np.abs(move).max() <= _STILL_PX:
-                return plain
-            moves, ends = [*moves[-_MEMORY:], move], [*ends[-_MEMORY:], plain]
-            tried = plain
-            if len(moves) > 1:
-                changes = np.stack([move.ravel() - earlier.ravel() for earlier in moves[:-1]])
-                normal = changes @ changes.T
-                normal[np.diag_indices_from(normal)] *= 1 + 1e-9
-                shares = np.linalg.lstsq(normal, changes @ move.ravel(), rcond=None)[0]
-                tried = plain - np.tensordot(shares, np.stack([plain - earlier for earlier in ends[:-1]]), 1)
-        return plain
+        return _complex(relaxed(found, local, lambda right: system.solve(right, wanted), steps))
 
     def spread(self, values: Float[np.ndarray, " p"]) -> Float[np.ndarray, " n"]:
         """Return coefficients of what is given at the pins and changes as evenly as it can in between."""
@@ -218,6 +195,50 @@ class Arap:
             there.value + sparse.diags(beyond.real) @ there.along_x + sparse.diags(beyond.imag) @ there.along_y
         )
         return sparse.csr_matrix(apart.T @ apart) / material.cell**2
+
+
+def relaxed(
+    start: Float[np.ndarray, "n d"],
+    local: Callable[[np.ndarray], tuple[np.ndarray, float]],
+    solve: Callable[[np.ndarray], np.ndarray],
+    steps: int,
+    still: float = _STILL_PX,
+) -> Float[np.ndarray, "n d"]:
+    """Take local and global steps, each mixed with those before it where that lowers the energy.
+
+    Anderson acceleration as of Peng et al. 2018 (Anderson acceleration for geometry optimization and physics
+    simulation): where the mixture is worse than what was there, the plain step counts.
+
+    Args:
+        start: Coefficients.
+        local: Returns the right side that rotations nearest to coefficients ask for, and the energy of these.
+        solve: Returns the coefficients that answer to a right side.
+        steps: The most steps.
+        still: The last step moves nothing farther.
+    """
+    tried, plain = start, start
+    last_energy = np.inf
+    moves: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
+    for _ in range(steps):
+        right, energy = local(tried)
+        if energy > last_energy:
+            tried, moves, ends = plain, [], []
+            right, energy = local(tried)
+        last_energy = energy
+        plain = solve(right)
+        move = plain - tried
+        if np.abs(move).max() <= still:
+            return plain
+        moves, ends = [*moves[-_MEMORY:], move], [*ends[-_MEMORY:], plain]
+        tried = plain
+        if len(moves) > 1:
+            changes = np.stack([move.ravel() - earlier.ravel() for earlier in moves[:-1]])
+            normal = changes @ changes.T
+            normal[np.diag_indices_from(normal)] *= 1 + 1e-9
+            shares = np.linalg.lstsq(normal, changes @ move.ravel(), rcond=None)[0]
+            tried = plain - np.tensordot(shares, np.stack([plain - earlier for earlier in ends[:-1]]), 1)
+    return plain
 
 
 def _some(cells: Int[np.ndarray, " c"]) -> Int[np.ndarray, " s"]:

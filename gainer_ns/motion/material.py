@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
+from scipy.spatial import KDTree
+
+from gainer_ns.motion.shown import NEIGHBOURS, Shown
 
 MAX_FUNCTIONS = 2500
 """The most basis functions."""
@@ -31,7 +34,20 @@ _MIN_SHARE = 0.1
 """A cell counts as filled by so much at least, so that thin parts keep some stiffness."""
 _MIN_PART = 1 / 500
 """Of the material: what is smaller, and hangs together with nothing, does not move by itself."""
-_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+class Spots(NamedTuple):
+    """Where on some material functions are read.
+
+    Attributes:
+        cells: [m].
+        inside: [m], points in these.
+        beyond: [m], how far from there on they go straight.
+    """
+
+    cells: Int[np.ndarray, " m"]
+    inside: Complex[np.ndarray, " m"]
+    beyond: Complex[np.ndarray, " m"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +74,10 @@ class Material:
     """The functions on what is visible.
 
     Args:
-        mask: [h, w], where something is visible.
-        corner: Where the top-left corner of the mask lies.
+        shown: Where something is visible, and what of it hangs together.
+        place: Where the top-left corner of the picture lies.
         pixel: How large its pixels are.
+        cell: Side of a cell, in pixels of the canvas; None for about as many cells as are worth it.
         max_functions: The most basis functions that there may be.
 
     Attributes:
@@ -72,25 +89,24 @@ class Material:
 
     def __init__(
         self,
-        mask: Bool[np.ndarray, "h w"],
-        corner: tuple[float, float] = (0.0, 0.0),
+        shown: Shown,
+        place: tuple[float, float] = (0.0, 0.0),
         pixel: float = 1.0,
         *,
+        cell: float | None = None,
         max_functions: int = MAX_FUNCTIONS,
     ) -> None:
-        block = math.ceil(math.sqrt(mask.size / _MAX_PIXELS))
-        if block > 1:
-            below, behind = (-side % block for side in mask.shape)
-            padded = np.pad(mask, ((0, below), (0, behind)))
-            mask = padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3))
+        block = math.ceil(math.sqrt(shown.mask.size / _MAX_PIXELS))
+        mask, corner, self._joined = shown.in_blocks(block) if block > 1 else shown
         if not mask.any():
             mask = np.ones_like(mask)
+        corner = np.array(place) + pixel * np.array(corner, np.float64)
         columns, rows = mask.any(axis=0).nonzero()[0], mask.any(axis=1).nonzero()[0]
         ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
-        self.box = tuple((np.array(corner) + pixel * block * ends).ravel().tolist())
+        self.box = tuple((corner + pixel * block * ends).ravel().tolist())
         mask = _without_specks(mask)
-        self._mask, self._corner, self._pixel = mask, np.array(corner, np.float64), pixel * block
-        self.cell = max(_MIN_CELL_PX, self._pixel * math.sqrt(mask.sum() / _CELLS))
+        self._mask, self._corner, self._pixel = mask, corner, pixel * block
+        self.cell = cell or max(_MIN_CELL_PX, self._pixel * math.sqrt(mask.sum() / _CELLS))
         self._divide()
         while self.size > max_functions and self.cell < self._pixel * max(mask.shape):
             self.cell *= 1.2
@@ -105,14 +121,15 @@ class Material:
         number[rows, columns] = np.arange(len(rows))
         wide = cells[:, 0].max() + 1
         cell = cells[:, 1] * wide + cells[:, 0]
-        pairs = np.concatenate([_beside(number, down, right) for down, right in _NEIGHBOURS])
+        pairs = np.concatenate([self._beside(number, *offset, i) for i, offset in enumerate(NEIGHBOURS)])
         together = cell[pairs[:, 0]] == cell[pairs[:, 1]]
         count, copy = _components(len(rows), pairs[together])
         first = np.zeros(count, np.int64)
         first[copy[::-1]] = np.arange(len(rows))[::-1]
         self.cells = cells[first]
         self.shares = np.maximum(np.bincount(copy) * (self._pixel / self.cell) ** 2, _MIN_SHARE).clip(max=1.0)
-        borders = np.unique(np.sort(copy[pairs[~together]], axis=1), axis=0)
+        low, high = np.sort(copy[pairs[~together]], axis=1).T
+        borders = np.stack(np.divmod(np.unique(low * count + high), count), axis=1)
         self.borders = borders
         # Basis functions of two cells are the same where the cells touch and it is the same place of the lattice.
         one, other = borders.T
@@ -131,6 +148,16 @@ class Material:
         self.rest[self.functions] = centres[..., 0] + 1j * centres[..., 1]
         self._copies = np.full(self._mask.shape, -1, np.int64)
         self._copies[rows, columns] = copy
+
+    def _beside(self, number: Int[np.ndarray, "h w"], down: int, right: int, direction: int) -> Int[np.ndarray, "e 2"]:
+        """Return the pairs of visible pixels that lie so beside one another, and hang together."""
+        height, width = number.shape
+        own = slice(0, height - down), slice(max(0, -right), width - max(0, right))
+        one, other = number[own], number[down:, max(0, right) : width - max(0, -right)]
+        both = (one >= 0) & (other >= 0)
+        if self._joined is not None:
+            both &= self._joined[direction][own]
+        return np.stack([one[both], other[both]], axis=1)
 
     @cached_property
     def bodies(self) -> Int[np.ndarray, " n"]:
@@ -173,12 +200,35 @@ class Material:
         inside = self._corner + self._pixel * place.clip(low, low + 1)
         return inside[:, 0] + 1j * inside[:, 1], self._copies[row, column]
 
-    def rows(self, points: Complex[np.ndarray, " m"]) -> Rows:
-        """Return what reads functions at points; beyond the material they go on straight from its nearest point."""
+    def spots(self, points: Complex[np.ndarray, " m"], anchors: Complex[np.ndarray, " m"] | None = None) -> Spots:
+        """Return where on the material functions are read for points.
+
+        Args:
+            points: The points.
+            anchors: Points of the material that tell to which part of it each belongs; None for the nearest of it.
+        """
         points = np.asarray(points, np.complex128)
-        inside, cells = self.nearest(points)
+        inside, cells = self.nearest(points if anchors is None else anchors)
+        return Spots(cells, inside, points - inside)
+
+    def read(
+        self, spots: Spots, coefficients: Float[np.ndarray, "n d"]
+    ) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, "m d 2"]]:
+        """Return functions on the material at spots, and their slopes there along x and y."""
+        (across, steep), (down, fall) = (_quadratic(place) for place in self._in_cells(*spots[:2]).T)
+        around = coefficients[self.functions[spots.cells]].reshape(len(spots.cells), 3, 3, coefficients.shape[1])
+        over, along = (np.einsum("mi,mjid->mjd", weights, around) for weights in (across, steep / self.cell))
+        slopes = [np.einsum("mj,mjd->md", *pair) for pair in ((down, along), (fall / self.cell, over))]
+        return np.einsum("mj,mjd->md", down, over), np.stack(slopes, axis=2)
+
+    def _in_cells(self, cells: np.ndarray, points: Complex[np.ndarray, " m"]) -> Float[np.ndarray, "m 2"]:
+        """Return where points are in cells, from 0 to 1."""
+        return (np.stack([points.real, points.imag], axis=1) - self._corner) / self.cell - self.cells[cells]
+
+    def rows(self, points: Complex[np.ndarray, " m"], anchors: Complex[np.ndarray, " m"] | None = None) -> Rows:
+        """Return what reads functions at points, straight on from the material's nearest; see ``spots``."""
+        cells, inside, beyond = self.spots(points, anchors)
         own = self.rows_in(cells, inside)
-        beyond = points - inside
         if not beyond.any():
             return own
         x, y = sparse.diags(beyond.real), sparse.diags(beyond.imag)
@@ -187,8 +237,7 @@ class Material:
 
     def rows_in(self, cells: Int[np.ndarray, " m"], points: Complex[np.ndarray, " m"]) -> Rows:
         """Return what reads functions at points in cells."""
-        place = (np.stack([points.real, points.imag], axis=1) - self._corner) / self.cell - self.cells[cells]
-        across, down = _quadratic(place[:, 0]), _quadratic(place[:, 1])
+        across, down = (_quadratic(place) for place in self._in_cells(cells, points).T)
         return Rows(
             self._matrix(cells, across[0], down[0]),
             self._matrix(cells, across[1] / self.cell, down[0]),
@@ -213,6 +262,25 @@ class Material:
         """Where that is."""
         return self._sampled[1]
 
+    @property
+    def sample_spots(self) -> Spots:
+        """The same as what functions are read at."""
+        cells, points = self._sampled
+        return Spots(cells, points, np.zeros_like(points))
+
+    @cached_property
+    def sample_pixels(self) -> Complex[np.ndarray, " q"] | None:
+        """The pixel nearest to each of these, of the same part; None where all at a place is one part."""
+        if self._joined is None:
+            return None
+        rows, columns = self._mask.nonzero()
+        places = self._corner + self._pixel * (np.stack([columns, rows], axis=1) + 0.5)
+        cells, points = self._sampled
+        apart = 4 * self.cell
+        tree = KDTree(np.column_stack([places, apart * self._copies[rows, columns]]))
+        _, nearest = tree.query(np.column_stack([points.real, points.imag, apart * cells]))
+        return places[nearest, 0] + 1j * places[nearest, 1]
+
     @cached_property
     def sample_areas(self) -> Float[np.ndarray, " q"]:
         """The share of a cell that each of these points stands for."""
@@ -228,8 +296,7 @@ class Material:
     def bends(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix]:
         """What reads second derivatives there, times a cell's side: xx, xy times root 2, yy."""
         cells, points = self._sampled
-        place = (np.stack([points.real, points.imag], axis=1) - self._corner) / self.cell - self.cells[cells]
-        (value_x, slope_x), (value_y, slope_y) = _quadratic(place[:, 0]), _quadratic(place[:, 1])
+        (value_x, slope_x), (value_y, slope_y) = (_quadratic(place) for place in self._in_cells(cells, points).T)
         second = np.broadcast_to([1.0, -2.0, 1.0], value_x.shape)
         return (
             self._matrix(cells, second / self.cell, value_y),
@@ -257,15 +324,6 @@ def _without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     areas = np.bincount(parts.ravel(), minlength=count + 1)
     areas[0] = 0
     return mask & (areas >= min(_MIN_PART * areas.sum(), areas.max()))[parts]
-
-
-def _beside(number: Int[np.ndarray, "h w"], down: int, right: int) -> Int[np.ndarray, "e 2"]:
-    """Return the pairs of visible pixels that lie so beside one another."""
-    height, width = number.shape
-    one = number[: height - down, max(0, -right) : width - max(0, right)]
-    other = number[down:, max(0, right) : width - max(0, -right)]
-    both = (one >= 0) & (other >= 0)
-    return np.stack([one[both], other[both]], axis=1)
 
 
 def _components(count: int, pairs: Int[np.ndarray, "e 2"]) -> tuple[int, Int[np.ndarray, " n"]]:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.lifted_stage import SHOWN_OPACITY, LiftedPiece, parted_discs
+from gainer_ns.editing.lifted_piece import SHOWN_OPACITY, LiftedPiece, parted_discs
 from gainer_ns.editing.shots import Camera, SceneView, check_frame
-from gainer_ns.editing.steps import SpaceStep
+from gainer_ns.editing.space_step import SpaceStep
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.io.places import PlacedError

@@ -13,8 +13,9 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
+from gainer_ns.editing.lifted_piece import SHOWN_OPACITY
 from gainer_ns.editing.lifted_script import LiftedEdit, LiftedScript, read_lifted_script
-from gainer_ns.editing.lifted_stage import SHOWN_OPACITY, LiftedStage
+from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.script import Edit, Script, read_script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import Camera, SceneView

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_an_edit_that_does_nothing_changes_no_bit(edit: dict[str, Any], lifted_s
 def test_a_piece_moves_by_pixels_and_leaves_a_hole(lifted_scene: Make) -> None:
     scene = lifted_scene()
     before, _ = drawn(scene)
-    after, alpha = edited(scene, {"select": BOX, "move": {"by": [10, -5, 0.01]}})
+    after, alpha = edited(scene, {"select": BOX, "mode": "piece", "move": {"by": [10, -5, 0.01]}})
     torch.testing.assert_close(after[9:17, 28:40], before[14:22, 18:30], atol=2e-3, rtol=0)
     hole = alpha[18:22, 18:25]
     assert float(hole.max()) < 1e-3 and float(alpha[:6].min()) > 0.999
@@ -78,9 +79,8 @@ def test_what_comes_nearer_looks_larger(lifted_scene: Make) -> None:
 
 def test_an_edge_that_was_cut_is_a_pixel_wide(lifted_scene: Make) -> None:
     scene = lifted_scene()
-    moved = staged(scene, {"select": {"disc": {"center": [24, 18], "radius": 9}}, "move": {"by": [0, 0, -0.01]}}).at(
-        1.0
-    )
+    disc = {"disc": {"center": [24, 18], "radius": 9}}
+    moved = staged(scene, {"select": disc, "mode": "piece", "move": {"by": [0, 0, -0.01]}}).at(1.0)
     assert float(drawn(moved)[1].min()) > 0.99, "no seam where nothing has moved away"
     (piece,) = (layer for layer in moved.layers if len(layer.gaussians) < 1000)
     _, alpha = drawn(LiftedScene(scene.camera, (piece,), 1.0, True), 8.0)
@@ -113,25 +113,76 @@ def test_the_background_moves_alone_with_what_is_hidden(lifted_scene: Make) -> N
     after, _ = edited(scene, {"layer": "background", "move": {"by": [12, 0]}})
     torch.testing.assert_close(after[14:22, 18:30], before[14:22, 18:30], atol=2e-3, rtol=0)
     torch.testing.assert_close(after[2:10, 14:40], before[2:10, 2:28], atol=2e-3, rtol=0)
-    shown, _ = edited(scene, {"select": {"minus": ["all", BOX]}, "move": {"by": [12, 0]}})
+    shown, _ = edited(scene, {"select": {"minus": ["all", BOX]}, "mode": "piece", "move": {"by": [12, 0]}})
     assert float((shown[2:10, 14:40] - after[2:10, 14:40]).abs().max()) < 2e-3, "what the photo shows moves alike"
 
 
-def test_a_soft_selection_blends(lifted_scene: Make) -> None:
+@pytest.mark.parametrize("feather", [0, 12])
+def test_a_region_pulls_its_surroundings_along(feather: float, lifted_scene: Make) -> None:
     scene = lifted_scene()
-    (before, _), (after, alpha) = drawn(scene), edited(scene, {"select": {**BOX, "feather": 8}, "move": {"by": [3, 0]}})
+    select = {"box": [18, 14, 28, 22], **({"feather": feather} if feather else {})}
+    (before, _), (after, alpha) = drawn(scene), edited(scene, {"select": select, "move": {"by": [3, 0]}})
     assert float(alpha[:, 1:].min()) > 0.99, "nothing tears"
-    torch.testing.assert_close(after[:5], before[:5], atol=1e-4, rtol=0)
-    torch.testing.assert_close(after[17:19, 26:28], before[17:19, 23:25], atol=5e-3, rtol=0)
-    cut = edited(scene, {"select": {**BOX, "feather": 8}, "move": {"by": [14, 0]}})[1]
-    assert float(cut.min()) < 0.1, "but what would tear is cut"
+    torch.testing.assert_close(after[:, :2], before[:, :2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(after[17:19, 24:28], before[17:19, 21:25], atol=5e-3, rtol=0)
+    cut = edited(scene, {"select": BOX, "move": {"by": [3, 0]}, "mode": "piece"})[1]
+    assert float(cut.min()) < 0.1, "but a piece leaves a hole"
+
+
+def stepped(scene: LiftedScene) -> LiftedScene:
+    """What is right of the middle, three tenths nearer: a depth edge within one layer."""
+    (layer,) = scene.layers
+    nearer = layer.pixels % scene.camera.width >= scene.camera.width // 2
+    factor = torch.where(nearer, 0.7, 1.0)[:, None]
+    eye = torch.tensor([0.0, 0.0, 1.0])
+    means = eye + factor * (layer.gaussians.means - eye)
+    moved = layer.gaussians.transformed(means, factor[..., None] * torch.eye(3))
+    return replace(scene, layers=(layer.moved(moved),))
+
+
+def test_across_a_depth_edge_nothing_follows(lifted_scene: Make) -> None:
+    scene = stepped(lifted_scene())
+    stage = staged(scene, {"select": {"box": [12, 10, 24, 26]}, "move": {"by": [-3, 1]}})
+    (piece,) = stage.pieces
+    away = (piece.discs_after(stage.ends).points - piece.layer.gaussians.means).norm(dim=1).view(36, 48)
+    pixel = 1 / 60
+    assert float(away[18, 18]) == pytest.approx(10**0.5 * pixel, rel=0.01)
+    assert float(away[18, 10]) > pixel and float(away[7, 18]) > pixel / 2, "on its own surface what is near follows"
+    assert float(away[:, 24:].max()) < 0.02 * pixel, "what lies before it does not"
+
+
+@pytest.mark.parametrize("word", ["pins", "rig"])
+def test_pins_and_bones_go_where_the_photo_would_show_them(word: str, lifted_scene: Make) -> None:
+    scene = stepped(lifted_scene())
+    joints = {"a": [8, 18], "b": [16, 18], "c": [22, 18]}
+    rig = {"joints": joints, "bones": {"one": ["a", "b"], "two": ["b", "c"]}, "pose": {"two": 20}}
+    pins = [{"at": [16.5, 18.5], "to": [15, 16]}, {"at": [4.5, 30.5]}, {"at": [40.5, 18.5]}, {"at": [30.5, 8.5]}]
+    stage = staged(scene, {"rig": rig} if word == "rig" else {"pins": pins})
+    (piece,) = stage.pieces
+    there = piece.discs_after(stage.ends)
+    seen, _ = scene.camera.project(there.points - torch.tensor([0, 0, 1.0]))
+    if word == "pins":
+        for pin in pins:
+            x, y = pin["at"]
+            found = seen[int(y) * 48 + int(x)]
+            torch.testing.assert_close(found, torch.tensor(pin.get("to", pin["at"])).double(), atol=0.1, rtol=0)
+        near = stage.at(1.0).raster()[1][6:30, 30:42]
+        assert float(near.min()) > 0.98, "nothing tears on the part that lies before"
+    torch.testing.assert_close(there.points[:, 2], piece.layer.gaussians.means[:, 2].double())
+    assert float((seen - piece.layer.pixel_centres(48)).norm(dim=1).max()) > 2
+
+
+def test_pins_of_a_region_that_is_not_cut_out_are_refused(lifted_scene: Make) -> None:
+    with pytest.raises(GainerError, match=r"edits\[0\].select: pins and rig move all of a lifted photo"):
+        staged(lifted_scene(), {"select": BOX, "pins": [{"at": [20, 18], "to": [24, 18]}]})
 
 
 def test_edits_of_the_same_selection_move_the_same_piece(lifted_scene: Make) -> None:
     scene = lifted_scene()
-    twice = staged(scene, {"select": BOX, "move": {"by": [4, 0]}}, {"select": BOX, "move": {"by": [4, 0]}})
+    box = {"select": BOX, "mode": "piece"}
+    twice = staged(scene, {**box, "move": {"by": [4, 0]}}, {**box, "move": {"by": [4, 0]}})
     assert len(twice.pieces) == 2
-    for one, other in zip(drawn(twice.at(1.0)), edited(scene, {"select": BOX, "move": {"by": [8, 0]}}), strict=True):
+    for one, other in zip(drawn(twice.at(1.0)), edited(scene, {**box, "move": {"by": [8, 0]}}), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
 
 

@@ -14,6 +14,7 @@ from gainer_ns.editing.material_motion import MaterialOperation, MaterialSource
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.motion.shown import Shown
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.sheet import Sheet
 
@@ -135,7 +136,7 @@ def test_what_is_nearer_passes_in_front(picture: Callable[..., BakedPicture], wo
 def test_jacobians_belong_to_the_map(word: str) -> None:
     mask = np.zeros((96, 96), bool)
     mask[20:40, 6:90] = True
-    source = MaterialSource(lambda: (mask, (0.0, 0.0), 1.0))
+    source = MaterialSource(lambda: Shown(mask))
     edit = {"pins": PINS} if word == "pins" else {"rig": {**RIG, "pose": {"shin": 50}}}
     (operation,) = script(edit).edits[0].operations
     assert isinstance(operation, MaterialOperation)

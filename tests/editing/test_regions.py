@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
@@ -16,6 +16,7 @@ from gainer_ns.editing.falloff import Falloff, RegionDistance
 from gainer_ns.editing.script import Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.stage import Stage
+from gainer_ns.motion.shown import Shown
 from gainer_ns.rendering.plane import BakedPicture
 
 Draw = Callable[..., Any]
@@ -99,11 +100,12 @@ def test_what_hangs_beside_a_region_does_not_follow(fitted: Callable[..., BakedP
     visible = torch.zeros(100, 60, dtype=torch.bool)
     visible[:20], visible[:, 10:20], visible[:, 30:40] = True, True, True
     region = Selection.model_validate({"box": [8, 80, 22, 100]})
-    distance = RegionDistance.around(region, visible, (0, 0), (-500, -500, 500, 500))
-    beside, along = distance.at(torch.tensor([[35.0, 90.0], [15.0, 50.0]]))
+    distance = RegionDistance.around(region, Shown(visible.numpy()), 128.0, region.bounds(60, 100))
+    beside, along = distance.at(torch.tensor([[35.0, 90.0], [15.0, 50.0]])).distances
     assert beside > 3 * 8 and abs(along - 30) < 5, "across what is clear it is far"
 
 
+@settings(max_examples=20)
 @given(
     radius=st.floats(1, 20),
     center=st.tuples(st.floats(10, 90), st.floats(10, 90)),
@@ -115,15 +117,37 @@ def test_distances_in_the_open(radius: float, center: tuple[float, float], reach
     region = Selection.model_validate({"disc": {"center": center, "radius": radius}})
     left, top, right, bottom = region.bounds(100, 100)
     box = left - reach, top - reach, right + reach, bottom + reach
-    distance = RegionDistance.around(region, torch.ones(100, 100, dtype=torch.bool), (0, 0), box)
+    distance = RegionDistance.around(region, Shown(np.ones((100, 100), bool)), float(reach), region.bounds(100, 100))
     place = data.draw(
         st.tuples(st.floats(max(0, box[0]), min(100, box[2])), st.floats(max(0, box[1]), min(100, box[3])))
     )
     expected = max(0.0, float(np.hypot(place[0] - center[0], place[1] - center[1])) - radius)
-    found = float(distance.at(torch.tensor([place]))[0])
+    found = float(distance.at(torch.tensor([place])).distances[0])
     assert abs(found - expected) < 2.5 + 0.35 * expected
     weight = float(Falloff(distance, float(reach)).weights(torch.tensor([place]))[0])
     assert 0 <= weight <= 1 and (weight > 0.99 or expected > 0)
+
+
+@pytest.mark.parametrize("degrees", [25, 40, 60])
+def test_a_bent_neck_keeps_its_width(
+    degrees: float, picture: Callable[..., BakedPicture], staged: Callable[..., Stage]
+) -> None:
+    """Across the way that its middle takes, it loses little; each place turned by its share loses half."""
+    shown = torch.zeros(340, 120)
+    shown[10:330, 48:72] = 1
+    stage = staged(
+        picture(120, 340, opacity=shown), {"select": {"box": [40, 0, 80, 90]}, "rotate": {"degrees": degrees}}
+    )
+    rows = np.arange(80.0, 320.0, 2.0)
+    left, middle, right = (
+        stage.pieces[0].carried(stage.ends, torch.from_numpy(np.stack([np.full_like(rows, x), rows], axis=1))).numpy()
+        for x in (49, 60, 71)
+    )
+    along = np.gradient(middle, axis=0)
+    across = right - left
+    widths = np.abs(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0]) / np.linalg.norm(along, axis=1) / 22
+    assert widths.min() > (0.8 if degrees < 60 else 0.7) and widths.max() < 1.25
+    np.testing.assert_allclose(middle[-5:, 0], 60, atol=0.05, err_msg="far away nothing moves")
 
 
 def test_what_cannot_hold_is_said(

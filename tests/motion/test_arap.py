@@ -14,6 +14,7 @@ from gainer_ns.editing.deformations import drag, with_jacobian
 from gainer_ns.motion.arap import Arap, Held
 from gainer_ns.motion.material import Material
 from gainer_ns.motion.modes import Mode
+from gainer_ns.motion.shown import Shown
 
 from .test_material import two_arms
 
@@ -24,7 +25,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    return Material(two_arms())
+    return Material(Shown(two_arms()))
 
 
 def held(points: np.ndarray = PINS, turned: object = False, starch: float = 0.0) -> Held:
@@ -89,7 +90,7 @@ def test_every_step_lowers_the_energy(material: Material, mode: Mode) -> None:
 
 def test_energy_is_below_that_of_moving_least_squares() -> None:
     """For the same handles, over the same places."""
-    material = Material(np.ones((120, 120), bool))
+    material = Material(Shown(np.ones((120, 120), bool)))
     pins = np.array([20 + 20j, 100 + 20j, 60 + 60j, 20 + 100j, 100 + 100j])
     to = pins + np.array([0, 10 + 8j, 5 - 12j, 0, -8 - 20j])
     solver = Arap(material, held(pins))
@@ -135,7 +136,7 @@ def plain_arap(points: np.ndarray, triangles: np.ndarray, fixed: np.ndarray, to:
 
 def test_a_bend_keeps_areas_as_well_as_a_mesh_does() -> None:
     """A bar of which the last piece is turned by 90 degrees and laid around the corner."""
-    material = Material(np.ones((24, 160), bool), max_functions=600)
+    material = Material(Shown(np.ones((24, 160), bool)), max_functions=600)
     x, y = (each.ravel() for each in np.meshgrid(np.arange(0, 161, 4.0), np.arange(0, 25, 4.0)))
     points, wide = x + 1j * y, 41
     corners = (np.arange(6)[:, None] * wide + np.arange(40)).ravel()

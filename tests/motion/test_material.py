@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gainer_ns.motion.material import MAX_FUNCTIONS, Material
+from gainer_ns.motion.shown import Shown
 
 
 def two_arms(gap: int = 2) -> np.ndarray:
@@ -26,7 +27,7 @@ def slit(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("pixel", [1.0, 0.4])
 def test_rest_is_where_everything_is(pixel: float) -> None:
-    material = Material(two_arms(), (7.0, -3.5), pixel)
+    material = Material(Shown(two_arms()), (7.0, -3.5), pixel)
     points = (np.random.default_rng(0).uniform(-20, 140, (500, 2)) @ [1, 1j]) * pixel + 7 - 3.5j
     rows = material.rows(points)
     np.testing.assert_allclose(rows.times(material.rest), points, atol=1e-9)
@@ -38,13 +39,13 @@ def test_rest_is_where_everything_is(pixel: float) -> None:
 
 
 def test_the_box_is_that_of_what_is_visible() -> None:
-    assert Material(two_arms(), (7.0, -3.5), 0.5).box == (17.0, 1.5, 65.0, 71.5)
+    assert Material(Shown(two_arms()), (7.0, -3.5), 0.5).box == (17.0, 1.5, 65.0, 71.5)
 
 
 @pytest.mark.parametrize("gap", [1, 2, 9])
 def test_arms_are_not_glued_to_a_body(gap: int) -> None:
     """What moves the far end of one arm alone leaves the other where it was, however coarse the cells are."""
-    material = Material(two_arms(gap), max_functions=300)
+    material = Material(Shown(two_arms(gap)), max_functions=300)
     assert material.cell > 6
     y = np.arange(100.5, 148)
     body, arm = (material.functions[material.nearest(x + 1j * y)[1]] for x in (59.5, 60.5 + gap))
@@ -53,7 +54,7 @@ def test_arms_are_not_glued_to_a_body(gap: int) -> None:
 
 def test_functions_are_smooth_within_the_material() -> None:
     """No jump and no kink across the sides of cells, where the material goes on."""
-    material = Material(two_arms())
+    material = Material(Shown(two_arms()))
     found = np.random.default_rng(1).normal(size=material.size) + 0j
     sides = material._corner[0] + material.cell * np.arange(1, 20)
     for x in sides[(sides > 22) & (sides < 58)]:
@@ -65,7 +66,7 @@ def test_functions_are_smooth_within_the_material() -> None:
 
 
 def test_slopes_are_those_of_values() -> None:
-    material = Material(two_arms())
+    material = Material(Shown(two_arms()))
     found = np.random.default_rng(2).normal(size=material.size) + 0j
     points = np.array([33.3 + 44.4j, 70.1 + 120.2j, 111.1 + 102.2j, 90 + 200j])
     rows = material.rows(points)
@@ -75,14 +76,14 @@ def test_slopes_are_those_of_values() -> None:
 
 
 def test_bodies_are_parts_that_hang_together() -> None:
-    material = Material(two_arms())
+    material = Material(Shown(two_arms()))
     of_points = material.bodies[material.functions[material.nearest(np.array([30 + 50j, 70 + 140j, 112 + 102j]))[1], 0]]
     assert of_points[0] == of_points[1] != of_points[2]
     assert material.bodies.max() == 1
 
 
 def test_ways_lead_through_the_material() -> None:
-    material = Material(two_arms())
+    material = Material(Shown(two_arms()))
     start, goal, speck = material.nearest(np.array([50 + 140j, 72 + 140j, 112 + 102j]))[1]
     far = material.geodesic(np.array([start]))
     assert 210 < far[goal] < 270  # up and down again, not across the gap
@@ -93,7 +94,7 @@ def test_ways_lead_through_the_material() -> None:
 @given(st.integers(1, 2**32 - 1), st.integers(3, 70), st.integers(3, 70), st.floats(0.02, 0.9))
 def test_any_mask_will_do(seed: int, height: int, width: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < share
-    material = Material(mask, max_functions=400)
+    material = Material(Shown(mask), max_functions=400)
     points = np.random.default_rng(seed + 1).uniform(0, 70, (30, 2)) @ [1, 1j]
     np.testing.assert_allclose(material.rows(points).times(material.rest), points, atol=1e-7)
     assert (material.shares > 0).all()
@@ -102,7 +103,7 @@ def test_any_mask_will_do(seed: int, height: int, width: int, share: float) -> N
 def test_large_masks_are_looked_at_in_blocks() -> None:
     mask = np.zeros((2400, 1800), bool)
     mask[300:2000, 500:1500] = True
-    material = Material(mask)
+    material = Material(Shown(mask))
     assert material.size <= MAX_FUNCTIONS
     points = np.array([600 + 600j, 1400 + 1900j])
     np.testing.assert_allclose(material.rows(points).times(material.rest), points, atol=1e-9)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gainer_ns.motion.material import Material
+from gainer_ns.motion.shown import Shown
 from gainer_ns.motion.skeleton import Bone, Skeleton
 from gainer_ns.motion.skin_weights import heat_weights, shares_of
 
@@ -90,7 +91,7 @@ def test_a_joint_does_not_collapse(turn: float, share: float) -> None:
 
 @pytest.fixture(scope="module")
 def bar() -> Material:
-    return Material(np.ones((24, 160), bool), max_functions=600)
+    return Material(Shown(np.ones((24, 160), bool)), max_functions=600)
 
 
 def test_a_bent_leg(bar: Material) -> None:
@@ -119,7 +120,7 @@ def test_a_bent_leg(bar: Material) -> None:
 
 def test_weights_do_not_pass_through_the_air() -> None:
     """What is beside an arm, across a gap, follows the body."""
-    material = Material(two_arms())
+    material = Material(Shown(two_arms()))
     bones = [(40 + 20j, 40 + 140j), (70 + 25j, 70 + 140j)]
     shares = shares_of(
         material.rows(np.array([59.5 + 120j, 63 + 120j, 112 + 102j])).value @ heat_weights(material, bones)
