@@ -225,4 +225,4 @@ class Falloff:
         around, material = self.distance.samples, self.distance.material
         if around is None or material is None:
             return None
-        return Band(material, self.shares(around).numpy(), self.share_slopes(around).numpy())
+        return Band(material, self.shares(around).numpy())

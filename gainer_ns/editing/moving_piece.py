@@ -13,6 +13,7 @@ from torch import Tensor
 from gainer_ns.editing.falloff import Falloff, Surroundings
 from gainer_ns.editing.material_motion import MaterialSource
 from gainer_ns.editing.operations import Operation
+from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.steps import EditStep, PieceMotion, Placed, Weights, along_picture
 
 Amounts = Sequence[float]
@@ -26,10 +27,14 @@ class MovingPiece:
         steps: What moves it, in this order.
         source: What of it is visible, and hangs together.
         scale: Pixels of the canvas that each of its picture's pixels covers.
+        inside: What cut it out.
+        outside: What was cut out of it.
     """
 
     steps: Any
     scale: Any
+    inside: tuple[Selection, ...]
+    outside: tuple[Selection, ...]
     _kept: dict[Any, Any]
 
     @property
@@ -103,17 +108,34 @@ class MovingPiece:
         state = step, *(amounts[one.edit] for one in (*before, step))
         kept = self._kept.get(("sway", step.edit))
         if kept is None or kept[0] != state:
-            falloff, amount = step.selection, amounts[step.edit]
-            band, free = falloff.band, torch.from_numpy(falloff.band.is_free)
-            distance, shares = falloff.distance, falloff.shares(falloff.distance.samples)[free]
-            pixels, anchors = (
-                None if some is None else some[free] for some in (distance.sample_points, distance.anchors)
-            )
+            falloff, distance = step.selection, step.selection.distance
+            free = torch.from_numpy(falloff.band.is_free)
+            assert distance.sample_points is not None
+            pixels = distance.sample_points[free]
+            anchors = None if distance.anchors is None else distance.anchors[free]
             start = self._after(before, amounts, self.at_rest(pixels, anchors), pixels, anchors)
-            there, pull = step.shared(start, amount, shares)
-            frames, pull = there.jacobians[:, :, :2] / step.unit, pull / step.unit
-            kept = self._kept["sway", step.edit] = state, step.unit * band.sway(frames.numpy(), pull.numpy())
+            weights = Weights(falloff.shares(distance.samples), falloff.share_slopes(distance.samples))[free]
+            seen = step.moved(start, amounts[step.edit], weights)
+            frames = self._evenly((*before, step), amounts, pixels, anchors)
+            columns = ((one.jacobians[:, :, :2] / step.unit).numpy() for one in (frames, seen))
+            kept = self._kept["sway", step.edit] = state, step.unit * falloff.band.sway(*columns, turns=step.turns)
         return kept[1]
+
+    def _evenly(
+        self, steps: Sequence[Any], amounts: Amounts, pixels: Float[Tensor, "m 2"], anchors: Float[Tensor, "m 2"] | None
+    ) -> Placed:
+        """Return where each of some points would be if all around it followed steps as much as it does.
+
+        So edits that undo one another leave nothing behind.
+        """
+        placed = self.at_rest(pixels, anchors)
+        for step in steps:
+            if not isinstance(step.selection, Falloff):
+                placed = self._after([step], amounts, placed, pixels, anchors)
+            elif amounts[step.edit] != 0:
+                shares = step.selection.shares(step.selection.distance.at(pixels, anchors, sloped=False))
+                placed, _ = step.shared(placed, amounts[step.edit], shares)
+        return placed
 
     def put(self, step: EditStep) -> None:
         """Put a step in the place of that of the same edit."""

@@ -48,12 +48,14 @@ class Operation(ScriptModel):
         knows_shares: Whether ``_map`` takes an amount for each point; where it does not, points that follow in part go
             so much of the way to where the rest goes, on a straight line.
         is_planar: Whether it moves points of space as those of the plane below them, and leaves how deep they are.
+        turns: Whether it turns things.
     """
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     knows_shares: ClassVar[bool] = True
     is_planar: ClassVar[bool] = True
+    turns: ClassVar[bool] = False
 
     _tracks: Tracks = PrivateAttr(default_factory=dict)
 

@@ -62,6 +62,8 @@ class Move(Operation):
 class Rotate(Operation):
     """Turns the selection."""
 
+    turns = True
+
     degrees: FiniteNumber
     """How far, counter-clockwise."""
     center: PlanePoint | None = None
@@ -126,6 +128,8 @@ class Stretch(Operation):
 class Bend(Operation):
     """Bends the selection along a line, which becomes an arc of a circle and keeps its length."""
 
+    turns = True
+
     degrees: FiniteNumber
     """How far the line's far end turns, counter-clockwise."""
     axis: PlaneLine
@@ -137,6 +141,8 @@ class Bend(Operation):
 
 class Twirl(Operation):
     """Turns the middle of the selection most, and what lies farther out less and less."""
+
+    turns = True
 
     degrees: FiniteNumber
     """How far the centre turns, counter-clockwise."""

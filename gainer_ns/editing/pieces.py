@@ -122,7 +122,7 @@ class Piece(MovingPiece):
         return points
 
     @cached_property
-    def source(self) -> MaterialSource:
+    def source(self) -> MaterialSource:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Its visible material, on the canvas as it was laid there."""
         return source_of(self.rest, self.presence, self.place, self.scale)
 

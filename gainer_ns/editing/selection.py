@@ -65,7 +65,6 @@ def _with_area(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
 
 Box = Annotated[tuple[_Across, _Down, _Across, _Down], AfterValidator(_not_empty)]
 """Field type: left, top, right and bottom, in pixels, or in percent of the width and of the height."""
-
 WORD_OR_BOX = Discriminator(lambda value: "word" if isinstance(value, str) else "box")
 
 

@@ -51,6 +51,11 @@ class SpaceStep:
         """Side of a pixel in world units."""
         return self.space.pixel_size
 
+    @property
+    def turns(self) -> bool:
+        """Whether it turns what it moves."""
+        return any(operation.turns for operation in self.operations)
+
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
         """Return points of the world after so much of the edit; see ``Step.moved``."""
         return self._outside(self.step.moved(self._inside(placed), amount, weights))

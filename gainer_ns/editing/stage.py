@@ -27,6 +27,8 @@ from gainer_ns.io.image_io import MAX_PIXELS
 from gainer_ns.rendering.plane import BakedPicture
 
 _logger = logging.getLogger(__name__)
+_FRAME_KEPT = 0.9
+"""The share of the way to the frame over which a falloff keeps it: distances are told that well."""
 _FRAME_POINTS = 65
 """Along each side of the frame, looked at to tell whether it opens."""
 
@@ -180,7 +182,7 @@ class Stage(BaseStage[Edit, Piece]):
             if self.script.background.transparent and self._opens_frame(piece, edit, number):
                 sides = _whole_box(piece)
                 gaps = [abs(side - own) for side, own in zip(sides, _box(edit, piece), strict=True)]
-                narrow = math.floor(min(gaps) / piece.scale)
+                narrow = math.floor(_FRAME_KEPT * min(gaps) / piece.scale)
                 keeps = f"feather: {narrow} keeps the frame, " if narrow >= 1 else ""
                 yield (
                     (),

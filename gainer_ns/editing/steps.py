@@ -79,6 +79,11 @@ class EditStep(PieceMotion, Protocol):
         """Side of a pixel, in the units of points."""
         ...
 
+    @property
+    def turns(self) -> bool:
+        """Whether it turns what it moves."""
+        ...
+
     def shared(self, placed: Placed, amount: float, shares: Float[Tensor, " m"]) -> tuple[Placed, Float[Tensor, "m d"]]:
         """Move each point by its share of so much of it, the same all around it; return how that changes, too."""
         ...
@@ -110,6 +115,11 @@ class Step:
     def unit(self) -> float:
         """Side of a pixel of the canvas, in which points are."""
         return 1.0
+
+    @property
+    def turns(self) -> bool:
+        """Whether it turns what it moves."""
+        return any(operation.turns for operation in self.operations)
 
     def following(self, operations: tuple[Operation, ...], selection: Selection | Falloff | None = None) -> Step:
         """Return the same step with other operations, and perhaps with another selection."""

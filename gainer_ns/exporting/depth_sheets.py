@@ -108,7 +108,9 @@ def _sheets(scene: LiftedScene, layer: LiftedLayer) -> Iterator[DepthSheet]:
     rims = torch.stack([image[..., 0] > 0 for image in images[1:]]) if len(images) > 1 else None
     any_rim = torch.zeros(height, width, dtype=torch.bool) if rims is None else rims.any(dim=0)
     focal_length = sum(scene.camera.focal_length) / 2
-    edges = (EDGE_THRESHOLD, MAX_EDGE_THRESHOLD) if layer.hidden_of is None else (MADE_UP_EDGE_THRESHOLD,) * 2
+    edges = EDGE_THRESHOLD, MAX_EDGE_THRESHOLD
+    if layer.hidden_of is not None:
+        edges = MADE_UP_EDGE_THRESHOLD, MADE_UP_EDGE_THRESHOLD
     for number in (*range(1, len(images)), 0):
         own = images[number][..., 0] > 0
         image = torch.where(own[..., None], images[number], images[0])

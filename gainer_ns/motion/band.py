@@ -32,13 +32,12 @@ class Band:
     Args:
         material: The material.
         shares: [q], how much each of its sample points follows.
-        slopes: [q, 2], how that changes along x and y, 1 / pixel.
     """
 
-    def __init__(self, material: Material, shares: Float[np.ndarray, " q"], slopes: Float[np.ndarray, "q 2"]) -> None:
+    def __init__(self, material: Material, shares: Float[np.ndarray, " q"]) -> None:
         samples, areas = material.samples, material.sample_areas
         self.is_free = (shares > _WHOLE) & (shares < 1 - _WHOLE)
-        self._slopes, self._areas = slopes, areas
+        self._areas = areas
         self._along = sparse.vstack([samples.along_x, samples.along_y]).tocsr()
         self._back = (self._along.T @ sparse.diags(np.tile(areas, 2))).tocsr()
         stiff = samples.value.T @ sparse.diags(areas * ~self.is_free * _HELD / material.cell**2) @ samples.value
@@ -46,30 +45,36 @@ class Band:
         system = (self._back @ self._along + self._held).tocsc()
         self._factor = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
-    def sway(self, frames: Float[np.ndarray, "f d 2"], pull: Float[np.ndarray, "f d"]) -> Float[np.ndarray, "n d"]:
-        """Return the coefficients of how far the material gives way, in the units of the pull.
+    def sway(
+        self, frames: Float[np.ndarray, "f d 2"], seen: Float[np.ndarray, "f d 2"], *, turns: bool
+    ) -> Float[np.ndarray, "n d"]:
+        """Return the coefficients of how far the material gives way, in the units of the frames.
 
         Args:
-            frames: What the motion does to a step along x, and along y, at each free sample point, at its share.
-            pull: How it moves that point if its share grows.
+            frames: What the motion would do to a step along x, and along y, at each free sample point, if all around
+                it followed as much.
+            seen: What it does.
+            turns: Whether places turn as they like: under a motion that turns nothing they would buckle where it
+                squeezes them.
         """
         free = self.is_free
-        bent = pull[:, :, None] * self._slopes[free, None, :]
 
         def right_side(turned: np.ndarray) -> np.ndarray:
-            wanted = np.zeros((2, len(free), pull.shape[1]))
-            wanted[:, free] = (turned - frames - bent).transpose(2, 0, 1)
-            return self._back @ wanted.reshape(-1, pull.shape[1])
+            wanted = np.zeros((2, len(free), seen.shape[1]))
+            wanted[:, free] = (turned - seen).transpose(2, 0, 1)
+            return self._back @ wanted.reshape(-1, seen.shape[1])
 
         def local(found: np.ndarray) -> tuple[np.ndarray, float]:
             along = (self._along @ found).reshape(2, len(free), -1)
-            seen = frames + bent + along[:, free].transpose(1, 2, 0)
-            turned = _turned_as(frames, seen)
-            cost = float(self._areas[free] @ np.square(seen - turned).sum(axis=(1, 2)))
+            swayed = seen + along[:, free].transpose(1, 2, 0)
+            turned = _turned_as(frames, swayed)
+            cost = float(self._areas[free] @ np.square(swayed - turned).sum(axis=(1, 2)))
             cost += float(np.tile(self._areas * ~free, 2) @ np.square(along).sum(axis=2).ravel())
             return right_side(turned), cost + float((found * (self._held @ found)).sum())
 
         straight = self._factor.solve(right_side(frames))
+        if not turns:
+            return straight
         return relaxed(straight, local, self._factor.solve, _MAX_STEPS, _STILL_PX)
 
 

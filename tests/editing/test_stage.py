@@ -77,8 +77,8 @@ def test_turning_there_and_back_is_nothing(
     for order, mode in product(("front", "back"), ("sheet", "piece")):
         words = {"select": SELECTIONS[name], "order": order, "mode": mode}
         there, back = ({**words, "rotate": {"degrees": d}} for d in (15, -15))
-        # What follows a region in part gives way to each turn by itself, so that of the surroundings a little stays.
-        least = 30 if mode == "sheet" and name != "all" else 60
+        # Surroundings that give way to both turns, each told on cells of several pixels, come back to 0.1 px.
+        least = 40 if mode == "sheet" and name != "all" else 60
         assert psnr(edited(picture, there, back), seen(picture)) > least, (order, mode)
 
 
@@ -429,11 +429,11 @@ def test_a_frame_that_opens_is_told_of(
     fitted: Callable[..., BakedPicture], staged: Callable[..., Stage], caplog: pytest.LogCaptureFixture
 ) -> None:
     photo, box = fitted(torch.rand(40, 60, 3)), {"box": [20, 12, 40, 28]}
-    for select, words in (({**box, "feather": 12}, {}), (box, {"background": {"color": "red"}}), ("all", {})):
+    for select, words in (({**box, "feather": 10}, {}), (box, {"background": {"color": "red"}}), ("all", {})):
         staged(photo, {"select": select, "rotate": {"degrees": 20}}, **words)
     assert not [record for record in caplog.records if "frame" in record.message]
     staged(photo, {"select": box, "rotate": {"degrees": 60}})
-    assert "edits[0]: pulls the picture's frame in; feather: 12 keeps the frame, background:" in caplog.text
+    assert "edits[0]: pulls the picture's frame in; feather: 10 keeps the frame, background:" in caplog.text
 
 
 def test_joints_far_outside_are_told_of(
