@@ -11,8 +11,9 @@ import math
 import random
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,17 @@ for number, usual in {
 }.items():
     if signal.getsignal(number) is signal.SIG_IGN:  # as shells and nohup start what runs in the background
         signal.signal(number, usual)
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SOFTWARE = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # on top of what WebGL takes, the page itself would be drawn by an emulated GPU
+    "--disable-gpu-rasterization",
+]
+"""Chromium's options where there is no GPU."""
 
 
 @pytest.fixture(autouse=True)
@@ -375,3 +387,14 @@ def smooth_picture() -> Callable[[Any], torch.Tensor]:
 def psnr() -> Callable[[torch.Tensor, torch.Tensor], float]:
     """PSNR of two sets of colours in dB."""
     return lambda one, other: -10 * math.log10(max(float((one - other).double().square().mean()), 1e-30))
+
+
+@pytest.fixture(scope="session")
+def launch() -> Iterator[Callable[[], Any]]:
+    """``launch()`` starts Debian's Chromium, driven by playwright, of which a process has one."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
+    program = next(filter(None, map(which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        yield lambda: driver.chromium.launch(executable_path=program, args=SOFTWARE)

@@ -155,7 +155,7 @@ def test_frames_of_another_program_are_drawn(
         ("bodies: [{material: soft}]\ncolliders: [{disc: {center: [0.5, 0.3], radius: 0.1}}]", "colliders[0]"),
         ("bodies: [{material: soft}]\nfps: 0", "fps"),
         ("bodies: [{material: pinned}]", "nothing moves"),
-        ("bodies: [{material: {preset: stiff, E: 1.0e+9}}]", "steps"),
+        ("bodies: [{material: {preset: stiff, E: 1.0e+9, density: 0.01}}]", "steps"),
     ],
 )
 def test_a_bad_scene_is_refused_in_one_line(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,6 @@ from gainer_ns.lifting.lift import lift_photo
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.rendering.plane import BakedPicture
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SOFTWARE = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SIZE = {"width": 480, "height": 360}  # ten pixels of the page are one of the pictures
 PATIENCE = 60_000
 
@@ -39,29 +36,23 @@ def scene() -> LiftedScene:
 
 
 @pytest.fixture(scope="module")
-def opened() -> Iterator[Callable[[Path], Any]]:
-    """``opened(file)``: the page in Debian's Chromium, once it has drawn; it may ask nothing of a network."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=SOFTWARE)
+def opened(launch: Callable[[], Any]) -> Iterator[Callable[[Path], Any]]:
+    """``opened(file)``: the page in a browser, once it has drawn; it may ask nothing of a network."""
+    browser, asked = launch(), []
 
-        def open_page(file: Path) -> Any:
-            context = browser.new_context(viewport=SIZE)
-            context.set_offline(True)
-            shown = context.new_page()
-            shown.on("request", lambda request: asked.append(request.url))
-            shown.on("pageerror", lambda error: asked.append(str(error)))
-            shown.goto(file.as_uri())
-            shown.wait_for_function("document.body.dataset.drawn > 0", timeout=PATIENCE)
-            return shown
+    def open_page(file: Path) -> Any:
+        context = browser.new_context(viewport=SIZE)
+        context.set_offline(True)
+        shown = context.new_page()
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.on("pageerror", lambda error: asked.append(str(error)))
+        shown.goto(file.as_uri())
+        shown.wait_for_function("document.body.dataset.drawn > 0", timeout=PATIENCE)
+        return shown
 
-        asked: list[str] = []
-        yield open_page
-        browser.close()
-        assert all(re.match(r"file:|data:|blob:", one) for one in asked), asked
+    yield open_page
+    browser.close()
+    assert all(re.match(r"file:|data:|blob:", one) for one in asked), asked
 
 
 def shot(page: Any) -> np.ndarray:

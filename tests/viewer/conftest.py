@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import msgspec
@@ -33,18 +32,9 @@ from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
 from gainer_ns.viewer.subject import FlatSubject
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1280, "height": 800}
 PATIENCE = 90
 """Seconds that a page may take on a machine that has much else to do."""
-SOFTWARE = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-gpu-compositing",  # on top of what WebGL takes, the page itself would be drawn by an emulated GPU
-    "--disable-gpu-rasterization",
-]
-"""Chromium's options where there is no GPU."""
 CANVAS, FINE = (960, 749), (512, 399)
 """Pixels of the canvas, and of the picture that the viewer sends for it once nothing moves; drafts have fewer."""
 
@@ -155,17 +145,6 @@ def connected() -> Callable[[Any], Any]:
             yield RawPage(page)
 
     return connection
-
-
-@pytest.fixture(scope="session")
-def launch() -> Iterator[Callable[[], Any]]:
-    """``launch()`` starts Debian's Chromium, driven by playwright."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e .[dev]")
-    program = next(filter(None, map(which, BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"needs a browser, one of {', '.join(BROWSERS)}: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        yield lambda: driver.chromium.launch(executable_path=program, args=SOFTWARE)
 
 
 @pytest.fixture

@@ -72,7 +72,8 @@ def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], 
     assert np.abs(saved - drawn).max() == 0
 
     def shows_the_edit(_: np.ndarray) -> bool:
-        wide = np.asarray(Image.fromarray(drawn.astype(np.uint8)[..., :3]).resize((960, 640))).astype(float)
+        on_white = Image.alpha_composite(Image.new("RGBA", (60, 40), "white"), Image.fromarray(drawn.astype(np.uint8)))
+        wide = np.asarray(on_white.convert("RGB").resize((960, 640))).astype(float)
         return bool(np.abs(page.sent[top : top + 640] - wide).mean() < np.abs(page.sent - first).mean() / 2)
 
     page.until(shows_the_edit, "the page shows what was saved")
