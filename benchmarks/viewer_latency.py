@@ -203,7 +203,7 @@ class Page:
         """Play the edit as a film, in a loop, once its frames have been made."""
         self.calm()
         self._tab("Film")
-        self._page.get_by_label("Loop", exact=True).check()
+        self._page.get_by_label("Loop", exact=True).first.check()  # the second is of the Render tab
         self._press("play")
         self._page.wait_for_timeout(4000)
 
