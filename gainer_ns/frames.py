@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -100,6 +101,23 @@ class PinholeCamera:
     def centred(cls, width: int, height: int, focal_length: float) -> PinholeCamera:
         """Make a camera with square pixels whose principal point is the middle of its pictures."""
         return cls(width, height, (focal_length, focal_length), (width / 2, height / 2))
+
+    def part(self, crop: tuple[float, float, float, float], columns: int, rows: int) -> PinholeCamera:
+        """Return the camera of a part of its pictures, (x0, y0, x1, y1), in so many pixels across and down."""
+        x0, y0, x1, y1 = crop
+        across, down = columns / (x1 - x0), rows / (y1 - y0)
+        (fx, fy), (cx, cy) = self.focal_length, self.centre
+        return PinholeCamera(columns, rows, (fx * across, fy * down), ((cx - x0) * across, (cy - y0) * down))
+
+    def resized(self, width: int, height: int) -> PinholeCamera:
+        """Return the camera of the same pictures in another size."""
+        return self.part((0, 0, self.width, self.height), width, height)
+
+    @property
+    def opencv_matrix(self) -> Float[np.ndarray, "3 3"]:
+        """OpenCV's matrix of it, for which pixel centres are whole numbers."""
+        (fx, fy), (cx, cy) = self.focal_length, self.centre
+        return np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
 
     def rays(self, pixel: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 3"]:
         """Return the points at depth 1 that pixel coordinates show."""

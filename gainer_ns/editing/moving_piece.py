@@ -116,7 +116,7 @@ class MovingPiece:
             start = self._after(before, amounts, self.at_rest(pixels, anchors), pixels, anchors)
             weights = Weights(falloff.shares(distance.samples), falloff.share_slopes(distance.samples))[free]
             seen = step.moved(start, amounts[step.edit], weights)
-            frames = self._evenly((*before, step), amounts, pixels, anchors)
+            frames, _ = step.shared(self._evenly(before, amounts, pixels, anchors), amounts[step.edit], weights.values)
             columns = ((one.jacobians[:, :, :2] / step.unit).numpy() for one in (frames, seen))
             kept = self._kept["sway", step.edit] = state, step.unit * falloff.band.sway(*columns, turns=step.turns)
         return kept[1]

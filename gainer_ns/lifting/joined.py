@@ -55,8 +55,7 @@ class PhotoView(CameraView):
 
     def confidence_at(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, " m"]:
         """Return the confidence at the pixels that show points of the world."""
-        pose = self.pose.to(points)
-        pixel, _ = self.camera.project((points - pose[:, 3]) @ pose[:, :3])
+        pixel, _ = self.camera.project(self.in_camera(points))
         column, row = pixel.nan_to_num().floor().long().unbind(dim=1)
         confidence = self.confidence.to(points.device)
         return confidence[row.clamp(0, self.camera.height - 1), column.clamp(0, self.camera.width - 1)].float() / 255

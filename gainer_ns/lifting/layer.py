@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -67,6 +67,8 @@ class LiftedLayer:
     hidden_of: int | None = None
     rest: GaussianSet | None = None
     view: int = 0
+    _cells: PhotoCells | None = field(default=None, init=False, repr=False)
+    _way_back: tuple[float, _WayBack] | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         """Count its Gaussians."""
@@ -180,15 +182,15 @@ class LiftedLayer:
             self._cells = PhotoCells(rest, photo)
         if self.rest is None:
             return self._cells.near(points, directions, half_width)
-        back = self._back(half_width)
+        if self._way_back is None or self._way_back[0] != half_width:
+            self._way_back = half_width, self._back(half_width)
+        back = self._way_back[1]
         read, nearest = search_and_aggregate(
             back.discs, points, _FOLLOWED_DISCS, self.gaussians.means, back.precisions, back.columns
         )
         matrices, shifts = read[:, :9].view(-1, 3, 3), read[:, 9:]
         before = torch.where(nearest[:, None] >= 0, (matrices @ points[..., None])[..., 0] + shifts, torch.inf)
         return self._cells.near(before, (matrices @ directions[..., None])[..., 0], half_width)
-
-    _cells: PhotoCells | None = None
 
     def _back(self, half_width: float) -> _WayBack:
         """Return from which discs points near them learn where they were before the discs moved."""

@@ -29,8 +29,9 @@ class SceneDataset(InputDataset):
         """Return opacity and distance along the ray [h, w, 1], and a mask [h, w, 1] of the pixels that count."""
         number = data["image_idx"]
         photos: tuple[RgbdPhoto, ...] = self.metadata["photos"]
-        if photos and photos[number % len(photos)].path == self.image_filenames[number]:
-            opacity, distance = photos[number].opacity, photos[number].distance
+        lifted = next((photo for photo in photos if photo.path == self.image_filenames[number]), None)
+        if lifted is not None:
+            opacity, distance = lifted.opacity, lifted.distance
         else:
             opacity = torch.from_numpy(self._view(number).opacity)
             distance = torch.zeros_like(opacity)

@@ -146,8 +146,7 @@ class SceneView:
         """Return numbers of the photo's pixels without what its lens distorts."""
         if not any(self.distortion):
             return values
-        (fx, fy), (cx, cy) = self.camera.focal_length, self.camera.centre
-        intrinsics = np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
+        intrinsics = self.camera.opencv_matrix
         size = self.camera.width, self.camera.height
         ways = cv2.initUndistortRectifyMap(
             intrinsics, np.array(self.distortion), np.eye(3), intrinsics, size, cv2.CV_32FC1
@@ -179,8 +178,7 @@ def views_of(outputs: DataparserOutputs, downscale_factor: int) -> list[SceneVie
                 f"{path}: is {width}x{height}, its camera {camera.width}x{camera.height}; "
                 "give the photo that the camera belongs to"
             )
-        (fx, fy), (cx, cy) = camera.focal_length, camera.centre
-        fitting = PinholeCamera(width, height, (fx * across, fy * down), (cx * across, cy * down))
+        fitting = camera.resized(width, height)
         k1, k2, k3, _, p1, p2 = lens  # as nerfstudio orders them
         views.append(SceneView(path, stored, factor, fitting, pose, (k1, k2, p1, p2, k3), mask, depth))
     return views

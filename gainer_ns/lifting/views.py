@@ -47,11 +47,7 @@ class CameraView:
             columns: Of its own pixels across the part.
             rows: And down.
         """
-        x0, y0, x1, y1 = crop
-        across, down = columns / (x1 - x0), rows / (y1 - y0)
-        (fx, fy), (cx, cy) = self.camera.focal_length, self.camera.centre
-        focal_length, centre = (fx * across, fy * down), ((cx - x0) * across, (cy - y0) * down)
-        return replace(self, camera=PinholeCamera(columns, rows, focal_length, centre))
+        return replace(self, camera=self.camera.part(crop, columns, rows))
 
     def rays(self, pixels: Float[Tensor, "m 2"]) -> RayBundle:
         """Return rays through pixel coordinates."""

@@ -39,8 +39,7 @@ class PosedPhoto:
     @property
     def intrinsics(self) -> Float[np.ndarray, "3 3"]:
         """OpenCV's matrix of the camera, for which pixel centres are whole numbers."""
-        (fx, fy), (cx, cy) = self.camera.focal_length, self.camera.centre
-        return np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
+        return self.camera.opencv_matrix
 
     @cached_property
     def rays(self) -> Float[np.ndarray, "h w 3"]:
@@ -73,9 +72,5 @@ class PosedPhoto:
         if scale >= 1:
             return self
         width, height = (max(1, round(scale * side)) for side in (camera.width, camera.height))
-        across, down = width / camera.width, height / camera.height
-        (fx, fy), (cx, cy) = camera.focal_length, camera.centre
-        smaller = PinholeCamera(width, height, (fx * across, fy * down), (cx * across, cy * down))
-        return replace(
-            self, colours=cv2.resize(self.colours, (width, height), interpolation=cv2.INTER_AREA), camera=smaller
-        )
+        colours = cv2.resize(self.colours, (width, height), interpolation=cv2.INTER_AREA)
+        return replace(self, colours=colours, camera=camera.resized(width, height))

@@ -18,6 +18,7 @@ from gainer_ns.lifting.field import LAYER_KEY
 from gainer_ns.lifting.model import LiftModel
 from gainer_ns.lifting.sampler import SurfaceSampler
 from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.views import CameraView
 
 NORMAL = (0.4, -0.3, 1.0)
 
@@ -144,3 +145,15 @@ def test_rays_that_meet_nothing(two_planes: LiftModel) -> None:
     samples = SurfaceSampler(0.01)(away, two_planes.fitted().layers)
     assert samples.metadata is not None and (samples.metadata[LAYER_KEY] == NO_LAYER).all()
     assert middles(samples).isfinite().all() and (samples.deltas == 0).all()
+
+
+def test_a_part_answers_for_itself_whatever_the_whole_was_asked(two_planes: LiftModel, camera: PinholeCamera) -> None:
+    layer, photo = two_planes.fitted().layers[1], CameraView(camera)
+    rays = rays_through(camera, [(30.5, 12.5), (40.3, 20.1), (10.2, 9.9)])
+    points = rays.origins + rays.directions * (-2.0 / rays.directions[:, 2:])
+    right, opacities = layer.pixels % camera.width >= 24, torch.ones(len(layer))
+    alone = layer.part(right, opacities).near(points, rays.directions, 0.01, photo)
+    whole = layer.near(points, rays.directions, 0.01, photo)
+    again = layer.part(right, opacities).near(points, rays.directions, 0.01, photo)
+    assert torch.equal(again.discs, alone.discs) and torch.equal(again.gaps, alone.gaps)
+    assert not torch.equal(whole.discs, alone.discs), "a part has numbers of its own"
