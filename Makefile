@@ -95,7 +95,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Installing into $(VENV): some minutes and about 10 GB the first time"; \
 	touch $(UNFINISHED); \
 	install="$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e"; \
-	$$install ".[dev,docs,bench,sam,hf,matte,ray,heif]"; \
+	$$install ".[dev,docs,bench,sam,hf,onnx,matte,ray,heif]"; \
 	$$install ".[blender]" || echo "note: Blender's Python module is not to be had here: its tests will skip" >&2; \
 	rm $(UNFINISHED); \
 	touch $(STAMP)

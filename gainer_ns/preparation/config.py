@@ -24,6 +24,9 @@ DEPTH_PRO = "apple/DepthPro-hf"
 PromptBox = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels, x0 < x1 and y0 < y1."""
 
+Normalisation = Literal["imagenet", "centred", "symmetric"]
+"""How a network sees colours: less ImageNet's mean, by its deviation; less 0.5; or from -1 to 1."""
+
 Key = dict[str, Any]
 """All that a result was made of, in a form that JSON keeps: a result is made anew where its key differs."""
 
@@ -84,13 +87,23 @@ class DepthConfig:
 
 @dataclass
 class SegmentationConfig:
-    """What makes a mask of clicks or a box."""
+    """What makes a mask."""
 
     model: str | None = None
     """Segment Anything model: a .pth checkpoint of Meta's segment-anything (ViT-B, -L, -H), or a folder or hub id of
-    transformers' SAM, SAM 2 or SAM-HQ. None: OpenCV's GrabCut, which needs no model, and tells things by colour."""
+    transformers' SAM, SAM 2 or SAM-HQ; or an .onnx file of a network that finds salient objects or mattes (U2-Net,
+    IS-Net, BiRefNet, RMBG), which needs no click. None: OpenCV's GrabCut, which needs no model, and tells things by
+    colour."""
     download: tyro.conf.FlagConversionOff[bool] = False
     """Whether a model that is named by its hub id may be fetched when it is not on this machine."""
+    normalisation: Normalisation = "imagenet"
+    """Colours that the network of an .onnx file was trained on: imagenet (U2-Net, BiRefNet), centred (IS-Net, RMBG-1.4)
+    or symmetric (MODNet)."""
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether it makes masks of pictures without a click or a box."""
+        return self.model is not None and self.model.lower().endswith(".onnx")
 
 
 @dataclass
@@ -134,7 +147,7 @@ class PreparationConfig:
         Raises:
             PreparationError: It is such.
         """
-        says = self.mask_path is not None or bool(self.click or self.exclude or self.box)
+        says = self.mask_path is not None or self.mask_key is not None
         if (self.matte or self.matte_width is not None) and not says:
             raise PreparationError("matte: there is no mask; add one, clicks or a box", "mask-path FILE", "click X Y")
         if self.hard_edge and (self.matte or self.matte_width is not None):
@@ -144,13 +157,14 @@ class PreparationConfig:
 
     @property
     def mask_key(self) -> Key | None:
-        """What a mask of clicks or a box is made of; None without any."""
-        if not (self.click or self.exclude or self.box):
+        """What a mask that is not read from a file is made of; None where none is asked for."""
+        if not (self.click or self.exclude or self.box or self.segmentation.finds_objects):
             return None
         edge: Key = {} if self.matte_width is None else {"matte_width": self.matte_width}
         return {
             **({"hard_edge": True} if self.hard_edge else edge),
             "model": self.segmentation.model,
+            **({"normalisation": self.segmentation.normalisation} if self.segmentation.finds_objects else {}),
             "click": [[float(value) for value in point] for point in self.click],
             "exclude": [[float(value) for value in point] for point in self.exclude],
             "box": None if self.box is None else [float(value) for value in self.box],

@@ -145,7 +145,10 @@ def prepare_mask(
     with writable(folder, picture_path):
         made = _find_mask(picture_path, picture, config, None, device)
         if made.mask is None:
-            raise GainerError(f"{picture_path}: nothing says what to mask; add --click X Y or --box X0 Y0 X1 Y1")
+            raise GainerError(
+                f"{picture_path}: nothing says what to mask; add --click X Y, --box X0 Y0 X1 Y1, "
+                "or --segmentation.model FILE.onnx"
+            )
         replace_mask(folder, made.mask, {})
         write_picture(folder / PREVIEW, preview(picture.colours(), made.mask, None))
         _save_cut_out(folder, made, picture)
@@ -153,7 +156,7 @@ def prepare_mask(
 
 
 def _makes_mask(config: PreparationConfig, kept: Prepared | None) -> bool:
-    """Return whether clicks or a box are to be made into a mask that the folder does not hold."""
+    """Return whether a mask is to be made that the folder does not hold."""
     key = config.mask_key
     return config.mask_path is None and key is not None and (kept is None or key != kept.mask_key)
 
@@ -179,7 +182,7 @@ def _find_mask(
         return _matted(made, picture, config) if config.matte else made
     if _makes_mask(config, kept):
         prompt = Prompt(tuple(config.click), tuple(config.exclude), config.box)
-        prompt.check(width, height)  # before a model is loaded
+        prompt.check(width, height, may_be_empty=config.segmentation.finds_objects)  # before a model is loaded
         if config.matte or config.matte_width is not None:
             check_pymatting()
         mask = load_segmenter(config.segmentation, device)(picture.colours(), prompt)

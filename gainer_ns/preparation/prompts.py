@@ -23,15 +23,15 @@ class Prompt:
     negative_clicks: PointList = ()
     box: tuple[float, float, float, float] | None = None
 
-    def check(self, width: int, height: int) -> None:
+    def check(self, width: int, height: int, *, may_be_empty: bool = False) -> None:
         """Refuse what points at nothing in a picture of so many pixels.
 
         Raises:
-            GainerError: There is no click and no box, only negative clicks, one lies outside of the picture, one is
-                asked for and excluded at once, or the box has no area.
+            GainerError: There is no click and no box (unless it may be empty), only negative clicks, one lies outside
+                of the picture, one is asked for and excluded at once, or the box has no area.
         """
         size = f"the picture of {width}x{height}"
-        if not self.clicks and self.box is None:
+        if not self.clicks and self.box is None and not may_be_empty:
             said = (
                 "only negative clicks say what the object is not" if self.negative_clicks else "nothing says what it is"
             )

@@ -1,4 +1,4 @@
-"""What of a photo is lifted: what makes masks of clicks and boxes, and which masks are none."""
+"""What of a photo is lifted: what makes masks, and which masks are none."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gainer_ns.preparation.prompts import Prompt
 if TYPE_CHECKING:
     import torch
 
+    from gainer_ns.preparation.salient_object import OnnxSegmenter
     from gainer_ns.preparation.sam import SamSegmenter
     from gainer_ns.preparation.sam_transformers import TransformersSegmenter
 
@@ -51,15 +52,23 @@ def load_proposer(config: SegmentationConfig, device: torch.device | str = "cpu"
     return _load_network(config, device).offers
 
 
-def _load_network(config: SegmentationConfig, device: torch.device | str) -> SamSegmenter | TransformersSegmenter:
+def _load_network(
+    config: SegmentationConfig, device: torch.device | str
+) -> OnnxSegmenter | SamSegmenter | TransformersSegmenter:
     assert config.model is not None
     path = Path(config.model)
+    if config.finds_objects:
+        from gainer_ns.preparation.salient_object import OnnxSegmenter
+
+        return OnnxSegmenter(path, config.normalisation)
     if path.suffix.lower() == ".pth":
         from gainer_ns.preparation.sam import SamSegmenter
 
         return SamSegmenter(path, device=device)
     if path.is_file():
-        raise GainerError(f"{path}: is no SAM model; give a .pth checkpoint, or the folder of a transformers model")
+        raise GainerError(
+            f"{path}: is no SAM model; give a .pth checkpoint, an .onnx file, or the folder of a transformers model"
+        )
     from gainer_ns.preparation.sam_transformers import TransformersSegmenter
 
     return TransformersSegmenter(config.model, download=config.download, device=device)

@@ -149,9 +149,9 @@ def test_files_that_are_no_sam_checkpoint_are_refused(tmp_path, checkpoint):
         with pytest.raises(GainerError, match=said) as caught:
             load_segmenter(SegmentationConfig(model=str(tmp_path / "other.pth")))
         assert "\n" not in str(caught.value)
-    (tmp_path / "model.onnx").write_bytes(b"1")
-    with pytest.raises(GainerError, match=r"model.onnx: is no SAM model; give a .pth"):
-        load_segmenter(SegmentationConfig(model=str(tmp_path / "model.onnx")))
+    (tmp_path / "model.bin").write_bytes(b"1")
+    with pytest.raises(GainerError, match=r"model.bin: is no SAM model; give a .pth"):
+        load_segmenter(SegmentationConfig(model=str(tmp_path / "model.bin")))
 
 
 def test_missing_packages_say_what_to_install(monkeypatch, tmp_path):
