@@ -88,10 +88,12 @@ class GaussianKNNEncoding(nn.Module):
         unit_box: (origin [d], side) of the square or cube that holds the means; the hash grid spans it.
         seed: Seed of the initial features.
         opacities: [n], of the Gaussians of a picture with alpha; None where all is opaque.
+        matte: [h, w], that alpha itself, where Gaussians are too few to tell it; None where their opacities do.
     """
 
     means: Float[Tensor, "n d"]
     opacities: Float[Tensor, " n"] | None
+    matte: Float[Tensor, "h w"] | None
     spacing: Float[Tensor, ""]
 
     def __init__(
@@ -103,6 +105,7 @@ class GaussianKNNEncoding(nn.Module):
         unit_box: tuple[Float[Tensor, " d"], float],
         seed: int = 0,
         opacities: Float[Tensor, " n"] | None = None,
+        matte: Float[Tensor, "h w"] | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= config.num_neighbours <= MAX_NEIGHBOURS:
@@ -118,6 +121,7 @@ class GaussianKNNEncoding(nn.Module):
         self.config = config
         self.register_buffer("means", means)
         self.register_buffer("opacities", None if opacities is None else opacities.clone())
+        self.register_buffer("matte", None if matte is None else matte.float())
         self.register_buffer("spacing", torch.tensor(spacing, dtype=torch.float64))
         entries = dimensions * (dimensions + 1) // 2
         learned = config.covariances != "shared"
@@ -277,8 +281,9 @@ class GaussianKNNEncoding(nn.Module):
             self.means = means.to(self.means, copy=True)
             if self.hash_grid is not None and f"{prefix}hash_grid.table" in state_dict:
                 self.hash_grid = self._grid_at(self.means)
-        opacities = state_dict.get(f"{prefix}opacities")
-        self.opacities = None if opacities is None else opacities.to(self.means, copy=True)
+        for name in ("opacities", "matte"):
+            stored = state_dict.get(prefix + name)
+            setattr(self, name, None if stored is None else stored.to(self.means, copy=True))
         for name in ("precision_factors", "shifts", "slopes_table"):
             stored, own = state_dict.get(prefix + name), getattr(self, name)
             if stored is not None and own is not None:

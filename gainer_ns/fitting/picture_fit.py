@@ -26,6 +26,7 @@ from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import nearest_visible_pixel, opacity_field, supporting_pixels
+from gainer_ns.rendering.matte import Matte
 
 _ADAM_TIME_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where Gauss-Newton steps follow."""
@@ -247,13 +248,10 @@ class PictureFit(GaussNewtonLoop):
 
     def _place_by_detail(self) -> None:
         encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
-        inside = None if opacity is None else supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)
+        inside = self.plan.recipe.pixels_with_gaussians(plane, opacity)
         picture, seed = self.plan.continued_picture(self.pixels, self.target), self.plan.recipe.seed
         means, spacings = placement.means_by_detail(plane, picture, len(encoding), inside=inside, seed=seed)
         encoding.put(means, spacings)
-        if opacity is not None:
-            field = opacity_field(opacity).flatten().to(means.device)
-            encoding.opacities = field[plane.pixel_at(means)]
 
     def _first_features(self) -> None:
         """Start with features that the linear path alone decodes to the colour of the pixel under each mean."""
@@ -269,6 +267,9 @@ class PictureFit(GaussNewtonLoop):
     def _fit_opacities(self) -> None:
         encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
         if opacity is None:
+            return
+        if encoding.matte is not None:
+            encoding.opacities = Matte(encoding.matte, plane).coefficients(encoding.places.detach())
             return
         started = time.monotonic()
         near = supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)

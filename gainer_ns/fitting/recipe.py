@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import l1_loss, mse_loss, smooth_l1_loss
@@ -20,14 +20,17 @@ from gainer_ns.fitting.gauss_newton import GaussNewtonConfig
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.lattice import MAX_SIGMA, MIN_SIGMA, NEAR_NODES
-from gainer_ns.gaussians.opacity import opacity_field, supporting_pixels
+from gainer_ns.gaussians.opacity import near_visible_pixels, opacity_field, supporting_pixels
 from gainer_ns.memory import check_free
 from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.matte import Matte
 
 UNIT_BOX = torch.tensor([-0.5, -0.5]), 1.0
 """Origin and side of the square that holds any picture's plane, which a hash grid spans."""
 _CLOSED_FORM_BYTES_PER_PIXEL = 4 * (3 + 2 + 3) + 4
 """Peak memory of a fit in closed form: colours, means and features, which fill one after the other, and a little."""
+_COLOUR_MARGIN_PX = 1.5
+"""How far around visible pixels there are Gaussians where a matte says where the picture ends."""
 _SPARSE_ADAM_STEPS = 1000
 """Adam steps below one Gaussian a pixel, unless the user says otherwise."""
 
@@ -124,7 +127,8 @@ class LearnedPicture(NamedTuple):
     def layer(self, plane: ImagePlane) -> Layer:
         """Bake what has been learned so far: without optimiser and hash grid."""
         neighbours = self.encoding.config.num_neighbours
-        return Layer(self.encoding.gaussian_set(), self.decoder, neighbours, plane.half_extent)
+        matte = None if self.encoding.matte is None else Matte(self.encoding.matte, plane)
+        return Layer(self.encoding.gaussian_set(), self.decoder, neighbours, plane.half_extent, matte=matte)
 
 
 @dataclass
@@ -221,6 +225,18 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         if not 0 <= self.between_pixels <= 1:
             raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
 
+    def pixels_with_gaussians(
+        self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None
+    ) -> Bool[Tensor, "h w"] | None:
+        """Return which pixels get Gaussians, for a picture of an opacity; None for all of them."""
+        if opacity is None:
+            return None
+        if self.planned_encoding(plane.pixels).means == "learned":  # a matte says where it ends
+            return near_visible_pixels(opacity, _COLOUR_MARGIN_PX)
+        return supporting_pixels(
+            opacity, placement.lattice_spacing(plane, self.density(plane.pixels)) / plane.pixel_size
+        )
+
     def begin(self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None) -> LearnedPicture:
         """Place the Gaussians and make their decoder.
 
@@ -232,7 +248,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         density, planned = self.density(plane.pixels), self.planned_encoding(plane.pixels)
         self.check(plane.pixels)
         spacing = placement.lattice_spacing(plane, density)
-        inside = None if opacity is None else supporting_pixels(opacity, spacing / plane.pixel_size)
+        inside = self.pixels_with_gaussians(plane, opacity)
         if self.placement == "lattice":
             means = placement.lattice_means(plane, density, jitter=self.jitter, inside=inside, seed=self.seed)
         else:
@@ -243,7 +259,10 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
         opacities = None if opacity is None else opacity.flatten()[plane.pixel_at(means)]
         if opacity is not None and not self.has_closed_form(plane.pixels):  # which finds them itself
             opacities = opacity_field(opacity).flatten()[plane.pixel_at(means)]
-        encoding = GaussianKNNEncoding(planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities)
+        matte = opacity if planned.means == "learned" else None
+        encoding = GaussianKNNEncoding(
+            planned, means, spacing, unit_box=UNIT_BOX, seed=self.seed, opacities=opacities, matte=matte
+        )
         decoder = Decoder(
             encoding.feature_dim,
             hidden_layers=self.planned_hidden_layers(plane.pixels),

@@ -79,8 +79,6 @@ def relocate(
     encoding.features_table[chosen] = judged.features[places] + towards
     if encoding.slopes_table is not None:
         encoding.slopes_table[chosen] = encoding.slopes_table[near]
-    if encoding.opacities is not None:
-        encoding.opacities[chosen] = encoding.opacities[near]
     for optimizer in optimizers:
         for parameter, state in optimizer.state.items():
             if len(parameter) == len(encoding) and "exp_avg" in state:

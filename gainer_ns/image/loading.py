@@ -14,7 +14,7 @@ from gainer_ns.devices import best_device
 from gainer_ns.errors import LOAD_ERRORS, GainerError
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
-from gainer_ns.fitting.recipe import UNIT_BOX
+from gainer_ns.fitting.recipe import UNIT_BOX, LearnedPicture
 from gainer_ns.image.checkpoints import newest_whole_checkpoint, unpacked_bytes
 from gainer_ns.image.fitted_model import PROFILE_BUFFER, check_version
 from gainer_ns.image.model import GainerModel, GainerModelConfig
@@ -23,7 +23,6 @@ from gainer_ns.image.run_file import RunFile, as_run, class_name
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.outputs import is_exported
 from gainer_ns.memory import check_free
-from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer
 from gainer_ns.storage.picture_files import load_picture
@@ -106,7 +105,7 @@ def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPictu
     check_version(state.get("version"), GainerModel.checkpoint_version)
     facts = PictureMetadata.restored(state["picture_facts"])
     own = below("encoding.", state)
-    means, table, opacities = own["means"], own.get("features_table"), own.get("opacities")
+    means, table = own["means"], own.get("features_table")
     if means.dim() != 2 or means.shape[1] != 2 or not means.is_floating_point():
         raise ValueError("its means are no points of a plane")
     config = recipe.planned_encoding(facts.plane.pixels)
@@ -119,12 +118,12 @@ def _restored(recipe: GainerModelConfig, state: dict[str, Tensor]) -> BakedPictu
             raise ValueError("the decoder does not fit the hash grid")
         check_free(len(means) * grid.num_levels * _BYTES_PER_GRID_READ, "the hash grid", "close other programs")
     spacing = float(own["spacing"])
-    encoding = GaussianKNNEncoding(config, means.float(), spacing, unit_box=UNIT_BOX, opacities=opacities)
+    encoding = GaussianKNNEncoding(config, means.float(), spacing, unit_box=UNIT_BOX)
     encoding.load_state_dict(own)
     decoder = Decoder.restored(
         weights, hidden_layers=recipe.planned_hidden_layers(facts.plane.pixels), hidden_dim=recipe.hidden_dim
     )
-    layer = Layer(encoding.gaussian_set(), decoder, config.num_neighbours, facts.plane.half_extent)
+    layer = LearnedPicture(encoding, decoder).layer(facts.plane)
     check_layer(layer)
     profile = ColourProfile.from_tensor(state.get(PROFILE_BUFFER), "the checkpoint")
     return BakedPicture(facts.plane, (layer,), facts.bit_depth, profile)

@@ -20,6 +20,7 @@ from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
 from gainer_ns.motion.rest_map import PointRows
+from gainer_ns.rendering.matte import Matte
 from gainer_ns.rendering.pixel_table import MAX_TABLE_PIXELS, PixelTable, Sampling, has_room
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.ways import Way
@@ -41,6 +42,7 @@ class Layer:
         conversion: From the colours that the decoder tells to those of the picture that the layer is in; None where
             these are the same.
         sampling: How it is read between its pixels; None for smoothly.
+        matte: Its opacity, where few Gaussians could not tell it; None where their own opacities do.
     """
 
     gaussians: GaussianSet
@@ -49,6 +51,7 @@ class Layer:
     half_extent: tuple[float, float] | None = None
     conversion: Conversion | None = None
     sampling: Sampling | None = None
+    matte: Matte | None = None
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -63,18 +66,22 @@ class Layer:
     @cached_property
     def _columns(self) -> Float[Tensor, "n c"]:
         """What is averaged: features, and opacities as a first column where there are some."""
-        gaussians = self.gaussians
-        if gaussians.opacities is None:
-            return gaussians.features
-        return torch.cat([gaussians.opacities[:, None], gaussians.features], dim=1)
+        if self._averaged_opacities is None:
+            return self.gaussians.features
+        return torch.cat([self._averaged_opacities[:, None], self.gaussians.features], dim=1)
 
     @cached_property
     def _slopes(self) -> Float[Tensor, "n c d"] | None:
         """How the first columns change away from the means; opacities are read as they are."""
         gaussians = self.gaussians
-        if gaussians.opacities is None or gaussians.slopes is None:
+        if self._averaged_opacities is None or gaussians.slopes is None:
             return gaussians.slopes
         return torch.cat([torch.zeros_like(gaussians.slopes[:, :1]), gaussians.slopes], dim=1)
+
+    @property
+    def _averaged_opacities(self) -> Float[Tensor, " n"] | None:
+        """What the Gaussians say of opacity, where no matte does."""
+        return self.gaussians.opacities if self.matte is None else None
 
     def __len__(self) -> int:
         """Count its Gaussians."""
@@ -134,15 +141,17 @@ class Layer:
         return replace(self, gaussians=kept)
 
     def with_gaussians(self, gaussians: GaussianSet) -> Layer:
-        """Return the same layer with other Gaussians."""
-        return replace(self, gaussians=gaussians)
+        """Return the same layer with other Gaussians, which a matte no longer fits where they were moved."""
+        matte = self.matte if gaussians.inverse_jacobians is None else None
+        return replace(self, gaussians=gaussians, matte=matte)
 
     def to(self, device: torch.device | str) -> Layer:
         """Return the same layer on a device, itself where it is there; the decoder moves in place."""
         decoder = self.decoder.to(device)
         if self.device == torch.empty(0, device=device).device:
             return self
-        return replace(self, gaussians=self.gaussians.to(device), decoder=decoder)
+        matte = self.matte and self.matte.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), decoder=decoder, matte=matte)
 
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"], extent: PixelExtent | None = None) -> PointColours:
@@ -329,7 +338,9 @@ class Layer:
             self.index, points, self.num_neighbours, gaussians.means, self._precisions, self._columns, self._slopes
         )
         alpha = (nearest >= 0)[:, None].to(gaussians.features.dtype)
-        if gaussians.opacities is not None:
+        if self.matte is not None:
+            alpha = alpha * self.matte.at(points)
+        elif gaussians.opacities is not None:
             alpha, read = alpha * read[:, :1].clamp(0, 1), read[:, 1:]
         shown = (alpha[:, 0] > 0).nonzero()[:, 0]
         if len(shown) == len(points):

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -20,13 +21,18 @@ from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.gaussians.slopes import slopes_along, stacked, with_slopes_along
 from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
+from gainer_ns.io.packed_samples import packed_samples, unpacked_samples
+from gainer_ns.io.samples import integer_samples
 from gainer_ns.rendering.layer import Layer
+from gainer_ns.rendering.matte import Matte
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer, whole_number
 from gainer_ns.storage.covariances import shapes_from, shapes_tensors
 from gainer_ns.storage.means import Bits, means_from, means_tensors
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
 
+MATTE_TENSOR = "matte"
+"""What files call the bytes of a layer's opacity, pixel by pixel."""
 PROFILE_TENSOR = "colour_profile"
 """What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
 _MAX_HALF_STRETCH = 50.0
@@ -74,7 +80,9 @@ def layer_tensors(
         tensors["features"] = gaussians.features.to(round_to)
         if gaussians.slopes is not None:
             tensors["slope_features"] = slopes_along(gaussians).flatten(1).to(round_to)
-    if gaussians.opacities is not None:
+    if layer.matte is not None:  # from which opacities of Gaussians are made again
+        tensors[MATTE_TENSOR] = _matte_bytes(layer.matte, picture.bit_depth)
+    elif gaussians.opacities is not None:
         tensors["opacities"] = gaussians.opacities.to(round_to)
     header = {
         "num_neighbours": layer.num_neighbours,
@@ -112,7 +120,10 @@ def layer_from(
     bits = header["bits"]
     features = _features(bits, tensors)
     means = means_from(header["lattice"], tensors, plane, len(features))
-    opacities, inverses = (tensors.get(name) for name in ("opacities", "inverse_jacobians"))
+    opacities, inverses, matte = (tensors.get(name) for name in ("opacities", "inverse_jacobians", MATTE_TENSOR))
+    matte = None if matte is None else _matte(matte, plane)
+    if matte is not None:
+        opacities = matte.coefficients(means)
     gaussians = GaussianSet(
         means,
         shapes_from(tensors, plane),
@@ -128,7 +139,7 @@ def layer_from(
         half = float(half[0]), float(half[1])
     decoder = decoders[whole_number(header["decoder"], len(decoders) - 1, least=0)]
     neighbours = whole_number(header["num_neighbours"], MAX_NEIGHBOURS)
-    layer = Layer(gaussians, decoder, neighbours, half)
+    layer = Layer(gaussians, decoder, neighbours, half, matte=matte)
     check_layer(layer)
     return layer
 
@@ -191,6 +202,18 @@ def _shown_pixels(layer: Layer, picture: BakedPicture) -> Int[Tensor, " m"]:
     alone, least = replace(picture, layers=(layer,)), 0.5 / (2**picture.bit_depth - 1)
     shown = torch.cat([alone.at(plane.pixel_centres(some)).alpha[:, 0] > least for some in pixels.split(1 << 20)])
     return pixels[shown]
+
+
+def _matte_bytes(matte: Matte, bit_depth: int) -> UInt8[Tensor, " b"]:
+    alpha = integer_samples(matte.alpha.cpu().numpy()[..., None].repeat(3, axis=2), None, bit_depth)
+    return torch.frombuffer(bytearray(packed_samples(alpha)), dtype=torch.uint8)
+
+
+def _matte(data: UInt8[Tensor, " b"], plane: ImagePlane) -> Matte:
+    if data.dtype != torch.uint8 or data.dim() != 1:
+        raise ValueError("its matte is no bytes")
+    alpha = unpacked_samples(data.numpy().tobytes(), plane.width, plane.height)[..., 0]
+    return Matte(torch.from_numpy(alpha / np.float32(np.iinfo(alpha.dtype).max)), plane)
 
 
 def _inverse_jacobians(matrices: Float[Tensor, "t 2 2"], *, exactly: bool) -> Float[Tensor, "t 2 2"]:

@@ -23,6 +23,7 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
 from gainer_ns.storage.deflated import deflated, inflated
 from gainer_ns.storage.layers import (
+    MATTE_TENSOR,
     PROFILE_TENSOR,
     conversion_from,
     conversion_tensors,
@@ -37,11 +38,12 @@ from gainer_ns.storage.tensor_files import file_parts
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS = 3, 4, 6
-"""What is written; higher ones where there is a colour profile, which older programs would drop, pixels, or an edit."""
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS, _VERSION_WITH_MATTE = 3, 4, 6, 7
+"""What is written; higher ones where there is a colour profile, which older programs would drop, pixels, an
+edit, or a matte."""
 _VERSION_WITH_SHEETS = 5
 """The first that could hold edits."""
-_VERSIONS_READ = 2, 3, 4, 5, 6
+_VERSIONS_READ = 2, 3, 4, 5, 6, 7
 """The second had no slopes, and no means in 16 bits."""
 _OLD_EDITS = ".reaches", ".opacity_slopes"
 """Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
@@ -158,6 +160,8 @@ def _all_shown(layers: Sequence[object]) -> list[Reference]:
 
 def _version(tensors: Mapping[str, Tensor], *, is_edited: bool) -> int:
     """Return the lowest version whose programs read all of a file."""
+    if any(name.endswith(f".{MATTE_TENSOR}") for name in tensors):
+        return _VERSION_WITH_MATTE
     if is_edited or any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
         return _VERSION_WITH_PIXELS
     return _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION

@@ -107,9 +107,16 @@ def test_pictures_with_alpha(fit: Fit, photo: Path, tmp_path: Path) -> None:
     alpha = np.where(np.hypot(row - 32, column - 48) < 25, 255, 0).astype(np.uint8)
     Image.fromarray(np.dstack([colours, alpha])).save(tmp_path / "cut.png")
     cut = load_baked(fit(tmp_path / "cut.png", tmp_path, "gainer-compact", _shorter), "cpu")
-    rgb, opacity = cut.raster()
-    assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().mean() < 0.03  # Gaussians are 2 pixels apart
-    assert psnr(rgb, colours / 255.0, mask=(alpha > 0) & (opacity[..., 0] > 0.5).numpy()) > 30
+    save_picture(cut, tmp_path / "cut.safetensors", 8)
+    for picture, least in ((cut, 30), (load_picture(tmp_path / "cut.safetensors"), 29)):
+        rgb, opacity = picture.raster()
+        assert (opacity[..., 0] - torch.from_numpy(alpha / 255.0)).abs().max() < 1e-3
+        assert psnr(rgb, colours / 255.0, mask=alpha > 0) > least
+    turn = {"edits": [{"rotate": {"degrees": 90, "center": [48, 32]}}]}
+    turned = Stage(Script.model_validate(turn), cut).at(1.0).raster()[1][..., 0]
+    distance = np.hypot(row - 31.5, column - 47.5)
+    assert bool((turned[torch.from_numpy(distance > 28)] == 0).all()), "nothing beyond the outline"
+    assert bool((turned[torch.from_numpy(distance < 22)] == 1).all()), "no holes"
 
 
 def test_a_limit_of_time_ends_it(fit: Fit, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
