@@ -25,7 +25,7 @@ _STEP_PX = 1e-2
 """Over which slopes are taken."""
 _MATERIAL_OPACITY = 0.25
 """What is as opaque as this counts as material, which holds together."""
-_MAX_KEPT = 32
+_MAX_KEPT = 96
 """Of what is worth keeping, at most."""
 
 

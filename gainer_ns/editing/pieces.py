@@ -112,11 +112,12 @@ class Piece(MovingPiece):
     ) -> Float[Tensor, "m 2"]:
         """Return where pixels of its own picture go by so much of each edit; a key stands for the same pixels."""
         points = origins * self.scale + origins.new_tensor(self.place)
+        own = None if key is None else (self, key)  # Parts of a piece share its steps, but not its pixels.
         for step in self.steps:
             if amounts[step.edit] == 0:
                 continue
             around = self._around(step, origins, key)
-            points = step.carried(points, amounts[step.edit], self._shares(step, origins, around, key), key)
+            points = step.carried(points, amounts[step.edit], self._shares(step, origins, around, key), own)
             if around is not None and (away := self._sway_at(step, amounts, around)) is not None:
                 points = points.index_add(0, torch.from_numpy(around.near), torch.from_numpy(away[0]).to(points))
         return points

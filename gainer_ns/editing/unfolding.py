@@ -60,7 +60,7 @@ def _depths(piece: Piece, rest_map: RestMap, amounts: Amounts, depths: Sequence[
             order += depths[step.edit] * weights.to(order)
     for step in material:
         places = pixels * piece.scale + pixels.new_tensor(piece.place)
-        own = step.depths(places, amounts[step.edit], key)
+        own = step.depths(places, amounts[step.edit], (piece, key))
         if own is not None:
             order += own.to(order)
     return PatchDepths(order.view(middles.shape[:2]), moved if is_front else -moved)

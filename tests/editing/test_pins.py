@@ -14,6 +14,7 @@ from gainer_ns.editing.material_motion import MaterialOperation, MaterialSource
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.motion.rest_map import RestMap
 from gainer_ns.motion.shown import Shown
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.sheet import Sheet
@@ -54,6 +55,22 @@ def test_pins_are_where_they_should_be(bar: BakedPicture) -> None:
     around = gone(Stage(script({"pins": PINS}), bar), (84, 30), (85, 30), (84, 29)).numpy() @ [1, 1j]
     turn = np.exp(-1j * math.radians(40))
     np.testing.assert_allclose(around[1:] - around[0], [turn, -1j * turn], atol=0.05)
+
+
+@pytest.mark.parametrize("words", [{"pins": PINS}, {"rig": {**RIG, "pose": {"shin": 30}}}], ids=["pins", "rig"])
+@pytest.mark.parametrize("box", [[50, 15, 95, 45], [50, 15, 96, 96]])
+def test_what_is_cut_out_afterwards_has_gone_along(bar: BakedPicture, words: dict[str, Any], box: list[float]) -> None:
+    """Parts of a piece share its steps: what one keeps of its own pixels must not serve the other."""
+    whole, cut = script(words), script(words, {"select": {"box": box}, "mode": "piece", "move": {"by": [0, -9]}})
+    stage = Stage(cut, bar)
+    plane = bar.plane
+    layers = stage.at(1.0).layers
+    for layer, points, by in zip(layers, ([(10, 30), (40, 25)], [(60, 30), (84, 30)]), (0.0, -9.0), strict=True):
+        assert isinstance(layer, Sheet) and isinstance(layer.rest_map, RestMap)
+        rest = plane.plane_from_pixel(torch.tensor(points, dtype=torch.float64))
+        there = plane.pixel_from_plane(layer.rest_map.forward(rest)[0])
+        expected = gone(Stage(whole, bar), *points) + torch.tensor([0.0, by])
+        torch.testing.assert_close(there, expected, atol=0.05, rtol=0)
 
 
 def test_half_of_it_is_half_of_the_angle(bar: BakedPicture) -> None:
