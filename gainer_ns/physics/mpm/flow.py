@@ -70,7 +70,7 @@ class FlowSteps:
         place, square = vector(dimensions), matrix(dimensions, dimensions)
         nodes, exchanged = (torch.zeros(grid.nodes, dimensions, device=device) for _ in range(2))
         weights = torch.zeros(grid.nodes, device=device)
-        self._liquids = LiquidSteps(grid, materials, dt, nodes, weights)
+        self._liquids = LiquidSteps(grid, materials, dt, nodes, weights, gravity[0])
         lattice: list[Any] = [place(*grid.origin), grid.cell, wp.vec3i(*grid.shape)]
         positions, velocities = Typed(state.positions, place), Typed(state.velocities, place)
         self._to_particles = Repeated(
@@ -89,6 +89,7 @@ class FlowSteps:
                 Typed(self._liquids.velocities, place),
                 Typed(exchanged, place),
                 Typed(weights, wp.float32),
+                Typed(grid.solidity, wp.float32),
                 *lattice,
                 place(*grid.config.low),
                 place(*grid.config.high),

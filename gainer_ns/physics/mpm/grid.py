@@ -127,6 +127,17 @@ class Grid:
         return depths.float().contiguous().to(self.device)
 
     @cached_property
+    def solidity(self) -> Float[Tensor, " m"]:
+        """What share of each node's part, as the quadratic B-spline weighs it, is inside of colliders."""
+        empty = self.places.new_ones(self.nodes)
+        for collider in self.config.colliders:
+            d = (collider.depth(self.places) / self.cell).clamp(-1.5, 1.5)
+            tail = (1.5 - d.abs()) ** 3 / 6  # of the spline beyond a distance
+            beyond = torch.where(d.abs() < 0.5, 0.5 - d.abs() * (0.75 - d * d / 3), tail)
+            empty *= torch.where(d < 0, 1 - beyond, beyond)
+        return (1 - empty).float().to(self.device)
+
+    @cached_property
     def surfaces(self) -> Int32[Tensor, " c"]:
         """Number of each collider's surface."""
         numbers = [_SURFACE_NUMBERS[collider.surface] for collider in self.config.colliders]

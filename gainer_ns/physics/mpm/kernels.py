@@ -30,6 +30,8 @@ LIQUID_CROWDING = 0.1
 """By what share liquid may be denser than it knows, since particles in disorder seem denser than they are."""
 LIQUID_EVENING_RATE = 10.0
 """What share of the rest of its density it learns in a second."""
+WALL_SOLIDITY = 0.01
+"""From this solidity around it on liquid is by a wall, about one and a half cells away at most."""
 MAX_LOOSE_RATIO, MAX_HELD_RATIO = 1.02, 1.1
 """By how much liquid that does not cohere knows that it has spread, and such as is drawn together again."""
 SAND_DAMPING_CROSSINGS = 0.75
@@ -90,6 +92,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
         nodes: wp.array(dtype=place),  # velocities of the nodes
         exchanged: wp.array(dtype=place),  # at the nodes: changes of velocity of what is elastic
         weights: wp.array(dtype=wp.float32),  # masses of the nodes
+        solidity: wp.array(dtype=wp.float32),  # of the nodes: the share that is inside of colliders
         origin: place,
         cell: float,
         shape: wp.vec3i,
@@ -118,6 +121,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
             v = place()
             B = square()
             around = float(0.0)
+            full = float(0.0)
             for c in range(layers):
                 for b in range(3):
                     line = ((base[2] + c) * shape[1] + base[1] + b) * shape[0] + base[0]
@@ -132,6 +136,7 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                             v += share * exchanged[line + a]
                         else:
                             around += share * weights[line + a]
+                            full += share * solidity[line + a]
                             u = share * nodes[line + a]
                             v += u
                             B += wp.outer(u, d)
@@ -157,10 +162,13 @@ def particle_kernel(dimensions: int) -> wp.Kernel:
                 if kind == wp.static(LIQUID):
                     most = wp.where(numbers[0] > 0.0, wp.static(MAX_HELD_RATIO), wp.static(MAX_LOOSE_RATIO))
                     ratio = wp.clamp(inner[i] * (1.0 + dt * wp.trace(C)), 0.1, most)
-                    # What the velocities do not tell adds up, and the liquid would shrink.
                     room = cell * cell * wp.where(wp.static(dimensions) == 3, cell, 1.0)
-                    seen = masses[i] / volumes[i] * room / around + wp.static(LIQUID_CROWDING)
-                    inner[i] = ratio + wp.min(wp.static(LIQUID_EVENING_RATE) * dt, 1.0) * wp.min(seen - ratio, 0.0)
+                    seen = 1.0 / (around / (masses[i] / volumes[i] * room) + full)
+                    if full > wp.static(WALL_SOLIDITY):  # slowed down by what is ahead, it is not yet pressed by it
+                        ratio = wp.max(ratio, wp.min(seen, wp.max(inner[i], 1.0)))
+                    # What the velocities do not tell adds up, and the liquid would shrink.
+                    gone = seen + wp.static(LIQUID_CROWDING) - ratio
+                    inner[i] = ratio + wp.min(wp.static(LIQUID_EVENING_RATE) * dt, 1.0) * wp.min(gone, 0.0)
                 elif kind == wp.static(SAND):
                     eye = wp.identity(n=dimensions, dtype=float)
                     strain, left = sand(elastic[i] - eye, dt * C, inner[i], numbers[0], numbers[1], numbers[2])

@@ -18,6 +18,8 @@ STICKY, SLIP, SEPARATE = range(3)
 """Numbers of what colliders do."""
 WALL_SHARE = 2.0
 """Nodes at walls have half of the mass that others have."""
+MIN_FREE_SHARE = 0.02
+"""Nodes in walls are taken for as full as what is free of them is, unless that is less."""
 
 
 @functools.cache
@@ -35,6 +37,9 @@ def cell_kernel(dimensions: int) -> wp.Kernel:
         walls: wp.array(dtype=wp.int32),  # [nodes]: 0, 1 at a wall that lets slide, 2 at one that does not
         cell: float,
         shape: wp.vec3i,
+        colliders: int,
+        normals: wp.array(dtype=place),  # [colliders, nodes], 0 where the collider is not
+        solidity: wp.array(dtype=wp.float32),  # [nodes], the share of each that is inside of colliders
         stresses: wp.array(dtype=square),  # out [nodes], times the cell's volume
     ):
         i = first + wp.tid()
@@ -52,6 +57,7 @@ def cell_kernel(dimensions: int) -> wp.Kernel:
         gradient = square()
         slope = place()
         least = float(1.0e30)
+        solid = float(0.0)
         for corner in range(corners):
             a = corner % 2
             b = (corner / 2) % 2
@@ -63,15 +69,25 @@ def cell_kernel(dimensions: int) -> wp.Kernel:
             if wp.static(dimensions == 3):
                 d[dimensions - 1] = float(2 * c - 1)
             gradient += wp.outer(velocities[j], d)
-            slope += flows[j][1] * d
+            solid += solidity[j] * wp.static(1.0 / corners)
+            slope += (flows[j][1] / wp.max(1.0 - solidity[j], wp.static(MIN_FREE_SHARE))) * d
             if walls[j] < 2:  # the least of them, or light nodes would be thrown about
                 least = wp.min(least, flows[j][0] * wp.where(walls[j] == 1, wp.static(WALL_SHARE), 1.0))
         if least < 1.0e30:
             stresses[i] = (least * inverse) * (gradient + wp.transpose(gradient))
+        # Surfaces meet walls at a right angle: else liquid would be drawn off them, as mercury is.
+        count = shape[0] * shape[1] * shape[2]
+        for corner in range(corners):
+            j = i + corner % 2 + shape[0] * ((corner / 2) % 2 + shape[1] * (corner / 4))
+            if walls[j] > 0:
+                for collider in range(colliders):
+                    normal = normals[collider * count + j]
+                    slope -= wp.dot(slope, normal) * normal
         steep = wp.length(slope)
         if steep > 0.0:
             tension = steep * wp.identity(n=dimensions, dtype=float) - wp.outer(slope, slope) / steep
-            stresses[i] += (volume * inverse) * tension
+            free = wp.clamp(2.05 * (0.75 - solid), 0.0, 1.0)  # 1 and 0 on both sides of a wall's surface
+            stresses[i] += (free * volume * inverse) * tension
 
     return cells
 
@@ -97,6 +113,7 @@ def stage_kernel(dimensions: int) -> wp.Kernel:
         colliders: int,
         normals: wp.array(dtype=place),  # [colliders, nodes], 0 where the collider is not
         surfaces: wp.array(dtype=wp.int32),  # [colliders]
+        gravity: place,
         result: wp.array(dtype=place),  # out [nodes]
     ):
         i = first + wp.tid()
@@ -120,11 +137,16 @@ def stage_kernel(dimensions: int) -> wp.Kernel:
                 if wp.static(dimensions == 3):
                     d[dimensions - 1] = float(2 * c - 1)
                 force -= stresses[i - a - shape[0] * (b + shape[1] * c)] * d
+        count = shape[0] * shape[1] * shape[2]
+        if walls[i] == 1:
+            for collider in range(colliders):  # neither draws liquid off a wall; but nothing hangs from a ceiling
+                normal = normals[collider * count + i]
+                if wp.dot(gravity, normal) <= 0.0:
+                    force -= wp.max(wp.dot(force, normal), 0.0) * normal
         factor = factors[number]
         v = factor[0] * v + factor[1] * before[i]
         v += (factor[2] * wp.static(2.0 / corners) / (cell * mass)) * force
         if walls[i] == 1:
-            count = shape[0] * shape[1] * shape[2]
             for collider in range(colliders):
                 normal = normals[collider * count + i]
                 into = -wp.dot(v, normal)

@@ -51,6 +51,7 @@ class LiquidSteps:
         dt: Of a step, seconds.
         velocities: [m, d], of the nodes, to start with in each step.
         masses: [m], of the nodes.
+        gravity: [d], the acceleration of everything.
 
     Attributes:
         rates: As of :func:`rates_of`.
@@ -65,6 +66,7 @@ class LiquidSteps:
         dt: float,
         velocities: Float[Tensor, "m d"],
         masses: Float[Tensor, " m"],
+        gravity: Float[Tensor, " d"],
     ) -> None:
         dimensions, device = grid.config.dimensions, grid.device
         self.rates = rates_of(materials).to(device)
@@ -80,23 +82,27 @@ class LiquidSteps:
         stresses = torch.zeros(grid.nodes, dimensions, dimensions, device=device)
         shape = wp.vec3i(*grid.shape)
         walls = Typed(grid.walls, wp.int32)
+        solidity = Typed(grid.solidity, wp.float32)
+        colliders = [len(grid.config.colliders), Typed(grid.normals.view(-1, dimensions), place)]
+        stress = Typed(stresses, square)
         self._cells, self._nodes = [], []
         for turn in range(min(self._stages, 3)):
             now = Typed(turns[turn], place)
-            inputs = [now, Typed(self.flows, wp.vec2), walls, grid.cell, shape, Typed(stresses, square)]
+            flows = Typed(self.flows, wp.vec2)
+            inputs = [now, flows, walls, grid.cell, shape, *colliders, solidity, stress]
             self._cells.append(Repeated(cell_kernel(dimensions), inputs, device))
             inputs = [
                 now,
                 Typed(turns[turn - 1], place),
-                Typed(stresses, square),
+                stress,
                 Typed(masses, wp.float32),
                 walls,
                 Typed(factors, wp.vec3),
                 grid.cell,
                 shape,
-                len(grid.config.colliders),
-                Typed(grid.normals.view(-1, dimensions), place),
+                *colliders,
                 Typed(grid.surfaces, wp.int32),
+                place(*gravity.tolist()),
                 Typed(turns[(turn + 1) % 3], place),
             ]
             self._nodes.append(Repeated(stage_kernel(dimensions), inputs, device))

@@ -63,6 +63,26 @@ def test_a_square_drop_becomes_round_and_keeps_its_area() -> None:
     assert math.pi * float(last.mean() + 0.5 * particles.spacing) ** 2 == pytest.approx(0.04, rel=0.05)
 
 
+@pytest.mark.parametrize("name", ["water", "paint", "honey"])
+def test_what_has_fallen_lies_on_the_floor(name: str) -> None:
+    """No air is left below it, though the floor's nodes slow it down one and a half cells ahead."""
+    particles = block(0.3, 0.5, 0.7, 0.9, 1 / 60)
+    config = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), (), border_colliders((0, 0, 1, 1)), 4, 4.0)
+    x, y = simulate(config, particles, PRESETS[name])[-1].positions.T
+    column = ((x - 0.35) / (2 * particles.spacing)).floor().long()
+    lowest = [float(1 - y[column == number].max()) for number in range(9)]
+    assert sum(lowest) / 9 < 0.75 * particles.spacing, "half a spacing where it was laid there"
+
+
+def test_a_layer_in_a_basin_is_not_drawn_off_its_walls() -> None:
+    """A surface that meets walls at a right angle is at rest; as a drop of mercury it would gather in the middle."""
+    particles = block(0.0, 0.7, 0.6, 1.0, 1 / 50)
+    config = SimulationConfig((0.0, 0.0), (0.6, 1.0), NO_GRAVITY, (), border_colliders((0, 0, 0.6, 1)), 2, 1.0)
+    liquid = Material(behaviour="liquid", E=150.0, viscosity=0.01, surface_tension=0.05, cohesion=0.5)
+    moved = simulate(config, particles, liquid)[-1].positions - particles.positions
+    assert float(moved.norm(dim=1).max()) < particles.spacing
+
+
 def test_honey_slumps_later_than_paint_and_paint_later_than_water() -> None:
     def height(name: str) -> float:
         config = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), (), border_colliders((0, 0, 1, 1)), 2, 1 / 0.7)
@@ -94,7 +114,7 @@ def test_a_step_is_the_gradient_of_the_energies(dimensions: int) -> None:
     velocities = torch.randn(grid.nodes, dimensions, generator=random)
     masses = torch.full((grid.nodes,), 0.3)
     liquid, dt = Material(behaviour="liquid", viscosity=1e-4, surface_tension=0.02), 1e-3
-    steps = LiquidSteps(grid, (liquid,), dt, velocities.clone(), masses)
+    steps = LiquidSteps(grid, (liquid,), dt, velocities.clone(), masses, torch.zeros(dimensions))
     assert steps._stages == 1
     steps.flows[:, 0], steps.flows[:, 1] = 0.05, torch.rand(grid.nodes, generator=random)
     steps.step(0, grid.nodes)
@@ -131,3 +151,10 @@ def test_the_energy_of_a_surface_is_its_length() -> None:
     grid = Grid.over(replace(config), 0.02, torch.device("cpu"))
     energy = surface_energy(grid, particles.positions, 0.5 * particles.volumes)
     assert energy == pytest.approx(0.5 * 1.6, rel=0.06)
+
+
+def test_nothing_hangs_from_a_ceiling() -> None:
+    particles = block(0.4, 0.0, 0.44, 0.02, 1 / 50)
+    config = SimulationConfig((0.0, 0.0), (1.0, 1.0), Gravity(), (), border_colliders((0, 0, 1, 1)), 2, 3.0)
+    moved = simulate(config, particles, PRESETS["water"])[-1].positions - particles.positions
+    assert float(moved[:, 1].min()) == pytest.approx(0.5 * 5 / 9, rel=0.1)
