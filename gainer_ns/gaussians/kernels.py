@@ -130,17 +130,18 @@ class Repeated:
     """A kernel that is launched many times with the same inputs, which are packed once.
 
     Its first arguments are ``first`` and ``step``, which changes from launch to launch; on the CPU there is one range
-    for each of torch's threads. The memory of the inputs, contiguous tensors, must not move.
+    for each of torch's threads, and begins with a multiple of ``block``. The memory of the inputs, contiguous tensors,
+    must not move.
     """
 
-    def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device) -> None:
+    def __init__(self, kernel: wp.Kernel, inputs: Sequence[Any], device: torch.device, *, block: int = 1) -> None:
         compile_kernel(kernel, device)
-        self._kept = inputs
+        self._kept, self._block = inputs, block
         arguments = [0, 0, *(_as_warp(value) for value in inputs)]
         threads = 1 if device.type == "cuda" else torch.get_num_threads()
-        place, block = _place(device)
+        place, block_dim = _place(device)
         self._commands = [
-            wp.launch(kernel, 1, arguments, device=place, record_cmd=True, block_dim=block) for _ in range(threads)
+            wp.launch(kernel, 1, arguments, device=place, record_cmd=True, block_dim=block_dim) for _ in range(threads)
         ]
         self._device = device
 
@@ -153,8 +154,9 @@ class Repeated:
                 wp.stream_from_torch(torch.cuda.current_stream(self._device))
             )
             return
-        parts = min(len(self._commands), max(1, count // 512))
-        bounds = [first + count * part // parts for part in range(parts + 1)]
+        parts = min(len(self._commands), max(1, count // max(512, self._block)))
+        begins = [first + count * part // parts // self._block * self._block for part in range(parts)]
+        bounds = [*begins, first + count]
         commands = [
             self._set(command, begin, end - begin, step)
             for command, (begin, end) in zip(self._commands, itertools.pairwise(bounds), strict=False)

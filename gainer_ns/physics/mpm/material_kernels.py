@@ -36,9 +36,10 @@ def rotation_of(dimensions: int) -> Any:
         c = F[0, 0] + F[1, 1]
         s = F[1, 0] - F[0, 1]
         n = wp.sqrt(c * c + s * s)
-        if n < 1.0e-12:
-            return square(1.0, 0.0, 0.0, 1.0)
-        return square(c / n, -s / n, s / n, c / n)
+        per = 1.0 / wp.max(n, 1.0e-12)
+        c = wp.where(n < 1.0e-12, 1.0, c * per)
+        s *= per
+        return square(c, -s, s, c)
 
     @wp.func
     def spatial(F: square):

@@ -1,8 +1,8 @@
 """The Warp kernels of elastic bodies on their own grid: nodes to points, and points to nodes.
 
-A step has three launches, without atomics: points gather from the nodes that carry them and leave to each what they
-pull it by; particles that may meet something find out what pushes them; and nodes gather both. By which nodes points
-are carried was found out at rest; see ``rest_grid``.
+A step has three launches, without atomics: points gather from the nodes that carry them and add up, block by block,
+what they pull each by; particles that may meet something find out what pushes them; and nodes gather both. By which
+nodes points are carried was found out at rest; see ``rest_grid``.
 """
 
 import functools
@@ -57,6 +57,42 @@ def piola_of(dimensions: int) -> Any:
         return 2.0 * mu * (F - R) + (first * (J - 1.0)) * cofactor(F) + slowed
 
     return piola
+
+
+@functools.cache
+def splines_of(dimensions: int) -> tuple[Any, Any]:
+    """Make the functions of a point's splines and their slopes, along each axis, and of those of a line of nodes.
+
+    To work these out takes less time than to read the weights that they make. A line, of three nodes along the last
+    axis, has a slope along each other axis, and a weight, which comes last.
+    """
+    place, table = vector(dimensions), matrix(dimensions, 3)
+
+    @wp.func
+    def splines(at: place, inverse: float):  # in cells from the first node
+        values = table()
+        slopes = table()
+        for axis in range(dimensions):
+            d = at[axis]
+            values[axis, 0] = 0.5 * (1.5 - d) * (1.5 - d)
+            values[axis, 1] = 0.75 - (d - 1.0) * (d - 1.0)
+            values[axis, 2] = 0.5 * (d - 0.5) * (d - 0.5)
+            slopes[axis, 0] = (d - 1.5) * inverse
+            slopes[axis, 1] = (2.0 - 2.0 * d) * inverse
+            slopes[axis, 2] = (d - 0.5) * inverse
+        return values, slopes
+
+    @wp.func
+    def flat(values: table, slopes: table, line: int):
+        return place(slopes[0, line], values[0, line])
+
+    @wp.func
+    def spatial(values: table, slopes: table, line: int):
+        a = line / 3
+        b = line % 3
+        return place(slopes[0, a] * values[1, b], values[0, a] * slopes[1, b], values[0, a] * values[1, b])
+
+    return splines, flat if dimensions == 2 else spatial
 
 
 @functools.cache
@@ -147,36 +183,58 @@ def strain_kernel(dimensions: int) -> wp.Kernel:
     place, square = vector(dimensions), matrix(dimensions, dimensions)
     piola = piola_of(dimensions)
     k = 3**dimensions
-    numbers_type, slopes_type = vector(k, wp.int32), matrix(k, dimensions)
+    splines, line_of = splines_of(dimensions)
+    lines, last = 3 ** (dimensions - 1), dimensions - 1
+    numbers_type = vector(k, wp.int32)
 
     @wp.kernel(module="unique", enable_backward=False)
     def strain(
         first: int,
         step: int,
         carriers: wp.array(dtype=numbers_type),  # [q]
-        slopes: wp.array(dtype=slopes_type),  # [q], of the weights
-        entries: wp.array(dtype=numbers_type),  # [q], where each is among those of its node
+        offsets: wp.array(dtype=place),  # [q], in cells from the first of these
+        slots: wp.array(dtype=numbers_type),  # [q], where each gives to its nodes
         volumes: wp.array(dtype=wp.float32),  # [q]
         constants: wp.array(dtype=wp.vec4),  # [q]: mu, lambda, damping in seconds, squared frequency of contact
         displacements: wp.array(dtype=place),  # [m]
         gradients: wp.array(dtype=square),  # in and out [q]
-        pulls: wp.array(dtype=place),  # out [q * k], forces, node by node
-        dt: float,
+        pulls: wp.array(dtype=place),  # in and out [slots], forces, node by node
+        inverse: float,  # 1 / the side of a cell
+        rate: float,  # 1 / seconds of a step
     ):
         i = first + wp.tid()
         F = wp.identity(n=dimensions, dtype=float)
         own = carriers[i]
-        slope = slopes[i]
-        for slot in range(k):
-            F += wp.outer(displacements[own[slot]], slope[slot])
+        values, slopes = splines(offsets[i], inverse)
+        for line in range(lines):
+            u = place()
+            change = place()
+            for along in range(3):
+                moved = displacements[own[line * 3 + along]]
+                u += values[last, along] * moved
+                change += slopes[last, along] * moved
+            factors = line_of(values, slopes, line)
+            for row in range(dimensions):
+                for axis in range(last):
+                    F[row, axis] += factors[axis] * u[row]
+                F[row, last] += factors[last] * change[row]
         numbers = constants[i]
-        stress = -volumes[i] * piola(F, (F - gradients[i]) * (1.0 / dt), numbers[0], numbers[1], numbers[2])
+        stress = -volumes[i] * piola(F, rate * (F - gradients[i]), numbers[0], numbers[1], numbers[2])
         if not (wp.ddot(F, F) < wp.static(MAX_SOLID_STRETCH**2) and wp.ddot(stress, stress) < 1.0e30):
             stress = square()  # no number, or strained without bound: the others are not told
         gradients[i] = F
-        entry = entries[i]
-        for slot in range(k):
-            pulls[entry[slot]] = stress * slope[slot]
+        given = slots[i]
+        for line in range(lines):
+            factors = line_of(values, slopes, line)
+            pull = place()
+            turn = place()
+            for row in range(dimensions):
+                for axis in range(last):
+                    pull[row] += stress[row, axis] * factors[axis]
+                turn[row] = stress[row, last] * factors[last]
+            for along in range(3):
+                slot = given[line * 3 + along]
+                pulls[slot] = pulls[slot] + values[last, along] * pull + slopes[last, along] * turn
 
     return strain
 
@@ -258,7 +316,7 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
         first: int,
         step: int,
         starts: wp.array(dtype=wp.int32),  # [m + 1], where the pulls of each begin
-        pulls: wp.array(dtype=place),  # [q * k], forces, node by node
+        pulls: wp.array(dtype=place),  # in and out [slots], forces, node by node: used up
         push_starts: wp.array(dtype=wp.int32),  # [m + 1], where the particles of each begin that may be pushed
         pushed: wp.array(dtype=wp.int32),  # [e], particles
         shares: wp.array(dtype=wp.float32),  # [e], their weights
@@ -285,6 +343,7 @@ def solid_node_kernel(dimensions: int) -> wp.Kernel:
         hit = place()
         for entry in range(starts[i], starts[i + 1]):
             pull += pulls[entry]
+            pulls[entry] = place()
         for entry in range(push_starts[i], push_starts[i + 1]):
             hit += shares[entry] * pushes[pushed[entry]]
         u = displacements[i]

@@ -128,7 +128,6 @@ class SolidBodies:
         self._densities = densities[bodies][parents]
         held = torch.cat([self.moving_masses, self.moving_masses.new_zeros(len(parents) - len(own))])
         self._stiffest = self.rest.stiffest(self.node_masses, self.volumes * self._densities, CONTACT_RATE**2 * held)
-        self._sums = self.rest.summing
         # What begins nearer to a surface than it would rest is let be.
         colliders = grid.config.colliders
         places = particles.positions[own].cpu().double()
@@ -192,7 +191,7 @@ class SolidBodies:
         else:
             stiffness = (2 * mu + 3 * first) * (squares / 3).clamp(min=1)
         stiffness = stiffness.nan_to_num(0.0).minimum(MAX_STIFFENING**2 * (2 * mu + F.shape[1] * first))
-        given = self._sums @ torch.stack([self.volumes * stiffness, self.volumes * self._densities], dim=1)
+        given = self.rest.summed(torch.stack([self.volumes * stiffness, self.volumes * self._densities], dim=1))
         squared = (given[:, 0] / given[:, 1].clamp(min=1e-30))[self.fixed == 0]
         return math.sqrt(float(squared.max()) * self._stiffest) / self.rest.cell if len(squared) else 0.0
 
@@ -269,7 +268,7 @@ class SolidBodies:
         for each in nodes:
             known = torch.where(lost_nodes[:, None], 0.0, each)
             means = rest.spread(known) / rest.spread(found).clamp(min=1e-6)
-            each.copy_(torch.where(lost_nodes[:, None], (self._sums @ means) / self._sums.sum(), known))
+            each.copy_(torch.where(lost_nodes[:, None], rest.summed(means) / rest.shares_of_nodes.sum(), known))
         lost = torch.zeros(len(self.own), device=self._device).index_add(0, rest.parents, wrong.float()) > 0
         state.gradients.copy_(torch.eye(rest.points.shape[1], device=self._device) + rest.gradients(nodes[0]))
         self.leave_out(lost)
@@ -280,7 +279,9 @@ class SolidBodies:
         count, rest = len(self.own), self.rest
         eye = torch.eye(rest.points.shape[1], device=self._device)
         gradients = eye + rest.gradients(self.state.displacements)[:count]
-        return self.places, rest.spread(self.state.velocities)[:count], gradients
+        moved = rest.spread(torch.cat([self.state.displacements, self.state.velocities], dim=1))[:count]
+        displacements, velocities = moved.tensor_split(2, dim=1)
+        return rest.points[:count] + displacements, velocities, gradients
 
     @property
     def places(self) -> Float[Tensor, "p d"]:

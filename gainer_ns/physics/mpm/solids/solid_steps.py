@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
 from gainer_ns.physics.mpm.solids.kernels import TOUCHING_SPACINGS, solid_node_kernel, strain_kernel, touch_kernel
+from gainer_ns.physics.mpm.solids.rest_grid import BLOCK_POINTS
 from gainer_ns.physics.mpm.solids.solid_bodies import SolidBodies
 
 WATCHED_CELLS = 2.0
@@ -52,7 +53,8 @@ class SolidSteps:
         some = meets.nonzero()[:, 0].int()
         self._count = len(some)
         push_starts, pushed, shares = rest.entries_of(meets)
-        pulls = torch.empty(rest.carriers.numel(), dimensions, device=device)
+        starts, slots = rest.slots
+        pulls = torch.zeros(int(starts[-1]), dimensions, device=device)
         place, square = vector(dimensions), matrix(dimensions, dimensions)
         lattice = [place(*grid.origin), grid.cell, wp.vec3i(*grid.shape)]
         k = 3**dimensions
@@ -63,16 +65,18 @@ class SolidSteps:
             strain_kernel(dimensions),
             [
                 Typed(rest.carriers, numbers),
-                Typed(rest.slopes, matrix(k, dimensions)),
-                Typed(rest.entries, numbers),
+                Typed(rest.offsets, place),
+                Typed(slots, numbers),
                 Typed(bodies.volumes, wp.float32),
                 constants,
                 displacements,
                 Typed(state.gradients, square),
                 Typed(pulls, place),
-                dt,
+                1 / rest.cell,
+                1 / dt,
             ],
             device,
+            block=BLOCK_POINTS,
         )
         self._to_particles = Repeated(
             touch_kernel(dimensions),
@@ -102,7 +106,7 @@ class SolidSteps:
         self._to_nodes = Repeated(
             solid_node_kernel(dimensions),
             [
-                Typed(rest.starts, wp.int32),
+                Typed(starts, wp.int32),
                 Typed(pulls, place),
                 Typed(push_starts, wp.int32),
                 Typed(pushed, wp.int32),

@@ -99,6 +99,19 @@ def test_a_step_is_that_of_plain_torch(dimensions: int, monkeypatch: pytest.Monk
     assert torch.allclose(simulation.state.velocities.double(), (weights @ after)[:count], atol=1e-4)
 
 
+def test_bodies_move_alike_by_any_number_of_threads() -> None:
+    particles = block((0.3, 0.7), (0.55, 0.95), spacing=0.008)  # 2,500: several blocks of points
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(simulate(world(gravity=Gravity(), frames=4), particles, MEDIUM)[-1].positions)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+    assert float((found[0] - particles.positions).norm(dim=1).max()) > 0.01
+
+
 def test_points_are_carried_as_a_linear_map_moves_them() -> None:
     random = np.random.default_rng(0)
     points = torch.from_numpy(random.random((60, 2))).float()
