@@ -50,17 +50,45 @@ class DepthSheet:
     cells: UInt8[np.ndarray, "i j"]
 
     def triangles(self) -> Int[np.ndarray, "t 3"]:
-        """Return triangles of row-major indices of pixels, counter-clockwise as the camera sees them."""
-        width = self.rgba.shape[1]
-        steps = _CORNERS @ [width, 1]
-        parts = []
+        """Return triangles of row-major indices of pixels, counter-clockwise as the camera sees them.
+
+        Large squares with corners of smaller ones on their border are fans around their middle, so that no crack opens
+        between the two when they are looked at from the side.
+        """
+        width = self.inverse_depth.shape[1]
+        steps = _CORNERS[::-1] @ [width, 1]
+        parts, used = [], np.zeros(self.inverse_depth.size, dtype=bool)
         for code in range(1, 6 + MAX_CELL_DOUBLINGS):
-            row, column = np.nonzero(self.cells == code)
-            corners = (row * width + column)[:, None] + steps[::-1] * (2 ** (code - 5) if code > 5 else 1)
+            corners = self._first_corners(code)[:, None] + steps * _side(code)
             is_half = 2 <= code <= 5
-            left = [np.delete(np.arange(4), 5 - code)] if is_half else [[0, 1, 2], [0, 2, 3]]
-            parts += [corners[:, chosen] for chosen in left]
+            corners = np.delete(corners, 5 - code, axis=1) if is_half else corners
+            used[corners.ravel()] = True
+            if code < 6:
+                parts += [corners[:, chosen] for chosen in ([[0, 1, 2]] if is_half else [[0, 1, 2], [0, 2, 3]])]
+        for code in range(6, 6 + MAX_CELL_DOUBLINGS):
+            along = np.arange(_side(code))[:, None]
+            ring = np.concatenate(
+                [_CORNERS[k] * len(along) - along * (_CORNERS[k] - _CORNERS[k - 1]) for k in (3, 2, 1, 0)]
+            )
+            border = self._first_corners(code)[:, None] + ring @ [width, 1]
+            present = used[border]
+            is_plain = present.sum(axis=1) == len(_CORNERS)
+            corners = border[is_plain][:, :: len(along)]
+            parts += [corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]]
+            square, place = np.nonzero(present & ~is_plain[:, None])
+            points = border[square, place]
+            is_last = np.append(square[1:] != square[:-1], True)[: len(square)]
+            is_first = np.roll(is_last, 1)
+            following = np.roll(points, -1)
+            following[is_last] = points[is_first]
+            middle = self._first_corners(code)[square] + len(along) // 2 * (width + 1)
+            parts.append(np.stack([middle, points, following], axis=1))
         return np.concatenate(parts)
+
+    def _first_corners(self, code: int) -> Int[np.ndarray, " n"]:
+        """Return the top left pixels of what has a code."""
+        row, column = np.nonzero(self.cells == code)
+        return row * self.inverse_depth.shape[1] + column
 
     @property
     def stored(self) -> Bool[np.ndarray, "h w"]:
@@ -68,6 +96,11 @@ class DepthSheet:
         found = np.zeros(self.inverse_depth.size, dtype=bool)
         found[self.triangles().ravel()] = True
         return found.reshape(self.inverse_depth.shape)
+
+
+def _side(code: int) -> int:
+    """Return how many pixels a code's cell is wide."""
+    return 2 ** (code - 5) if code > 5 else 1
 
 
 def depth_sheets(scene: LiftedScene) -> list[DepthSheet]:
