@@ -6,17 +6,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 import warp as wp
 from jaxtyping import Float
+from scipy.ndimage import label
 from torch import Tensor
 from torch.nn import functional
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.motion.liquid_kernels import SUPPORT_SPACINGS, fields_kernel, read_kernel
+from gainer_ns.motion.liquid_kernels import (
+    FULL_SLOPE,
+    SUPPORT_SPACINGS,
+    SURFACE_SHARE,
+    fields_kernel,
+    read_kernel,
+)
 from gainer_ns.motion.rest_map import PointRows, RestPoints
 from gainer_ns.motion.rest_map_kernels import NOWHERE_COORDINATE
 
@@ -28,6 +36,14 @@ DIFFUSION_SPACINGS = 2.0
 """How far colours are blended with those around where liquid has mixed, to each side and twice."""
 MAX_BEYOND_SPACINGS = 0.6
 """How far beyond the surface of the particles what is whole shows: hair, say, that is thinner than they lie apart."""
+
+
+FULL_SHARE = 4 / (math.pi * SUPPORT_SPACINGS**2)
+"""What share of its neighbourhood each squared spacing of weights is."""
+MAX_PORE_SPACINGS = 4.0
+"""Diameter of the largest hole that is closed: particles in motion leave such that no liquid would keep open."""
+MIN_FREE_SHARE = 0.1
+"""By a wall, what is free of a neighbourhood tells how full it is, unless it is less than this."""
 
 
 class LiquidPoints(NamedTuple):
@@ -66,6 +82,7 @@ class LiquidField:
         colours: [p, 3], that each carries.
         spacing: How far apart they were at rest.
         forward: Where points at rest have gone, and how a small step shows there.
+        depths: How deep points of the canvas are in each of what is in the way, negative outside; None for nothing.
     """
 
     rest: Float[Tensor, "p 2"]
@@ -74,6 +91,7 @@ class LiquidField:
     colours: Float[Tensor, "p 3"]
     spacing: float
     forward: Callable[[Float[Tensor, "m 2"]], tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]]
+    depths: Callable[[Float[Tensor, "m 2"]], Float[Tensor, "c m"]] | None = None
 
     @property
     def radius(self) -> float:
@@ -109,6 +127,9 @@ class LiquidField:
             NOWHERE_COORDINATE,
         ]
         kernels.launch(read_kernel, count, [*inputs, *outputs], device)
+        if self.depths is not None:
+            outside = (0.5 - self.depths(points).amax(dim=0) / pixel).clamp(0, 1).to(alpha)
+            alpha, most, inner = alpha * outside, most * outside, inner * outside
         return LiquidPoints(found, alpha, most, inner, whole, colours)
 
     def at(self, points: Float[Tensor, "m 2"]) -> RestPoints:
@@ -167,8 +188,28 @@ class LiquidField:
             *self._lattice,
         ]
         kernels.launch(fields_kernel, count, [*inputs, *fields], like.device)
+        self._meet_walls(levels, masses)
+        self._close_pores(levels)
         self._diffuse(fields[5].tensor, masses)
         return fields
+
+    def _meet_walls(self, levels: Float[Tensor, " n"], masses: Float[Tensor, " n"]) -> None:
+        """Let the surface go on in walls, as if there were liquid: it is drawn up to them."""
+        if self.depths is None:
+            return
+        axes = zip(self.bounds[0], reversed(self._nodes), strict=True)
+        x, y = (low + self._step * torch.arange(size).to(levels) for low, size in axes)
+        depths = self.depths(torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).view(-1, 2)).to(levels)
+        free = (1 - half_plane_share(depths / self.radius)).prod(dim=0)
+        beside = surface_level(masses * FULL_SHARE / free.clamp(min=MIN_FREE_SHARE), self.radius)
+        levels.copy_(torch.where(free < 1, torch.maximum(levels, beside), levels))
+
+    def _close_pores(self, levels: Float[Tensor, " n"]) -> None:
+        """Close holes that are smaller than particles tell of."""
+        holes, count = cast("tuple[np.ndarray, int]", label((levels < 0).view(self._nodes).cpu().numpy()))
+        areas = np.bincount(holes.ravel(), minlength=count + 1) / NODES_PER_SPACING**2
+        pores = np.append(False, areas[1:] < math.pi / 4 * MAX_PORE_SPACINGS**2)
+        levels.masked_fill_(torch.from_numpy(pores[holes].ravel()).to(levels.device), INSIDE_SPACINGS * self.spacing)
 
     def _diffuse(self, colours: Float[Tensor, "n 3"], masses: Float[Tensor, " n"]) -> None:
         """Blend the colours of nodes with those around, as liquids do that have mixed."""
@@ -179,6 +220,21 @@ class LiquidField:
             sums = functional.avg_pool2d(sums, (1, side), 1, (0, side // 2))
             sums = functional.avg_pool2d(sums, (side, 1), 1, (side // 2, 0))
         colours.copy_((sums[0, :3] / sums[0, 3:].clamp(min=1e-12)).view(3, -1).T)
+
+
+def surface_level(filled: Float[Tensor, " n"], radius: float) -> Float[Tensor, " n"]:
+    """Return how deep below the surface that is, about, whose neighbourhood is so full."""
+    return (filled - SURFACE_SHARE) * radius / FULL_SLOPE
+
+
+def half_plane_share(depth: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return what share of a neighbourhood, as particles weigh, lies in a half plane in which it is so many radii deep.
+
+    That is the integral of ``(1 - x^2)^(7 / 2)``, normalised, by the angle whose sine is x.
+    """
+    angle = depth.clamp(-1, 1).asin()
+    waves = 28 * (2 * angle).sin() + 7 * (4 * angle).sin() + 4 / 3 * (6 * angle).sin() + (8 * angle).sin() / 8
+    return 0.5 + (35 * angle + waves) / (35 * math.pi)
 
 
 _TENSORS = ("rest", "positions", "shares", "colours")

@@ -79,7 +79,7 @@ class SimulatedPlane(SimulatedPicture):
         for piece, skin in zip(self._pieces, self._skins, strict=True):
             piece.steps, piece.max_stretch = (SkinStep(skin),), MAX_PATCH_STRETCH
         self._liquids = {
-            id(piece): LiquidSkin(piece, skin, particles, plane)
+            id(piece): LiquidSkin(piece, skin, particles, plane, self.config.colliders)
             for piece, skin in zip(self._pieces, self._skins, strict=True)
             if skin.parting == "drops"
         }

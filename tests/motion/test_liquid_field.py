@@ -1,6 +1,7 @@
 """Fields of particles that flow against plain torch in double precision, and what is drawn by them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_fields_are_those_of_plain_torch() -> None:
     rows, columns = field._nodes
     axes = [field.bounds[0][i] + field._step * torch.arange(size) for i, size in enumerate((columns, rows))]
     nodes = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1).view(-1, 2)
-    levels, masses, wholes, places, slopes, _ = (each.tensor for each in field._fields)
+    levels, masses, wholes, places, slopes, *_ = (each.tensor for each in field._fields)
     there = masses > 1e-3
     expected = reference(field, nodes[there])
     assert int(there.sum()) > 1000 and 0.2 < float(wholes[there].mean()) < 0.8
@@ -106,6 +107,32 @@ def test_the_surface_of_particles_in_disorder_is_even_and_has_no_pores() -> None
     assert float(alpha[inside][:, inside].min()) == 1
     heights = alpha[141:, 40:241].sum(dim=0) * (axis[1] - axis[0])
     assert float(heights[20:-20].std()) < 0.25 * SPACING
+
+
+def test_a_small_pore_is_closed_and_a_large_hole_stays() -> None:
+    for hole, open_ in ((2.5, False), (6.0, True)):
+        left = square()[square().norm(dim=1) > 0.5 * hole * SPACING]
+        alpha = field_of(left, left).located(0.02 * (torch.rand(100, 2) - 0.5), 0.1 * SPACING)
+        assert float((alpha.inner if not open_ else 1 - alpha.alpha).min()) == 1
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.5])
+def test_the_surface_ends_at_walls(gap: float) -> None:
+    """Without a gap, and without a round corner, on a floor at y = -0.5 below and a wall at x = 0.5."""
+    level, pixel = square() + gap * SPACING * torch.tensor([-1.0, 1.0]), 0.1 * SPACING
+    flat = field_of(level, square())
+    field = replace(flat, depths=lambda points: torch.stack([-0.5 - points[:, 1], points[:, 0] - 0.5]))
+    t = torch.linspace(-0.2, 0.5 - pixel, 100)
+    floor, wall = (
+        torch.stack([t, torch.full_like(t, pixel - 0.5)], dim=1),
+        torch.stack([0.5 - pixel + 0 * t, -t], dim=1),
+    )
+    for points in (floor, wall):
+        found = field.located(points, pixel)
+        assert float(found.alpha.min()) == 1 and float(found.inner[:80].min()) == 1
+        assert float(field.located(points + torch.tensor([2.0, -2.0]) * pixel, pixel).most.max()) == 0
+    assert float(flat.located(floor, pixel).inner.max()) == 0
+    assert float(field.located(torch.tensor([[0.0, 0.5 + (1 + gap) * SPACING]]), pixel).alpha) == 0, "the top as ever"
 
 
 def test_drops_stay_and_where_liquid_has_mixed_colours_blend() -> None:
