@@ -32,6 +32,8 @@ NODES_PER_SPACING = 1.5
 """How densely fields are computed, which are read between these nodes."""
 INSIDE_SPACINGS = 1.5
 """How far inside of it nothing is clear: not even what lay between parts that have met."""
+SOFT_NODES = 2
+"""Over so many nodes to each side what is whole changes to what has mixed."""
 DIFFUSION_SPACINGS = 2.0
 """How far colours are blended with those around where liquid has mixed, to each side and twice."""
 MAX_BEYOND_SPACINGS = 0.6
@@ -128,8 +130,10 @@ class LiquidField:
         ]
         kernels.launch(read_kernel, count, [*inputs, *outputs], device)
         if self.depths is not None:
-            outside = (0.5 - self.depths(points).amax(dim=0) / pixel).clamp(0, 1).to(alpha)
-            alpha, most, inner = alpha * outside, most * outside, inner * outside
+            seen = (most > 0).nonzero()[:, 0]
+            outside = (0.5 - self.depths(points[seen]).amax(dim=0) / pixel).clamp(0, 1).to(alpha)
+            for each in (alpha, most, inner):
+                each[seen] *= outside
         return LiquidPoints(found, alpha, most, inner, whole, colours)
 
     def at(self, points: Float[Tensor, "m 2"]) -> RestPoints:
@@ -162,7 +166,18 @@ class LiquidField:
 
     @cached_property
     def _fields(self) -> list[Typed]:
-        """Levels, masses, wholes, places at rest, slopes and colours of the nodes."""
+        """Levels, masses, wholes, places at rest, slopes and colours of the nodes, as they are read."""
+        fields = self._told
+        levels, masses, wholes, *_, colours = (each.tensor for each in fields)
+        self._meet_walls(levels, masses)
+        self._close_pores(levels)
+        self._soften(wholes, levels)
+        self._diffuse(colours, masses)
+        return fields
+
+    @property
+    def _told(self) -> list[Typed]:
+        """The same as the particles around each node tell."""
         low, high = self.bounds
         across, down = (int(cells) + 1 for cells in ((high - low) / self.radius).tolist())
         column, row = ((self.positions - low) / self.radius).floor().long().unbind(dim=1)
@@ -188,9 +203,6 @@ class LiquidField:
             *self._lattice,
         ]
         kernels.launch(fields_kernel, count, [*inputs, *fields], like.device)
-        self._meet_walls(levels, masses)
-        self._close_pores(levels)
-        self._diffuse(fields[5].tensor, masses)
         return fields
 
     def _meet_walls(self, levels: Float[Tensor, " n"], masses: Float[Tensor, " n"]) -> None:
@@ -210,6 +222,15 @@ class LiquidField:
         areas = np.bincount(holes.ravel(), minlength=count + 1) / NODES_PER_SPACING**2
         pores = np.append(False, areas[1:] < math.pi / 4 * MAX_PORE_SPACINGS**2)
         levels.masked_fill_(torch.from_numpy(pores[holes].ravel()).to(levels.device), INSIDE_SPACINGS * self.spacing)
+
+    def _soften(self, wholes: Float[Tensor, " n"], levels: Float[Tensor, " n"]) -> None:
+        """Let what is whole end softly where it meets what has mixed, and before it; outside counts for neither."""
+        mixed = torch.where(levels > 0, 1 - wholes, 0.0).view(1, *self._nodes)
+        mixed = functional.max_pool2d(mixed, 2 * SOFT_NODES + 1, 1, SOFT_NODES)
+        for _ in range(SOFT_NODES):
+            mixed = functional.avg_pool2d(mixed, 3, 1, 1)
+        soft = 1 - mixed.flatten()
+        wholes.copy_(torch.where(levels > 0, soft, torch.minimum(wholes, soft)))
 
     def _diffuse(self, colours: Float[Tensor, "n 3"], masses: Float[Tensor, " n"]) -> None:
         """Blend the colours of nodes with those around, as liquids do that have mixed."""

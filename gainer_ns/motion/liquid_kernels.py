@@ -196,7 +196,7 @@ def read(
     column = int(wp.floor(u))
     row = int(wp.floor(v))
     total = float(0.0)
-    least = float(1.0)
+    kept = float(0.0)
     lay = wp.vec2()
     slope = wp.mat22()
     colour = wp.vec3()
@@ -206,7 +206,7 @@ def read(
             w = (1.0 - wp.abs(u - float(column + p))) * (1.0 - wp.abs(v - float(row + q)))
             if masses[node] > 0.0 and w > 0.0:
                 total += w
-                least = wp.min(least, wholes[node])
+                kept += w * wholes[node]
                 away = x - origin - step * wp.vec2(float(column + p), float(row + q))
                 lay += w * (places[node] + slopes[node] * away)
                 slope += w * slopes[node]
@@ -215,7 +215,7 @@ def read(
         return
     rest[i] = lay / total
     inverses[i] = slope / total
-    whole[i] = least
+    whole[i] = kept / total
     colours[i] = colour / total
 
 

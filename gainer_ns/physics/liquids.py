@@ -18,6 +18,9 @@ from gainer_ns.physics.engine import Particles
 from gainer_ns.rendering.liquid import Liquid
 from gainer_ns.rendering.presence import Presence
 
+MAX_DEPTH_SPACINGS, MAX_SHARE_INSIDE = 2.0, 0.01
+"""Where no more of the particles than this share are so deep in what is in the way, liquid ends there."""
+
 
 class LiquidSkin:
     """A body that flows: how much of it each particle stands for, and the colours that mix.
@@ -44,11 +47,18 @@ class LiquidSkin:
         """Return the picture's layer in the frame that the skin shows."""
         piece, plane, placed = self._piece, self._plane, self._skin.placed(self._plane)
         presence = None if piece.presence is None else Presence(piece.presence, piece.rest.corner)
-        depths = self._depths if self._colliders else None
+        depths = self._depths if self._stays_outside(placed.positions, placed.spacing) else None
         field = LiquidField(
             placed.rest, placed.positions, self._shares, self._colours, placed.spacing, placed.forward, depths
         )
         return Liquid(piece.rest.layer, plane, plane, field, presence)
+
+    def _stays_outside(self, positions: Float[Tensor, "p 2"], spacing: float) -> bool:
+        """Tell whether there is anything in the way that stops particles: those of other programs may go through."""
+        if not self._colliders:
+            return False
+        inside = self._depths(positions).amax(dim=0) > MAX_DEPTH_SPACINGS * spacing
+        return float(inside.float().mean()) < MAX_SHARE_INSIDE
 
     def _depths(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "c m"]:
         """Return how deep points of the plane are in each collider."""
