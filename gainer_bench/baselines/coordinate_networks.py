@@ -213,10 +213,14 @@ class FourierConfig(CoordinateMLPConfig):
     """Standard deviation of the frequencies, in cycles per 512 pixels: the paper's 10 cycles along a side of its
     pictures. So a larger picture has more cycles along a side, and pixels of any picture are told apart alike."""
 
+    octaves: bool = False
+    """Whether the frequencies are not random, but along x and along y, 1, 2, 4 and so on radians per half side (half of
+    frequencies each), beside the point itself: positional encoding."""
+
     @property
     def inputs(self) -> int:
-        """Return a sine and a cosine of each frequency."""
-        return 2 * self.frequencies
+        """Return a sine and a cosine of each frequency, and of octaves the point."""
+        return 2 * self.frequencies + (2 if self.octaves else 0)
 
 
 class FourierFeatures(CoordinateMLP):
@@ -234,6 +238,11 @@ class FourierFeatures(CoordinateMLP):
 
     def build(self) -> None:
         """Draw the frequencies and make the layers."""
+        if self.config.octaves:
+            steps = 2.0 ** torch.arange(self.config.frequencies // 2)
+            self.register_buffer("basis", torch.cat([torch.outer(steps, axis) for axis in torch.eye(2)]))
+            super().build()
+            return
         sides = torch.tensor([self.plane.width, self.plane.height])
         cycles = self.config.sigma * sides / FOURIER_SIDE_PX * torch.randn(self.config.frequencies, 2)
         self.register_buffer("basis", math.pi * cycles)
@@ -242,7 +251,8 @@ class FourierFeatures(CoordinateMLP):
     def encode(self, square: Float[Tensor, "m 2"]) -> Float[Tensor, "m d"]:
         """Return the Fourier features."""
         phases = square @ self.basis.T
-        return torch.cat([phases.cos(), phases.sin()], dim=-1)
+        points = [square] if self.config.octaves else []
+        return torch.cat([*points, phases.cos(), phases.sin()], dim=-1)
 
     def activate(self, scaled: Float[Tensor, "m h"], layer: int) -> Float[Tensor, "m h"]:
         """Return the rectifier."""

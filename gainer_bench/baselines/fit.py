@@ -84,7 +84,8 @@ class FunctionFit(FitLoop):
             self._check_room()
             self._spent("begin", self._started)
             self._started = time.monotonic()
-        self._schedule_by_time(self._recipe.steps)
+        if self._recipe.rates_follow_clock:
+            self._schedule_by_time(self._recipe.steps)
 
     def _check_room(self) -> None:
         """Refuse a step for whose points there is no memory; what draws all at once keeps nothing for each of them."""

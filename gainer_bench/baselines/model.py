@@ -41,6 +41,8 @@ class BaselineModelConfig(PictureModelConfig):
     """Adam steps, unless fit-seconds ends the fit before."""
     pixels_per_step: int | None = None
     """Pixels drawn at random for each step; None for all of them, as most papers have it."""
+    rates_follow_clock: bool = True
+    """Whether learning rates fall with the time where fit-seconds ends the fit, and not with the steps."""
 
     def check(self, pixels: int) -> None:
         """Ask the function, which may need what this machine has not."""

@@ -13,7 +13,7 @@ half as many; there are more kernels; and the highest frequency in the MLP is lo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -51,6 +51,8 @@ class NeurbfConfig(PictureFunctionConfig):
     """Vertices of the coarse lattice along each side of the picture."""
     finest: float = 1.0
     """Vertices of the fine lattice along each side of the picture, for each pixel of the longer side."""
+    log2_table_size: int = 24
+    """A lattice has at most 2 to this power table rows; one with more vertices shares rows by hashing."""
     hidden_dim: int = 64
     """Neurons in each of the two hidden layers."""
     layer_frequencies: tuple[float, float] = (1.0, 30.0)
@@ -62,7 +64,7 @@ class NeurbfConfig(PictureFunctionConfig):
             num_levels=2,
             base_resolution=self.base_resolution,
             max_resolution=max(round(self.finest * max(plane.width, plane.height)), self.base_resolution),
-            log2_table_size=24,
+            log2_table_size=self.log2_table_size,
         )
 
     def kernels(self, plane: ImagePlane) -> int:
@@ -116,6 +118,10 @@ class Neurbf(PictureFunction):
             self.register_buffer(name, torch.logspace(low, high, length, base=2.0), persistent=False)
         self._index: tuple[tuple[int, int], NeighbourIndex] | None = None
         self._of_pixels: tuple[tuple[int, int], Read] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is only remembered, which copies cannot hold."""
+        return self.__dict__ | {"_index": None, "_of_pixels": None}
 
     @torch.no_grad()
     def begin(self, target: Float[Tensor, "h w 3"]) -> None:

@@ -111,6 +111,10 @@ def configured(cell: BenchmarkCell, path: Path, folder: Path) -> PictureTrainerC
     from gainer_ns.fitting.recipe import Recipe
 
     config = method_config(cell.method, path, folder)
+    if cell.preset == "published":
+        from gainer_bench.presets import as_published
+
+        as_published(config, cell.method)
     for option, value in cell.options.items():
         set_option(config, option, value)
     recipe = config.pipeline.model

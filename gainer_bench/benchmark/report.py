@@ -199,6 +199,7 @@ def _way(line: ResultLine) -> str:
     """Return method and options of a run, as Markdown."""
     options = line.get("options")
     words = [f"{name} = {value}" for name, value in options.items()] if isinstance(options, Mapping) else []
+    words = [f"{line['preset']} settings", *words] if line.get("preset") else words
     return escaped(", ".join([str(line.get("method", "?")), *words]))
 
 

@@ -23,6 +23,8 @@ Extra = Literal["stored", "off_grid", "speed", "edits", "super_resolution"]
 the size of a fit of the picture at half its own."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """What counts as a picture where a folder is named."""
+PRESET_METHODS = ("siren", "wire", "finer", "gauss", "fourier", "ingp", "neurbf", "gaussian-image")
+"""Methods with settings for a minute and settings of their papers (:mod:`gainer_bench.presets`, which loads torch)."""
 KEY_LETTERS = 16
 
 PixelCrop = tuple[int, int, int, int]
@@ -71,11 +73,27 @@ class SuiteMethod(_Model):
 
     short_form = "method"
     method: str  # name of a registered 2D method
-    label: str | None = None  # what tables call it; its name when not given
+    # which settings of a baseline: for a minute, or of its paper; None for a method that has only one
+    preset: Annotated[Literal["budget", "published"] | None, Field(validate_default=True)] = None
+    label: str | None = None  # what tables call it, with its preset behind; its name when not given
     # options that differ from its recipe, by the names of ns-train: ``pipeline.model.num-gaussians: 70000``
     set: dict[str, OptionValue] = {}
     # its own limit in seconds of fitting, instead of the suite's
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @field_validator("preset")
+    @classmethod
+    def _preset_is_known(cls, preset: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("method") in PRESET_METHODS:
+            return preset or "budget"
+        if preset is not None:
+            raise ValueError(f"{info.data.get('method')} has no presets; only {', '.join(PRESET_METHODS)} have")
+        return None
+
+    @property
+    def name(self) -> str:
+        """Return what tables call it."""
+        return f"{self.label or self.method} ({self.preset})" if self.preset else self.label or self.method
 
 
 class Suite(_Model):
@@ -98,7 +116,7 @@ class Suite(_Model):
     @field_validator("methods")
     @classmethod
     def _labels_differ(cls, methods: tuple[SuiteMethod, ...], info: ValidationInfo) -> tuple[SuiteMethod, ...]:
-        labels = [method.label or method.method for method in methods]
+        labels = [method.name for method in methods]
         twice = next((label for number, label in enumerate(labels) if label in labels[:number]), None)
         if twice is not None:
             raise ValueError(f"two methods are called {twice!r}; give them different labels")
@@ -122,12 +140,13 @@ class Suite(_Model):
                 crop=crop,
                 reduce=reduce,
                 method=method.method,
-                label=method.label or method.method,
+                label=method.name,
                 options=method.set,
                 seed=seed,
                 seconds=method.seconds or seconds or self.seconds,
                 steps=self.steps,
                 measure=self.measure,
+                preset=method.preset,
                 called=name,
             )
             for (path, crop, reduce), name in zip(pictures, called, strict=True)
@@ -155,6 +174,7 @@ class BenchmarkCell:
     seconds: float | None
     steps: int | None
     measure: tuple[Extra, ...]
+    preset: Literal["budget", "published"] | None = None
     called: str = ""
 
     @property
@@ -188,6 +208,7 @@ class BenchmarkCell:
             "image": self.image,
             "method": self.method,
             "label": self.label,
+            "preset": self.preset,
             "seed": self.seed,
             "options": dict(self.options),
             "seconds_allowed": self.seconds,

@@ -1,6 +1,7 @@
 """NeuRBF against its formula, where its kernels go, and what it fits."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,13 @@ def test_state_brings_the_function_back(function: Neurbf) -> None:
     assert not torch.allclose(fresh(points), function(points))  # and now it remembers its own neighbours
     fresh.load_state_dict(function.state_dict())
     assert torch.equal(fresh(points), function(points))
+
+
+def test_a_copy_is_read_alike() -> None:
+    """What it remembers of its neighbours cannot be copied, and need not be."""
+    function, points = Neurbf(SMALL, PLANE), torch.rand(20, 2) - 0.5
+    read = function(points)
+    assert torch.equal(deepcopy(function)(points), read)
 
 
 def test_unbegun_function_covers_the_picture() -> None:
