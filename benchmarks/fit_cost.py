@@ -26,7 +26,7 @@ import tyro
 from scipy import ndimage
 
 import gainer_ns as gn
-from gainer_bench.edit_quality import off_grid_psnr
+from gainer_bench.between_pixels import off_grid_psnr
 from gainer_ns.fitting.trainer import fit_layer
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.image_io import SourceImage, read_picture

@@ -16,6 +16,7 @@ BENCH_COMMANDS = {
     "demo": "Demo",
     "gallery": "Gallery",
     "edit-quality": "EditQuality",
+    "layered-quality": "LayeredQuality",
     "shrink-quality": "ShrinkQuality",
     "matte-quality": "MatteQuality",
     "acts": "Acts",

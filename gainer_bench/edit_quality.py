@@ -1,265 +1,205 @@
-"""How well a fitted picture can be read between its pixels, and edited: ``python -m gainer_bench edit-quality CONFIG``.
+"""Edited photographs beside what library calls make of them: ``python -m gainer_bench edit-quality``.
 
-At one Gaussian a pixel, PSNR on the pixels says little: what an edit shows is the picture *between* them. So a picture
-is really edited, its Gaussians moved, by edits whose inverse is known (:mod:`gainer_bench.known_edits`), and compared
-with a cubic spline of its source, read where the inverse leads back to. Reading it off the grid, at moved coordinates,
-says nearly the same in a fraction of the time.
+Each photograph is reduced by area averaging, and the reduced one is edited in ways whose inverse is known
+(:mod:`gainer_bench.known_edits`). There are two truths. One is the cubic spline through the reduced photograph: it says
+how near one interpolation is to another, no more. The other is the same edit of the whole photograph, averaged over
+the pixels afterwards: what a camera would have seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from scipy import ndimage
-from torch import Tensor
+from jaxtyping import Float
 
-from gainer_bench.baselines.gaussian_image import GaussianImage
-from gainer_bench.baselines.model import FunctionPicture
-from gainer_bench.known_edits import KnownEdit, Points2d, known_edits, pixel_centres
+import gainer_ns as gn
+from gainer_bench.between_pixels import BORDER_PX, inside
+from gainer_bench.edit_controls import lattice, meshed, premultiplied, remapped, splined
+from gainer_bench.known_edits import KnownEdit, known_edits, pixel_centres
 from gainer_bench.outputs import json_text, print_plain, write_text
-from gainer_bench.sources import fitted_pictures
 from gainer_bench.tables import Table
-from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.io.image_io import read_picture
 from gainer_ns.metrics import psnr
-from gainer_ns.rendering.drawable import BLOCK_POINTS, Drawable
-from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop
 from gainer_ns.spline import CubicSpline
 
-BORDER_PX = 6
-"""Width, in source px, of the frame that is left out of comparisons: near its border a spline is only a guess."""
-EXACT_DB = 200.0
-"""From this PSNR on there is no error but that of float64."""
+METHODS = ("gainer", "spline", "remap cubic", "remap Lanczos4", "mesh")
+BAND_ROWS = 64
+"""Output rows of a true edit that are computed at once."""
+TIMED_RUNS = 2
+"""Of each frame, the quickest counts."""
 
 
-def probe_places(width: int, height: int) -> dict[str, Float[np.ndarray, "h w 2"]]:
-    """Return where, in px of the source, each pixel is read off the grid, by the names that tables use."""
-    centres = pixel_centres(width, height)
-    phase = 2 * np.pi * centres / 48  # x moves with the sine of y, y with the cosine of x, by 3 px at most: no folds
-    return {
-        "half_pixel_shift": centres - 0.5,  # every read lands on a corner of four pixels, the hardest place
-        "rotation": KnownEdit.rotation(width, height, 15.0).back(centres),
-        "zoom": KnownEdit.scaling(width, height, 1.5).back(centres),
-        "warp": centres + 3 * np.stack([np.sin(phase[..., 1]), np.cos(phase[..., 0])], axis=-1),
-    }
+class EditResult(NamedTuple):
+    """What one method makes of one edit of one photograph."""
+
+    spline_db: float  # against the cubic spline; inf for the spline itself
+    true_db: float  # against the edit of the whole photograph
+    seconds: float  # of processor time for the frame
+    megapixels: float  # of the frame
 
 
-def off_grid_psnr(
-    sample: Callable[[Float[np.ndarray, "m 2"]], Float[np.ndarray, "m c"]],
-    colours: Float[np.ndarray, "h w c"],
-    *,
-    border: int = BORDER_PX,
-) -> dict[str, float]:
-    """Return the PSNR, in dB, between a fitted picture and the spline of its source, read at the same places.
-
-    Both sides are clamped to [0, 1] before they are compared, as on a screen.
-
-    Args:
-        sample: The fitted picture as a function of coordinates in source px.
-        colours: The source's colours.
-        border: Places nearer than this to the source's edge, in px, or outside it, are left out.
-
-    Returns:
-        Name of each of :func:`probe_places` -> dB; inf when equal.
-
-    Raises:
-        GainerError: If no place lies inside the border.
-    """
-    height, width = colours.shape[:2]
-    spline, decibels = CubicSpline(colours), {}
-    for name, places in probe_places(width, height).items():
-        points = places[_inside(places, width, height, border)]
-        if len(points) == 0:
-            raise GainerError(
-                f"{name} reads no pixel of {width} x {height} at least {border} px from the edge: lower the border"
-            )
-        fitted = np.asarray(sample(points), dtype=np.float64)
-        decibels[name] = psnr(np.clip(fitted, 0, 1), np.clip(spline.at(points), 0, 1))
-    return decibels
+def area_reduced(full: Float[np.ndarray, "h w 3"], reduce: int) -> Float[np.ndarray, "h2 w2 3"]:
+    """Return a picture so many times smaller, by area averaging."""
+    height, width = full.shape[0] // reduce, full.shape[1] // reduce
+    return cv2.resize(full[: height * reduce, : width * reduce], (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _inside(points: Points2d, width: int, height: int, border: float) -> Bool[np.ndarray, "*points"]:
-    """Say which points lie at least ``border`` px inside the picture."""
-    return ((points >= border) & (points <= np.array([width, height]) - border)).all(axis=-1)
-
-
-class EditScore(NamedTuple):
-    """How well a picture was edited."""
-
-    psnr: float  # of the edited picture, in dB against the cubic spline of the source; inf when equal
-    psnr_bilinear: float  # of bilinear interpolation of the source, in dB against the same
-    pixels: int  # how many output pixels were compared
-
-
-class EditedPixels(NamedTuple):
-    """An edited picture beside what it should be, on one grid of pixels as large as the edited picture."""
-
-    edited: Float[np.ndarray, "h w 3"]  # [h, w, 3], multiplied by alpha, so that holes are black
-    reference: Float[np.ndarray, "h w 3"]  # the spline of the source
-    bilinear: Float[np.ndarray, "h w 3"]  # bilinear interpolation of the source
-    counted: np.ndarray  # [h, w], where all of this means something
-
-
-def edit_quality(
-    picture: Drawable,
-    colours: Float[np.ndarray, "h w 3"],
-    opacity: Float[np.ndarray, "h w"] | None = None,
-    *,
-    border: int = BORDER_PX,
-    edits: Mapping[str, KnownEdit] | None = None,
-) -> dict[str, EditScore]:
-    """Return the PSNR of an edited picture against its source, resampled by a spline through each edit's inverse.
-
-    Both sides are clamped to [0, 1]. Pixels count that come from at least so far inside the source's opaque part.
+def true_edit(
+    full: Float[np.ndarray, "h w 3"], edit: KnownEdit, crop: Crop, reduce: int
+) -> Float[np.ndarray, "h2 w2 3"]:
+    """Edit a whole photograph, and average it over the pixels of the reduced one.
 
     Args:
-        picture: The fitted picture, made of Gaussians.
-        colours: The source's colours.
-        opacity: The source's opacity; None where it is opaque.
-        border: How far inside, in source px.
-        edits: What is done, by name; None for all of :func:`gainer_bench.known_edits.known_edits`.
+        full: The photograph, whose border is mirrored.
+        edit: In pixels of the reduced one.
+        crop: What part is drawn, in the same.
+        reduce: How many times smaller the reduced one is.
+    """
+    left, top, right, bottom = map(int, crop)
+    bands = []
+    for row in range(top, bottom, BAND_ROWS):
+        rows = min(BAND_ROWS, bottom - row)
+        fine = pixel_centres((right - left) * reduce, rows * reduce) / reduce + np.array([left, row])
+        places = (edit.back(fine) * reduce - 0.5).astype(np.float32)
+        read = cv2.remap(full, places[..., 0], places[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT)
+        bands.append(cv2.resize(read, (right - left, rows), interpolation=cv2.INTER_AREA))
+    return np.concatenate(bands)
+
+
+def edit_results(
+    full: Float[np.ndarray, "h w 3"], reduce: int, *, edits: dict[str, KnownEdit] | None = None
+) -> dict[str, dict[str, EditResult]]:
+    """Edit a photograph, reduced, by all methods, and compare with both truths.
+
+    Args:
+        full: The photograph, from 0 to 1.
+        reduce: How many times smaller the picture is that is edited.
+        edits: Name -> edit, in pixels of that; None for all known ones.
 
     Returns:
-        Name of the edit -> its score.
-
-    Raises:
-        GainerError: If the source is not the one that was fitted, by its size, or nothing of it lies inside the border.
+        Name of the edit -> name of the method -> its result.
     """
-    scores = {}
-    for name, edit in (edits or known_edits(picture.plane.width, picture.plane.height)).items():
-        found = edited_pixels(picture, colours, opacity, edit, border=border)
-        count = int(found.counted.sum())
-        if count == 0:
-            raise GainerError(
-                f"{name}: nothing lies {border} px inside what is opaque of {picture.plane.width} x "
-                f"{picture.plane.height} pixels; lower the border, or take a larger picture"
-            )
-        reference = found.reference[found.counted]
-        scores[name] = EditScore(
-            psnr(found.edited[found.counted], reference), psnr(found.bilinear[found.counted], reference), count
-        )
-    return scores
+    levels = np.rint(np.clip(area_reduced(full, reduce), 0, 1) * 255).astype(np.uint8)
+    source, picture = premultiplied(levels / 255), gn.fit(levels)
+    height, width = levels.shape[:2]
+    read_spline, results = splined(source), {}
+    for name, edit in (edits or known_edits(width, height)).items():
+        crop = edit.extent(width, height)
+        size = int(crop[2] - crop[0]), int(crop[3] - crop[1])
+        places = edit.back(pixel_centres(*size) + np.array(crop[:2]))
+        corners = edit.forward(lattice(width, height), (width, height)) - np.array(crop[:2])
+        frames: dict[str, Callable[[], Float[np.ndarray, "h w 4"]]] = {
+            "gainer": lambda edit=edit, crop=crop: gainer_edit(picture, [dict(edit.words)], crop),
+            "spline": lambda places=places: read_spline(places),
+            "remap cubic": lambda places=places: remapped(source, places, cv2.INTER_CUBIC),
+            "remap Lanczos4": lambda places=places: remapped(source, places, cv2.INTER_LANCZOS4),
+            "mesh": lambda corners=corners, size=size: meshed(source, corners, size),
+        }
+        counted = inside(places, width, height, BORDER_PX)
+        spline = np.clip(CubicSpline(levels / 255).at(places[counted]), 0, 1)
+        truth = np.clip(true_edit(full, edit, crop, reduce)[counted], 0, 1)
+        results[name] = {}
+        for method, draw in frames.items():
+            drawn, seconds = timed(draw)
+            shown = np.clip(drawn[counted][:, :3].astype(np.float64), 0, 1)
+            near = np.inf if method == "spline" else psnr(shown, spline)
+            results[name][method] = EditResult(near, psnr(shown, truth), seconds, size[0] * size[1] / 1e6)
+    return results
 
 
-def edited_pixels(
-    picture: Drawable,
-    colours: Float[np.ndarray, "h w 3"],
-    opacity: Float[np.ndarray, "h w"] | None,
-    edit: KnownEdit,
-    *,
-    border: int = BORDER_PX,
-) -> EditedPixels:
-    """Edit a picture, and its source beside it; see :func:`edit_quality`."""
-    plane = picture.plane
-    if colours.shape[:2] != (plane.height, plane.width):
-        raise GainerError(
-            f"the source has {colours.shape[1]} x {colours.shape[0]} pixels, the fitted picture {plane.width} x "
-            f"{plane.height}; name the picture that was fitted"
-        )
-    crop = edit.extent(plane.width, plane.height)
-    drawn = _drawn(picture, edit, crop)
-    points = edit.back(pixel_centres(drawn.shape[1], drawn.shape[0]) + np.array(crop[:2]))
-    counted = _inside(points, plane.width, plane.height, border)
-    if opacity is not None:
-        deep = np.asarray(ndimage.distance_transform_edt(opacity >= 1)) > border
-        column, row = np.moveaxis(np.clip(np.floor(points), 0, [plane.width - 1, plane.height - 1]).astype(int), -1, 0)
-        counted &= deep[row, column]
-    place = np.moveaxis(points[..., ::-1], -1, 0) - 0.5
-    channels = np.moveaxis(np.asarray(colours, dtype=np.float64), -1, 0)
-    bilinear = [ndimage.map_coordinates(channel, place, order=1, mode="nearest") for channel in channels]
-    return EditedPixels(
-        drawn.cpu().double().numpy(),
-        np.clip(CubicSpline(colours).at(points), 0, 1),
-        np.clip(np.stack(bilinear, axis=-1), 0, 1),
-        counted,
-    )
+def gainer_edit(picture: gn.Picture, script: Any, crop: Crop) -> Float[np.ndarray, "h w 4"]:
+    """Return a part of a picture after a script, by the calls that a Python program makes, as controls return it."""
+    drawn = picture.edit(script).render(crop=crop, dtype="float32")
+    return premultiplied(drawn[..., :3], drawn[..., 3] if drawn.shape[2] == 4 else None)
 
 
-def can_be_edited(picture: Drawable) -> bool:
-    """Say whether it is made of Gaussians that can be moved."""
-    return isinstance(picture, BakedPicture) or (
-        isinstance(picture, FunctionPicture) and isinstance(picture.function, GaussianImage)
-    )
-
-
-def _drawn(picture: Drawable, edit: KnownEdit, crop: Crop) -> Float[Tensor, "h w 3"]:
-    """Draw the edited picture, multiplied by alpha."""
-    if isinstance(picture, FunctionPicture):
-        return drawn_moved(picture, edit, crop)
-    if not isinstance(picture, BakedPicture):
-        raise GainerError("the picture is not made of Gaussians, so there is nothing to move; fit it by another method")
-    left, top, right, bottom = map(int, crop)
-    centres = torch.from_numpy(pixel_centres(right - left, bottom - top) + np.array(crop[:2]))
-    # At the centres of pixels alone, as the spline is read: a raster would average what shrinks.
-    seen = Stage(edit.script(), picture).at(1.0).at_pixels(centres.view(-1, 2).to(picture.device))
-    return (seen.rgb.clamp(0, 1) * seen.alpha).view(bottom - top, right - left, 3)
-
-
-@torch.no_grad()
-def drawn_moved(picture: FunctionPicture, edit: KnownEdit, crop: Crop) -> Float[Tensor, "h w 3"]:
-    """Draw a baseline edited as ours are: means moved by the map, covariances by its Jacobian."""
-    plane, moved = picture.plane, deepcopy(picture.function)
-    if not isinstance(moved, GaussianImage):
-        raise GainerError("the picture is not made of Gaussians, so there is nothing to move; fit it by another method")
-    places, jacobians = edit.moved(plane.pixel_from_plane(moved.means), (plane.width, plane.height))
-    flip = jacobians.new_tensor([1.0, -1.0])
-    jacobians = flip[:, None] * jacobians * flip  # pixels have y down, the plane up
-    moved.move(plane.plane_from_pixel(places), jacobians @ moved.covariances @ jacobians.mT)
-    left, top, right, bottom = map(int, crop)
-    pixels = torch.from_numpy(pixel_centres(right - left, bottom - top) + np.array(crop[:2]))
-    points = plane.plane_from_pixel(pixels.view(-1, 2)).float().to(picture.device)
-    colours = torch.cat([moved(block) for block in points.split(BLOCK_POINTS)])
-    return colours.clamp(0, 1).view(bottom - top, right - left, 3)
+def timed(draw: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what a call makes, and the seconds of processor time of the quickest of some."""
+    drawn, quickest = None, np.inf
+    for _ in range(TIMED_RUNS):
+        began = time.process_time()
+        drawn = draw()
+        quickest = min(quickest, time.process_time() - began)
+    return drawn, quickest
 
 
 @dataclass
 class EditQuality:
-    """Edit fitted pictures in known ways and say how far they are from what they should be.
+    """Edit photographs in known ways, by GaINeR and by library calls, and compare them with true edits.
 
-    Of pictures with alpha, only the opaque part counts.
+    A true edit is that of the whole photograph, averaged over the pixels of the reduced one.
     """
 
-    load_config: tuple[Path, ...]
-    """The config.yml of one or more runs, or .safetensors files of `gainer export`."""
-    source: Path | None = None
-    """The picture that was fitted, for one --load-config; None for the one that the run names."""
+    pictures: tuple[Path, ...]
+    """Photographs without alpha, at least 100 x 100 px after they are reduced."""
+    reduce: int = 4
+    """How many times smaller the pictures are that are edited."""
     output: Path | None = None
-    """Folder for edit_quality.md and edit_quality.jsonl, a line a picture; None to only show the table."""
+    """Folder for edit_quality.md and edit_quality.jsonl, a line a photograph; None to only show the tables."""
 
     def run(self) -> None:
-        """Measure all pictures and show the table."""
-        scores: dict[str, dict[str, EditScore]] = {}
-        for config, picture, source in fitted_pictures(self.load_config, self.source):
-            opacity = None if source.alpha is None else source.opacity()
-            scores[str(config)] = edit_quality(picture, source.colours(), opacity)
-        table = quality_table(list(scores.values())).markdown()
+        """Measure all photographs and show the tables."""
+        if not 2 <= self.reduce <= 16:
+            raise GainerError(f"--reduce {self.reduce}: give a whole number from 2 to 16; 4 to 8 are true edits")
+        sources = list(self._sources())
+        found = []
+        for path, full in sources:
+            found.append(edit_results(full, self.reduce))
+            print_plain(f"{path.name}: {full.shape[1] // self.reduce} x {full.shape[0] // self.reduce}")
+        tables = "\n".join(part.markdown() for part in quality_tables(found))
         if self.output is not None:
             lines = (
-                json_text({"config": config, "edits": {name: score._asdict() for name, score in edits.items()}})
-                for config, edits in scores.items()
+                json_text(
+                    {
+                        "picture": path.name,
+                        "edits": {
+                            edit: {method: one._asdict() for method, one in by_method.items()}
+                            for edit, by_method in results.items()
+                        },
+                    }
+                )
+                for (path, _), results in zip(sources, found, strict=True)
             )
             write_text(self.output / "edit_quality.jsonl", "".join(lines))
-            write_text(self.output / "edit_quality.md", table)
-        print_plain(table)
+            write_text(self.output / "edit_quality.md", tables)
+        print_plain(tables)
+
+    def _sources(self) -> Iterator[tuple[Path, Float[np.ndarray, "h w 3"]]]:
+        for path in self.pictures:
+            source = read_picture(path)
+            if source.alpha is not None:
+                raise GainerError(f"{path}: has alpha; give a photograph, and cut-outs to layered-quality")
+            if min(source.width, source.height) < 100 * self.reduce:
+                raise GainerError(
+                    f"{path}: {source.width} x {source.height} px are too few to be reduced {self.reduce} times; "
+                    "take a larger photograph, or a smaller --reduce"
+                )
+            yield path, source.colours().astype(np.float32)
 
 
-def quality_table(scores: Sequence[Mapping[str, EditScore]]) -> Table:
-    """Return scores of one or more pictures as a table: a row an edit, with mean and worst of several pictures."""
-    summaries: dict[str, Callable[[list[float]], float]] = {"dB": min}
-    if len(scores) > 1:
-        summaries = {"mean dB": lambda values: sum(values) / len(values), "worst dB": min}
-    rows = []
-    for name in scores[0]:
-        each = [picture[name] for picture in scores]
-        values = [score.psnr for score in each], [score.psnr_bilinear for score in each]
-        found = (summary(of) for of in values for summary in summaries.values())
-        rows.append([name, *("exact" if one >= EXACT_DB else f"{one:.2f}" for one in found)])
-    return Table.of(["edit", *summaries, *(f"bilinear, {title}" for title in summaries)], rows)
+def quality_tables(found: list[dict[str, dict[str, EditResult]]]) -> list[Table]:
+    """Return means over photographs: dB against true edits, dB against the spline, milliseconds a megapixel."""
+
+    def mean(edit: str, method: str, of: str) -> float:
+        return float(np.mean([getattr(results[edit][method], of) for results in found]))
+
+    tables = []
+    for of, title in (("true_db", "edit, dB of the true edit"), ("spline_db", "edit, dB of the spline")):
+        shown = [method for method in METHODS if of == "true_db" or method != "spline"]
+        rows = [[edit, *(f"{mean(edit, method, of):.2f}" for method in shown)] for edit in found[0]]
+        means = [np.mean([mean(edit, method, of) for edit in found[0]]) for method in shown]
+        tables.append(Table.of([title, *shown], [*rows, ["mean", *(f"{one:.2f}" for one in means)]]))
+    drawn = [by_method for results in found for by_method in results.values()]
+    cost = [
+        1e3 * sum(one[method].seconds for one in drawn) / sum(one[method].megapixels for one in drawn)
+        for method in METHODS
+    ]
+    return [*tables, Table.of(["processor", *METHODS], [["ms a megapixel", *(f"{one:.0f}" for one in cost)]])]

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gainer_bench.baselines.model import FunctionPicture
-from gainer_bench.edit_quality import BORDER_PX, can_be_edited, edit_quality, off_grid_psnr
+from gainer_bench.between_pixels import BORDER_PX, can_be_edited, edit_quality, off_grid_psnr
 from gainer_bench.fits import Fit
 from gainer_bench.sources import bicubic, visible
 from gainer_ns.errors import GainerError
@@ -141,7 +141,7 @@ def _edits(picture: Drawable, source: SourceImage) -> dict[str, float] | None:
     if not can_be_edited(picture):
         return None
     opacity = None if source.alpha is None else source.opacity()
-    return {name: score.psnr for name, score in edit_quality(picture, source.colours(), opacity).items()}
+    return edit_quality(picture, source.colours(), opacity)
 
 
 def _off_grid(picture: Drawable, colours: Float[np.ndarray, "h w 3"]) -> dict[str, dict[str, float]]:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 import gainer_ns as gn
-from gainer_bench.edit_quality import BORDER_PX
+from gainer_bench.between_pixels import BORDER_PX
 from gainer_bench.outputs import print_plain, write_text
 from gainer_bench.tables import Table
 from gainer_ns.metrics import psnr

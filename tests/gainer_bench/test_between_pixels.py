@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from gainer_bench.edit_quality import off_grid_psnr, probe_places
+from gainer_bench.between_pixels import off_grid_psnr, probe_places
 from gainer_bench.known_edits import KnownEdit, pixel_centres
 from gainer_ns.errors import GainerError
 from gainer_ns.spline import CubicSpline

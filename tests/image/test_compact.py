@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import gainer_ns as gn
-from gainer_bench.edit_quality import edit_quality
+from gainer_bench.between_pixels import edit_quality
 from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.editing.script import Script, read_script
@@ -156,7 +156,7 @@ def test_what_lies_between_the_pixels_is_fitted_too(run: Path, fit: Fit, photo: 
 
     colours, turn = read_picture(photo).colours(), {"rotate 15": known_edits(96, 64)["rotate 15"]}
     between, alone = (load_baked(path, "cpu") for path in (run, fit(photo, tmp_path, "gainer-compact", at_pixels)))
-    edited = [edit_quality(picture, colours, edits=turn)["rotate 15"].psnr for picture in (between, alone)]
+    edited = [edit_quality(picture, colours, edits=turn)["rotate 15"] for picture in (between, alone)]
     assert edited[0] > edited[1] + 1
     assert quality(alone, photo) > quality(between, photo)
 

@@ -18,7 +18,7 @@ from gainer_bench.baselines.gaussian_image import GaussianImage, GaussianImageCo
 from gainer_bench.baselines.gaussian_image_kernels import CUT
 from gainer_bench.baselines.loading import load_baseline
 from gainer_bench.baselines.model import FunctionPicture
-from gainer_bench.edit_quality import can_be_edited, drawn_moved, edit_quality
+from gainer_bench.between_pixels import can_be_edited, drawn_moved, edit_quality
 from gainer_bench.fit_measurement import parameter_count, stored_picture
 from gainer_bench.known_edits import KnownEdit, known_edits
 from gainer_ns.cli.main import entrypoint
@@ -134,7 +134,7 @@ def test_moved_gaussians_turn_the_picture() -> None:
 def test_edits_of_a_sum_of_gaussians_are_measured(sums: Path, photo: Path) -> None:
     edits = {name: edit for name, edit in known_edits(96, 64).items() if name in ("rotate 90", "stretch 2")}
     scores = edit_quality(load_baseline(sums), np.asarray(Image.open(photo)) / 255, edits=edits)
-    assert scores["rotate 90"].psnr > 25 and scores["stretch 2"].psnr > 18
+    assert scores["rotate 90"] > 25 and scores["stretch 2"] > 18
 
 
 def test_functions_without_gaussians_cannot_be_moved() -> None:
