@@ -52,15 +52,10 @@ COMPACT = MethodRecipe(
         hidden_layers=0,
         encoding=COMPACT_ENCODING,
         sparse_encoding=COMPACT_ENCODING,
-        adam_steps=2000,
-        finish_steps=0,
-        between_pixels=0.92,
+        finish_steps=24,
+        between_pixels=1.0,
     ),
-    AdamRecipe(
-        {"decoder": 3e-3, "features": 7e-2, "slopes": 7e-2, "covariances": 7e-2, "means": 7e-2},
-        CosineSchedule(),
-        betas=(0.9, 0.95),
-    ),
+    GAINER.adam,  # of which it takes no step
 )
 
 RECIPES = {"gainer": GAINER, "gainer-paper": PAPER, "gainer-compact": COMPACT}

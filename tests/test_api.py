@@ -95,14 +95,16 @@ def test_it_fits_what_ns_train_fits(fitted_run: Path, photo: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["gainer-compact", "gainer-paper"])
-def test_adam_steps_are_those_of_ns_train(method: str, fit: Fit, photo: Path, tmp_path: Path) -> None:
+def test_steps_are_those_of_ns_train(method: str, fit: Fit, photo: Path, tmp_path: Path) -> None:
+    options = {"num_gaussians": 400, "adam_steps" if method == "gainer-paper" else "finish_steps": 6}
+
     def short(config: Any) -> None:
-        config.pipeline.model.adam_steps, config.pipeline.model.num_gaussians = 6, 400
+        vars(config.pipeline.model).update(options)
 
     theirs = gn.load(fit(photo, tmp_path, method, short)).gaussians
     recipe, adam = RECIPES[method]
     read = torch.from_numpy(read_picture(photo).colours())
-    layer, done = fit_layer(read, None, replace(recipe, adam_steps=6, num_gaussians=400), adam)
+    layer, done = fit_layer(read, None, replace(recipe, **options), adam)
     assert torch.equal(layer.gaussians.means, theirs.means)
     assert torch.equal(layer.gaussians.features, theirs.features)
     assert [step for step, *_ in done.history][-1] == 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -15,12 +13,11 @@ from gainer_ns.errors import GainerError
 from gainer_ns.fields.hash_grid import HashGridAtPoints, HashGridConfig
 from gainer_ns.gaussians.aggregation import AggregationMatrix, gaussian_weights, learned_weights
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.moving import weighted_means
 from gainer_ns.gaussians.neighbours import NeighbourIndex, Neighbours
 
 MAX_NEIGHBOURS = 256
 """Most Gaussians that a point may read: a kernel is compiled for every number."""
-_MIN_WEIGHT = 1e-4
+_MIN_WEIGHT = 1e-3
 """Gaussians that weigh less in a point's mean when it is searched are left out until the next search."""
 
 
@@ -37,12 +34,11 @@ class KNNEncodingConfig:
     covariances: Literal["shared", "diagonal", "full"] = "shared"
     """One frozen round covariance for all, or learned ones: axis-aligned, or any ellipse."""
     means: Literal["fixed", "learned"] = "fixed"
-    """Whether means stay where they start. Learned ones, in 2D, take learned ellipses along."""
+    """Whether means stay where they start. Learned ones, in 2D, take learned ellipses and slopes along, and are found
+    by Levenberg steps."""
     slopes: int = 0
     """How many of the first channels of what is read of a Gaussian change linearly with the step from its learned mean.
     The first is grey at the start: pictures change more in brightness than in colour."""
-    steps_between_searches: int = 25
-    """After how many steps the neighbours are searched anew, where means are learned."""
     features: Literal["table", "hash-grid"] = "table"
     """Whether each Gaussian has a feature of its own, or reads it from a hash grid until it is baked."""
     feature_dim: int = 8
@@ -64,18 +60,6 @@ class PointReading(NamedTuple):
     matrix: AggregationMatrix
     points: Float[Tensor, "m d"]
     neighbours: Neighbours | None
-
-
-class LearnedGeometry(NamedTuple):
-    """Learned means and shapes at some time of a fit.
-
-    Attributes:
-        shifts: [n, d], of the means from where they started, in spacings.
-        precision_factors: [n, e], see :class:`GaussianKNNEncoding`.
-    """
-
-    shifts: Float[Tensor, "n d"]
-    precision_factors: Float[Tensor, "n e"]
 
 
 class GaussianKNNEncoding(nn.Module):
@@ -114,10 +98,10 @@ class GaussianKNNEncoding(nn.Module):
         self.is_moving = config.means == "learned"
         if self.is_moving and (dimensions != 2 or config.covariances != "full" or config.features != "table"):
             raise GainerError("learned means are for planes, and need covariances full and features table")
+        if self.is_moving and (config.feature_dim != 3 or not 1 <= config.slopes <= 3):
+            raise GainerError("learned means need feature-dim 3, and slopes of 1 to 3 of them")
         if config.slopes and not self.is_moving:
             raise GainerError("slopes need means learned; set that, or leave slopes at 0")
-        if not 0 <= config.slopes <= config.feature_dim:
-            raise GainerError(f"slopes {config.slopes}: choose from 0 to feature-dim, which is {config.feature_dim}")
         self.config = config
         self.register_buffer("means", means)
         self.register_buffer("opacities", None if opacities is None else opacities.clone())
@@ -128,8 +112,6 @@ class GaussianKNNEncoding(nn.Module):
         # Lower triangle of the precisions' Cholesky factors, in units of 1 / sigma; the diagonal as logarithms.
         factors = torch.zeros(count if learned else 1, entries)
         self.precision_factors = nn.Parameter(factors, requires_grad=learned)
-        # In spacings, so that one learning rate serves pictures of all sizes.
-        self.shifts = nn.Parameter(torch.zeros(count, dimensions)) if self.is_moving else None
         self.slopes_table: nn.Parameter | None = None
         if config.slopes:
             self.slopes_table = nn.Parameter(torch.zeros(count, config.slopes, dimensions))
@@ -161,11 +143,6 @@ class GaussianKNNEncoding(nn.Module):
         return self.features_table
 
     @property
-    def places(self) -> Float[Tensor, "n d"]:
-        """The means as they are now, differentiable where they are learned."""
-        return self.means if self.shifts is None else self.means + float(self.spacing) * self.shifts
-
-    @property
     def slopes(self) -> Float[Tensor, "n s d"] | None:
         """How what is read of a Gaussian changes with the step from its mean, in the units of the means."""
         return None if self.slopes_table is None else self.slopes_table / float(self.spacing)
@@ -173,10 +150,14 @@ class GaussianKNNEncoding(nn.Module):
     @property
     def precisions(self) -> Float[Tensor, "s d d"]:
         """Inverse covariances, differentiable where they are learned; one row when all share one."""
+        return self.precisions_of(self.precision_factors)
+
+    def precisions_of(self, factors: Float[Tensor, "s e"]) -> Float[Tensor, "s d d"]:
+        """Return the inverse covariances of :attr:`precision_factors`."""
         dimensions = self.means.shape[1]
         rows, columns = torch.tril_indices(dimensions, dimensions)
-        on_diagonal = (rows == columns).to(self.precision_factors.device)
-        factors = torch.where(on_diagonal, self.precision_factors.exp(), self.precision_factors)
+        on_diagonal = (rows == columns).to(factors.device)
+        factors = torch.where(on_diagonal, factors.exp(), factors)
         if self.config.covariances == "diagonal":
             factors = factors * on_diagonal
         lower = factors.new_zeros(len(factors), dimensions, dimensions)
@@ -186,12 +167,19 @@ class GaussianKNNEncoding(nn.Module):
             precisions = precisions + torch.eye(dimensions).to(lower) / self.radius**2
         return precisions
 
+    def precision_chain(self, factors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
+        """Return the derivatives of precisions, ``xx, xy, yy``, by their factors, in the plane."""
+        first, below, second = factors.unbind(1)
+        first, second, zero = first.exp(), second.exp(), torch.zeros_like(first)
+        rows = [2 * first**2, zero, zero, first * below, first, zero, zero, 2 * below, 2 * second**2]
+        return torch.stack(rows, dim=1).view(-1, 3, 3) / (self.config.sigma * float(self.spacing)) ** 2
+
     def gaussian_set(self) -> GaussianSet:
         """Return the Gaussians as they are now, baked: plain tensors without the hash grid."""
         with torch.no_grad():
             covariances = torch.linalg.inv(self.precisions)
             features = self.features.detach()
-            return GaussianSet(self.places, covariances, features, self.radius, self.opacities, slopes=self.slopes)
+            return GaussianSet(self.means, covariances, features, self.radius, self.opacities, slopes=self.slopes)
 
     @torch.no_grad()
     def put(self, means: Float[Tensor, "n d"], spacings: Float[Tensor, " n"]) -> None:
@@ -200,25 +188,6 @@ class GaussianKNNEncoding(nn.Module):
         self.means = means.to(self.means, copy=True)
         on_diagonal = torch.tensor([1.0, 0.0, 1.0]).to(spacings)
         self.precision_factors.copy_(-(spacings / float(self.spacing)).log()[:, None] * on_diagonal)
-
-    def geometry(self) -> LearnedGeometry | None:
-        """Copy the learned means and shapes; None where the means stay."""
-        if self.shifts is None:
-            return None
-        return LearnedGeometry(self.shifts.detach().clone(), self.precision_factors.detach().clone())
-
-    @contextmanager
-    def at(self, places: LearnedGeometry | None) -> Iterator[None]:
-        """Restore the means and shapes of another time while the context lasts; None leaves them."""
-        if places is None or self.shifts is None:
-            yield
-            return
-        now = LearnedGeometry(self.shifts.data, self.precision_factors.data)
-        self.shifts.data, self.precision_factors.data = (part.to(self.means) for part in places)
-        try:
-            yield
-        finally:
-            self.shifts.data, self.precision_factors.data = now
 
     @torch.no_grad()
     def bake(self) -> None:
@@ -236,7 +205,7 @@ class GaussianKNNEncoding(nn.Module):
             if self.is_moving:
                 self._index = None  # they have moved since
                 neighbours = self.index.query(points, self.config.num_neighbours)
-                weights = gaussian_weights(points, neighbours, self.places, self.precisions)
+                weights = gaussian_weights(points, neighbours, self.means, self.precisions)
                 indices = neighbours.indices.masked_fill(weights < _MIN_WEIGHT, -1)
                 matrix = AggregationMatrix.from_neighbours(neighbours._replace(indices=indices), weights, len(self))
                 return PointReading(matrix, points.float().contiguous(), neighbours)
@@ -251,20 +220,20 @@ class GaussianKNNEncoding(nn.Module):
         ``features`` are for callers that read several sets of points; None to make them.
         """
         features = self.features if features is None else features
-        if self.is_moving:
-            xx, xy, _, yy = self.precisions.flatten(1).unbind(-1)
-            precisions = torch.stack([xx, xy, yy], dim=1)
-            return weighted_means(reading.points, reading.matrix, self.places, precisions, features, self.slopes)
         if reading.neighbours is None:
             return reading.matrix.aggregate(features)
         weights = learned_weights(reading.points, reading.neighbours, self.means, self.precisions, reading.matrix)
         return reading.matrix.aggregate(features, weights)
 
+    def forget_index(self) -> None:
+        """Search anew from now on: means have moved."""
+        self._index = None
+
     @property
     def index(self) -> NeighbourIndex:
         """The index over the means, built on first use."""
         if self._index is None or self._index.device != self.means.device:
-            self._index = NeighbourIndex(self.places.detach(), self.radius)
+            self._index = NeighbourIndex(self.means, self.radius)
         return self._index
 
     def _grid_at(self, means: Float[Tensor, "n d"], seed: int = 0) -> HashGridAtPoints:
@@ -277,6 +246,9 @@ class GaussianKNNEncoding(nn.Module):
             return  # nerfstudio's pipeline loads the model first, and then, leniently, what is left of it: nothing
         self._index = None
         means = state_dict.get(f"{prefix}means")
+        if (shifts := state_dict.pop(f"{prefix}shifts", None)) is not None and means is not None:
+            # Older checkpoints hold how far learned means have come, in spacings.
+            state_dict[f"{prefix}means"] = means = means + float(state_dict[f"{prefix}spacing"]) * shifts
         if means is not None and not torch.equal(means.to(self.means), self.means):
             self.means = means.to(self.means, copy=True)
             if self.hash_grid is not None and f"{prefix}hash_grid.table" in state_dict:
@@ -284,7 +256,7 @@ class GaussianKNNEncoding(nn.Module):
         for name in ("opacities", "matte"):
             stored = state_dict.get(prefix + name)
             setattr(self, name, None if stored is None else stored.to(self.means, copy=True))
-        for name in ("precision_factors", "shifts", "slopes_table"):
+        for name in ("precision_factors", "slopes_table"):
             stored, own = state_dict.get(prefix + name), getattr(self, name)
             if stored is not None and own is not None:
                 own.data = own.new_empty(stored.shape)

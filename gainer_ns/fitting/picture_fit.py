@@ -10,30 +10,22 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gainer_ns.fields.knn_encoding import LearnedGeometry, PointReading
+from gainer_ns.fields.knn_encoding import PointReading
 from gainer_ns.fitting.bands import BandsStep, PictureBands, fit_opacities
-from gainer_ns.fitting.between_pixels import PointsBetweenPixels
 from gainer_ns.fitting.loop import FitTrainer, GaussNewtonLoop, error_sizes
 from gainer_ns.fitting.memory import check_memory
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
-from gainer_ns.fitting.relocation import relocate
 from gainer_ns.frames import ImagePlane
-from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.opacity import nearest_visible_pixel, opacity_field, supporting_pixels
-from gainer_ns.rendering.matte import Matte
 
 _ADAM_TIME_SHARE = 0.8
 """Share of a limited time that belongs to Adam, where Gauss-Newton steps follow."""
-_STEPS_BETWEEN_RELOCATIONS = 100
-"""How often Gaussians with learned means are moved to where the picture lacks most."""
-_RELOCATION_SHARE = 0.6
-"""Until which share of the Adam steps that is done: what moves takes steps to settle."""
 _STEPS_BETWEEN_PSNR = 10
 """How often an Adam step reports its PSNR."""
 
@@ -86,26 +78,6 @@ class FitPlan:
         return colours.view(self.plane.height, self.plane.width, 3)
 
 
-class _Search(NamedTuple):
-    """A search for what points read.
-
-    Attributes:
-        step: Before which step it was.
-        between: Whether the points lay between the pixels, and not at their centres.
-        learned: Where the Gaussians were then; None where their means stay, and it finds the same at any time.
-    """
-
-    step: int
-    between: bool
-    learned: LearnedGeometry | None
-
-    def plain(self) -> tuple[int, bool, tuple[Tensor, Tensor]] | None:
-        """Return what a checkpoint keeps of it, in plain types; None where nothing is needed."""
-        if self.learned is None:
-            return None
-        return self.step, self.between, (self.learned.shifts, self.learned.precision_factors)
-
-
 class PictureFit(GaussNewtonLoop):
     """The fit of one picture: of the colours ``target`` of its fitted pixels, in the order of these.
 
@@ -126,9 +98,6 @@ class PictureFit(GaussNewtonLoop):
         check_memory(len(target), self._encoding, self._planned_adam_steps, plan.less_memory)
         self.seconds = {"graph": 0.0, "adam": 0.0, "opacity": 0.0, "finish": 0.0}
         self._reading: PointReading | None = None
-        self._search: _Search | None = None  # which has found the reading
-        self._read_target = target  # of the points of the reading
-        self._between: PointsBetweenPixels | None = None
         self._bands: PictureBands | None = None
         self._has_left_adam = False  # baked, and opacities fitted
         self._so_far: BandsStep | None = None  # of a Gauss-Newton step that is under way
@@ -140,31 +109,26 @@ class PictureFit(GaussNewtonLoop):
 
     def outputs(self) -> dict[str, Tensor]:
         """Return colours rgb [m, 3] of the points that this step fits, and target [m, 3], what they should be."""
-        return {"rgb": self.colours(), "target": self._read_target}
+        return {"rgb": self.colours(), "target": self.target}
 
     def colours(self) -> Float[Tensor, "m 3"]:
         """Return the colours of the fitted points after this step; differentiable while Adam is at work."""
         if self._final_colours is not None:
             return self._final_colours
         if self._reading is None:
-            self._read(_Search(self.step + 1, False, self._encoding.geometry()))
-        assert self._reading is not None
+            self._reading = self._read()
         return self._decoder(self._encoding(self._reading))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`.
-
-        Of the neighbours it keeps where the Gaussians were when they were searched, from which the same are found.
-        """
+        """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""
         return super().state_dict() | {
             "adam_steps": self._adam_steps,
             "is_finishing": self._has_left_adam,
-            "search": None if self._search is None else self._search.plain(),
             "so_far": None if self._so_far is None else tuple(self._so_far),
         }
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
-        """Find again what the points of the next step read, and which bands of it are done."""
+        """Find again how far Adam goes, and which bands of the next step are done."""
         if self._adam_steps == math.inf:
             self._adam_steps = state.get("adam_steps", self._adam_steps)
         super().load_state_dict(state, step)
@@ -174,37 +138,18 @@ class PictureFit(GaussNewtonLoop):
         if state["so_far"] is not None:
             self._so_far = BandsStep(*state["so_far"])
             self.finished = False
-        if state["search"] is not None and not self.finished:
-            number, between, learned = state["search"]
-            self._read(_Search(number, between, LearnedGeometry(*learned)))
 
-    def _read(self, search: _Search) -> None:
-        """Read the pixels, or new points between them, in place of those of the last search."""
+    def _read(self) -> PointReading:
         started = time.monotonic()
-        points, target = self.plan.plane.pixel_centres(self.pixels), self.target
-        if search.between:
-            if self._between is None:
-                picture = self.plan.continued_picture(self.pixels, self.target)
-                self._between = PointsBetweenPixels(self.plan.plane, picture, self.pixels)
-            points, target = self._between.draw(self.plan.recipe.seed + search.step)
-        with self._encoding.at(search.learned):
-            self._reading, self._read_target, self._search = self._encoding.read(points), target, search
+        reading = self._encoding.read(self.plan.plane.pixel_centres(self.pixels))
         self._spent("graph", started)
         self._started += time.monotonic() - started  # which is not Adam's time
+        return reading
 
     def _before_step(self, step: int) -> None:
         self._started = time.monotonic()
         if step == 0 and not self._has_left_adam:
-            if self.plan.recipe.placement == "detail":
-                self._place_by_detail()
             self._first_features()
-        if self._encoding.is_moving:
-            if step > 0 and step % _STEPS_BETWEEN_RELOCATIONS == 0 and self._progress(step) < _RELOCATION_SHARE:
-                self._relocate(step)
-            if step % self._encoding.config.steps_between_searches == 0:
-                self._reading = None
-                if self._progress(step) < self.plan.recipe.between_pixels:
-                    self._read(_Search(step, True, self._encoding.geometry()))
         if self._adam_steps == math.inf and self._time_used >= self._adam_share:
             self._adam_steps = step + 1 if self._finish_steps == 0 else step
         if step >= self._adam_steps:
@@ -219,8 +164,6 @@ class PictureFit(GaussNewtonLoop):
         self._spent("finish" if is_gauss_newton else "adam", self._started)
         self._so_far = None
         ends_with_adam = step + 1 == self._adam_steps and self._finish_steps == 0
-        if ends_with_adam and self._encoding.is_moving:
-            self._reading = None  # the neighbours that it will be drawn with
         if is_gauss_newton or ends_with_adam or step % _STEPS_BETWEEN_PSNR == 0:
             self._measure(step)
         if ends_with_adam:
@@ -234,31 +177,12 @@ class PictureFit(GaussNewtonLoop):
             return step + 1 == self._adam_steps and self._finish_steps == 0
         return self._is_done(int(step - self._adam_steps))
 
-    def _progress(self, step: int) -> float:
-        """Return which share of the Adam steps, or of their time, is over."""
-        if self._adam_steps == math.inf:
-            return self._time_used / self._adam_share
-        return step / max(self._adam_steps, 1)
-
-    def _relocate(self, step: int) -> None:
-        reading = self._encoding.read(self.plan.plane.pixel_centres(self.pixels))
-        arguments = self._encoding, self._decoder, reading, self.target, self.plan.plane, self.pixels
-        relocate(*arguments, self._trainer.optimizers.optimizers.values(), self.plan.recipe.seed + step)
-        self._reading = None  # what moved is read by others now
-
-    def _place_by_detail(self) -> None:
-        encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
-        inside = self.plan.recipe.pixels_with_gaussians(plane, opacity)
-        picture, seed = self.plan.continued_picture(self.pixels, self.target), self.plan.recipe.seed
-        means, spacings = placement.means_by_detail(plane, picture, len(encoding), inside=inside, seed=seed)
-        encoding.put(means, spacings)
-
     def _first_features(self) -> None:
         """Start with features that the linear path alone decodes to the colour of the pixel under each mean."""
         encoding, opacity = self._encoding, self.plan.opacity
         if encoding.features_table is None:
             return
-        pixel = self.plan.plane.pixel_at(encoding.places.detach())
+        pixel = self.plan.plane.pixel_at(encoding.means)
         if opacity is not None:  # those around what shows begin with its colours, and so nothing else bleeds into it
             pixel = nearest_visible_pixel(opacity).flatten().to(pixel.device)[pixel]
         nearest = torch.searchsorted(self.pixels, pixel)
@@ -267,9 +191,6 @@ class PictureFit(GaussNewtonLoop):
     def _fit_opacities(self) -> None:
         encoding, plane, opacity = self._encoding, self.plan.plane, self.plan.opacity
         if opacity is None:
-            return
-        if encoding.matte is not None:
-            encoding.opacities = Matte(encoding.matte, plane).coefficients(encoding.places.detach())
             return
         started = time.monotonic()
         near = supporting_pixels(opacity, float(encoding.spacing) / plane.pixel_size)
@@ -283,7 +204,7 @@ class PictureFit(GaussNewtonLoop):
     def _gauss_newton_step(self, step: int) -> None:
         encoding, config, number = self._encoding, self.plan.recipe.finish, int(step - self._adam_steps)
         if not self._has_left_adam:
-            self._reading = self._search = None  # Adam is done with it
+            self._reading = None  # Adam is done with it
             encoding.bake()
             self._fit_opacities()
             self._has_left_adam, self._so_far = True, BandsStep()
@@ -311,4 +232,4 @@ class PictureFit(GaussNewtonLoop):
         self._bands.seconds = 0.0
 
     def _error_sizes(self) -> tuple[float, float]:
-        return error_sizes(self.colours().detach() - self._read_target)
+        return error_sizes(self.colours().detach() - self.target)

@@ -113,15 +113,11 @@ class LearnedPicture(NamedTuple):
         """Group the parameters of Adam by what they are."""
         encoding = self.encoding
         grid, table = encoding.hash_grid, encoding.features_table
-        groups = {
+        return {
             "decoder": list(self.decoder.parameters()),
             "features": list(grid.parameters()) if grid is not None else [] if table is None else [table],
             "covariances": [encoding.precision_factors],
         }
-        if encoding.shifts is not None:
-            groups["means"] = [encoding.shifts]
-        if encoding.slopes_table is not None:
-            groups["slopes"] = [encoding.slopes_table]
         return groups
 
     def layer(self, plane: ImagePlane) -> Layer:
@@ -140,7 +136,7 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     num_gaussians: int | None = None
     """Number of Gaussians; overrides the density."""
     placement: Literal["lattice", "uniform", "detail"] = "lattice"
-    """Means on a square lattice, drawn uniformly as in the paper, or dense where the picture has detail."""
+    """Means on a square lattice, drawn uniformly as in the paper, or, learned ones, dense where there is detail."""
     jitter: float = 0.0
     """Largest random displacement of a lattice mean, in spacings; 0 interpolates best between pixels."""
     feature_dim: int | None = None
@@ -156,11 +152,11 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
     )
     """How points read Gaussians below one a pixel."""
     between_pixels: float = 0.0
-    """Share of the Adam steps, from the first on, that fit points drawn anywhere between the pixels, which edits show;
-    the rest fits the pixels. Needs learned means. 0 gives the highest PSNR of the pixels, and the worst edits."""
+    """What points half way between the pixels count, which edits show, beside the pixels. Needs learned means. 0 gives
+    the highest PSNR of the pixels, and the worst edits."""
     adam_steps: int | None = None
-    """Steps by Adam on the whole picture; None for none from one Gaussian a pixel on, where Gauss-Newton steps alone
-    are as good and faster, and 1000 below."""
+    """Steps by Adam on the whole picture, of means that stay; None for none from one Gaussian a pixel on, where
+    Gauss-Newton steps alone are as good and faster, and 1000 below."""
 
     def density(self, pixels: int) -> float:
         """Return the number of Gaussians a pixel in a picture of so many pixels.
@@ -175,6 +171,8 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
 
     def planned_adam_steps(self, pixels: int) -> int:
         """Return the number of Adam steps, by the user's word or by the density."""
+        if self.planned_encoding(pixels).means == "learned":
+            return 0
         if self.adam_steps is not None:
             return self.adam_steps
         return 0 if self.density(pixels) >= 1 else _SPARSE_ADAM_STEPS
@@ -218,12 +216,12 @@ class PictureRecipe(GaussianRecipe, PixelsRecipe):
             what = f"fitting {pixels / 1e6:.1f} megapixels"
             check_free(_CLOSED_FORM_BYTES_PER_PIXEL * pixels, what, "reduce the picture, or close other programs")
         moving = self.planned_encoding(pixels).means == "learned"
-        if moving and self.finish_steps > 0:
-            raise GainerError("a Gauss-Newton finish needs means that stay; set finish-steps to 0")
+        if moving and (self.adam_steps or self.planned_hidden_layers(pixels) or self.finish_steps < 1):
+            raise GainerError("learned means take finish-steps alone, without Adam steps and hidden layers")
         if self.between_pixels and not moving:
             raise GainerError("between-pixels is for learned means; fit gainer-compact, or leave it at 0")
         if not 0 <= self.between_pixels <= 1:
-            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a share from 0 to 1")
+            raise GainerError(f"between-pixels {self.between_pixels:g}: choose a weight from 0 to 1")
 
     def pixels_with_gaussians(
         self, plane: ImagePlane, opacity: Float[Tensor, "h w"] | None

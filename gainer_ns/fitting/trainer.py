@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting.lattice_fit import LatticeFit
+from gainer_ns.fitting.learned_fit import LearnedFit
 from gainer_ns.fitting.loop import FitLoop, FitTrainer
 from gainer_ns.fitting.picture_fit import FitPlan, PictureFit, fitted_colours
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
@@ -41,6 +43,8 @@ class AdamRecipe:
     betas: tuple[float, float] = (0.9, 0.999)
 
 
+AnyFit: TypeAlias = LatticeFit | PictureFit | LearnedFit
+"""The fit of a picture on its plane."""
 _NO_ADAM = AdamRecipe({}, CosineSchedule())
 
 
@@ -129,10 +133,10 @@ class PlainTrainer:
             scheduler.step()
 
 
-def fit_of(
-    plan: FitPlan, target: Float[Tensor, "m 3"], trainer: FitTrainer, changed: Callable[[], None]
-) -> LatticeFit | PictureFit:
+def fit_of(plan: FitPlan, target: Float[Tensor, "m 3"], trainer: FitTrainer, changed: Callable[[], None]) -> AnyFit:
     """Return the fit of a plan to the colours of its pixels: in closed form where there is one, by steps elsewhere."""
+    if plan.learned.encoding.is_moving:
+        return LearnedFit(plan, target, trainer, changed)
     closed = plan.recipe.has_closed_form(plan.plane.pixels)
     return (LatticeFit if closed else PictureFit)(plan, target, trainer, changed)
 
@@ -146,7 +150,7 @@ def fit_layer(
     bit_depth: int = 8,
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
-) -> tuple[Layer, LatticeFit | PictureFit]:
+) -> tuple[Layer, AnyFit]:
     """Fit Gaussians to colours and opacity in [0, 1], which are not multiplied (paper, sections 3.2 to 3.4).
 
     ``bit_depth``, 8 or 16, says from which error on values are exact; ``progress`` is called after every step with the
@@ -162,7 +166,6 @@ def fit_layer(
     encoding, decoder = recipe.begin(plane, opacity)
     learned = LearnedPicture(encoding.to(device), decoder.to(device))
     adam_steps = recipe.planned_adam_steps(plane.pixels)
-    closed = recipe.has_closed_form(plane.pixels)
     trainer = PlainTrainer(learned.groups(), adam, adam_steps)
     target = fitted_colours(colours.to(device), opacity)
     fit = fit_of(FitPlan(plane, opacity, learned, bit_depth, recipe), target, trainer, lambda: None)
@@ -173,6 +176,6 @@ def fit_layer(
         outputs = fit.outputs()
         return recipe.loss_of(outputs["rgb"], outputs["target"])
 
-    trainer.run(fit, steps, None if closed else loss, progress)
+    trainer.run(fit, steps, loss if isinstance(fit, PictureFit) else None, progress)
     decoder.requires_grad_(False).eval()
     return learned.layer(plane), fit

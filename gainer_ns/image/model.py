@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from gainer_ns.fitting.lattice_fit import LatticeFit
 from gainer_ns.fitting.loop import FitTrainer
-from gainer_ns.fitting.picture_fit import FitPlan, PictureFit
+from gainer_ns.fitting.picture_fit import FitPlan
 from gainer_ns.fitting.recipe import LearnedPicture, PictureRecipe
-from gainer_ns.fitting.trainer import fit_of
+from gainer_ns.fitting.trainer import AnyFit, fit_of
 from gainer_ns.image.picture_model import PictureModel, PictureModelConfig
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer
@@ -55,7 +54,7 @@ class GainerModel(PictureModel):
         """Return parameters of Adam, by what they are."""
         return self._learned.groups()
 
-    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> LatticeFit | PictureFit:
+    def fit_of(self, data: PictureDataManager, trainer: FitTrainer) -> AnyFit:
         """Return a fit of the Gaussians and their decoder."""
         plan = FitPlan(
             plane=self.plane,

@@ -101,7 +101,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "principal_point": (-1e6, 1e6),
     "seed": (0, 2**32 - 1),
     "sigma": (1e-3, 1e3),
-    "steps_between_searches": (1, 10**9),
     "train_num_rays_per_batch": (1, 10**9),
 }
 """The same where it differs, by the last word of an option."""

@@ -25,7 +25,7 @@ def compact_run(fit: Callable[..., Path], photo: Path, tmp_path_factory: pytest.
     """The config.yml of a fit that has tensors of all kinds."""
 
     def short(config: Any) -> None:
-        config.pipeline.model.adam_steps = 3
+        config.pipeline.model.finish_steps = 3
 
     return fit(photo, tmp_path_factory.mktemp("compact"), "gainer-compact", short)
 
