@@ -28,13 +28,13 @@ from gainer_bench.outputs import print_plain
 from gainer_bench.simulation_sheet import SEE_THROUGH_ALPHA, Solidity, interior, solid_and_clear
 from gainer_bench.tables import Table
 from gainer_ns.api import fit
-from gainer_ns.cli.simulate import PREVIEW_PARTICLES, PREVIEW_SCALE
 from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.loading import load_run
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.mpm.engine import MpmEngine
+from gainer_ns.physics.preview import PREVIEW_PARTICLES, PREVIEW_SCALE
 from gainer_ns.physics.simulated_picture import SHOWN_ALPHA
 from gainer_ns.physics.simulated_plane import SimulatedPlane
 from gainer_ns.physics.simulation import scene_for

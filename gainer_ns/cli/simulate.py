@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from gainer_ns.physics.exchange.folder import SimulationFolder
     from gainer_ns.physics.simulated_picture import SimulatedPicture
 
-PREVIEW_PARTICLES, PREVIEW_SCALE = 3000, 0.5
-PREVIEW_SIDE_PX = 480
-"""The longer side of large pictures in previews."""
-
 
 @dataclass
 class Simulate:
@@ -66,9 +62,8 @@ class Simulate:
         output = output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         check_run(self.load_config)
         check_input_exists(self.scene)
-        scale = self.scale * (PREVIEW_SCALE if self.preview else 1.0)
         if self.camera_path is not None:
-            camera_path_of(self.camera_path, scale)
+            camera_path_of(self.camera_path, self.scale)
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
@@ -76,15 +71,19 @@ class Simulate:
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run, sampled
             from gainer_ns.physics.exchange.folder import SimulationFolder
+            from gainer_ns.physics.preview import PREVIEW_PARTICLES, preview_scale, preview_scene, reduced
             from gainer_ns.physics.simulation import scene_for, seconds_a_frame, simulated_picture
+            from gainer_ns.rendering.plane import BakedPicture
 
             picture = sampled(load_run(self.load_config), self.sampling, self.load_config)
-        if self.preview:
-            scale = self.scale * min(PREVIEW_SCALE, PREVIEW_SIDE_PX / max(picture.plane.width, picture.plane.height))
+        size = scale = self.scale * (preview_scale(picture) if self.preview else 1.0)
         with status("Reading the scene"):
             scene = scene_for(self.scene, picture)
+            if self.preview and scale < 1 and isinstance(picture, BakedPicture) and not scene.is_painted:
+                picture, scale = reduced(picture, scale), 1.0
+                scene = scene_for(self.scene, picture)
             if self.preview:
-                scene = scene.model_copy(update={"cells": None})
+                scene = preview_scene(scene, size / scale)
             simulated = simulated_picture(scene, picture, PREVIEW_PARTICLES if self.preview else None)
             path = None if self.camera_path is None else read_camera_path(self.camera_path, scale)
             folder = SimulationFolder(self._folder(), picture.plane.width, picture.plane.height)
@@ -102,7 +101,7 @@ class Simulate:
             with status("Trying how long it takes"):
                 each = seconds_a_frame(engine, simulated, simulated.camera(scale, path), path)
             say(
-                f"Preview of {len(simulated.particles):,} particles at {scale:.2g} of the size: about {each:.2g} s a "
+                f"Preview of {len(simulated.particles):,} particles at {size:.2g} of the size: about {each:.2g} s a "
                 f"frame, {each * frames:.2g} s for {frames} frames"
             )
         share = 0.5 if simulated.films_all(path) else 0.0  # of what is done before anything is drawn

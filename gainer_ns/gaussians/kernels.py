@@ -177,7 +177,7 @@ class Repeated:
 def _as_warp(value: Any) -> Any:
     if not isinstance(value, Typed):
         return value
-    return wp.from_torch(value.tensor.detach(), dtype=value.dtype, requires_grad=False)
+    return wp.from_torch(value.tensor.detach(), dtype=value.dtype, requires_grad=False, return_ctype=True)
 
 
 def struct(kind: Any, **values: Any) -> Any:
@@ -185,7 +185,8 @@ def struct(kind: Any, **values: Any) -> Any:
     start_warp()
     filled = kind()
     for name, value in values.items():
-        setattr(filled, name, _as_warp(value))
+        typed = isinstance(value, Typed)
+        setattr(filled, name, wp.from_torch(value.tensor.detach(), dtype=value.dtype) if typed else value)
     return filled
 
 

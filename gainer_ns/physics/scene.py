@@ -169,6 +169,11 @@ class Scene(PlacedScript):
         return scene
 
     @property
+    def is_painted(self) -> bool:
+        """Whether masks, which are of the picture's own size, tell what bodies are."""
+        return any(body.select.is_painted for body in self.bodies)
+
+    @property
     def frames(self) -> int:
         """How many frames there are, with the one at time 0."""
         return round(self.duration * self.fps) + 1

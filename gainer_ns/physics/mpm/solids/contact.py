@@ -20,7 +20,7 @@ from gainer_ns.physics.mpm.solids.rest_grid import FULL_LINKS, RestGrid
 
 CONTACT_SPACINGS = 1.0
 """How many spacings apart the centres of particles are that touch, or as far apart as they were at rest if nearer."""
-WATCHED_SPACINGS = (1.0, 2.0)
+WATCHED_SPACINGS = (1.0, 4.0)
 """Pairs are looked up again before any two particles can have come nearer by what is watched: so many spacings..."""
 WATCHED_STEPS = 12
 """...as let so many steps pass, if they may be as many."""

@@ -149,8 +149,8 @@ class SolidSteps:
 def _may_meet(bodies: SolidBodies, seconds: float, gravity: Float[Tensor, "s d"]) -> Bool[Tensor, " p"]:
     """Tell which particles may meet a surface within so long, or others."""
     grid, places = bodies.grid, bodies.places.nan_to_num(0.0)
-    fastest = float(bodies.state.velocities.norm(dim=1).nan_to_num(0.0).max()) + seconds * float(
-        gravity.norm(dim=1).max()
-    )
+    # Of particles: nodes that carry next to nothing are many times quicker.
+    speeds = bodies.rest.spread(bodies.state.velocities)[: len(places)].norm(dim=1).nan_to_num(0.0)
+    fastest = float(speeds.max()) + seconds * float(gravity.norm(dim=1).max())
     near = grid.depths[0, grid.nearest(places)] > -WATCHED_CELLS * grid.cell - 2 * fastest * seconds
     return near | bodies.pairs.watched
