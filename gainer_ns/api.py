@@ -100,8 +100,8 @@ def lift(
         depth_kind: What the depth is; None for depth, with a warning where it looks like another kind.
         focal_length: In pixels; None for what EXIF says, or an assumption.
         background: With a mask: whether what is behind the object is lifted too, made up where the object hides it.
-        behind_edges: Whether what depth edges hide is made up a little way behind them, so that views from the side
-            show no holes there.
+        behind_edges: Whether what depth edges hide, and what lies beyond the frame, is made up a little way on, so that
+            views from the side show no holes there.
         downscale: Divides width and height; depth and mask are as large as the photo before that.
         device: Where to fit; None for cuda where there is one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,11 +43,13 @@ class DepthSheet:
         cells: [h - 1, w - 1], what is drawn between four pixels: 0 nothing, 1 all of it, 2 to 5 the triangle without
             corner ``cells - 2``, counted clockwise from the top left; 6 and more a square of ``2 ** (cells - 5)`` cells
             a side, of which this is the top left one.
+        corner: Column and row of the photo at which its first pixel lies: what is made up goes on beyond the frame.
     """
 
     rgba: UInt8[np.ndarray, "h w 4"]
     inverse_depth: Float[np.ndarray, "h w"]
     cells: UInt8[np.ndarray, "i j"]
+    corner: tuple[int, int] = (0, 0)
 
     def triangles(self) -> Int[np.ndarray, "t 3"]:
         """Return triangles of row-major indices of pixels, counter-clockwise as the camera sees them.
@@ -120,12 +122,16 @@ def depth_sheets(scene: LiftedScene) -> list[DepthSheet]:
 
 
 def _sheets(scene: LiftedScene, layer: LiftedLayer) -> Iterator[DepthSheet]:
-    height, width = scene.camera.height, scene.camera.width
     gaussians = layer.gaussians
     means = gaussians.means.cpu().double() - torch.tensor([0.0, 0.0, CAMERA_DISTANCE], dtype=torch.float64)
     places, depths = scene.camera.project(means)
     column, row = places.floor().long().unbind(dim=1)
-    pixel = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    left, top = (min(0, int(each.min())) if len(each) else 0 for each in (column, row))
+    width, height = (
+        max(side, int(each.max()) + 1 if len(each) else 0) - first
+        for side, each, first in ((scene.camera.width, column, left), (scene.camera.height, row, top))
+    )
+    pixel = (row - top) * width + column - left
     assert gaussians.inverse_jacobians is not None
     towards = inverse(gaussians.inverse_jacobians.cpu().double())[:, 2, :2].expand(len(means), 2)
     values = torch.cat([(1 / depths)[:, None], towards / depths[:, None].square()], dim=1)
@@ -149,7 +155,7 @@ def _sheets(scene: LiftedScene, layer: LiftedLayer) -> Iterator[DepthSheet]:
         image = torch.where(own[..., None], images[number], images[0])
         sheet = _sheet(image, own, any_rim & ~own if number else any_rim, focal_length, edges)
         if sheet.cells.any():
-            yield sheet
+            yield replace(sheet, corner=(left, top))
 
 
 def _sheet(

@@ -64,7 +64,8 @@ def _write_relief(path: Path, scene: LiftedScene) -> int:
         height, width = sheet.inverse_depth.shape
         places = np.stack([used % width, used // width], axis=1) + 0.5
         inverse_depth = torch.from_numpy(sheet.inverse_depth.ravel()[used])
-        points = scene.camera.unproject(torch.from_numpy(places), inverse_depth).numpy() + [0, 0, CAMERA_DISTANCE]
+        in_photo = torch.from_numpy(places + sheet.corner)
+        points = scene.camera.unproject(in_photo, inverse_depth).numpy() + [0, 0, CAMERA_DISTANCE]
         solid = {"alphaMode": "MASK", "alphaCutoff": 0.5}
         mesh.add_sheet(points, places / [width, height], faces.reshape(-1, 3), sheet.rgba, solid)
         count += len(triangles)

@@ -58,7 +58,7 @@ def write_open_raster(path: Path, shown: BakedPicture | LiftedScene) -> int:
 def _name(scene: LiftedScene, layer: LiftedLayer) -> str:
     number = scene.shown_layers.index(layer) if layer.hidden_of is None else layer.hidden_of
     name = ("object" if len(scene.shown_layers) > 1 else "photo", "background")[number]
-    return name if layer.hidden_of is None else f"behind edges of the {name}"
+    return name if layer.hidden_of is None else f"made up around the {name}"
 
 
 def _png(rgba: UInt8[np.ndarray, "h w 4"]) -> bytes:

@@ -77,7 +77,15 @@ def _lifted(scene: LiftedScene) -> tuple[dict[str, Any], str]:
     baseline = math.sin(math.radians(MAX_ORBIT_DEGREES))
     step = max(MAX_STEP_PX / (baseline * max(camera.focal_length)), float(high - low) / (_LEVELS - 1))
     depth = {"low": float(low), "step": step, "focal": camera.focal_length, "centre": camera.centre}
-    stored = [{"colours": _webp(sheet.rgba), "depth": _packed(sheet, float(low), step)} for sheet in sheets]
+    stored = [
+        {
+            "colours": _webp(sheet.rgba),
+            "depth": _packed(sheet, float(low), step),
+            "corner": sheet.corner,
+            "size": sheet.rgba.shape[1::-1],
+        }
+        for sheet in sheets
+    ]
     data = {"width": camera.width, "height": camera.height, "sheets": stored}
     triangles = sum(len(sheet.triangles()) for sheet in sheets)
     return data | {"depth": depth | {"degrees": MAX_ORBIT_DEGREES}}, f"{triangles:,} triangles to look around"

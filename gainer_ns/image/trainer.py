@@ -314,7 +314,7 @@ class PictureTrainer(Trainer):
         except LOAD_ERRORS as error:
             loaded = self.config.load_dir or self.config.load_checkpoint
             raise GainerError(
-                f"{loaded}: the checkpoint does not fit these options; give those that it was made with"
+                f"{loaded}: the checkpoint does not fit these options or this picture; give what it was made with"
             ) from error
 
     @check_main_thread

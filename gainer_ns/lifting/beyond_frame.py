@@ -3,54 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
 
-import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from gainer_ns.frames import PinholeCamera
 from gainer_ns.lifting.harmonic import harmonic
+from gainer_ns.lifting.matting import Matte
 from gainer_ns.lifting.rgbd_layers import RgbdLayer
+from gainer_ns.lifting.surface import DepthSurface
 
 FRAME_REACH_SHARE = 0.12
 """How far it goes on, as a share of the photo's longer side."""
-_OVERLAP_PX = 2
+_OVERLAP_PX = 3
 """How far it reaches into the frame, so that no seam shows."""
+_BEHIND = 1.002
+"""By how much farther it lies, so that it hides nothing of the photo there."""
 
 
-def frame_layer(layer: RgbdLayer, camera: PinholeCamera) -> tuple[RgbdLayer, PinholeCamera] | None:
-    """Return what goes on beyond a photo's frame, and a camera that sees it.
+def frame_layer(
+    layer: RgbdLayer, surface: DepthSurface, edges: Matte, camera: PinholeCamera
+) -> tuple[RgbdLayer, PinholeCamera] | None:
+    """Return what goes on beyond a photo's frame, with depths in the surface's units, and a camera that sees it.
 
     Args:
         layer: Of the photo.
+        surface: Of its depth.
+        edges: Its colours, taken apart along the surface's rim.
         camera: Of the photo.
 
     Returns:
-        A layer of the larger camera, whose ``origin`` are pixels of the photo; None where the photo ends in nothing.
+        A layer of the larger camera, whose ``origin`` are pixels of the photo; None where the photo ends by itself.
     """
+    if layer.opacity is not None or not bool(surface.known.all()):
+        return None
     margin = max(1, round(FRAME_REACH_SHARE * max(camera.width, camera.height)))
     around = (margin,) * 4
-    known = torch.nn.functional.pad(layer.depth > 0, around)
-    inside = torch.nn.functional.pad(torch.ones_like(layer.depth, dtype=torch.bool), around)
-    if layer.opacity is not None or not bool(known.any()):
-        return None  # a cut-out ends by itself
-    inverse = torch.where(layer.depth > 0, 1 / layer.depth.double().clamp(min=1e-30), 0.0)
-    values = torch.cat([inverse[..., None], layer.colours.double()], dim=-1)
+    inside = torch.nn.functional.pad(surface.known, around)
+    values = torch.cat([surface.inverse_depth[..., None] / _BEHIND, edges.colours], dim=-1)
     values = torch.nn.functional.pad(values, (0, 0, *around))
-    beyond = ~inside
-    values[beyond] = harmonic(values, beyond, known)
-    core = torch.zeros_like(inside)
+    values[~inside] = harmonic(values, ~inside, inside)
+    there = torch.ones_like(inside)
     rim = margin + _OVERLAP_PX
-    core[rim:-rim, rim:-rim] = True
-    nearest = cast(Any, distance_transform_edt(~known.numpy(), return_distances=False, return_indices=True))
-    row, column = torch.from_numpy(nearest.astype(np.int64) - margin)
-    origin = row * camera.width + column
-    at_frame = torch.minimum(
-        torch.minimum(row, camera.height - 1 - row), torch.minimum(column, camera.width - 1 - column)
+    there[rim:-rim, rim:-rim] = False
+    row, column = (
+        (torch.arange(side + 2 * margin) - margin).clamp(0, side - 1) for side in (camera.height, camera.width)
     )
-    there = ~core & (known | (beyond & (at_frame < _OVERLAP_PX))) & (values[..., 0] > 0)
-    depth = torch.where(there, 1 / values[..., 0].clamp(min=1e-30), 0.0).to(layer.depth)
+    origin = row[:, None] * camera.width + column
+    depth = torch.where(there, 1 / values[..., 0], 0.0).to(layer.depth)
     colours = values[..., 1:].clamp(0, 1).to(layer.colours)
     larger = replace(
         camera,

@@ -6,9 +6,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 _SLACK = 1e-9
 """How strongly a pixel in a part that touches nothing known is drawn to the average of the rest."""
+
+
+_MAX_SOLVED = 250_000
+"""Parts of more pixels are not solved exactly: a coarser grid tells how they are, and a few sweeps what it cannot."""
+_SWEEPS, _DAMPING = 12, 0.8
 
 
 def harmonic(
@@ -46,4 +52,30 @@ def harmonic(
     neighbours = sparse.csr_matrix((-np.ones(len(row_index)), (row_index, column_index)), (len(here),) * 2)
     system = neighbours + sparse.diags(degree + _SLACK)
     average = padded[around.ravel()].mean(axis=0)
-    return torch.from_numpy(linalg.splu(system.tocsc()).solve(right + _SLACK * average)).view(-1, values.shape[2])
+    right += _SLACK * average
+    if len(here) <= _MAX_SOLVED:
+        found = linalg.splu(system.tocsc()).solve(right)
+    else:
+        found = _coarse(values, unknown, known)[unknown].numpy()
+        for _ in range(_SWEEPS):  # of Jacobi's method, damped: what a coarser grid cannot tell is smooth after a few
+            found += _DAMPING * (right - system @ found) / (degree + _SLACK)[:, None]
+    return torch.from_numpy(found).view(-1, values.shape[2])
+
+
+def _coarse(
+    values: Float[Tensor, "h w c"], unknown: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"]
+) -> Float[Tensor, "h w c"]:
+    """Return values of about the same smoothness, found on a grid of half as many pixels each way."""
+    height, width = unknown.shape
+    odd = (0, width % 2, 0, height % 2)
+    seen, asked = (functional.pad(each.double(), odd)[None, None] for each in (known & ~unknown, unknown))
+    shares = functional.avg_pool2d(seen, 2)[0, 0]
+    sums = functional.avg_pool2d(functional.pad(values.double().permute(2, 0, 1), odd)[None] * seen, 2)[0]
+    coarse = (sums / shares.clamp(min=1e-12)).permute(1, 2, 0)
+    wanted = (functional.max_pool2d(asked, 2)[0, 0] > 0) & (shares == 0)
+    if bool(wanted.any()):
+        coarse[wanted] = harmonic(coarse, wanted, shares > 0)
+    there = ((shares > 0) | wanted).double()
+    both = torch.cat([coarse * there[..., None], there[..., None]], dim=-1).permute(2, 0, 1)[None]
+    fine = functional.interpolate(both, scale_factor=2, mode="bilinear")[0].permute(1, 2, 0)[:height, :width]
+    return fine[..., :-1] / fine[..., -1:].clamp(min=1e-12)

@@ -21,7 +21,7 @@ from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fields.disc_encoding import RGBA_CHANNELS, DiscEncoding, DiscEncodingConfig
 from gainer_ns.fitting.loop import FitTrainer
 from gainer_ns.fitting.recipe import GaussianRecipe
-from gainer_ns.frames import ImagePlane
+from gainer_ns.frames import ImagePlane, PinholeCamera
 from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.image.fitted_model import FittedModel, FittedModelConfig, training_callbacks
 from gainer_ns.lifting.beyond_frame import frame_layer
@@ -35,7 +35,7 @@ from gainer_ns.lifting.metadata import LiftMetadata
 from gainer_ns.lifting.rgbd_layers import RgbdLayer
 from gainer_ns.lifting.rgbd_photo import RgbdPhoto
 from gainer_ns.lifting.scene import LiftedScene
-from gainer_ns.lifting.surface import continue_edges, fit_surface
+from gainer_ns.lifting.surface import continue_edges, fit_surface, smooth_surface
 from gainer_ns.lifting.views import view_of
 from gainer_ns.memory import check_free
 from gainer_ns.storage.checks import check_gaussians
@@ -58,7 +58,8 @@ class LiftModelConfig(FittedModelConfig, GaussianRecipe):
     finish_steps: int = 4
     """Most Gauss-Newton steps."""
     behind_edges: bool = True
-    """Whether what depth edges hide is made up a little way behind them, so that views from the side show no holes."""
+    """Whether what depth edges hide, and what lies beyond the frame, is made up a little way on, so that views from the
+    side show no holes."""
     encoding: DiscEncodingConfig = field(default_factory=DiscEncodingConfig)
     """How points in space read discs."""
 
@@ -102,16 +103,12 @@ class LiftModel(FittedModel):
         self.register_buffer("hidden_of", torch.zeros(0, dtype=torch.long))
         self.register_buffer("view_of", torch.zeros(0, dtype=torch.long))
         for number, photo in enumerate(photos):
-            first, shown = (
-                len(self.encodings),
-                [replace(layer, depth=layer.depth / self.photo.unit) for layer in photo.layers],
-            )
-            hidden = [self._lift(layer, photo, number) for layer in shown]
-            for place, layer in enumerate(hidden):
-                if layer is not None:
-                    self._lift(layer, photo, number, first + place)
-            if photo.confidence is not None and self.config.behind_edges:
-                self._lift_beyond_frame(shown[-1], photo, number, first + len(shown) - 1)
+            first, camera = len(self.encodings), photo.metadata.camera
+            shown = [replace(layer, depth=layer.depth / self.photo.unit) for layer in photo.layers]
+            made_up = [self._lift(layer, camera, photo.pose, number) for layer in shown]
+            for place, each in enumerate(made_up):
+                for layer, its_camera in each:
+                    self._lift(layer, its_camera, photo.pose, number, first + place)
         self.register_buffer("lift_facts", self.photo.to_tensor())
         views = [
             PhotoView(photo.metadata.camera, photo.pose, (255 * photo.confidence).round().byte())
@@ -122,17 +119,22 @@ class LiftModel(FittedModel):
             self.register_buffer(name, value)
         self._scene: LiftedScene | None = None
 
-    def _lift(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int = SHOWN) -> RgbdLayer | None:
-        """Place the discs of a layer whose depths are in world units, and return what it hides of itself."""
-        camera = photo.metadata.camera
-        surface = fit_surface(layer.depth, sum(camera.focal_length) / 2)
+    def _lift(
+        self, layer: RgbdLayer, camera: PinholeCamera, pose: Float[Tensor, "3 4"], view: int, hidden_of: int = SHOWN
+    ) -> list[tuple[RgbdLayer, PinholeCamera]]:
+        """Place the discs of a layer whose depths are in world units.
+
+        Returns:
+            What is made up of it, behind its edges and beyond its frame, and the cameras that would see that.
+        """
+        surface = (fit_surface if hidden_of == SHOWN else smooth_surface)(layer.depth, sum(camera.focal_length) / 2)
         rim = continue_edges(surface)
         edges = matte(layer.colours.double(), surface, rim)
         discs = place_discs(surface, rim, edges, camera, layer.opacity)
         if layer.origin is not None:
             discs = replace(discs, pixel=layer.origin.flatten()[discs.pixel])
-        rotation, place = photo.pose.double()[:, :3], photo.pose.double()[:, 3]
-        means = (discs.means.double() @ rotation.T + place).float()
+        rotation, place = pose.double().split([3, 1], dim=1)
+        means = (discs.means.double() @ rotation.T + place[:, 0]).float()
         inverses = inverse(rotation @ discs.jacobians.double()).float()
         decoder = self._add_layer(means, inverses, discs.pixel, discs.links.neighbours[:, :2])
         self.hidden_of = torch.cat([self.hidden_of, torch.tensor([hidden_of])])
@@ -140,15 +142,11 @@ class LiftModel(FittedModel):
         self._plans.append((discs, layer))
         if hidden_of != SHOWN:
             decoder.make_linear()
-            return None
-        return hidden_layer(layer, surface, rim, edges) if self.config.behind_edges else None
-
-    def _lift_beyond_frame(self, layer: RgbdLayer, photo: RgbdPhoto, view: int, hidden_of: int) -> None:
-        """Place discs beyond the frame of one of several photos, where others may look."""
-        made_up = frame_layer(layer, photo.metadata.camera)
-        if made_up is not None:
-            beyond, camera = made_up
-            self._lift(beyond, replace(photo, metadata=photo.metadata._replace(camera=camera)), view, hidden_of)
+        if hidden_of != SHOWN or not self.config.behind_edges:
+            return []
+        hidden = hidden_layer(layer, surface, rim, edges)
+        made_up = [None if hidden is None else (hidden, camera), frame_layer(layer, surface, edges, camera)]
+        return [each for each in made_up if each is not None]
 
     def _add_layer(
         self,

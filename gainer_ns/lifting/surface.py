@@ -24,12 +24,16 @@ _EDGE_TO_NOISE_RATIO = 4.0
 """Depth edges stand out by this multiple of the noise."""
 MAX_EDGE_THRESHOLD = 0.05
 """And always are where pixels miss each other's plane by this share."""
+_MADE_UP_EDGE_THRESHOLD = 0.3
+"""And by which share where what is made up has one."""
 _MIN_NOISE_PX = 1.0
 """Neighbours within this many pixel widths of each other's tangent plane are always smoothed together."""
 _NOISE_QUANTILE = 0.8
 """The quantile of deviations that counts as typical: above it are the edges."""
 _FIT_RADIUS_PX = 3
 """Pixels to each side of a pixel that its tangent plane is fitted to."""
+MAX_MIXED_PX = 3
+"""How many pixels across an edge depth may lie between its two sides."""
 RIM_WIDTH_PX = 3
 """How far beyond its edges, in pixels, a surface is continued."""
 
@@ -107,6 +111,7 @@ def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurfac
     """
     known = depth > 0
     measured = torch.where(known, 1 / depth.double().clamp(min=1e-30), 0.0)
+    measured = _unmixed(measured, max(EDGE_THRESHOLD, MAX_SLOPE / focal_length))
     steepest = MAX_SLOPE * measured / focal_length
     gradient = torch.stack([_one_sided(measured, known, axis) for axis in (1, 0)], dim=-1)
     inverse_depth = measured
@@ -121,6 +126,20 @@ def fit_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurfac
     # A plane through almost nothing but one far neighbour could leave the measured depth behind.
     inverse_depth = torch.minimum(torch.maximum(inverse_depth, measured - tolerance), measured + tolerance)
     return DepthSurface(torch.where(known, inverse_depth, 0.0), gradient * known[..., None], focal_length, edge)
+
+
+def smooth_surface(depth: Float[Tensor, "h w"], focal_length: float) -> DepthSurface:
+    """Return the surface of a depth map that was made up, smooth as it is, where a slope is better than an edge.
+
+    Args:
+        depth: Distances along the camera's axis; 0 where nothing was made up.
+        focal_length: Of the camera, in pixels.
+    """
+    known = depth > 0
+    inverse_depth = torch.where(known, 1 / depth.double().clamp(min=1e-30), 0.0)
+    gradient = torch.stack([_one_sided(inverse_depth, known, axis) for axis in (1, 0)], dim=-1)
+    steepest = (MAX_SLOPE * inverse_depth / focal_length)[..., None]
+    return DepthSurface(inverse_depth, gradient.clamp(-steepest, steepest), focal_length, _MADE_UP_EDGE_THRESHOLD)
 
 
 def continue_edges(surface: DepthSurface) -> Rim:
@@ -172,6 +191,21 @@ def _noise(measured: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
     return (
         2 * float(relative[:: max(1, len(relative) // 10**6)].quantile(_NOISE_QUANTILE)) if len(relative) > 0 else 0.0
     )
+
+
+def _unmixed(measured: Float[Tensor, "h w"], step: float) -> Float[Tensor, "h w"]:
+    """Return inverse depths, those that lie between two surfaces, and on none, moved to the nearer one of the two.
+
+    Depth that was reduced, or that a network estimates, has such pixels along its edges, steps away from both sides.
+    """
+    for _ in range(MAX_MIXED_PX):
+        for row, column in ((0, 1), (1, 0)):
+            one, other = shifted(measured, row, column), shifted(measured, -row, -column)
+            ahead, back = one - measured, measured - other
+            between = (measured > 0) & (one > 0) & (other > 0) & (ahead * back > 0)
+            between &= torch.minimum(ahead.abs(), back.abs()) > step * measured
+            measured = torch.where(between, torch.where(ahead.abs() < back.abs(), one, other), measured)
+    return measured
 
 
 def _one_sided(values: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int) -> Float[Tensor, "h w"]:

@@ -7,16 +7,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import label
+from scipy.ndimage import label, minimum_filter
 from torch import Tensor
 
 from gainer_ns.lifting.harmonic import harmonic
 from gainer_ns.lifting.surface import offsets, shifted
 
-MAX_UNKNOWN_SHARE = 0.1
-"""Share of a photo above which a part of unknown depth, a sky perhaps, is left unknown."""
 _SAME_SIDE = 1.15
 """Inverse depths within this ratio of the farther side's are that side."""
+_SKY_SHARE, _SKY_QUANTILE = 0.1, 0.1
+"""Gaps of more than this share of a photo, skies perhaps, are all as far as this quantile of what is around them."""
+_FAR_SIDE_SHARE, _MIN_FAR_SIDE_PX = 0.02, 3
+"""How far around a pixel others tell that something lies farther away, as a share of the longer side, and in pixels."""
 
 
 def with_unknown_depth(depth: Float[Tensor, "h w"], part: Bool[Tensor, "h w"] | None = None) -> Float[Tensor, "h w"]:
@@ -28,12 +30,18 @@ def with_unknown_depth(depth: Float[Tensor, "h w"], part: Bool[Tensor, "h w"] | 
     """
     inside = torch.ones_like(depth, dtype=torch.bool) if part is None else part
     known = (depth > 0) & inside
-    gaps = _small_parts(inside & ~known)
+    gaps = inside & ~known
     if not bool(gaps.any()) or not bool(known.any()):
         return depth
     inverse = torch.where(known, 1 / depth.double().clamp(min=1e-30), torch.inf)
     sides = [_carried(inverse, gaps, axis, backwards=backwards) for axis in (0, 1) for backwards in (False, True)]
     farther = torch.where(gaps, torch.stack(sides).amin(dim=0), 0.0)
+    labels, count = cast(Any, label(gaps.numpy()))
+    for number in np.flatnonzero(np.bincount(labels.ravel(), minlength=count + 1) > _SKY_SHARE * labels.size):
+        sky = gaps & torch.from_numpy(labels == number)
+        found = farther[sky & farther.isfinite()]
+        if len(found) > 0:
+            farther[sky] = float(np.quantile(found.numpy(), _SKY_QUANTILE))
     # A known pixel tells a gap beside it how deep it is if it is of the side that is behind.
     behind = torch.zeros_like(known)
     for row, column in offsets(1):
@@ -45,9 +53,15 @@ def with_unknown_depth(depth: Float[Tensor, "h w"], part: Bool[Tensor, "h w"] | 
     return filled
 
 
-def _small_parts(unknown: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    labels, _ = cast(Any, label(unknown.numpy()))
-    return unknown & torch.from_numpy((np.bincount(labels.ravel()) <= MAX_UNKNOWN_SHARE * labels.size)[labels])
+def of_far_side(inverse: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Return which pixels are of what lies farthest around them: it goes on where what is nearer may end anywhere.
+
+    Args:
+        inverse: Inverse depth; infinite where none is known.
+    """
+    window = 2 * max(_MIN_FAR_SIDE_PX, round(_FAR_SIDE_SHARE * max(inverse.shape))) + 1
+    farthest = torch.from_numpy(minimum_filter(inverse.numpy(), window, mode="nearest"))
+    return inverse.isfinite() & (inverse <= _SAME_SIDE * farthest)
 
 
 def _carried(

@@ -75,7 +75,7 @@ def test_no_corner_lies_on_the_side_of_a_larger_triangle(scene: LiftedScene, she
 
 def test_triangles_look_at_the_camera(scene: LiftedScene, sheets: list[DepthSheet]) -> None:
     for sheet in sheets:
-        y, x = np.divmod(sheet.triangles(), scene.camera.width)
+        y, x = np.divmod(sheet.triangles(), sheet.rgba.shape[1])
         areas = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
         assert (areas < 0).all(), "counter-clockwise, as y points down in pixels"
 
@@ -109,3 +109,11 @@ def test_a_flat_picture_is_a_rectangle(picture: Callable[..., BakedPicture], tmp
     levels = (torch.cat([rgb, alpha], dim=2) * 255).round().numpy()
     np.testing.assert_array_equal(np.asarray(mesh.visual.material.baseColorTexture), levels)
     assert mesh.visual.material.alphaMode == "BLEND"
+
+
+def test_what_goes_on_beyond_the_frame_lies_beyond_it(scene: LiftedScene, sheets: list[DepthSheet]) -> None:
+    sheet = max((sheet for sheet in sheets if sheet.corner != (0, 0)), key=lambda sheet: sheet.stored.sum())
+    left, top = sheet.corner
+    assert left < 0 and top < 0 and sheet.rgba.shape[:2] == (36 - 2 * top, 48 - 2 * left)
+    assert sheet.inverse_depth[0, 0] == pytest.approx(1 / 4 * scene.unit, rel=0.01)
+    assert not sheet.cells[5 - top : 31 - top, 5 - left : 43 - left].any(), "within the frame the photo shows it"

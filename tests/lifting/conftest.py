@@ -90,13 +90,13 @@ def rays_from() -> Callable[..., RayBundle]:
 
 @pytest.fixture(scope="session")
 def lift() -> Callable[..., LiftModel]:
-    """``lift(camera, *layers, unit=1)``: a model, fitted as in a run, but without one."""
+    """``lift(camera, *layers, unit=1)``: a model, fitted as in a run, but without one, of what the photo shows."""
 
     from gainer_ns.fitting.trainer import PlainTrainer
 
     def fitted(camera: PinholeCamera, *layers: RgbdLayer, unit: float = 1.0, **options: Any) -> LiftModel:
         model = LiftModel(
-            LiftModelConfig(**options),
+            LiftModelConfig(**{"behind_edges": False, **options}),
             scene_box=SceneBox(torch.tensor([[-1.0] * 3, [1.0] * 3])),
             num_train_data=1,
             metadata={"photo": LiftMetadata(camera, unit, metric=True, bit_depth=8), "layers": layers},

@@ -83,7 +83,7 @@ def test_between_two_surfaces_the_farther_one_goes_on() -> None:
     depth[:, 30:33] = 0.8
     found = hidden_by(depth)
     assert found is not None
-    board = found.depth[15:25, 31]
+    board = found.depth[16:24, 31]
     assert ((board - 1.4).abs() < 0.05).all()
     upper = found.depth[2:7, 31]
     assert ((upper - 2).abs() < 0.1).all()

@@ -192,8 +192,8 @@ def test_an_inpainted_background(train: Any, lifted_photo: Path, tmp_path: Path)
     np.save(tmp_path / "depth.npy", depth)
     Image.fromarray(mask).save(tmp_path / "mask.png")
     scene = load_lifted(train(mask_path=tmp_path / "mask.png", background="inpaint"))
-    assert len(scene.layers) == 2 and scene.unit == pytest.approx(1.5)
-    behind = scene.layers[1]
+    assert len(scene.shown_layers) == 2 and scene.unit == pytest.approx(1.5)
+    behind = scene.shown_layers[1]
     assert set(behind.pixels.tolist()) == set(range(48 * 36))
     depths = 1 - behind.gaussians.means[:, 2]
     torch.testing.assert_close(depths, torch.full_like(depths, 2.0), rtol=1e-3, atol=0)
@@ -265,14 +265,14 @@ def test_faults_end_in_one_line(train: Any, tmp_path: Path, fault: Callable[[Pat
     assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.glob("*_lift"))
 
 
-def test_small_gaps_of_the_depth_are_lifted_and_skies_are_not(train: Any, lifted_photo: Path, tmp_path: Path) -> None:
+def test_gaps_of_the_depth_and_skies_are_lifted(train: Any, lifted_photo: Path, tmp_path: Path) -> None:
     depth = np.load(tmp_path / "depth.npy")
     sky = np.zeros(depth.shape, bool)
     sky[: len(sky) // 4] = True
     depth[20:24, 20:26], depth[-1, 0], depth[30, 5], depth[31, 6], depth[sky] = np.nan, -1, 0, np.inf, 0
     np.save(tmp_path / "depth.npy", depth)
     scene = load_lifted(train())
-    assert set(scene.layers[0].pixels.tolist()) == set(np.flatnonzero(~sky).tolist())
+    assert set(scene.layers[0].pixels.tolist()) == set(range(depth.size))
 
 
 def test_checkpoints_load_without_pickle(shared: Path) -> None:

@@ -52,7 +52,7 @@ def test_neither_photo_nor_depth_is_needed(
 def test_a_run_can_be_moved(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run.parent, tmp_path / "elsewhere")
     shutil.rmtree(run.parent)
-    assert len(load_lifted(tmp_path / "elsewhere" / "config.yml").layers) == 1
+    assert len(load_lifted(tmp_path / "elsewhere" / "config.yml").shown_layers) == 1
 
 
 def test_runs_of_the_other_kind(fitted_run: Path, run: Path) -> None:
@@ -90,5 +90,5 @@ def test_another_photo_cannot_go_on_with_a_run(run: Path, fit: Fit, lifted_photo
         config.pipeline.datamanager.mask_path = tmp_path / "mask.png"
         config.load_dir = run.parent / "nerfstudio_models"
 
-    with pytest.raises(GainerError, match="another photo, mask or depth"):
+    with pytest.raises(GainerError, match="does not fit these options or this picture"):
         fit(lifted_photo, tmp_path / "again", "gainer-lift", resumed)

@@ -187,9 +187,9 @@ def step(camera: PinholeCamera, rgbd_layer: Any) -> RgbdLayer:
 
 
 def test_what_an_edge_hides_is_a_layer_of_its_own(camera: PinholeCamera, step: RgbdLayer, lift: Any) -> None:
-    scene = lift(camera, step).fitted()
-    shown, hidden = scene.layers
-    assert scene.shown_layers == (shown,) and shown.hidden_of is None and hidden.hidden_of == 0
+    scene = lift(camera, step, behind_edges=True).fitted()
+    shown, hidden, beyond = scene.layers
+    assert scene.shown_layers == (shown,) and shown.hidden_of is None and hidden.hidden_of == beyond.hidden_of == 0
     solid = hidden.opacities > 0.5
     decoded = hidden.decoded[solid, :3]
     assert (decoded - torch.tensor([0.8, 0.1, 0.1])).abs().max() < 0.05, "the wall goes on"
@@ -200,6 +200,6 @@ def test_what_an_edge_hides_is_a_layer_of_its_own(camera: PinholeCamera, step: R
 
 def test_layers_follow_the_checkpoint(camera: PinholeCamera, step: RgbdLayer, lift: Any) -> None:
     model = lift(camera, step)
-    for behind, hidden_of in ((False, [None]), (True, [None, 0])):
+    for behind, hidden_of in ((False, [None]), (True, [None, 0, 0])):
         model.load_state_dict(lift(camera, step, behind_edges=behind).state_dict())
         assert [layer.hidden_of for layer in model.fitted().layers] == hidden_of

@@ -88,6 +88,22 @@ def test_the_photo_from_where_it_was_taken(
     assert float(outputs["accumulation"].min()) > 0.9999
 
 
+def test_what_is_made_up_hides_nothing_and_leaves_no_hole(
+    camera: PinholeCamera, plane_depth: Any, colours_of: Any, lift: Any, rgbd_layer: Any, rays_from: Rays
+) -> None:
+    """A board before a leaning plane: from the photo's place as without, from 8 degrees to the side full."""
+    depth = plane_depth(camera, NORMAL, HEIGHT)
+    depth[10:26, 15:33] = 1.4
+    layer = rgbd_layer(colours_of(camera), depth)
+    bare, full = (lift(camera, layer, unit=UNIT, behind_edges=up).fitted() for up in (False, True))
+    one, other = (scene.outputs(rays_from(camera), BLUE) for scene in (bare, full))
+    for name in ("rgb", "depth", "accumulation"):
+        assert float((one[name] - other[name]).abs().max()) < 0.01, name
+    for right in (-8.0, 8.0):
+        seen = full.outputs(rays_from(camera, looking_from(right=right, above=0.0)), BLUE)
+        assert float((seen["accumulation"] < 0.5).float().mean()) < 0.005
+
+
 def test_the_photo_of_a_ball(
     ball: LiftedScene, large: PinholeCamera, rays_from: Rays, colours_of: Any, sphere_depth: Any, decibel: Any
 ) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
-from gainer_ns.lifting.surface import EDGE_THRESHOLD, MAX_SLOPE, DepthSurface, continue_edges, fit_surface
+from gainer_ns.lifting.surface import EDGE_THRESHOLD, MAX_MIXED_PX, MAX_SLOPE, DepthSurface, continue_edges, fit_surface
 
 SMALL = PinholeCamera(20, 15, (30.0, 30.0), (9.0, 8.5))
 
@@ -130,10 +130,15 @@ def test_whatever_the_depth_the_surface_stays_near_it(seed: int, noise: float, s
     surface = fit_surface(depth, 30.0)
     assert torch.equal(surface.known, depth > 0)
     assert (surface.inverse_depth[depth <= 0] == 0).all() and (surface.gradient[depth <= 0] == 0).all()
-    assert (
-        float(errors_of(surface, depth)[depth > 0].max()) <= EDGE_THRESHOLD / 2 + 1e-9
-    )  # never over to an edge's other side
-    slope = surface.gradient.abs().amax(dim=-1) * 30 * depth
+    # Never beyond what is around, to which pixels between two surfaces move.
+    inverse, reach = torch.where(depth > 0, 1 / depth, 0.0), 2 * MAX_MIXED_PX + 1
+    highest, lowest = (
+        sign * torch.nn.functional.max_pool2d(sign * each[None, None], reach, 1, MAX_MIXED_PX)[0, 0]
+        for sign, each in ((1, inverse), (-1, torch.where(depth > 0, inverse, torch.inf)))
+    )
+    found, slack = surface.inverse_depth, 1 + EDGE_THRESHOLD / 2 + 1e-9
+    assert ((found <= highest * slack) & (found * slack >= lowest))[depth > 0].all()
+    slope = surface.gradient.abs().amax(dim=-1) * 30 / found.clamp(min=1e-9)
     assert float(slope.max()) <= MAX_SLOPE * (1 + EDGE_THRESHOLD)
     rim = continue_edges(surface)
     assert (rim.inverse_depth > 0).all() and rim.inverse_depth.isfinite().all()
@@ -198,3 +203,13 @@ def test_scale_changes_nothing(sphere_depth: Any) -> None:
     one, other = fit_surface(depth, 30.0), fit_surface(1000 * depth, 30.0)
     torch.testing.assert_close(one.inverse_depth, 1000 * other.inverse_depth, rtol=1e-9, atol=1e-12)
     assert torch.equal(continue_edges(one).pixel, continue_edges(other).pixel)
+
+
+def test_depths_between_two_surfaces_belong_to_one_of_them() -> None:
+    """As of depth that was reduced: a pixel or two along an edge lie on neither side."""
+    depth = torch.full((20, 30), 3.0)
+    depth[:, :15] = 1.0
+    depth[:, 15], depth[:, 16] = 1.4, 2.2
+    found = 1 / fit_surface(depth, 1000.0).inverse_depth
+    assert (torch.minimum((found - 1).abs(), (found - 3).abs()) < 0.02).all()
+    assert bool((found[:, 14] < 2).all()) and bool((found[:, 17] > 2).all())

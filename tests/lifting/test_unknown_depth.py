@@ -2,7 +2,7 @@
 
 import torch
 
-from gainer_ns.lifting.unknown_depth import MAX_UNKNOWN_SHARE, with_unknown_depth
+from gainer_ns.lifting.unknown_depth import with_unknown_depth
 
 
 def test_a_gap_beside_an_edge_is_of_what_is_behind() -> None:
@@ -21,11 +21,16 @@ def test_a_gap_of_a_slanted_plane_is_of_that_plane() -> None:
     torch.testing.assert_close(with_unknown_depth(depth), plane, rtol=0.06, atol=0)
 
 
-def test_large_gaps_stay() -> None:
-    depth = torch.ones(20, 20)
-    rows = int(20 * MAX_UNKNOWN_SHARE) + 1
-    depth[:rows] = 0
-    assert torch.equal(with_unknown_depth(depth), depth)
+def test_a_large_gap_is_of_what_is_farthest_around_it() -> None:
+    """A sky of which nothing is known lies no nearer than the houses, though a tree stands before it."""
+    depth = torch.full((30, 40), 3.0)
+    depth[10:, 15:20] = 1.0
+    depth[:20] = 0.0
+    filled = with_unknown_depth(depth)
+    assert ((filled[:20] - 3).abs() < 0.05).all()
+
+
+def test_where_nothing_is_known_nothing_is_filled() -> None:
     assert torch.equal(with_unknown_depth(torch.zeros(5, 5)), torch.zeros(5, 5))
 
 
