@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
+from gainer_ns.editing.compositing import Raster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from gainer_ns.lifting.scene import LiftedScene
 
 
+_FRAMES_A_TASK = 4
+"""How many frames a machine of a cluster draws at a time: what stays the same between them is drawn once."""
+
+
 @dataclass(frozen=True, repr=False)
 class Film:
     """Frames that are drawn as they are asked for: ``for frame in film``, or :meth:`save`.
@@ -38,7 +44,7 @@ class Film:
         fps: Frames a second.
     """
 
-    _pictures: Callable[[], Iterable[RasterSource | Shot]]
+    _pictures: Callable[[int, int], Iterable[RasterSource | Shot]]
     _camera: Camera
     _frames: int
     fps: float
@@ -46,6 +52,7 @@ class Film:
     _is_still: bool = False
     _is_timed: bool = False
     _plan: EditPlan | None = None
+    _is_sequence: bool = False
 
     def __repr__(self) -> str:
         return f"<gainer_ns.Film of {self._frames} frames, {self.fps:g} a second>"
@@ -55,9 +62,12 @@ class Film:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
-        for picture in self._pictures():
-            frame = self._camera.draw(picture)
+        for frame in self.drawn():
             yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
+
+    def drawn(self, first: int = 0, end: int | None = None) -> Iterator[Raster]:
+        """Draw the frames from one to before another, as numbers from 0 to 1; all of them unless told otherwise."""
+        return map(self._camera.draw, self._pictures(first, self._frames if end is None else end))
 
     def check(self, path: str | os.PathLike[str], *, bit_depth: Literal[8, 16] | None = None) -> OutputTarget:
         """Return what a name means for the film; nothing is drawn or written.
@@ -95,6 +105,7 @@ class Film:
         *,
         bit_depth: Literal[8, 16] | None = None,
         progress: Callable[[float], None] | None = None,
+        ray: str | None = None,
     ) -> tuple[int, int]:
         """Write the film, whole or not at all.
 
@@ -103,6 +114,7 @@ class Film:
                 suffix), or a picture where there is one frame.
             bit_depth: Bits a sample (16: PNG frames only); None for the source's, and 8 of films.
             progress: Called after every frame with the share, 0 to 1, that is done.
+            ray: Address of a Ray cluster that draws the frames; see :func:`gainer_ns.cluster.joined`.
 
         Returns:
             Width and height of a frame in pixels.
@@ -113,16 +125,30 @@ class Film:
         from gainer_ns.editing.shots import write_film
 
         output = self.check(path, bit_depth=bit_depth)
+        if ray is not None and self._is_sequence:
+            raise GainerError("ray: frames of a simulation follow one from another; leave it out")
         return write_film(
             output,
-            self._pictures(),
-            self._camera,
+            self.drawn() if ray is None else self._drawn_on(ray),
             frames=self._frames,
             fps=self.fps,
             bit_depth=output.bit_depth(bit_depth, self._source.bit_depth, self._frames),
             profile=self._source.profile,
             progress=progress,
         )
+
+    def _drawn_on(self, address: str) -> Iterator[Raster]:
+        """Draw the frames on a cluster."""
+        from gainer_ns.cluster import in_order
+
+        unseen = replace(self, _camera=replace(self._camera))  # without what was kept of the frame before
+        parts = [(first, min(first + _FRAMES_A_TASK, self._frames)) for first in range(0, self._frames, _FRAMES_A_TASK)]
+        return chain.from_iterable(in_order(address, _drawn_part, unseen, parts))
+
+
+def _drawn_part(film: Film, part: tuple[int, int]) -> list[Raster]:
+    """Draw some frames of a film, on a machine of a cluster."""
+    return [Raster(frame.colours.cpu(), frame.opacity.cpu()) for frame in film.drawn(*part)]
 
 
 def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:
@@ -206,7 +232,16 @@ def flat_film(
     )
     plan = EditPlan(stage, stage.at, camera, times, fps)
     is_still = stage.script.frame_count is None
-    return Film(lambda: map(stage.at, times), camera, len(times), fps, picture, is_still, _is_timed(stage.script), plan)
+    return Film(
+        lambda first, end: map(stage.at, times[first:end]),
+        camera,
+        len(times),
+        fps,
+        picture,
+        is_still,
+        _is_timed(stage.script),
+        plan,
+    )
 
 
 def _is_timed(script: Script | LiftedScript) -> bool:
@@ -247,8 +282,18 @@ def lifted_film(
     plate = BackgroundPlate.colour_or_image(background.color, background.image, SceneView(scene, views[0]))
     is_still = asked is None and path is None
     camera = Camera(plate, scale)
-    plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, frame_times(frames, read.loop), fps)
-    return Film(lambda: stage.shots(views, frames), camera, frames, fps, scene, is_still, _is_timed(read), plan)
+    times = frame_times(frames, read.loop)
+    plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, times, fps)
+    return Film(
+        lambda first, end: (stage.shot(views, t) for t in times[first:end]),
+        camera,
+        frames,
+        fps,
+        scene,
+        is_still,
+        _is_timed(read),
+        plan,
+    )
 
 
 def bound_film(
@@ -287,5 +332,9 @@ def bound_film(
     bound = BoundPicture(drawn, mesh) if isinstance(drawn, BakedPicture) else BoundScene(drawn, mesh)
     camera = Camera(BackgroundPlate.colour_or_image(*background, drawn), scale, canvas)
     return Film(
-        lambda: (bound.at(frame.vertices) for frame in read_frames(files, mesh)), camera, len(files), fps, drawn
+        lambda first, end: (bound.at(frame.vertices) for frame in read_frames(files[first:end], mesh)),
+        camera,
+        len(files),
+        fps,
+        drawn,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -312,7 +313,14 @@ class Picture:
                 kept.extend(replace(frame, state={}) for frame in made)
             return kept or made
 
-        return Film(lambda: simulated.shots(frames, camera), camera, config.frames, config.fps, self._drawn)
+        return Film(
+            lambda first, end: islice(simulated.shots(frames, camera), first, end),
+            camera,
+            config.frames,
+            config.fps,
+            self._drawn,
+            _is_sequence=True,
+        )
 
     def _raster(self, scale: float, crop: Crop | None, sampling: Way | None) -> tuple[Tensor, Tensor]:
         """Return colours [h, w, 3] and opacity [h, w], in the processor's memory."""

@@ -39,6 +39,8 @@ class Edit:
     """Of a lifted photo: the camera path (.json) that films it, such as orbit.json beside config.yml; the script's, or
     else the photo's own camera, when not given."""
 
+    ray: str | None = None
+    """Address of a Ray cluster that draws the frames of a film: HOST:PORT, ray://HOST:PORT, or auto."""
     dry_run: bool = False
     """Say what would be done, and about how long drawing would take; nothing is written."""
 
@@ -81,7 +83,7 @@ class Edit:
             self._say_plan(lines, f"{what} ({output.suffix})")
             return
         with progress_bar("Drawing") as progress:
-            width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
+            width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress, ray=self.ray)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
         still = "; one picture, frames: 48 in the script makes it a film" if output.is_film(2) and not frames else ""
         say(f"Wrote {self.output}: {frames}{width} x {height} pixels{still}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -42,6 +43,11 @@ class Fit:
     """Seed of everything random."""
     device: str | None = None
     """Where to fit, for example cpu or cuda; cuda where there is one when not given."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Leave out pictures that have been fitted: goes on where the same command was stopped."""
+    ray: str | None = None
+    """Address of a Ray cluster that fits them, one on each processor: HOST:PORT, ray://HOST:PORT, or auto. Pictures and
+    fits travel, so that machines need no folder in common."""
 
     def run(self) -> None:
         """Look at all names, then fit and write picture after picture."""
@@ -56,26 +62,53 @@ class Fit:
 
         for image in self.images:
             check_opens(image)
+        todo = [pair for pair in zip(self.images, outputs, strict=True) if not (self.resume and pair[1].exists())]
+        if len(todo) < len(outputs):
+            say(f"Left out {len(outputs) - len(todo)} of {len(outputs)} pictures, which are fitted already")
         failures: list[str] = []
         with progress_bar("Fitting") as progress:
-            for number, (image, output) in enumerate(zip(self.images, outputs, strict=True)):
-
-                def part(share: float, number: int = number) -> None:
-                    progress((number + share) / len(outputs))
-
-                part(0.0)
-                try:
-                    say(f"Wrote {output}: {self._fitted(image, output, part)}")
-                except GainerError as error:
-                    if len(outputs) == 1:
-                        raise
-                    failures.append(str(error) if str(error).startswith(str(image)) else f"{image}: {error}")
-                    say(f"Passed over {failures[-1]}")
+            fitted = self._here(todo, progress) if self.ray is None else self._on_cluster(todo, self.ray)
+            for number, ((image, output), found) in enumerate(zip(todo, fitted, strict=True), start=1):
+                progress(number / len(todo))
+                if not isinstance(found, GainerError):
+                    say(f"Wrote {output}: {found}")
+                    continue
+                if len(outputs) == 1:
+                    raise found
+                failures.append(str(found) if str(found).startswith(str(image)) else f"{image}: {found}")
+                say(f"Passed over {failures[-1]}")
             progress(1.0)
         if failures:
             further = "" if len(failures) == 1 else f" (and {len(failures) - 1} more, named above)"
-            done = len(outputs) - len(failures)
-            raise GainerError(f"{failures[0]}{further}; {done} of {len(outputs)} pictures were fitted")
+            done = len(todo) - len(failures)
+            raise GainerError(f"{failures[0]}{further}; {done} of {len(todo)} pictures were fitted")
+
+    def _here(
+        self, todo: Sequence[tuple[Path, Path]], progress: Callable[[float], None]
+    ) -> Iterator[str | GainerError]:
+        """Fit picture after picture and write each; yield what came of it, or what was wrong with it."""
+        for number, (image, output) in enumerate(todo):
+
+            def part(share: float, number: int = number) -> None:
+                progress((number + share) / len(todo))
+
+            part(0.0)
+            try:
+                yield self._fitted(image, output, part)
+            except GainerError as error:
+                yield error
+
+    def _on_cluster(self, todo: Sequence[tuple[Path, Path]], address: str) -> Iterator[str | GainerError]:
+        """Fit pictures on the machines of a cluster, and write them here, in their order; see :meth:`_here`."""
+        from gainer_ns.cluster import in_order
+        from gainer_ns.io.files import whole_file
+
+        sent = ((str(image), image.read_bytes()) for image, _ in todo)
+        for (_, output), (found, file) in zip(todo, in_order(address, _fitted_there, self, sent), strict=True):
+            if file is not None:
+                with whole_file(output) as target:
+                    target.write(file)
+            yield found
 
     def _fitted(self, image: Path, output: Path, progress: Callable[[float], None]) -> str:
         """Fit a picture and write it; say what came of it."""
@@ -122,6 +155,18 @@ class Fit:
         for output in outputs:
             named_output(output, MODEL_SUFFIX)
         return outputs
+
+
+def _fitted_there(options: Fit, image: tuple[str, bytes]) -> tuple[str | GainerError, bytes | None]:
+    """Fit a picture that was sent here; return what came of it, and the file."""
+    name, data = image
+    with tempfile.TemporaryDirectory() as folder:
+        path, output = Path(folder) / Path(name).name, Path(folder) / f"fitted{MODEL_SUFFIX}"
+        path.write_bytes(data)
+        try:
+            return options._fitted(path, output, lambda _: None), output.read_bytes()
+        except GainerError as error:
+            return GainerError(str(error).replace(str(path), name)), None
 
 
 def _check_kept(images: Iterable[Path], outputs: Iterable[Path]) -> None:

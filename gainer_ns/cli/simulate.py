@@ -116,8 +116,7 @@ class Simulate:
 
                 width, height = write_film(
                     output,
-                    simulated.shots(moved, camera, path, lambda done: progress(share * done)),
-                    camera,
+                    map(camera.draw, simulated.shots(moved, camera, path, lambda done: progress(share * done))),
                     frames=frames,
                     fps=scene.fps,
                     bit_depth=bit_depth,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.base_stage import BaseStage, SelectedShare
-from gainer_ns.editing.film_length import frame_times
 from gainer_ns.editing.lifted_piece import SHOWN_OPACITY, LiftedPiece, LiftedSurface, parted_discs
 from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.material_motion import MaterialOperation
@@ -68,10 +67,6 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
     def shot(self, views: Sequence[CameraView], t: float) -> SceneView:
         """Return the scene at a time, as the camera sees it that goes along its path once, however long the film is."""
         return SceneView(self.at(t), views[round(t * (len(views) - 1))])
-
-    def shots(self, views: Sequence[CameraView], frames: int) -> Iterator[SceneView]:
-        """Yield each frame of a film."""
-        return (self.shot(views, t) for t in frame_times(frames, self.script.loop))
 
     def size_of(self, layer: str | None) -> tuple[int, int]:
         """Return width and height of the photo, in pixels."""

@@ -152,8 +152,7 @@ def _shifted(crop: Crop, shift: tuple[float, float], scale: float) -> Crop:
 
 def write_film(
     path: Path | OutputTarget,
-    pictures: Iterable[RasterSource | Shot],
-    camera: Camera,
+    drawn: Iterable[Raster],
     *,
     frames: int,
     fps: float = 24.0,
@@ -162,14 +161,12 @@ def write_film(
     progress: Callable[[float], None] | None = None,
     keep_interrupted: bool = False,
 ) -> tuple[int, int]:
-    """Draw pictures and write them, as a picture, a folder of pictures or a film by the name of the file.
+    """Write frames as a picture, a folder of pictures or a film by the name of the file.
 
     Args:
         path: Where to, or what its name means; see :func:`gainer_ns.io.sequence_io.open_sequence_writer`.
-        pictures: The picture as it is in each frame, as shots where the camera moves; may be made as they are asked
-            for.
-        camera: Draws them.
-        frames: How many pictures there are.
+        drawn: The frames; may be drawn as they are asked for.
+        frames: How many there are.
         fps: Frames a second.
         bit_depth: Bits a sample of PNG files.
         profile: What the pictures' colours mean; None for sRGB.
@@ -186,8 +183,7 @@ def write_film(
     with open_sequence_writer(
         path, frames=frames, fps=fps, bit_depth=bit_depth, profile=profile, keep_interrupted=keep_interrupted
     ) as sequence:
-        for number, picture in enumerate(pictures, start=1):
-            frame = camera.draw(picture)
+        for number, frame in enumerate(drawn, start=1):
             opaque = float(frame.opacity.amin()) >= _OPAQUE_ALPHA
             sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
             size = frame.opacity.shape[1], frame.opacity.shape[0]

@@ -190,6 +190,14 @@ def struct(kind: Any, **values: Any) -> Any:
     return filled
 
 
+class WithWarpCaches:
+    """Keeps Warp objects as cached properties, and is sent to other processes without them: they are made anew there."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all attributes that are no Warp objects."""
+        return {name: value for name, value in vars(self).items() if not type(value).__module__.startswith("warp.")}
+
+
 class Typed(NamedTuple):
     """A tensor and the Warp type of one element of it: ``Typed(points, wp.vec3)`` for ``points [m, 3]``."""
 

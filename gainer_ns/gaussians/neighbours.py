@@ -44,7 +44,7 @@ class Neighbours(NamedTuple):
         return self.indices >= 0
 
 
-class NeighbourIndex:
+class NeighbourIndex(kernels.WithWarpCaches):
     """A cell grid over a set of means.
 
     Cells are sized by the bulk of the means; those far outside belong to the cells of the border, which keeps the grid

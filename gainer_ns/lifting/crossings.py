@@ -34,7 +34,7 @@ _ROWS_PER_BAND = 64
 
 
 @dataclass(eq=False)
-class DiscSurface:
+class DiscSurface(kernels.WithWarpCaches):
     """Triangles between linked discs.
 
     Attributes:

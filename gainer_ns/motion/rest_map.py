@@ -67,7 +67,7 @@ class RestPoints(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RestMap:
+class RestMap(kernels.WithWarpCaches):
     """The inverse of a map of the plane, which need not be one to one: where a sheet covers itself, the nearest counts.
 
     Nearest is what faces as it did, before what is turned over; among these what has the greatest depth; then what

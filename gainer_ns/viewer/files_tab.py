@@ -126,11 +126,11 @@ class FilesTab:
         self._context.say("Drawing ...")
         stage = subject.staged(script)
         at = stage.at if script.edits else lambda _: subject.fitted
-        drawn = (subject.filmed(at(time)) for time in times)
+        shots = (subject.filmed(at(time)) for time in times)
         path.parent.mkdir(parents=True, exist_ok=True)
         profile = subject.fitted.profile
-        camera = subject.camera(script, stage)
-        write_film(output, drawn, camera, frames=frames, fps=fps, bit_depth=depth, profile=profile)
+        drawn = map(subject.camera(script, stage).draw, shots)
+        write_film(output, drawn, frames=frames, fps=fps, bit_depth=depth, profile=profile)
 
     def _download_script(self, event: Any) -> None:
         event.client.send_file_download(self._context.files.path(self._name.value, ".yaml").name, self._script_text())

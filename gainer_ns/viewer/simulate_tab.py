@@ -186,8 +186,8 @@ class SimulateTab:
             frames, simulated, fitted = list(player.frames), player.simulated, self._context.subject.fitted
             camera = simulated.camera(1.0)
             depth = output.bit_depth(None, fitted.bit_depth, len(frames))
-            shots = simulated.shots(lambda: frames, camera)
-            write_film(output, shots, camera, frames=len(frames), fps=LIVE_FPS, bit_depth=depth, profile=fitted.profile)
+            drawn = map(camera.draw, simulated.shots(lambda: frames, camera))
+            write_film(output, drawn, frames=len(frames), fps=LIVE_FPS, bit_depth=depth, profile=fitted.profile)
         self._context.say(f"Saved {output.path}, {len(frames)} frames.")
 
     def _restart(self) -> None:

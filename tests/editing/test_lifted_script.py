@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from gainer_ns.editing.film_length import frame_times
 from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.errors import GainerError
@@ -76,10 +77,10 @@ def test_a_film_is_as_long_as_its_camera_path(lifted_scene: Callable[..., Lifted
     film = Picture(scene).frames([MOVE], camera_path=path_file)
     assert (len(film), film.fps) == (4, 24.0)
     stage = LiftedStage(LiftedScript.model_validate({"edits": [MOVE]}), scene)
-    shots = list(stage.shots(views, 4))
+    shots = [stage.shot(views, t) for t in frame_times(4)]
     assert [shot.view for shot in shots] == list(views)
     torch.testing.assert_close(shots[0].raster()[0], scene.raster()[0], atol=1e-4, rtol=0)
-    assert [views.index(shot.view) for shot in stage.shots(views, 7)] == [0, 0, 1, 2, 2, 2, 3]
+    assert [views.index(shot.view) for shot in (stage.shot(views, t) for t in frame_times(7))] == [0, 0, 1, 2, 2, 2, 3]
     longer = Picture(scene).frames({"edits": [MOVE], "frames": 7, "fps": 5}, camera_path=path_file)
     assert (len(longer), longer.fps) == (7, 5)
 

@@ -121,7 +121,7 @@ def test_all_frames_of_a_moving_camera_have_one_size(landscape: BakedPicture, tm
     """Also where the crop is so many pixels and a half."""
     camera = Camera(BackgroundPlate(CountingBackdrop()), 1.0, (0.1, 0.2, 20.6, 15.7))
     shots = [Shot(landscape, (0.1 * number, 3.7 * number)) for number in range(9)]
-    write_film(tmp_path / "film", shots, camera, frames=9)
+    write_film(tmp_path / "film", map(camera.draw, shots), frames=9)
     sizes = {Image.open(path).size for path in (tmp_path / "film").iterdir()}
     assert len(sizes) == 1
 
@@ -133,9 +133,9 @@ def test_an_interrupted_film_can_be_kept(moved: Stage, tmp_path: Path) -> None:
 
     camera = Camera(behind(moved, color=[0, 0, 0]))
     with pytest.raises(KeyboardInterrupt):
-        write_film(tmp_path / "lost", pictures(), camera, frames=5)
+        write_film(tmp_path / "lost", map(camera.draw, pictures()), frames=5)
     with pytest.raises(KeyboardInterrupt):
-        write_film(tmp_path / "kept", pictures(), camera, frames=5, keep_interrupted=True)
+        write_film(tmp_path / "kept", map(camera.draw, pictures()), frames=5, keep_interrupted=True)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")] == ["kept/frame_00000.png"]
 
 
@@ -182,7 +182,7 @@ def test_frames_are_written_with_what_they_need(moved: Stage, landscape: BakedPi
     said: list[float] = []
     camera = Camera(behind(moved, transparent=True))
     pictures = (moved.at(t) for t in (0.0, 1.0))
-    size = write_film(tmp_path / "frames", pictures, camera, frames=2, progress=said.append)
+    size = write_film(tmp_path / "frames", map(camera.draw, pictures), frames=2, progress=said.append)
     assert size == (64, 48) and said == [0.5, 1.0]
     modes = [Image.open(path).mode for path in sorted((tmp_path / "frames").iterdir())]
     assert modes[1] == "RGBA"
@@ -196,10 +196,10 @@ def test_nothing_is_left_where_a_frame_fails(moved: Stage, tmp_path: Path) -> No
         raise GainerError("corners: they fold")
 
     with pytest.raises(GainerError, match="fold"):
-        write_film(tmp_path / "film.mp4", pictures(), Camera(behind(moved, color=[0, 0, 0])), frames=5)
+        write_film(tmp_path / "film.mp4", map(Camera(behind(moved, color=[0, 0, 0])).draw, pictures()), frames=5)
     camera = replace(Camera(behind(moved, transparent=True)), crop=(100.0, 0.0, 100.0, 10.0))
     with pytest.raises(GainerError, match="X0 < X1"):
-        write_film(tmp_path / "out.png", [moved.at(1.0)], camera, frames=1)
+        write_film(tmp_path / "out.png", [camera.draw(moved.at(1.0))], frames=1)
     assert not list(tmp_path.iterdir())
 
 
@@ -218,5 +218,5 @@ def test_a_film_of_nothing_is_told_of(
     by: float, landscape: BakedPicture, staged: Callable[..., Stage], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = staged(landscape, {"move": {"by": [by, 0]}})
-    write_film(tmp_path / "out.png", [stage.at(1.0)], Camera(behind(stage, transparent=True)), frames=1)
+    write_film(tmp_path / "out.png", [Camera(behind(stage, transparent=True)).draw(stage.at(1.0))], frames=1)
     assert ("nothing shows in it" in caplog.text) == (by == 4000)

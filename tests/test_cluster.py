@@ -1,0 +1,109 @@
+"""Fits and films on a cluster of two workers on this machine, one of which dies."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gainer_ns as gn
+from gainer_ns.cli.main import entrypoint
+from gainer_ns.cluster import in_order
+from gainer_ns.errors import GainerError
+
+pytest.importorskip("ray", reason="needs Ray: pip install 'gainer-ns[ray]'")
+
+SCRIPT = {"edits": [{"bend": {"degrees": 40, "axis": [["50%", "90%"], ["50%", "10%"]]}}], "frames": 24}
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[Any, Any]]:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    worker = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster, worker
+    cluster.shutdown()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    y, x = np.mgrid[:40, :56]
+    paths = [tmp_path / f"photo{number}.png" for number in range(5)]
+    for number, path in enumerate(paths):
+        waves = np.stack([np.sin((1 + k) * x / 9 + number) * np.cos(y / (5 + k)) for k in range(3)], axis=2)
+        Image.fromarray((127.5 + 127 * waves).astype(np.uint8)).save(path)
+    return paths
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["gainer", *map(str, words)])
+    entrypoint()
+
+
+def test_a_cluster_comes_to_the_same_as_this_process(
+    cluster: Any,
+    photos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One cluster serves all, as it takes seconds to start: work in order, fits, and a film, while a worker dies."""
+    machines, worker = cluster
+
+    def slowly(_: None, number: int) -> int:
+        time.sleep(0.3)
+        return number * number
+
+    def refuse(_: None, number: int) -> int:
+        if number == 2:
+            raise GainerError("two: is refused; take another")
+        return number
+
+    found = in_order(machines.address, slowly, None, range(12))
+    first = next(found)
+    machines.remove_node(worker, allow_graceful=False)
+    assert [first, *found] == [number * number for number in range(12)]
+    with pytest.raises(GainerError, match=r"^two: is refused; take another$"):
+        list(in_order(machines.address, refuse, None, range(4)))
+
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(photos[0].read_bytes()[:900])
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, "fit", *photos, cut, "--output", tmp_path / "there", "--ray", machines.address)
+    said = capsys.readouterr().out
+    assert f"Passed over {cut}: " in said and "5 of 6 pictures were fitted" in str(caught.value)
+    run(monkeypatch, "fit", *photos, "--output", tmp_path / "here")
+    for photo in photos:
+        here, there = ((tmp_path / where / f"{photo.stem}.safetensors").read_bytes() for where in ("here", "there"))
+        assert here == there
+
+    film = gn.load(tmp_path / "here" / "photo0.safetensors").frames(SCRIPT)
+    film.save(tmp_path / "film_here")
+    film.save(tmp_path / "film_there", ray=machines.address)
+    names = sorted(path.name for path in (tmp_path / "film_here").iterdir())
+    assert len(names) == 24
+    for name in names:
+        assert (tmp_path / "film_here" / name).read_bytes() == (tmp_path / "film_there" / name).read_bytes()
+
+
+def test_fitting_goes_on_where_it_was_stopped(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "fit", *photos[:2], "--output", tmp_path / "fitted")
+    before = (tmp_path / "fitted" / "photo0.safetensors").stat().st_mtime_ns
+    run(monkeypatch, "fit", *photos, "--output", tmp_path / "fitted", "--resume")
+    assert "Left out 2 of 5 pictures" in capsys.readouterr().out
+    assert (tmp_path / "fitted" / "photo0.safetensors").stat().st_mtime_ns == before
+    assert len(list((tmp_path / "fitted").iterdir())) == 5
+
+
+def test_a_simulation_is_not_spread(photos: list[Path], tmp_path: Path) -> None:
+    film = gn.fit(photos[0]).simulate({"bodies": [{"material": "soft"}], "duration": 0.2})
+    with pytest.raises(GainerError, match="frames of a simulation follow one from another"):
+        film.save(tmp_path / "film", ray="auto")
