@@ -191,7 +191,7 @@ def struct(kind: Any, **values: Any) -> Any:
 
 
 class WithWarpCaches:
-    """Keeps Warp objects as cached properties, and is sent to other processes without them: they are made anew there."""
+    """Keeps Warp objects as cached properties; sent to other processes without them, which make them anew."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all attributes that are no Warp objects."""
