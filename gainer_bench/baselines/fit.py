@@ -117,7 +117,9 @@ class FunctionFit(FitLoop):
             self._next_psnr = spent * PSNR_TIME_FACTOR
 
     def _ends_with(self, step: int) -> bool:
-        return step + 1 >= self._recipe.steps if self._limit is None else self._time_used >= 1
+        if self._limit is None or not self._recipe.rates_follow_clock:  # whatever comes first
+            return step + 1 >= self._recipe.steps or self._time_used >= 1
+        return self._time_used >= 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""

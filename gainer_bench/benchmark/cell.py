@@ -132,7 +132,7 @@ def set_option(config: Any, option: str, value: Any) -> None:
     Args:
         config: The method's configuration.
         option: Names with dots between them, with dashes or underscores.
-        value: What YAML says; a list becomes a tuple.
+        value: What YAML says; a list becomes a tuple, and None, as ns-train is told it, nothing.
 
     Raises:
         GainerError: If there is no such option, or it holds something of another kind.
@@ -144,6 +144,9 @@ def set_option(config: Any, option: str, value: Any) -> None:
     if last not in known:
         raise GainerError(f"{option}: there is no such option of this method; ns-train METHOD --help lists them")
     now = known[last]
+    if value == "None" and type(None) in get_args(get_type_hints(type(config)).get(last)):
+        setattr(config, last, None)
+        return
     if now is None and value is not None:
         now = _number_of_its_kind(config, last)
     if now is not None and not isinstance(value, list) and not _is_alike(now, value):

@@ -122,8 +122,21 @@ class Suite(_Model):
             raise ValueError(f"two methods are called {twice!r}; give them different labels")
         return methods
 
-    def cells(self, images: tuple[Path, ...] = (), seconds: float | None = None) -> list[BenchmarkCell]:
+    def cells(
+        self,
+        images: tuple[Path, ...] = (),
+        seconds: float | None = None,
+        *,
+        crop: int | None = None,
+        steps: int | None = None,
+    ) -> list[BenchmarkCell]:
         """Return all fits of the suite: picture by picture, so that the first tables are whole.
+
+        Args:
+            images: Pictures instead of the suite's own.
+            seconds: Of fitting, instead of the suite's own.
+            crop: Side in px of the square in the middle of each picture that is fitted, instead of the suite's crops.
+            steps: Of fitting, instead of the suite's own.
 
         Raises:
             GainerError: If a picture is missing.
@@ -131,6 +144,8 @@ class Suite(_Model):
         pictures = [(path, None, 1) for path in images] or [
             (path, one.crop, one.reduce) for number, one in enumerate(self.images) for path in self._found(number)
         ]
+        if crop is not None:
+            pictures = [(path, _middle(path, reduce, crop), reduce) for path, _, reduce in pictures]
         called = names_apart([(path.absolute(), _changes(crop, reduce)) for path, crop, reduce in pictures])
         fits = [(seed, method) for seed in self.seeds for method in self.methods]
         fits += [(self.seeds[0], SuiteMethod(method=codec, label=codec.upper())) for codec in self.codecs]
@@ -143,8 +158,8 @@ class Suite(_Model):
                 label=method.name,
                 options=method.set,
                 seed=seed,
-                seconds=method.seconds or seconds or self.seconds,
-                steps=self.steps,
+                seconds=method.seconds or seconds or (None if steps else self.seconds),
+                steps=steps or self.steps,
                 measure=self.measure,
                 preset=method.preset,
                 called=name,
@@ -225,6 +240,16 @@ def read_suite(path: Path) -> Suite:
     suite, places = read_yaml(path, Suite)
     suite._places, suite._folder = places, Path(path).parent
     return suite
+
+
+def _middle(path: Path, reduce: int, side: int) -> PixelCrop:
+    """Return a square in the middle of a picture, once it is reduced; no larger than that is."""
+    from gainer_ns.io.image_io import read_picture
+
+    picture = read_picture(path, downscale_factor=reduce)
+    width, height = min(side, picture.width), min(side, picture.height)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return left, top, left + width, top + height
 
 
 def _changes(crop: PixelCrop | None, reduce: int) -> str:

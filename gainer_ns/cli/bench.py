@@ -34,6 +34,10 @@ class Bench:
     """Pictures instead of the suite's own."""
     seconds: float | None = None
     """Seconds of fitting a method and picture, instead of the suite's own."""
+    crop: int | None = None
+    """Side in px of the square in the middle of each picture that is fitted, instead of all of it."""
+    steps: int | None = None
+    """Steps of each fit, instead of the suite's own length."""
     jobs: int = 1
     """How many fits at a time; each has its share of the processors."""
     threads: int | None = None
@@ -60,9 +64,12 @@ class Bench:
             raise GainerError("--jobs and --threads: must be at least 1")
         if self.seconds is not None and not self.seconds > 0:
             raise GainerError(f"--seconds {self.seconds:g}: must be above 0")
+        for name, value in (("crop", self.crop), ("steps", self.steps)):
+            if value is not None and value < 1:
+                raise GainerError(f"--{name} {value}: must be at least 1")
         with status("Reading the suite"):
             suite = read_suite(self.suite)
-            cells = suite.cells(self.images, self.seconds)
+            cells = suite.cells(self.images, self.seconds, crop=self.crop, steps=self.steps)
             check_methods(cells)
             folder = BenchmarkFolder(self.output)
             todo = folder.unfinished(cells)

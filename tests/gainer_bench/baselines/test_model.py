@@ -72,9 +72,22 @@ def test_what_moves_gaussians_refuses_it_in_one_line(sums: Path, tmp_path: Path)
     assert "\n" not in str(caught.value) and not (tmp_path / "out.png").exists()
 
 
-def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
-    fit: Callable[..., Path], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("steps", "follows", "seconds", "lowered"),
+    [(30_000, True, 1.0, True), (30_000, False, 1.0, False), (40, False, 0.4, True)],
+    ids=["by the clock", "the beginning of a longer fit", "to its own end"],
+)
+def test_a_limit_of_time_ends_the_fit(
+    steps: int,
+    follows: bool,
+    seconds: float,
+    lowered: bool,
+    fit: Callable[..., Path],
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Rates fall with the time, or, where they do not follow the clock, are those of as many steps of the whole fit."""
     from gainer_bench.baselines.fit import FunctionFit
 
     def spent(fit: FunctionFit, on: str, since: float) -> None:  # by a clock by which every step takes 10 ms
@@ -87,14 +100,15 @@ def test_a_limit_of_time_ends_the_fit_and_lowers_the_rates(
 
     def limited(config: Any) -> None:
         short(config)
-        config.pipeline.model.steps, config.pipeline.model.fit_seconds = 30_000, 1.0
+        config.pipeline.model.steps, config.pipeline.model.fit_seconds = steps, 1.0
+        config.pipeline.model.rates_follow_clock = follows
 
     fit(photo, tmp_path, "siren", limited)
     (done,) = fits
-    assert sum(done.seconds.values()) == pytest.approx(1.0, abs=0.015)
+    assert sum(done.seconds.values()) == pytest.approx(seconds, abs=0.015)
     (rate,) = (group["lr"] for group in done._trainer.optimizers.optimizers["function"].param_groups)
     first = methods.siren.config.optimizers["function"]["optimizer"].lr
-    assert 0 <= rate < 0.05 * first
+    assert 0 <= rate < 0.05 * first if lowered else 0.95 * first < rate <= first
 
 
 def test_a_stored_picture_is_as_large_as_its_parameters(sums: Path) -> None:

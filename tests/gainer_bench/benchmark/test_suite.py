@@ -128,3 +128,13 @@ def test_shipped_suites_name_methods_and_options_that_exist(path: Path, tmp_path
     Image.new("RGB", (8, 6)).save(picture)
     assert path.read_text("utf8").startswith("# ")
     check_methods(read_suite(path).cells((picture,)))
+
+
+def test_the_middle_of_pictures_in_so_many_steps(pictures: Path) -> None:
+    read = suite(
+        pictures, "images: [{path: some/b.png, crop: [0, 0, 2, 2]}, some/a.jpg]\nmethods: [gainer]\nseconds: 9\n"
+    )
+    cells = read.cells(crop=4, steps=7)
+    assert [(cell.crop, cell.steps, cell.seconds) for cell in cells] == [((2, 1, 6, 5), 7, None)] * 2
+    assert [cell.crop for cell in read.cells(crop=7)] == [(0, 0, 7, 6)] * 2
+    assert [(cell.steps, cell.seconds) for cell in read.cells(seconds=3.0)] == [(None, 3.0)] * 2
