@@ -127,15 +127,10 @@ def _multiview(folder: Path, description: Description) -> list[ViewPair]:
     pairs, distance = [], _distance_of_subject(poses, source)
     for target in targets:
         others = [view for view in views[1:] if view is not target]
-        posed = [PosedView(one.picture.colours(), one.picture.opacity(), one.K, one.T) for one in others]
-        depth = plane_sweep_depth(
-            first.picture.colours(),
-            first.picture.opacity(),
-            K,
-            posed,
-            near=distance * (1 - SUBJECT_SHARE),
-            far=distance * (1 + SUBJECT_SHARE),
+        own, *posed = (
+            PosedView(one.picture.colours(), one.picture.opacity(), one.K, one.T) for one in (first, *others)
         )
+        depth = plane_sweep_depth(own, posed, distance * (1 - SUBJECT_SHARE), distance * (1 + SUBJECT_SHARE))
         note = f"plane sweep against {' and '.join(one.label for one in others)}: rough, and its errors count"
         pairs += _pairs(folder.name, first, [target], depth, note)
     return pairs

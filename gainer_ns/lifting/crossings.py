@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 import warp as wp
-from jaxtyping import Bool, Float, Int8, Int32
+from jaxtyping import Bool, Float, Int, Int8, Int32
 from torch import Tensor
 
 from gainer_ns.frames import PinholeCamera
@@ -140,6 +140,13 @@ class Crossings:
         bands = -(-camera.height // _ROWS_PER_BAND)
         inputs = [bands, camera.width, camera.height, layer, *triangles, Typed(rows, wp.vec2i), Typed(screen, wp.vec3)]
         kernels.launch(rasterise_kernel, bands, [*inputs, self._met], device, grain=1)
+
+    def of(self, rays: Int[Tensor, " k"]) -> Crossings:
+        """Return where some of the rays meet surfaces."""
+        part = Crossings(0, self.nearness.device)
+        for name in ("nearness", "discs", "steps", "layers"):
+            setattr(part, name, getattr(self, name)[rays])
+        return part
 
     def stretched(self, lengths: Float[Tensor, " m"]) -> None:
         """Turn depths into distances, by how long each ray is at depth 1."""

@@ -22,8 +22,8 @@ from gainer_ns.lifting.views import CameraView
 from gainer_ns.storage.checks import checked_plane
 
 Outputs = dict[str, Tensor]
-Sight = Callable[[RayBundle], Outputs]
-"""Renders rays over black, as one photo shows the scene."""
+Sight = Callable[[RayBundle, Int[Tensor, " m"]], Outputs]
+"""Renders rays over black, as one photo shows the scene; also takes their numbers among all that are asked for."""
 
 MAX_PHOTOS_PER_RAY = 5
 """How many photos a ray looks at: the nearest ones."""
@@ -112,11 +112,11 @@ def joined_outputs(
     Returns:
         See :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`.
     """
-    near = nearest_views(views, rays)
-    seen = _blended(views, shown, rays, near)
+    near, everything = nearest_views(views, rays), torch.arange(len(rays), device=rays.origins.device)
+    seen = _blended(views, shown, rays, near, everything)
     holes = seen["accumulation"][:, 0] < _SOLID
     if bool(holes.any()):
-        behind = _blended(views, made_up, rays[holes], near[holes])
+        behind = _blended(views, made_up, rays[holes], near[holes], everything[holes])
         through = 1 - seen["accumulation"][holes]
         share = through * behind["accumulation"]
         before = seen["accumulation"][holes]
@@ -142,7 +142,13 @@ def nearest_views(views: Sequence[PhotoView], rays: RayBundle) -> Int[Tensor, "m
     return torch.stack(scores, dim=1).topk(min(MAX_PHOTOS_PER_RAY, len(views)), dim=1, largest=False).indices
 
 
-def _blended(views: Sequence[PhotoView], sights: Sequence[Sight], rays: RayBundle, near: Int[Tensor, "m k"]) -> Outputs:
+def _blended(
+    views: Sequence[PhotoView],
+    sights: Sequence[Sight],
+    rays: RayBundle,
+    near: Int[Tensor, "m k"],
+    numbers: Int[Tensor, " m"],
+) -> Outputs:
     """Return what photos show along rays, blended."""
     shape = near.shape
     colours = rays.origins.new_zeros(*shape, 3)
@@ -152,7 +158,7 @@ def _blended(views: Sequence[PhotoView], sights: Sequence[Sight], rays: RayBundl
         if len(ray) == 0:
             continue
         own = rays[ray]
-        seen = sight(own)
+        seen = sight(own, numbers[ray])
         alpha, median = seen["accumulation"][:, 0], seen["median_depth"][:, 0]
         points = own.origins + own.directions * median[:, None]
         sure = MIN_CONFIDENCE + view.confidence_at(points)

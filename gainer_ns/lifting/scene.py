@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
@@ -125,8 +125,7 @@ class LiftedScene:
             world units.
         """
         if self.views:
-            seen = joined_outputs(self.views, *self._sights, rays)
-            return {**seen, "rgb": seen["rgb"] + (1 - seen["accumulation"]) * background.to(seen["rgb"])}
+            return over(self._joined(rays), background)
         samples = SurfaceSampler(self.half_width)(rays, layers=self.layers, crossings=crossings)
         seen = self.field(samples)
         weights = samples.get_weights(seen[FieldHeadNames.DENSITY])
@@ -141,33 +140,49 @@ class LiftedScene:
         }
 
     @cached_property
-    def _sights(self) -> tuple[list[Sight], list[Sight]]:
-        """How each of several photos sees rays: what it shows, and that with what was made up."""
-        black = torch.zeros(3, device=self.device)
+    def _alone(self) -> tuple[list[LiftedScene], list[LiftedScene]]:
+        """What each of several photos shows, as if it were the only one, and that with what was made up."""
 
-        def sight(layers: tuple[LiftedLayer, ...], number: int) -> Sight:
-            own = replace(self, layers=tuple(layer for layer in layers if layer.view == number), views=())
-            return lambda rays: own.outputs(rays, black)
+        def alone(layers: tuple[LiftedLayer, ...], number: int) -> LiftedScene:
+            return replace(self, layers=tuple(layer for layer in layers if layer.view == number), views=())
 
         numbers = range(len(self.views))
-        return [sight(self.shown_layers, n) for n in numbers], [sight(self.layers, n) for n in numbers]
+        return [alone(self.shown_layers, n) for n in numbers], [alone(self.layers, n) for n in numbers]
+
+    def _joined(self, rays: RayBundle, view: CameraView | None = None) -> dict[str, Tensor]:
+        """Render rays over black, of several photos; all those of a view at once, where it is given."""
+        black = torch.zeros(3, device=self.device)
+
+        def sight(alone: LiftedScene) -> Sight:
+            def look(own: RayBundle, numbers: Int[Tensor, " m"]) -> dict[str, Tensor]:
+                return alone.outputs(own, black, None if view is None else alone.drawn(view, rays).of(numbers))
+
+            return look
+
+        shown, made_up = ([sight(alone) for alone in each] for each in self._alone)
+        return joined_outputs(self.views, shown, made_up, rays)
 
     @torch.no_grad()
     def seen_by(self, view: CameraView, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
         """Render what a camera sees, a ray through the middle of each of its pixels; see :meth:`outputs`.
 
         All rays of a camera meet a surface at once where it is drawn triangle by triangle; that pays on processors,
-        while graphics cards follow single rays, and so do scenes of several photos.
+        while graphics cards follow single rays.
         """
         rays = view.all_rays(self.device)
-        if self.device.type == "cuda" or self.views:
+        if self.device.type == "cuda":
             return self.outputs(rays, background)
+        if self.views:
+            return over(self._joined(rays, view), background)
+        return self.outputs(rays, background, self.drawn(view, rays))
+
+    def drawn(self, view: CameraView, rays: RayBundle) -> Crossings:
+        """Return where the rays of a camera cross the layers, drawn triangle by triangle."""
         crossings = Crossings(len(rays), self.device)
         for number, layer in enumerate(self.layers):
             crossings.draw(view, layer.surface, layer.states, number)
-        along = -(rays.directions * view.pose[:, 2].to(rays.directions)).sum(dim=1)
-        crossings.stretched(1 / along)
-        return self.outputs(rays, background, crossings)
+        crossings.stretched(1 / -(rays.directions * view.pose[:, 2].to(rays.directions)).sum(dim=1))
+        return crossings
 
     def picture_for(self, view: CameraView, background: Float[Tensor, "3"]) -> dict[str, Tensor]:
         """Render what a camera sees, each pixel averaged over its area where the photo's are smaller.
@@ -218,3 +233,8 @@ class LiftedScene:
             return rgb, torch.where(alpha > 1 - SOLID_TRANSMITTANCE, 1.0, alpha)
 
         return (view or CameraView(self.camera)).raster(look, scale, crop, self.device, progress)
+
+
+def over(seen: dict[str, Tensor], background: Float[Tensor, "3"]) -> dict[str, Tensor]:
+    """Return what was rendered over black, over a background."""
+    return {**seen, "rgb": seen["rgb"] + (1 - seen["accumulation"]) * background.to(seen["rgb"])}

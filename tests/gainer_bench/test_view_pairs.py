@@ -176,10 +176,11 @@ def test_a_plane_sweep_finds_a_plane_and_nothing_outside_of_the_silhouette() -> 
     alpha[8:32, 12:30] = 1
     T = np.eye(4)
     T[0, 3] = -0.5
-    found = plane_sweep_depth(own, alpha, K, [PosedView(other, np.ones((40, 40)), K, T)], 3.0, 9.0)
+    others = [PosedView(other, np.ones((40, 40)), K, T)]
+    found = plane_sweep_depth(PosedView(own, alpha, K, np.eye(4)), others, 3.0, 9.0)
     assert (found[alpha == 0] == 0).all()
-    assert found[alpha > 0] == pytest.approx(5.0, rel=0.02)
-    assert (plane_sweep_depth(own, alpha * 0, K, [], 3.0, 9.0) == 0).all()
+    assert found[12:28, 16:26] == pytest.approx(5.0, rel=0.02)  # the window reaches beyond the silhouette nearer to it
+    assert (plane_sweep_depth(PosedView(own, alpha * 0, K, np.eye(4)), others, 3.0, 9.0) == 0).all()
 
 
 def test_transparent_pixels_show_what_is_behind_them() -> None:

@@ -29,7 +29,8 @@ def rays(count: int = 1) -> RayBundle:
 def sight(shade: float, distance: float, alpha: float = 1.0):
     """What a photo sees along any ray: one shade at one distance."""
 
-    def outputs(asked: RayBundle) -> dict[str, Tensor]:
+    def outputs(asked: RayBundle, numbers: Tensor) -> dict[str, Tensor]:
+        assert len(numbers) == len(asked)
         column = torch.ones(len(asked), 1)
         distances = {name: distance * column for name in ("depth", "median_depth")}
         return {"rgb": (alpha * shade * column).expand(-1, 3), "accumulation": alpha * column, **distances}
