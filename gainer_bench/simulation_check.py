@@ -2,7 +2,7 @@
 
 Every scene moves every cut-out, as coarsely as ``gainer simulate --preview`` does. What must not be seen ends with
 status 1: an empty frame, a number lost, a particle outside the domain, an elastic body in more parts than at rest, or
-holes in it.
+holes in it, or a liquid that ends above the floor. Pores of liquids and how high they climb are counted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.files import whole_file
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.loading import load_run
+from gainer_ns.motion.liquid_field import MAX_PORE_SPACINGS
 from gainer_ns.physics.engine import Frame
 from gainer_ns.physics.mpm.engine import MpmEngine
 from gainer_ns.physics.preview import PREVIEW_PARTICLES, PREVIEW_SCALE
@@ -42,6 +44,10 @@ from gainer_ns.rendering.plane import BakedPicture
 
 PART_ALPHA, MIN_PART_PX = 0.25, 12
 """What counts as a part of a body in a frame: so many pixels, so opaque."""
+MAX_GAP_PX = 0.5
+"""How far above the floor a liquid may end that has come to lie on it."""
+NEAR_FLOOR_SPACINGS = 4.0
+"""What is so near to the floor lies on it."""
 JOINING_ALPHA = 0.02
 """Parts are one where what lies between them is as opaque as this: a wire thinner than a pixel, say."""
 DOMAIN_TOLERANCE = 1e-5
@@ -59,6 +65,10 @@ class Findings(NamedTuple):
         parts_at_rest: How many it is in at rest.
         lowest: The lowest alpha inside of what is elastic; None of what flows.
         lowest_in: The frame where that is.
+        pores: The most holes of a liquid in a frame that are smaller than particles tell of.
+        pores_at_rest: How many the picture has.
+        gap: How far above the floor a liquid ends in the last frame drawn, on average, px; None of what is none.
+        climb: How much higher than its level it stands at a side of the domain then, px.
         seconds: Processor time that a frame took to simulate.
         error: What the simulation failed with; nothing if it did not.
     """
@@ -70,6 +80,10 @@ class Findings(NamedTuple):
     parts_at_rest: int = 0
     lowest: float | None = None
     lowest_in: int = 0
+    pores: int = 0
+    pores_at_rest: int = 0
+    gap: float | None = None
+    climb: float = 0.0
     seconds: float = 0.0
     error: str = ""
 
@@ -77,7 +91,8 @@ class Findings(NamedTuple):
     def is_sound(self) -> bool:
         """Whether nothing was found that must not be."""
         solid = self.lowest is None or (self.lowest >= SEE_THROUGH_ALPHA and self.parts <= self.parts_at_rest)
-        return not self.error and self.empty == 0 and self.lost == 0 and solid
+        liquid = self.gap is None or self.gap <= MAX_GAP_PX
+        return not self.error and self.empty == 0 and self.lost == 0 and solid and liquid
 
     @property
     def columns(self) -> list[str]:
@@ -85,7 +100,12 @@ class Findings(NamedTuple):
         parts = "" if self.lowest is None else f"{self.parts} ({self.parts_at_rest})"
         lowest = "" if self.lowest is None else f"{self.lowest:.3f} in frame {self.lowest_in}"
         each = f"{1000 * self.seconds / max(1, self.frames):.0f}"
-        return [str(self.frames), str(self.empty), str(self.lost), parts, lowest, each, self.error or "none"]
+        wet = (
+            [""] * 3
+            if self.gap is None
+            else [f"{self.pores} ({self.pores_at_rest})", f"{self.gap:.2f}", f"{self.climb:.0f}"]
+        )
+        return [str(self.frames), str(self.empty), str(self.lost), parts, lowest, *wet, each, self.error or "none"]
 
 
 @dataclass
@@ -134,7 +154,8 @@ class SimulationCheck:
                 rows.append([image.stem, scene.stem, f"{fps:g}", *found.columns])
                 if not found.is_sound:
                     bad.append(f"{scene.stem} on {image.stem} at {fps:g} fps")
-        titles = ["picture", "scene", "fps", "frames", "empty", "lost", "parts (at rest)", "lowest alpha", "ms a frame"]
+        titles = ["picture", "scene", "fps", "frames", "empty", "lost", "parts (at rest)", "lowest alpha"]
+        titles += ["pores (at rest)", "gap, px", "climb, px", "ms a frame"]
         print_plain(Table.of([*titles, "error"], rows, names=3).markdown())
         if bad:
             raise GainerError(f"{len(bad)} of {len(rows)} simulations show what they must not: {'; '.join(bad)}")
@@ -150,9 +171,10 @@ class SimulationCheck:
         duration = min(scene.duration, self.duration or scene.duration)
         scene = scene.model_copy(update={"fps": fps, "cells": None, "canvas": "domain", "duration": duration})
         simulated = SimulatedPlane(scene, picture, self.particles)
-        config, domain = simulated.config, scene.filmed
+        config, particles, domain = simulated.config, simulated.particles, scene.filmed
         assert domain is not None
         stays = all(material.holds for material in simulated.materials)
+        flows = all(material.behaviour == "liquid" for material in simulated.materials)
         solid, clear = (points.to(picture.device) for points in solid_and_clear(read_picture(image)))
         low, high = torch.tensor(config.low) - DOMAIN_TOLERANCE, torch.tensor(config.high) + DOMAIN_TOLERANCE
         looked_at = set(np.linspace(0, config.frames - 1, self.looks or config.frames).round().astype(int).tolist())
@@ -160,7 +182,7 @@ class SimulationCheck:
         found, solidity = Findings(), Solidity()
         begun = time.process_time()
         try:
-            frames = MpmEngine().run(config, simulated.particles, simulated.materials)
+            frames = MpmEngine().run(config, particles, simulated.materials)
             for number, frame in enumerate(track(frames, f"{image.stem}, {path.stem}, {fps:g} fps", config.frames)):
                 found = found._replace(
                     frames=number + 1,
@@ -170,6 +192,8 @@ class SimulationCheck:
                 if number in looked_at:
                     alpha = simulated.at(frame).raster(PREVIEW_SCALE, domain)[1][..., 0].cpu().numpy()
                     found = found._replace(empty=found.empty + (not bool((alpha > SHOWN_ALPHA).any())))
+                    if flows:
+                        found = _with_liquid(found, alpha, PREVIEW_SCALE * picture.plane.width * particles.spacing)
                     if stays:
                         parts = _parts(alpha)
                         found = found._replace(
@@ -217,3 +241,20 @@ def _parts(alpha: Float[np.ndarray, "h w"]) -> int:
     """Count what is shown apart from all else."""
     count, labels = cv2.connectedComponents((alpha > JOINING_ALPHA).astype(np.uint8), connectivity=8)
     return int((np.bincount(labels[alpha > PART_ALPHA], minlength=count)[1:] >= MIN_PART_PX).sum())
+
+
+def _with_liquid(found: Findings, alpha: Float[np.ndarray, "h w"], spacing: float) -> Findings:
+    """Take one more frame of a liquid into account, of the domain, whose particles were so many pixels apart."""
+    there = alpha > 0.5
+    count, _, stats, _ = cv2.connectedComponentsWithStats(1 - np.pad(there, 1).astype(np.uint8), connectivity=4)
+    pores = int((stats[1:count, cv2.CC_STAT_AREA] < math.pi / 4 * (MAX_PORE_SPACINGS * spacing) ** 2).sum())
+    gaps = there[::-1].argmax(axis=0)[there.any(axis=0)]
+    lying = gaps[gaps <= NEAR_FLOOR_SPACINGS * spacing]
+    heights = there.sum(axis=0)
+    climb = max(heights[0], heights[-1]) - np.median(heights[heights > 0]) if there.any() else 0.0
+    return found._replace(
+        pores=max(found.pores, pores),
+        pores_at_rest=pores if found.gap is None else found.pores_at_rest,
+        gap=float(lying.mean()) if len(lying) else 0.0,
+        climb=max(0.0, float(climb)),
+    )
