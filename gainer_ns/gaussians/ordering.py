@@ -21,13 +21,28 @@ def spread_order(means: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
         return torch.empty(0, dtype=torch.long, device=means.device)
     low, high = means.amin(dim=0), means.amax(dim=0)
     cell = ((means - low) / (high - low).clamp(min=1e-30) * (2**_MORTON_BITS - 1)).long()
-    code = torch.zeros(count, dtype=torch.long, device=means.device)
+    code = morton_codes(cell, _MORTON_BITS)
     reversed_rank = torch.zeros_like(code)
     rank = torch.arange(count, device=means.device)
-    for bit in range(_MORTON_BITS):
-        for axis in range(2):
-            code |= ((cell[:, axis] >> bit) & 1) << (2 * bit + axis)
     bits = max(1, (count - 1).bit_length())
     for bit in range(bits):
         reversed_rank |= ((rank >> bit) & 1) << (bits - 1 - bit)
     return code.argsort(stable=True)[reversed_rank.argsort()]
+
+
+def morton_codes(cells: Int[Tensor, "n 2"], bits: int) -> Int[Tensor, " n"]:
+    """Return where cells, of so many bits a coordinate, come along a curve that keeps near what is near."""
+    code = torch.zeros(len(cells), dtype=torch.long, device=cells.device)
+    for bit in range(bits):
+        for axis in range(2):
+            code |= ((cells[:, axis] >> bit) & 1) << (2 * bit + axis)
+    return code
+
+
+def morton_cells(codes: Int[Tensor, " n"], bits: int) -> Int[Tensor, "n 2"]:
+    """Return the cells that :func:`morton_codes` are of."""
+    cells = torch.zeros(len(codes), 2, dtype=torch.long, device=codes.device)
+    for bit in range(bits):
+        for axis in range(2):
+            cells[:, axis] |= ((codes >> (2 * bit + axis)) & 1) << bit
+    return cells

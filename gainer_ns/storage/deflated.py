@@ -18,6 +18,7 @@ _DTYPES = {
     "F32": torch.float32,
     "F64": torch.float64,
     "I32": torch.int32,
+    "I64": torch.int64,
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LEVEL = 6

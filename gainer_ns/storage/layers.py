@@ -28,7 +28,7 @@ from gainer_ns.rendering.matte import Matte
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer, whole_number
 from gainer_ns.storage.covariances import shapes_from, shapes_tensors
-from gainer_ns.storage.means import Bits, means_from, means_tensors
+from gainer_ns.storage.means import Bits, means_along_curve, means_from, means_tensors
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
 
 MATTE_TENSOR = "matte"
@@ -48,21 +48,25 @@ def layer_tensors(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Encode a layer of a picture: numbers for the header, and tensors.
 
-    Means on a lattice are not stored, only which of its nodes they are. At 8 bits the features are refitted, for the
-    decoder as the file holds it, to the pixels that the layer shows, which only undeformed Gaussians can be: others
-    keep 16.
+    Means on a lattice are not stored, only which of its nodes they are; others are stored along a curve at 8 bits, in
+    another order. At 8 bits the features are refitted, for the decoder as the file holds it, to the pixels that the
+    layer shows, which only undeformed Gaussians can be: others keep 16.
 
     Raises:
         GainerError: If so many bits cannot hold it.
     """
     gaussians, plane = layer.gaussians, picture.plane
-    tensors: dict[str, Tensor] = {}
+    lattice, tensors = means_tensors(gaussians.means, plane)
     pixels = torch.zeros(0)
     if bits == 8:
         pixels = pixels if gaussians.inverse_jacobians is not None else _shown_pixels(layer, picture)
         if len(pixels) == 0:
             _logger.warning("A layer that was deformed, or shows nothing, is stored in 16 bits a channel instead of 8")
             bits = 16
+    if bits == 8 and lattice is None:
+        tensors, order = means_along_curve(gaussians.means, plane)
+        gaussians = gaussians[order]
+        layer = replace(layer, gaussians=gaussians)
     whole, round_to = bits == 32, torch.float32 if bits == 32 else torch.float16
     try:
         tensors |= (of_shapes := shapes_tensors(gaussians.covariances, plane, bits))
@@ -70,8 +74,6 @@ def layer_tensors(
             tensors["inverse_jacobians"] = _inverse_jacobians(gaussians.inverse_jacobians, exactly=whole)
     except ValueError as error:
         raise GainerError(f"the picture cannot be stored: {error}; undo the edit that made it") from error
-    lattice, of_means = means_tensors(gaussians.means, plane, bits)
-    tensors |= of_means
     if bits == 8:
         means = means_from(lattice, tensors, plane, len(gaussians))
         rough = replace(gaussians, means=means, covariances=shapes_from(of_shapes, plane).to(gaussians.covariances))

@@ -1,4 +1,4 @@
-"""Means as tensors of a file: as nodes of a lattice, as levels of 16 bits, or as they are."""
+"""Means as tensors of a file: as nodes of a lattice, as steps along a curve, or as they are."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gainer_ns.frames import ImagePlane
+from gainer_ns.gaussians.ordering import morton_cells, morton_codes
 from gainer_ns.gaussians.placement import lattice_axes
 from gainer_ns.storage.checks import whole_number
 
 Bits = Literal[32, 16, 8]
-_MAX_LEVEL_STEP_PX = 0.02
-"""Means are stored as levels where these are closer than this."""
+CURVE_TENSOR = "mean_steps"
+"""What files call the steps between scattered means, along a curve."""
+_CELLS_PER_PIXEL, _CURVE_BITS = 32, 20
+"""Cells of a pixel along an axis, one of which each mean lies in, and bits of a coordinate in them."""
 _LatticeSize = tuple[int, int]
 """Columns and rows."""
 
 
-def means_tensors(
-    means: Float[Tensor, "n 2"], plane: ImagePlane, bits: Bits
-) -> tuple[_LatticeSize | None, dict[str, Tensor]]:
-    """Encode means, given in plane units; also return the lattice that they lie on, if they do.
-
-    ``bits`` are those of a feature channel; with 8 of them, means that lie on no lattice have 16 bits a coordinate.
-    """
+def means_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[_LatticeSize | None, dict[str, Tensor]]:
+    """Encode means, given in plane units; also return the lattice that they lie on, if they do."""
     if (full := _full_lattice(means, plane)) is not None:
         return full, {}
     nodes = _lattice_nodes(means, plane)
     if nodes is None:
-        return None, _levels_tensors(means, plane) if bits == 8 else {"means": means}
+        return None, {"means": means}
     chosen = np.zeros(math.prod(nodes[0]), bool)
     chosen[nodes[1].numpy()] = True
     return nodes[0], {"lattice_mask": torch.from_numpy(np.packbits(chosen))}
@@ -51,19 +49,30 @@ def means_from(lattice: Any, tensors: Mapping[str, Tensor], plane: ImagePlane, c
     return means
 
 
-def _levels_tensors(means: Float[Tensor, "n 2"], plane: ImagePlane) -> dict[str, Tensor]:
-    """Encode means with 16 bits a coordinate, where those are fine enough."""
-    if len(means) > 0:
-        low, high = means.amin(dim=0), means.amax(dim=0)
-        step = ((high - low) / (2**16 - 1)).clamp(min=torch.finfo(torch.float32).tiny)
-        if float(step.max()) < _MAX_LEVEL_STEP_PX * plane.pixel_size:
-            levels = ((means - low) / step).round().clamp(0, 2**16 - 1).to(torch.uint16)
-            return {"mean_levels": levels, "mean_low": low, "mean_step": step}
-    return {"means": means}
+def means_along_curve(means: Float[Tensor, "n 2"], plane: ImagePlane) -> tuple[dict[str, Tensor], Int[Tensor, " n"]]:
+    """Encode scattered means by the steps between them along a curve that keeps near what is near.
+
+    Returns:
+        The tensors, and the order in which the means are stored.
+    """
+    low, high = means.double().amin(dim=0), means.double().amax(dim=0)
+    step = torch.maximum((high - low) / (2**_CURVE_BITS - 1), means.new_tensor(plane.pixel_size / _CELLS_PER_PIXEL))
+    codes = morton_codes(((means.double() - low) / step).round().long(), _CURVE_BITS)
+    codes, order = codes.sort(stable=True)
+    steps = codes.diff(prepend=codes.new_zeros(1))
+    return {CURVE_TENSOR: steps, "mean_low": low, "mean_step": step.double()}, order
 
 
 def _scattered(tensors: Mapping[str, Tensor]) -> Float[Tensor, "n 2"]:
-    if "mean_levels" not in tensors:
+    if CURVE_TENSOR in tensors:
+        steps, low, step = (tensors[name] for name in (CURVE_TENSOR, "mean_low", "mean_step"))
+        if steps.dtype != torch.int64 or steps.dim() != 1 or not low.shape == step.shape == (2,):
+            raise ValueError("its means do not fit together")
+        codes = steps.cumsum(0)
+        if len(steps) and not 0 <= int(steps.min()) <= int(codes[-1]) < 2 ** (2 * _CURVE_BITS):
+            raise ValueError("its means lead nowhere")
+        return (morton_cells(codes, _CURVE_BITS) * step + low).float()
+    if "mean_levels" not in tensors:  # as versions before the seventh wrote them
         return tensors["means"].float()
     levels, low, step = (tensors[name] for name in ("mean_levels", "mean_low", "mean_step"))
     if levels.dtype != torch.uint16 or not levels.shape[1:] == low.shape == step.shape == (2,):

@@ -30,7 +30,7 @@ from gainer_ns.storage.layers import (
     layer_from,
     layer_tensors,
 )
-from gainer_ns.storage.means import Bits
+from gainer_ns.storage.means import CURVE_TENSOR, Bits
 from gainer_ns.storage.pixels import PIXELS_TENSOR, layer_from_pixels, pixels_tensors
 from gainer_ns.storage.sheets import OnPlane, PictureParts, Reference, posed_layers, sheet_tensors
 from gainer_ns.storage.tensor_files import file_parts
@@ -38,15 +38,17 @@ from gainer_ns.storage.tensor_files import file_parts
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS, _VERSION_WITH_MATTE = 3, 4, 6, 7
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS, _VERSION_OF_FEW = 3, 4, 6, 7
 """What is written; higher ones where there is a colour profile, which older programs would drop, pixels, an
-edit, or a matte."""
+edit, or few Gaussians that are coded or have a matte."""
 _VERSION_WITH_SHEETS = 5
 """The first that could hold edits."""
 _VERSIONS_READ = 2, 3, 4, 5, 6, 7
 """The second had no slopes, and no means in 16 bits."""
 _OLD_EDITS = ".reaches", ".opacity_slopes"
 """Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
+CODED = CURVE_TENSOR, "shape_levels", "levels", "slope_levels"
+"""What is deflated of a layer whose means are stored along a curve."""
 _DAMAGES = (
     SafetensorError,
     zlib.error,
@@ -106,8 +108,10 @@ def _picture_parts(
         "decoders": decoders,
         "layers": layers,
     }
-    if of_sheets:
-        header["deflated"], packed = deflated(of_sheets)
+    curves = [name.removesuffix(CURVE_TENSOR) for name in tensors if name.endswith(f".{CURVE_TENSOR}")]
+    coded = {of + name: tensors.pop(of + name).cpu() for of in curves for name in CODED if of + name in tensors}
+    if of_sheets or coded:
+        header["deflated"], packed = deflated(of_sheets | coded)
         tensors |= packed
     if version >= _VERSION_WITH_SHEETS:
         header |= {"sheets": sheets, "shown": _all_shown(layers) if parts.shown is None else parts.shown}
@@ -160,8 +164,8 @@ def _all_shown(layers: Sequence[object]) -> list[Reference]:
 
 def _version(tensors: Mapping[str, Tensor], *, is_edited: bool) -> int:
     """Return the lowest version whose programs read all of a file."""
-    if any(name.endswith(f".{MATTE_TENSOR}") for name in tensors):
-        return _VERSION_WITH_MATTE
+    if any(name.endswith((f".{MATTE_TENSOR}", f".{CURVE_TENSOR}")) for name in tensors):
+        return _VERSION_OF_FEW
     if is_edited or any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
         return _VERSION_WITH_PIXELS
     return _VERSION_WITH_PROFILE if any(name.endswith(PROFILE_TENSOR) for name in tensors) else _VERSION
@@ -236,6 +240,7 @@ def _checked_header(file: Any, path: Path) -> dict[str, Any]:
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPicture:
     """Decode a file's header and tensors; anything raised here means that they do not fit."""
+    tensors = tensors | inflated(header.get("deflated", {}), tensors)
     plane = checked_plane(header["width"], header["height"])
     checked_bit_depth(header["bit_depth"])
     if not (isinstance(header["layers"], list) and isinstance(header["decoders"], list) and header["layers"]):
@@ -251,7 +256,6 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Tensor]) -> BakedPictu
         layers.append(OnPlane(replace(layer, conversion=conversion_from(parts, profile)), own))
     if header["version"] < _VERSION_WITH_SHEETS:
         header = header | {"sheets": [], "shown": _all_shown(layers)}
-    tensors = tensors | inflated(header.get("deflated", {}), tensors)
     of_sheets = [_below(f"sheet.{number}.", tensors) for number in range(len(header["sheets"]))]
     return BakedPicture(plane, posed_layers(header, of_sheets, layers, plane), header["bit_depth"], profile)
 

@@ -114,7 +114,7 @@ def _pixels_of_whole(
 ) -> np.ndarray | None:
     """Return samples [h, w, 3] whose fit a layer without alpha is; None if it is another. By strips, to save memory."""
     row = ImagePlane(max(plane.width, plane.height), 1)  # whose pixels are as large
-    on_lattice, _ = means_tensors(layer.gaussians.means, plane, 32)
+    on_lattice, _ = means_tensors(layer.gaussians.means, plane)
     if on_lattice != (plane.width, plane.height) or not _are_alike(layer, recipe.begin(row, None).layer(plane)):
         return None
     averages = NodeAverages(plane.height, plane.width, recipe.encoding.sigma)

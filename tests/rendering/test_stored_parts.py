@@ -17,7 +17,7 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage import picture_files as storage
 from gainer_ns.storage.covariances import shapes_from, shapes_tensors
 from gainer_ns.storage.layers import layer_tensors
-from gainer_ns.storage.means import means_from, means_tensors
+from gainer_ns.storage.means import means_along_curve, means_from, means_tensors
 
 MakePicture = Callable[..., BakedPicture]
 PLANE = ImagePlane(10, 8)
@@ -29,20 +29,24 @@ def spread(pixels: float) -> torch.Tensor:
     return torch.cat([ends, torch.rand(50, 2) - 0.5]) * pixels * PLANE.pixel_size
 
 
-def test_levels_of_means_are_off_by_half_a_step_at_most() -> None:
-    """Of ``2^16 - 1`` steps from end to end; float32 adds its own rounding."""
-    means = spread(1000.0)
-    lattice, tensors = means_tensors(means, PLANE, 8)
-    assert lattice is None and set(tensors) == {"mean_levels", "mean_low", "mean_step"}
-    error = (means_from(None, tensors, PLANE, len(means)) - means).abs()
-    step = 1000 * PLANE.pixel_size / (2**16 - 1)
-    assert float(error.max()) < 0.5 * step + 2.0**-23 * float(means.abs().max())
+@pytest.mark.parametrize("pixels", [1000.0, 10.0, 1e6])
+def test_means_along_a_curve_are_off_by_half_a_cell_at_most(pixels: float) -> None:
+    """A 32nd of a pixel, or a millionth from end to end; float32 adds its own rounding."""
+    means = spread(pixels)
+    assert means_tensors(means, PLANE)[0] is None
+    tensors, order = means_along_curve(means, PLANE)
+    error = (means_from(None, tensors, PLANE, len(means)) - means[order]).abs()
+    cell = max(PLANE.pixel_size / 32, pixels * PLANE.pixel_size / (2**20 - 1))
+    assert float(error.max()) < 0.51 * cell + 2.0**-22 * float(means.abs().max())
 
 
-def test_means_too_far_apart_for_levels_are_stored_as_they_are() -> None:
-    """Where a step would be 0.02 pixels or more: from 1,311 pixels on."""
-    assert "mean_levels" in means_tensors(spread(1300.0), PLANE, 8)[1]
-    assert torch.equal(means_tensors(means := spread(1320.0), PLANE, 8)[1]["means"], means)
+def test_means_that_lead_nowhere() -> None:
+    tensors, _ = means_along_curve(means := spread(10.0), PLANE)
+    for wrong in (-1, 2**62):
+        steps = tensors["mean_steps"].clone()
+        steps[3] = wrong
+        with pytest.raises(ValueError, match="lead nowhere"):
+            means_from(None, tensors | {"mean_steps": steps}, PLANE, len(means))
 
 
 @pytest.mark.parametrize("lattice", [(2, 40), (80, 1), (5, 16)])
