@@ -44,6 +44,7 @@ docs: $(STAMP) ## the documentation as a site, into site/; every warning is an e
 
 gallery: $(STAMP) ## run the examples, the edit scripts and the notebook, and put their pictures to docs/ (some minutes)
 	@$(BIN)/python -W ignore docs/scripts/figures.py docs/images
+	@$(BIN)/python -W ignore docs/scripts/blender_figure.py docs/images/blender.webp > /dev/null
 	@$(BIN)/python -W ignore -m gainer_bench gallery --output docs/images/gallery.png
 	@$(BIN)/python -W ignore docs/scripts/gallery.py docs/images
 	@$(BIN)/python -W ignore docs/scripts/notebook.py docs/tutorial.ipynb
