@@ -87,7 +87,8 @@ gainer_paper = _picture_method(
 )
 gainer_compact = _picture_method(
     "gainer-compact",
-    "GaINeR with few Gaussians that are learned entirely: small files, quick to drag.",
+    "GaINeR with few learned Gaussians, 0.18 a pixel: 44 to 51 dB in a minute or two. For small files take a codec, "
+    "for quality and speed gainer.",
     steps_per_save=500,
 )
 gainer_lift = MethodSpecification(
