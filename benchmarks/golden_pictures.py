@@ -26,7 +26,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 EDITS, SCENES = ROOT / "configs" / "edits", ROOT / "configs" / "physics"
-EDIT_SCALE, FILM_FRAMES, COMPACT_STEPS = 0.5, 4, 60
+EDIT_SCALE, FILM_FRAMES, COMPACT_STEPS = 0.5, 4, 6
 
 
 def gainer(*words: Any) -> None:
@@ -126,7 +126,7 @@ def hashed(path: Path) -> str:
 
 
 def _few_steps(model: Any) -> None:
-    model.adam_steps = COMPACT_STEPS
+    model.finish_steps = COMPACT_STEPS
 
 
 def _with_depth(config: Any, depth: Path) -> None:
