@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import warp as wp
 from jaxtyping import Float
-from scipy.ndimage import label
 from torch import Tensor
 from torch.nn import functional
 
@@ -218,6 +217,8 @@ class LiquidField:
 
     def _close_pores(self, levels: Float[Tensor, " n"]) -> None:
         """Close holes that are smaller than particles tell of."""
+        from scipy.ndimage import label  # which what draws other pictures does without
+
         holes, count = cast("tuple[np.ndarray, int]", label((levels < 0).view(self._nodes).cpu().numpy()))
         areas = np.bincount(holes.ravel(), minlength=count + 1) / NODES_PER_SPACING**2
         pores = np.append(False, areas[1:] < math.pi / 4 * MAX_PORE_SPACINGS**2)
