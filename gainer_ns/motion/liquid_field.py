@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 import warp as wp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,6 +43,8 @@ FULL_SHARE = 4 / (math.pi * SUPPORT_SPACINGS**2)
 """What share of its neighbourhood each squared spacing of weights is."""
 MAX_PORE_SPACINGS = 4.0
 """Diameter of the largest hole that is closed: particles in motion leave such that no liquid would keep open."""
+WALL_SPACINGS = 2.5
+"""Where liquid meets a wall it is as deep, so near, as so far off: particles stop up to 1.5 spacings before walls."""
 MIN_FREE_SHARE = 0.1
 """By a wall, what is free of a neighbourhood tells how full it is, unless it is less than this."""
 
@@ -205,7 +207,7 @@ class LiquidField:
         return fields
 
     def _meet_walls(self, levels: Float[Tensor, " n"], masses: Float[Tensor, " n"]) -> None:
-        """Let the surface go on in walls, as if there were liquid: it is drawn up to them."""
+        """Let the surface go on in walls, as if there were liquid: it is drawn up to them, as deep as a little off."""
         if self.depths is None:
             return
         axes = zip(self.bounds[0], reversed(self._nodes), strict=True)
@@ -214,6 +216,27 @@ class LiquidField:
         free = (1 - half_plane_share(depths / self.radius)).prod(dim=0)
         beside = surface_level(masses * FULL_SHARE / free.clamp(min=MIN_FREE_SHARE), self.radius)
         levels.copy_(torch.where(free < 1, torch.maximum(levels, beside), levels))
+        for depth in depths:
+            near = ((depth > -WALL_SPACINGS * self.spacing) & (levels > 0)).nonzero()[:, 0]
+            off = (depth[near] + WALL_SPACINGS * self.spacing)[:, None] * self._falls(depth)[near]
+            levels[near] = torch.maximum(levels[near], self._between(levels, near, off))
+
+    def _falls(self, depth: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+        """Return the way out of what is in the way, by how deep nodes are in it: unit vectors."""
+        down, across = torch.gradient(depth.view(self._nodes), spacing=self._step)
+        return -functional.normalize(torch.stack([across, down], dim=-1).view(-1, 2), dim=1)
+
+    def _between(
+        self, values: Float[Tensor, " n"], nodes: Int[Tensor, " m"], steps: Float[Tensor, "m 2"]
+    ) -> Float[Tensor, " m"]:
+        """Return values of the nodes, bilinearly, at steps away from some of them."""
+        rows, columns = self._nodes
+        places = torch.stack([nodes % columns, nodes // columns], dim=1) + steps / self._step
+        places = 2 * places / places.new_tensor([columns - 1, rows - 1]) - 1
+        image = values.view(1, 1, rows, columns)
+        return functional.grid_sample(image, places.view(1, 1, -1, 2), padding_mode="border", align_corners=True).view(
+            -1
+        )
 
     def _close_pores(self, levels: Float[Tensor, " n"]) -> None:
         """Close holes that are smaller than particles tell of."""
