@@ -35,6 +35,17 @@ def test_a_wall_and_its_colour_go_on(
     torch.testing.assert_close(ray, camera.rays(centres(camera))[0, 0])
 
 
+def test_a_border_that_is_not_of_the_scene_does_not_go_on(
+    camera: PinholeCamera, rgbd_layer: Callable[..., RgbdLayer]
+) -> None:
+    colours = torch.full((36, 48, 3), 0.3)
+    colours[-1], colours[:, 0], colours[:, -2:] = 0.0, 1.0, 0.0
+    made = beyond(rgbd_layer(colours, torch.full((36, 48), 2.0)), camera)
+    assert made is not None
+    shown = made[0].colours[made[0].depth > 0]
+    torch.testing.assert_close(shown, torch.full_like(shown, 0.3), rtol=1e-4, atol=0)
+
+
 def test_what_ends_in_nothing_does_not_go_on(camera: PinholeCamera, rgbd_layer: Callable[..., RgbdLayer]) -> None:
     assert beyond(rgbd_layer(torch.zeros(36, 48, 3), torch.zeros(36, 48)), camera) is None
 
