@@ -138,6 +138,9 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str | None = No
     Raises:
         GainerError: If there is none, or it is damaged.
     """
+    from gainer_ns.io.inputs import check_run
     from gainer_ns.loading import load_run
 
-    return Picture(load_run(as_path(path), None if device is None else checked_device(device)))
+    file = as_path(path)
+    check_run(file)
+    return Picture(load_run(file, None if device is None else checked_device(device)))

@@ -414,6 +414,7 @@ def test_edits_in_threads_are_those_of_one_thread(edit: dict[str, Any], picture:
         (lambda photo: gn.fit(photo, device="tpu"), "device tpu"),
         (lambda photo: gn.fit(photo, downscale=1.5), "downscaled by 1.5"),  # pyright: ignore
         (lambda photo: gn.load(None), "name of a file"),  # pyright: ignore
+        (lambda photo: gn.load(photo), "is a picture, .* or fit it first"),
         (lambda photo: gn.lift(photo, depth=None), "name of a file"),  # pyright: ignore
         (lambda photo: gn.lift(photo, depth=np.ones((2, 2)), depth_kind="meters"), "depth, inverse, disparity"),  # pyright: ignore
         (lambda photo: gn.lift(photo, depth=np.ones((2, 2)), background="telea"), "none, inpaint"),  # pyright: ignore
