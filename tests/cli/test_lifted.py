@@ -15,21 +15,21 @@ from gainer_ns.io.meshes import read_mesh
 
 Gainer = Callable[..., None]
 Refusal = Callable[..., str]
-UNKNOWN = 35
-"""Column from which on depth is unknown: too many to be a gap that is filled."""
+OUTSIDE = 35
+"""Column from which on nothing is lifted: it is outside the mask."""
 MOVE = {"select": {"box": [5, 5, 15, 15]}, "move": {"by": [12, 6, 1]}}
 
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a photo of 40 x 30 pixels of a slope, and its depth, which is not known in the last columns."""
+    """A folder with a photo of 40 x 30 pixels of a slope, its depth, and a mask that leaves out the last columns."""
     folder = tmp_path_factory.mktemp("lifted")
     y, x = np.mgrid[:30, :40]
     colours = np.stack([100 + 2 * x, 60 + 4 * y, 200 - 3 * x + y], axis=2).astype(np.uint8)
     Image.fromarray(colours).save(folder / "photo.png")
     depth = (2 + 0.01 * x + 0.02 * y).astype(np.float32)
-    depth[:, UNKNOWN:] = 0
     np.save(folder / "depth.npy", depth)
+    Image.fromarray(np.where(x < OUTSIDE, 255, 0).astype(np.uint8)).save(folder / "mask.png")
     return folder
 
 
@@ -39,6 +39,7 @@ def lifted_run(fit: Callable[..., Path], source: Path) -> Path:
 
     def edit(config: Any) -> None:
         config.pipeline.datamanager.depth_path = source / "depth.npy"
+        config.pipeline.datamanager.mask_path = source / "mask.png"
         config.pipeline.datamanager.focal_length = 50.0
 
     return fit(source / "photo.png", source / "runs", "gainer-lift", edit)
@@ -75,9 +76,9 @@ def test_the_photos_own_view_is_the_photo(gainer: Gainer, lifted_run: Path, sour
     gainer("render", "--load-config", lifted_run, "--output", tmp_path / "own.png")
     own, photo = samples(tmp_path / "own.png"), samples(source / "photo.png")
     assert own.shape == (30, 40, 4)
-    solid = slice(UNKNOWN - 1)
+    solid = slice(OUTSIDE - 1)
     assert np.abs(own[:, solid, :3] - photo[:, solid]).max() <= 2
-    assert own[:, solid, 3].min() == 255 and own[:, UNKNOWN:, 3].max() < 128
+    assert own[:, solid, 3].min() == 255 and own[:, OUTSIDE:, 3].max() < 128
     options = ("--scale", 2, "--crop", 4, 5, 14, 10)
     gainer("render", "--load-config", lifted_run, "--output", tmp_path / "crop.png", *options)
     crop = samples(tmp_path / "crop.png")[..., :3]
@@ -132,7 +133,7 @@ def test_it_is_exported_in_space(kind: str, gainer: Gainer, lifted_run: Path, tm
     gainer("export", "--load-config", lifted_run, "--format", kind, "--output", output)
     data = trimesh.load(output, process=False).metadata["_ply_raw"]["vertex"]["data"]
     depth = 1 - np.asarray(data["z"])
-    assert UNKNOWN * 30 * 0.9 < len(depth) < (UNKNOWN + 3) * 32 and depth.max() > 1.2 * depth.min() > 0.5
+    assert OUTSIDE * 30 * 0.9 < len(depth) < (OUTSIDE + 3) * 32 and depth.max() > 1.2 * depth.min() > 0.5
     assert b"comment A unit is" in output.read_bytes()
 
 
@@ -149,7 +150,7 @@ def test_what_is_flat_is_refused_in_one_line(
         assert "is for flat pictures; on a lifted photo write" in said
     behind = script({**MOVE, "order": "back"})
     assert "is for flat pictures; on a lifted photo write" in refusal(*edit, behind, "--output", tmp_path / "a.png")
-    nothing = script({"select": {"box": [UNKNOWN + 2, 0, 40, 30]}, "move": {"by": [1, 1]}})
+    nothing = script({"select": {"box": [OUTSIDE + 2, 0, 40, 30]}, "move": {"by": [1, 1]}})
     assert "nothing that was lifted" in refusal(*edit, nothing, "--output", tmp_path / "a.png")
     flat = ("edit", "--load-config", fitted_run, "--script", script({"rotate": {"degrees": 5}}))
     path = ("--camera-path", lifted_run.parent / "orbit.json", "--output", tmp_path / "a.png")
