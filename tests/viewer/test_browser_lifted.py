@@ -42,11 +42,20 @@ def test_sam_is_asked_where_it_is_configured(viewer: Any, visit: Callable[[Any],
 
 def test_a_part_is_moved_in_space_and_saved(viewer: Any, visit: Callable[[Any], Any], tmp_path: Path) -> None:
     page = visit(viewer)
-    top = (page.sent.shape[0] - 640) // 2
+    height, width = page.sent.shape[:2]
+    top, left = (height - 640) // 2, (width - 960) // 2
 
     def is_framed(_: np.ndarray) -> bool:
-        above, below = page.sent[10 : top - 12, 100:900], page.sent[top + 12 : top + 30, 100:900]
-        return bool((above > 225).all() and below.mean() < 220)
+        """The tile is where it is on the photo, 16 times as large."""
+        rows, columns = (top + 256, top + 384), (left + 384, left + 576)
+        inside = page.sent[rows[0] + 8 : rows[1] - 8, columns[0] + 8 : columns[1] - 8]
+        around = [
+            page.sent[rows[0] - 16 : rows[0] - 8, columns[0] : columns[1]],
+            page.sent[rows[1] + 8 : rows[1] + 16, columns[0] : columns[1]],
+            page.sent[rows[0] : rows[1], columns[0] - 16 : columns[0] - 8],
+            page.sent[rows[0] : rows[1], columns[1] + 8 : columns[1] + 16],
+        ]
+        return bool(inside.max() < 80 and min(each.max(axis=2).min() for each in around) > 110)
 
     page.until(is_framed, "the first view is the photo's")
     first = page.sent
