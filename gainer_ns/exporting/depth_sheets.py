@@ -106,7 +106,7 @@ def _side(code: int) -> int:
 
 
 def depth_sheets(scene: LiftedScene) -> list[DepthSheet]:
-    """Return the sheets of a lifted photo, what is made up behind edges first.
+    """Return the sheets of a lifted photo, of several that in their midst, what is made up behind edges first.
 
     The surface of each layer is one; where it is continued beyond its edges, it lies over or under itself, and these
     strips are sheets of their own, which share the surface's last pixels.
@@ -114,6 +114,7 @@ def depth_sheets(scene: LiftedScene) -> list[DepthSheet]:
     Raises:
         GainerError: If nothing is wider than a pixel.
     """
+    scene = scene.in_midst
     layers = sorted(scene.layers, key=lambda layer: layer.hidden_of is None)
     sheets = [sheet for layer in layers for sheet in _sheets(scene, layer)]
     if not sheets:

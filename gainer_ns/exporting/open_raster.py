@@ -36,6 +36,7 @@ def write_open_raster(path: Path, shown: BakedPicture | LiftedScene) -> int:
         alone = [(f"layer {number + 1}", replace(shown, layers=(layer,))) for number, layer in enumerate(shown.layers)]
         layers = alone[::-1]
     else:
+        shown = shown.in_midst
         layers = [(_name(shown, layer), replace(shown, layers=(layer,))) for layer in shown.layers]
     size = {"w": str(shown.plane.width), "h": str(shown.plane.height)}
     root = ElementTree.Element("image", size, version="0.0.3")

@@ -76,11 +76,24 @@ class LiftedScene:
     @property
     def own_layers(self) -> tuple[LiftedLayer, ...]:
         """Those that the photo which ``camera`` took shows: of a single photo, all."""
+        return self.in_midst.shown_layers
+
+    @property
+    def in_midst(self) -> LiftedScene:
+        """What the photo that ``camera`` took tells alone, with what was made up around it: of a single photo, all."""
+        if not self.views:
+            return self
         place = CameraView(self.camera).pose
-        own = [
-            number for number, view in enumerate(self.views) if torch.allclose(view.pose.to(place), place, atol=1e-5)
+        near = [
+            number for number, each in enumerate(self.views) if torch.allclose(each.pose.to(place), place, atol=1e-5)
         ]
-        return tuple(layer for layer in self.shown_layers if layer.view in (own[:1] or [0]))
+        layers = [layer for layer in self.layers if layer.view == (near[0] if near else 0)]
+        firsts = [self.layers.index(layer) for layer in layers]
+        own = [
+            layer if layer.hidden_of is None else replace(layer, hidden_of=firsts.index(layer.hidden_of))
+            for layer in layers
+        ]
+        return replace(self, layers=tuple(own), views=())
 
     @property
     def plane(self) -> ImagePlane:

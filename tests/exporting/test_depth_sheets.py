@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import trimesh
 
 from gainer_ns.exporting.depth_sheets import MAX_CELL_DOUBLINGS, DepthSheet, depth_sheets
 from gainer_ns.exporting.mesh import write_mesh
+from gainer_ns.lifting.joined import PhotoView
 from gainer_ns.lifting.lift import lift_photo
 from gainer_ns.lifting.scene import LiftedScene
+from gainer_ns.lifting.views import CameraView
 from gainer_ns.rendering.plane import BakedPicture
 
 BOX = (16, 12, 32, 24)
@@ -36,6 +39,19 @@ def scene() -> LiftedScene:
 @pytest.fixture(scope="module")
 def sheets(scene: LiftedScene) -> list[DepthSheet]:
     return depth_sheets(scene)
+
+
+def test_of_several_photos_that_in_their_midst_is_shown(scene: LiftedScene, sheets: list[DepthSheet]) -> None:
+    confidence = torch.zeros(36, 48, dtype=torch.uint8)
+    pose = CameraView(scene.camera).pose
+    views = tuple(PhotoView(scene.camera, pose + shift, confidence) for shift in (0.5, 0.0))
+    first = tuple(replace(layer, gaussians=layer.gaussians) for layer in scene.layers)
+    hidden = [None if layer.hidden_of is None else layer.hidden_of + len(first) for layer in scene.layers]
+    second = tuple(replace(layer, view=1, hidden_of=of) for layer, of in zip(scene.layers, hidden, strict=True))
+    several = depth_sheets(replace(scene, layers=first + second, views=views))
+    assert [(sheet.corner, len(sheet.triangles())) for sheet in several] == [
+        (sheet.corner, len(sheet.triangles())) for sheet in sheets
+    ]
 
 
 def test_depth_edges_are_cut(sheets: list[DepthSheet]) -> None:
