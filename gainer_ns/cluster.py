@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,7 @@ def joined(address: str) -> Iterator[Any]:
         raise GainerError("--ray needs Ray: pip install 'gainer-ns[ray]', here and on the cluster") from error
     _check_answer(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning", ignore_reinit_error=True)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         reason = (str(error).splitlines() or ["no answer"])[0]
         raise GainerError(f"--ray {address}: no cluster could be joined ({reason}); start one by ray start") from error
