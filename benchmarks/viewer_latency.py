@@ -194,7 +194,8 @@ class Page:
         """Let the picture rest without gravity, and return where the hand's square is."""
         self.type("Gravity", 0)
         self._press("start")
-        self._says("Click where the hand is to be")
+        self._page.wait_for_timeout(3000)  # it says the same as before, and listens once it has started anew
+        self.calm()
         self._page.mouse.click(*self.middle)
         self.calm()
         return self.middle
