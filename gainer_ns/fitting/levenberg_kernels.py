@@ -53,6 +53,12 @@ def _value_of(sloped: int) -> Any:
 
 
 @functools.cache
+def _types_of(sloped: int) -> tuple[Any, Any, Any, Any]:
+    """Return the types of what is learned, its value function, and the types of changes and of slopes."""
+    return learned_gaussians(sloped), _value_of(sloped), vector(change_length(sloped)), matrix(sloped, 2)
+
+
+@functools.cache
 def read_kernel(sloped: int) -> wp.Kernel:
     """Make the kernel of the weights of what points read, and of the colours that they come to."""
     learned, value = learned_gaussians(sloped), _value_of(sloped)
@@ -97,12 +103,7 @@ def read_kernel(sloped: int) -> wp.Kernel:
 @functools.cache
 def push_kernel(sloped: int) -> wp.Kernel:
     """Make the kernel of how changes of the Gaussians change what points read, to first order."""
-    learned, value, long, tall = (
-        learned_gaussians(sloped),
-        _value_of(sloped),
-        vector(change_length(sloped)),
-        matrix(sloped, 2),
-    )
+    learned, value, long, tall = _types_of(sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
     def push(
@@ -143,12 +144,7 @@ def push_kernel(sloped: int) -> wp.Kernel:
 @functools.cache
 def pull_kernel(sloped: int) -> wp.Kernel:
     """Make the kernel of the transpose: from residuals at the points to a gradient for each Gaussian."""
-    learned, value, long, tall = (
-        learned_gaussians(sloped),
-        _value_of(sloped),
-        vector(change_length(sloped)),
-        matrix(sloped, 2),
-    )
+    learned, value, long, tall = _types_of(sloped)
 
     @wp.kernel(module="unique", enable_backward=False)
     def pull(
