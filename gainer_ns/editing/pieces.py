@@ -37,10 +37,13 @@ _SEAM_PX = 1.5
 """How far pieces that were one have moved apart when the seam between them no longer needs hiding."""
 _UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
+_OPEN_SHARE = 0.5
+"""A seam is bare where what would cover it has come nearer to the edge of the upper piece by so much of its opacity."""
 _SEAM_MARGIN = 4.0
 """So far beyond its edge, in the same units, the lower of two pieces never goes on."""
 _VISIBLE_MARGIN_PX = 2
 """So far beyond pixels that show something, what is read between pixels does too."""
+_JACOBIAN_STEP_PX = 0.25
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
 
@@ -310,12 +313,35 @@ class Seam:
             return self.limit
         origins = lower.rest.pixels[self._near]
         place = lower.carried(amounts, origins)
-        apart = [(piece.carried(amounts, origins) - place).norm(dim=1) for piece in self.upper.remains]
-        together = 1 - (torch.stack(apart).amin(dim=0) / max(_SEAM_PX, self.width)).clamp(0, 1)
+        together = torch.stack([self._shut(piece, lower, amounts, origins, place) for piece in self.upper.remains])
+        together = together.amax(dim=0)
         if not bool((together > 0).any()):
             return self.limit
         raised = self.limit.flatten().index_add(0, self._near, _UNDERLAP * together.to(self.limit))
         return raised.view_as(self.limit)
+
+    def _shut(
+        self, piece: Piece, lower: Piece, amounts: Amounts, origins: Float[Tensor, "m 2"], place: Float[Tensor, "m 2"]
+    ) -> Float[Tensor, " m"]:
+        """Return how far the seam to a part of the upper piece is shut at pixels of the lower one, which lie there.
+
+        It opens as the parts move apart, and at once where one turns over at the seam, so that it no longer covers
+        what is beyond.
+        """
+        offset = place - piece.carried(amounts, origins)
+        shut = 1 - (offset.norm(dim=1) / max(_SEAM_PX, self.width)).clamp(0, 1)
+        doubtful = ((shut > 0) & (offset.abs().amax(dim=1) > STILL_PX)).nonzero()[:, 0]
+        if len(doubtful) == 0:
+            return shut
+        near, offset = origins[doubtful], offset[doubtful]
+        upwards, downwards = (_jacobian(part, amounts, near) for part in (piece, lower))
+        # What the upper piece shows where the lower one's pixel lies, to first order, and how far from its edge.
+        shown = near + (torch.linalg.pinv(upwards) @ offset[..., None])[..., 0]
+        field = Presence(self.limit, lower.rest.corner)
+        depth, before = (field.at(lower.plane.plane_from_pixel(at), lower.plane)[:, 0] for at in (shown, near))
+        bare = ((depth - before) / _OPEN_SHARE).clamp(0, 1).to(shut)
+        turned = torch.linalg.matrix_norm(upwards - downwards, ord=2).clamp(max=1)
+        return shut.index_copy(0, doubtful, shut[doubtful] * (1 - bare * turned))
 
     def is_near(self, presence: Float[Tensor, "h w"]) -> bool:
         """Return whether the seam ends something of what is present."""
@@ -342,6 +368,13 @@ def parted(piece: Piece, inside: Float[Tensor, "h w"], *, upper: bool, width: fl
     under = replace(piece, seams=seams, parts=(), _kept={}, _posed=None)
     piece.parts = (under, over) if upper else (over, under)
     return piece.parts[0], piece.parts[1]
+
+
+def _jacobian(piece: Piece, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2 2"]:
+    """Return how a piece stretches and turns around pixels."""
+    steps = _JACOBIAN_STEP_PX * torch.eye(2).to(origins)
+    columns = [piece.carried(amounts, origins + step) - piece.carried(amounts, origins - step) for step in steps]
+    return torch.stack(columns, dim=-1) / (2 * _JACOBIAN_STEP_PX)
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gainer_ns.editing.operations import Move, Rotate, Scale
+from gainer_ns.editing.operation import Operation
+from gainer_ns.editing.operations import Mirror, Move, Rotate, Scale
 from gainer_ns.editing.pieces import Piece, parted
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.selection import Selection
@@ -205,6 +206,28 @@ def test_along_a_soft_cut_pieces_part_more_slowly(width: float, piece: Piece) ->
     shares = [at(left, seam.limit_after(left, [amount]), 32.5, 20.5) for amount in (0.0, 0.1, 0.3, 0.6)]
     assert shares[0] > shares[1] > shares[3] and (shares[1] > shares[2]) and shares[2] >= shares[3]
     assert (shares[2] == pytest.approx(shares[3])) == (width == 1.0)
+
+
+def shown_beside(piece: Piece, landscape: BakedPicture, seam: float, operation: Operation) -> torch.Tensor:
+    """Return the alpha of each column after what is right of a seam was moved, in front."""
+    right = (0.5 + (piece.rest.pixels[:, 0] - seam)).view(piece.rest.shape)
+    left, taken = parted(piece, right, upper=True)
+    taken.steps = (Step(0, (operation,), BOX),)
+    _, alpha = replace(landscape, layers=(left.posed([1.0]), taken.posed([1.0]))).raster()
+    return alpha[10:30, :, 0].mean(dim=0)
+
+
+@pytest.mark.parametrize("crease", [31.5, 31.8, 32.0, 32.3])
+def test_a_fold_ends_at_its_crease(crease: float, piece: Piece, landscape: BakedPicture) -> None:
+    """What is folded over no longer covers what lies beyond the crease."""
+    shown = shown_beside(piece, landscape, crease, Mirror(direction="horizontal", center=(crease, 20)))
+    assert float(shown[:31].min()) > 0.99 and float(shown[34:].max()) < 0.01
+    assert abs(float(shown[31:34].sum()) - (crease - 31)) <= 0.5
+
+
+@pytest.mark.parametrize("seam", [31.5, 31.8, 32.0, 32.3])
+def test_no_crack_shows_along_what_has_hardly_moved(seam: float, piece: Piece, landscape: BakedPicture) -> None:
+    assert float(shown_beside(piece, landscape, seam, Move(by=(0.3, 0)))[:60].min()) > 0.97
 
 
 @pytest.mark.parametrize("selection", [{"box": [10, 8, 30, 40]}, {"disc": {"center": [30, 20], "radius": 12}}])
