@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -52,10 +51,7 @@ Order = Literal["front", "back"]
 Mode = Literal["sheet", "piece"]
 """Whether a selection pulls its surroundings along, or is cut out."""
 
-_MODES_OF_SEAMS: dict[str, Mode | None] = {"auto": None, "blend": "sheet", "cut": "piece"}
-"""What earlier scripts called ``seam``."""
 _OUTERMOST_DEPTH = 1e6
-_logger = logging.getLogger(__name__)
 
 
 def _checked_order(order: Any) -> Any:
@@ -132,8 +128,6 @@ class BaseEdit(Timed):
     @model_validator(mode="wrap")
     @classmethod
     def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Any]) -> Any:
-        if isinstance(data, Mapping) and "seam" in data:
-            data = _without_seam(data)
         edit = read(data)
         if isinstance(data, Mapping):
             edit._written = tuple(word for word in data if word in cls.vocabulary)
@@ -197,23 +191,6 @@ class BaseEdit(Timed):
         values = write(self)
         order = ("select", "layer", *self.words, "order", "mode", "keyframes", "easing")
         return {word: values[word] for word in order if word in values}
-
-
-def _without_seam(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the word that earlier scripts used for ``mode``."""
-    seam, words = data["seam"], {word: value for word, value in data.items() if word != "seam"}
-    if seam not in _MODES_OF_SEAMS:
-        raise PlacedError(("seam",), f"must be 'auto', 'blend' or 'cut', not {str(seam)[:40]!r}; or write mode instead")
-    if "mode" in words:
-        raise PlacedError(("seam",), "is what mode was called; leave it out")
-    mode = _MODES_OF_SEAMS[seam]
-    _logger.warning(
-        "seam: %s is read as %s; boxes, polygons and discs pull their surroundings along now unless mode: piece cuts "
-        "them out",
-        seam,
-        f"mode: {mode}" if mode else "no mode",
-    )
-    return words if mode is None else {**words, "mode": mode}
 
 
 def with_words(vocabulary: Mapping[str, type[Operation]]) -> type[BaseEdit]:

@@ -19,18 +19,6 @@ _MAX_NUMBER_LETTERS = 40
 """The longest number that is read, in letters."""
 
 _YAML = "tag:yaml.org,2002:"
-_MOVED = {
-    "gainer_ns.encodings.": "gainer_ns.fields.",
-    "gainer_ns.evaluation.": "gainer_bench.",
-    "gainer_ns.fitting.solver.FinishConfig": "gainer_ns.fitting.gauss_newton.GaussNewtonConfig",
-    "gainer_ns.preparation.depth.": "gainer_ns.preparation.config.",
-    "gainer_ns.preparation.preparation.": "gainer_ns.preparation.config.",
-    "gainer_ns.preparation.segmentation.": "gainer_ns.preparation.config.",
-} | {
-    f"gainer_bench.baselines.{name}.": "gainer_bench.baselines.coordinate_networks."
-    for name in ("siren", "finer", "gauss", "fourier", "wire")
-}
-"""Packages, modules and classes that older runs name, and what they are called now."""
 _OBJECT = f"{_YAML}python/object:"
 _PLAIN = {f"{_YAML}{kind}" for kind in ("null", "bool", "int", "float", "str")}
 
@@ -198,15 +186,7 @@ class _Composer(yaml.SafeLoader):
 def _kind(node: yaml.Node | None) -> str | None:
     if not isinstance(node, yaml.MappingNode) or not node.tag.startswith(_OBJECT):
         return None
-    return _present_tag(node.tag).removeprefix(_OBJECT)
-
-
-def _present_tag(tag: str) -> str:
-    """Return the tag of a class as it is called now."""
-    for before, now in _MOVED.items():
-        if tag.startswith(_OBJECT + before):
-            tag = tag.replace(before, now, 1)
-    return tag
+    return node.tag.removeprefix(_OBJECT)
 
 
 def _tags(root: yaml.Node) -> set[str]:
@@ -216,7 +196,7 @@ def _tags(root: yaml.Node) -> set[str]:
         if id(node) in seen:
             continue  # an alias, perhaps within itself
         seen.add(id(node))
-        found.add(_present_tag(node.tag))
+        found.add(node.tag)
         if isinstance(node, yaml.MappingNode):
             left += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):

@@ -1,7 +1,7 @@
 """Write files whole, or not at all.
 
-Until it is complete and on the disk, a file has a temporary name beside its target, that of
-:mod:`gainer_ns.io.left_over`.
+Until it is complete and on the disk, a file has a temporary name beside its target. What a killed writer has left
+under such a name is cleared once nothing has changed it for a day: until then its writer may live.
 """
 
 from __future__ import annotations
@@ -10,20 +10,25 @@ import contextlib
 import errno
 import io
 import os
+import re
 import shutil
 import stat
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gainer_ns.errors import GainerError, memory_ran_out
-from gainer_ns.io.left_over import SUFFIX, clear_left_over, lock, temporary_name
 
 _OF_WRITING = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Error numbers that name no file and yet come from writing one; Pillow gives none."""
 _NO_SYNCHRONISING = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS}
+_TEMPORARY = re.compile(r"\.gainer-[0-9a-f]{12}\.part")
+MAX_SILENCE_S = 24 * 3600.0
+"""How long a writer may change nothing before what it writes counts as left over."""
 
 
 @contextmanager
@@ -31,8 +36,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path`` that takes its name once it is complete, and vanishes if it is not.
 
     Missing parent folders are made. Links are followed: what they point to is replaced, and its mode kept; what is
-    write-protected is not replaced. A pipe or a device gets the complete file copied into it. What killed writers have
-    left in the folder is cleared.
+    write-protected is not replaced. A pipe or a device gets the complete file copied into it.
 
     Raises:
         GainerError: If the file cannot be written. Errors that are of something else pass as they are.
@@ -48,7 +52,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 target = os.path.realpath(path) if os.path.islink(path) else os.fspath(path)
                 os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
                 clear_left_over(os.path.dirname(target))
-                raw = _open_temporary(target, failures)
+                raw = _Recording(temporary_name(os.path.dirname(target)), failures)
                 stack.callback(_remove, raw.name)
             file: io.BufferedWriter[Any] = io.BufferedWriter(raw)
             stack.callback(_close, file)
@@ -86,6 +90,22 @@ def cannot_write(
     if isinstance(named, str | bytes) and not _is_at(os.fsdecode(named), os.fspath(path)):
         path = os.fsdecode(named)
     return GainerError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
+
+
+def temporary_name(folder: str | Path) -> str:
+    """Return a new temporary path in a folder."""
+    return os.path.join(folder, f".gainer-{uuid.uuid4().hex[:12]}.part")
+
+
+def clear_left_over(folder: str | Path) -> None:
+    """Remove temporary files and folders whose writers have been silent for too long to live."""
+    with contextlib.suppress(OSError):  # a folder that cannot be listed is not cleared either
+        for name in filter(_TEMPORARY.fullmatch, os.listdir(folder or ".")):
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                found = os.lstat(path)
+                if time.time() - found.st_mtime > MAX_SILENCE_S and not stat.S_ISLNK(found.st_mode):
+                    shutil.rmtree(path) if stat.S_ISDIR(found.st_mode) else os.unlink(path)
 
 
 def synchronise(descriptor: int) -> None:
@@ -139,14 +159,6 @@ def _writable(path: Path) -> os.stat_result | None:
     return found
 
 
-def _open_temporary(target: str, failures: list[OSError]) -> _Recording:
-    while True:
-        raw = _Recording(temporary_name(target), failures)
-        if lock(raw.fileno()) is not False and os.fstat(raw.fileno()).st_nlink:
-            return raw
-        raw.close()  # somebody took it for left over before it was locked
-
-
 def _put_in_place(file: BinaryIO, target: str, replaced: os.stat_result | None) -> None:
     if replaced is not None:
         if hasattr(os, "chown"):
@@ -168,7 +180,8 @@ def _is_of_writing(error: OSError, temporary: str, path: Path) -> bool:
 
 def _is_at(named: str, path: str) -> bool:
     """Return whether a file is the path itself, a folder above it, or a temporary one of it."""
-    return named.endswith(SUFFIX) or os.path.join(path, "").startswith(os.path.join(named, ""))
+    is_temporary = _TEMPORARY.fullmatch(os.path.basename(named)) is not None
+    return is_temporary or os.path.join(path, "").startswith(os.path.join(named, ""))
 
 
 def _close(file: BinaryIO) -> None:

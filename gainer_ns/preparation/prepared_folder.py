@@ -15,9 +15,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.depth_kinds import DepthUnits
-from gainer_ns.io.files import cannot_write
+from gainer_ns.io.files import cannot_write, temporary_name
 from gainer_ns.io.json_files import read_object
-from gainer_ns.io.left_over import temporary_name
 from gainer_ns.preparation.config import DepthConfig, Key
 from gainer_ns.preparation.focal_length import check_focal_length
 
@@ -120,7 +119,7 @@ def writable(folder: Path, picture: Path) -> Iterator[None]:
     if any((folder / name).exists() and (folder / name).samefile(picture) for name in (MASK, PREVIEW, CUT_OUT)):
         raise GainerError(f"{folder}: its {picture.name} would be overwritten; choose another folder with --output")
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    trial = Path(temporary_name(folder / "trial"))
+    trial = Path(temporary_name(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.touch(exist_ok=False)

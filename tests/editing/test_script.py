@@ -170,7 +170,6 @@ PICTURE = "the picture, which is 96 x 64 pixels"
             f"edits:\n- {MOVE}\n  layer: dog\nlayers: {{cat: {{picture: cat.safetensors}}}}",
             ", line 3: edits[0].layer: there is no layer 'dog'; layers are cat",
         ),
-        (f"edits:\n- {MOVE}\n  seam: glue", ", line 3: edits[0].seam: must be 'auto', 'blend' or 'cut', not 'glue'"),
         (
             f"edits:\n- {MOVE}\n  order: top",
             ", line 3: edits[0].order: must be 'front' or 'back', or a number, not 'top'",
@@ -181,7 +180,6 @@ PICTURE = "the picture, which is 96 x 64 pixels"
         ),
         (f"edits:\n- {MOVE}\n  order: {{0: top}}", ", line 3: edits[0].order[0]: must be 'front' or 'back', or a num"),
         (f"edits:\n- {MOVE}\n  mode: glue", ", line 3: edits[0].mode: must be 'sheet' or 'piece', not 'glue'"),
-        (f"edits:\n- {MOVE}\n  mode: sheet\n  seam: cut", ", line 4: edits[0].seam: is what mode was called; leave"),
         (
             "edits:\n- cut: {line: [[1, 2], [3, 4]], gap: 2}\n  mode: sheet",
             ", line 3: edits[0].mode: must be 'piece' beside cut, which parts what it selects; leave mode out",
@@ -510,16 +508,6 @@ def test_written_and_read_again(files: Path, data: Any) -> None:
     again = read_script(path, WIDTH, HEIGHT)
     assert again == made and [edit.words for edit in again.edits] == [edit.words for edit in made.edits]
     assert again.to_yaml(files) == made.to_yaml(files)
-
-
-@pytest.mark.parametrize(("seam", "mode"), [("auto", None), ("blend", "sheet"), ("cut", "piece")])
-def test_what_earlier_scripts_called_seam(
-    seam: str, mode: str | None, read: Callable[[str], Script], caplog: pytest.LogCaptureFixture
-) -> None:
-    script = read(f"edits: [{{{MOVE}, select: {{box: [1, 2, 9, 9]}}, seam: {seam}}}]")
-    assert script.edits[0].mode == mode
-    (record,) = caplog.records
-    assert f"seam: {seam} is read as" in record.message and "mode: piece cuts them out" in record.message
 
 
 def test_orders(read: Callable[[str], Script]) -> None:

@@ -11,7 +11,6 @@ from nerfstudio.plugins.types import MethodSpecification
 
 import gainer_bench.methods as bench_methods
 from gainer_bench.baselines.loading import FUNCTIONS
-from gainer_bench.baselines.model import BaselineModelConfig
 from gainer_ns import methods
 from gainer_ns.errors import GainerError
 from gainer_ns.image.model import GainerModelConfig
@@ -51,32 +50,6 @@ def test_what_every_method_writes_is_read(name: str, written: Callable[[str], Pa
             assert type(getattr(read, field.name)) is type(getattr(model, field.name)), field.name
     assert run.file_path("relative_model_dir") == config.relative_model_dir
     assert run.file_path("load_dir") is None and run.value("load_step", of=int | None) is None
-
-
-def test_runs_of_before_the_classes_moved_are_read(written: Callable[[str], Path]) -> None:
-    before = gainer().replace("gainer_ns.fields.", "gainer_ns.encodings.")
-    renamed = before.replace(
-        "gainer_ns.fitting.gauss_newton.GaussNewtonConfig", "gainer_ns.fitting.solver.FinishConfig"
-    )
-    assert renamed != before != gainer()
-    run = RunFile(written(renamed))
-    model = run.config(GainerModelConfig, "pipeline", "model", skip=("panel",))
-    assert model.encoding == METHODS["gainer"].pipeline.model.encoding
-    assert model.finish == METHODS["gainer"].pipeline.model.finish
-    ingp = yaml.dump(METHODS["ingp"]).replace("gainer_bench.", "gainer_ns.evaluation.")
-    kind = RunFile(written(ingp)).kind("pipeline", "model")
-    assert kind == class_name(type(METHODS["ingp"].pipeline.model))
-
-
-@pytest.mark.parametrize("package", ["gainer_bench", "gainer_ns.evaluation"])
-def test_networks_of_before_they_shared_a_file_are_read(written: Callable[[str], Path], package: str) -> None:
-    text = yaml.dump(METHODS["siren"]).replace(
-        "gainer_bench.baselines.coordinate_networks.", "gainer_bench.baselines.siren."
-    )
-    assert "baselines.siren." in text
-    run = RunFile(written(text.replace("gainer_bench.", f"{package}.")))
-    model = run.config(BaselineModelConfig, "pipeline", "model", known=FUNCTIONS, skip=("panel",))
-    assert model.function == METHODS["siren"].pipeline.model.function
 
 
 def test_aliases_numbers_and_what_is_missing(written: Callable[[str], Path]) -> None:

@@ -1,7 +1,6 @@
 """Files that are written whole, or not at all."""
 
 import os
-import re
 import resource
 import signal
 import stat
@@ -13,9 +12,7 @@ import pytest
 import torch
 
 from gainer_ns.errors import GainerError
-from gainer_ns.io import files, folders, left_over
-from gainer_ns.io.files import cannot_write, whole_file
-from gainer_ns.io.folders import whole_folder
+from gainer_ns.io.files import cannot_write, temporary_name, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -133,82 +130,28 @@ def killed_amid(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["picture.bin", "n" * 251 + ".bin", os.fsdecode(b"caf\xe9.bin")])
-def test_the_next_write_clears_what_a_killed_one_has_left(tmp_path: Path, name: str) -> None:
+def test_what_a_killed_write_has_left_is_cleared_once_it_is_a_day_old(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     killed_amid(path)
-    assert len(names(tmp_path)) == 1 and names(tmp_path)[0].endswith(".part")
+    (left,) = tmp_path.iterdir()
+    write(path)
+    assert left.exists(), "its writer may live"
+    os.utime(left, (0, 0))
     write(path)
     assert names(tmp_path) == [name] and path.read_bytes() == b"new"
 
 
-def test_living_writers_are_not_cleared(tmp_path: Path) -> None:
-    with whole_file(tmp_path / "a") as file:
-        child = os.fork()
-        if child == 0:
-            write(tmp_path / "a", b"another process")
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        write(tmp_path / "b")
-        file.write(b"the last")
-    assert (tmp_path / "a").read_bytes() == b"the last" and names(tmp_path) == ["a", "b"]
-
-
-@pytest.mark.parametrize("other", ["machine", "disk"])
-def test_where_locks_do_not_tell_age_does(tmp_path: Path, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On another machine of a shared disk, and on a disk without locks."""
-    killed_amid(tmp_path / "a")
-    (left,) = tmp_path.iterdir()
-    if other == "machine":
-        monkeypatch.setattr(left_over, "_machine", lambda: "0" * 8)
-    else:
-        monkeypatch.setattr(left_over, "lock", lambda descriptor: None)
-    write(tmp_path / "a")
-    assert left.exists(), "its writer may live"
-    os.utime(left, (0, 0))
-    write(tmp_path / "a")
-    assert names(tmp_path) == ["a"]
-
-
-def test_files_of_others_stay(tmp_path: Path) -> None:
-    for name in (".part", ".a.part", "a.01234567-0123456789ab.part", ".a.0123.part"):
+def test_files_and_links_of_others_stay(tmp_path: Path) -> None:
+    """A writer makes no links, and what they lead to may be anything."""
+    for name in (".part", ".a.part", "a.01234567-0123456789ab.part"):
         (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    link = Path(temporary_name(tmp_path))
+    link.symlink_to(".part")
+    os.utime(link, (0, 0), follow_symlinks=False)
     before = names(tmp_path)
     write(tmp_path / "a")
     assert names(tmp_path) == sorted([*before, "a"])
-
-
-@pytest.mark.parametrize("target", ["file", "folder", "nothing"])
-def test_links_that_are_called_like_left_over_files_stay(tmp_path: Path, target: str) -> None:
-    """A writer makes none, and what they lead to may be anything."""
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    link = Path(left_over.temporary_name(tmp_path / "a"))
-    link.symlink_to(target)
-    write(tmp_path / "a")
-    assert link.is_symlink() and names(tmp_path) == sorted([link.name, "a", "file", "folder"])
-
-
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_is_taken_for_left_over_before_it_is_locked_is_made_anew(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another writer comes between the making and the locking."""
-    cleared: list[str] = []
-
-    def later(descriptor: int) -> bool | None:
-        if not cleared:
-            cleared.extend(name for name in names(tmp_path) if name.endswith(".part"))
-            left_over.clear_left_over(tmp_path)
-        return left_over.lock(descriptor)
-
-    monkeypatch.setattr(files if kind == "file" else folders, "lock", later)
-    if kind == "file":
-        write(tmp_path / "a")
-    else:
-        with whole_folder(tmp_path / "a", re.compile("b")) as folder:
-            (folder / "b").write_bytes(b"new")
-    assert len(cleared) == 1 and names(tmp_path) == ["a"]
-    assert (tmp_path / "a" if kind == "file" else tmp_path / "a" / "b").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +159,7 @@ def test_what_is_taken_for_left_over_before_it_is_locked_is_made_anew(
     [
         (None, "/a/b.png"),
         ("/a/b.png", "/a/b.png"),
-        ("/a/.b.png.01234567-0123456789ab.part", "/a/b.png"),
+        ("/a/.gainer-0123456789ab.part", "/a/b.png"),
         (b"/a", "/a/b.png"),
         ("/a/b", "/a/b"),
         ("/home/cache", "/home/cache"),

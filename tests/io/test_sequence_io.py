@@ -294,26 +294,6 @@ def test_a_missing_encoder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_the_swap_of_frames_can_fail_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "frame_00000.png").write_text("old 0")
-    (tmp_path / "frame_00001.png").write_text("old 1")
-    rename, calls = os.rename, []
-
-    def failing(source: Path, target: Path) -> None:
-        calls.append(source)
-        if len(calls) == 4:
-            raise OSError(28, "No space left on device")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", failing)
-    with pytest.raises(GainerError, match="No space left"):
-        written(tmp_path, moving_disc(2))
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
-        "frame_00000.png": "old 0",
-        "frame_00001.png": "old 1",
-    }
-
-
 KINDS = ["out", "out.mp4", "out.webp", "out.gif", "existing"]
 
 
