@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.io.sources import Source, as_path, picture_of
 from gainer_ns.picture import Picture
 from gainer_ns.rendering.plane import BakedPicture
+
+if TYPE_CHECKING:
+    from gainer_ns.io.image_io import SourceImage
+    from gainer_ns.recipes import MethodRecipe
 
 DEPTH_KINDS, BACKGROUNDS = ("depth", "inverse", "disparity"), ("none", "inpaint")
 Method = Literal["gainer", "gainer-paper", "gainer-compact"]
@@ -53,8 +57,23 @@ def fit(
     Raises:
         GainerError: If the picture cannot be read, shows nothing, or needs more memory than there is.
     """
-    from gainer_ns.fitting.trainer import fit_layer
-    from gainer_ns.recipes import RECIPES
+    found = read_for_fit(
+        source, method=method, gaussians_per_pixel=gaussians_per_pixel, seconds=seconds, seed=seed, downscale=downscale
+    )
+    return fit_read(*found, device=device, progress=progress)
+
+
+def read_for_fit(
+    source: Source,
+    *,
+    method: Method,
+    gaussians_per_pixel: float | None,
+    seconds: float | None,
+    seed: int,
+    downscale: int,
+) -> tuple[SourceImage, MethodRecipe]:
+    """Read a picture, and make the recipe by which it is to be fitted; arguments and errors as of :func:`fit`."""
+    from gainer_ns.recipes import RECIPES, MethodRecipe
 
     if method not in RECIPES:
         raise GainerError(f"method {method!r}: choose from {', '.join(RECIPES)}")
@@ -63,6 +82,20 @@ def fit(
     recipe = replace(recipe, seed=seed, fit_seconds=seconds)
     if gaussians_per_pixel is not None:
         recipe = replace(recipe, gaussians_per_pixel=gaussians_per_pixel, num_gaussians=None)
+    return read, MethodRecipe(recipe, adam)
+
+
+def fit_read(
+    read: SourceImage,
+    method: MethodRecipe,
+    *,
+    device: torch.device | str | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Picture:
+    """Fit a picture that has been read; see :func:`fit`."""
+    from gainer_ns.fitting.trainer import fit_layer
+
+    recipe, adam = method
     recipe.check(read.width * read.height)
     opacity = None if read.alpha is None else torch.from_numpy(read.opacity())
     layer, done = fit_layer(

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 import gainer_ns as gn
+from gainer_ns.cli import fit as cli_fit
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.cluster import in_order
 from gainer_ns.errors import GainerError
+from gainer_ns.fitting import pixel_fit
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'gainer-ns[ray]'")
 
@@ -72,13 +74,20 @@ def test_a_cluster_comes_to_the_same_as_this_process(
     with pytest.raises(GainerError, match=r"^two: is refused; take another$"):
         list(in_order(machines.address, refuse, None, range(4)))
 
-    cut = tmp_path / "cut.png"
+    cut, tall, clear = (tmp_path / f"{name}.png" for name in ("cut", "tall", "clear"))  # two that are large, one whole
     cut.write_bytes(photos[0].read_bytes()[:900])
+    samples = np.random.default_rng(0).integers(0, 256, (300, 24, 4), np.uint8)
+    Image.fromarray(samples[..., :3]).save(tall)
+    Image.fromarray(samples).save(clear)
+    monkeypatch.setattr(cli_fit, "LARGE_PIXELS", len(samples) * 24)
+    monkeypatch.setattr(pixel_fit, "BAND_PIXELS", 1)
+    photos = [photos[0], tall, clear, *photos[1:]]
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, "fit", *photos, cut, "--output", tmp_path / "there", "--ray", machines.address)
     said = capsys.readouterr().out
-    assert f"Passed over {cut}: " in said and "5 of 6 pictures were fitted" in str(caught.value)
+    assert f"Passed over {cut}: " in said and "7 of 8 pictures were fitted" in str(caught.value)
     run(monkeypatch, "fit", *photos, "--output", tmp_path / "here")
+    assert next(line for line in capsys.readouterr().out.splitlines() if "tall" in line).split(": ")[1] in said
     for photo in photos:
         here, there = ((tmp_path / where / f"{photo.stem}.safetensors").read_bytes() for where in ("here", "there"))
         assert here == there

@@ -5,17 +5,29 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import tyro
 
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_picture_file
 from gainer_ns.io.outputs import MODEL_SUFFIX, check_folder_place, is_exported, named_output
+
+if TYPE_CHECKING:
+    import torch
+
+    from gainer_ns.fitting.pixel_fit import FitError, PixelBand
+    from gainer_ns.io.image_io import SourceImage
+    from gainer_ns.recipes import MethodRecipe
+
+LARGE_PIXELS = 1 << 24
+"""From so many on, the bands of an opaque picture are spread over a cluster."""
+_Task: TypeAlias = tuple[Path, Path, int]
+"""A picture, the file for its fit, and how many pixels it has."""
 
 
 @dataclass
@@ -48,7 +60,7 @@ class Fit:
     """Leave out pictures that have been fitted: goes on where the same command was stopped."""
     ray: str | None = None
     """Address of a Ray cluster that fits them, one on each processor: HOST:PORT, ray://HOST:PORT, or auto. Pictures and
-    fits travel, so that machines need no folder in common."""
+    fits travel, so that machines need no folder in common; opaque pictures from 16 megapixels on do so in bands."""
 
     def run(self) -> None:
         """Look at all names, then fit and write picture after picture."""
@@ -61,15 +73,18 @@ class Fit:
         _check_kept(self.images, outputs)
         from gainer_ns.io.image_io import check_opens
 
-        for image in self.images:
-            check_opens(image)
-        todo = [pair for pair in zip(self.images, outputs, strict=True) if not (self.resume and pair[1].exists())]
+        sizes = [check_opens(image) for image in self.images]
+        todo = [
+            (image, output, pixels // self.downscale**2)
+            for image, output, pixels in zip(self.images, outputs, sizes, strict=True)
+            if not (self.resume and output.exists())
+        ]
         if len(todo) < len(outputs):
             say(f"Left out {len(outputs) - len(todo)} of {len(outputs)} pictures, which are fitted already")
         failures: list[str] = []
         with progress_bar("Fitting") as progress:
-            fitted = self._here(todo, progress) if self.ray is None else self._on_cluster(todo, self.ray)
-            for number, ((image, output), found) in enumerate(zip(todo, fitted, strict=True), start=1):
+            fitted = self._here(todo, progress) if self.ray is None else self._on_cluster(todo, self.ray, progress)
+            for number, ((image, output, _), found) in enumerate(zip(todo, fitted, strict=True), start=1):
                 progress(number / len(todo))
                 if not isinstance(found, GainerError):
                     say(f"Wrote {output}: {found}")
@@ -84,11 +99,9 @@ class Fit:
             done = len(todo) - len(failures)
             raise GainerError(f"{failures[0]}{further}; {done} of {len(todo)} pictures were fitted")
 
-    def _here(
-        self, todo: Sequence[tuple[Path, Path]], progress: Callable[[float], None]
-    ) -> Iterator[str | GainerError]:
+    def _here(self, todo: Sequence[_Task], progress: Callable[[float], None]) -> Iterator[str | GainerError]:
         """Fit picture after picture and write each; yield what came of it, or what was wrong with it."""
-        for number, (image, output) in enumerate(todo):
+        for number, (image, output, _) in enumerate(todo):
 
             def part(share: float, number: int = number) -> None:
                 progress((number + share) / len(todo))
@@ -99,34 +112,74 @@ class Fit:
             except GainerError as error:
                 yield error
 
-    def _on_cluster(self, todo: Sequence[tuple[Path, Path]], address: str) -> Iterator[str | GainerError]:
-        """Fit pictures on the machines of a cluster, and write them here, in their order; see :meth:`_here`."""
+    def _on_cluster(
+        self, todo: Sequence[_Task], address: str, progress: Callable[[float], None]
+    ) -> Iterator[str | GainerError]:
+        """Fit pictures on the machines of a cluster, large ones in bands, and write them here; see :meth:`_here`."""
         from gainer_ns.cluster import in_order
+        from gainer_ns.fitting.pixel_fit import FitError
         from gainer_ns.io.files import whole_file
 
-        sent = ((str(image), image.read_bytes()) for image, _ in todo)
-        for (_, output), (found, file) in zip(todo, in_order(address, _fitted_there, self, sent), strict=True):
-            if file is not None:
-                with whole_file(output) as target:
-                    target.write(file)
-            yield found
+        begun: deque[_Whole | None] = deque()
 
-    def _fitted(self, image: Path, output: Path, progress: Callable[[float], None]) -> str:
-        """Fit a picture and write it; say what came of it."""
-        from gainer_ns.api import fit
+        def parts() -> Iterator[PixelBand | tuple[str, bytes]]:
+            for image, _, pixels in todo:
+                begun.append(self._large(image) if pixels >= LARGE_PIXELS else None)
+                if begun[-1] is None:
+                    yield str(image), image.read_bytes()
+                else:
+                    yield from begun[-1].bands()
 
-        picture = fit(
+        found = in_order(address, _fitted_there, self, parts())
+        for number, (_, output, _) in enumerate(todo):
+            first, whole = next(found), begun.popleft()
+            if whole is None:
+                answer, file = first
+                if file is not None:
+                    with whole_file(output) as target:
+                        target.write(file)
+                yield answer
+                continue
+            errors = [first]
+            while sum(error.values for error in errors) < whole.read.rgb.size:
+                progress((number + sum(error.values for error in errors) / whole.read.rgb.size) / len(todo))
+                errors.append(next(found))
+            try:
+                yield whole.written(output, FitError.of_all(errors))
+            except GainerError as error:
+                yield error
+
+    def _large(self, image: Path) -> _Whole | None:
+        """Read a picture that is fitted in bands; None of one that is not, or is damaged, as will be found there."""
+        try:
+            read, method = self._read(image)
+        except GainerError:
+            return None
+        return _Whole(read, method) if _is_kept_by_pixels(read, method) else None
+
+    def _read(self, image: Path) -> tuple[SourceImage, MethodRecipe]:
+        from gainer_ns.api import read_for_fit
+
+        return read_for_fit(
             image,
             method=self.method,
             gaussians_per_pixel=self.gaussians_per_pixel,
             seconds=self.seconds,
             seed=self.seed,
             downscale=self.downscale,
-            device=self.device,
-            progress=progress,
         )
+
+    def _fitted(self, image: Path, output: Path, progress: Callable[[float], None]) -> str:
+        """Fit a picture and write it; say what came of it."""
+        from gainer_ns.api import fit_read
+        from gainer_ns.devices import best_device, checked_device
+
+        read, method = self._read(image)
+        if _is_kept_by_pixels(read, method):
+            return _Whole(read, method).fitted(output, checked_device(self.device or best_device()), progress)
+        picture = fit_read(read, method, device=self.device, progress=progress)
         picture.save(output)
-        return f"{picture.width} x {picture.height} pixels, {len(picture.gaussians):,} Gaussians, {picture.psnr:.1f} dB"
+        return _said(picture.width, picture.height, len(picture.gaussians), picture.psnr)
 
     def _check_options(self) -> None:
         if not self.images:
@@ -158,9 +211,55 @@ class Fit:
         return outputs
 
 
-def _fitted_there(options: Fit, image: tuple[str, bytes]) -> tuple[str | GainerError, bytes | None]:
-    """Fit a picture that was sent here; return what came of it, and the file."""
-    name, data = image
+class _Whole(NamedTuple):
+    """An opaque picture whose fit has a closed form: its file holds its pixels, and no Gaussians are kept.
+
+    Attributes:
+        read: The picture.
+        method: By which it is fitted.
+    """
+
+    read: SourceImage
+    method: MethodRecipe
+
+    def bands(self, band_pixels: int | None = None) -> Iterator[PixelBand]:
+        """Divide it."""
+        from gainer_ns.fitting.pixel_fit import pixel_bands
+
+        return pixel_bands(self.read.rgb, self.method.picture.encoding.sigma, band_pixels)
+
+    def fitted(self, output: Path, device: torch.device, progress: Callable[[float], None]) -> str:
+        """Fit it here in one band, and write it; say what came of it."""
+        from gainer_ns.fitting.pixel_fit import fit_band
+
+        (band,) = self.bands(self.read.rgb.size)
+        return self.written(output, fit_band(band, device, progress))
+
+    def written(self, output: Path, error: FitError) -> str:
+        """Write it; say what came of it."""
+        from gainer_ns.storage.picture_files import save_fitted_pixels
+
+        read = self.read
+        save_fitted_pixels(output, read.rgb, read.profile, self.method.picture)
+        return _said(read.width, read.height, read.width * read.height, error.psnr)
+
+
+def _is_kept_by_pixels(read: SourceImage, method: MethodRecipe) -> bool:
+    """Tell whether a file holds the pixels of a picture, and nothing else that is fitted."""
+    return read.alpha is None and method.picture.has_closed_form(read.width * read.height)
+
+
+def _said(width: int, height: int, gaussians: int, psnr: float | None) -> str:
+    return f"{width} x {height} pixels, {gaussians:,} Gaussians, {psnr:.1f} dB"
+
+
+def _fitted_there(options: Fit, part: PixelBand | tuple[str, bytes]) -> Any:
+    """Fit a picture that was sent here, and return what came of it, and the file; or a band, and return its error."""
+    from gainer_ns.fitting.pixel_fit import PixelBand, fit_band
+
+    if isinstance(part, PixelBand):
+        return fit_band(part)
+    name, data = part
     with tempfile.TemporaryDirectory() as folder:
         path, output = Path(folder) / Path(name).name, Path(folder) / f"fitted{MODEL_SUFFIX}"
         path.write_bytes(data)

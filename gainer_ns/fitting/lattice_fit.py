@@ -166,12 +166,8 @@ class LatticeFit(FitLoop):
         sizes = table.new_zeros(2, averages.height, dtype=torch.float64)
 
         def fit(first: int, last: int) -> None:
-            read = averages.rows_read_by(first, last)
-            values = averages.undone_rows(functools.partial(self._rows_of, self.target), read.start, read.stop)
-            inner, pixels = values[:, first - read.start : last - read.start], slice(first * width, last * width)
-            table[pixels] = decoder.features_for(inner.flatten(1).T)
-            error = averages.of_rows(lambda rows: values, first, last).flatten(1)
-            error -= self.target[pixels].T
+            values, error = averages.interpolated_rows(functools.partial(self._rows_of, self.target), first, last)
+            table[first * width : last * width] = decoder.features_for(values.flatten(1).T)
             sizes[1, first] = error.abs_().max()
             sizes[0, first] = error.square_().sum()
 

@@ -54,7 +54,10 @@ class NodeAverages:
         self._columns = _Axis(width, sigma, _BEFORE, _BEHIND, torch.device(device))
 
     def each_strip(
-        self, work: Callable[[int, int], object], done: Callable[[float], None] = lambda share: None
+        self,
+        work: Callable[[int, int], object],
+        done: Callable[[float], None] = lambda share: None,
+        rows: range | None = None,
     ) -> None:
         """Do work for every strip of rows, on a processor in several threads, each of which computes alone.
 
@@ -63,13 +66,14 @@ class NodeAverages:
         Args:
             work: Takes the first row of a strip, and the one behind the last.
             done: Called after each with the share, 0 to 1, that is done; what it raises ends the work.
+            rows: The rows; None for all.
         """
-        threads = torch.get_num_threads()
-        firsts = range(0, self.height, ROWS_AT_ONCE)
+        threads, rows = torch.get_num_threads(), range(self.height) if rows is None else rows
+        firsts = rows[::ROWS_AT_ONCE]
         workers = 1 if self._device.type != "cpu" else min(threads, _MAX_THREADS, len(firsts))
         try:
             with ThreadPoolExecutor(workers, "gainer-fit", functools.partial(torch.set_num_threads, 1)) as pool:
-                jobs = [pool.submit(work, first, min(first + ROWS_AT_ONCE, self.height)) for first in firsts]
+                jobs = [pool.submit(work, first, min(first + ROWS_AT_ONCE, rows.stop)) for first in firsts]
                 try:
                     for number, job in enumerate(as_completed(jobs), start=1):
                         job.result()
@@ -80,9 +84,23 @@ class NodeAverages:
         finally:
             torch.set_num_threads(threads)  # which those threads have lowered for all that begin later
 
-    def rows_read_by(self, first: int, last: int) -> slice:
-        """Return the rows of nodes that the nodes from one row until before another read."""
-        return self._rows.read_by(first, last)
+    def rows_told_by(self, first: int, last: int) -> slice:
+        """Return the rows whose averages tell what :meth:`interpolated_rows` finds of some rows."""
+        read = self._rows.read_by(first, last)
+        return self._rows.around(read.start, read.stop)
+
+    def interpolated_rows(
+        self, averages: Rows, first: int, last: int
+    ) -> tuple[Float[Tensor, "c r w"], Float[Tensor, "c r w"]]:
+        """Return the values of some rows of Gaussians whose averages are given, and how far off their averages are.
+
+        Arguments are as of :meth:`of_rows`.
+        """
+        read = self._rows.read_by(first, last)
+        values = self.undone_rows(averages, read.start, read.stop)
+        errors = self.of_rows(lambda rows: values, first, last)
+        errors -= averages(slice(first, last))
+        return values[:, first - read.start : last - read.start], errors
 
     @torch.no_grad()
     def of_rows(self, values: Rows, first: int, last: int) -> Float[Tensor, "c r w"]:

@@ -121,14 +121,17 @@ def read_picture(path: Path, *, downscale_factor: int = 1, is_mask: bool = False
     return picture if downscale_factor == 1 else downscaled(picture, downscale_factor)
 
 
-def check_opens(path: Path) -> None:
+def check_opens(path: Path) -> int:
     """Refuse what Pillow does not know by its beginning; whether the rest is whole is not looked at.
+
+    Returns:
+        How many pixels it has.
 
     Raises:
         GainerError: As :func:`read_picture` says it.
     """
-    with _opened(Path(path)):
-        pass
+    with _opened(Path(path)) as image:
+        return image.width * image.height
 
 
 @contextmanager

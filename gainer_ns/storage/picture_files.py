@@ -11,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
 from gainer_ns.fields.decoder import Decoder
+from gainer_ns.fitting.recipe import PictureRecipe
+from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.files import whole_file
 from gainer_ns.memory import check_free
@@ -31,7 +34,7 @@ from gainer_ns.storage.layers import (
     layer_tensors,
 )
 from gainer_ns.storage.means import CURVE_TENSOR, Bits
-from gainer_ns.storage.pixels import PIXELS_TENSOR, layer_from_pixels, pixels_tensors
+from gainer_ns.storage.pixels import PIXELS_TENSOR, fitted_pixels_tensors, layer_from_pixels, pixels_tensors
 from gainer_ns.storage.sheets import OnPlane, PictureParts, Reference, posed_layers, sheet_tensors
 from gainer_ns.storage.tensor_files import file_parts
 
@@ -99,15 +102,7 @@ def _picture_parts(
     if picture.profile is not None:
         tensors[PROFILE_TENSOR] = picture.profile.to_tensor()
     version = _version(tensors, is_edited=parts.shown is not None)
-    header = {
-        "format": _FORMAT,
-        "version": version,
-        "width": picture.plane.width,
-        "height": picture.plane.height,
-        "bit_depth": picture.bit_depth,
-        "decoders": decoders,
-        "layers": layers,
-    }
+    header = _header(version, picture.plane, picture.bit_depth) | {"decoders": decoders, "layers": layers}
     curves = [name.removesuffix(CURVE_TENSOR) for name in tensors if name.endswith(f".{CURVE_TENSOR}")]
     coded = {of + name: tensors.pop(of + name).cpu() for of in curves for name in CODED if of + name in tensors}
     if of_sheets or coded:
@@ -120,6 +115,17 @@ def _picture_parts(
     yield from file_parts(
         tensors, {"header": json.dumps(header)}
     )  # of several entries, safetensors would shuffle the order
+
+
+def _header(version: int, plane: ImagePlane, bit_depth: int) -> dict[str, Any]:
+    """Return what every file says first."""
+    return {
+        "format": _FORMAT,
+        "version": version,
+        "width": plane.width,
+        "height": plane.height,
+        "bit_depth": bit_depth,
+    }
 
 
 def _layers_tensors(
@@ -181,6 +187,22 @@ def save_picture(picture: BakedPicture, path: Path, bits: Bits = 32, *, run: Map
     """
     with whole_file(path) as file:  # first of all, so that a path that cannot be written costs no time
         for part in _picture_parts(picture, bits, run):
+            file.write(part)
+
+
+def save_fitted_pixels(path: Path, samples: np.ndarray, profile: ColourProfile | None, recipe: PictureRecipe) -> None:
+    """Write the picture that is the fit of samples [h, w, 3] in closed form, as :func:`save_picture` does.
+
+    Raises:
+        GainerError: If the file cannot be written.
+    """
+    with whole_file(path) as file:
+        layer, packed = fitted_pixels_tensors(samples, recipe)
+        tensors = _prefixed("0.", packed) | ({} if profile is None else {PROFILE_TENSOR: profile.to_tensor()})
+        plane = ImagePlane(samples.shape[1], samples.shape[0])
+        header = _header(_VERSION_WITH_PIXELS, plane, 8 * samples.dtype.itemsize)
+        header |= {"decoders": [], "layers": [layer], "sheets": [], "shown": _all_shown([layer])}
+        for part in file_parts(tensors, {"header": json.dumps(header)}):
             file.write(part)
 
 

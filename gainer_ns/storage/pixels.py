@@ -53,7 +53,7 @@ def pixels_tensors(
     """
     if not _may_be_fitted(layer, plane):
         return None
-    header = {"sigma": round(_sigma(layer, plane), 6), "num_neighbours": layer.num_neighbours}
+    header = _header(_sigma(layer, plane), layer.num_neighbours)
     try:
         recipe = _recipe(header, plane)
         samples = (_pixels_of_cut_out if layer.has_alpha else _pixels_of_whole)(
@@ -61,9 +61,20 @@ def pixels_tensors(
         )
     except (GainerError, ValueError):  # nothing shows, memory is short, no closed form: numbers are stored instead
         return None
-    if samples is None:
-        return None
-    return header, {PIXELS_TENSOR: torch.frombuffer(bytearray(packed_samples(samples)), dtype=torch.uint8)}
+    return None if samples is None else (header, _packed(samples))
+
+
+def fitted_pixels_tensors(samples: np.ndarray, recipe: PictureRecipe) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Encode the fit of samples [h, w, 3] in closed form as :func:`pixels_tensors` does, without its Gaussians."""
+    return _header(recipe.encoding.sigma, recipe.encoding.num_neighbours), _packed(samples)
+
+
+def _header(sigma: float, num_neighbours: int) -> dict[str, Any]:
+    return {"sigma": round(sigma, 6), "num_neighbours": num_neighbours}
+
+
+def _packed(samples: np.ndarray) -> dict[str, Tensor]:
+    return {PIXELS_TENSOR: torch.frombuffer(bytearray(packed_samples(samples)), dtype=torch.uint8)}
 
 
 def is_of_pixels(header: Mapping[str, Any]) -> bool:
