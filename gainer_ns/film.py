@@ -24,7 +24,6 @@ from gainer_ns.rendering.raster import Crop, RasterSource
 
 if TYPE_CHECKING:
     from gainer_ns.editing.edit_plan import EditPlan
-    from gainer_ns.editing.lifted_script import LiftedScript
     from gainer_ns.editing.script import Script
     from gainer_ns.editing.shots import Camera, Shot
     from gainer_ns.editing.stage import Stage
@@ -220,18 +219,16 @@ def flat_film(
         GainerError: If the script is wrong or does not fit the picture, or no picture of that size can be drawn.
     """
     from gainer_ns.editing.edit_plan import EditPlan
+    from gainer_ns.editing.film_length import DEFAULT_FPS
     from gainer_ns.editing.shots import check_frame
 
     stage = stage_of(picture, script)
     canvas = stage.canvas
     check_frame(picture, scale, canvas)
-    camera, times, fps = (
-        replace(camera_of(stage, canvas, before, paint=paint), scale=scale),
-        stage.script.times,
-        stage.script.fps,
-    )
+    camera = replace(camera_of(stage, canvas, before, paint=paint), scale=scale)
+    times, fps = stage.script.times, stage.script.fps or DEFAULT_FPS
     plan = EditPlan(stage, stage.at, camera, times, fps)
-    is_still = stage.script.frame_count is None
+    is_still = stage.script.frame_count() is None
     return Film(
         lambda first, end: map(stage.at, times[first:end]),
         camera,
@@ -244,7 +241,7 @@ def flat_film(
     )
 
 
-def _is_timed(script: Script | LiftedScript) -> bool:
+def _is_timed(script: Script) -> bool:
     """Return whether a script speaks of the time in a film."""
     return "fps" in script.model_fields_set or any(edit.is_timed for edit in script.edits)
 
@@ -266,13 +263,13 @@ def lifted_film(
     from gainer_ns.editing.backdrops import BackgroundPlate
     from gainer_ns.editing.edit_plan import EditPlan
     from gainer_ns.editing.film_length import DEFAULT_FPS, frame_times
-    from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
     from gainer_ns.editing.lifted_stage import LiftedStage
+    from gainer_ns.editing.script import Script, read_script
     from gainer_ns.editing.shots import Camera, SceneView
     from gainer_ns.lifting.views import CameraPath, CameraView, read_camera_path
 
-    words = script_words(script, LiftedScript.model_fields)
-    read = read_lifted_script(words, scene.plane.width, scene.plane.height, len(scene.shown_layers))
+    words = script_words(script, Script.model_fields)
+    read = read_script(words, scene.plane.width, scene.plane.height, lifted_layers=len(scene.shown_layers))
     path, background = camera_path or read.camera, read.background
     still = CameraPath((CameraView(scene.camera),), DEFAULT_FPS)
     views, fps = still if path is None else read_camera_path(Path(path), scale)

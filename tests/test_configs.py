@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.lifted_script import read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.shots import Camera
@@ -94,7 +93,7 @@ def test_a_script_for_lifted_photos_fits_any(
     name: str, size: tuple[int, int], lifted_scene: Callable[..., LiftedScene]
 ) -> None:
     scene = lifted_scene((1.0,), size=size, spacing=max(1, max(size) // 128))
-    script = read_lifted_script(FOLDER / name, *size, 1)
+    script = read_script(FOLDER / name, *size, lifted_layers=1)
     edited = LiftedStage(script, scene).at(0.4 if script.seconds else 1.0)
     scale = min(1.0, 64 / max(size))
     (before, _), (after, alpha) = scene.raster(scale), edited.raster(scale)

@@ -89,18 +89,20 @@ class Inpaint(ScriptModel):
         return write(self) if self.method is None else self.method
 
 
-class PlainBackground(ScriptModel):
-    """What lies behind everything: exactly one of these.
+class Background(ScriptModel):
+    """What shows through holes and beyond the picture: exactly one of these.
 
     Attributes:
         transparent: Nothing; in YAML just the word ``transparent``.
         color: A name, hexadecimal digits, or red, green and blue and perhaps opacity, 0 to 255.
         image: A picture, scaled to cover the main one.
+        inpaint: The picture itself, with holes painted over.
     """
 
     transparent: bool = False
     color: Colour | None = None
     image: Annotated[ExistingFile, AfterValidator(_picture)] | None = None
+    inpaint: Inpaint | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -114,7 +116,7 @@ class PlainBackground(ScriptModel):
         return data
 
     @model_validator(mode="after")
-    def _one_kind(self) -> PlainBackground:
+    def _one_kind(self) -> Background:
         kinds = list(type(self).model_fields)
         if sum(getattr(self, kind) not in (None, False) for kind in kinds) != 1:
             raise ValueError(f"needs exactly one of {', '.join(kinds)}")
@@ -123,13 +125,3 @@ class PlainBackground(ScriptModel):
     @model_serializer(mode="wrap")
     def _write_word(self, write: SerializerFunctionWrapHandler) -> Any:
         return "transparent" if self.transparent else write(self)
-
-
-class Background(PlainBackground):
-    """What shows through holes and beyond the picture: exactly one of these.
-
-    Attributes:
-        inpaint: The picture itself, with holes painted over.
-    """
-
-    inpaint: Inpaint | None = None

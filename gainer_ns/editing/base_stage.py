@@ -12,20 +12,19 @@ from gainer_ns.editing.falloff_width import FalloffSizer
 from gainer_ns.editing.moving_piece import MovingPiece
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pins import Pins
-from gainer_ns.editing.script import BaseEdit
+from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.steps import EditStep, Step
 from gainer_ns.frames import Bounds
 from gainer_ns.io.places import PlacedError
 
 _logger = logging.getLogger(__name__)
 
-EditT = TypeVar("EditT", bound=BaseEdit)
 PieceT = TypeVar("PieceT", bound=MovingPiece)
 SelectedShare: TypeAlias = Literal["all", "some", "none"]
 """How much of what a piece shows an edit selects."""
 
 
-class BaseStage(ABC, Generic[EditT, PieceT]):
+class BaseStage(ABC, Generic[PieceT]):
     """Pieces of what a script edits, on the plane or in space, and what the script does to them.
 
     Subclasses say how much of a piece an edit selects (``_share``), what it leaves and what it takes (``_parted``),
@@ -40,14 +39,14 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         GainerError: A selection does not fit what is edited.
     """
 
-    def __init__(self, script: Any, pieces: Sequence[PieceT]) -> None:
+    def __init__(self, script: Script, pieces: Sequence[PieceT]) -> None:
         self.script, self.pieces = script, list(pieces)
         self._sizers: dict[tuple[int, int], FalloffSizer] = {}
         self._varied: dict[int, tuple[Operation, ...]] = {}
         for number in range(len(script.edits)):
             self._take(number)
 
-    def follow(self, script: Any) -> bool:
+    def follow(self, script: Script) -> bool:
         """Take another script, if its last edit moves otherwise what it moved before, and all else is as it was.
 
         Nothing is taken apart anew then, so it is fast: for a hand that drags something. If the result is False,
@@ -68,7 +67,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
             self._follow(piece, edit, number)
         return True
 
-    def _follow(self, piece: PieceT, edit: EditT, number: int) -> None:
+    def _follow(self, piece: PieceT, edit: Edit, number: int) -> None:
         """Make an edit do something else to what it moves already."""
         piece.follow(number, edit.operations)
         if any(step.edit == number and isinstance(step.selection, Falloff) for step in piece.steps):
@@ -126,9 +125,9 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         return cut_out
 
     @abstractmethod
-    def _share(self, piece: PieceT, edit: EditT) -> SelectedShare: ...
+    def _share(self, piece: PieceT, edit: Edit) -> SelectedShare: ...
 
-    def _soft_step(self, piece: PieceT, edit: EditT, number: int) -> EditStep | None:
+    def _soft_step(self, piece: PieceT, edit: Edit, number: int) -> EditStep | None:
         """Return what an edit does to a piece that follows in part; None if what it selects is cut out."""
         if edit.cuts:
             return None
@@ -143,7 +142,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
             )
         return step
 
-    def _on_sheet(self, piece: PieceT, edit: EditT, number: int) -> tuple[EditStep, bool]:
+    def _on_sheet(self, piece: PieceT, edit: Edit, number: int) -> tuple[EditStep, bool]:
         """Return what an edit does to a sheet, and whether nothing folds or tears."""
         step = self._whole_step(piece, edit, number, edit.operations)
         if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
@@ -162,9 +161,9 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         """Return width and height, in pixels, of a layer's picture; of the main one if None."""
 
     @abstractmethod
-    def _parted(self, piece: PieceT, edit: EditT) -> tuple[PieceT, PieceT]: ...
+    def _parted(self, piece: PieceT, edit: Edit) -> tuple[PieceT, PieceT]: ...
 
-    def _moved(self, piece: PieceT, edit: EditT, number: int) -> list[PieceT]:
+    def _moved(self, piece: PieceT, edit: Edit, number: int) -> list[PieceT]:
         """Say how what an edit takes moves: the piece as a whole, or what the edit cuts it into."""
         parts: list[tuple[PieceT, tuple[Operation, ...]]] = [(piece, ())]
         for operation in edit.operations:
@@ -182,7 +181,7 @@ class BaseStage(ABC, Generic[EditT, PieceT]):
         return [part for part, _ in parts]
 
     @abstractmethod
-    def _whole_step(self, piece: PieceT, edit: EditT, number: int, operations: tuple[Operation, ...]) -> EditStep: ...
+    def _whole_step(self, piece: PieceT, edit: Edit, number: int, operations: tuple[Operation, ...]) -> EditStep: ...
 
     def _check(self, step: Step, piece: PieceT, frame: Bounds) -> None:
         """Refuse operations on material that something has moved before, and pins outside a frame on the canvas."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gainer_ns.editing.percentages import Percentage
-from gainer_ns.editing.script import BaseEdit
+from gainer_ns.editing.script import Edit
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.shots import Camera
 from gainer_ns.editing.stage import Stage
@@ -90,7 +90,7 @@ class EditPlan:
         return left, middle - half, right, middle + half
 
 
-def edit_words(edit: BaseEdit) -> str:
+def edit_words(edit: Edit) -> str:
     """Return what an edit does, to what and when, as a script says it."""
     said = edit.model_dump(by_alias=True, exclude_defaults=True)
     does = " and ".join(f"{word} {_said(said[word])}" for word in edit.words)

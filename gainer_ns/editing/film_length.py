@@ -32,25 +32,21 @@ Loop = Annotated[bool | Literal["pingpong"], BeforeValidator(_read_word)]
 """Field type: whether a film begins again after its end, or goes there and back."""
 
 
-def check_length(frames: int | None, seconds: float | None, fps: float, loop: Any, is_film: bool = False) -> None:
-    """Refuse what cannot be together.
+def check_length(frames: int | None, seconds: float | None, fps: float) -> None:
+    """Refuse a film whose length is told twice, or that is too long.
 
     Args:
         frames: How many pictures the script asks for.
         seconds: How long a film it asks for.
         fps: Frames a second.
-        loop: Whether the film begins again after its end.
-        is_film: Whether it is a film without either of these.
 
     Raises:
-        PlacedError: Both say how long the film is, it is too long, or what loops is no film.
+        PlacedError: It is such.
     """
     if seconds is not None and frames is not None:
         raise PlacedError(("seconds",), "says how long the film is, and so does frames; leave one out")
     if seconds is not None and frames_in(seconds, fps) > MAX_FRAMES:
         raise PlacedError(("seconds",), f"makes {frames_in(seconds, fps)} frames, but at most {MAX_FRAMES} can be made")
-    if loop and frames is None and seconds is None and not is_film:
-        raise PlacedError(("loop",), "is for films; write how many frames, or seconds, it has")
 
 
 def frames_in(seconds: float, fps: float) -> int:

@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.editing.base_stage import BaseStage, SelectedShare
+from gainer_ns.editing.flat_or_lifted import LAYERS
 from gainer_ns.editing.lifted_piece import SHOWN_OPACITY, LiftedPiece, LiftedSurface, parted_discs
-from gainer_ns.editing.lifted_script import LAYERS, LiftedEdit, LiftedScript
 from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operations import Cut, Operation
+from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.shots import SceneView
 from gainer_ns.editing.space_step import SpaceStep
 from gainer_ns.editing.steps import EditStep, Step
@@ -25,7 +26,7 @@ from gainer_ns.lifting.surface import RIM_WIDTH_PX
 from gainer_ns.lifting.views import CameraView
 
 
-class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
+class LiftedStage(BaseStage[LiftedPiece]):
     """Pieces of a lifted photo, and what a script does to them.
 
     Args:
@@ -36,7 +37,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         GainerError: A selection takes nothing that was lifted.
     """
 
-    def __init__(self, script: LiftedScript, scene: LiftedScene) -> None:
+    def __init__(self, script: Script, scene: LiftedScene) -> None:
         self.scene = scene
         if script.edits:
             scene.check_single("editing")
@@ -76,7 +77,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
         self._spaces[number] = self._space_of(self.script.edits[number], number)
         return super()._take(number)
 
-    def _owned(self, piece: LiftedPiece, edit: LiftedEdit) -> Bool[Tensor, " n"]:
+    def _owned(self, piece: LiftedPiece, edit: Edit) -> Bool[Tensor, " n"]:
         """Return which Gaussians of a piece an edit may select."""
         if edit.layer is not None:
             hidden_of = piece.layer.hidden_of
@@ -84,7 +85,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
             return torch.full_like(piece.shown, LAYERS[number] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
 
-    def _share(self, piece: LiftedPiece, edit: LiftedEdit) -> SelectedShare:
+    def _share(self, piece: LiftedPiece, edit: Edit) -> SelectedShare:
         if edit.select in piece.outside:
             return "none"
         if edit.select in piece.inside:
@@ -95,7 +96,7 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
             return "none"
         return "all" if bool((owned & (share >= 1))[visible].all()) else "some"
 
-    def _space_of(self, edit: LiftedEdit, number: int) -> PixelSpace:
+    def _space_of(self, edit: Edit, number: int) -> PixelSpace:
         """Return pixels at the depth of what an edit selects: that of half of its pixels is less."""
         depths = []
         for piece in self.pieces:
@@ -113,19 +114,17 @@ class LiftedStage(BaseStage[LiftedEdit, LiftedPiece]):
     def _centres(self, piece: LiftedPiece) -> Float[Tensor, "n 2"]:
         return piece.layer.pixel_centres(self.scene.camera.width)
 
-    def _parted(self, piece: LiftedPiece, edit: LiftedEdit) -> tuple[LiftedPiece, LiftedPiece]:
+    def _parted(self, piece: LiftedPiece, edit: Edit) -> tuple[LiftedPiece, LiftedPiece]:
         inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM_WIDTH_PX))
         return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
 
-    def _whole_step(
-        self, piece: LiftedPiece, edit: LiftedEdit, number: int, operations: tuple[Operation, ...]
-    ) -> SpaceStep:
+    def _whole_step(self, piece: LiftedPiece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> SpaceStep:
         width, height = self.size_of(edit.layer)
         step = Step(number, operations, edit.select.bounds(width, height))
         self._check(step, piece, (0.0, 0.0, width, height))
         return SpaceStep(step, self._spaces[number])
 
-    def _soft_step(self, piece: LiftedPiece, edit: LiftedEdit, number: int) -> EditStep | None:
+    def _soft_step(self, piece: LiftedPiece, edit: Edit, number: int) -> EditStep | None:
         if not edit.cuts and any(isinstance(operation, MaterialOperation) for operation in edit.operations):
             problem = (
                 "pins and rig move all of a lifted photo, or what is cut out; leave select out, or write mode: piece"

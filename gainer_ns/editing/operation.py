@@ -48,6 +48,7 @@ class Operation(ScriptModel):
         knows_shares: Whether ``_map`` takes an amount for each point; where it does not, points that follow in part go
             so much of the way to where the rest goes, on a straight line.
         is_planar: Whether it moves points of space as those of the plane below them, and leaves how deep they are.
+        words_of_space: Which of its words mean something in space only.
         turns: Whether it turns things.
     """
 
@@ -55,6 +56,7 @@ class Operation(ScriptModel):
 
     knows_shares: ClassVar[bool] = True
     is_planar: ClassVar[bool] = True
+    words_of_space: ClassVar[tuple[str, ...]] = ()
     turns: ClassVar[bool] = False
 
     _tracks: Tracks = PrivateAttr(default_factory=dict)
@@ -85,6 +87,11 @@ class Operation(ScriptModel):
         for loc, track in self._tracks.items():
             words = replaced(words, loc, {time: written(value) for time, value in track.items()})
         return words
+
+    @property
+    def tracks(self) -> Tracks:
+        """Its own keyframes, by where in it they stand."""
+        return self._tracks
 
     @property
     def is_keyed(self) -> bool:

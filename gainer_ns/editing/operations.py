@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
@@ -11,10 +10,8 @@ from jaxtyping import Float
 from pydantic import (
     AfterValidator,
     ConfigDict,
-    Discriminator,
     Field,
     SerializerFunctionWrapHandler,
-    Tag,
     field_validator,
     model_serializer,
     model_validator,
@@ -34,6 +31,18 @@ from gainer_ns.editing.operation import (
 )
 from gainer_ns.editing.percentages import LENGTH
 from gainer_ns.editing.selection import ScriptModel
+from gainer_ns.editing.space import (
+    Direction,
+    SpaceFactors,
+    SpaceLine,
+    SpaceOffset,
+    SpacePoint,
+    bend_about,
+    completed,
+    is_along,
+    rotate_about,
+    unit_vector,
+)
 from gainer_ns.frames import Bounds
 
 
@@ -43,17 +52,15 @@ def _checked(segment: tuple[PlanePoint, PlanePoint]) -> tuple[PlanePoint, PlaneP
 
 
 PlaneLine: TypeAlias = Annotated[tuple[PlanePoint, PlanePoint], AfterValidator(_checked)]
-PlaneFactors: TypeAlias = Annotated[
-    Annotated[PositiveFactor, Tag("number")] | Annotated[tuple[PositiveFactor, PositiveFactor], Tag("pair")],
-    Discriminator(lambda value: "pair" if isinstance(value, list | tuple) else "number"),
-]
 
 
 class Move(Operation):
     """Moves the selection."""
 
-    by: PlaneOffset
-    """How far: to the right and down, in pixels."""
+    is_planar = False
+
+    by: SpaceOffset
+    """How far: to the right and down, and of a lifted photo perhaps towards the camera, in pixels."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
         return deformations.move(points, by=[amount * part for part in completed(self.by, points.shape[1])])
@@ -62,23 +69,32 @@ class Move(Operation):
 class Rotate(Operation):
     """Turns the selection."""
 
-    turns = True
+    is_planar, words_of_space, turns = False, ("axis",), True
 
     degrees: FiniteNumber
-    """How far, counter-clockwise."""
-    center: PlanePoint | None = None
+    """How far, counter-clockwise as one sees it whom the axis points at."""
+    center: SpacePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
+    axis: Direction = "z"
+    """Of a lifted photo, what it turns around: z as in a picture, x tips the top towards the camera, y brings the right
+    side forward; or a vector [x, y, z]."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
-        return deformations.rotate(points, degrees=amount * self.degrees, center=self.center or middle(box))
+        center = completed(self.center or middle(box), points.shape[1])
+        if points.shape[1] == 2:
+            return deformations.rotate(points, degrees=amount * self.degrees, center=center)
+        return rotate_about(points, amount * self.degrees, unit_vector(self.axis), center)
 
 
 class Scale(Operation):
     """Enlarges or shrinks the selection."""
 
-    factor: PlaneFactors
-    """How many times larger; one number, or one for the width and one for the height."""
-    center: PlanePoint | None = None
+    is_planar = False
+
+    factor: SpaceFactors
+    """How many times larger; one number, or one for the width, one for the height and of a lifted photo perhaps one for
+    the depth."""
+    center: SpacePoint | None = None
     """What stays where it is; the middle of the selection if left out."""
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
@@ -128,15 +144,27 @@ class Stretch(Operation):
 class Bend(Operation):
     """Bends the selection along a line, which becomes an arc of a circle and keeps its length."""
 
-    turns = True
+    is_planar, words_of_space, turns = False, ("about",), True
 
     degrees: FiniteNumber
-    """How far the line's far end turns, counter-clockwise."""
-    axis: PlaneLine
+    """How far the line's far end turns, counter-clockwise as one sees it whom the direction about points at."""
+    axis: SpaceLine
     """The line. What lies before its first point stays, what lies beyond its second goes on straight."""
+    about: Direction = "z"
+    """Of a lifted photo, what the far end turns about: z bends within the picture; a line to the right bends forward
+    about y, a line upwards about x; or a vector."""
+
+    @model_validator(mode="after")
+    def _across(self) -> Bend:
+        if is_along(self.about, self.axis):
+            raise ValueError("turns about the line itself; choose an about that points across the line")
+        return self
 
     def _map(self, points: Tensor, amount: Amount, box: Bounds) -> Tensor:
-        return deformations.bend(points, degrees=amount * self.degrees, axis=self.axis)
+        start, end = (completed(end, points.shape[1]) for end in self.axis)
+        if points.shape[1] == 2:
+            return deformations.bend(points, degrees=amount * self.degrees, axis=(start, end))
+        return bend_about(points, amount * self.degrees, (start, end), unit_vector(self.about))
 
 
 class Twirl(Operation):
@@ -272,11 +300,6 @@ def middle(box: Bounds) -> PlanePoint:
     """Return the middle of a box."""
     left, top, right, bottom = box
     return 0.5 * (left + right), 0.5 * (top + bottom)
-
-
-def completed(coordinates: Sequence[float], dimensions: int, fill: float = 0.0) -> tuple[float, ...]:
-    """Return as many coordinates as there are dimensions: those that a script leaves out are filled in."""
-    return (*coordinates, *(dimensions - len(coordinates)) * (fill,))
 
 
 def _between(start: PlanePoint, end: PlanePoint, amount: Amount) -> Any:

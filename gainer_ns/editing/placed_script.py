@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,14 @@ class PlacedScript(ScriptModel):
             selection.check(width, height)
         except PlacedError as error:
             raise self.mistake(number, error.below("select")) from None
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Raise a mistake that is found within this context as the one line that the user sees."""
+        try:
+            yield
+        except PlacedError as error:
+            raise self._places.error(error.loc, error.problem) from None
 
     def mistake(self, number: int, error: PlacedError) -> GainerError:
         """Return a mistake in an edit as the one line that the user sees."""

@@ -6,7 +6,7 @@ import operator
 from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -33,7 +33,7 @@ from gainer_ns.editing.film_length import (
     frame_times,
     frames_in,
 )
-from gainer_ns.editing.flat_words import check_flat_edit, check_flat_script
+from gainer_ns.editing.flat_or_lifted import check_in_space, check_on_plane
 from gainer_ns.editing.operation import Operation
 from gainer_ns.editing.percentages import has_percentages
 from gainer_ns.editing.placed_script import PlacedScript
@@ -105,22 +105,27 @@ class ScriptLayer(ScriptModel):
     order: Order = "front"
 
 
-class BaseEdit(Timed):
+_words: dict[str, Any] = {word: (operation | None, None) for word, operation in OPERATIONS.items()}
+_Words = create_model("_Words", __base__=Timed, **_words)
+
+
+class Edit(_Words):
     """One edit: what it takes, what it does to that, and when. Each operation is a field, by its word.
 
     Attributes:
-        vocabulary: The operations by their words; a subclass has a field for each.
         select: What moves.
-        layer: What it is taken from; the main picture, or what a photo shows, if None.
+        layer: What it is taken from: a layer of the script, or of a lifted photo the object or the background alone;
+            the main picture, or what a photo shows, if None.
+        order: Whether what moves passes before everything else, or behind it, or how near it is; or that from times on.
+            In space what covers what follows from depth.
         mode: What happens around the selection. ``sheet``: the picture stays one sheet, and what surrounds the
             selection follows it, less and less. ``piece``: the selection is cut out and leaves a hole. None for what
             its kind of picture and of selection asks for.
     """
 
-    vocabulary: ClassVar[Mapping[str, type[Operation]]]
-
     select: Selection = Selection(all=True)
     layer: str | None = None
+    order: DepthOrder = "front"
     mode: Mode | None = None
 
     _written: tuple[str, ...] = PrivateAttr(())
@@ -130,9 +135,9 @@ class BaseEdit(Timed):
     def _keep_order(cls, data: Any, read: ModelWrapValidatorHandler[Any]) -> Any:
         edit = read(data)
         if isinstance(data, Mapping):
-            edit._written = tuple(word for word in data if word in cls.vocabulary)
+            edit._written = tuple(word for word in data if word in OPERATIONS)
         if not edit.operations:
-            raise ValueError(f"does nothing; write one or more of {', '.join(cls.vocabulary)}")
+            raise ValueError(f"does nothing; write one or more of {', '.join(OPERATIONS)}")
         if edit.mode == "sheet" and "cut" in edit.words:
             raise PlacedError(("mode",), "must be 'piece' beside cut, which parts what it selects; leave mode out")
         if edit.is_keyed and "cut" in edit.words:
@@ -142,7 +147,7 @@ class BaseEdit(Timed):
     @property
     def words(self) -> tuple[str, ...]:
         """The words of the operations, in the order in which they are applied: the order written."""
-        words = dict.fromkeys((*self._written, *self.vocabulary))
+        words = dict.fromkeys((*self._written, *OPERATIONS))
         return tuple(word for word in words if getattr(self, word) is not None)
 
     @property
@@ -177,7 +182,7 @@ class BaseEdit(Timed):
     @property
     def takes(self) -> tuple[Any, ...]:
         """Everything that decides which pieces it moves."""
-        return self.select, self.layer, self.mode
+        return self.select, self.layer, self.mode, self.order
 
     @property
     def cuts(self) -> bool:
@@ -186,38 +191,6 @@ class BaseEdit(Timed):
             return self.select.is_painted or "cut" in self.words
         return self.mode == "piece"
 
-    @model_serializer(mode="wrap")
-    def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values = write(self)
-        order = ("select", "layer", *self.words, "order", "mode", "keyframes", "easing")
-        return {word: values[word] for word in order if word in values}
-
-
-def with_words(vocabulary: Mapping[str, type[Operation]]) -> type[BaseEdit]:
-    """Return a model of edits that know these words."""
-    fields: dict[str, Any] = {word: (operation | None, None) for word, operation in vocabulary.items()}
-    made = create_model("WordsOfEdits", __base__=BaseEdit, **fields)
-    made.vocabulary = vocabulary
-    return made
-
-
-class Edit(with_words(OPERATIONS)):
-    """One edit of a flat picture; see :class:`BaseEdit`.
-
-    Attributes:
-        layer: The layer of the script that it changes; the main picture if None.
-        order: Whether what moves passes before everything else, or behind it, or how near it is; or that from times on.
-    """
-
-    order: DepthOrder = "front"
-
-    _on_plane = model_validator(mode="before")(check_flat_edit)
-
-    @property
-    def takes(self) -> tuple[Any, ...]:
-        """Everything that decides which pieces it moves."""
-        return *super().takes, self.order
-
     def depth(self, t: float) -> float:
         """Return how near what moves is at a time: 1 in front, -1 behind, 0 for what does not move."""
         order = self.order
@@ -225,6 +198,12 @@ class Edit(with_words(OPERATIONS)):
             times = list(order)
             order = order[times[max(0, bisect_right(times, t) - 1)]]
         return float({"front": 1.0, "back": -1.0}.get(order, 0.0) if isinstance(order, str) else order)
+
+    @model_serializer(mode="wrap")
+    def _write_in_order(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = write(self)
+        order = ("select", "layer", *self.words, "order", "mode", "keyframes", "easing")
+        return {word: values[word] for word in order if word in values}
 
 
 def _drawable(canvas: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -244,17 +223,18 @@ Canvas = Annotated[
 
 
 class Script(PlacedScript):
-    """An edit script.
+    """An edit script, of a flat picture or of a lifted photo; see :mod:`gainer_ns.editing.flat_or_lifted`.
 
     Attributes:
         edits: What is done, in this order.
         layers: Further pictures, by the names that edits use for them.
-        background: What shows through holes and beyond the picture.
+        background: What shows through holes and beyond the picture, or where nothing was lifted.
         canvas: Left, top, right and bottom of what is drawn, in pixels of the main picture, and perhaps beyond it;
             ``auto`` for all that the film ever shows; the whole picture if None.
-        frames: How many pictures a film has; None makes a single picture, of its end.
+        camera: A camera path of nerfstudio that films a lifted photo; the photo's own camera if None.
+        frames: How many pictures a film has; None for as many as the camera path has, or else one, of its end.
         seconds: How long a film is, instead.
-        fps: Frames a second.
+        fps: Frames a second; None for those of the camera path, or else 24.
         loop: Whether the film begins again after its end, or goes there and back (pingpong).
     """
 
@@ -262,35 +242,51 @@ class Script(PlacedScript):
     layers: dict[Annotated[str, Field(min_length=1)], ScriptLayer] = Field({})
     background: Background = Background(transparent=True)
     canvas: Canvas | None = None
+    camera: ExistingFile | None = None
     frames: FrameCount | None = None
     seconds: Duration | None = None
-    fps: FrameRate = DEFAULT_FPS
+    fps: FrameRate | None = None
     loop: Loop = False
 
-    _on_plane = model_validator(mode="before")(check_flat_script)
-
     @model_validator(mode="after")
-    def _layers_exist(self) -> Script:
-        check_length(self.frames, self.seconds, self.fps, self.loop)
-        if not self.edits and not self.layers:
-            raise ValueError("has neither edits nor layers; write at least one")
-        for i, edit in enumerate(self.edits):
-            if edit.layer is not None and edit.layer not in self.layers:
-                known = f"layers are {', '.join(self.layers)}" if self.layers else "the script has no layers"
-                if edit.layer in ("object", "background"):
-                    known += ", and those of lifted photos are not in a flat picture"
-                raise PlacedError(("edits", i, "layer"), f"there is no layer {edit.layer[:40]!r}; {known}")
+    def _does_something(self) -> Script:
+        check_length(self.frames, self.seconds, self.fps or DEFAULT_FPS)
+        if not self.edits and not self.layers and self.camera is None:
+            raise ValueError("has neither edits nor layers nor a camera; write at least one")
         return self
 
     @property
     def times(self) -> list[float]:
         """Times of the frames, from 0 to 1; just 1 for a single picture."""
-        return frame_times(self.frame_count, self.loop)
+        return frame_times(self.frame_count(), self.loop)
 
-    @property
-    def frame_count(self) -> int | None:
-        """How many pictures a film has; None for a single picture."""
-        return self.frames if self.seconds is None else frames_in(self.seconds, self.fps)
+    def frame_count(self, fps: float | None = None) -> int | None:
+        """Return how many pictures a film has, at so many a second; None where the script does not say."""
+        return self.frames if self.seconds is None else frames_in(self.seconds, fps or self.fps or DEFAULT_FPS)
+
+    def on_plane(self, width: int, height: int) -> Script:
+        """Return the script of a flat picture of so many pixels, its selections checked.
+
+        Selections in further layers are left to ``on_layer``, once the size of those pictures is known.
+
+        Raises:
+            GainerError: It speaks of space, or a selection does not fit the picture.
+        """
+        with self.located():
+            check_on_plane(self)
+        return self.on_layer(None, width, height)
+
+    def in_space(self, width: int, height: int, layers: int) -> Script:
+        """Return the script of a photo of so many pixels, lifted into so many layers, its selections checked.
+
+        Raises:
+            GainerError: It speaks of a plane, or a selection does not fit the photo.
+        """
+        with self.located():
+            check_in_space(self, layers)
+        for number, edit in enumerate(self.edits):
+            self.check_selection(number, edit.select, width, height)
+        return self
 
     def on_layer(self, layer: str | None, width: int, height: int) -> Script:
         """Check the selections in a layer, None for the main picture, against its size in pixels.
@@ -319,9 +315,22 @@ class Script(PlacedScript):
             raise self.mistake(number, PlacedError(("select",), problem)) from None
 
 
-def read_script(source: Path | Mapping[str, Any], width: int, height: int, *, enclosed: bool = False) -> Script:
-    """Read an edit script and check it against the size of its main picture; see :meth:`PlacedScript.read`.
+def read_script(
+    source: Path | Mapping[str, Any],
+    width: int,
+    height: int,
+    *,
+    lifted_layers: int | None = None,
+    enclosed: bool = False,
+) -> Script:
+    """Read an edit script and check it against its picture; see :meth:`PlacedScript.read`.
 
-    Selections in further layers are left to ``Script.on_layer``, once the size of those pictures is known.
+    Args:
+        source: See there.
+        width: Of the picture in pixels.
+        height: Likewise.
+        lifted_layers: Into how many layers it was lifted; None for a flat picture.
+        enclosed: See there.
     """
-    return Script.read(source, size=(width, height), enclosed=enclosed).on_layer(None, width, height)
+    script = Script.read(source, size=(width, height), enclosed=enclosed)
+    return script.on_plane(width, height) if lifted_layers is None else script.in_space(width, height, lifted_layers)

@@ -33,7 +33,7 @@ _FRAME_POINTS = 65
 """Along each side of the frame, looked at to tell whether it opens."""
 
 
-class Stage(BaseStage[Edit, Piece]):
+class Stage(BaseStage[Piece]):
     """Pieces of pictures, from back to front, and what a script does to them.
 
     Args:
@@ -133,7 +133,7 @@ class Stage(BaseStage[Edit, Piece]):
         found = extent_of(self.pieces, map(self._amounts, script.times))
         if found is None:
             return None
-        left, top, right, bottom = even(found) if script.frame_count else found
+        left, top, right, bottom = even(found) if script.frame_count() else found
         if (right - left) * (bottom - top) > MAX_PIXELS:
             raise GainerError(
                 f"{script.where('canvas')}: auto takes in {right - left:g} x {bottom - top:g} pixels, but at most "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gainer_ns.editing.backgrounds import Background, PlainBackground
+from gainer_ns.editing.backgrounds import Background
 from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
 
@@ -70,14 +70,13 @@ class ArrangeTab:
         if kind not in words:
             self.show()
             return
-        model = PlainBackground if self._context.subject.is_deep else Background
-        self._context.session.revise_script(background=model.model_validate(words[kind]))
+        self._context.session.revise_script(background=Background.model_validate(words[kind]))
         self._context.say(f"Background: {kind}.")
 
     def show(self) -> None:
         """Show what the script says."""
         edit, background = self._chooser.edit, self._context.session.history.script.background
-        order = "front" if edit is None else getattr(edit, "order", "front")
+        order = "front" if edit is None else edit.order
         show_value(self._order, order if order in ("front", "back") else AS_WRITTEN)
         show_value(self._mode, BY_KIND if edit is None or edit.mode is None else edit.mode)
         show_value(self._behind, _kind_of(background))
@@ -85,10 +84,10 @@ class ArrangeTab:
             show_value(self._colour, tuple(round(part) for part in background.color))
 
 
-def _kind_of(background: PlainBackground) -> str:
+def _kind_of(background: Background) -> str:
     known: Mapping[str, bool] = {
         TRANSPARENT: background.transparent,
         COLOUR: background.color is not None,
-        INPAINT: getattr(background, "inpaint", None) is not None,
+        INPAINT: background.inpaint is not None,
     }
     return next((kind for kind, is_it in known.items() if is_it), AS_WRITTEN)

@@ -11,11 +11,12 @@ from typing import Any
 import viser
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from gainer_ns.editing.script import Script
 from gainer_ns.errors import GainerError
 from gainer_ns.viewer.picking import Picker
 from gainer_ns.viewer.run_files import RunFiles
 from gainer_ns.viewer.session import EditSession
-from gainer_ns.viewer.subject import AnyScript, Subject
+from gainer_ns.viewer.subject import Subject
 
 _MARKUP = re.compile(r"[\\`*_{}<>\[\]#|~]")
 
@@ -66,7 +67,7 @@ class PanelContext:
         for listener in self.listeners:
             listener()
 
-    def take(self, script: AnyScript) -> None:
+    def take(self, script: Script) -> None:
         """Make another script the current one, as a step of the history."""
         self.session.history.replace(script)
         self.session.refresh()

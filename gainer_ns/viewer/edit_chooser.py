@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from gainer_ns.editing.lifted_script import LiftedEdit
-from gainer_ns.editing.script import Edit
+from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
 from gainer_ns.viewer.context import PanelContext, show_value
-from gainer_ns.viewer.subject import AnyScript
 
 NO_EDITS = "none yet"
 
@@ -24,7 +22,7 @@ class EditChooser:
 
     def __init__(self, context: PanelContext) -> None:
         self._context = context
-        self._seen: tuple[AnyScript, float] | None = None
+        self._seen: tuple[Script, float] | None = None
         self.listeners: list[Callable[[], None]] = []
         self._list = context.server.gui.add_dropdown(
             "Edit",
@@ -35,7 +33,7 @@ class EditChooser:
         context.session.watchers.append(self._follow)
 
     @property
-    def edit(self) -> Edit | LiftedEdit | None:
+    def edit(self) -> Edit | None:
         """The edit; None where there is none."""
         edits = self._context.session.history.script.edits
         return edits[self._number] if self._number < len(edits) else None
@@ -45,7 +43,7 @@ class EditChooser:
         self._list.value = self._list.options[number]
         self._tell()
 
-    def chosen(self) -> Edit | LiftedEdit:
+    def chosen(self) -> Edit:
         """Return the edit; raise GainerError where there is none."""
         if self.edit is None:
             raise GainerError("there is no edit yet; move something in the tab Move first")
@@ -68,7 +66,7 @@ class EditChooser:
     def _number(self) -> int:
         return self._list.options.index(self._list.value)
 
-    def _follow(self, script: AnyScript) -> None:
+    def _follow(self, script: Script) -> None:
         """List the edits of a script."""
         seen, time = self._seen, self._context.session.time
         if seen is not None and seen[0] is script and seen[1] == time:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gainer_ns.editing.film_length import DEFAULT_FPS
+from gainer_ns.editing.script import Script
 from gainer_ns.editing.shots import write_film
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import FILMS, folder_output, output_for
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.film_tab import film_times
-from gainer_ns.viewer.subject import AnyScript
 from gainer_ns.viewer.worker import LatestWorker
 
 AUTOSAVE_SECONDS = 0.2
@@ -27,7 +27,7 @@ class Autosave:
     def __init__(self, context: PanelContext) -> None:
         self._context = context
         self.path: Path = context.files.autosave
-        self._kept: AnyScript = context.subject.empty()
+        self._kept: Script = context.subject.empty()
         self._worker = LatestWorker()
 
     def restore(self) -> None:
@@ -44,7 +44,7 @@ class Autosave:
         self._context.take(self._kept)
         self._context.say(f"Restored {len(self._kept.edits)} edits of last time. Reset, in the tab Move, starts anew.")
 
-    def keep(self, script: AnyScript) -> None:
+    def keep(self, script: Script) -> None:
         """Keep a script, soon and in another thread; an empty one by taking the file away."""
         if script is not self._kept:
             self._kept = script
@@ -54,7 +54,7 @@ class Autosave:
         """Wait until all is kept, and return whether it is."""
         return self._worker.wait()
 
-    def _write(self, script: AnyScript) -> None:
+    def _write(self, script: Script) -> None:
         try:
             if script.edits:
                 self._context.files.write(self.path, script.to_yaml(self.path.parent).encode("utf8"))
@@ -161,7 +161,7 @@ class FilesTab:
         self._scripts.options = self._names()
         self._take(script)
 
-    def _take(self, script: AnyScript) -> None:
+    def _take(self, script: Script) -> None:
         self._context.take(script)
         self._context.say(f"Loaded {len(script.edits)} edits.")
 

@@ -7,13 +7,13 @@ import threading
 import time
 
 from gainer_ns.editing.film_length import DEFAULT_FPS, frame_times, frames_in
+from gainer_ns.editing.script import Script
 from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.context import PanelContext, show_value
 from gainer_ns.viewer.edit_chooser import EditChooser
 from gainer_ns.viewer.onion_skin import OnionSkin
 from gainer_ns.viewer.sequences import is_sequence, play_sequence
-from gainer_ns.viewer.subject import AnyScript
 from gainer_ns.viewer.timeline import Timeline
 
 SCRIPT_FILM = "the edits"
@@ -25,13 +25,13 @@ LATE_SHARE = 1.2
 """How many times as long as it should playing may take."""
 
 
-def film_length(script: AnyScript) -> tuple[int, float]:
+def film_length(script: Script) -> tuple[int, float]:
     """Return how many frames a film of a script has in the page, and how many of them a second."""
     fps = script.fps or DEFAULT_FPS
     return script.frames or (DEFAULT_FRAMES if script.seconds is None else frames_in(script.seconds, fps)), fps
 
 
-def film_times(script: AnyScript) -> tuple[list[float], float]:
+def film_times(script: Script) -> tuple[list[float], float]:
     """Return the times of these frames, from 0 to 1, and how many there are a second."""
     frames, fps = film_length(script)
     return frame_times(frames, script.loop), fps

@@ -12,7 +12,7 @@ from gainer_ns.errors import GainerError
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.viewer.context import PanelContext
 from gainer_ns.viewer.overlays import picture_overlay
-from gainer_ns.viewer.subject import AnyScript, FlatSubject
+from gainer_ns.viewer.subject import FlatSubject
 from gainer_ns.viewer.worker import LatestWorker
 
 NAME = "/gainer/onion"
@@ -37,7 +37,7 @@ class OnionSkin:
         self._nodes: list = []
         self._stage: Stage | None = None
 
-    def show(self, script: AnyScript, time: float, apart: float) -> None:
+    def show(self, script: Script, time: float, apart: float) -> None:
         """Show what is so much time before and after; nothing where that is 0, or nothing is edited."""
         subject = self._context.subject
         if apart <= 0 or not script.edits or not isinstance(subject, FlatSubject):

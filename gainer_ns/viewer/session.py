@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from nerfstudio.utils.rich_utils import CONSOLE
 from pydantic import ValidationError
 
-from gainer_ns.editing.lifted_script import LiftedEdit
-from gainer_ns.editing.script import Edit
+from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.selection import Selection
 from gainer_ns.errors import GainerError
-from gainer_ns.viewer.subject import AnyPicture, AnyScript, AnyStage, Made, Subject
+from gainer_ns.viewer.subject import AnyPicture, AnyStage, Made, Subject
 from gainer_ns.viewer.worker import LatestWorker
 
 MAX_UNDO_STEPS = 200
@@ -29,20 +28,20 @@ class ScriptHistory:
         is_under_way: Whether the last edit may still be changed without a new step.
     """
 
-    def __init__(self, script: AnyScript) -> None:
-        self._past: list[AnyScript] = []
-        self._future: list[AnyScript] = []
+    def __init__(self, script: Script) -> None:
+        self._past: list[Script] = []
+        self._future: list[Script] = []
         self._begun_from = script  # what the edit that is under way was put behind
-        self._together: tuple[Hashable, AnyScript] | None = None
+        self._together: tuple[Hashable, Script] | None = None
         self.script = script
         self.is_under_way = False
 
-    def replace(self, script: AnyScript) -> None:
+    def replace(self, script: Script) -> None:
         """Make another script the current one, as a step of its own."""
         self._past = [*self._past[1 - MAX_UNDO_STEPS :], self.script]
         self.script, self._future, self.is_under_way = script, [], False
 
-    def put(self, edit: Edit | LiftedEdit) -> None:
+    def put(self, edit: Edit) -> None:
         """Put the edit that is under way at the end of the script: a new one, or what has become of it."""
         script = self.with_edit(edit)
         if self.is_under_way:
@@ -52,7 +51,7 @@ class ScriptHistory:
             self.replace(script)
         self.is_under_way = True
 
-    def revise(self, script: AnyScript, together: Hashable = None) -> None:
+    def revise(self, script: Script, together: Hashable = None) -> None:
         """Change something else of the script; an edit that is under way goes on.
 
         Args:
@@ -66,7 +65,7 @@ class ScriptHistory:
             self.replace(script)
         self.is_under_way, self._together = under_way, (together, script)
 
-    def with_edit(self, edit: Edit | LiftedEdit) -> AnyScript:
+    def with_edit(self, edit: Edit) -> Script:
         """Return the script that ``put`` makes."""
         before = self.script.edits[:-1] if self.is_under_way else self.script.edits
         return self.script.model_copy(update={"edits": (*before, edit)})
@@ -91,7 +90,7 @@ class ScriptHistory:
         """Take the last step that was undone again, if there is one."""
         self._step(self._future, self._past)
 
-    def _step(self, source: list[AnyScript], other: list[AnyScript]) -> None:
+    def _step(self, source: list[Script], other: list[Script]) -> None:
         before = self.script
         if source:
             other.append(self.script)
@@ -99,7 +98,7 @@ class ScriptHistory:
         self.is_under_way = self.is_under_way and movements(before) == movements(self.script)
 
 
-def movements(script: AnyScript) -> list[Any]:
+def movements(script: Script) -> list[Any]:
     """Return what a script moves and how far, without when, and in which order and mode, it does so."""
     return [(edit.select, edit.operations) for edit in script.edits]
 
@@ -120,10 +119,10 @@ class KeptFrames:
 
     def __init__(self) -> None:
         self._frames: dict[float, Made] = {}
-        self._of: tuple[Subject, AnyScript] | None = None
+        self._of: tuple[Subject, Script] | None = None
         self._asked = 0.0
 
-    def get(self, subject: Subject, script: AnyScript, time: float) -> Made | None:
+    def get(self, subject: Subject, script: Script, time: float) -> Made | None:
         """Return the frame at a time; None where it has not been put here."""
         if self._of is None or self._of[0] is not subject or self._of[1] is not script:
             self._frames, self._of = {}, (subject, script)
@@ -157,7 +156,7 @@ class EditSession:
         self.subject = subject
         self.history = ScriptHistory(subject.empty())
         self.time = 1.0
-        self.watchers: list[Callable[[AnyScript], None]] = []
+        self.watchers: list[Callable[[Script], None]] = []
         self._redraw, self._complain = redraw, complain
         self._worker = LatestWorker()
         self._shown: AnyPicture = subject.fitted
@@ -233,7 +232,7 @@ class EditSession:
         self.history.revise(self.history.script.model_copy(update=changes))
         self.refresh()
 
-    def _checked(self, select: Selection, words: Mapping[str, Any]) -> Edit | LiftedEdit:
+    def _checked(self, select: Selection, words: Mapping[str, Any]) -> Edit:
         """Return an edit; raise GainerError where its words are wrong."""
         try:
             return self.subject.edit(select, words)
@@ -270,7 +269,7 @@ class EditSession:
         """Wait until what is shown is what was asked for, and return whether it is."""
         return self._worker.wait()
 
-    def refresh(self, expected: Sequence[AnyScript] = ()) -> None:
+    def refresh(self, expected: Sequence[Script] = ()) -> None:
         """Show the script as it is now, roughly until there is time for more, and make ready for what it may become."""
         script, time, played = self.history.script, self.time, self._played
         keep, self._keeps = self._keeps, False
@@ -318,7 +317,7 @@ class EditSession:
         cls,
         subject: Subject,
         staged: tuple[AnyStage, ...],
-        script: AnyScript,
+        script: Script,
         time: float,
         *,
         is_draft: bool = False,
@@ -330,9 +329,9 @@ class EditSession:
         return staged, subject.at(script, staged[0], time, is_draft=is_draft)
 
     @staticmethod
-    def _ready(subject: Subject, staged: tuple[AnyStage, ...], script: AnyScript) -> tuple[AnyStage, ...]:
+    def _ready(subject: Subject, staged: tuple[AnyStage, ...], script: Script) -> tuple[AnyStage, ...]:
         """Make a script ready, out of one that was where that is quick; it comes first."""
-        first = next((stage for stage in staged if stage.follow(cast(Any, script))), None) or subject.staged(script)
+        first = next((stage for stage in staged if stage.follow(script)), None) or subject.staged(script)
         return first, *[stage for stage in staged if stage is not first][: MAX_READY_SCRIPTS - 1]
 
 

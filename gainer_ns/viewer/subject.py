@@ -14,7 +14,6 @@ from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.lifted_piece import SHOWN_OPACITY
-from gainer_ns.editing.lifted_script import LiftedEdit, LiftedScript, read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.script import Edit, Script, read_script
 from gainer_ns.editing.selection import Selection
@@ -30,7 +29,6 @@ from gainer_ns.viewer.backing import Backing
 
 PixelPoint = tuple[float, float]
 """x and y in pixels of the picture."""
-AnyScript = Script | LiftedScript
 AnyPicture = BakedPicture | LiftedScene
 AnyStage = Stage | LiftedStage
 MAX_DRAFT_NODES, MAX_PAGE_NODES = 1 << 14, 1 << 17
@@ -82,18 +80,17 @@ class FlatSubject:
         """Read and check a script, which may be told to name files of its folder only; raise GainerError."""
         return read_script(path, self.fitted.plane.width, self.fitted.plane.height, enclosed=enclosed)
 
-    def staged(self, script: AnyScript) -> Stage:
+    def staged(self, script: Script) -> Stage:
         """Make a script ready; raise GainerError where it does not fit."""
-        assert isinstance(script, Script)
         layers = {name: load_baked(layer.picture) for name, layer in script.layers.items()}
         return Stage(script, self.fitted, layers, self._rests)
 
-    def camera(self, script: AnyScript, stage: AnyStage) -> Camera:
+    def camera(self, script: Script, stage: AnyStage) -> Camera:
         """Return what ``gainer edit`` draws pictures of a script with."""
-        assert isinstance(script, Script) and isinstance(stage, Stage)
+        assert isinstance(stage, Stage)
         return Camera(BackgroundPlate.of(script.background, self.fitted, stage.hole), crop=stage.canvas)
 
-    def at(self, script: AnyScript, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
+    def at(self, script: Script, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
         """Make what the page shows of a script, made ready, at a time; over its background.
 
         Args:
@@ -102,7 +99,7 @@ class FlatSubject:
             time: From 0 to 1.
             is_draft: Whether a hand is waiting for it.
         """
-        assert isinstance(script, Script) and isinstance(stage, Stage)
+        assert isinstance(stage, Stage)
         shown = stage.at(time, MAX_DRAFT_NODES if is_draft else MAX_PAGE_NODES)
         return Made(self._backing.under(shown, script, stage), is_draft and stage.is_rough)
 
@@ -151,30 +148,30 @@ class LiftedSubject:
         """The camera that took the photo."""
         return self.fitted.camera
 
-    def empty(self) -> LiftedScript:
+    def empty(self) -> Script:
         """Return a script that does nothing yet."""
-        return LiftedScript.model_construct(edits=())
+        return Script.model_construct(edits=())
 
-    def edit(self, select: Selection, words: Mapping[str, Any]) -> LiftedEdit:
+    def edit(self, select: Selection, words: Mapping[str, Any]) -> Edit:
         """Return an edit by the words of its operations; raise pydantic's ValidationError where they are wrong."""
-        return LiftedEdit.model_validate({"select": select, **words})
+        return Edit.model_validate({"select": select, **words})
 
-    def read(self, path: Path, *, enclosed: bool = False) -> LiftedScript:
+    def read(self, path: Path, *, enclosed: bool = False) -> Script:
         """Read and check a script; see :meth:`FlatSubject.read`."""
         plane = self.fitted.plane
-        return read_lifted_script(path, plane.width, plane.height, len(self.fitted.shown_layers), enclosed=enclosed)
+        layers = len(self.fitted.shown_layers)
+        return read_script(path, plane.width, plane.height, lifted_layers=layers, enclosed=enclosed)
 
-    def staged(self, script: AnyScript) -> LiftedStage:
+    def staged(self, script: Script) -> LiftedStage:
         """Make a script ready; raise GainerError where it does not fit."""
-        assert isinstance(script, LiftedScript)
         return LiftedStage(script, self.fitted)
 
-    def camera(self, script: AnyScript, stage: AnyStage) -> Camera:
+    def camera(self, script: Script, stage: AnyStage) -> Camera:
         """Return what ``gainer edit`` draws pictures of a script with."""
         back = script.background
         return Camera(BackgroundPlate.colour_or_image(back.color, back.image, self.filmed(self.fitted)))
 
-    def at(self, script: AnyScript, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
+    def at(self, script: Script, stage: AnyStage, time: float, *, is_draft: bool = False) -> Made:
         """Make what the page shows of a script, made ready, at a time; at once as finely as it is ever shown."""
         assert isinstance(stage, LiftedStage)
         return Made(stage.at(time), False)

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainer_ns.editing.lifted_script import read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.operations import Rotate, Wave
 from gainer_ns.editing.script import Script, read_script
@@ -154,9 +153,9 @@ def test_what_comes_back_pulls_along_as_much_as_where_it_was_farthest(picture: A
 def test_lifted_photos(lifted_scene: Any) -> None:
     scene = lifted_scene((1.0,), size=SIZE, spacing=2)
     turning = {"select": {"box": [12, 8, 36, 24]}, "rotate": {"degrees": {0: 0, 0.5: 40, 1: 0}, "axis": "y"}}
-    script = read_lifted_script({"edits": [turning]}, *SIZE, 1)
+    script = read_script({"edits": [turning]}, *SIZE, lifted_layers=1)
     stage = LiftedStage(script, scene)
-    still = read_lifted_script({"edits": [{**turning, "rotate": {"degrees": 40, "axis": "y"}}]}, *SIZE, 1)
+    still = read_script({"edits": [{**turning, "rotate": {"degrees": 40, "axis": "y"}}]}, *SIZE, lifted_layers=1)
     before, middle, after = (stage.at(t).raster()[0] for t in (0.0, 0.5, 1.0))
     torch.testing.assert_close(before, after)
     torch.testing.assert_close(middle, LiftedStage(still, scene).at(1.0).raster()[0], atol=1e-4, rtol=0)

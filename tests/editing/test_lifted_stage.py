@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainer_ns.editing.lifted_script import LiftedScript
 from gainer_ns.editing.lifted_stage import LiftedStage
+from gainer_ns.editing.script import Script
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.scene import LiftedScene
 
@@ -16,7 +16,7 @@ BOX = {"box": [16, 12, 32, 24]}
 
 
 def staged(scene: LiftedScene, *edits: dict[str, Any]) -> LiftedStage:
-    return LiftedStage(LiftedScript.model_validate({"edits": list(edits)}), scene)
+    return LiftedStage(Script.model_validate({"edits": list(edits)}), scene)
 
 
 def drawn(scene: LiftedScene, scale: float = 1.0) -> tuple[Tensor, Tensor]:

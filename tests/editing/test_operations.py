@@ -157,7 +157,7 @@ def test_a_script_may_say_only_what_there_is(word: str) -> None:
 @pytest.mark.parametrize(
     ("word", "changed", "message"),
     [
-        ("move", {"by": [1, 2, 3]}, "at most 2"),
+        ("move", {"by": [1, 2, 3, 4]}, "at most 3"),
         ("move", {"by": [1, float("nan")]}, "finite"),
         ("move", {"by": [1, float("inf")]}, "finite"),
         ("move", {"by": [1, 1e300]}, "less than or equal"),
@@ -166,7 +166,7 @@ def test_a_script_may_say_only_what_there_is(word: str) -> None:
         ("rotate", {"center": [1]}, "required"),
         ("scale", {"factor": 0}, "greater than 0.0"),
         ("scale", {"factor": [1, -1]}, "greater than 0.0"),
-        ("scale", {"factor": [1, 2, 3]}, "at most 2"),
+        ("scale", {"factor": [1, 2, 3, 4]}, "at most 3"),
         ("scale", {"factor": "big"}, "valid number"),
         ("stretch", {"factor": -2}, "greater than 0.0"),
         ("stretch", {"axis": [[3, 4], [3, 4]]}, "two different points"),

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainer_ns.editing.lifted_script import read_lifted_script
 from gainer_ns.editing.percentages import Percentage, has_percentages
 from gainer_ns.editing.script import Script, read_script
 from gainer_ns.editing.stage import Stage
@@ -83,7 +82,7 @@ def test_lifted_scripts() -> None:
             }
         ]
     }
-    script = read_lifted_script(said, 200, 100, 1)
+    script = read_script(said, 200, 100, lifted_layers=1)
     edit = script.edits[0]
     assert edit.select.box == (0, 0, 100, 100) and edit.move.by == (10, 0, 10)
     assert edit.rotate.center == (100, 50, -20) and edit.bend.axis == ((0, 50), (200, 50, 10))

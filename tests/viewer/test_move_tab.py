@@ -2,7 +2,6 @@
 
 import pytest
 
-from gainer_ns.editing.lifted_script import LiftedEdit
 from gainer_ns.editing.script import Edit
 from gainer_ns.viewer.move_tab import MoveValues
 
@@ -31,7 +30,7 @@ def test_in_space_there_are_fewer() -> None:
         "rotate": {"degrees": 20, "axis": (0, 1, 0)},
         "move": {"by": (3, -2, 5)},
     }
-    assert LiftedEdit.model_validate(words).words == tuple(words)
+    assert Edit.model_validate(words).words == tuple(words)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from gainer_ns.editing.film_length import frame_times
-from gainer_ns.editing.lifted_script import LiftedScript, read_lifted_script
 from gainer_ns.editing.lifted_stage import LiftedStage
+from gainer_ns.editing.script import Script, read_script
 from gainer_ns.errors import GainerError
 from gainer_ns.lifting.camera_paths import camera_path, dolly
 from gainer_ns.lifting.scene import LiftedScene
@@ -19,10 +19,10 @@ from gainer_ns.picture import Picture
 MOVE = {"select": {"box": [16, 12, 32, 24]}, "move": {"by": [3, 4, 5]}}
 
 
-def read(folder: Path, said: Any, layers: int = 2) -> LiftedScript:
+def read(folder: Path, said: Any, layers: int = 2) -> Script:
     path = folder / "edit.yaml"
     path.write_text(yaml.safe_dump(said, sort_keys=False))
-    return read_lifted_script(path, 48, 36, layers)
+    return read_script(path, 48, 36, lifted_layers=layers)
 
 
 def test_a_script_is_read_and_written_back(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_script_is_read_and_written_back(tmp_path: Path) -> None:
         ({"edits": [{"move": {"by": [1]}}]}, "move.by: must have 2 values"),
         ({"edits": [{"move": {"by": [1, 2, 3, 4]}}]}, "move.by: must have at most 3 values"),
         ({"edits": [MOVE], "camera": "none.json"}, "camera: .*does not exist"),
-        ({"frames": 3}, "has neither edits nor a camera"),
+        ({"frames": 3}, "has neither edits nor layers nor a camera"),
     ],
 )
 def test_mistakes_are_one_line(said: Any, problem: str, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_film_is_as_long_as_its_camera_path(lifted_scene: Callable[..., Lifted
     scene, views = lifted_scene(), read_camera_path(path_file).views
     film = Picture(scene).frames([MOVE], camera_path=path_file)
     assert (len(film), film.fps) == (4, 24.0)
-    stage = LiftedStage(LiftedScript.model_validate({"edits": [MOVE]}), scene)
+    stage = LiftedStage(Script.model_validate({"edits": [MOVE]}), scene)
     shots = [stage.shot(views, t) for t in frame_times(4)]
     assert [shot.view for shot in shots] == list(views)
     torch.testing.assert_close(shots[0].raster()[0], scene.raster()[0], atol=1e-4, rtol=0)

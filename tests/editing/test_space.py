@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gainer_ns.editing.lifted_operations import LIFTED_OPERATIONS
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.vocabulary import OPERATIONS
 
@@ -23,7 +22,7 @@ EXAMPLES = [
 
 
 def operation(word: str, said: dict) -> Operation:
-    return LIFTED_OPERATIONS[word].model_validate(said)
+    return OPERATIONS[word].model_validate(said)
 
 
 def points(count: int = 200) -> torch.Tensor:
@@ -146,7 +145,3 @@ def test_words_of_the_plane_move_points_as_in_it_and_keep_how_deep_they_are(word
         assert torch.equal(there[:, 2], places[:, 2])
     _, jacobians = deep.moved(places, amount=0.6, box=BOX)
     assert torch.equal(jacobians[:, 2], torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64).expand(len(places), 3))
-
-
-def test_every_word_of_the_plane_is_one_of_space() -> None:
-    assert set(OPERATIONS) == set(LIFTED_OPERATIONS)
