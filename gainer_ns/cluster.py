@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from gainer_ns.errors import GainerError
@@ -17,6 +18,9 @@ _MAX_RETRIES = 5
 """How often what a lost machine was at is begun anew."""
 _AHEAD = 2
 """How many pieces of work wait for each processor, so that none of them idles."""
+
+_shared: dict[str, Any] = {}
+"""In a process of a cluster: what the work that it did last shares, by its name there."""
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -36,11 +40,9 @@ def joined(address: str) -> Iterator[Any]:
     Raises:
         GainerError: If Ray is not installed, or nothing answers at the address.
     """
-    try:
-        import ray  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise GainerError("--ray needs Ray: pip install 'gainer-ns[ray]', here and on the cluster") from error
-    _check_answer(address)
+    check_cluster(address)
+    import ray  # pyright: ignore[reportMissingImports]
+
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -50,6 +52,17 @@ def joined(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def check_cluster(address: str) -> None:
+    """Make sure that there may be a cluster at an address, before long work that comes before it is joined.
+
+    Raises:
+        GainerError: See :func:`joined`.
+    """
+    if find_spec("ray") is None:
+        raise GainerError("--ray needs Ray: pip install 'gainer-ns[ray]', here and on the cluster")
+    _check_answer(address)
 
 
 def in_order(
@@ -62,15 +75,15 @@ def in_order(
     Args:
         address: Of the cluster; see :func:`joined`.
         work: What is done, in a process that has gainer_ns.
-        shared: What all pieces need; sent to each machine once.
+        shared: What all pieces need; sent to each machine once, and kept by each of its processes.
         items: The pieces. They are asked for as there is room for them.
 
     Raises:
         GainerError: What the work raises; if the cluster does not answer, or loses a piece again and again.
     """
     with joined(address) as ray:
-        place = ray.put(shared)
-        begin = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(work).remote
+        place = [ray.put(shared)]  # in a list, which Ray hands over as it is
+        begin = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(_done).remote
         room = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting: deque[Any] = deque()
 
@@ -84,11 +97,22 @@ def in_order(
                 raise GainerError(f"--ray {address}: work was lost on the cluster ({reason})") from error
 
         for item in items:
-            waiting.append(begin(place, item))
-            if len(waiting) >= room:
+            waiting.append(begin(work, place, item))
+            while len(waiting) >= room or (waiting and ray.wait([waiting[0]], timeout=0)[0]):
                 yield answer(waiting.popleft())
         while waiting:
             yield answer(waiting.popleft())
+
+
+def _done(work: Callable[[Shared, Item], Result], place: list[Any], item: Item) -> Result:
+    """Do a piece of work, in a process of the cluster."""
+    import ray  # pyright: ignore[reportMissingImports]
+
+    (reference,) = place
+    if reference.hex() not in _shared:
+        _shared.clear()
+        _shared[reference.hex()] = ray.get(reference)
+    return work(_shared[reference.hex()], item)
 
 
 def _check_answer(address: str) -> None:

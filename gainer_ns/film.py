@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import DTypeLike
 from torch import Tensor
 
+from gainer_ns.cluster import check_cluster
 from gainer_ns.editing.compositing import Raster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import OutputTarget, output_for
@@ -43,7 +44,8 @@ class Film:
         fps: Frames a second.
     """
 
-    _pictures: Callable[[int, int], Iterable[RasterSource | Shot]]
+    _moments: Callable[[int, int], Iterable[Any]]
+    _shot: Callable[[Any], RasterSource | Shot]
     _camera: Camera
     _frames: int
     fps: float
@@ -51,7 +53,6 @@ class Film:
     _is_still: bool = False
     _is_timed: bool = False
     _plan: EditPlan | None = None
-    _is_sequence: bool = False
 
     def __repr__(self) -> str:
         return f"<gainer_ns.Film of {self._frames} frames, {self.fps:g} a second>"
@@ -66,7 +67,23 @@ class Film:
 
     def drawn(self, first: int = 0, end: int | None = None) -> Iterator[Raster]:
         """Draw the frames from one to before another, as numbers from 0 to 1; all of them unless told otherwise."""
-        return map(self._camera.draw, self._pictures(first, self._frames if end is None else end))
+        moments = self._moments(first, self._frames if end is None else end)
+        return (self._camera.draw(self._shot(moment)) for moment in moments)
+
+    def drawn_on(self, address: str) -> Iterator[Raster]:
+        """Draw all frames on a cluster, while what they show is made here, such as a simulation.
+
+        Args:
+            address: See :func:`gainer_ns.cluster.joined`.
+        """
+        from gainer_ns.cluster import in_order
+
+        moments = iter(self._moments(0, self._frames))
+        first = list(islice(moments, 1))  # from which on a camera that films all knows what that is
+        moments = chain(first, moments)
+        parts = iter(lambda: list(islice(moments, _FRAMES_A_TASK)), [])
+        camera = replace(self._camera)  # without what it keeps of the frame before
+        return chain.from_iterable(in_order(address, _drawn_part, (self._shot, camera), parts))
 
     def check(self, path: str | os.PathLike[str], *, bit_depth: Literal[8, 16] | None = None) -> OutputTarget:
         """Return what a name means for the film; nothing is drawn or written.
@@ -124,11 +141,11 @@ class Film:
         from gainer_ns.editing.shots import write_film
 
         output = self.check(path, bit_depth=bit_depth)
-        if ray is not None and self._is_sequence:
-            raise GainerError("ray: frames of a simulation follow one from another; leave it out")
+        if ray is not None:
+            check_cluster(ray)
         return write_film(
             output,
-            self.drawn() if ray is None else self._drawn_on(ray),
+            self.drawn() if ray is None else self.drawn_on(ray),
             frames=self._frames,
             fps=self.fps,
             bit_depth=output.bit_depth(bit_depth, self._source.bit_depth, self._frames),
@@ -136,18 +153,12 @@ class Film:
             progress=progress,
         )
 
-    def _drawn_on(self, address: str) -> Iterator[Raster]:
-        """Draw the frames on a cluster."""
-        from gainer_ns.cluster import in_order
 
-        unseen = replace(self, _camera=replace(self._camera))  # without what was kept of the frame before
-        parts = [(first, min(first + _FRAMES_A_TASK, self._frames)) for first in range(0, self._frames, _FRAMES_A_TASK)]
-        return chain.from_iterable(in_order(address, _drawn_part, unseen, parts))
-
-
-def _drawn_part(film: Film, part: tuple[int, int]) -> list[Raster]:
+def _drawn_part(film: tuple[Callable[[Any], RasterSource | Shot], Camera], moments: Iterable[Any]) -> list[Raster]:
     """Draw some frames of a film, on a machine of a cluster."""
-    return [Raster(frame.colours.cpu(), frame.opacity.cpu()) for frame in film.drawn(*part)]
+    shot, camera = film
+    drawn = (camera.draw(shot(moment)) for moment in moments)
+    return [Raster(frame.colours.cpu(), frame.opacity.cpu()) for frame in drawn]
 
 
 def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:
@@ -230,7 +241,8 @@ def flat_film(
     plan = EditPlan(stage, stage.at, camera, times, fps)
     is_still = stage.script.frame_count() is None
     return Film(
-        lambda first, end: map(stage.at, times[first:end]),
+        lambda first, end: times[first:end],
+        stage.at,
         camera,
         len(times),
         fps,
@@ -282,7 +294,8 @@ def lifted_film(
     times = frame_times(frames, read.loop)
     plan = EditPlan(stage, lambda t: stage.shot(views, t), camera, times, fps)
     return Film(
-        lambda first, end: (stage.shot(views, t) for t in times[first:end]),
+        lambda first, end: times[first:end],
+        lambda t: stage.shot(views, t),
         camera,
         frames,
         fps,
@@ -329,7 +342,8 @@ def bound_film(
     bound = BoundPicture(drawn, mesh) if isinstance(drawn, BakedPicture) else BoundScene(drawn, mesh)
     camera = Camera(BackgroundPlate.colour_or_image(*background, drawn), scale, canvas)
     return Film(
-        lambda first, end: (bound.at(frame.vertices) for frame in read_frames(files[first:end], mesh)),
+        lambda first, end: (frame.vertices for frame in read_frames(files[first:end], mesh)),
+        bound.at,
         camera,
         len(files),
         fps,

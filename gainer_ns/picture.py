@@ -314,12 +314,12 @@ class Picture:
             return kept or made
 
         return Film(
-            lambda first, end: islice(simulated.shots(frames, camera), first, end),
+            lambda first, end: islice(simulated.takes(frames, camera), first, end),
+            simulated.shot,
             camera,
             config.frames,
             config.fps,
             self._drawn,
-            _is_sequence=True,
         )
 
     def _raster(self, scale: float, crop: Crop | None, sampling: Way | None) -> tuple[Tensor, Tensor]:

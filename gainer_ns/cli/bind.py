@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.cluster import check_cluster
 from gainer_ns.io.colour_names import colour_words
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
@@ -45,6 +46,8 @@ class Bind:
     transparent when not given."""
     background_image: Path | None = None
     """Picture that lies behind, scaled to cover the fitted one."""
+    ray: str | None = None
+    """Address of a Ray cluster that draws the frames: HOST:PORT, ray://HOST:PORT, or auto."""
 
     def run(self) -> None:
         """Read the frames one by one, draw and write them."""
@@ -53,6 +56,8 @@ class Bind:
         output_for(self.output, "picture", "frames", "film", bit_depth=self.bit_depth)
         colour = None if self.background_color is None else colour_words(self.background_color)
         check_run(self.load_config)
+        if self.ray is not None:
+            check_cluster(self.ray)
         with status("Loading the picture"):
             from gainer_ns.api import load
 
@@ -67,6 +72,6 @@ class Bind:
                 background_image=self.background_image,
             )
         with progress_bar("Drawing") as progress:
-            width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress)
+            width, height = film.save(self.output, bit_depth=self.bit_depth, progress=progress, ray=self.ray)
         frames = "" if len(film) == 1 else f"{len(film)} frames of "
         say(f"Wrote {self.output}: {frames}{width} x {height} pixels")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.cluster import check_cluster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
@@ -50,6 +51,8 @@ class Edit:
 
         output = output_for(self.output, "picture", "frames", "film", "model", bit_depth=self.bit_depth)
         check_run(self.load_config)
+        if self.ray is not None:
+            check_cluster(self.ray)
         check_input_exists(self.script)
         if self.camera_path is not None:
             camera_path_of(self.camera_path, self.scale)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gainer_ns.cluster import check_cluster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_input_exists, check_run
 from gainer_ns.io.outputs import output_for
@@ -54,6 +55,9 @@ class Simulate:
     simulation's folder, or a checkout of Taichi Elements."""
     engine_path: Path | None = None
     """The checkout of Taichi Elements."""
+    ray: str | None = None
+    """Address of a Ray cluster that draws the frames, while they are simulated here: HOST:PORT, ray://HOST:PORT, or
+    auto."""
 
     def run(self) -> None:
         """Read the scene, simulate, draw and write."""
@@ -64,10 +68,13 @@ class Simulate:
         check_input_exists(self.scene)
         if self.camera_path is not None:
             camera_path_of(self.camera_path, self.scale)
+        if self.ray is not None:
+            check_cluster(self.ray)
         if self.engine_path is not None and self.engine != "taichi_elements":
             raise GainerError("--engine-path: only taichi_elements is a checkout; leave it out, or choose that engine")
         with status("Loading the picture"):
             from gainer_ns.editing.shots import write_film
+            from gainer_ns.film import Film
             from gainer_ns.lifting.views import read_camera_path
             from gainer_ns.loading import load_run, sampled
             from gainer_ns.physics.exchange.folder import SimulationFolder
@@ -114,9 +121,17 @@ class Simulate:
                     started.append(opened.enter_context(closing(begun)))
                     return started[-1]
 
+                film = Film(
+                    lambda first, end: simulated.takes(moved, camera, path, lambda done: progress(share * done)),
+                    lambda take: simulated.shot(take, path),
+                    camera,
+                    frames,
+                    scene.fps,
+                    picture,
+                )
                 width, height = write_film(
                     output,
-                    map(camera.draw, simulated.shots(moved, camera, path, lambda done: progress(share * done))),
+                    film.drawn() if self.ray is None else film.drawn_on(self.ray),
                     frames=frames,
                     fps=scene.fps,
                     bit_depth=bit_depth,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,6 +31,22 @@ EXTENT_RIM = 0.02
 """Room around what has moved in a film of all that is shown, in widths."""
 SHOWN_ALPHA = 0.5 / 255
 """Below this nothing is to be seen."""
+
+
+class Take(NamedTuple):
+    """A frame that is to be drawn.
+
+    Attributes:
+        frame: Where the particles are.
+        number: Of the frame.
+        shift: How far the camera has gone, in pixels; None where it stays, or follows a path.
+        is_in_view: Whether something of what moves must be seen.
+    """
+
+    frame: Frame
+    number: int
+    shift: tuple[float, float] | None
+    is_in_view: bool
 
 
 class SimulatedPicture(ABC):
@@ -125,26 +142,39 @@ class SimulatedPicture(ABC):
         path: CameraPath | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[RasterSource | Shot]:
-        """Yield the picture in each frame, and where the camera has gone with it.
+        """Yield the picture in each frame, and where the camera has gone with it; arguments as of :meth:`takes`."""
+        return (self.shot(take, path) for take in self.takes(frames, camera, path, progress))
+
+    def takes(
+        self,
+        frames: Callable[[], Iterable[Frame]],
+        camera: Camera,
+        path: CameraPath | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[Take]:
+        """Yield what :meth:`shot` has to be told of each frame.
 
         Args:
             frames: Return where the particles are, the first at rest. Where the camera films all that is shown they are
                 asked for twice: at first it is found what that is.
             camera: That of :meth:`camera`.
             path: Along which a lifted photo is filmed, once in all; None for the camera that took it.
-            progress: Called with the share, 0 to 1, of what comes before the first shot.
+            progress: Called with the share, 0 to 1, of what comes before the first frame.
         """
         if self.films_all(path) and camera.crop is None:
             camera.crop = self.extent(frames(), progress)
         start: tuple[float, float] | None = None
+        follows = self.scene.camera != "still" and path is None
         for number, frame in enumerate(map(_sound, frames())):
-            self._expected = frame.time if self._is_in_view(frame, camera.crop, path) else None
-            picture = self._drawn(frame, number, path)
-            if self.scene.camera == "still" or path is not None:
-                yield picture
-                continue
             start, shift = self._shift(frame, start)
-            yield Shot(picture, shift)
+            is_in_view = self._is_in_view(frame, camera.crop, path)
+            yield Take(replace(frame, state={}), number, shift if follows else None, is_in_view)
+
+    def shot(self, take: Take, path: CameraPath | None = None) -> RasterSource | Shot:
+        """Return the picture in a frame, and where the camera has gone with it; frames may come in any order."""
+        self._expected = take.frame.time if take.is_in_view else None
+        picture = self._drawn(take.frame, take.number, path)
+        return picture if take.shift is None else Shot(picture, take.shift)
 
     def _shift(
         self, frame: Frame, start: tuple[float, float] | None
