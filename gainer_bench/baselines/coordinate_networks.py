@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
+from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig, block_by_block
 from gainer_ns.frames import ImagePlane
 
 MIN_LOG_VALUE = -20.0
@@ -83,7 +83,10 @@ class CoordinateMLP(PictureFunction):
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
         """Return the colours, unclamped, of points in plane coordinates."""
-        hidden = self.encode(self.unit_square(points))
+        return block_by_block(self._through_layers, self.unit_square(points))
+
+    def _through_layers(self, square: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
+        hidden = self.encode(square)
         for number, layer in enumerate(self.hidden):
             weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
             scale = self.scale(number)  # on the weights, which are fewer than the values that they make

@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
 from gainer_bench.baselines.hash_grid_kernels import gradient_kernel, read_kernel
-from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
+from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig, block_by_block
 from gainer_ns.fields.hash_grid import HashGrid, HashGridConfig, grid_numbers
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians import kernels
@@ -79,7 +79,7 @@ class Ingp(PictureFunction):
 
     def forward(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, "m 3"]:
         """Return colours, unclamped and differentiable by the parameters, of points in plane coordinates."""
-        return self.mlp(self.grid((self.unit_square(points) + 1) / 2))
+        return block_by_block(self.mlp, self.grid((self.unit_square(points) + 1) / 2))
 
     def param_groups(self) -> dict[str, list[Parameter]]:
         """Return the grid, which learns faster, and the MLP."""

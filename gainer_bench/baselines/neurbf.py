@@ -23,7 +23,7 @@ from torch.nn import Parameter
 from torch.nn.functional import conv2d, embedding, pad
 
 from gainer_bench.baselines.ingp import FlatHashGrid
-from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig
+from gainer_bench.baselines.picture_function import PictureFunction, PictureFunctionConfig, block_by_block
 from gainer_ns.fields.hash_grid import HashGridConfig, grid_numbers
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.neighbours import NeighbourIndex
@@ -137,7 +137,10 @@ class Neurbf(PictureFunction):
         sines = (read.values[..., None] * self.kernel_frequencies).sin_()  # [m, k, f]
         radial = (embedding(read.indices, self.features) * sines).sum(dim=1)
         lattice = self.grid((self.unit_square(points) + 1) / 2)
-        hidden = self.first(torch.cat([lattice, radial], dim=-1) + self.shift)
+        return block_by_block(self._through_layers, torch.cat([lattice, radial], dim=-1))
+
+    def _through_layers(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m 3"]:
+        hidden = self.first(features + self.shift)
         return self.mlp(hidden + (hidden * self.layer_frequencies).sin())
 
     def param_groups(self) -> dict[str, list[Parameter]]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from nerfstudio.configs.base_config import InstantiateConfig
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from gainer_ns.frames import ImagePlane
+
+BLOCK_POINTS_PER_THREAD = 1024
+"""Points that a CPU takes through all layers before the next ones, so that it finds their values in its cache: a step
+of all pixels of a picture takes half the time."""
 
 
 @dataclass
@@ -71,3 +77,11 @@ class PictureFunction(nn.Module, ABC):
         """Return plane coordinates from -1 to 1 along each side, as most papers have them; y stays up."""
         half = points.new_tensor(self.plane.half_extent)
         return points / half
+
+
+def block_by_block(
+    layers: Callable[[Float[Tensor, "b i"]], Float[Tensor, "b o"]], inputs: Float[Tensor, "m i"]
+) -> Float[Tensor, "m o"]:
+    """Return ``layers(inputs)`` for layers that take each row alone; a GPU is given all rows at once."""
+    block = len(inputs) if inputs.is_cuda else BLOCK_POINTS_PER_THREAD * torch.get_num_threads()
+    return torch.cat([layers(part) for part in inputs.split(max(1, block))])
