@@ -17,6 +17,7 @@ BENCH_COMMANDS = {
     "gallery": "Gallery",
     "edit-quality": "EditQuality",
     "layered-quality": "LayeredQuality",
+    "super-resolution": "SuperResolution",
     "shrink-quality": "ShrinkQuality",
     "matte-quality": "MatteQuality",
     "acts": "Acts",

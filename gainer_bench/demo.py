@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 from gainer_bench.outputs import json_text, print_plain, write_text
 from gainer_bench.sheets import Tile, tile_sheet
-from gainer_bench.sources import bicubic, visible
+from gainer_bench.sources import resized, visible
 from gainer_ns.cli.main import entrypoint
 from gainer_ns.error_maps import error_map
 from gainer_ns.errors import GainerError
@@ -162,7 +162,7 @@ def detail(source: SourceImage, picture: BakedPicture) -> Float[np.ndarray, "h w
     x, y = busiest(flat, DETAIL_PX)
     crop = x, y, min(x + DETAIL_PX, source.width), min(y + DETAIL_PX, source.height)
     rgb, alpha = (part.cpu().numpy() for part in picture.raster(DETAIL_SCALE, crop))
-    pair = rgb * alpha + 1 - alpha, bicubic(flat, crop, (rgb.shape[1], rgb.shape[0]))
+    pair = rgb * alpha + 1 - alpha, resized(flat, crop, (rgb.shape[1], rgb.shape[0]))
     return np.asarray(tile_sheet([Tile("", [integer_samples(one, None, 8)]) for one in pair], 2), np.float32) / 255
 
 

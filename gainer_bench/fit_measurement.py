@@ -20,10 +20,10 @@ from torch import Tensor
 from gainer_bench.baselines.model import FunctionPicture
 from gainer_bench.between_pixels import BORDER_PX, can_be_edited, edit_quality, off_grid_psnr
 from gainer_bench.fits import Fit
-from gainer_bench.sources import bicubic, visible
+from gainer_bench.sources import visible
 from gainer_ns.errors import GainerError
-from gainer_ns.io.image_io import SourceImage, read_picture
-from gainer_ns.metrics import compare, psnr
+from gainer_ns.io.image_io import SourceImage
+from gainer_ns.metrics import compare
 from gainer_ns.rendering.drawable import Drawable
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.layers import layer_tensors
@@ -105,17 +105,6 @@ def stored_picture(picture: Drawable, bits: Bits) -> tuple[int, Drawable]:
         kept[name] = (_halved(number) if bits == 16 else number.clone()).contiguous().cpu()
         number.copy_(kept[name])
     return len(save(kept)), replace(picture, function=function)
-
-
-def super_resolution(half: Fit, source: SourceImage) -> dict[str, float]:
-    """Compare a fit of a picture at half its size, drawn at full size, with the picture; and bicubic enlargement."""
-    reduced = read_picture(source.path, downscale_factor=2).colours()
-    size = source.width, source.height
-    enlarged = bicubic(reduced, (0, 0, reduced.shape[1], reduced.shape[0]), size).clip(0, 1)
-    return {
-        "psnr": psnr(half.model.fitted().raster(2.0)[0].cpu().numpy(), source.colours()),
-        "psnr_bicubic": psnr(enlarged, source.colours()),
-    }
 
 
 def _real(value: Tensor) -> Tensor:

@@ -66,10 +66,13 @@ def visible(source: SourceImage) -> Bool[np.ndarray, "h w"] | None:
     return None if source.alpha is None else source.alpha > 0
 
 
-def bicubic(
-    colours: Float[np.ndarray, "h w c"], crop: tuple[int, int, int, int], size: tuple[int, int]
+def resized(
+    colours: Float[np.ndarray, "h w c"],
+    crop: tuple[int, int, int, int],
+    size: tuple[int, int],
+    kernel: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> Float[np.ndarray, "h2 w2 c"]:
     """Enlarge a crop (x0, y0, x1, y1) of floats to a width and height by Pillow, which reads beyond its edges."""
     channels = [Image.fromarray(channel) for channel in np.moveaxis(colours, -1, 0)]
-    enlarged = [channel.resize(size, Image.Resampling.BICUBIC, box=crop) for channel in channels]
+    enlarged = [channel.resize(size, kernel, box=crop) for channel in channels]
     return np.stack([np.asarray(channel) for channel in enlarged], axis=-1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 import traceback
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from gainer_bench.benchmark.suite import BenchmarkCell
     from gainer_ns.image.trainer import PictureTrainerConfig
-    from gainer_ns.io.image_io import SourceImage
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def run_cell(cell: BenchmarkCell, picture: bytes, threads: int | None) -> CellRe
 def _measured(cell: BenchmarkCell, data: bytes, threads: int | None, began: float) -> CellResult:
     import torch
 
-    from gainer_bench.fit_measurement import measured, super_resolution
+    from gainer_bench.fit_measurement import measured
     from gainer_bench.fits import cropped, fitted
     from gainer_bench.sources import visible
     from gainer_ns.error_maps import error_map
@@ -75,11 +73,8 @@ def _measured(cell: BenchmarkCell, data: bytes, threads: int | None, began: floa
         if cell.method in CODECS:
             return CellResult(coded(source, cell.method))
         config = configured(cell, path, folder)
-        half = halved(config) if "super_resolution" in cell.measure and _has_even_sides(source) else None
         fit = fitted(config, began=began)
         line = measured(fit, source, cell.measure)
-        if half is not None:
-            line["super_resolution"] = super_resolution(fitted(half, began=time.time()), source)
         rendered, target = fit.rendered.numpy(), source.colours()
         errors = error_map(rendered, target, mask=visible(source))
         if source.alpha is not None:  # hidden colours would show else
@@ -87,18 +82,6 @@ def _measured(cell: BenchmarkCell, data: bytes, threads: int | None, began: floa
             rendered, target = (colours * opacity + 1 - opacity for colours in (rendered, target))
         pictures = {"source": target, "rendered": rendered, "errors": errors}
     return CellResult(line, {what: _png(colours) for what, colours in pictures.items()})
-
-
-def _has_even_sides(source: SourceImage) -> bool:
-    return source.alpha is None and source.width % 2 == source.height % 2 == 0
-
-
-def halved(config: PictureTrainerConfig) -> PictureTrainerConfig:
-    """Copy a configuration for the picture at half its size."""
-    half: Any = deepcopy(config)
-    half.pipeline.datamanager.dataparser.downscale_factor = 2
-    half.experiment_name = "half"
-    return half
 
 
 def configured(cell: BenchmarkCell, path: Path, folder: Path) -> PictureTrainerConfig:

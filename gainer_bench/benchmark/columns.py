@@ -28,10 +28,10 @@ STORED_LOSS_DB = 0.3
 LEGEND = """\
 PSNR and MS-SSIM are of the whole picture at its own size; *exact*: pixels whose 8-bit values all are. *s to 40 dB*:
 seconds of fitting until the picture was first measured at 40 dB or more. *off-grid*: mean PSNR of the picture drawn
-half a pixel aside, rotated and magnified; *2x*: of a fit of the picture at half its size, drawn at full size, and of
-bicubic enlargement; *edits*: of edited pictures, each against the same edit of the source. *frames/s*: pictures drawn a
-second, with the neighbour index built anew and kept. *MB stored*: 10^6 bytes of the smallest file whose picture loses
-at most 0.3 dB against the one of 32 bits a number. *peak*: the most memory the process held.
+half a pixel aside, rotated and magnified; *edits*: of edited pictures, each against the same edit of the source.
+*frames/s*: pictures drawn a second, with the neighbour index built anew and kept. *MB stored*: 10^6 bytes of the
+smallest file whose picture loses at most 0.3 dB against the one of 32 bits a number. *peak*: the most memory the
+process held.
 
 Every picture counts once. 2/3: 1.2 is the mean, 1.2, of the 2 runs of 3 that have such a number, and an en dash says
 that none has. Bold is the best of the methods that have results for all pictures and a number in every run."""
@@ -182,8 +182,6 @@ def columns(lines: Sequence[ResultLine]) -> list[Column]:
             for level in sorted(levels, key=float)
         ),
         _mean("off-grid dB", "quality", "off_grid", decimals(2), 1),
-        _mean("2x dB", "quality", "super_resolution/psnr", decimals(2), 1),
-        _mean("2x bicubic dB", "quality", "super_resolution/psnr_bicubic", decimals(2), 0),
         _mean("edits dB", "quality", "edits", decimals(2), 1),
         _mean("fit s", "cost", "seconds/fit", significant, -1),
         _mean("iterations", "cost", "iterations", decimals(0), 0),

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from gainer_bench.benchmark.results import ResultLine, by_image, by_label, finished
+from gainer_bench.benchmark.results import ResultLine, by_image, by_label, finished, label
 from gainer_bench.benchmark.series import Curve, over_bytes, over_time, time_grid
 from gainer_ns.io.files import whole_file
 
@@ -97,7 +97,9 @@ def time_figure(lines: Sequence[ResultLine]) -> Figure | None:
     good = finished(lines)
     times = time_grid(good)
     scale = AxisScale("seconds of fitting", lambda value: f"{value:.3g}", _draw_steps)
-    return _figure(_panels(good, lambda group: over_time(group, times)), styles(lines), scale, "")
+    levels = published_levels(good)
+    note = "Thin, level: published mean of Kodak, of the method in the same colour" if levels else ""
+    return _figure(_panels(good, lambda group: over_time(group, times)), styles(lines), scale, note, levels)
 
 
 def bytes_figure(lines: Sequence[ResultLine]) -> Figure | None:
@@ -105,6 +107,17 @@ def bytes_figure(lines: Sequence[ResultLine]) -> Figure | None:
     scale = AxisScale("bytes of the stored model", _bytes_text, _draw_sizes)
     note = "Markers from small to large: 8, 16 and 32 bits a number"
     return _figure(_panels(finished(lines), over_bytes), styles(lines), scale, note)
+
+
+def published_levels(lines: Iterable[ResultLine]) -> dict[str, float]:
+    """Return labels of methods at published settings, and the PSNR in dB that is published for Kodak, if any is."""
+    published = {label(line): str(line.get("method")) for line in lines if line.get("preset") == "published"}
+    if not published:
+        return {}
+    from gainer_bench.presets import PUBLISHED  # loads torch
+
+    of = {name: PUBLISHED[method].kodak_psnr for name, method in published.items() if method in PUBLISHED}
+    return {name: level for name, level in of.items() if level is not None}
 
 
 def write_figure(path: Path, figure: Figure) -> None:
@@ -131,13 +144,21 @@ def _panels(lines: Sequence[ResultLine], curve: Callable[[Sequence[ResultLine]],
     return panels[: MOST_PANELS + 1]
 
 
-def _figure(panels: Sequence[CurvePanel], looks: Mapping[str, LineStyle], scale: AxisScale, note: str) -> Figure | None:
-    """Return all panels: the first one large, with the legend beside it."""
+def _figure(
+    panels: Sequence[CurvePanel],
+    looks: Mapping[str, LineStyle],
+    scale: AxisScale,
+    note: str,
+    levels: Mapping[str, float] | None = None,
+) -> Figure | None:
+    """Return all panels: the first one large, with the legend beside it, and levels in dB as thin lines across it."""
     values = [curve for panel in panels for curve in panel.curves.values()]
     drawn = np.concatenate([np.empty((2, 0)), *(np.stack([curve.x, curve.y]) for curve in values)], axis=1)
     drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
     if drawn.shape[1] == 0:
         return None
+    levels = levels or {}
+    drawn = np.concatenate([drawn, [[drawn[0, 0]] * len(levels), list(levels.values())]], axis=1)
     texts = _legend_texts(panels[0].curves, note)
     main = max(MAIN_HEIGHT, _legend_height(texts))
     rows = math.ceil((len(panels) - 1) / SMALL_COLUMNS)
@@ -161,6 +182,8 @@ def _figure(panels: Sequence[CurvePanel], looks: Mapping[str, LineStyle], scale:
             axes.set_xlabel(scale.title, fontsize=8 if number else 11)
         if number == 0 or column == 0:
             axes.set_ylabel("PSNR (dB)", fontsize=8 if number else 11)
+    for name, level in levels.items():
+        figure.axes[0].axhline(level, color=looks[name].color, linestyle=looks[name].linestyle, linewidth=0.8)
     _legend(figure.axes[0], [looks[name] for name in panels[0].curves], texts)
     return figure
 

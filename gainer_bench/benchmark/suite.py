@@ -18,9 +18,8 @@ from gainer_ns.errors import GainerError
 from gainer_ns.io.places import Places
 from gainer_ns.io.yaml_file import read_yaml
 
-Extra = Literal["stored", "off_grid", "speed", "edits", "super_resolution"]
-"""What is measured besides quality and time: files of few bits, between the pixels, frames a second, edits, and twice
-the size of a fit of the picture at half its own."""
+Extra = Literal["stored", "off_grid", "speed", "edits"]
+"""What is measured besides quality and time: files of few bits, between the pixels, frames a second, and edits."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """What counts as a picture where a folder is named."""
 PRESET_METHODS = ("siren", "wire", "finer", "gauss", "fourier", "ingp", "neurbf", "gaussian-image")

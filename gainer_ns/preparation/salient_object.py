@@ -35,6 +35,31 @@ _LEAST_ANSWER = 0.3
 """Where no pixel reaches it, there is no object; else answers are stretched to reach from 0 to 1, as is usual."""
 
 
+def picture_network(path: Path) -> Any:
+    """Return onnxruntime's session of a network that takes one picture, float [1, 3, h, w].
+
+    Raises:
+        GainerError: onnxruntime is missing, or the file is no such network.
+    """
+    if not path.is_file():
+        raise GainerError(f"{path}: does not exist; check the spelling")
+    try:
+        import onnxruntime  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise GainerError(f'{path}: onnxruntime is not installed; run `pip install "gainer-ns[onnx]"`') from error
+    try:
+        session: Any = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
+    except Exception as error:  # Other files, cut ones, operators that it does not know: each has its own.
+        reason = " ".join(str(error).split())[:160]
+        raise GainerError(f"{path}: cannot be read as an ONNX network ({reason}); fetch it again") from error
+    inputs = session.get_inputs()
+    shape = inputs[0].shape
+    if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, "3") or inputs[0].type != "tensor(float)":
+        found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+        raise GainerError(f"{path}: takes {found}; name a network that takes one picture, float [1, 3, h, w]")
+    return session
+
+
 class OnnxSegmenter:
     """Finds the object of a picture by a network in an ONNX file; see ``Segmenter``.
 
@@ -50,28 +75,10 @@ class OnnxSegmenter:
     """
 
     def __init__(self, path: Path, normalisation: Normalisation = "imagenet") -> None:
-        if not path.is_file():
-            raise GainerError(f"{path}: does not exist; check the spelling")
-        try:
-            import onnxruntime  # pyright: ignore[reportMissingImports]
-        except ImportError as error:
-            raise SEGMENTATION.error(
-                'mask: onnxruntime is not installed; run `pip install "gainer-ns[onnx]"`'
-            ) from error
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), providers=onnxruntime.get_available_providers()
-            )
-        except Exception as error:  # Other files, cut ones, operators that it does not know: each has its own.
-            reason = " ".join(str(error).split())[:160]
-            raise GainerError(f"{path}: cannot be read as an ONNX network ({reason}); fetch it again") from error
-        inputs = self._session.get_inputs()
-        shape = inputs[0].shape
-        if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, "3") or inputs[0].type != "tensor(float)":
-            found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
-            raise GainerError(f"{path}: takes {found}; name a network that takes one picture, float [1, 3, h, w]")
-        self._path, self._input = path, inputs[0].name
-        self._size = tuple(side if isinstance(side, int) and side > 0 else _FREE_SIDE for side in shape[2:])
+        self._path, self._session = path, picture_network(path)
+        (picture,) = self._session.get_inputs()
+        self._input = picture.name
+        self._size = tuple(side if isinstance(side, int) and side > 0 else _FREE_SIDE for side in picture.shape[2:])
         self._mean, self._deviation = (np.array(one, np.float32) for one in _NORMALISATIONS[normalisation])
 
     def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:

@@ -9,7 +9,7 @@ from PIL import Image
 from gainer_bench import demo
 from gainer_bench.demo import Demo
 from gainer_bench.sheets import GAP_PX
-from gainer_bench.sources import bicubic
+from gainer_bench.sources import resized
 from gainer_ns.errors import GainerError
 from gainer_ns.io.image_io import read_picture
 
@@ -96,8 +96,8 @@ def test_the_photograph_comes_with_scikit_image(tmp_path: Path) -> None:
 
 def test_pillow_reads_beyond_the_edges_of_a_crop(photo: Path) -> None:
     source = read_picture(photo)
-    crop = bicubic(source.colours(), (20, 10, 60, 40), (160, 120))
-    whole = bicubic(source.colours(), (0, 0, 96, 64), (384, 256))
+    crop = resized(source.colours(), (20, 10, 60, 40), (160, 120))
+    whole = resized(source.colours(), (0, 0, 96, 64), (384, 256))
     np.testing.assert_allclose(crop, whole[40:160, 80:240], atol=1e-5)
 
 

@@ -13,8 +13,7 @@ from nerfstudio.engine.trainer import Trainer
 from PIL import Image
 from scipy import ndimage
 
-from gainer_bench.benchmark.cell import halved
-from gainer_bench.fit_measurement import interpolation, measured, super_resolution
+from gainer_bench.fit_measurement import interpolation, measured
 from gainer_bench.fits import Fit, cropped, fitted, method_config, peak_mib
 from gainer_bench.outputs import json_text
 from gainer_ns.errors import GainerError
@@ -116,17 +115,6 @@ def test_interpolation_reads_pixels_at_their_centres(source: np.ndarray, mode: s
     rows, columns = np.array([3, 40, 63]), np.array([0, 50, 95])
     read = interpolation(source, mode)(np.stack([columns, rows], axis=-1) + 0.5)
     assert np.abs(read - source[rows, columns]).max() < 1e-12
-
-
-def test_super_resolution(photo: Path, tmp_path: Path, source: np.ndarray) -> None:
-    half = fitted(halved(method_config("gainer", photo, tmp_path)), began=time.time())
-    found = super_resolution(half, read_picture(photo))
-    kept = load_baked(half.config)
-    assert (kept.plane.width, kept.plane.height) == (48, 32)
-    assert found["psnr"] == pytest.approx(decibels(drawn(kept, 2.0), source), abs=1e-4)
-    reduced = Image.open(photo).resize((48, 32), Image.Resampling.BICUBIC)
-    enlarged = np.asarray(reduced.resize((96, 64), Image.Resampling.BICUBIC)) / 255
-    assert found["psnr_bicubic"] == pytest.approx(decibels(enlarged, source), abs=0.05)  # this one is rounded
 
 
 def test_the_paper_recipe_on_a_crop(photo: Path, tmp_path: Path) -> None:

@@ -54,14 +54,6 @@ def test_crops_and_reductions_are_what_is_fitted(photo: Path) -> None:
     assert np.abs(source - np.asarray(half)).max() <= 1
 
 
-def test_twice_the_size_of_a_fit_of_half_the_picture_is_measured(photo: Path) -> None:
-    line = run_cell(cell(photo, measure=("super_resolution",)), photo.read_bytes(), 1).line
-    assert line["psnr"] > 75 and 20 < line["super_resolution"]["psnr_bicubic"] < 40
-    assert abs(line["super_resolution"]["psnr"] - line["super_resolution"]["psnr_bicubic"]) < 3
-    odd = run_cell(cell(photo, crop=(0, 0, 31, 30), measure=("super_resolution",)), photo.read_bytes(), 1).line
-    assert "error" not in odd and "super_resolution" not in odd
-
-
 def test_budgets_bound_the_fit(photo: Path) -> None:
     sparse = {"pipeline.model.gaussians-per-pixel": 0.2}
     by_steps = run_cell(cell(photo, steps=7, options=sparse), photo.read_bytes(), 1).line

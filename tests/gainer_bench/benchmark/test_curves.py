@@ -147,6 +147,19 @@ def test_styles_are_all_different_and_follow_the_order_of_the_lines(result: Make
     assert line.get_color() == looks["X0"].color, "a failed run keeps its method's colour"
 
 
+def test_published_levels_are_lines_across_the_curves_of_published_settings(result: Make) -> None:
+    published = [
+        result("a", f"{method} (published)", method=method, preset="published") for method in ("siren", "gauss")
+    ]
+    figure = time_figure([result("a", "siren (budget)", method="siren", preset="budget"), *published])
+    assert figure is not None
+    axes = figure.axes[0]
+    (level,) = [line for line in axes.lines if line.get_gid() is None]
+    assert list(level.get_ydata()) == [40.83, 40.83] and axes.get_ylim()[1] > 40.83, "of Gauss none is published"
+    assert level.get_color() == next(line for line in axes.lines if line.get_gid() == "siren (published)").get_color()
+    assert "published mean of Kodak" in legend(figure)[-1]
+
+
 def test_nothing_to_draw_makes_no_figure(result: Make, failure: Make) -> None:
     for lines in ([], [failure("a", "X", error="no")], [result("a", "X", history=[], stored=None)]):
         assert time_figure(lines) is None and bytes_figure(lines) is None
