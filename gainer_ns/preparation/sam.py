@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,52 @@ from gainer_ns.preparation.offers import Offers, by_size
 from gainer_ns.preparation.prompts import Prompt
 
 
-class SamSegmenter:
-    """Segments with ``SamPredictor``; see ``Segmenter``. A picture is encoded once, however often it is prompted.
+class PromptedSegmenter(ABC):
+    """Makes masks with a network that answers a prompt with several; see ``Segmenter``.
+
+    A picture is encoded once, however often it is prompted.
+
+    Args:
+        name: What messages call the network.
+        device: Where it runs.
+    """
+
+    def __init__(self, name: str, device: torch.device | str) -> None:
+        self._name, self._device = name, torch.device(device)
+        self._seen: UInt8[np.ndarray, "h w 3"] | None = None
+
+    def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
+        """Make a mask, of those that the network offers that of the highest predicted IoU; see ``Segmenter``."""
+        masks, scores = self._predicted(colours, prompt)
+        return masks[best(scores)].astype(np.float32)
+
+    def offers(self, colours: Float[np.ndarray, "h w 3"], click: tuple[float, float]) -> Offers:
+        """Return all that the network offers for a click; see ``Proposer``."""
+        masks, scores = self._predicted(colours, Prompt((click,)))
+        return by_size(masks, best(scores))
+
+    def _predicted(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+        prompt.check(colours.shape[1], colours.shape[0])
+        samples = integer_samples(np.nan_to_num(colours), None, 8)
+        with SEGMENTATION.one_line(self._name):
+            if self._seen is None or not np.array_equal(samples, self._seen):
+                self._seen = None
+                announce(self._name, self._device)
+                self._encode(samples)
+                self._seen = samples
+            return self._answer(samples, prompt)
+
+    @abstractmethod
+    def _encode(self, samples: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Look at a picture, before any prompt."""
+
+    @abstractmethod
+    def _answer(self, samples: UInt8[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
+        """Return masks [n, h, w] of the picture that was encoded, and their predicted IoU."""
+
+
+class SamSegmenter(PromptedSegmenter):
+    """Segments with ``SamPredictor``.
 
     Args:
         path: A checkpoint such as sam_vit_b_01ec64.pth; the network's size is read from its tensors.
@@ -31,6 +76,7 @@ class SamSegmenter:
     """
 
     def __init__(self, path: Path, *, device: torch.device | str = "cpu") -> None:
+        super().__init__(str(path), device)
         if not path.is_file():
             raise GainerError(f"{path}: does not exist; check the spelling, or fetch a checkpoint of segment-anything")
         try:
@@ -39,36 +85,18 @@ class SamSegmenter:
             raise SEGMENTATION.error(
                 'mask: segment-anything is not installed; run `pip install "gainer-ns[sam]"`'
             ) from error
-        self._path = path
         weights = _read_weights(path)
-        with SEGMENTATION.one_line(str(path)):
-            self._predictor: Any = SamPredictor(_build(path, weights).to(device))
-        self._seen: UInt8[np.ndarray, "h w 3"] | None = None
+        with SEGMENTATION.one_line(self._name):
+            self._predictor: Any = SamPredictor(_build(path, weights).to(self._device))
 
-    def __call__(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> Float[np.ndarray, "h w"]:
-        """Make a mask, of the three that SAM offers that of the highest predicted IoU; see ``Segmenter``."""
-        masks, scores = self._predicted(colours, prompt)
-        return masks[best(scores)].astype(np.float32)
+    def _encode(self, samples: UInt8[np.ndarray, "h w 3"]) -> None:
+        self._predictor.set_image(samples)
 
-    def offers(self, colours: Float[np.ndarray, "h w 3"], click: tuple[float, float]) -> Offers:
-        """Return all that SAM offers for a click; see ``Proposer``."""
-        masks, scores = self._predicted(colours, Prompt((click,)))
-        return by_size(masks, best(scores))
-
-    def _predicted(self, colours: Float[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
-        """Return masks [n, h, w], and their predicted IoU."""
-        prompt.check(colours.shape[1], colours.shape[0])
-        samples = integer_samples(np.nan_to_num(colours), None, 8)
+    def _answer(self, samples: UInt8[np.ndarray, "h w 3"], prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
         points, labels, box = as_pixel_indices(prompt)
-        with SEGMENTATION.one_line(str(self._path)):
-            if self._seen is None or not np.array_equal(samples, self._seen):
-                self._seen = None
-                announce(str(self._path), self._predictor.device)
-                self._predictor.set_image(samples)
-                self._seen = samples
-            masks, scores, _ = self._predictor.predict(
-                points if len(points) else None, labels if len(points) else None, box, multimask_output=True
-            )
+        if not len(points):
+            points = labels = None
+        masks, scores, _ = self._predictor.predict(points, labels, box, multimask_output=True)
         return masks, scores
 
 

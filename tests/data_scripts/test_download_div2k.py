@@ -209,11 +209,3 @@ def test_from_the_network_to_reduced_images(
     served.asked.clear()
     div2k(*arguments)
     assert not served.asked, "what is there is not fetched again"
-
-
-def test_another_archive_than_the_published_one_is_refused(
-    div2k: Callable[..., None], served: Any, refusal: Refusal, tmp_path: Path
-) -> None:
-    served.content = bytes(len(served.content))
-    assert "sha256" in refusal(div2k, "--output", tmp_path / "out", "--url", served.url(), *NAMED)
-    assert not found(tmp_path / "out")

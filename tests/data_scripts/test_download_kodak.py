@@ -52,13 +52,6 @@ def test_what_was_asked_for_comes_as_published(kodak: Callable[..., None], shop:
     assert contents(tmp_path / "out") == shop.files
 
 
-def test_after_a_cut_it_goes_on_where_it_was(kodak: Callable[..., None], shop: Any, tmp_path: Path) -> None:
-    shop.cut = [3001, 1000]
-    kodak(tmp_path)
-    assert shop.asked == ["", "", "bytes=1000-", ""]
-    assert contents(tmp_path) == shop.files
-
-
 def test_the_next_run_goes_on_and_fetches_nothing_twice(
     kodak: Callable[..., None], shop: Any, refusal: Refusal, tmp_path: Path
 ) -> None:
@@ -73,25 +66,6 @@ def test_the_next_run_goes_on_and_fetches_nothing_twice(
     shop.asked.clear()
     kodak(tmp_path)
     assert not shop.asked
-    assert contents(tmp_path) == shop.files
-
-
-def test_another_file_than_the_published_one_is_refused(
-    kodak: Callable[..., None], shop: Any, refusal: Refusal, tmp_path: Path
-) -> None:
-    shop.files["kodim05.png"] = bytes(3005)
-    said = refusal(kodak, tmp_path)
-    assert "kodim05.png" in said and hashlib.sha256(FILES[5]).hexdigest() in said
-    assert set(contents(tmp_path)) == {"kodim01.png"}
-
-
-def test_a_finished_file_that_rots_is_noticed_and_mended(
-    kodak: Callable[..., None], shop: Any, refusal: Refusal, tmp_path: Path
-) -> None:
-    kodak(tmp_path)
-    (tmp_path / "kodim24.png").write_bytes(bytes(3024))
-    assert "kodim24.png" in refusal(kodak, tmp_path)
-    kodak(tmp_path)
     assert contents(tmp_path) == shop.files
 
 
@@ -110,8 +84,3 @@ def test_an_image_that_does_not_exist_is_one_line_and_an_exit_status(tmp_path: P
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("--images 25") and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_no_network_is_one_line(kodak: Callable[..., None], refusal: Refusal, tmp_path: Path) -> None:
-    assert "no connection" in refusal(kodak, tmp_path, "--url", "http://127.0.0.1:1")
-    assert not list(tmp_path.iterdir())

@@ -116,34 +116,6 @@ def test_another_seed_gives_another_fit(fit: Fit, photo: Path, tmp_path: Path) -
     assert not torch.equal(one.gaussians.features, other.gaussians.features)
 
 
-@pytest.mark.parametrize("method", ["gainer", "gainer-paper"])
-def test_a_resumed_fit_ends_as_an_uninterrupted_one(fit: Fit, photo: Path, tmp_path: Path, method: str) -> None:
-    def recipe(config: Any) -> None:
-        sparse(config)
-        config.pipeline.model.num_gaussians = 2000
-        config.pipeline.model.finish_steps = 2 if method == "gainer" else 0
-
-    def interrupted(config: Any) -> None:
-        recipe(config)
-        config.max_num_iterations = 7
-
-    whole = fit(photo, tmp_path, method, recipe)
-    half = fit(photo, tmp_path, method, interrupted)
-    assert checkpoints(half) == ["step-000000006.ckpt"]
-    resumed = fit(photo, tmp_path, method, resuming(half, more=recipe))
-    assert resumed.parent != half.parent
-    assert_same(load_baked(resumed), load_baked(whole))
-    assert checkpoints(half) == ["step-000000006.ckpt"]
-
-
-def test_a_resumed_finish_goes_on(fit: Fit, photo: Path, tmp_path: Path) -> None:
-    def one_step(config: Any) -> None:
-        config.max_num_iterations = 1
-
-    half = fit(photo, tmp_path, edit=one_step)
-    assert_same(load_baked(fit(photo, tmp_path, edit=resuming(half))), load_baked(fit(photo, tmp_path)))
-
-
 def test_a_finished_fit_can_be_resumed(fit: Fit, photo: Path, tmp_path: Path, run: Path) -> None:
     again = fit(photo, tmp_path, edit=resuming(run))
     ComputePSNR(again, tmp_path / "output.json").main()
@@ -437,16 +409,6 @@ def test_runs_of_the_same_second(fit: Fit, photo: Path, tmp_path: Path, monkeypa
     assert [run.parent.name for run in runs] == [f"2030-01-02_030405{number}" for number in ("", "-2", "-3")]
     for run in runs:
         assert eval_setup(run)[2].parent.parent == run.parent
-
-
-def test_fewer_steps_than_the_recipe(fit: Fit, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def short(config: Any) -> None:
-        config.pipeline.model.hidden_layers, config.max_num_iterations = 2, 1
-
-    config = fit(photo, tmp_path, edit=short)
-    assert checkpoints(config) == ["step-000000000.ckpt"]
-    assert "Stopped by --max-num-iterations" in capsys.readouterr().out
-    ComputePSNR(config, tmp_path / "output.json").main()
 
 
 def test_evaluation_during_the_fit(fit: Fit, photo: Path, tmp_path: Path) -> None:
