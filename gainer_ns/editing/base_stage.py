@@ -13,7 +13,7 @@ from gainer_ns.editing.moving_piece import MovingPiece
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.pins import Pins
 from gainer_ns.editing.script import Edit, Script
-from gainer_ns.editing.steps import EditStep, Step
+from gainer_ns.editing.steps import Step
 from gainer_ns.frames import Bounds
 from gainer_ns.io.places import PlacedError
 
@@ -127,7 +127,7 @@ class BaseStage(ABC, Generic[PieceT]):
     @abstractmethod
     def _share(self, piece: PieceT, edit: Edit) -> SelectedShare: ...
 
-    def _soft_step(self, piece: PieceT, edit: Edit, number: int) -> EditStep | None:
+    def _soft_step(self, piece: PieceT, edit: Edit, number: int) -> Step | None:
         """Return what an edit does to a piece that follows in part; None if what it selects is cut out."""
         if edit.cuts:
             return None
@@ -142,7 +142,7 @@ class BaseStage(ABC, Generic[PieceT]):
             )
         return step
 
-    def _on_sheet(self, piece: PieceT, edit: Edit, number: int) -> tuple[EditStep, bool]:
+    def _on_sheet(self, piece: PieceT, edit: Edit, number: int) -> tuple[Step, bool]:
         """Return what an edit does to a sheet, and whether nothing folds or tears."""
         step = self._whole_step(piece, edit, number, edit.operations)
         if edit.select.is_soft and not edit.select.softness:  # what follows in part is painted
@@ -181,7 +181,7 @@ class BaseStage(ABC, Generic[PieceT]):
         return [part for part, _ in parts]
 
     @abstractmethod
-    def _whole_step(self, piece: PieceT, edit: Edit, number: int, operations: tuple[Operation, ...]) -> EditStep: ...
+    def _whole_step(self, piece: PieceT, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step: ...
 
     def _check(self, step: Step, piece: PieceT, frame: Bounds) -> None:
         """Refuse operations on material that something has moved before, and pins outside a frame on the canvas."""

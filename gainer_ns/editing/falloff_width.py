@@ -11,7 +11,7 @@ import torch
 from gainer_ns.editing.falloff import Falloff, RegionDistance
 from gainer_ns.editing.moving_piece import Amounts, MovingPiece
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.steps import EditStep, Placed, Weights, border_holds
+from gainer_ns.editing.steps import Placed, Step, Weights, border_holds
 from gainer_ns.frames import Bounds
 
 _WIDTHS_PER_PIXEL = 3.0
@@ -59,7 +59,7 @@ class FalloffSizer:
         border = pixels[depth.abs() <= 1.0]
         self._border = border[:: math.ceil(len(border) / _MAX_BORDER_POINTS) or 1]
 
-    def sized(self, step: EditStep, amounts: Amounts, extremes: Sequence[float]) -> SizedFalloff:
+    def sized(self, step: Step, amounts: Amounts, extremes: Sequence[float]) -> SizedFalloff:
         """Return the falloff for what an edit does.
 
         Args:
@@ -80,7 +80,7 @@ class FalloffSizer:
         assert falloff is not None
         return SizedFalloff(falloff, False)
 
-    def _moved_by(self, step: EditStep, start: Placed, extremes: Sequence[float]) -> float:
+    def _moved_by(self, step: Step, start: Placed, extremes: Sequence[float]) -> float:
         """Return how far the region's visible border goes at most, in pixels of the piece, and not straight there."""
         if len(self._border) == 0 or not extremes:
             return 0.0
@@ -102,7 +102,7 @@ class FalloffSizer:
             )
         return self._distances[half_octaves]
 
-    def _holds(self, step: EditStep, falloff: Falloff, border: Placed, amounts: Amounts, amount: float) -> bool:
+    def _holds(self, step: Step, falloff: Falloff, border: Placed, amounts: Amounts, amount: float) -> bool:
         """Return whether nothing visible folds or tears in the falloff."""
         around, pixels = falloff.distance.samples, falloff.distance.sample_points
         if around is None or pixels is None or falloff.band is None:

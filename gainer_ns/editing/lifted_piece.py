@@ -16,7 +16,7 @@ from gainer_ns.editing.moving_piece import Amounts, MovingPiece
 from gainer_ns.editing.pieces import STILL_PX
 from gainer_ns.editing.selection import Selection
 from gainer_ns.editing.space_step import SpaceStep
-from gainer_ns.editing.steps import PieceMotion, Placed
+from gainer_ns.editing.steps import PieceMotion, Placed, Step
 from gainer_ns.frames import CAMERA_DISTANCE, PinholeCamera
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.small_matrices import inverse, product
@@ -99,7 +99,7 @@ class LiftedPiece(MovingPiece):
     layer: LiftedLayer
     shown: Bool[Tensor, " n"]
     surface: LiftedSurface | None = None
-    steps: tuple[SpaceStep, ...] = ()
+    steps: tuple[Step | SpaceStep, ...] = ()
     inside: tuple[Selection, ...] = ()
     outside: tuple[Selection, ...] = ()
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -166,9 +166,9 @@ class LiftedPiece(MovingPiece):
     def _stepped(
         self, step: PieceMotion, amount: float, placed: Placed, pixels: Tensor, anchors: Tensor | None
     ) -> Placed:
-        if not isinstance(step, SpaceStep) or not step.knows_material:
+        if not isinstance(step, Step) or not step.knows_material:
             return super()._stepped(step, amount, placed, pixels, anchors)
-        return step.pinned(placed, amount, self.source, pixels, anchors)
+        return step.pinned(placed, amount, pixels, anchors)
 
     def _forget(self) -> None:
         self._posed = None

@@ -16,8 +16,7 @@ from gainer_ns.editing.material_motion import MaterialOperation
 from gainer_ns.editing.operations import Cut, Operation
 from gainer_ns.editing.script import Edit, Script
 from gainer_ns.editing.shots import SceneView
-from gainer_ns.editing.space_step import SpaceStep
-from gainer_ns.editing.steps import EditStep, Step
+from gainer_ns.editing.steps import Step
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.layer import LiftedLayer
@@ -118,13 +117,14 @@ class LiftedStage(BaseStage[LiftedPiece]):
         inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM_WIDTH_PX))
         return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
 
-    def _whole_step(self, piece: LiftedPiece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> SpaceStep:
+    def _whole_step(self, piece: LiftedPiece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
         width, height = self.size_of(edit.layer)
-        step = Step(number, operations, edit.select.bounds(width, height))
+        box = edit.select.bounds(width, height)
+        step = Step(number, operations, box, None, piece.source, self._spaces[number])
         self._check(step, piece, (0.0, 0.0, width, height))
-        return SpaceStep(step, self._spaces[number])
+        return step
 
-    def _soft_step(self, piece: LiftedPiece, edit: Edit, number: int) -> EditStep | None:
+    def _soft_step(self, piece: LiftedPiece, edit: Edit, number: int) -> Step | None:
         if not edit.cuts and any(isinstance(operation, MaterialOperation) for operation in edit.operations):
             problem = (
                 "pins and rig move all of a lifted photo, or what is cut out; leave select out, or write mode: piece"
@@ -132,9 +132,9 @@ class LiftedStage(BaseStage[LiftedPiece]):
             raise self.script.mistake(number, PlacedError(("select",), problem))
         return super()._soft_step(piece, edit, number)
 
-    def _halves(self, piece: LiftedPiece, step: SpaceStep, cut: Cut) -> tuple[LiftedPiece, LiftedPiece]:
+    def _halves(self, piece: LiftedPiece, step: Step, cut: Cut) -> tuple[LiftedPiece, LiftedPiece]:
         placed = replace(piece, steps=(*piece.steps, step)).discs_after(self.ends)
-        return parted_discs(piece, 0.5 + cut.left_of(step.space.from_world(placed.points)[:, :2]).float())
+        return parted_discs(piece, 0.5 + cut.left_of(self._spaces[step.edit].from_world(placed.points)[:, :2]).float())
 
 
 def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:

@@ -14,7 +14,7 @@ from gainer_ns.editing.falloff import Falloff, Surroundings
 from gainer_ns.editing.material_motion import MaterialSource
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
-from gainer_ns.editing.steps import EditStep, PieceMotion, Placed, Weights, along_picture
+from gainer_ns.editing.steps import PieceMotion, Placed, Step, Weights, along_picture
 
 Amounts = Sequence[float]
 """How much of each edit of a script there is."""
@@ -137,7 +137,7 @@ class MovingPiece:
                 placed, _ = step.shared(placed, amounts[step.edit], shares)
         return placed
 
-    def put(self, step: EditStep) -> None:
+    def put(self, step: Step) -> None:
         """Put a step in the place of that of the same edit."""
         self.steps = tuple(step if each.edit == step.edit else each for each in self.steps)
         self._forget()

@@ -16,7 +16,7 @@ from gainer_ns.editing.falloff import Falloff
 from gainer_ns.editing.material_motion import MaterialOperation, MaterialSource
 from gainer_ns.editing.operations import Operation
 from gainer_ns.editing.selection import Selection
-from gainer_ns.frames import Bounds
+from gainer_ns.frames import Bounds, PixelSpace
 from gainer_ns.gaussians.small_matrices import determinant, inverse, product, singular_range
 
 _MAX_TORN_SHARE = 0.01
@@ -66,31 +66,16 @@ class PieceMotion(Protocol):
         ...
 
 
-class EditStep(PieceMotion, Protocol):
-    """What an edit does to a piece, which may become something else."""
+def in_pixels(placed: Placed, space: PixelSpace) -> Placed:
+    """Return points of the world in a space of pixels."""
+    back = inverse(space.jacobian().to(placed.jacobians))
+    return Placed(space.from_world(placed.points), product(back, placed.jacobians))
 
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """What it does, in this order."""
-        ...
 
-    @property
-    def unit(self) -> float:
-        """Side of a pixel, in the units of points."""
-        ...
-
-    @property
-    def turns(self) -> bool:
-        """Whether it turns what it moves."""
-        ...
-
-    def shared(self, placed: Placed, amount: float, shares: Float[Tensor, " m"]) -> tuple[Placed, Float[Tensor, "m d"]]:
-        """Move each point by its share of so much of it, the same all around it; return how that changes, too."""
-        ...
-
-    def following(self, operations: tuple[Operation, ...], selection: Selection | Falloff | None = None) -> EditStep:
-        """Return the same step with other operations, and perhaps with another selection."""
-        ...
+def in_world(placed: Placed, space: PixelSpace) -> Placed:
+    """Return points of a space of pixels in the world."""
+    out = space.jacobian().to(placed.jacobians)
+    return Placed(space.to_world(placed.points), product(out, placed.jacobians))
 
 
 @dataclass(frozen=True)
@@ -103,6 +88,7 @@ class Step:
         box: Left, top, right and bottom of what it selected, in pixels of the canvas.
         selection: How much each point follows, by where it was fitted; None for a piece that follows as a whole.
         source: The material of the piece, for operations that need to know it.
+        space: Of the pixels of a lifted photo at the depth of what it selected; None on the plane.
     """
 
     edit: int
@@ -110,11 +96,12 @@ class Step:
     box: Bounds
     selection: Selection | Falloff | None = None
     source: MaterialSource | None = None
+    space: PixelSpace | None = None
 
     @property
     def unit(self) -> float:
-        """Side of a pixel of the canvas, in which points are."""
-        return 1.0
+        """Side of a pixel, in the units of points: of the canvas, or of the world."""
+        return 1.0 if self.space is None else self.space.pixel_size
 
     @property
     def turns(self) -> bool:
@@ -127,6 +114,8 @@ class Step:
 
     def moved(self, placed: Placed, amount: float, weights: Weights | None) -> Placed:
         """Move points by so much of the edit."""
+        if self.space is not None:
+            return in_world(self._flat.moved(in_pixels(placed, self.space), amount, weights), self.space)
         if weights is not None:
             there, pull = self.shared(placed, amount, weights.values)
             return Placed(there.points, there.jacobians + weights.changes(pull))
@@ -145,6 +134,9 @@ class Step:
         Returns:
             Where points are, and how that changes with the share.
         """
+        if self.space is not None:
+            there, pull = self._flat.shared(in_pixels(placed, self.space), amount, shares)
+            return in_world(there, self.space), pull @ self.space.jacobian()[0].mT.to(pull)
         points, jacobians = placed.points, placed.jacobians
         pull = torch.zeros_like(points)
         for operation in self.operations:
@@ -162,10 +154,38 @@ class Step:
             jacobians = product(own, jacobians)
         return Placed(points, jacobians), pull
 
+    def pinned(
+        self,
+        placed: Placed,
+        amount: float,
+        pixels: Float[Tensor, "m 2"],
+        anchors: Float[Tensor, "m 2"] | None,
+    ) -> Placed:
+        """Return points of the world, as they were lifted, after so much of the edit, which moves material first.
+
+        Each goes at its own depth to where the photo would show it then.
+
+        Args:
+            placed: The points, with Jacobians by pixels of the photo.
+            amount: Of the edit.
+            pixels: Where the photo shows the points.
+            anchors: See ``Weights.of``.
+        """
+        first, *others = self.operations
+        assert isinstance(first, MaterialOperation) and self.space is not None
+        moved, slopes = first.moved_on(self._source, pixels, amount, anchors)
+        inside, far = in_pixels(placed, self.space), self.space.depth / self.unit
+        larger = 1 - inside.points[:, 2:] / far  # than a pixel at the depth of what is selected
+        by = torch.cat([moved - pixels, torch.zeros_like(larger)], dim=1)
+        bent = larger[..., None] * functional.pad(slopes - torch.eye(2).to(slopes), (0, 1, 0, 1))
+        bent = bent - by[..., None] * inside.jacobians[:, 2:, :] / far
+        there = in_world(Placed(inside.points + larger * by, inside.jacobians + bent), self.space)
+        return self.following(tuple(others)).moved(there, amount, None)
+
     def carried(
         self, points: Float[Tensor, "m 2"], amount: float, weights: Float[Tensor, " m"] | None, key: Hashable = None
     ) -> Float[Tensor, "m 2"]:
-        """Move points as ``moved`` does, without their Jacobians."""
+        """Move points of the plane as ``moved`` does, without their Jacobians."""
         share = amount if weights is None else amount * weights.to(points)
         for operation in self.operations:
             if isinstance(operation, MaterialOperation):
@@ -191,6 +211,11 @@ class Step:
         if late or (self.knows_material and any(step.edit != self.edit for step in before)):
             return "pins and rig come before all else that moves the same part; put them first"
         return ""
+
+    @property
+    def _flat(self) -> Step:
+        """The same among pixels."""
+        return replace(self, space=None)
 
     @property
     def _source(self) -> MaterialSource:
