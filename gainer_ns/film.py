@@ -281,7 +281,7 @@ def lifted_film(
     from gainer_ns.lifting.views import CameraPath, CameraView, read_camera_path
 
     words = script_words(script, Script.model_fields)
-    read = read_script(words, scene.plane.width, scene.plane.height, lifted_layers=len(scene.shown_layers))
+    read = read_script(words, scene.plane.width, scene.plane.height, lifted_layers=len(scene.own_layers))
     path, background = camera_path or read.camera, read.background
     still = CameraPath((CameraView(scene.camera),), DEFAULT_FPS)
     views, fps = still if path is None else read_camera_path(Path(path), scale)

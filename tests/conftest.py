@@ -12,6 +12,7 @@ import random
 import signal
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -213,6 +214,32 @@ def lifted_scene() -> Callable[..., Any]:
             for number, (depth, box) in enumerate(zip(depths, boxes, strict=True))
         ]
         return LiftedScene(camera, tuple(layers), 2.5, True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def joined_scene(lifted_scene: Callable[..., Any]) -> Callable[..., Any]:
+    """``joined_scene(inside)``: an object 0.8 away before a wall 1.2 away, as two photos show them.
+
+    The object is in a box of the first photo, which is that in their midst. The other camera stands 0.08 to the right:
+    the box is 6 pixels farther left there, and the wall 4.
+    """
+    from gainer_ns.lifting.joined import PhotoView
+    from gainer_ns.lifting.views import CameraView
+
+    def make(inside: tuple[int, int, int, int] = (16, 12, 32, 24)) -> Any:
+        left, top, right, bottom = inside
+        one, other = lifted_scene((0.8, 1.2), inside), lifted_scene((0.8, 1.2), (left - 6, top, right - 6, bottom))
+        shift, pose = torch.tensor([0.08, 0.0, 0.0]), CameraView(one.camera).pose
+        there = [
+            replace(layer, gaussians=replace(layer.gaussians, means=layer.gaussians.means + shift), view=1)
+            for layer in other.layers
+        ]
+        sure = torch.full((one.camera.height, one.camera.width), 255, dtype=torch.uint8)
+        poses = pose, torch.cat([pose[:, :3], pose[:, 3:] + shift[:, None]], dim=1)
+        views = tuple(PhotoView(one.camera, each, sure) for each in poses)
+        return replace(one, layers=(*one.layers, *there), views=views)
 
     return make
 

@@ -45,9 +45,7 @@ class LiftedSurface:
     @cached_property
     def discs(self) -> Int[Tensor, " p"]:
         """The disc of each pixel, row by row; -1 for none. Those of rims come later than the pixel's own."""
-        discs = torch.full((self.camera.width * self.camera.height,), -1)
-        numbers = torch.arange(len(self.layer))
-        return discs.scatter_reduce(0, self.layer.pixels.long().cpu(), numbers, "amin", include_self=False)
+        return self.layer.first_discs(self.camera.width * self.camera.height).cpu()
 
     @cached_property
     def shown(self) -> Shown:
@@ -89,6 +87,7 @@ class LiftedPiece(MovingPiece):
         number: Of the scene's layer that they are from.
         layer: They, as they were fitted.
         shown: [n], which of them show what the photo shows at their pixel.
+        centres: [n, 2], the pixels that they belong to, by which edits select them.
         surface: Of the layer that they are from, or that hides them; None where no edit moves a part of them.
         steps: What moves them, in this order.
         inside: What cut them out of their layer.
@@ -98,6 +97,7 @@ class LiftedPiece(MovingPiece):
     number: int
     layer: LiftedLayer
     shown: Bool[Tensor, " n"]
+    centres: Float[Tensor, "n 2"]
     surface: LiftedSurface | None = None
     steps: tuple[Step | SpaceStep, ...] = ()
     inside: tuple[Selection, ...] = ()
@@ -139,7 +139,7 @@ class LiftedPiece(MovingPiece):
         if self.surface is None:
             return (nowhere := torch.zeros(len(self.layer), 2, dtype=torch.float64)), nowhere
         camera, means = self.surface.camera, self.layer.gaussians.means.double()
-        centres = self.layer.pixel_centres(camera.width).double()
+        centres = self.centres.double()
         seen, _ = camera.project(means - means.new_tensor([0, 0, CAMERA_DISTANCE]))
         return centres, centres + (seen - centres).clamp(-RIM_WIDTH_PX, RIM_WIDTH_PX)
 
@@ -178,7 +178,8 @@ class LiftedPiece(MovingPiece):
         own = self.layer.gaussians.opacities
         opacities = limit if own is None else torch.minimum(own, limit)
         layer = self.layer.part(chosen, opacities)
-        return replace(self, layer=layer, shown=self.shown[chosen], _posed=None, _kept={})
+        shown, centres = self.shown[chosen], self.centres[chosen]
+        return replace(self, layer=layer, shown=shown, centres=centres, _posed=None, _kept={})
 
 
 def _frames(layer: LiftedLayer) -> Float[Tensor, "n 3 3"]:

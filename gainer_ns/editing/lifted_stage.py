@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from gainer_ns.editing.base_stage import BaseStage, SelectedShare
@@ -20,6 +20,7 @@ from gainer_ns.editing.steps import Step
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.io.places import PlacedError
 from gainer_ns.lifting.layer import LiftedLayer
+from gainer_ns.lifting.midst import pixels_in_midst
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.surface import RIM_WIDTH_PX
 from gainer_ns.lifting.views import CameraView
@@ -38,20 +39,8 @@ class LiftedStage(BaseStage[LiftedPiece]):
 
     def __init__(self, script: Script, scene: LiftedScene) -> None:
         self.scene = scene
-        if script.edits:
-            scene.check_single("editing")
-        shown = [torch.ones_like(layer.pixels, dtype=torch.bool) for layer in scene.layers]
-        if not scene.views:
-            shown = _shown(scene)
         self._spaces: dict[int, PixelSpace] = {}
-        surfaces = [LiftedSurface(layer, scene.camera) for layer in scene.layers]
-        super().__init__(
-            script,
-            [
-                LiftedPiece(i, layer, shown, surfaces[i if layer.hidden_of is None else layer.hidden_of])
-                for i, (layer, shown) in enumerate(zip(scene.layers, shown, strict=True))
-            ],
-        )
+        super().__init__(script, _pieces(scene))
 
     def at(self, t: float) -> LiftedScene:
         """Return the scene at a time from 0 to 1."""
@@ -79,9 +68,7 @@ class LiftedStage(BaseStage[LiftedPiece]):
     def _owned(self, piece: LiftedPiece, edit: Edit) -> Bool[Tensor, " n"]:
         """Return which Gaussians of a piece an edit may select."""
         if edit.layer is not None:
-            hidden_of = piece.layer.hidden_of
-            number = piece.number if hidden_of is None else hidden_of
-            return torch.full_like(piece.shown, LAYERS[number] == edit.layer)
+            return torch.full_like(piece.shown, LAYERS[self.scene.ranks[piece.number]] == edit.layer)
         return torch.ones_like(piece.shown) if edit.select.all else piece.shown
 
     def _share(self, piece: LiftedPiece, edit: Edit) -> SelectedShare:
@@ -89,7 +76,7 @@ class LiftedStage(BaseStage[LiftedPiece]):
             return "none"
         if edit.select in piece.inside:
             return "all"
-        owned, visible, centres = self._owned(piece, edit), piece.layer.opacities > 0, self._centres(piece)
+        owned, visible, centres = self._owned(piece, edit), piece.layer.opacities > 0, piece.centres
         share = edit.select.weights(centres) if edit.cuts else (edit.select.depth(centres) > 0).float()
         if not bool((owned & visible & (share > 0)).any()):
             return "none"
@@ -99,7 +86,7 @@ class LiftedStage(BaseStage[LiftedPiece]):
         """Return pixels at the depth of what an edit selects: that of half of its pixels is less."""
         depths = []
         for piece in self.pieces:
-            solid = (edit.select.weights(self._centres(piece)) >= 0.5) & self._owned(piece, edit)
+            solid = (edit.select.weights(piece.centres) >= 0.5) & self._owned(piece, edit)
             if edit.layer is None:
                 solid &= piece.shown
             solid &= piece.layer.opacities > SHOWN_OPACITY
@@ -110,11 +97,8 @@ class LiftedStage(BaseStage[LiftedPiece]):
             raise self.script.mistake(number, PlacedError(("select",), problem))
         return PixelSpace(self.scene.camera, float(selected.median()))
 
-    def _centres(self, piece: LiftedPiece) -> Float[Tensor, "n 2"]:
-        return piece.layer.pixel_centres(self.scene.camera.width)
-
     def _parted(self, piece: LiftedPiece, edit: Edit) -> tuple[LiftedPiece, LiftedPiece]:
-        inside = torch.where(self._owned(piece, edit), edit.select.field(self._centres(piece)), -float(RIM_WIDTH_PX))
+        inside = torch.where(self._owned(piece, edit), edit.select.field(piece.centres), -float(RIM_WIDTH_PX))
         return parted_discs(piece, inside, edit.select.softness if edit.select.is_soft else None)
 
     def _whole_step(self, piece: LiftedPiece, edit: Edit, number: int, operations: tuple[Operation, ...]) -> Step:
@@ -130,6 +114,12 @@ class LiftedStage(BaseStage[LiftedPiece]):
                 "pins and rig move all of a lifted photo, or what is cut out; leave select out, or write mode: piece"
             )
             raise self.script.mistake(number, PlacedError(("select",), problem))
+        if self.scene.views and not edit.cuts:
+            problem = (
+                "is followed by what surrounds it in one photo, and this scene has several; write mode: piece, which "
+                "cuts it out in all of them"
+            )
+            raise self.script.mistake(number, PlacedError(("select",), problem))
         return super()._soft_step(piece, edit, number)
 
     def _halves(self, piece: LiftedPiece, step: Step, cut: Cut) -> tuple[LiftedPiece, LiftedPiece]:
@@ -137,19 +127,29 @@ class LiftedStage(BaseStage[LiftedPiece]):
         return parted_discs(piece, 0.5 + cut.left_of(self._spaces[step.edit].from_world(placed.points)[:, :2]).float())
 
 
+def _pieces(scene: LiftedScene) -> list[LiftedPiece]:
+    """Return all layers as pieces; material is what the photo of the scene's camera shows."""
+    surfaces = [LiftedSurface(layer, scene.camera) for layer in scene.own_layers]
+    layers = zip(scene.layers, _shown(scene), pixels_in_midst(scene), scene.ranks, strict=True)
+    return [LiftedPiece(i, layer, shown, at, surfaces[rank]) for i, (layer, shown, at, rank) in enumerate(layers)]
+
+
 def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
-    """Return which Gaussians of each layer show the photo, and not something made up behind what it shows.
+    """Return which Gaussians of each layer show their photo, and not something made up behind what it shows.
 
     What was made up behind a layer's own edges counts as the pixels do whose surface it continues: it moves with them.
     """
-    hidden = torch.zeros(scene.plane.pixels, dtype=torch.bool, device=scene.device)
+    hidden: dict[int, Bool[Tensor, " p"]] = {}
     free: list[Bool[Tensor, " p"]] = []
     shown = []
     for layer in scene.layers:
         pixels = layer.pixels.long()
-        free.append(~hidden)
+        if layer.view not in hidden:
+            camera = scene.views[layer.view].camera if scene.views else scene.camera
+            hidden[layer.view] = torch.zeros(camera.width * camera.height, dtype=torch.bool, device=scene.device)
+        free.append(~hidden[layer.view])
         shown.append(free[-1 if layer.hidden_of is None else layer.hidden_of][pixels])
         if layer.hidden_of is None:
-            hidden = hidden.clone()
-            hidden[pixels[layer.opacities > SHOWN_OPACITY]] = True
+            hidden[layer.view] = hidden[layer.view].clone()
+            hidden[layer.view][pixels[layer.opacities > SHOWN_OPACITY]] = True
     return shown

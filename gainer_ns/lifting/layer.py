@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int8, Int32
+from jaxtyping import Bool, Float, Int, Int8, Int32
 from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
@@ -78,6 +78,15 @@ class LiftedLayer:
         """Return the centres of the pixels that the Gaussians belong to, in a photo of so many columns."""
         pixels = self.pixels.long()
         return torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
+
+    def first_discs(self, pixels: int) -> Int[Tensor, " p"]:
+        """Return the disc of each of so many pixels of the photo, row by row; -1 for none.
+
+        Those of rims come later than a pixel's own.
+        """
+        discs = torch.full((pixels,), -1, device=self.pixels.device)
+        numbers = torch.arange(len(self), device=discs.device)
+        return discs.scatter_reduce(0, self.pixels.long(), numbers, "amin", include_self=False)
 
     def moved(self, gaussians: GaussianSet) -> LiftedLayer:
         """Return the same layer with its Gaussians elsewhere: each still shows what it showed."""

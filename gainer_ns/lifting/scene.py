@@ -14,7 +14,6 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.model_components.renderers import AccumulationRenderer, DepthRenderer, RGBRenderer
 from torch import Tensor
 
-from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, ImagePlane, PinholeCamera
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.lifting.crossings import Crossings
@@ -56,38 +55,40 @@ class LiftedScene:
     profile: ColourProfile | None = None
     views: tuple[PhotoView, ...] = ()
 
-    def check_single(self, act: str) -> None:
-        """Refuse to do something to a scene of several photos that goes by the pixels of one.
-
-        Raises:
-            GainerError: There are several.
-        """
-        if self.views:
-            raise GainerError(
-                f"{act} goes by the pixels of one photo, and this scene has {len(self.views)}; lift one of them by "
-                "itself (ns-train gainer-lift --data PHOTO)"
-            )
-
     @property
     def shown_layers(self) -> tuple[LiftedLayer, ...]:
         """The object, and the background where it was lifted, without what was made up behind their edges."""
         return tuple(layer for layer in self.layers if layer.hidden_of is None)
+
+    @cached_property
+    def ranks(self) -> tuple[int, ...]:
+        """Which of its photo's surfaces each layer is, or continues: 0 the object, 1 the background behind it."""
+        ranks: list[int] = []
+        for number, layer in enumerate(self.layers):
+            before = [each for each in self.layers[:number] if each.view == layer.view and each.hidden_of is None]
+            ranks.append(len(before) if layer.hidden_of is None else ranks[layer.hidden_of])
+        return tuple(ranks)
 
     @property
     def own_layers(self) -> tuple[LiftedLayer, ...]:
         """Those that the photo which ``camera`` took shows: of a single photo, all."""
         return self.in_midst.shown_layers
 
+    @cached_property
+    def midst(self) -> int:
+        """Number of the photo that ``camera`` took."""
+        place = CameraView(self.camera).pose
+        near = (
+            number for number, each in enumerate(self.views) if torch.allclose(each.pose.to(place), place, atol=1e-5)
+        )
+        return next(near, 0)
+
     @property
     def in_midst(self) -> LiftedScene:
         """What the photo that ``camera`` took tells alone, with what was made up around it: of a single photo, all."""
         if not self.views:
             return self
-        place = CameraView(self.camera).pose
-        near = [
-            number for number, each in enumerate(self.views) if torch.allclose(each.pose.to(place), place, atol=1e-5)
-        ]
-        layers = [layer for layer in self.layers if layer.view == (near[0] if near else 0)]
+        layers = [layer for layer in self.layers if layer.view == self.midst]
         firsts = [self.layers.index(layer) for layer in layers]
         own = [
             layer if layer.hidden_of is None else replace(layer, hidden_of=firsts.index(layer.hidden_of))
@@ -108,7 +109,7 @@ class LiftedScene:
     @cached_property
     def has_alpha(self) -> bool:
         """Whether some pixels of the photo were not lifted."""
-        return len(torch.cat([layer.pixels for layer in self.layers]).unique()) < self.plane.pixels
+        return len(torch.cat([layer.pixels for layer in self.in_midst.layers]).unique()) < self.plane.pixels
 
     @cached_property
     def half_width(self) -> float:

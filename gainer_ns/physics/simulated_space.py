@@ -15,6 +15,8 @@ from gainer_ns.editing.space_step import SpaceStep
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import CAMERA_DISTANCE, PixelSpace
 from gainer_ns.io.places import PlacedError
+from gainer_ns.lifting.layer import LiftedLayer
+from gainer_ns.lifting.midst import pixels_in_midst
 from gainer_ns.lifting.scene import LiftedScene
 from gainer_ns.lifting.views import CameraPath, CameraView
 from gainer_ns.memory import check_free
@@ -48,13 +50,12 @@ class SimulatedSpace(SimulatedPicture):
     """
 
     def __init__(self, scene: Scene, lifted: LiftedScene, count: int | None = None) -> None:
-        lifted.check_single("simulating")
         for number, material in enumerate(scene.materials):
             if material.tear is not None:
                 problem = "means nothing to lifted photos, whose surfaces do not tear; leave it out"
                 raise scene.mistake(number, PlacedError(("material", "tear"), problem))
         self.lifted = lifted
-        layer, width = lifted.layers[0], lifted.camera.width
+        layer, width = lifted.own_layers[0], lifted.camera.width
         members = members_of(scene, layer.pixel_centres(width), layer.opacities > SHOWN_OPACITY)
         selected = torch.cat(members)
         depths = CAMERA_DISTANCE - layer.gaussians.means[:, 2].double()
@@ -80,27 +81,36 @@ class SimulatedSpace(SimulatedPicture):
         farthest, nearest = particles.positions[:, 2].aminmax()
         depth_range = float(farthest) - DEPTH_MARGIN, float(nearest) + DEPTH_MARGIN
         super().__init__(scene, particles, room.simulation_config(3, depth_range), width)
-        self._rest, self._pieces = cut_out(
-            LiftedPiece(0, layer, torch.ones_like(layer.pixels, dtype=torch.bool)),
+        self._pieces: list[LiftedPiece] = []
+        self._still: list[LiftedLayer] = []
+        layers = zip(lifted.layers, lifted.ranks, pixels_in_midst(lifted), strict=True)
+        for number, (each, rank, centres) in enumerate(layers):
+            if rank > 0:
+                self._still.append(each)
+            elif each.hidden_of is None:  # what the simulated object hid of itself is nowhere once it moves
+                self._cut(LiftedPiece(number, each, torch.ones_like(each.pixels, dtype=torch.bool), centres))
+
+    def _cut(self, whole: LiftedPiece) -> None:
+        """Take what is simulated out of what a photo shows."""
+        rest, pieces = cut_out(
+            whole,
             self._skins,
-            lambda piece: scene.body_fields(piece.layer.pixel_centres(width)),
+            lambda piece: self.scene.body_fields(piece.centres),
             lambda piece: piece.layer.opacities > 0,
             parted_discs,
         )
-        for piece, skin in zip(self._pieces, self._skins, strict=True):
+        if rest is not None:
+            self._still.insert(0, rest.layer)
+        for piece, skin in zip(pieces, self._skins, strict=True):
             piece.steps = (SpaceStep(SkinStep(skin), self._space),)
+        self._pieces += pieces
 
     def at(self, frame: Frame, max_nodes: int | None = None) -> LiftedScene:
         """Return the photo in a frame; see :meth:`SimulatedPicture.at`."""
         if frame.time == 0:
             return self.lifted
         amounts = self._show(frame)
-        layers = [piece.posed(amounts) for piece in self._pieces]
-        if self._rest is not None:
-            layers.append(self._rest.layer)
-        # What the simulated object hid of itself is nowhere once it moves.
-        still = (layer for layer in self.lifted.layers[1:] if layer.hidden_of != 0)
-        return replace(self.lifted, layers=(*layers, *still))
+        return replace(self.lifted, layers=(*(piece.posed(amounts) for piece in self._pieces), *self._still))
 
     def places(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 2"]:
         """Return where points of the world are in the plane of the scene, in widths."""
@@ -188,7 +198,7 @@ def content_of_lifted(lifted: LiftedScene) -> Bounds:
     Raises:
         GainerError: If nothing was lifted.
     """
-    layer = lifted.layers[0]
+    layer = lifted.own_layers[0]
     shown = layer.pixel_centres(lifted.camera.width)[layer.opacities > SHOWN_OPACITY]
     if len(shown) == 0:
         raise GainerError("nothing was lifted that shows, so there is nothing to simulate; lift another photo")

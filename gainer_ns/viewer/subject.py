@@ -159,7 +159,7 @@ class LiftedSubject:
     def read(self, path: Path, *, enclosed: bool = False) -> Script:
         """Read and check a script; see :meth:`FlatSubject.read`."""
         plane = self.fitted.plane
-        layers = len(self.fitted.shown_layers)
+        layers = len(self.fitted.own_layers)
         return read_script(path, plane.width, plane.height, lifted_layers=layers, enclosed=enclosed)
 
     def staged(self, script: Script) -> LiftedStage:

@@ -9,6 +9,7 @@ from torch import Tensor
 from gainer_ns.editing.lifted_stage import LiftedStage
 from gainer_ns.editing.script import Script
 from gainer_ns.errors import GainerError
+from gainer_ns.lifting.midst import pixels_in_midst
 from gainer_ns.lifting.scene import LiftedScene
 
 Make = Callable[..., LiftedScene]
@@ -233,3 +234,53 @@ def test_words_of_the_plane_move_what_is_selected(operation: dict[str, Any], lif
     assert bool(after.isfinite().all())
     assert float(((after - before).abs().amax(dim=2) > 0.02).float().mean()) > 0.1
     assert float(alpha[12:24, 16:32].min()) > 0.99
+
+
+def seen_object(scene: LiftedScene, number: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is nearer than the wall, as one of several photos would show it."""
+    view = scene.views[number]
+    seen = scene.seen_by(view, torch.zeros(3))
+    assert float(seen["accumulation"].min()) > 0.99, "a hole"
+    near = (seen["median_depth"].view(view.camera.height, view.camera.width) < 1).nonzero()
+    (top, left), (bottom, right) = near.amin(dim=0).tolist(), (near.amax(dim=0) + 1).tolist()
+    return left, top, right, bottom
+
+
+@pytest.mark.parametrize(
+    ("edit", "moved"),
+    [
+        ({"select": BOX, "mode": "piece", "move": {"by": [10, -4]}}, (26, 8, 42, 20)),
+        ({"layer": "object", "move": {"by": [-5, 6]}}, (11, 18, 27, 30)),
+        ({"layer": "object", "rotate": {"degrees": 90, "center": [24, 18]}}, (18, 10, 30, 26)),
+    ],
+)
+def test_what_several_photos_show_moves_alike_in_all(
+    edit: dict[str, Any], moved: tuple[int, int, int, int], joined_scene: Make
+) -> None:
+    scene = joined_scene()
+    after = staged(scene, edit).at(1.0)
+    assert seen_object(scene, 0) == (16, 12, 32, 24) and seen_object(scene, 1) == (10, 12, 26, 24)
+    left, top, right, bottom = moved
+    for number, parallax in enumerate((0, 6)):
+        wanted = left - parallax, top, right - parallax, bottom
+        assert max(abs(a - b) for a, b in zip(seen_object(after, number), wanted, strict=True)) <= 1
+
+
+def test_what_only_one_photo_shows_goes_with_what_is_next_to_it(joined_scene: Make) -> None:
+    """Each disc goes by where the first photo shows its surface, though something else hides it there."""
+    scene = joined_scene()
+    for layer, rank, pixels in zip(scene.layers, scene.ranks, pixels_in_midst(scene), strict=True):
+        seen, _ = scene.camera.project(layer.gaussians.means - torch.tensor([0, 0, 1.0]))
+        if rank == 0:
+            solid = layer.opacities > 0.9
+            torch.testing.assert_close(pixels[solid], seen[solid], atol=0.01, rtol=0)
+            continue
+        x, y = pixels.unbind(dim=1)
+        behind = (x > 17) & (x < 31) & (y > 13) & (y < 23)
+        assert not bool(behind.any()) or layer.view == 0, "the wall behind the object is the wall beside it"
+        assert float((pixels - seen).norm(dim=1).max()) < 20
+
+
+def test_of_several_photos_what_follows_in_part_is_refused(joined_scene: Make) -> None:
+    with pytest.raises(GainerError, match=r"edits\[0\]\.select: .*this scene has several; write mode: piece"):
+        staged(joined_scene(), {"select": {"disc": {"center": [24, 18], "radius": 4}}, "move": {"by": [2, 0]}})

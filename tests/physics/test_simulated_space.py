@@ -64,6 +64,19 @@ def test_the_object_moves_and_the_background_stays(simulated: Callable[..., Simu
     assert torch.allclose(after[:, :12], before[:, :12], atol=1e-5), "the background"
 
 
+def test_what_several_photos_show_moves_in_all(
+    scene: Callable[..., Scene], joined_scene: Callable[..., LiftedScene]
+) -> None:
+    photos = joined_scene((16, 12, 32, 24))
+    shown = scene("medium", size=(48, 36), content=content_of_lifted(photos))
+    made = simulated_picture(shown, photos, 400)
+    assert isinstance(made, SimulatedSpace)
+    after = made.at(shifted(made, 3, 5, 0))
+    for view in photos.views:
+        was, now = (each.seen_by(view, torch.zeros(3))["median_depth"].view(36, 48) < 1 for each in (photos, after))
+        assert int((now != was.roll((5, 3), (0, 1))).sum()) < 20 and int(was.sum()) == 16 * 12
+
+
 def test_nearer_is_larger(simulated: Callable[..., SimulatedSpace]) -> None:
     made = simulated("medium", depths=(1.0,))
     far = made.at(shifted(made, 0, 0, -12)).raster()[1].sum()
