@@ -102,6 +102,22 @@ class PinholeCamera:
         """Make a camera with square pixels whose principal point is the middle of its pictures."""
         return cls(width, height, (focal_length, focal_length), (width / 2, height / 2))
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Width, height, focal lengths and principal point, of which :meth:`of_numbers` makes it again."""
+        return self.width, self.height, *self.focal_length, *self.centre
+
+    @classmethod
+    def of_numbers(cls, width: float, height: float, fx: float, fy: float, cx: float, cy: float) -> PinholeCamera:
+        """Make a camera of its numbers.
+
+        Raises:
+            ValueError: There is no such camera.
+        """
+        if not (all(map(math.isfinite, (width, height, fx, fy, cx, cy))) and min(width, height, fx, fy) > 0):
+            raise ValueError("its camera makes no sense")
+        return cls(int(width), int(height), (fx, fy), (cx, cy))
+
     def part(self, crop: tuple[float, float, float, float], columns: int, rows: int) -> PinholeCamera:
         """Return the camera of a part of its pictures, (x0, y0, x1, y1), in so many pixels across and down."""
         x0, y0, x1, y1 = crop

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
+from nerfstudio.model_components import renderers
 from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 
@@ -78,6 +79,29 @@ class FittedModel(Model):
     @abstractmethod
     def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
         """Take what a checkpoint of this version knows of the picture."""
+
+    def background(self) -> Float[Tensor, "3"]:
+        """Return the colour behind everything: the viewer's, or a cropped camera path's, where there is one."""
+        cropped = renderers.BACKGROUND_COLOR_OVERRIDE
+        return torch.tensor(self.config.background, device=self.device) if cropped is None else cropped.to(self.device)
+
+    def composited(self, colours: Float[Tensor, "*b 3"], opacity: Float[Tensor, "*b 1"]) -> Float[Tensor, "*b 3"]:
+        """Lay what was photographed over the background that is fitted."""
+        return colours * opacity + colours.new_tensor(self.config.background) * (1 - opacity)
+
+    def compared(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Return metrics of what was rendered, and source and rendering side by side; only what has opacity counts."""
+        from gainer_ns.metrics import compare
+
+        rgb, target, mask = outputs["rgb"].cpu(), batch["image"].cpu(), None
+        if "opacity" in batch:
+            opacity = batch["opacity"].cpu()
+            target, mask = self.composited(target, opacity), (opacity > 0)[..., 0]
+        metrics = compare(rgb, target, None if mask is None or bool(mask.all()) else mask.numpy())
+        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
+        return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Float[Tensor, "h w 4"]:
         """Return colours without the background, and alpha."""

@@ -12,7 +12,6 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
-from nerfstudio.model_components import renderers
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
@@ -158,9 +157,7 @@ class PictureModel(FittedModel):
         return outputs
 
     def _outputs(self, drawn: PointColours, depth: Float[Tensor, "m 1"]) -> dict[str, Tensor]:
-        cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
-        background = drawn.rgb.new_tensor(self.config.background) if cropped is None else cropped.to(drawn.rgb)
-        rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + background * (1 - drawn.alpha)
+        rgb = drawn.rgb.clamp(0, 1) * drawn.alpha + self.background().to(drawn.rgb) * (1 - drawn.alpha)
         return {"rgb": rgb, "accumulation": drawn.alpha, "depth": depth}
 
     def get_loss_dict(
@@ -188,16 +185,7 @@ class PictureModel(FittedModel):
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Return metrics of the rendered picture, and source and rendering side by side."""
-        from gainer_ns.metrics import compare
-
-        target, rgb = batch["image"].cpu(), outputs["rgb"].cpu()
-        mask = batch["mask"].cpu() if "mask" in batch else None
-        if mask is not None:
-            opacity = batch["opacity"].cpu()
-            target = target * opacity + target.new_tensor(self.config.background) * (1 - opacity)
-        metrics = compare(rgb, target, None if mask is None else mask[..., 0].numpy())
-        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
-        return named, {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
+        return self.compared(outputs, batch)
 
     def _take_metadata(self, state_dict: dict[str, Any], prefix: str) -> None:
         facts = PictureMetadata.restored(state_dict[f"{prefix}picture_facts"])

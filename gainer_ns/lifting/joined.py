@@ -63,16 +63,7 @@ class PhotoView(CameraView):
 
 def views_to_tensors(views: Sequence[PhotoView]) -> tuple[Float[Tensor, "v 18"], UInt8[Tensor, " pixels"]]:
     """Return photos as a checkpoint keeps them: cameras and poses, and all confidences."""
-    numbers = [
-        [
-            view.camera.width,
-            view.camera.height,
-            *view.camera.focal_length,
-            *view.camera.centre,
-            *view.pose.flatten().tolist(),
-        ]
-        for view in views
-    ]
+    numbers = [[*view.camera.numbers, *view.pose.flatten().tolist()] for view in views]
     confidences = [view.confidence.flatten().cpu() for view in views]
     return (
         torch.tensor(numbers, dtype=torch.float64).view(len(views), 18),
@@ -87,12 +78,11 @@ def views_from_tensors(numbers: Float[Tensor, "v 18"], confidences: UInt8[Tensor
         ValueError: If there are no such photos.
     """
     views, first = [], 0
-    for width, height, fx, fy, cx, cy, *pose in numbers.tolist():
-        plane = checked_plane(width, height)
-        if not (all(map(math.isfinite, (fx, fy, cx, cy, *pose))) and min(fx, fy) > 0):
-            raise ValueError("a photo's camera makes no sense")
+    for one in numbers.tolist():
+        camera, pose, plane = PinholeCamera.of_numbers(*one[:6]), one[6:], checked_plane(*one[:2])
+        if not all(map(math.isfinite, pose)):
+            raise ValueError("a photo's pose makes no sense")
         confidence = confidences[first : first + plane.pixels].view(plane.height, plane.width)
-        camera = PinholeCamera(plane.width, plane.height, (fx, fy), (cx, cy))
         views.append(PhotoView(camera, torch.tensor(pose).view(3, 4), confidence))
         first += plane.pixels
     return tuple(views)

@@ -30,9 +30,8 @@ class LiftMetadata(NamedTuple):
 
     def to_tensor(self) -> Float[Tensor, " metadata"]:
         """Return them as a checkpoint keeps them."""
-        camera = self.camera
-        numbers = [camera.width, camera.height, *camera.focal_length, *camera.centre]
-        return torch.tensor([*numbers, self.unit, self.metric, self.bit_depth], dtype=torch.float64)
+        numbers = *self.camera.numbers, self.unit, self.metric, self.bit_depth
+        return torch.tensor(numbers, dtype=torch.float64)
 
     @classmethod
     def from_tensor(cls, metadata: Float[Tensor, " metadata"]) -> LiftMetadata:
@@ -41,9 +40,8 @@ class LiftMetadata(NamedTuple):
         Raises:
             ValueError: If there is no such photo.
         """
-        width, height, fx, fy, cx, cy, unit, metric, bit_depth = metadata.tolist()
-        plane = checked_plane(width, height)
-        if not (all(map(math.isfinite, (fx, fy, cx, cy, unit))) and min(fx, fy, unit) > 0):
-            raise ValueError("its camera makes no sense")
-        camera = PinholeCamera(plane.width, plane.height, (fx, fy), (cx, cy))
-        return cls(camera, unit, bool(metric), checked_bit_depth(bit_depth))
+        *camera, unit, metric, bit_depth = metadata.tolist()
+        checked_plane(*camera[:2])
+        if not 0 < unit < math.inf:
+            raise ValueError("its unit makes no sense")
+        return cls(PinholeCamera.of_numbers(*camera), unit, bool(metric), checked_bit_depth(bit_depth))

@@ -12,7 +12,6 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
-from nerfstudio.model_components import renderers
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -205,7 +204,7 @@ class LiftModel(FittedModel):
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         """Render rays: see :meth:`gainer_ns.lifting.scene.LiftedScene.outputs`."""
         assert isinstance(ray_bundle, RayBundle)
-        return self.shown().outputs(ray_bundle, self._background())
+        return self.shown().outputs(ray_bundle, self.background())
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
@@ -218,18 +217,14 @@ class LiftModel(FittedModel):
         view = view_of(camera) if obb_box is None else None
         if view is None:
             return super().get_outputs_for_camera(camera, obb_box)
-        return self.shown().picture_for(view, self._background())
-
-    def _background(self) -> Float[Tensor, "3"]:
-        cropped = renderers.BACKGROUND_COLOR_OVERRIDE  # what the viewer, and a cropped camera path, put there
-        return torch.tensor(self.config.background, device=self.device) if cropped is None else cropped.to(self.device)
+        return self.shown().picture_for(view, self.background())
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Return how far rays of the training view are from what they should see; nothing depends on it but the log."""
         opacity = batch["opacity"].to(self.device)
-        seen = self._composited(batch["image"].to(self.device), opacity)
+        seen = self.composited(batch["image"].to(self.device), opacity)
         losses = {
             "rgb_loss": (outputs["rgb"] - seen).square().mean(),
             "accumulation_loss": (outputs["accumulation"] - opacity).abs().mean(),
@@ -241,7 +236,7 @@ class LiftModel(FittedModel):
     @torch.no_grad()
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return PSNR of rays of the training view in dB, and the number of Gaussians."""
-        target = self._composited(batch["image"].to(self.device), batch["opacity"].to(self.device))
+        target = self.composited(batch["image"].to(self.device), batch["opacity"].to(self.device))
         error = (outputs["rgb"] - target).square().mean()
         count = sum(len(encoding) for encoding in self.encodings)  # pyright: ignore[reportArgumentType]
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-20)), "gaussians": torch.tensor(float(count))}
@@ -254,21 +249,11 @@ class LiftModel(FittedModel):
         Only pixels that were lifted count. ``depth_error`` is the median of how far the rendered depth is from the
         photo's, as a share of it.
         """
-        from gainer_ns.metrics import compare
-
-        opacity, rgb = batch["opacity"].cpu(), outputs["rgb"].cpu()
-        target = self._composited(batch["image"].cpu(), opacity)
-        mask = (opacity > 0)[..., 0]
-        metrics = compare(rgb, target, None if bool(mask.all()) else mask.numpy())
-        named = {name: float(value) for name, value in metrics._asdict().items() if value is not None}
+        named, images = self.compared(outputs, batch)
         errors = self._depth_errors(outputs, batch)
         if len(errors):  # of a photo that is held out no depth is known
             named["depth_error"] = float(errors.median())
-        images = {"img": torch.cat([target, rgb], dim=1), "accumulation": outputs["accumulation"].cpu()}
         return named, images
-
-    def _composited(self, colours: Float[Tensor, "*b 3"], opacity: Float[Tensor, "*b 1"]) -> Float[Tensor, "*b 3"]:
-        return colours * opacity + colours.new_tensor(self.config.background) * (1 - opacity)
 
     @staticmethod
     def _depth_errors(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Float[Tensor, " m"]:

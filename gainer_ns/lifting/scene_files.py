@@ -187,10 +187,7 @@ def views_of(outputs: DataparserOutputs, downscale_factor: int) -> list[SceneVie
 def pinhole_cameras(cameras: Cameras) -> list[PinholeCamera]:
     """Return the cameras without their poses and what lenses distort."""
     numbers = [getattr(cameras, name).flatten().tolist() for name in ("width", "height", "fx", "fy", "cx", "cy")]
-    return [
-        PinholeCamera(int(width), int(height), (fx, fy), (cx, cy))
-        for width, height, fx, fy, cx, cy in zip(*numbers, strict=True)
-    ]
+    return [PinholeCamera.of_numbers(*each) for each in zip(*numbers, strict=True)]
 
 
 def poses_of(cameras: Cameras) -> Float[Tensor, "n 4 4"]:
