@@ -36,8 +36,45 @@ MIN_FACING = -0.5
 _logger = logging.getLogger(__name__)
 
 
-class MeshBinding:
-    """Points, each bound to the reference triangle that holds it, or else to the nearest one.
+class TriangleBinding:
+    """Points on the plane or in space, each bound to a triangle: along it they follow, across it they stay as far away.
+
+    Args:
+        reference: The unmoved mesh; on the plane ``z`` is ignored.
+        points: [n, d]; results have their dtype and device.
+        owners: [n], the triangle of each, of some area.
+    """
+
+    def __init__(self, reference: MeshFile, points: Float[Tensor, "n d"], owners: Int64[Tensor, " n"]) -> None:
+        self._points, self._vertex_count = points, len(reference.vertices)
+        self._corners = reference.faces[owners]
+        corners = self._placed(reference.vertices)
+        self._inverses = inverse(_frames(corners))
+        self._offsets = points.detach().cpu().double() - corners[:, 0]
+
+    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d d"]]:
+        """Return where the points are when the mesh has moved, and how a small step shows there.
+
+        Triangles that have become flat give Jacobians without full rank.
+
+        Args:
+            vertices: [v, 3], or on the plane [v, 2], in the order of the reference.
+
+        Raises:
+            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
+        """
+        check_vertices(vertices, self._vertex_count)
+        corners = self._placed(vertices.detach().cpu())
+        jacobians = _frames(corners) @ self._inverses
+        places = corners[:, 0] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
+        return places.to(self._points), jacobians.to(self._points)
+
+    def _placed(self, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "n 3 d"]:
+        return vertices[:, : self._points.shape[1]].double()[self._corners]
+
+
+class MeshBinding(TriangleBinding):
+    """Points of a picture, each bound to the reference triangle that holds it, or else to the nearest one.
 
     Where the reference is a soup with a triangle for each point, as ``gainer export --format triangles`` writes it,
     each point belongs to its own triangle.
@@ -53,10 +90,8 @@ class MeshBinding:
     """
 
     def __init__(self, reference: MeshFile, points: Float[Tensor, "n 2"], *, is_checked: bool = False) -> None:
-        self._points, self._faces = points, reference.faces
-        self._vertex_count = len(reference.vertices)
         corners = reference.vertices[:, :2].double()[reference.faces]
-        turned = 0.5 * determinant(_sides(corners))
+        turned = 0.5 * determinant(_frames(corners))
         areas = turned.abs()
         sound = areas > _MIN_RELATIVE_AREA * _longest_sides(corners).square()
         if not bool(sound.any()):
@@ -64,8 +99,8 @@ class MeshBinding:
                 f"{reference.path}: has no area as seen from above; export it with forward axis Y and up axis Z"
             )
         precise = points.detach().cpu().double()
-        own = None if is_checked else _own_triangles(reference, len(points))
-        if own is None:
+        owners = None if is_checked else _own_triangles(reference, len(points))
+        if owners is None:
             kept = sound.nonzero()[:, 0]
             owners, distances = nearest_triangles(precise, corners[kept])
             owners = kept[owners]
@@ -73,12 +108,8 @@ class MeshBinding:
                 _check_size(reference, precise)
                 _check_place(reference, distances, float(turned[sound].sum() / areas[sound].sum()))
         else:
-            owners = own
             self._check_soup(reference, corners[owners], precise, sound[owners])
-        self._owners = owners
-        self._inverses = inverse(_sides(torch.where(sound[:, None, None], corners, _unit_corners(corners))))
-        self._origins = corners[:, 0]
-        self._offsets = precise - self._origins[owners]
+        super().__init__(reference, points, owners)
 
     @staticmethod
     def _check_soup(
@@ -87,23 +118,6 @@ class MeshBinding:
         apart = (corners[:, 0] - points).norm(dim=1)
         if not bool(sound.all()) or bool((apart > _longest_sides(corners)).any()):
             raise foreign_reference(reference, "triangles")
-
-    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-        """Return where the points are when the mesh has moved, and the Jacobians there: one for each triangle.
-
-        Triangles that have become flat give Jacobians without full rank.
-
-        Args:
-            vertices: [v, 2 or 3], in the order of the reference; ``z`` is ignored.
-
-        Raises:
-            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
-        """
-        check_vertices(vertices, self._vertex_count)
-        corners = vertices[:, :2].detach().cpu().double()[self._faces]
-        jacobians = (_sides(corners) @ self._inverses)[self._owners]
-        places = corners[:, 0][self._owners] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
-        return places.to(self._points), jacobians.to(self._points)
 
 
 class PointBinding:
@@ -157,7 +171,7 @@ class PointBinding:
         return torch.einsum("nk,nkd->nd", self._weights, values[self._indices])
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2 2"]]:
-        """Return where the points are when the reference has moved, and the Jacobians there; see ``MeshBinding.at``."""
+        """Return where the points are when the reference has moved, and the Jacobians; see ``TriangleBinding.at``."""
         check_vertices(vertices, self._count)
         displacements = vertices[:, :2].detach().cpu().double() - self._reference
         gradients = torch.einsum("nkd,nki->ndi", displacements[self._indices], self._slopes)
@@ -302,15 +316,14 @@ def check_vertices(vertices: Tensor, count: int) -> None:
         raise GainerError("the moved mesh holds coordinates that are no numbers; mend it and export it again")
 
 
-def _sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, "f 2 2"]:
-    """Return both sides from the first corner, as columns."""
-    return (corners[:, 1:] - corners[:, :1]).transpose(1, 2)
+def _frames(corners: Float[Tensor, "t 3 d"]) -> Float[Tensor, "t d d"]:
+    """Return two sides of each triangle as columns, and in space its unit normal."""
+    sides = corners[:, 1:] - corners[:, :1]
+    if corners.shape[2] == 3:
+        normal = torch.linalg.cross(sides[:, 0], sides[:, 1])
+        sides = torch.cat([sides, torch.nn.functional.normalize(normal, dim=1)[:, None]], dim=1)
+    return sides.mT
 
 
 def _longest_sides(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, " f"]:
     return (corners - corners.roll(-1, dims=1)).norm(dim=-1).amax(dim=1)
-
-
-def _unit_corners(like: Float[Tensor, "f 3 2"]) -> Float[Tensor, "1 3 2"]:
-    """Return a triangle in the place of those that hold no points."""
-    return like.new_tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])

@@ -6,17 +6,14 @@ across it: what lies along follows as the surface is stretched, what lies across
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 import trimesh
 from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from gainer_ns.editing.binding import check_vertices, nearest_triangles, neighbour_weights
+from gainer_ns.editing.binding import TriangleBinding, check_vertices, nearest_triangles, neighbour_weights
 from gainer_ns.errors import GainerError
-from gainer_ns.gaussians.small_matrices import inverse
 from gainer_ns.io.meshes import MeshFile
 
 _NEIGHBOURS = 10
@@ -27,22 +24,7 @@ _MAX_DISTANCE = 0.5
 """How far from the points the reference may lie at the nearest, in lengths of what they cover."""
 
 
-class SurfaceBinding(Protocol):
-    """Points bound to a surface."""
-
-    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3 3"]]:
-        """Return where the points are when the surface has moved, and how a small step shows there.
-
-        Args:
-            vertices: In the order of the reference.
-
-        Raises:
-            GainerError: If there are more or fewer vertices than in the reference, or some are not finite.
-        """
-        ...
-
-
-class TriangleBinding:
+class NearestBinding(TriangleBinding):
     """Points, each bound to the nearest triangle of a mesh.
 
     Args:
@@ -57,24 +39,11 @@ class TriangleBinding:
         corners = reference.vertices.double()[reference.faces]
         sides = corners.roll(-1, dims=1) - corners
         doubled = torch.linalg.cross(sides[:, 0], sides[:, 1]).norm(dim=1)
-        sound = doubled > 2 * _MIN_RELATIVE_AREA * sides.square().sum(dim=2).amax(dim=1)
-        if not bool(sound.any()):
+        sound = (doubled > 2 * _MIN_RELATIVE_AREA * sides.square().sum(dim=2).amax(dim=1)).nonzero()[:, 0]
+        if len(sound) == 0:
             raise GainerError(f"{reference.path}: its triangles have no area; export the mesh again")
-        self._points, self._count = points, len(reference.vertices)
-        self._faces = reference.faces[sound]
-        precise = points.detach().cpu().double()
-        self._owners, self.distances = nearest_triangles(precise, corners[sound], distances_in_space)
-        frames = _frames(corners[sound])
-        self._inverses = inverse(frames)[self._owners]
-        self._offsets = precise - corners[sound][self._owners, 0]
-
-    def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3 3"]]:
-        """Return where the points are, and the Jacobians there; see :class:`SurfaceBinding`."""
-        check_vertices(vertices, self._count)
-        corners = vertices.detach().cpu().double()[self._faces]
-        jacobians = _frames(corners)[self._owners] @ self._inverses
-        places = corners[self._owners, 0] + torch.einsum("nij,nj->ni", jacobians, self._offsets)
-        return places.to(self._points), jacobians.to(self._points)
+        owners, self.distances = nearest_triangles(points.detach().cpu().double(), corners[sound], distances_in_space)
+        super().__init__(reference, points, sound[owners])
 
 
 class NeighbourBinding:
@@ -112,7 +81,7 @@ class NeighbourBinding:
         return torch.einsum("nk,nkd->nd", self._weights, values[self._indices])
 
     def at(self, vertices: Float[Tensor, "v 3"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3 3"]]:
-        """Return where the points are, and the Jacobians there; see :class:`SurfaceBinding`."""
+        """Return where the points are, and the Jacobians there; see ``TriangleBinding.at``."""
         check_vertices(vertices, len(self._reference))
         moved = vertices.detach().cpu().double()
         away = moved - self._reference
@@ -129,13 +98,13 @@ class NeighbourBinding:
         return places.to(self._points), jacobians.to(self._points)
 
 
-def bind_surface(reference: MeshFile, points: Float[Tensor, "n 3"]) -> SurfaceBinding:
+def bind_surface(reference: MeshFile, points: Float[Tensor, "n 3"]) -> NearestBinding | NeighbourBinding:
     """Bind points to a mesh if the reference has faces, or else to its points.
 
     Raises:
         GainerError: If the reference carries nothing, or lies beside the points.
     """
-    binding = (TriangleBinding if len(reference.faces) else NeighbourBinding)(reference, points)
+    binding = (NearestBinding if len(reference.faces) else NeighbourBinding)(reference, points)
     size = float((points.amax(dim=0) - points.amin(dim=0)).max())
     if float(binding.distances.min()) > _MAX_DISTANCE * size:
         raise GainerError(
@@ -151,10 +120,3 @@ def distances_in_space(points: Float[Tensor, "m 3"], corners: Float[Tensor, "m k
     repeated = points[:, None].expand(-1, count, -1).reshape(-1, 3)
     nearest = trimesh.triangles.closest_point(corners.reshape(-1, 3, 3).numpy(), repeated.numpy())
     return (repeated - torch.from_numpy(nearest)).norm(dim=1).view(len(points), count)
-
-
-def _frames(corners: Float[Tensor, "t 3 3"]) -> Float[Tensor, "t 3 3"]:
-    """Return two sides of each triangle and its unit normal, as columns."""
-    one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    normal = torch.nn.functional.normalize(torch.linalg.cross(one, other), dim=1)
-    return torch.stack([one, other, normal], dim=2)
