@@ -205,7 +205,6 @@ def _numberless(mesh: MeshFile) -> MeshFile:
     return MeshFile(mesh.path, mesh.vertices, mesh.faces)
 
 
-@pytest.mark.parametrize("output", ["out.mp4", "out"])
 @pytest.mark.parametrize(
     ("kind", "spoil", "says"),
     [
@@ -221,7 +220,7 @@ def _numberless(mesh: MeshFile) -> MeshFile:
         ("points", _numberless, "gaussian_id"),
     ],
 )
-@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize(("number", "output"), [(0, "out.mp4"), (2, "out")])
 def test_a_spoilt_frame_leaves_nothing_behind(
     kind: str,
     spoil: Callable[[MeshFile], MeshFile],

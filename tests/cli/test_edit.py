@@ -191,38 +191,15 @@ def test_an_exported_picture_is_edited_too(
 
 BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an unknown word": ({"edits": [{"select": BOX, "mvoe": {"by": [1, 1]}}]}, ("line", "mvoe", "move")),
-    "an unknown word inside": ({"edits": [{"move": {"bye": [1, 1]}}]}, ("line", "bye", "by")),
-    "a wrong type": ({"edits": [{"rotate": {"degrees": "many"}}]}, ("line", "degrees", "number")),
-    "a number too few": ({"edits": [{"move": {"by": [1]}}]}, ("line", "by", "2")),
-    "no number": ({"edits": [{"move": {"by": [float("nan"), 0]}}]}, ("line", "finite")),
-    "infinity": ({"edits": [{"scale": {"factor": float("inf")}}]}, ("line", "finite")),
-    "nothing to do": ({"edits": [{"select": BOX}]}, ("line", "does nothing")),
-    "no edits": ({"frames": 3}, ("neither edits nor layers",)),
     "a region outside": ({"edits": [{**MOVE, "select": {"box": [100, 0, 120, 10]}}]}, ("line", "96 x 64")),
-    "an empty box": ({"edits": [{**MOVE, "select": {"box": [40, 0, 20, 10]}}]}, ("line", "left < right")),
-    "no such mask": ({"edits": [{**MOVE, "select": {"mask": "no.png"}}]}, ("line", "no.png", "does not exist")),
     "another mask": ({"edits": [{**MOVE, "select": {"mask": "mask.png"}}]}, ("line", "20 x 10", "96 x 64")),
     "a mask that is none": ({"edits": [{**MOVE, "select": {"mask": "edit.yaml"}}]}, ("line", "edit.yaml")),
-    "an unknown layer": ({"edits": [{**MOVE, "layer": "cat"}]}, ("line", "cat")),
-    "a missing layer": (
-        {"edits": [MOVE], "layers": {"cat": {"picture": "cat.safetensors"}}},
-        ("line", "cat.safetensors", "does not exist"),
-    ),
-    "a layer that is none": ({"edits": [MOVE], "layers": {"cat": {"picture": "mask.png"}}}, ("line", "mask.png")),
-    "folded corners": (
-        {"edits": [{"perspective": {"corners": [[0, 0], [90, 60], [90, 0], [0, 60]]}}]},
-        ("line", "convex"),
-    ),
     "all painted over": (
         {"edits": [{**MOVE, "select": {"box": [1, 1, 95, 63]}}], "background": {"inpaint": "telea"}},
         ("inpaint", "nothing is left"),
     ),
-    "an unknown painter": ({"edits": [MOVE], "background": {"inpaint": "magic"}}, ("line", "telea")),
-    "no such background": ({"edits": [MOVE], "background": {"image": "no.jpg"}}, ("line", "no.jpg")),
-    "no frames": ({"edits": [MOVE], "frames": 0}, ("line", "frames")),
-    "a keyframe too late": ({"edits": [{**MOVE, "keyframes": {2: 1.0}}]}, ("line", "keyframes")),
-    "a canvas without width": ({"edits": [MOVE], "canvas": [200, 0, 200, 64]}, ("line", "canvas")),
 }
+"""Of each kind one that something else finds; tests of scripts have the others, word by word."""
 
 
 @pytest.mark.parametrize("mistake", BAD)
@@ -239,12 +216,9 @@ def test_mistakes_in_scripts_are_said_in_a_line(
     assert not list(output.iterdir())
 
 
-@pytest.mark.parametrize("content", ["", "edits: [", "edits: *a", "- 1", "\x00", "edits: 3"])
-def test_what_is_no_script_is_refused(
-    content: str, refused: Refusal, script: Callable[..., Path], output: Path
-) -> None:
+def test_what_is_no_script_is_refused(refused: Refusal, script: Callable[..., Path], output: Path) -> None:
     path = script()
-    path.write_text(content)
+    path.write_text("edits: [")
     assert str(path) in refused(path, output / "out.png")
     assert str(path.parent / "no.yaml") in refused(path.parent / "no.yaml", output / "out.png")
     assert not list(output.iterdir())
