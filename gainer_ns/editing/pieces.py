@@ -210,7 +210,8 @@ class Piece(MovingPiece):
         left, top, right, bottom = self.rest.box
         ends = torch.tensor([[left - 0.5, bottom + 0.5], [right + 0.5, top - 0.5]], dtype=torch.float64)
         low, high = self.plane.plane_from_pixel(ends).tolist()
-        rest_map = RestMap(grid, self._present(grid), limits=((low[0], low[1]), (high[0], high[1])))
+        limits = (low[0], low[1]), (high[0], high[1])
+        rest_map = RestMap(grid, self._present(grid), limits=limits, device=self.rest.layer.device)
         return rest_map if self.max_stretch is None else rest_map.without_torn(self.max_stretch)
 
     @cached_property
@@ -259,7 +260,7 @@ class Piece(MovingPiece):
             ahead, above = x - left, y - top
             behind, below = columns * step + 2 - ahead - width, rows * step + 2 - above - height
             padded = functional.pad(self._reach[None, None].float(), (ahead, behind, above, below))
-            self._kept["present", step] = functional.max_pool2d(padded, step + 2, step)[0, 0] > 0
+            self._kept["present", step] = (functional.max_pool2d(padded, step + 2, step)[0, 0] > 0).cpu()
         return self._kept["present", step]
 
     def is_still(self, amounts: Amounts) -> bool:
@@ -272,6 +273,10 @@ class Piece(MovingPiece):
             return False
         return all(self._are_still(amounts, block) for block in self._own_pixels.split(BLOCK_PIXELS))
 
+    def host_pixels(self, name: tuple[Hashable, Hashable], chosen: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
+        """Return some pixels of its picture on the host, where it is worked out where things go; kept by a name."""
+        return self._keep(name, lambda: self.rest.pixels[chosen].cpu())
+
     @property
     def _own_pixels(self) -> Float[Tensor, "m 2"]:
         """The pixels of its picture that it may show."""
@@ -279,9 +284,9 @@ class Piece(MovingPiece):
 
     @cached_property
     def _some_pixels(self) -> Float[Tensor, "m 2"]:
-        """Some of these, which tell at once that most pieces have moved."""
+        """Some of these, on the host, which tell at once that most pieces have moved."""
         pixels = self._own_pixels
-        return pixels[:: max(1, len(pixels) // 64)].clone()
+        return pixels[:: max(1, len(pixels) // 64)].cpu().clone()
 
     def _are_still(self, amounts: Amounts, origins: Float[Tensor, "m 2"], key: Hashable | None = None) -> bool:
         return bool(((self.carried(amounts, origins, key) - origins).abs() < STILL_PX).all())
@@ -311,7 +316,7 @@ class Seam:
         """Return the limit after so much of each edit; where no piece has moved, the lower one fills the seam."""
         if self._near.numel() == 0:
             return self.limit
-        origins = lower.rest.pixels[self._near]
+        origins = lower.host_pixels((id(self), "seam"), self._near)
         place = lower.carried(amounts, origins)
         together = torch.stack([self._shut(piece, lower, amounts, origins, place) for piece in self.upper.remains])
         together = together.amax(dim=0)

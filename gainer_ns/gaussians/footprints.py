@@ -74,8 +74,8 @@ class PixelExtent:
             return side
         some = self.inverse_jacobians[:: max(1, len(self.inverse_jacobians) // _SOME)]
         there = some.abs().sum(dim=(1, 2)) > 0
-        sizes = determinant(some[there]).abs().sqrt()
-        return side * float(sizes.median()) if len(sizes) else side
+        size = float(torch.where(there, determinant(some).abs().sqrt(), math.nan).nanmedian())
+        return side if math.isnan(size) else side * size
 
     def through(self, inverses: Float[Tensor, "m 2 2"], pixel: float) -> PixelExtent:
         """Return what it covers where points lay before something else moved them."""

@@ -96,6 +96,33 @@ def anchor_of(q: wp.vec3, grid: CellGrid) -> int:
 
 
 @functools.cache
+def ring_kernel() -> wp.Kernel:
+    """Make the kernel of how many rings of cells around each hold no point: one axis of the chessboard distance."""
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def rings(
+        first: int,
+        before: wp.array(dtype=wp.int32),  # [cells], along the axes before: at first 0 for a cell that holds a point
+        stride: int,  # from a cell to the next along the axis
+        length: int,  # cells along the axis
+        after: wp.array(dtype=wp.int32),  # out [cells]
+    ):
+        i = first + wp.tid()
+        place = (i / stride) % length
+        best = before[i]
+        away = int(1)
+        while away < best and (away <= place or away < length - place):
+            if away <= place:
+                best = wp.min(best, wp.max(away, before[i - away * stride]))
+            if away < length - place:
+                best = wp.min(best, wp.max(away, before[i + away * stride]))
+            away += 1
+        after[i] = best
+
+    return rings
+
+
+@functools.cache
 def anchor_kernel() -> wp.Kernel:
     """Make the kernel of each query's ``anchor_of``."""
 

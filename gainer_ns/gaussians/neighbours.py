@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 import torch
 import warp as wp
 from jaxtyping import Bool, Float, Int32, Int64
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.kernels import Typed
-from gainer_ns.gaussians.neighbour_kernels import CellGrid, anchor_kernel, nearest_kernel
+from gainer_ns.gaussians.neighbour_kernels import CellGrid, anchor_kernel, nearest_kernel, ring_kernel
 from gainer_ns.gaussians.small_matrices import singular_range
 
 _MEANS_PER_CELL = 1.5
@@ -72,9 +72,11 @@ class NeighbourIndex(kernels.WithWarpCaches):
         at = ((points - points.new_tensor(self._origin)) / self._cell).floor()
         x, y, z = torch.minimum(at.clamp_(min=0), limits.to(at.dtype)).int().unbind(-1)
         keys, order = torch.sort((z * self._shape[1] + y) * self._shape[0] + x, stable=True)
-        cells = self._shape[0] * self._shape[1] * self._shape[2]
+        cells, ones = math.prod(self._shape), torch.ones_like(keys)
         self._cell_start = torch.zeros(cells + 1, dtype=torch.int32, device=self.device)
-        torch.cumsum(torch.bincount(keys, minlength=cells), dim=0, dtype=torch.int32, out=self._cell_start[1:])
+        # Not torch.bincount, for which the host would wait.
+        counts = torch.zeros(cells, dtype=torch.int32, device=self.device).scatter_add_(0, keys.long(), ones)
+        torch.cumsum(counts, dim=0, dtype=torch.int32, out=self._cell_start[1:])
         self._empty_rings = self._rings_of_nothing()
         self._points = points[order]
         self._order = order.int()
@@ -145,16 +147,18 @@ class NeighbourIndex(kernels.WithWarpCaches):
 
     def _rings_of_nothing(self) -> Int32[Tensor, " cells"]:
         """Count the rings of cells around each cell that hold no mean: a search may begin there."""
-        filled = (self._cell_start.diff() > 0).view(*reversed(self._shape)).cpu().numpy()
-        if filled.all() or not filled.any():
-            rings = np.zeros(filled.shape, np.int32)
-        elif len(filled) == 1:  # of a plane
-            rings = cv2.distanceTransform((~filled[0]).astype(np.uint8), cv2.DIST_C, 3).astype(np.int32)
-        else:
-            from scipy import ndimage  # which pictures on a plane are drawn without
-
-            rings = np.asarray(ndimage.distance_transform_cdt(~filled, metric="chessboard"), np.int32)
-        return torch.from_numpy(rings.reshape(-1)).to(self.device)
+        holds = self._cell_start.diff() > 0
+        if self.dimensions == 2 and self.device.type == "cpu":
+            empty = (~holds).view(self._shape[1], self._shape[0]).byte().numpy()
+            if not empty.all():
+                return torch.from_numpy(cv2.distanceTransform(empty, cv2.DIST_C, 3)).int().flatten()
+        rings = torch.where(holds, 0, max(self._shape)).int()
+        for axis, length in enumerate(self._shape):
+            if length > 1:
+                before, rings = rings, torch.empty_like(rings)
+                inputs = [Typed(before, wp.int32), math.prod(self._shape[:axis]), length, Typed(rings, wp.int32)]
+                kernels.launch(ring_kernel(), len(rings), inputs, self.device)
+        return rings
 
 
 def padded(points: Float[Tensor, "m d"]) -> Float[Tensor, "m 3"]:
@@ -170,9 +174,9 @@ def _grid(means: Float[Tensor, "n d"]) -> tuple[list[float], float, list[int]]:
     if count > _SAMPLED_MEANS:  # at random: a stride could meet the same few columns in each row of a lattice
         chosen = torch.randint(count, (_SAMPLED_MEANS,), generator=torch.Generator().manual_seed(0))
         means = means[chosen.to(means.device)]
-    sample = means.detach().double()
-    low = torch.quantile(sample, 0.002, dim=0)
-    extent = torch.quantile(sample, 0.998, dim=0) - low
+    sample = means.detach().cpu().double()  # few: all of it is told by the host, which waits for them once
+    low, high = torch.quantile(sample, sample.new_tensor([0.002, 0.998]), dim=0)
+    extent = high - low
     low, extent = low - 0.01 * extent, 1.02 * extent
     # The sides that fill cells as wished where the means lie along a line, on a surface, in a volume. The largest is
     # right: in more dimensions a thin axis would count for less than one cell, in fewer a thick one for only one.
@@ -193,4 +197,5 @@ def _filled_share(sample: Float[Tensor, "n d"], low: Float[Tensor, " d"], extent
     place = ((sample - low) / extent.clamp(min=1e-300) * bins).long()
     place = place[((place >= 0) & (place < bins)).all(dim=1)]
     key = (place * torch.tensor([bins**axis for axis in range(dimensions)], device=place.device)).sum(dim=1)
-    return max(len(key.unique()) / bins**dimensions, _MIN_FILLED_SHARE)
+    filled = int(torch.bincount(key, minlength=1).count_nonzero())
+    return max(filled / bins**dimensions, _MIN_FILLED_SHARE)

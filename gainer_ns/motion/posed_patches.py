@@ -84,30 +84,35 @@ class MeasuredPatches:
         kernels.launch(measure_patches_kernel, count, inputs, device)
         return measured
 
-    def listed(self, depths: Float[Tensor, " p"], limits: Limits | None) -> Any:
+    def listed(self, depths: Float[Tensor, " p"], limits: Limits | None, device: torch.device) -> Any:
         """Return what kernels read: a ``PosedPatches``.
 
         Args:
             depths: Of each patch, the larger the nearer.
             limits: At rest, of what there is of the sheet; None for all of the patches.
+            device: Where the kernels run.
         """
         grid, (cells, offsets, members, single) = self.grid, self.crowd
         low, high = limits or ((-math.inf, -math.inf), (math.inf, math.inf))
+
+        def there(values: Tensor, kind: Any) -> Typed:
+            return Typed(values.to(device), kind)
+
         return kernels.struct(
             PosedPatches,
             origin=wp.vec2(*cells.origin),
             cells_per_unit=1 / cells.side,
             columns=cells.columns,
             rows=cells.rows,
-            offsets=Typed(offsets, wp.int32),
-            members=Typed(members, wp.int32),
-            single=Typed(single, wp.int32),
-            corners=Typed(self.corners, wp.int32),
-            centres=Typed(self.centres, wp.vec2),
-            inverses=Typed(self.inverses, wp.mat22),
-            bulges=Typed(self.bulges, wp.float32),
-            depths=Typed(depths.float().contiguous(), wp.float32),
-            coefficients=Typed(grid.coefficients.view(-1, 2), wp.vec2),
+            offsets=there(offsets, wp.int32),
+            members=there(members, wp.int32),
+            single=there(single, wp.int32),
+            corners=there(self.corners, wp.int32),
+            centres=there(self.centres, wp.vec2),
+            inverses=there(self.inverses, wp.mat22),
+            bulges=there(self.bulges, wp.float32),
+            depths=there(depths.float().contiguous(), wp.float32),
+            coefficients=there(grid.coefficients.view(-1, 2), wp.vec2),
             width=grid.nodes.shape[1],
             rest_origin=wp.vec2(*grid.origin),
             rest_step=wp.vec2(*grid.step),

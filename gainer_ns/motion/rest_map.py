@@ -19,6 +19,7 @@ from gainer_ns.motion.posed_patches import Limits, MeasuredPatches
 from gainer_ns.motion.rest_map_kernels import NOWHERE_COORDINATE, locate_kernel
 from gainer_ns.motion.rest_tile_kernels import BLOCK_TILES, TILE_POINTS, locate_corners_kernel, locate_tiles_kernel
 
+_HOST = torch.device("cpu")
 _GRAIN, _BLOCK_GRAIN = 256, 8
 """Corners, and blocks of tiles, that a thread takes at least at once."""
 
@@ -38,6 +39,11 @@ class PointRows(NamedTuple):
     def points(self) -> Float[Tensor, "m 2"]:
         """All of them, row by row."""
         return torch.stack(torch.broadcast_tensors(self.x[None, :], self.y[:, None]), dim=-1).view(-1, 2)
+
+    @property
+    def ends(self) -> list[float]:
+        """The first and the last x, and the first and the last y."""
+        return torch.stack([self.x[0], self.x[-1], self.y[0], self.y[-1]]).tolist()
 
 
 class RestPoints(NamedTuple):
@@ -73,18 +79,23 @@ class RestMap(kernels.WithWarpCaches):
     Nearest is what faces as it did, before what is turned over; among these what has the greatest depth; then what
     comes last on the sheet.
 
+    It is made on the host, of few nodes; what kernels read of it is copied to where the points are, which so wait for
+    nothing.
+
     Attributes:
         grid: Where the sheet has gone.
         present: [r - 3, c - 3], which patches there are: the one at ``(row, column)`` begins at the node
             ``(row + 1, column + 1)``. None for all.
         depths: [r - 3, c - 3], the larger the nearer; None where all lie equally deep.
         limits: Lowest and highest coordinates, at rest, of what there is of the sheet; None for all of the patches.
+        device: Of the points of the canvas that are asked about.
     """
 
     grid: ControlGrid
     present: Bool[Tensor, "r c"] | None = None
     depths: Float[Tensor, "r c"] | None = None
     limits: Limits | None = None
+    device: torch.device = _HOST
 
     @torch.no_grad()
     def at(self, points: Float[Tensor, "m 2"]) -> RestPoints:
@@ -134,11 +145,11 @@ class RestMap(kernels.WithWarpCaches):
         whole = longest <= most
         if bool(whole.all()):
             return self
-        return replace(self, present=whole if self.present is None else self.present.to(whole.device) & whole)
+        return replace(self, present=whole if self.present is None else self.present & whole)
 
     def forward(self, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
         """Return where points at rest have gone, and how a small step shows there."""
-        return self.grid.with_jacobians(points)
+        return self.grid.to(points.device).with_jacobians(points)
 
     @property
     def bounds(self) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
@@ -149,9 +160,8 @@ class RestMap(kernels.WithWarpCaches):
         return self.measured.low.amin(dim=0), self.measured.high.amax(dim=0)
 
     def to(self, device: torch.device | str) -> RestMap:
-        """Return the same map on a device."""
-        present, depths = (None if one is None else one.to(device) for one in (self.present, self.depths))
-        return RestMap(self.grid.to(device), present, depths, self.limits)
+        """Return the same map for points on a device."""
+        return replace(self, device=torch.device(device))
 
     @cached_property
     def measured(self) -> MeasuredPatches | None:
@@ -172,4 +182,4 @@ class RestMap(kernels.WithWarpCaches):
             depths = torch.zeros_like(measured.bulges)
         else:
             depths = depths.flatten() if self.present is None else depths[self.present]
-        return measured.listed(depths, self.limits)
+        return measured.listed(depths, self.limits, self.device)

@@ -86,11 +86,12 @@ class BodySkin:
         self._frame, self._last = (positions, gradients), None
 
     def pose(self, points: Float[Tensor, "m d"]) -> SkinPose:
-        """Return where points, in pixels, have gone, in widths."""
+        """Return where points, in pixels, have gone, in widths, on the device of the particles."""
         assert self._frame is not None
-        skinned = next((skinned for cached, skinned in self._cached if torch.equal(cached, points)), None)
+        there = [cached.device == points.device and torch.equal(cached, points) for cached, _ in self._cached]
+        skinned = self._cached[there.index(True)][1] if any(there) else None
         if skinned is None:
-            skinned = SkinnedPoints(self._skin, points / self.width)
+            skinned = SkinnedPoints(self._skin, points.to(self.rest.device) / self.width)
             self._cached = [*self._cached[1 - MAX_CACHED_POINT_SETS :], (points, skinned)]
         if self._last is None or self._last[0] is not skinned:
             pose = skinned.at(*self._frame)

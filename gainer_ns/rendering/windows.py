@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,10 +39,12 @@ class Window(NamedTuple):
     @classmethod
     def of(cls, bounds: tuple[Float[Tensor, "2"], Float[Tensor, "2"]], rows: PointRows, margin: float) -> Window:
         """Return the window of the points that lie within bounds, or no farther from them than a margin."""
-        low = bounds[0].nan_to_num(-math.inf, math.inf, -math.inf).tolist()  # what is no number may be anywhere
-        high = bounds[1].nan_to_num(math.inf, math.inf, -math.inf).tolist()
-        across = _span(rows.x, low[0] - margin, high[0] + margin)
-        down = _span(rows.y, low[1] - margin, high[1] + margin)
+        low, high = bounds  # what is no number may be anywhere
+        ends = [low.nan_to_num(-math.inf, math.inf, -math.inf), high.nan_to_num(math.inf, math.inf, -math.inf)]
+        (left, bottom), (right, top) = torch.stack(ends).tolist()
+        x0, x1, y0, y1 = rows.ends
+        across = _span((x0, x1), len(rows.x), left - margin, right + margin)
+        down = _span((y0, y1), len(rows.y), bottom - margin, top + margin)
         return cls(*down, *across)
 
     @property
@@ -79,9 +82,9 @@ class Window(NamedTuple):
         return PointRows(rows.x[self.left : self.right], rows.y[self.top : self.bottom])
 
 
-def _span(axis: Float[Tensor, " n"], low: float, high: float) -> tuple[int, int]:
-    """Return which of evenly spaced coordinates lie within a range, begun and ended at the grain."""
-    first, last, count = float(axis[0]), float(axis[-1]), len(axis)
+def _span(axis: tuple[float, float], count: int, low: float, high: float) -> tuple[int, int]:
+    """Return which of so many evenly spaced coordinates lie within a range, begun and ended at the grain."""
+    first, last = axis
     step = (last - first) / (count - 1) if count > 1 else 1.0
     ends = sorted(((low - first) / step, (high - first) / step))
     begin, end = (min(max(end, -1.0), float(count)) for end in ends)
