@@ -126,12 +126,14 @@ def test_the_evil_is_evil(evil: str, marker: Path, run: Path) -> None:
 def test_no_command_runs_what_a_run_says_where_it_looks(
     evil: str, marker: Path, run: Path, commands: dict[str, Any], refusal: Refusal
 ) -> None:
+    """Each in every place, by commands in turn, so that every command meets each and every place too."""
     whole = run.read_text()
-    for place in PLACES.values():
+    turn = list(EVIL).index(evil)
+    for number, place in enumerate(PLACES.values()):
         run.write_text(whole)
         put(run, place, EVIL[evil].format(marker=marker))
-        for words in commands.values():
-            assert str(run) in refusal(*words(run))
+        words = list(commands.values())[(turn + number) % len(commands)]
+        assert str(run) in refusal(*words(run))
     assert not marker.exists()
 
 
@@ -139,17 +141,12 @@ def test_no_command_runs_what_a_run_says_where_it_looks(
 def test_nor_where_it_does_not_look(
     place: str, marker: Path, run: Path, commands: dict[str, Any], gainer: Gainer, refusal: Refusal
 ) -> None:
-    whole = run.read_text()
-    for evil in EVIL.values():
-        run.write_text(whole)
-        put(run, place, evil.format(marker=marker))
-        gainer(*commands["export"](run))
-        assert "trust" in refusal(*commands["view"](run))
-        if place != "pipeline.model.panel":
-            fitted_source(run)
-    if place == UNREAD[0]:
-        for words in (words for name, words in commands.items() if name != "view"):
-            gainer(*words(run))
+    put(run, place, f"[{', '.join(EVIL.values())}]".format(marker=marker))
+    assert "trust" in refusal(*commands.pop("view")(run))
+    for words in commands.values() if place == UNREAD[0] else [commands["export"]]:
+        gainer(*words(run))
+    if place != "pipeline.model.panel":
+        fitted_source(run)
     assert not marker.exists()
 
 
