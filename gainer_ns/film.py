@@ -68,17 +68,23 @@ class Film:
     def drawn(self, first: int = 0, end: int | None = None) -> Iterator[Raster]:
         """Draw the frames from one to before another, as numbers from 0 to 1; all of them unless told otherwise."""
         moments = self._moments(first, self._frames if end is None else end)
-        return (self._camera.draw(self._shot(moment)) for moment in moments)
+        shots = map(self._shot, moments)
+        return map(self._camera.draw, map(in_bands, shots) if self._frames == 1 else shots)
 
     def drawn_on(self, address: str) -> Iterator[Raster]:
-        """Draw all frames on a cluster, while what they show is made here, such as a simulation.
+        """Draw all frames on a cluster, while what they show is made here, such as a simulation; of one, bands of rows.
 
         Args:
             address: See :func:`gainer_ns.cluster.joined`.
+
+        Raises:
+            GainerError: If there is one frame, of a photo in space.
         """
         from gainer_ns.cluster import in_order
 
         moments = iter(self._moments(0, self._frames))
+        if self._frames == 1:
+            return (self._camera.draw(in_bands(self._shot(moment), address)) for moment in moments)
         first = list(islice(moments, 1))  # from which on a camera that films all knows what that is
         moments = chain(first, moments)
         parts = iter(lambda: list(islice(moments, _FRAMES_A_TASK)), [])
@@ -159,6 +165,23 @@ def _drawn_part(film: tuple[Callable[[Any], RasterSource | Shot], Camera], momen
     shot, camera = film
     drawn = (camera.draw(shot(moment)) for moment in moments)
     return [Raster(frame.colours.cpu(), frame.opacity.cpu()) for frame in drawn]
+
+
+def in_bands(picture: Any, address: str | None = None) -> Any:
+    """Return a picture that is drawn in bands of rows: on a cluster, or if it is large; itself if it is not.
+
+    Raises:
+        GainerError: If a cluster is to draw something else than Gaussians on a plane.
+    """
+    if isinstance(picture, BakedPicture):
+        if address is None and not any(layer.is_large for layer in picture.rest_layers):
+            return picture
+        from gainer_ns.rendering.bands import BandedPicture
+
+        return BandedPicture(picture, address)
+    if address is not None:
+        raise GainerError(f"--ray {address}: one picture is divided if it is flat and of Gaussians; leave --ray out")
+    return picture
 
 
 def opacity_of(alpha: Float[Tensor, "h w"]) -> np.ndarray | None:

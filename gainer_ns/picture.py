@@ -16,7 +16,17 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.errors import GainerError
-from gainer_ns.film import Film, bound_film, camera_of, flat_film, lifted_film, opacity_of, samples_of, stage_of
+from gainer_ns.film import (
+    Film,
+    bound_film,
+    camera_of,
+    flat_film,
+    in_bands,
+    lifted_film,
+    opacity_of,
+    samples_of,
+    stage_of,
+)
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
 from gainer_ns.io.image_writing import write_picture
@@ -326,7 +336,7 @@ class Picture:
         """Return colours [h, w, 3] and opacity [h, w], in the processor's memory."""
         if not (isinstance(scale, int | float) and (crop is None or len(crop) == 4)):
             raise GainerError(f"scale {scale!r}, crop {crop!r}: give a number, and four of them (x0, y0, x1, y1)")
-        drawn = (self if sampling is None else self.sampled(sampling))._drawn
+        drawn = in_bands((self if sampling is None else self.sampled(sampling))._drawn)
         if self._camera is None:
             rgb, alpha = drawn.raster(scale, crop)
             return rgb.cpu(), alpha[..., 0].cpu()

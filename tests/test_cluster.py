@@ -1,5 +1,6 @@
 """Fits and films on a cluster of two workers on this machine, one of which dies."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from gainer_ns.cli.main import entrypoint
 from gainer_ns.cluster import in_order
 from gainer_ns.errors import GainerError
 from gainer_ns.fitting import pixel_fit
+from gainer_ns.rendering import bands
+from gainer_ns.rendering.plane import BakedPicture
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'gainer-ns[ray]'")
 
@@ -101,6 +104,17 @@ def test_a_cluster_comes_to_the_same_as_this_process(
         assert len(here) == len(there) == len(film)
         for one, other in zip(here, there, strict=True):
             assert_alike(one, other)
+
+    monkeypatch.setattr(bands, "BAND_POINTS", 1)
+    monkeypatch.setattr(BakedPicture, "block_points", 1 << 12)
+    still = tmp_path / "still.yaml"
+    still.write_text(json.dumps({"edits": SCRIPT["edits"]}))
+    tall = tmp_path / "here" / "tall.safetensors"
+    for words in (("render", "--scale", 2), ("edit", "--script", still)):
+        here, there = tmp_path / f"{words[0]}_here.png", tmp_path / f"{words[0]}_there.png"
+        run(monkeypatch, *words, "--load-config", tall, "--output", here)
+        run(monkeypatch, *words, "--load-config", tall, "--output", there, "--ray", machines.address)
+        assert_alike(here, there)
 
 
 def assert_alike(one: Path, other: Path) -> None:

@@ -41,7 +41,8 @@ class Edit:
     else the photo's own camera, when not given."""
 
     ray: str | None = None
-    """Address of a Ray cluster that draws the frames of a film: HOST:PORT, ray://HOST:PORT, or auto."""
+    """Address of a Ray cluster that draws the frames of a film, or bands of rows of a flat picture: HOST:PORT,
+    ray://HOST:PORT, or auto."""
     dry_run: bool = False
     """Say what would be done, and about how long drawing would take; nothing is written."""
 
@@ -61,6 +62,8 @@ class Edit:
 
             picture = load(self.load_config)
         if output.is_model:
+            if self.ray is not None:
+                raise GainerError(f"{self.output}: is not drawn, so there is nothing to spread; leave out --ray")
             if self.sampling != "smooth":
                 raise GainerError(f"{self.output}: is read in any way later; leave out --sampling")
             if picture.is_lifted:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gainer_ns.cluster import check_cluster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.inputs import check_run
 from gainer_ns.io.outputs import output_for
@@ -35,6 +36,8 @@ class Render:
     sampling: Way = "smooth"
     """Between the pixels: smooth as it was fitted, clamped to the range of the pixels around (line art), or nearest,
     which keeps pixels square (pixel art)."""
+    ray: str | None = None
+    """Address of a Ray cluster that draws it in bands of rows: HOST:PORT, ray://HOST:PORT, or auto."""
 
     def run(self) -> None:
         """Draw and write the picture."""
@@ -42,9 +45,12 @@ class Render:
 
         output = output_for(self.output, "picture", bit_depth=self.bit_depth)
         check_run(self.load_config)
+        if self.ray is not None:
+            check_cluster(self.ray)
         if not 0 < self.fraction <= 1:
             raise GainerError(f"--fraction {self.fraction:g}: choose above 0, up to 1")
         with status("Loading the picture"):
+            from gainer_ns.film import in_bands
             from gainer_ns.io.image_writing import write_picture
             from gainer_ns.loading import as_baked, load_shown, sampled
             from gainer_ns.rendering.drawable import Drawable
@@ -60,7 +66,7 @@ class Render:
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth)
         output.check_opacity(picture.has_alpha)
         with progress_bar("Drawing") as progress:
-            rgb, alpha = picture.raster(self.scale, self.crop, progress)
+            rgb, alpha = in_bands(picture, self.ray).raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
         write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth, profile=picture.profile)
         size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple, TypeAlias
 
 import torch
 import warp as wp
@@ -36,6 +37,9 @@ BORDER_NODES = BLOCK_NODES
 """Empty nodes around those with Gaussians, so that all blocks are whole."""
 _ROWS_AT_ONCE = 64
 """Rows of nodes whose own values are found at once: as much as stays in a processor's cache."""
+
+Corner: TypeAlias = tuple[float, float]
+"""Plane coordinates."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,51 @@ class Lattice:
         kernel = block_kernel(table.shape[1], has_opacities, way)
         kernels.launch(kernel, len(points), inputs, points.device)
         return read
+
+
+class GaussianRows(NamedTuple):
+    """Gaussians that fill a rectangle of a lattice row by row, as those of an opaque picture do.
+
+    Attributes:
+        gaussians: These.
+        x: [c], of the columns.
+        y: [r], of the rows.
+        spacing: Of the lattice.
+    """
+
+    gaussians: GaussianSet
+    x: Float[Tensor, " c"]
+    y: Float[Tensor, " r"]
+    spacing: float
+
+    @classmethod
+    def of(cls, gaussians: GaussianSet) -> GaussianRows | None:
+        """Tell the rows of Gaussians that nothing has deformed; None of others."""
+        moved = gaussians.inverse_jacobians is not None or gaussians.slopes is not None
+        if moved or len(gaussians.covariances) != 1 or gaussians.opacities is not None or len(gaussians) < 2:
+            return None
+        axes = _full_axes(gaussians.means)
+        return None if axes is None else cls(gaussians, *axes, _spacing(_two_sides(*axes)))
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes their lattice has, with its border."""
+        return (len(self.x) + 2 * BORDER_NODES) * (len(self.y) + 2 * BORDER_NODES)
+
+    def part(self, low: Corner, high: Corner) -> GaussianSet:
+        """Return, as a copy, those that points between two corners read: a rectangle, too."""
+        spans = []
+        for values, least, most in zip((self.x, self.y), low, high, strict=True):
+            margin = BLOCK_NODES * self.spacing
+            inside = ((values >= least - margin) & (values <= most + margin)).nonzero()[:, 0].tolist() or [0]
+            spans.append(slice(inside[0], max(inside[-1] + 1, inside[0] + 2)))
+        columns, rows = spans
+
+        def cut(table: Float[Tensor, "n c"]) -> Float[Tensor, "m c"]:
+            some = table.view(len(self.y), len(self.x), -1)[rows, columns]
+            return some.flatten(0, 1).clone()
+
+        return replace(self.gaussians, means=cut(self.gaussians.means), features=cut(self.gaussians.features))
 
 
 def _full_axes(means: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " r"]] | None:

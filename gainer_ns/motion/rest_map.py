@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import warp as wp
@@ -23,6 +23,9 @@ _HOST = torch.device("cpu")
 _GRAIN, _BLOCK_GRAIN = 256, 8
 """Corners, and blocks of tiles, that a thread takes at least at once."""
 
+Corner: TypeAlias = tuple[float, float]
+"""Coordinates, on the canvas or at rest."""
+
 
 class PointRows(NamedTuple):
     """Points in rows and columns on the canvas.
@@ -34,6 +37,12 @@ class PointRows(NamedTuple):
 
     x: Float[Tensor, " c"]
     y: Float[Tensor, " r"]
+
+    @property
+    def corners(self) -> tuple[Corner, Corner]:
+        """Lowest and highest coordinates."""
+        (left, right), (bottom, top) = (sorted((float(axis[0]), float(axis[-1]))) for axis in self)
+        return (left, bottom), (right, top)
 
     @property
     def points(self) -> Float[Tensor, "m 2"]:
@@ -158,6 +167,26 @@ class RestMap(kernels.WithWarpCaches):
             nodes = self.grid.nodes
             return nodes.new_full((2,), torch.inf), nodes.new_full((2,), -torch.inf)
         return self.measured.low.amin(dim=0), self.measured.high.amax(dim=0)
+
+    def rest_box(self, low: Corner, high: Corner) -> tuple[Corner, Corner, float] | None:
+        """Return where all lay that is between two corners of the canvas, and how far a unit there reached about.
+
+        Returns:
+            Two corners at rest, and the length; None where nothing is between the corners.
+        """
+        if self.measured is None:
+            return None
+        lowest, highest = (self.measured.low.new_tensor(corner) for corner in (low, high))
+        touched = ((self.measured.low <= highest) & (self.measured.high >= lowest)).all(dim=1)
+        if not bool(touched.any()):
+            return None
+        corners, step = self.measured.corners[touched].long(), torch.tensor(self.grid.step, dtype=torch.float64)
+        columns = self.grid.nodes.shape[1]
+        nodes = torch.stack([corners % columns, corners // columns], dim=1).cpu().double()
+        ends = torch.stack([nodes.amin(dim=0), nodes.amax(dim=0) + 1]) * step + torch.tensor(self.grid.origin)
+        longest = float((self.measured.inverses[touched].norm(dim=2).cpu() * step.abs()).amax())
+        (left, bottom), (right, top) = ends.amin(dim=0).tolist(), ends.amax(dim=0).tolist()
+        return (left, bottom), (right, top), longest
 
     def to(self, device: torch.device | str) -> RestMap:
         """Return the same map for points on a device."""

@@ -15,7 +15,7 @@ from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows
 from gainer_ns.rendering.point_colours import PointColours
 from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
-from gainer_ns.rendering.windows import GRAIN_POINTS, Window
+from gainer_ns.rendering.windows import Window
 
 BLOCK_POINTS = 1 << 18
 """How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
@@ -108,7 +108,7 @@ class Drawable(ABC):
         x0, y0, x1, y1 = crop or (0.0, 0.0, self.plane.width, self.plane.height)
         # Pixels that lie across the frame are transparent by the share of their samples that do.
         within = not self.framed or (x0 >= 0 and y0 >= 0 and x1 <= self.plane.width and y1 <= self.plane.height)
-        averaging = self.averaging_samples if within else None
+        averaging = self.averaging_samples if within and scale < 1 else None
         grid = RasterGrid.over(self.plane, scale, crop, framed=self.framed, averaging_samples=averaging)
         check_room(grid, self.device)
         return grid
@@ -121,21 +121,21 @@ class Drawable(ABC):
         rgb: Float[Tensor, "h w 3"],
         alpha: Float[Tensor, "h w 1"],
         progress: Callable[[float], None] | None = None,
+        first_row: int = 0,
     ) -> None:
-        """Draw the pixels of a window into rasters of a grid; see :meth:`raster`."""
+        """Draw the pixels of a window into rasters of a grid, or of its rows from one on; see :meth:`raster`."""
         columns, rows = grid.samples
         x, y = grid.axes(self.plane, self.device)
         x = x[window.left * columns : window.right * columns]
         extent = PixelExtent(grid.spacing * self.plane.pixel_size, self.plane.pixel_size)
-        step = max(1, self.block_points // (len(x) * rows))
-        step = step // GRAIN_POINTS * GRAIN_POINTS or step
+        step = grid.rows_at_once(window, self.block_points)
         for top in range(window.top, window.bottom, step):
             bottom = min(top + step, window.bottom)
             drawn = self._pixels(PointRows(x, y[top * rows : bottom * rows]), grid.samples, extent)
-            part = slice(top, bottom), slice(window.left, window.right)
+            into = slice(top - first_row, bottom - first_row), slice(window.left, window.right)
             for whole, values in zip((rgb, alpha), drawn, strict=True):
-                whole[part] = values.view(bottom - top, window.right - window.left, -1)
-            rgb[part].clamp_(0, 1)
+                whole[into] = values.view(bottom - top, window.right - window.left, -1)
+            rgb[into].clamp_(0, 1)
             if progress is not None:
                 progress((bottom - window.top) / (window.bottom - window.top))
 

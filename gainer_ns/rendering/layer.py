@@ -13,9 +13,9 @@ from torch import Tensor
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.aggregation import search_and_aggregate
-from gainer_ns.gaussians.footprints import Footprints, PixelExtent
+from gainer_ns.gaussians.footprints import MIN_TABLE_NODES, Footprints, PixelExtent
 from gainer_ns.gaussians.gaussian_set import GaussianSet
-from gainer_ns.gaussians.lattice import EDGE_SLOPE, NEAR_NODES, Lattice
+from gainer_ns.gaussians.lattice import EDGE_SLOPE, NEAR_NODES, Corner, GaussianRows, Lattice
 from gainer_ns.gaussians.neighbours import NeighbourIndex
 from gainer_ns.gaussians.ordering import spread_order
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
@@ -43,6 +43,7 @@ class Layer:
             these are the same.
         sampling: How it is read between its pixels; None for smoothly.
         matte: Its opacity, where few Gaussians could not tell it; None where their own opacities do.
+        part_of: Spacing of the lattice that these Gaussians are a part of, see :meth:`part`; None where they are all.
     """
 
     gaussians: GaussianSet
@@ -52,6 +53,7 @@ class Layer:
     conversion: Conversion | None = None
     sampling: Sampling | None = None
     matte: Matte | None = None
+    part_of: float | None = None
 
     @cached_property
     def index(self) -> NeighbourIndex:
@@ -219,7 +221,36 @@ class Layer:
     @cached_property
     def lattice(self) -> Lattice | None:
         """The lattice on which the Gaussians stand, where nothing has moved yet and points read a whole block of it."""
-        return Lattice.of(self.gaussians) if self.num_neighbours >= NEAR_NODES else None
+        return Lattice.of(self.gaussians, self.part_of) if self.num_neighbours >= NEAR_NODES else None
+
+    @cached_property
+    def _rows(self) -> GaussianRows | None:
+        return GaussianRows.of(self.gaussians) if self.num_neighbours >= NEAR_NODES else None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it fills a lattice that is too large for tables, and for being copied without need."""
+        return self._rows is not None and self._rows.nodes > MAX_TABLE_PIXELS
+
+    def part(self, low: Corner, high: Corner, side: float, *, is_moved: bool = False) -> Layer | None:
+        """Return the layer with those Gaussians alone that points between two corners read, smoothly.
+
+        Args:
+            low: Least coordinates.
+            high: Largest.
+            side: Of what a point stands for, about.
+            is_moved: Whether something has moved, and perhaps shrunk, what is read.
+
+        Returns:
+            The part; None where points may read what only the whole layer tells.
+        """
+        if self._rows is None or self.way != "smooth":
+            return None
+        if not self.is_large and (is_moved or side >= MIN_TABLE_NODES * self._rows.spacing):
+            return None  # tables of parts would begin elsewhere
+        (left, bottom), (right, top) = low, high
+        gaussians = self._rows.part((left - side, bottom - side), (right + side, top + side))
+        return replace(self, gaussians=gaussians, part_of=self._rows.spacing)
 
     @cached_property
     def _lattice_table(self) -> Tensor:
@@ -256,6 +287,8 @@ class Layer:
 
     def has_table(self, pixel: float) -> bool:
         """Return whether tables, which need memory, are read for pixels of a side: of what shrinks much, or moves."""
+        if self.part_of is not None or self.is_large:
+            return False
         if self.lattice is not None:
             return len(self.lattice.x) * len(self.lattice.y) <= MAX_TABLE_PIXELS
         if pixel in self._tables:

@@ -15,6 +15,7 @@ from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import MIN_TABLE_NODES
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.memory import BYTES_PER_RASTER_PIXEL, check_free, free_memory
+from gainer_ns.rendering.windows import GRAIN_POINTS, Window
 
 Crop: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 in source pixels: x right, y down."""
@@ -151,6 +152,12 @@ class RasterGrid:
         y = (torch.arange(rows, device=device, dtype=torch.float64) + 0.5) * ((y1 - y0) / rows) + y0
         across, down = (plane.plane_from_pixel(torch.stack([axis, axis], dim=1)) for axis in (x, y))
         return across[:, 0].float().contiguous(), down[:, 1].float().contiguous()
+
+    def rows_at_once(self, window: Window, points: int) -> int:
+        """Return how many rows of pixels of a window are drawn at once, with no more than so many points, about."""
+        columns, rows = self.samples
+        step = max(1, points // ((window.right - window.left) * columns * rows))
+        return step // GRAIN_POINTS * GRAIN_POINTS or step
 
 
 def check_room(grid: RasterGrid, device: torch.device) -> None:
