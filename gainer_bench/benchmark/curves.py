@@ -1,4 +1,4 @@
-"""Draws a benchmark's curves: PSNR over the time of the fit, and over the bytes of the stored model.
+"""Draws a benchmark's curves: PSNR over the time and the steps of the fit, and over the bytes of the stored model.
 
 The mean over pictures comes first and large; below it is a small panel for each picture, all with the same axes.
 """
@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gainer_bench.benchmark.results import ResultLine, by_image, by_label, finished, label
-from gainer_bench.benchmark.series import Curve, over_bytes, over_time, time_grid
+from gainer_bench.benchmark.series import Clock, Curve, over_bytes, over_time, time_grid
 from gainer_ns.io.files import whole_file
 
 if TYPE_CHECKING:
@@ -88,18 +88,21 @@ class CurvePanel(NamedTuple):
     curves: dict[str, Curve]
 
 
-def time_figure(lines: Sequence[ResultLine]) -> Figure | None:
-    """Draw PSNR over seconds of fitting; None where nothing was measured.
+def time_figure(lines: Sequence[ResultLine], clock: Clock = "seconds") -> Figure | None:
+    """Draw PSNR over seconds or steps of fitting; None where nothing was measured.
 
     Args:
         lines: Any lines; those of failed and skipped runs only keep their method's colour.
+        clock: What is along the axis.
     """
     good = finished(lines)
-    times = time_grid(good)
-    scale = AxisScale("seconds of fitting", lambda value: f"{value:.3g}", _draw_steps)
+    times = time_grid(good, clock=clock)
+    scale = AxisScale(
+        f"{clock} of fitting", lambda value: f"{value:,.0f}" if value >= 1e3 else f"{value:.3g}", _draw_steps
+    )
     levels = published_levels(good)
     note = "Thin, level: published mean of Kodak, of the method in the same colour" if levels else ""
-    return _figure(_panels(good, lambda group: over_time(group, times)), styles(lines), scale, note, levels)
+    return _figure(_panels(good, lambda group: over_time(group, times, clock)), styles(lines), scale, note, levels)
 
 
 def bytes_figure(lines: Sequence[ResultLine]) -> Figure | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ def write_report(
     curves = []
     for name, what, draw in (
         ("psnr_over_time.png", "PSNR over the time of fitting", time_figure),
+        ("psnr_over_steps.png", "PSNR over the steps of fitting", partial(time_figure, clock="steps")),
         ("psnr_over_bytes.png", "PSNR over the size of the stored model", bytes_figure),
     ):
         figure = draw(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -11,11 +11,14 @@ from jaxtyping import Float
 from gainer_bench.benchmark.columns import mean_sizes
 from gainer_bench.benchmark.results import ResultLine, by_image, number, part
 
+Clock = Literal["seconds", "steps"]
+"""What the length of a fit is counted in."""
+
 
 class Curve(NamedTuple):
     """Points to be joined."""
 
-    x: Float[np.ndarray, " m"]  # seconds of fitting, or bytes
+    x: Float[np.ndarray, " m"]  # seconds or steps of fitting, or bytes
     y: Float[np.ndarray, " m"]  # PSNR in dB
     bits: tuple[int, ...] = ()  # bits a stored number at each point, of curves over bytes
     pictures: int = 1  # how many pictures it is the mean of
@@ -24,20 +27,20 @@ class Curve(NamedTuple):
 class FitHistory(NamedTuple):
     """What was measured during a fit, in order of time."""
 
-    seconds: Float[np.ndarray, " n"]
+    spent: Float[np.ndarray, " n"]  # seconds, or steps
     psnr: Float[np.ndarray, " n"]
 
 
-def history(line: ResultLine) -> FitHistory:
-    """Return seconds of fitting and PSNR (dB) of a run's measurements; those that gave no number are left out."""
+def history(line: ResultLine, clock: Clock = "seconds") -> FitHistory:
+    """Return seconds or steps of fitting and PSNR (dB) of a run's measurements, without those that gave no number."""
     points = []
     for entry in part(line, "history") or ():
-        seconds, psnr = number(entry[1]), number(entry[2])
-        if seconds is not None and psnr is not None and not np.isnan([seconds, psnr]).any():
-            points.append((seconds, psnr))
+        spent, psnr = number(entry[1] if clock == "seconds" else entry[0] + 1), number(entry[2])
+        if spent is not None and psnr is not None and not np.isnan([spent, psnr]).any():
+            points.append((spent, psnr))
     points.sort(key=lambda point: point[0])  # stable: of two at one time, the later one in the history counts
-    seconds, psnr = np.array(points, float).reshape(-1, 2).T
-    return FitHistory(seconds, psnr)
+    spent, psnr = np.array(points, float).reshape(-1, 2).T
+    return FitHistory(spent, psnr)
 
 
 def psnr_at(measured: FitHistory, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
@@ -46,37 +49,37 @@ def psnr_at(measured: FitHistory, times: Float[np.ndarray, " t"]) -> Float[np.nd
     Returns:
         PSNR in dB, nan before the first measurement. After the last one it stays.
     """
-    place = np.searchsorted(measured.seconds, times, side="right")
+    place = np.searchsorted(measured.spent, times, side="right")
     return np.concatenate([[np.nan], measured.psnr])[place]
 
 
-def time_grid(lines: Iterable[ResultLine], count: int = 400) -> Float[np.ndarray, " t"]:
+def time_grid(lines: Iterable[ResultLine], count: int = 400, clock: Clock = "seconds") -> Float[np.ndarray, " t"]:
     """Return times in equal ratios, from the first measurement of all runs (after the start) to the last.
 
     Returns:
-        Seconds of fitting; empty where nothing was measured after the start.
+        Seconds or steps of fitting; empty where nothing was measured after the start.
     """
-    seconds = np.concatenate([np.empty(0), *(history(line).seconds for line in lines)])
-    seconds = seconds[seconds > 0]
-    if seconds.size == 0:
+    spent = np.concatenate([np.empty(0), *(history(line, clock).spent for line in lines)])
+    spent = spent[spent > 0]
+    if spent.size == 0:
         return np.empty(0)
-    grid = np.geomspace(seconds.min(), seconds.max(), count)
-    grid[0], grid[-1] = seconds.min(), seconds.max()  # as they are: rounding would miss a measurement
+    grid = np.geomspace(spent.min(), spent.max(), count)
+    grid[0], grid[-1] = spent.min(), spent.max()  # as they are: rounding would miss a measurement
     return grid
 
 
-def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"]) -> Curve | None:
+def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"], clock: Clock = "seconds") -> Curve | None:
     """Return quality at equal times, mean over pictures of the mean over each one's runs.
 
     Returns:
         A point at each time from which all runs have a measurement on; None where no time is left. Runs without any
         measurement are not in the mean.
     """
-    measured = [line for line in lines if history(line).seconds.size]
+    measured = [line for line in lines if history(line, clock).spent.size]
     pictures = by_image(measured).values()
     if not measured or times.size == 0:
         return None
-    means = [np.mean([psnr_at(history(line), times) for line in group], axis=0) for group in pictures]
+    means = [np.mean([psnr_at(history(line, clock), times) for line in group], axis=0) for group in pictures]
     mean = np.mean(means, axis=0)
     known = ~np.isnan(mean)
     return Curve(times[known], mean[known], pictures=len(pictures)) if known.any() else None

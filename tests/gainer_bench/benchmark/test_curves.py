@@ -47,7 +47,9 @@ def test_a_history_is_read_in_order_of_time_and_without_nan(result: Make) -> Non
     seconds, psnr = history(result("a", "X", history=entries))
     assert (seconds.tolist(), psnr.tolist()) == ([1.0, 3.0, 3.0, 4.0], [20.0, 28.0, 29.0, np.inf])
     assert psnr_at(FitHistory(seconds, psnr), np.array([3.0])) == 29.0, "of two at one time the later entry"
-    assert history({"image": "a"}).seconds.size == 0
+    assert history({"image": "a"}).spent.size == 0
+    steps = history(result("a", "X", history=entries), "steps")
+    assert (steps.spent.tolist(), steps.psnr.tolist()) == ([1.0, 6.0, 7.0, 10.0], [20.0, 28.0, 29.0, np.inf])
 
 
 def test_the_grid_goes_from_the_first_measurement_to_the_last(result: Make) -> None:

@@ -58,11 +58,14 @@ def test_everything_is_in_the_report_and_every_link_leads_somewhere(
     assert "## kodim 1 (96 × 64)\n" in text and "## b\\_2 (96 × 64)\n" in text
     assert "- SIREN: siren, pipeline.model.hidden\\_layers = 3; 60 s, on cpu, 2 threads\n" in text
     links = linked(text)
-    assert {"psnr_over_time.png", "psnr_over_bytes.png", "errors_and_crops_kodim_1.png"} <= set(links)
+    assert {"psnr_over_time.png", "psnr_over_steps.png", "psnr_over_bytes.png", "errors_and_crops_kodim_1.png"} <= set(
+        links
+    )
     assert {"pictures/kodim%201.png", "pictures/b_2-SIREN-errors.png"} <= set(links)
     assert all((tmp_path / link.replace("%20", " ")).is_file() for link in links)
     for name in (
         "psnr_over_time.png",
+        "psnr_over_steps.png",
         "psnr_over_bytes.png",
         "errors_and_crops_kodim_1.png",
         "errors_and_crops_b_2.png",
@@ -95,13 +98,13 @@ def test_missing_pictures_are_not_linked(lines: list[dict[str, Any]], tmp_path: 
     for path in (tmp_path / "pictures").iterdir():
         path.unlink()
     text = write(lines, tmp_path)
-    assert linked(text) == ["psnr_over_time.png", "psnr_over_bytes.png"]
+    assert linked(text) == ["psnr_over_time.png", "psnr_over_steps.png", "psnr_over_bytes.png"]
     assert "Whole pictures" not in text and not list(tmp_path.glob("errors_and_crops_*"))
 
 
 def test_what_has_nothing_to_show_any_more_goes(lines: list[dict[str, Any]], tmp_path: Path) -> None:
     write(lines, tmp_path)
-    assert len(list(tmp_path.glob("*.png"))) == 4
+    assert len(list(tmp_path.glob("*.png"))) == 5
     write([line for line in lines if "psnr" not in line], tmp_path)
     assert list(tmp_path.glob("*.png")) == []
 
