@@ -15,11 +15,11 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from gainer_ns.cluster import check_cluster
-from gainer_ns.editing.compositing import Raster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.outputs import OutputTarget, output_for
 from gainer_ns.io.samples import integer_samples
 from gainer_ns.io.sources import ScriptSource, script_words
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
 
@@ -71,11 +71,12 @@ class Film:
         shots = map(self._shot, moments)
         return map(self._camera.draw, map(in_bands, shots) if self._frames == 1 else shots)
 
-    def drawn_on(self, address: str) -> Iterator[Raster]:
+    def drawn_on(self, address: str, bit_depth: int = 8) -> Iterator[Raster]:
         """Draw all frames on a cluster, while what they show is made here, such as a simulation; of one, bands of rows.
 
         Args:
             address: See :func:`gainer_ns.cluster.joined`.
+            bit_depth: Bits of the samples, 8 or 16, that come back from there.
 
         Raises:
             GainerError: If there is one frame, of a photo in space.
@@ -84,12 +85,13 @@ class Film:
 
         moments = iter(self._moments(0, self._frames))
         if self._frames == 1:
-            return (self._camera.draw(in_bands(self._shot(moment), address)) for moment in moments)
+            return (self._camera.draw(in_bands(self._shot(moment), address, bit_depth)) for moment in moments)
         first = list(islice(moments, 1))  # from which on a camera that films all knows what that is
         moments = chain(first, moments)
         parts = iter(lambda: list(islice(moments, _FRAMES_A_TASK)), [])
         camera = replace(self._camera)  # without what it keeps of the frame before
-        return chain.from_iterable(in_order(address, _drawn_part, (self._shot, camera), parts))
+        drawn = in_order(address, _drawn_part, (self._shot, camera, bit_depth), parts)
+        return map(Raster.of_samples, chain.from_iterable(drawn))
 
     def check(self, path: str | os.PathLike[str], *, bit_depth: Literal[8, 16] | None = None) -> OutputTarget:
         """Return what a name means for the film; nothing is drawn or written.
@@ -149,25 +151,27 @@ class Film:
         output = self.check(path, bit_depth=bit_depth)
         if ray is not None:
             check_cluster(ray)
+        bits = output.bit_depth(bit_depth, self._source.bit_depth, self._frames)
         return write_film(
             output,
-            self.drawn() if ray is None else self.drawn_on(ray),
+            self.drawn() if ray is None else self.drawn_on(ray, bits),
             frames=self._frames,
             fps=self.fps,
-            bit_depth=output.bit_depth(bit_depth, self._source.bit_depth, self._frames),
+            bit_depth=bits,
             profile=self._source.profile,
             progress=progress,
         )
 
 
-def _drawn_part(film: tuple[Callable[[Any], RasterSource | Shot], Camera], moments: Iterable[Any]) -> list[Raster]:
-    """Draw some frames of a film, on a machine of a cluster."""
-    shot, camera = film
-    drawn = (camera.draw(shot(moment)) for moment in moments)
-    return [Raster(frame.colours.cpu(), frame.opacity.cpu()) for frame in drawn]
+def _drawn_part(
+    film: tuple[Callable[[Any], RasterSource | Shot], Camera, int], moments: Iterable[Any]
+) -> list[np.ndarray]:
+    """Draw some frames of a film, as samples, on a machine of a cluster."""
+    shot, camera, bit_depth = film
+    return [camera.draw(shot(moment)).samples(bit_depth) for moment in moments]
 
 
-def in_bands(picture: Any, address: str | None = None) -> Any:
+def in_bands(picture: Any, address: str | None = None, bit_depth: int = 8) -> Any:
     """Return a picture that is drawn in bands of rows: on a cluster, or if it is large; itself if it is not.
 
     Raises:
@@ -178,7 +182,7 @@ def in_bands(picture: Any, address: str | None = None) -> Any:
             return picture
         from gainer_ns.rendering.bands import BandedPicture
 
-        return BandedPicture(picture, address)
+        return BandedPicture(picture, address, bit_depth)
     if address is not None:
         raise GainerError(f"--ray {address}: one picture is divided if it is flat and of Gaussians; leave --ray out")
     return picture

@@ -66,7 +66,7 @@ class Render:
         bit_depth = output.bit_depth(self.bit_depth, picture.bit_depth)
         output.check_opacity(picture.has_alpha)
         with progress_bar("Drawing") as progress:
-            rgb, alpha = in_bands(picture, self.ray).raster(self.scale, self.crop, progress)
+            rgb, alpha = in_bands(picture, self.ray, bit_depth).raster(self.scale, self.crop, progress)
         opacity = alpha[..., 0].cpu().numpy() if picture.has_alpha or bool((alpha < 1).any()) else None
         write_picture(self.output, rgb.cpu().numpy(), opacity, bit_depth=bit_depth, profile=picture.profile)
         size = f"{rgb.shape[1]} x {rgb.shape[0]} pixels"

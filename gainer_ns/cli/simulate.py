@@ -131,7 +131,7 @@ class Simulate:
                 )
                 width, height = write_film(
                     output,
-                    film.drawn() if self.ray is None else film.drawn_on(self.ray),
+                    film.drawn() if self.ray is None else film.drawn_on(self.ray, bit_depth),
                     frames=frames,
                     fps=scene.fps,
                     bit_depth=bit_depth,

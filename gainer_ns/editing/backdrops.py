@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.compositing import Raster
 from gainer_ns.errors import GainerError
 from gainer_ns.io.colour_names import ColourNumbers, colour_of
 from gainer_ns.io.colour_profiles import ColourProfile, converted
 from gainer_ns.io.image_io import read_picture
 from gainer_ns.preparation.inpainting import Inpainter, inpainter_for
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource, check_room
 

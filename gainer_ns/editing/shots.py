@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate
-from gainer_ns.editing.compositing import Raster, over
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.io.sequence_io import open_sequence_writer
+from gainer_ns.rendering.compositing import Raster, over
 from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource, check_room
 from gainer_ns.rendering.redrawing import Redrawer
 

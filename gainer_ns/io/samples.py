@@ -31,6 +31,12 @@ def integer_samples(colours: np.ndarray, opacity: np.ndarray | None, bit_depth: 
     return rounded[0] if opacity is None else cv2.merge(rounded)
 
 
+def unit_values(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what :func:`integer_samples` makes the same samples of again: colours, and opacity where there is some."""
+    values = np.divide(samples, np.iinfo(samples.dtype).max, dtype=np.float32)
+    return values[..., :3], values[..., 3] if samples.shape[2] == 4 else None
+
+
 def _rounded(values: np.ndarray, bit_depth: int) -> np.ndarray:
     """Quantise floats to so many bits."""
     max_value = 2**bit_depth - 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +15,7 @@ from gainer_ns.cluster import in_order
 from gainer_ns.frames import ImagePlane
 from gainer_ns.io.colour_profiles import ColourProfile
 from gainer_ns.motion.rest_map import PointRows, RestMap
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.layer import Layer
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterGrid
@@ -46,10 +48,12 @@ class BandedPicture:
         picture: The picture.
         address: Of the cluster that draws them, see :func:`gainer_ns.cluster.joined`; None to do so here, which takes
             less memory than drawing the whole.
+        bit_depth: Bits of the samples, 8 or 16, that come back from there.
     """
 
     picture: BakedPicture
     address: str | None
+    bit_depth: int = 8
 
     @property
     def plane(self) -> ImagePlane:
@@ -85,10 +89,11 @@ class BandedPicture:
         if self.address is None:
             found = (draw_band((sent, grid), band) for band in items)
         else:
-            found = in_order(self.address, draw_band, (sent, grid), items)
+            samples = in_order(self.address, _band_samples, (sent, grid, self.bit_depth), items)
+            found = (Raster.of_samples(some) for some in samples)
         for window, drawn in zip(windows, found, strict=True):
-            for whole, values in zip((rgb, alpha), drawn, strict=True):
-                whole[window.top : window.bottom] = values.to(whole)
+            rows = slice(window.top, window.bottom)
+            rgb[rows], alpha[rows, :, 0] = drawn.colours, drawn.opacity
             if progress is not None:
                 progress(window.bottom / grid.height)
         return rgb, alpha
@@ -119,10 +124,14 @@ def picture_bands(picture: BakedPicture, grid: RasterGrid, windows: list[Window]
     return (found for found in map(band, windows) if found is not None)
 
 
-def draw_band(
-    shared: tuple[BakedPicture, RasterGrid], band: _Band
-) -> tuple[Float[Tensor, "r w 3"], Float[Tensor, "r w 1"]]:
-    """Draw a band, on a machine of a cluster."""
+def _band_samples(shared: tuple[BakedPicture, RasterGrid, int], band: _Band) -> np.ndarray:
+    """Draw a band as samples, on a machine of a cluster."""
+    picture, grid, bit_depth = shared
+    return draw_band((picture, grid), band).samples(bit_depth)
+
+
+def draw_band(shared: tuple[BakedPicture, RasterGrid], band: _Band) -> Raster:
+    """Draw a band, of a picture on a grid."""
     picture, grid = shared
     if band.rests is not None:
         layers = (_with_rest(layer, rest) for layer, rest in zip(picture.layers, band.rests, strict=True))
@@ -130,7 +139,7 @@ def draw_band(
     height, width = band.window.shape
     rgb, alpha = (torch.empty(height, width, channels, device=picture.device) for channels in (3, 1))
     picture.paint(grid, band.window, rgb, alpha, first_row=band.window.top)
-    return rgb, alpha
+    return Raster(rgb, alpha[..., 0])
 
 
 def _part(layer: AnyLayer, points: PointRows, side: float) -> Layer | None:

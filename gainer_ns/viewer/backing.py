@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from gainer_ns.editing.backdrops import BackgroundPlate, nothing
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.compositing import Raster
 from gainer_ns.editing.pieces import Piece
 from gainer_ns.editing.rest_picture import RestPicture
 from gainer_ns.editing.script import Script
@@ -15,6 +14,7 @@ from gainer_ns.editing.stage import Stage
 from gainer_ns.fitting.trainer import fit_layer
 from gainer_ns.frames import ImagePlane
 from gainer_ns.recipes import RECIPES
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import AnyLayer, BakedPicture
 
 MAX_SIDE_PX = 384

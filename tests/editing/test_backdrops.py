@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gainer_ns.editing.backdrops import RasterBackdrop, UniformBackdrop, clean_plate, image_backdrop, nothing
-from gainer_ns.editing.compositing import Raster, over
 from gainer_ns.errors import GainerError
 from gainer_ns.preparation.inpainting import OpenCVInpainter
+from gainer_ns.rendering.compositing import Raster, over
 
 WHOLE = (0.0, 0.0, 12.0, 8.0)
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from gainer_ns.editing.backdrops import BackgroundPlate, UniformBackdrop
 from gainer_ns.editing.backgrounds import Background
-from gainer_ns.editing.compositing import Raster
 from gainer_ns.editing.shots import Camera, Shot, check_frame, write_film
 from gainer_ns.editing.stage import Stage
 from gainer_ns.errors import GainerError
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop
 

@@ -11,6 +11,7 @@ import gainer_ns as gn
 from gainer_ns.rendering import bands as bands_module
 from gainer_ns.rendering import layer as layer_module
 from gainer_ns.rendering.bands import _windows, _without_rests, draw_band, picture_bands
+from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.windows import Window
 
@@ -47,8 +48,17 @@ def test_bands_of_a_large_picture_are_drawn_from_parts(
     assert len(windows) > 1 and bands is not None
     shared = pickle.loads(pickle.dumps(_without_rests(picture))), grid
     drawn = [draw_band(shared, pickle.loads(pickle.dumps(band))) for band in bands]
-    for whole, parts in zip(picture.raster(scale, crop), zip(*drawn, strict=True), strict=True):
+    rgb, alpha = picture.raster(scale, crop)
+    for whole, parts in zip((rgb, alpha[..., 0]), zip(*drawn, strict=True), strict=True):
         assert torch.allclose(torch.cat(parts), whole, atol=2e-4)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 16])
+@pytest.mark.parametrize("is_clear", [False, True])
+def test_rasters_become_the_same_samples_again(bit_depth: int, is_clear: bool) -> None:
+    random = np.random.default_rng(bit_depth)
+    samples = random.integers(0, 2**bit_depth, (64, 1024, 3 + is_clear)).astype(f"uint{bit_depth}")
+    assert np.array_equal(Raster.of_samples(samples).samples(bit_depth), samples)
 
 
 def test_a_band_takes_no_more_of_a_picture_than_it_reads() -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from gainer_ns.io.samples import integer_samples, unit_values
 
 
 class Raster(NamedTuple):
@@ -22,6 +25,18 @@ class Raster(NamedTuple):
 
     colours: Float[Tensor, "*shape 3"]
     opacity: Float[Tensor, "*shape"]
+
+    def samples(self, bit_depth: int) -> np.ndarray:
+        """Return a picture as uint8 or uint16 samples [h, w, 3], or [h, w, 4] where something is clear."""
+        opacity = None if float(self.opacity.amin()) >= 1 else self.opacity.cpu().numpy()
+        return integer_samples(self.colours.cpu().numpy(), opacity, bit_depth)
+
+    @classmethod
+    def of_samples(cls, samples: np.ndarray) -> Raster:
+        """Return the picture of which :meth:`samples` makes such samples."""
+        colours, opacity = unit_values(samples)
+        found = torch.from_numpy(colours)
+        return cls(found, torch.ones(found.shape[:2]) if opacity is None else torch.from_numpy(opacity))
 
 
 def over(front: Raster, back: Raster) -> Raster:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gainer_ns.editing.compositing import Raster, over
+from gainer_ns.rendering.compositing import Raster, over
 
 
 def random_raster(seed: int, height: int = 8, width: int = 12) -> Raster:
