@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gainer_ns.fields.decoder import Decoder
 from gainer_ns.fitting.gauss_newton_kernels import pull_kernel, push_kernel
+from gainer_ns.fitting.inner_products import add_multiple_, inner, products_between_checks, quotient
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.aggregation import AggregationMatrix
 from gainer_ns.gaussians.kernels import Typed
@@ -163,26 +164,23 @@ def least_squares(
     residual = right.clone()
     gradient = system.transpose(residual)
     change = torch.zeros_like(gradient)
-    if not _inner(gradient, gradient) > 0:  # nothing to gain, or not a number
+    if not inner(gradient, gradient) > 0:  # nothing to gain, or not a number
         return change, 0
     preconditioner = system.preconditioner()
     direction = gradient @ preconditioner
-    steepness = _inner(gradient, direction)
-    goal = config.tolerance**2 * _inner(right, right)
+    steepness = inner(gradient, direction)
+    goal = config.tolerance**2 * inner(right, right)
     gradient_goal = config.gradient_tolerance**2 * steepness
+    checked = products_between_checks(right.device)
     for product in range(1, config.max_products + 1):
         image = system(direction)
-        step = steepness / max(_inner(image, image) + damping * _inner(direction, direction), 1e-30)
-        change.add_(direction, alpha=step)
-        residual.sub_(image, alpha=step)
+        step = quotient(steepness, inner(image, image) + damping * inner(direction, direction))
+        add_multiple_(change, direction, step)
+        add_multiple_(residual, image, -step)
         gradient = system.transpose(residual).sub_(change, alpha=damping)
         scaled = gradient @ preconditioner
-        before, steepness = steepness, _inner(gradient, scaled)
-        if _inner(residual, residual) <= goal or not steepness > gradient_goal:
+        before, steepness = steepness, inner(gradient, scaled)
+        if product % checked == 0 and not (steepness > gradient_goal and inner(residual, residual) > goal):
             return change, product
-        direction.mul_(steepness / before).add_(scaled)
+        direction.mul_(quotient(steepness, before)).add_(scaled)
     return change, config.max_products
-
-
-def _inner(one: Tensor, other: Tensor) -> float:
-    return float(torch.dot(one.view(-1), other.view(-1)))

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
+from gainer_ns.fitting.inner_products import add_multiple_, inner, products_between_checks, quotient
 from gainer_ns.fitting.levenberg_kernels import (
     change_length,
     curvature_kernel,
@@ -131,7 +132,8 @@ class _Points:
     def linearise(self) -> None:
         """Prepare products with the derivatives at what was read last, and their own blocks."""
         learned, _ = self._kept
-        rows = torch.repeat_interleave(self.shares, self.matrix.offsets.diff().long())
+        counts = self.matrix.offsets.diff().long()
+        rows = torch.repeat_interleave(self.shares, counts, output_size=len(self._weights))
         self._weights *= rows  # residuals count by the squares of shares, and so do derivatives
         self._offsets, self._points_of, order = self.matrix.transposed_structure
         self._of_points = self._weights[order.long()]
@@ -223,24 +225,20 @@ def levenberg_step(
 def _solved(read: _Points, residual: Float[Tensor, "m 3"], damping: float) -> Float[Tensor, "n c"]:
     """Return the change that the damped normal equations ask for, about."""
     damped = damping * read.blocks.diagonal(dim1=1, dim2=2) + _LEAST_DAMPING
-    inverse = torch.linalg.inv(read.blocks + torch.diag_embed(damped))
+    inverse, _ = torch.linalg.inv_ex(read.blocks + torch.diag_embed(damped))  # whose success nobody waits for
     gradient = read.pull(residual)
     change = torch.zeros_like(gradient)
     scaled = torch.einsum("nij,nj->ni", inverse, gradient)
-    direction, steepness = scaled, _inner(gradient, scaled)
-    goal = _GRADIENT_TOLERANCE**2 * steepness
-    for _ in range(_MAX_PRODUCTS):
+    direction, steepness = scaled, inner(gradient, scaled)
+    goal, checked = _GRADIENT_TOLERANCE**2 * steepness, products_between_checks(residual.device)
+    for product in range(1, _MAX_PRODUCTS + 1):
         image = read.pull(read.push(direction)).addcmul_(damped, direction)
-        step = steepness / max(_inner(direction, image), 1e-30)
-        change.add_(direction, alpha=step)
-        gradient.sub_(image, alpha=step)
+        step = quotient(steepness, inner(direction, image))
+        add_multiple_(change, direction, step)
+        add_multiple_(gradient, image, -step)
         scaled = torch.einsum("nij,nj->ni", inverse, gradient)
-        before, steepness = steepness, _inner(gradient, scaled)
-        if not steepness > goal:
+        before, steepness = steepness, inner(gradient, scaled)
+        if product % checked == 0 and not steepness > goal:
             break
-        direction = scaled.add_(direction, alpha=steepness / before)
+        direction = add_multiple_(scaled, direction, quotient(steepness, before))
     return change
-
-
-def _inner(one: Tensor, other: Tensor) -> float:
-    return float(torch.dot(one.reshape(-1), other.reshape(-1)))

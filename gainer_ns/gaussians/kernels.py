@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -172,6 +173,13 @@ class Repeated:
         command.set_param_at_index(0, first)
         command.set_param_at_index(1, step)
         return command
+
+
+def on_stream(device: torch.device) -> AbstractContextManager[Any]:
+    """Let what Warp does besides kernels follow what torch has asked of a device before."""
+    if device.type != "cuda":
+        return nullcontext()
+    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device)))
 
 
 def _as_warp(value: Any) -> Any:

@@ -14,7 +14,8 @@ from gainer_ns.editing.bound_picture import BoundPicture
 from gainer_ns.editing.script import read_script
 from gainer_ns.editing.stage import Stage
 from gainer_ns.io.meshes import MeshFile
-from gainer_ns.physics.mpm.engine import MpmEngine
+from gainer_ns.physics.mpm.engine import MpmEngine, MpmSimulation
+from gainer_ns.physics.mpm.flow import ROW_STEPS
 from gainer_ns.physics.simulated_plane import SimulatedPlane
 from gainer_ns.physics.simulation import scene_for
 from gainer_ns.rendering.plane import BakedPicture
@@ -92,3 +93,21 @@ def test_simulations(pretended_gpu: Any, material: str) -> None:
     (there, one), (expected, other) = found
     torch.testing.assert_close(there.positions.cpu(), expected.positions.cpu())
     assert_same(one, other)
+
+
+@pytest.mark.parametrize("material", ["medium", "water", "rigid"])
+def test_steps_of_a_simulation_wait_for_nothing(
+    pretended_gpu: Any, monkeypatch: pytest.MonkeyPatch, material: str
+) -> None:
+    picture, _ = fits(pretended_gpu, 4)
+    words = {"bodies": [{"material": material}], "particles": 150, "fps": 60, "duration": 0.05}
+    simulated = SimulatedPlane(scene_for(words, picture), picture)
+    waits = []
+    for steps in (ROW_STEPS, 4 * ROW_STEPS):
+        simulation = MpmSimulation(simulated.config, simulated.particles, simulated.materials)
+        monkeypatch.setattr(simulation, "steps_for", lambda seconds, time, steps=steps: steps)
+        simulation.advance(0.0, 1 / 60)
+        pretended_gpu.waits.clear()
+        simulation.advance(1 / 60, 1 / 60)
+        waits.append(sum(pretended_gpu.waits.values()))
+    assert waits[1] <= waits[0] + 3 + 6, "the rows in use, and which particles may touch, are looked up now and then"

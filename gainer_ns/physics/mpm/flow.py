@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import warp as wp
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gainer_ns.gaussians.kernels import Repeated, Typed, matrix, vector
 from gainer_ns.physics.materials import Material
+from gainer_ns.physics.mpm.cell_order import CellOrder
 from gainer_ns.physics.mpm.grid import Grid
-from gainer_ns.physics.mpm.kernels import MAX_STEP_CELLS, node_kernel, particle_kernel, sorting_kernel
+from gainer_ns.physics.mpm.kernels import MAX_STEP_CELLS, node_kernel, particle_kernel
 from gainer_ns.physics.mpm.liquids import LiquidSteps
 from gainer_ns.physics.mpm.rigid import RigidBody
 from gainer_ns.physics.mpm.state import MpmState
@@ -56,7 +57,11 @@ class FlowSteps:
         self._grid, self._device, self._dt = grid, grid.device, dt
         self._dimensions = dimensions = grid.config.dimensions
         device = grid.device
-        self._order = self._cells(state.positions).argsort(stable=True)
+        bounds = torch.tensor([grid.config.low, grid.config.high], dtype=torch.float64, device=device)
+        self._bounds, (self._low, self._high) = bounds, bounds.float()
+        first = CellOrder(grid, state.positions)
+        first.sort()
+        self._order = first.order[: len(state.positions)].long()
         self._back = torch.empty_like(self._order)
         self._back[self._order] = torch.arange(len(self._order), device=device)
         self._slots = None if solid is None else self._back[solid]
@@ -65,8 +70,7 @@ class FlowSteps:
         if self._slots is not None:
             masses[self._slots] *= -1
         self._momenta = torch.zeros_like(state.affine)
-        self._sorted, keys = (torch.zeros(len(self._order), dtype=torch.int32, device=device) for _ in range(2))
-        self._cell_start = torch.zeros(grid.nodes + 2, dtype=torch.int32, device=device)
+        self._cells = CellOrder(grid, state.positions)
         place, square = vector(dimensions), matrix(dimensions, dimensions)
         nodes, exchanged = (torch.zeros(grid.nodes, dimensions, device=device) for _ in range(2))
         weights = torch.zeros(grid.nodes, device=device)
@@ -104,8 +108,8 @@ class FlowSteps:
                 velocities,
                 Typed(self._momenta, square),
                 Typed(masses, wp.float32),
-                Typed(self._sorted, wp.int32),
-                Typed(self._cell_start, wp.int32),
+                Typed(self._cells.order, wp.int32),
+                Typed(self._cells.cell_start, wp.int32),
                 Typed(bodies, wp.int32),
                 Typed(self._liquids.rates, wp.vec2),
                 Typed(volumes, wp.float32),
@@ -127,10 +131,6 @@ class FlowSteps:
             ],
             device,
         )
-        self._sort = None
-        if device.type == "cpu":
-            made = [*lattice, Typed(keys, wp.int32), Typed(self._sorted, wp.int32), Typed(self._cell_start, wp.int32)]
-            self._sort = Repeated(sorting_kernel(dimensions), [positions, *made], device)
         self._masses = masses
         self._rigid = [
             RigidBody(self._back[own], rest, masses[self._back[own]], state.total[self._back[own[0]]])
@@ -143,14 +143,10 @@ class FlowSteps:
         """Move everything on, and tell what is elastic what it has met."""
         state, count = self._state, len(self._order)
         if solids is not None and self._slots is not None:
-            low, high = (state.positions.new_tensor(bound) for bound in (self._grid.config.low, self._grid.config.high))
             places = solids.positions.nan_to_num(0.0)
-            state.positions[self._slots] = torch.maximum(torch.minimum(places, high), low)
+            state.positions[self._slots] = torch.maximum(torch.minimum(places, self._high), self._low)
             state.velocities[self._slots] = solids.velocities
-        if self._sort is not None:
-            self._sort(0, 1)
-        else:
-            self._sort_on_device()
+        self._cells.sort()
         if step % ROW_STEPS == 0:
             self._run = self._rows(ROW_STEPS * MAX_STEP_CELLS)
         self._to_nodes(*self._run, step)
@@ -165,26 +161,10 @@ class FlowSteps:
         """Return the state of the particles, in the order in which they came."""
         return self._state[self._back]
 
-    def _cells(self, positions: Float[Tensor, "n d"]) -> Int32[Tensor, " n"]:
-        """Return the number of the first node that each particle gives to."""
-        at = (positions - positions.new_tensor(self._grid.origin)) / self._grid.cell
-        base = (at - 0.5).floor().long()
-        key = base[:, -1]
-        for axis in reversed(range(base.shape[1] - 1)):
-            key = key * self._grid.shape[axis] + base[:, axis]
-        return key.int()
-
-    def _sort_on_device(self) -> None:
-        """Sort as the sorting kernel does, on devices with many threads."""
-        keys, by_cell = torch.sort(self._cells(self._state.positions), stable=True)
-        self._sorted.copy_(by_cell)
-        edges = torch.arange(len(self._cell_start), device=keys.device, dtype=keys.dtype)
-        self._cell_start.copy_(torch.searchsorted(keys, edges, out_int32=True))
-
     def _rows(self, fraction: float) -> tuple[int, int]:
         """Return the first node that particles give to, and the number of nodes, for as many cells of movement."""
         axis, grid, positions = self._dimensions - 1, self._grid, self._state.positions
-        low, high = float(positions[:, axis].min()), float(positions[:, axis].max())
+        low, high = torch.stack(positions[:, axis].aminmax()).tolist()
         origin, cell, size = grid.origin[axis], grid.cell, grid.shape[axis]
         first = min(max(math.floor((low - origin) / cell - 1.5 - fraction), 0), size - 1)
         last = min(max(math.ceil((high - origin) / cell + 1.5 + fraction), 0), size - 1)
@@ -193,9 +173,9 @@ class FlowSteps:
 
     def _move(self, body: RigidBody) -> None:
         """Move a rigid body on by a step."""
-        state, config = self._state, self._grid.config
+        state = self._state
         positions, velocities, turning = body.moved(state.positions, state.velocities, self._dt)
-        low, high = (positions.new_tensor(bound) for bound in (config.low, config.high))
+        low, high = self._bounds
         outside = (low - positions).clamp(min=0).amax(dim=0) - (positions - high).clamp(min=0).amax(dim=0)
         # What is too large to turn in the domain, or no number, has nodes all the same.
         inside = torch.maximum(torch.minimum((positions + outside).nan_to_num(), high), low)

@@ -347,3 +347,57 @@ def sorting_kernel(dimensions: int) -> wp.Kernel:
             cell_start[keys[i] + 1] = slot + 1
 
     return sort
+
+
+@functools.cache
+def key_kernel(dimensions: int) -> wp.Kernel:
+    """Make the kernel of the cell of each particle, for devices that sort with many threads."""
+    place = vector(dimensions)
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def keys_of(
+        first: int,
+        step: int,
+        positions: wp.array(dtype=place),  # [n]
+        origin: place,
+        cell: float,
+        shape: wp.vec3i,
+        keys: wp.array(dtype=wp.int32),  # out [2 n], of which sorting uses the rest
+        order: wp.array(dtype=wp.int32),  # out [2 n], as they come
+    ):
+        i = first + wp.tid()
+        at = (positions[i] - origin) * (1.0 / cell)
+        key = int(0)
+        for backwards in range(dimensions):
+            axis = wp.static(dimensions - 1) - backwards
+            key = key * shape[axis] + int(wp.floor(at[axis] - 0.5))
+        keys[i] = key
+        order[i] = i
+
+    return keys_of
+
+
+@functools.cache
+def start_kernel() -> wp.Kernel:
+    """Make the kernel of where the particles of each cell begin, once they are sorted."""
+
+    @wp.kernel(module="unique", enable_backward=False)
+    def starts(
+        first: int,
+        step: int,
+        keys: wp.array(dtype=wp.int32),  # [2 n], of which the first n are sorted
+        count: int,  # n
+        cell_start: wp.array(dtype=wp.int32),  # out [cells + 2]
+    ):
+        i = first + wp.tid()
+        low = int(0)
+        high = int(count)  # wp.lower_bound never says so, but the last at most
+        while low < high:
+            middle = (low + high) / 2
+            if keys[middle] < i:
+                low = middle + 1
+            else:
+                high = middle
+        cell_start[i] = low
+
+    return starts

@@ -6,6 +6,8 @@ Matching", 2005), but turned by its angular momentum, since the shape is known.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -47,7 +49,7 @@ class RigidBody:
         own = velocities[self.chosen].double()
         linear = self._mean(own)
         turning = self._turning(arms, own - linear)
-        self.rotation = torch.linalg.matrix_exp(dt * turning) @ self.rotation
+        self.rotation = _turn(dt * turning) @ self.rotation
         arms = self._offsets @ self.rotation.T
         return centre + dt * linear + arms, linear + arms @ turning.T, turning
 
@@ -64,3 +66,11 @@ class RigidBody:
         x, y, z = torch.linalg.lstsq(inertia, axial[:, None]).solution[:, 0]
         zero = torch.zeros_like(x)
         return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
+
+
+def _turn(skew: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """Return the exponential of a skew matrix (Rodrigues), for which the host does not wait."""
+    squared = 0.5 * skew.square().sum()  # of the angle
+    angle = squared.sqrt()
+    once, twice = torch.sinc(angle / math.pi), 0.5 * torch.sinc(0.5 * angle / math.pi).square()
+    return torch.eye(len(skew)).to(skew) + once * skew + twice * (skew @ skew)
