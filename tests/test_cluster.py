@@ -144,3 +144,22 @@ def test_a_cluster_that_is_not_there_is_told_first(
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, *command.split(), fitted, *words)
     assert "--ray 127.0.0.1:1: no cluster answers there" in f"{caught.value}{capsys.readouterr()}"
+
+
+def test_what_cannot_be_spread_is_refused(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depth = tmp_path / "depth.npy"
+    np.save(depth, np.full((40, 56), 2.0, np.float32))
+    lifted = gn.lift(photos[0], depth=depth)
+    with pytest.raises(GainerError, match="one picture is divided if it is flat"):
+        next(lifted.frames({"move": {"by": [3, 0]}}).drawn_on("127.0.0.1:1"))
+
+    fitted, script = tmp_path / "fitted.safetensors", tmp_path / "script.yaml"
+    gn.fit(photos[0]).save(fitted)
+    script.write_text(json.dumps(SCRIPT))
+    monkeypatch.setattr("gainer_ns.cli.edit.check_cluster", lambda address: None)
+    words = ["--load-config", fitted, "--script", script, "--output", tmp_path / "edited.safetensors"]
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, "edit", *words, "--ray", "auto")
+    assert "is not drawn, so there is nothing to spread; leave out --ray" in f"{caught.value}{capsys.readouterr()}"
