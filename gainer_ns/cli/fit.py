@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LARGE_PIXELS = 1 << 24
 """From so many on, the bands of an opaque picture are spread over a cluster."""
+_PACKING_COPIES = 4
+"""Of a picture's samples, at most, while they are packed."""
 _Task: TypeAlias = tuple[Path, Path, int]
 """A picture, the file for its fit, and how many pixels it has."""
 
@@ -151,11 +154,10 @@ class Fit:
 
     def _large(self, image: Path) -> _Whole | None:
         """Read a picture that is fitted in bands; None of one that is not, or is damaged, as will be found there."""
-        try:
+        with suppress(GainerError):
             read, method = self._read(image)
-        except GainerError:
-            return None
-        return _Whole(read, method) if _is_kept_by_pixels(read, method) else None
+            return _Whole(read, method) if _is_kept_by_pixels(read, method) else None
+        return None
 
     def _read(self, image: Path) -> tuple[SourceImage, MethodRecipe]:
         from gainer_ns.api import read_for_fit
@@ -223,9 +225,12 @@ class _Whole(NamedTuple):
     method: MethodRecipe
 
     def bands(self, band_pixels: int | None = None) -> Iterator[PixelBand]:
-        """Divide it."""
+        """Divide it, if there is memory for writing it."""
         from gainer_ns.fitting.pixel_fit import pixel_bands
+        from gainer_ns.memory import check_free
 
+        what = f"writing {self.read.width} x {self.read.height} pixels"
+        check_free(_PACKING_COPIES * self.read.rgb.nbytes, what, "reduce the picture, or close other programs")
         return pixel_bands(self.read.rgb, self.method.picture.encoding.sigma, band_pixels)
 
     def fitted(self, output: Path, device: torch.device, progress: Callable[[float], None]) -> str:
