@@ -52,8 +52,9 @@ COMPACT = MethodRecipe(
         hidden_layers=0,
         encoding=COMPACT_ENCODING,
         sparse_encoding=COMPACT_ENCODING,
-        finish_steps=24,
+        finish_steps=36,
         between_pixels=1.0,
+        rounding=0.6,
     ),
     GAINER.adam,  # of which it takes no step
 )

@@ -167,6 +167,15 @@ class GaussianKNNEncoding(nn.Module):
             precisions = precisions + torch.eye(dimensions).to(lower) / self.radius**2
         return precisions
 
+    def factors_of(self, covariances: Float[Tensor, "n 2 2"]) -> Float[Tensor, "n 3"]:
+        """Return the factors of learned covariances in the plane, all of which are shorter than the radius."""
+        precisions = torch.linalg.inv(covariances.double())
+        if self.is_moving:
+            precisions = precisions - torch.eye(2).to(precisions) / self.radius**2
+        lower = torch.linalg.cholesky(precisions) * (self.config.sigma * float(self.spacing))
+        factors = torch.stack([lower[:, 0, 0].log(), lower[:, 1, 0], lower[:, 1, 1].log()], dim=1)
+        return factors.to(self.precision_factors)
+
     def precision_chain(self, factors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
         """Return the derivatives of precisions, ``xx, xy, yy``, by their factors, in the plane."""
         first, below, second = factors.unbind(1)
@@ -177,7 +186,8 @@ class GaussianKNNEncoding(nn.Module):
     def gaussian_set(self) -> GaussianSet:
         """Return the Gaussians as they are now, baked: plain tensors without the hash grid."""
         with torch.no_grad():
-            covariances = torch.linalg.inv(self.precisions)
+            factors = self.precision_factors.double()  # thin ones lose much as float32
+            covariances = torch.linalg.inv(self.precisions_of(factors)).to(self.means)
             features = self.features.detach()
             return GaussianSet(self.means, covariances, features, self.radius, self.opacities, slopes=self.slopes)
 

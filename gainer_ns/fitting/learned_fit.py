@@ -14,6 +14,7 @@ from torch import Tensor
 from gainer_ns.fitting.levenberg import levenberg_step
 from gainer_ns.fitting.loop import FitLoop, FitTrainer, error_sizes
 from gainer_ns.fitting.picture_fit import FitPlan
+from gainer_ns.fitting.rounding import ROUNDS, Rounding
 from gainer_ns.gaussians import placement
 from gainer_ns.gaussians.aggregation import search_and_aggregate
 from gainer_ns.memory import check_free
@@ -26,8 +27,12 @@ _LESS, _MORE, _MUCH_MORE = 0.7, 1.5, 3.0
 """What damping is multiplied by after a whole step, after a part of one, and after none."""
 _SLOPE_STEP_PX = 0.5
 """From a mean, to where the spline tells slopes."""
+_UNROUNDED_SHARE = 0.5
+"""Of the steps, after which rounding begins."""
 _ASIDE_PX = (0.5, 0.5), (0.5, 0.0), (0.0, 0.5)
 """From pixel centres, to the points between them that are fitted in turn; the first of these last."""
+_LEAST_SHARE = 0.02
+"""Of a point, so that what is as good as transparent has colours too."""
 Features = Callable[[Float[Tensor, "m 2"]], Float[Tensor, "m 3"]]
 """What should be read at places, in pixels."""
 
@@ -51,16 +56,22 @@ class LearnedFit(FitLoop):
         check_free(needed, f"fitting {len(target) / 1e6:.1f} megapixels", plan.less_memory)
         self._pixels = plan.pixels(target.device)
         self._centres = plan.plane.pixel_centres(self._pixels)
+        self._matte = None if plan.opacity is None else Matte(plan.opacity.to(target.device), plan.plane)
         self._features: Features | None = None
+        self._rounding: Rounding | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next steps depend on: see :meth:`gainer_ns.fitting.loop.FitLoop.state_dict`."""
-        return super().state_dict() | {"damping": self._damping}
+        rounding = None if self._rounding is None else self._rounding.state_dict()
+        return super().state_dict() | {"damping": self._damping, "rounding": rounding}
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
-        """Go on with the damping that it had come to."""
+        """Go on with the damping that it had come to, and with what is not rounded yet."""
         super().load_state_dict(state, step)
         self._damping = state.get("damping", self._damping)
+        if (rounding := state.get("rounding")) is not None:
+            self._rounding = self._rounding_for(rounding["error"])
+            self._rounding.restore(rounding["done"])
 
     @torch.no_grad()
     def outputs(self) -> dict[str, Tensor]:
@@ -81,39 +92,69 @@ class LearnedFit(FitLoop):
         started = time.monotonic()
         if self._features is None:
             self._features = self._start(is_first=step == 0)
-        done = levenberg_step(self._encoding, *self._fitted_points(step), self._damping)
+        self._round(max(step / self._steps, self._time_used))
+        free = None if self._rounding is None else self._rounding.free
+        done = levenberg_step(self._encoding, *self._fitted_points(step), self._damping, free)
         change = _LESS if done.scale == 1 else _MORE if done.scale > 0 else _MUCH_MORE
         self._damping = min(max(self._damping * change, _LEAST_DAMPING), _MOST_DAMPING)
         self._encoding.forget_index()
         self._spent("levenberg", started)
 
     def _after_step(self, step: int) -> None:
+        self.finished = self._ends_with(step)
+        if self.finished:
+            self._round(1.0)
         self._changed()
         self._measure(step)
-        self.finished = self._ends_with(step)
         if self.finished and self._encoding.matte is not None:
             self._encoding.opacities = Matte(self._encoding.matte, self.plan.plane).coefficients(self._encoding.means)
+
+    def _round(self, progress: float) -> None:
+        """Round as much of the Gaussians as is due after a share of the steps."""
+        due = int(ROUNDS * (progress - _UNROUNDED_SHARE) / (1 - _UNROUNDED_SHARE))
+        if self.plan.recipe.rounding == 0 or due < 1:
+            return
+        if self._rounding is None:
+            self._rounding = self._rounding_for(self._error_sizes()[0] ** 0.5)
+        if progress >= 1:
+            self._rounding.finish()
+        else:
+            self._rounding.advance(due)
+
+    def _rounding_for(self, error: float) -> Rounding:
+        recipe = self.plan.recipe
+        return Rounding(self._encoding, self.plan.plane, error, recipe.rounding, recipe.seed)
 
     def _ends_with(self, step: int) -> bool:
         return step + 1 >= self._steps or self._time_used >= 1
 
     def _error_sizes(self) -> tuple[float, float]:
         found = self.outputs()
-        return error_sizes(found["rgb"] - found["target"])
+        mean_square, largest = error_sizes((error := found["rgb"] - found["target"]) * self._shares(None))
+        return mean_square, largest if self._matte is None else float(error.abs().max())
+
+    def _shares(self, between: Float[Tensor, "m 2"] | None) -> Float[Tensor, "m 1"] | float:
+        """Return the opacity at points, or of the fitted pixels: premultiplied by it, colours count as they show."""
+        if self._matte is None:
+            return 1.0
+        if between is None:
+            return self._matte.alpha.flatten()[self._pixels][:, None]
+        return self._matte.at(between)
 
     def _fitted_points(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return points of a step, what they should read, and roots of what they count."""
         assert self._features is not None
         plane, weight, points = self.plan.plane, self.plan.recipe.between_pixels, self._centres
-        target, shares = self._decoder.features_for(self.target), points.new_ones(len(points))
+        target = self._decoder.features_for(self.target)
+        shares = points.new_ones(len(points), 1) * self._shares(None)
         if weight > 0:
             aside = _ASIDE_PX[(self._steps - 1 - step) % len(_ASIDE_PX)]
             between = plane.pixel_from_plane(points.double()) + points.new_tensor(aside)
             between = between.minimum(between.new_tensor([plane.width - 0.5, plane.height - 0.5]))
-            points = torch.cat([points, plane.plane_from_pixel(between).float()])
-            target = torch.cat([target, self._features(between)])
-            shares = torch.cat([shares, torch.full_like(shares, weight**0.5)])
-        return points.contiguous(), target.contiguous(), shares
+            others = plane.plane_from_pixel(between).float()
+            points, target = torch.cat([points, others]), torch.cat([target, self._features(between)])
+            shares = torch.cat([shares, weight**0.5 * torch.ones_like(shares) * self._shares(others)])
+        return points.contiguous(), target.contiguous(), shares[:, 0].clamp(min=_LEAST_SHARE)
 
     def _start(self, *, is_first: bool) -> Features:
         """Return what should be read at any places, in pixels; before the first step, let the Gaussians start there."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 import warp as wp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gainer_ns.fields.knn_encoding import GaussianKNNEncoding
@@ -106,8 +106,9 @@ class _Points:
         matrix: AggregationMatrix,
         points: Float[Tensor, "m 2"],
         shares: Float[Tensor, " m"],
+        free: Float[Tensor, "n c"] | None = None,
     ) -> None:
-        self.encoding, self.matrix, self.points, self.shares = encoding, matrix, points, shares
+        self.encoding, self.matrix, self.points, self.shares, self._free = encoding, matrix, points, shares, free
         self.spacing = float(encoding.spacing)
 
     def read(self, learned: LearnedPart) -> Float[Tensor, "m 3"]:
@@ -146,6 +147,8 @@ class _Points:
         chain[:, 2:5, 2:5] = self._chain
         chain[:, 8:, 8:] /= self.spacing
         self.blocks = chain.mT @ blocks @ chain
+        if self._free is not None:
+            self.blocks *= self._free[:, :, None] * self._free[:, None]
 
     def push(self, change: Float[Tensor, "n c"]) -> Float[Tensor, "m 3"]:
         """Return how a change of the Gaussians changes what points read, times their shares."""
@@ -170,7 +173,8 @@ class _Points:
         self._launch_transposed(pull_kernel(self._sloped), outputs)
         means, precisions, colours, slopes = found.split([2, 3, 3, self._change_length - 8], dim=1)
         of_factors = torch.einsum("nij,ni->nj", self._chain, precisions)
-        return torch.cat([self.spacing * means, of_factors, colours, slopes / self.spacing], dim=1)
+        found = torch.cat([self.spacing * means, of_factors, colours, slopes / self.spacing], dim=1)
+        return found if self._free is None else found.mul_(self._free)
 
     def _launch_transposed(self, kernel: wp.Kernel, outputs: list[Any]) -> None:
         inputs = [Typed(self._offsets, wp.int32), Typed(self._points_of, wp.int32), Typed(self._of_points, wp.float32)]
@@ -193,8 +197,9 @@ def levenberg_step(
     target: Float[Tensor, "m 3"],
     shares: Float[Tensor, " m"],
     damping: float,
+    free: Bool[Tensor, "n c"] | None = None,
 ) -> LevenbergStep:
-    """Take one step on all that is learned of an encoding's Gaussians, in place.
+    """Take one step on what is learned of an encoding's Gaussians, in place.
 
     Args:
         encoding: Gaussians with learned means and slopes.
@@ -202,8 +207,9 @@ def levenberg_step(
         target: The features to be read there: colours, as the decoder takes them.
         shares: Square roots of what each point counts.
         damping: Fraction of the diagonal of ``J^T J``.
+        free: What may change, in the order of changes (:mod:`gainer_ns.fitting.levenberg_kernels`); None for all.
     """
-    read = _Points(encoding, encoding.read(points).matrix, points, shares)
+    read = _Points(encoding, encoding.read(points).matrix, points, shares, None if free is None else free.float())
     learned = LearnedPart.of(encoding)
 
     def residual(of: LearnedPart) -> Float[Tensor, "m 3"]:

@@ -18,6 +18,7 @@ from gainer_ns.fields.knn_encoding import MAX_NEIGHBOURS
 from gainer_ns.fitting.bands import PictureBands
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.gaussian_set import GaussianSet
+from gainer_ns.gaussians.levels import gaussians_of, levels_found, steps_of
 from gainer_ns.gaussians.slopes import slopes_along, stacked, with_slopes_along
 from gainer_ns.gaussians.small_matrices import singular_range
 from gainer_ns.io.colour_profiles import ColourProfile, Conversion
@@ -28,13 +29,18 @@ from gainer_ns.rendering.matte import Matte
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import check_layer, whole_number
 from gainer_ns.storage.covariances import shapes_from, shapes_tensors
+from gainer_ns.storage.level_streams import LevelStreams, packed_levels, unpacked_levels
 from gainer_ns.storage.means import Bits, means_along_curve, means_from, means_tensors
 from gainer_ns.storage.quantisation import QuantisedFeatures, quantised, rounded
 
 MATTE_TENSOR = "matte"
 """What files call the bytes of a layer's opacity, pixel by pixel."""
+LEVELS_TENSOR = "level_streams"
+"""What files call the bytes of Gaussians that are levels."""
 PROFILE_TENSOR = "colour_profile"
 """What files call the colour profile of a picture, and of a layer whose own is another; without bytes it is sRGB."""
+_MAX_GAUSSIANS_PER_BYTE = 64
+"""That a file may hold: alike, they take next to nothing."""
 _MAX_HALF_STRETCH = 50.0
 """Inverse Jacobians whose singular values lie between this and its inverse are stored as half floats."""
 _MIN_SINGULAR_VALUE = 1e-6
@@ -50,12 +56,16 @@ def layer_tensors(
 
     Means on a lattice are not stored, only which of its nodes they are; others are stored along a curve at 8 bits, in
     another order. At 8 bits the features are refitted, for the decoder as the file holds it, to the pixels that the
-    layer shows, which only undeformed Gaussians can be: others keep 16.
+    layer shows, which only undeformed Gaussians can be: others keep 16. Gaussians that are levels already are stored as
+    these, without loss, in another order, however many bits are wanted.
 
     Raises:
         GainerError: If so many bits cannot hold it.
     """
     gaussians, plane = layer.gaussians, picture.plane
+    is_told_by_matte = gaussians.opacities is None or layer.matte is not None
+    if is_told_by_matte and (found := levels_found(gaussians, plane)) is not None:
+        return _whole_numbers(layer, *found, picture.bit_depth)
     lattice, tensors = means_tensors(gaussians.means, plane)
     pixels = torch.zeros(0)
     if bits == 8:
@@ -96,6 +106,34 @@ def layer_tensors(
     return header, tensors
 
 
+def _whole_numbers(
+    layer: Layer, exponents: list[int], levels: Int[Tensor, "n c"], bit_depth: int
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Encode a layer whose Gaussians are levels."""
+    gaussians, streams = layer.gaussians, packed_levels(levels)
+    header = {
+        "num_neighbours": layer.num_neighbours,
+        "radius": gaussians.radius,
+        "half_extent": layer.half_extent,
+        "count": len(gaussians),
+        "channels": gaussians.features.shape[1],
+        "exponents": exponents,
+        "sizes": streams.sizes,
+        "low": streams.low,
+    }
+    tensors = {LEVELS_TENSOR: streams.data}
+    if layer.matte is not None:
+        tensors[MATTE_TENSOR] = _matte_bytes(layer.matte, bit_depth)
+    return header, tensors
+
+
+def _from_whole_numbers(header: Mapping[str, Any], data: Tensor, plane: ImagePlane) -> GaussianSet:
+    count = whole_number(header["count"], _MAX_GAUSSIANS_PER_BYTE * data.numel())
+    levels = unpacked_levels(LevelStreams(header["sizes"], header["low"], data), count)
+    exponents = [int(exponent) for exponent in header["exponents"]]
+    return gaussians_of(levels * steps_of(exponents), float(header["radius"]), plane, int(header["channels"]))
+
+
 def conversion_tensors(layer: Layer) -> dict[str, Tensor]:
     """Encode the colours of a layer that are not those of its picture."""
     if layer.conversion is None:
@@ -119,23 +157,13 @@ def layer_from(
     plane: ImagePlane,
 ) -> Layer:
     """Decode a layer; anything raised here means that the file's parts do not fit together."""
-    bits = header["bits"]
-    features = _features(bits, tensors)
-    means = means_from(header["lattice"], tensors, plane, len(features))
-    opacities, inverses, matte = (tensors.get(name) for name in ("opacities", "inverse_jacobians", MATTE_TENSOR))
-    matte = None if matte is None else _matte(matte, plane)
+    matte = None if MATTE_TENSOR not in tensors else _matte(tensors[MATTE_TENSOR], plane)
+    if LEVELS_TENSOR in tensors:
+        gaussians = _from_whole_numbers(header, tensors[LEVELS_TENSOR], plane)
+    else:
+        gaussians = _gaussians(header, tensors, plane)
     if matte is not None:
-        opacities = matte.coefficients(means)
-    gaussians = GaussianSet(
-        means,
-        shapes_from(tensors, plane),
-        features,
-        float(header["radius"]),
-        None if opacities is None else opacities.float(),
-        None if inverses is None else _inverse_jacobians(inverses, exactly=True),
-    )
-    if "slope_levels" in tensors or "slope_features" in tensors:
-        gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
+        gaussians = replace(gaussians, opacities=matte.coefficients(gaussians.means))
     half = header["half_extent"]
     if half is not None:
         half = float(half[0]), float(half[1])
@@ -144,6 +172,24 @@ def layer_from(
     layer = Layer(gaussians, decoder, neighbours, half, matte=matte)
     check_layer(layer)
     return layer
+
+
+def _gaussians(header: Mapping[str, Any], tensors: Mapping[str, Tensor], plane: ImagePlane) -> GaussianSet:
+    """Decode Gaussians that are no levels."""
+    bits = header["bits"]
+    features = _features(bits, tensors)
+    opacities, inverses = (tensors.get(name) for name in ("opacities", "inverse_jacobians"))
+    gaussians = GaussianSet(
+        means_from(header["lattice"], tensors, plane, len(features)),
+        shapes_from(tensors, plane),
+        features,
+        float(header["radius"]),
+        None if opacities is None else opacities.float(),
+        None if inverses is None else _inverse_jacobians(inverses, exactly=True),
+    )
+    if "slope_levels" in tensors or "slope_features" in tensors:
+        gaussians = _with_slopes(gaussians, _features(bits, tensors, "slope_"))
+    return gaussians
 
 
 def _levels(

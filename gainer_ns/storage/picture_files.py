@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.storage.checks import are_finite, check_layer, checked_bit_depth, checked_plane
 from gainer_ns.storage.deflated import deflated, inflated
 from gainer_ns.storage.layers import (
+    LEVELS_TENSOR,
     MATTE_TENSOR,
     PROFILE_TENSOR,
     conversion_from,
@@ -41,12 +43,12 @@ from gainer_ns.storage.tensor_files import file_parts
 _FORMAT = "gainer-picture"
 _MEMORY_PER_FILE_BYTE = 8
 """Bytes of memory for a byte of a file, about: 8 bits become floats, and covariances their inverses too."""
-_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS, _VERSION_OF_FEW = 3, 4, 6, 7
+_VERSION, _VERSION_WITH_PROFILE, _VERSION_WITH_PIXELS, _VERSION_OF_FEW, _VERSION_OF_LEVELS = 3, 4, 6, 7, 8
 """What is written; higher ones where there is a colour profile, which older programs would drop, pixels, an
-edit, or few Gaussians that are coded or have a matte."""
+edit, few Gaussians that are coded or have a matte, or such that are levels."""
 _VERSION_WITH_SHEETS = 5
 """The first that could hold edits."""
-_VERSIONS_READ = 2, 3, 4, 5, 6, 7
+_VERSIONS_READ = 2, 3, 4, 5, 6, 7, 8
 """The second had no slopes, and no means in 16 bits."""
 _OLD_EDITS = ".reaches", ".opacity_slopes"
 """Tensors by which versions before the fifth said where the moved parts of an edited picture end."""
@@ -55,6 +57,7 @@ CODED = CURVE_TENSOR, "shape_levels", "levels", "slope_levels"
 _DAMAGES = (
     SafetensorError,
     zlib.error,
+    lzma.LZMAError,
     OSError,
     LookupError,
     TypeError,
@@ -170,6 +173,8 @@ def _all_shown(layers: Sequence[object]) -> list[Reference]:
 
 def _version(tensors: Mapping[str, Tensor], *, is_edited: bool) -> int:
     """Return the lowest version whose programs read all of a file."""
+    if any(name.endswith(f".{LEVELS_TENSOR}") for name in tensors):
+        return _VERSION_OF_LEVELS
     if any(name.endswith((f".{MATTE_TENSOR}", f".{CURVE_TENSOR}")) for name in tensors):
         return _VERSION_OF_FEW
     if is_edited or any(name.endswith(f".{PIXELS_TENSOR}") for name in tensors):
