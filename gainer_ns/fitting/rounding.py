@@ -61,8 +61,9 @@ class Rounding:
         value = coarseness * encoding.config.sigma * spacing * error
         steps = [coarseness * _MEAN_STEP * spacing] * 2 + [coarseness * step for step in _SHAPE_STEPS]
         steps += [_COLOUR_STEP * value] * 3 + [_SLOPE_STEP * value] * slopes
-        self._steps = steps_of([exponent_of(step) for step in steps])
-        self.free: Bool[Tensor, "n c"] = torch.ones(len(encoding), len(steps), dtype=torch.bool)
+        device = encoding.means.device
+        self._steps = steps_of([exponent_of(step) for step in steps]).to(device)
+        self.free: Bool[Tensor, "n c"] = torch.ones(len(encoding), len(steps), dtype=torch.bool, device=device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it is to be made of again."""
@@ -97,7 +98,7 @@ class Rounding:
         for part in _PARTS:
             if number < part.rounds:
                 order = torch.randperm(len(self.encoding), generator=torch.Generator().manual_seed(self._seed))
-                return part, order[number :: part.rounds]
+                return part, order[number :: part.rounds].to(self.free.device)
             number -= part.rounds
         raise ValueError("all is rounded")
 

@@ -87,12 +87,12 @@ def rounded(numbers: Float[Tensor, "n c"], steps: Float[Tensor, " c"], longest: 
 
 
 def levels_found(gaussians: GaussianSet, plane: ImagePlane) -> tuple[list[int], Int[Tensor, "n c"]] | None:
-    """Return exponents of steps and the levels that Gaussians already are; None where they are not."""
+    """Return exponents of steps and, on the processor, the levels that Gaussians already are; None if they are not."""
     if len(gaussians) < _LEAST_GAUSSIANS or gaussians.slopes is None or gaussians.dimensions != 2:
         return None
     if len(gaussians.covariances) != len(gaussians) or gaussians.inverse_jacobians is not None:
         return None
-    numbers = numbers_of(gaussians, plane)
+    numbers = numbers_of(gaussians, plane).cpu()
     exponents = [_exponent_found(column) for column in numbers.unbind(1)]
     known = [exponent for exponent in exponents if exponent is not None]
     return (known, (numbers / steps_of(known)).round().long()) if len(known) == len(exponents) else None
