@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import tyro
 
@@ -19,16 +19,13 @@ from gainer_ns.io.inputs import check_picture_file
 from gainer_ns.io.outputs import MODEL_SUFFIX, check_folder_place, is_exported, named_output
 
 if TYPE_CHECKING:
-    import torch
-
-    from gainer_ns.fitting.pixel_fit import FitError, PixelBand
+    from gainer_ns.fitting.pixel_fit import PixelBand
     from gainer_ns.io.image_io import SourceImage
     from gainer_ns.recipes import MethodRecipe
+    from gainer_ns.storage.kept_pixels import KeptPixels
 
 LARGE_PIXELS = 1 << 24
 """From so many on, the bands of an opaque picture are spread over a cluster."""
-_PACKING_COPIES = 4
-"""Of a picture's samples, at most, while they are packed."""
 _Task: TypeAlias = tuple[Path, Path, int]
 """A picture, the file for its fit, and how many pixels it has."""
 
@@ -120,10 +117,9 @@ class Fit:
     ) -> Iterator[str | GainerError]:
         """Fit pictures on the machines of a cluster, large ones in bands, and write them here; see :meth:`_here`."""
         from gainer_ns.cluster import in_order
-        from gainer_ns.fitting.pixel_fit import FitError
         from gainer_ns.io.files import whole_file
 
-        begun: deque[_Whole | None] = deque()
+        begun: deque[KeptPixels | None] = deque()
 
         def parts() -> Iterator[PixelBand | tuple[str, bytes]]:
             for image, _, pixels in todo:
@@ -143,20 +139,23 @@ class Fit:
                         target.write(file)
                 yield answer
                 continue
-            errors = [first]
-            while sum(error.values for error in errors) < whole.read.rgb.size:
-                progress((number + sum(error.values for error in errors) / whole.read.rgb.size) / len(todo))
-                errors.append(next(found))
+            error, read = first, whole.read
+            while error.values < read.rgb.size:
+                progress((number + error.values / read.rgb.size) / len(todo))
+                error += next(found)
             try:
-                yield whole.written(output, FitError.of_all(errors))
-            except GainerError as error:
-                yield error
+                whole.save(output)
+                yield _said(read.width, read.height, read.width * read.height, error.psnr)
+            except GainerError as refused:
+                yield refused
 
-    def _large(self, image: Path) -> _Whole | None:
+    def _large(self, image: Path) -> KeptPixels | None:
         """Read a picture that is fitted in bands; None of one that is not, or is damaged, as will be found there."""
+        from gainer_ns.storage.kept_pixels import KeptPixels
+
         with suppress(GainerError):
             read, method = self._read(image)
-            return _Whole(read, method) if _is_kept_by_pixels(read, method) else None
+            return KeptPixels.of(read, method.picture)
         return None
 
     def _read(self, image: Path) -> tuple[SourceImage, MethodRecipe]:
@@ -175,10 +174,14 @@ class Fit:
         """Fit a picture and write it; say what came of it."""
         from gainer_ns.api import fit_read
         from gainer_ns.devices import best_device, checked_device
+        from gainer_ns.storage.kept_pixels import KeptPixels
 
         read, method = self._read(image)
-        if _is_kept_by_pixels(read, method):
-            return _Whole(read, method).fitted(output, checked_device(self.device or best_device()), progress)
+        pixels = KeptPixels.of(read, method.picture)
+        if pixels is not None:
+            error = pixels.fit(checked_device(self.device or best_device()), progress)
+            pixels.save(output)
+            return _said(read.width, read.height, read.width * read.height, error.psnr)
         picture = fit_read(read, method, device=self.device, progress=progress)
         picture.save(output)
         return _said(picture.width, picture.height, len(picture.gaussians), picture.psnr)
@@ -211,47 +214,6 @@ class Fit:
         for output in outputs:
             named_output(output, MODEL_SUFFIX)
         return outputs
-
-
-class _Whole(NamedTuple):
-    """An opaque picture whose fit has a closed form: its file holds its pixels, and no Gaussians are kept.
-
-    Attributes:
-        read: The picture.
-        method: By which it is fitted.
-    """
-
-    read: SourceImage
-    method: MethodRecipe
-
-    def bands(self, band_pixels: int | None = None) -> Iterator[PixelBand]:
-        """Divide it, if there is memory for writing it."""
-        from gainer_ns.fitting.pixel_fit import pixel_bands
-        from gainer_ns.memory import check_free
-
-        what = f"writing {self.read.width} x {self.read.height} pixels"
-        check_free(_PACKING_COPIES * self.read.rgb.nbytes, what, "reduce the picture, or close other programs")
-        return pixel_bands(self.read.rgb, self.method.picture.encoding.sigma, band_pixels)
-
-    def fitted(self, output: Path, device: torch.device, progress: Callable[[float], None]) -> str:
-        """Fit it here in one band, and write it; say what came of it."""
-        from gainer_ns.fitting.pixel_fit import fit_band
-
-        (band,) = self.bands(self.read.rgb.size)
-        return self.written(output, fit_band(band, device, progress))
-
-    def written(self, output: Path, error: FitError) -> str:
-        """Write it; say what came of it."""
-        from gainer_ns.storage.picture_files import save_fitted_pixels
-
-        read = self.read
-        save_fitted_pixels(output, read.rgb, read.profile, self.method.picture)
-        return _said(read.width, read.height, read.width * read.height, error.psnr)
-
-
-def _is_kept_by_pixels(read: SourceImage, method: MethodRecipe) -> bool:
-    """Tell whether a file holds the pixels of a picture, and nothing else that is fitted."""
-    return read.alpha is None and method.picture.has_closed_form(read.width * read.height)
 
 
 def _said(width: int, height: int, gaussians: int, psnr: float | None) -> str:

@@ -7,7 +7,8 @@ of Gaussians than a strip of them are ever in memory, and bands may be fitted an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,8 @@ class PixelBand(NamedTuple):
     samples: np.ndarray
 
 
-class FitError(NamedTuple):
+@dataclass(frozen=True)
+class FitError:
     """How far a fit is off.
 
     Attributes:
@@ -50,11 +52,9 @@ class FitError(NamedTuple):
     squares: float
     values: int
 
-    @classmethod
-    def of_all(cls, parts: Iterable[FitError]) -> FitError:
-        """Return the error of all parts."""
-        squares, values = zip(*parts, strict=True)
-        return cls(math.fsum(squares), sum(values))
+    def __add__(self, other: FitError) -> FitError:
+        """Return the error of two parts."""
+        return FitError(self.squares + other.squares, self.values + other.values)
 
     @property
     def psnr(self) -> float:

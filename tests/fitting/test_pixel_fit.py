@@ -1,12 +1,14 @@
 """Fits in bands of rows: the same as of the whole picture, whatever the bands."""
 
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gainer_ns as gn
-from gainer_ns.fitting.pixel_fit import FitError, fit_band, pixel_bands
+from gainer_ns.fitting.pixel_fit import fit_band, pixel_bands
 from gainer_ns.gaussians.prefilter import ROWS_AT_ONCE, NodeAverages
 from gainer_ns.recipes import GAINER
 from gainer_ns.storage.picture_files import load_picture, save_fitted_pixels
@@ -22,7 +24,7 @@ def test_bands_with_what_is_around_them_tell_the_fit_of_the_whole(seed: int, tmp
     samples = random.integers(0, np.iinfo(kind).max, (height, width, 3), kind, endpoint=True)
     bands = list(pixel_bands(samples, SIGMA, int(random.integers(1, height * width + 1))))
     assert [row for band in bands for row in band.rows] == list(range(height))
-    found = FitError.of_all(map(fit_band, bands))
+    found = reduce(add, map(fit_band, bands))
     picture = gn.fit(samples)
     assert found.values == samples.size and found.psnr == pytest.approx(picture.psnr, abs=1e-3)
 
