@@ -12,13 +12,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from gainer_bench.outputs import print_plain
 from gainer_bench.tables import Table
+from gainer_ns.devices import checked_device
 from gainer_ns.errors import GainerError
 from gainer_ns.physics.colliders import border_colliders
 from gainer_ns.physics.engine import Particles, SimulationConfig
@@ -45,6 +46,8 @@ class MpmSpeed:
     """Of 1/30 s each; the first is not counted."""
     threads: int = 1
     """Of the processor, for both."""
+    device: str = "cpu"
+    """Of the default engine. On a GPU times are of the clock, and Taichi is left out."""
 
     def run(self) -> None:
         """Print seconds of the processor a frame: medians, and the ratio.
@@ -56,16 +59,17 @@ class MpmSpeed:
             raise GainerError(f"{self.material}, {self.frames} frames: name a preset, and 2 frames or more")
         torch.set_num_threads(self.threads)
         material = PRESETS[self.material]
-        particles = _block(self.particles)
+        particles, device = _block(self.particles), checked_device(self.device)
         config = SimulationConfig(
             (0.0, 0.0), (1.0, 1.0), Gravity(), (), border_colliders((0, 0, 1, 1)), fps=FPS, cells=self.cells
         )
-        simulation = MpmSimulation(config, particles, (material,))
-        loop = _taichi_loop(particles, self.cells, material, self.threads)
+        there = replace(particles, positions=particles.positions.to(device))
+        simulation = MpmSimulation(config, there, (material,))
+        loop = _taichi_loop(particles, self.cells, material, self.threads) if device.type == "cpu" else None
         own, other, steps = [], [], 0
         for frame in range(self.frames):
             steps = 2 * simulation.steps_for(0.5 / FPS, frame / FPS)
-            own.append(_seconds(lambda at=frame: simulation.advance(at / FPS, 1 / FPS)))
+            own.append(_seconds(lambda at=frame: simulation.advance(at / FPS, 1 / FPS), device))
             if loop is not None:
                 other.append(_seconds(lambda count=steps: loop(count, 1 / FPS / count)))
         mine = statistics.median(own[1:])
@@ -76,7 +80,12 @@ class MpmSpeed:
         print_plain(Table.of(titles, [row], names=1).markdown())
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _seconds(work: Callable[[], Any], device: torch.device | None = None) -> float:
+    if device is not None and device.type == "cuda":
+        begun = time.perf_counter()
+        work()
+        torch.cuda.synchronize(device)
+        return time.perf_counter() - begun
     begun = time.process_time()
     work()
     return time.process_time() - begun

@@ -22,6 +22,7 @@ from gainer_ns.io.sources import ScriptSource, script_words
 from gainer_ns.rendering.compositing import Raster
 from gainer_ns.rendering.plane import BakedPicture
 from gainer_ns.rendering.raster import Crop, RasterSource
+from gainer_ns.rendering.read_back import on_host
 
 if TYPE_CHECKING:
     from gainer_ns.editing.edit_plan import EditPlan
@@ -62,8 +63,8 @@ class Film:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
-        for frame in self.drawn():
-            yield samples_of(frame.colours.cpu(), frame.opacity.cpu(), "uint8")
+        for frame in on_host(self.drawn()):
+            yield samples_of(frame.colours, frame.opacity, "uint8")
 
     def drawn(self, first: int = 0, end: int | None = None) -> Iterator[Raster]:
         """Draw the frames from one to before another, as numbers from 0 to 1; all of them unless told otherwise."""

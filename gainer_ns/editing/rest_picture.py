@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gainer_ns.devices import block_size
 from gainer_ns.editing.selected_pixels import SelectedPixels
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import ImagePlane
@@ -88,7 +89,9 @@ class RestPicture:
         if not self.layer.has_alpha:
             return self.is_visible.float()
         points = self.plane.plane_from_pixel(self.pixels.double()).float()
-        return torch.cat([self.layer.at(block).alpha[:, 0] for block in points.split(BLOCK_PIXELS)])
+        return torch.cat(
+            [self.layer.at(block).alpha[:, 0] for block in points.split(block_size(BLOCK_PIXELS, points.device))]
+        )
 
 
 def _pixel_box(layer: AnyLayer, plane: ImagePlane) -> tuple[int, int, int, int]:

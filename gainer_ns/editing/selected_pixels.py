@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.devices import block_size
 from gainer_ns.editing.selection import Selection
 from gainer_ns.frames import Bounds
 
@@ -81,5 +82,5 @@ class SelectedPixels:
         return values.view(-1, right - left)[self.window].flatten()
 
     def _read(self, read: Callable[[Tensor], Tensor]) -> Tensor:
-        blocks = [read(block) for block in self.pixels.split(_BLOCK_PIXELS)]
+        blocks = [read(block) for block in self.pixels.split(block_size(_BLOCK_PIXELS, self.pixels.device))]
         return torch.cat(blocks) if blocks else self.pixels[:, 0]

@@ -20,6 +20,7 @@ from gainer_ns.io.outputs import OutputTarget
 from gainer_ns.io.sequence_io import open_sequence_writer
 from gainer_ns.rendering.compositing import Raster, over
 from gainer_ns.rendering.raster import Crop, RasterGrid, RasterSource, check_room
+from gainer_ns.rendering.read_back import on_host
 from gainer_ns.rendering.redrawing import Redrawer
 
 if TYPE_CHECKING:
@@ -183,9 +184,9 @@ def write_film(
     with open_sequence_writer(
         path, frames=frames, fps=fps, bit_depth=bit_depth, profile=profile, keep_interrupted=keep_interrupted
     ) as sequence:
-        for number, frame in enumerate(drawn, start=1):
+        for number, frame in enumerate(on_host(drawn), start=1):
             opaque = float(frame.opacity.amin()) >= _OPAQUE_ALPHA
-            sequence.write(frame.colours.cpu().numpy(), None if opaque else frame.opacity.cpu().numpy())
+            sequence.write(frame.colours.numpy(), None if opaque else frame.opacity.numpy())
             size = frame.opacity.shape[1], frame.opacity.shape[0]
             shows = shows or bool((frame.opacity > _SHOWN_ALPHA).any())
             if progress is not None:

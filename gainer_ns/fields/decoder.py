@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gainer_ns.devices import block_size
 from gainer_ns.fields.hash_grid import MAX_FEATURES
 
 DECODER_BLOCK_ROWS = 1 << 14
@@ -127,7 +128,7 @@ class Decoder(nn.Module):
     @torch.no_grad()
     def decode(self, features: Float[Tensor, "m f"]) -> Float[Tensor, "m c"]:
         """Decode many features in blocks of rows."""
-        return torch.cat([self(block) for block in features.split(DECODER_BLOCK_ROWS)])
+        return torch.cat([self(block) for block in features.split(block_size(DECODER_BLOCK_ROWS, features.device))])
 
     def decode_with_jacobian(
         self, features: Float[Tensor, "m f"]
@@ -135,8 +136,9 @@ class Decoder(nn.Module):
         """Decode many features in blocks of rows, with the derivatives ``d c / d e``."""
         colours = features.new_empty(len(features), self.channels)
         jacobian = features.new_empty(len(features), self.channels, self.feature_dim)
-        for start in range(0, len(features), DECODER_BLOCK_ROWS):
-            rows = slice(start, start + DECODER_BLOCK_ROWS)
+        step = block_size(DECODER_BLOCK_ROWS, features.device)
+        for start in range(0, len(features), step):
+            rows = slice(start, start + step)
             block = features[rows].detach().requires_grad_()
             with torch.enable_grad():
                 out = self(block)

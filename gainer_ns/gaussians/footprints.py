@@ -56,7 +56,8 @@ class PixelExtent:
         """Return whether tables of what is drawn at nodes of a spacing may be read."""
         longest = self.side
         if self.inverse_jacobians is not None and len(self.inverse_jacobians) > 0:
-            longest *= math.sqrt(2) * float(self.inverse_jacobians.abs().amax())
+            least, most = torch.stack(self.inverse_jacobians.aminmax()).tolist()
+            longest *= math.sqrt(2) * max(-least, most)
         return longest >= self.samples[1] * spacing
 
     def longest_sides(self, points: Float[Tensor, "m 2"]) -> Float[Tensor, " m"]:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from gainer_ns.devices import block_size
 from gainer_ns.gaussians import kernels
 from gainer_ns.gaussians.block_sum import BLOCK_NODES, LISTED_WEIGHTS, WEIGHT_MARGIN, WEIGHT_STEPS
 from gainer_ns.gaussians.footprints import PixelExtent
@@ -135,8 +136,9 @@ class Lattice:
         own = torch.empty_like(table)
         half = half_extent or (math.inf, math.inf)
         within = (self.y.abs() <= half[1])[:, None, None] & (self.x.abs() <= half[0])[None, :, None]
-        for first in range(0, len(own), _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
+        step = block_size(_ROWS_AT_ONCE, table.device)
+        for first in range(0, len(own), step):
+            rows = slice(first, first + step)
             block = self._averages(table, first, own[rows].shape[0])
             block *= (table[rows, :, -1:] > 0) / block[..., -1:].clamp(min=torch.finfo(block.dtype).tiny)
             if has_opacities:

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.devices import block_size
+
 _BLOCK_POINTS = 1 << 17
 """Points at once: each takes 16 coefficients."""
 MARGIN_NODES = 2
@@ -74,8 +76,9 @@ class ControlGrid:
 
     def with_jacobians(self, points: Float[Tensor, "m 2"]) -> tuple[Float[Tensor, "m 2"], Float[Tensor, "m 2 2"]]:
         """Return where points have gone, and how a small step at rest shows there."""
-        if len(points) > _BLOCK_POINTS:
-            parts = [self.with_jacobians(some) for some in points.split(_BLOCK_POINTS)]
+        at_once = block_size(_BLOCK_POINTS, points.device)
+        if len(points) > at_once:
+            parts = [self.with_jacobians(some) for some in points.split(at_once)]
             moved, jacobians = (torch.cat(each) for each in zip(*parts, strict=True))
             return moved, jacobians
         block, across, down = self._around(points)

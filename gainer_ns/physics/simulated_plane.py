@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, label
 from torch import Tensor
 
+from gainer_ns.devices import block_size
 from gainer_ns.editing.backdrops import BackgroundPlate
 from gainer_ns.editing.extent import outline_of
 from gainer_ns.editing.pieces import Piece, parted
@@ -231,7 +232,7 @@ def _shown_opacities(picture: BakedPicture) -> Float[Tensor, " n"]:
     gaussians = picture.gaussians
     if gaussians.opacities is None:
         return torch.ones(len(gaussians), device=gaussians.means.device)
-    blocks = gaussians.means.split(BLOCK_PIXELS)
+    blocks = gaussians.means.split(block_size(BLOCK_PIXELS, gaussians.means.device))
     return torch.cat([picture.only_layer.at(block).alpha[:, 0] for block in blocks]).clamp(0, 1)
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.devices import block_size
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
 from gainer_ns.io.colour_profiles import ColourProfile
@@ -18,7 +19,7 @@ from gainer_ns.rendering.raster import Crop, RasterGrid, check_room
 from gainer_ns.rendering.windows import Window
 
 BLOCK_POINTS = 1 << 18
-"""How many points are usually drawn at once: bounds memory, and keeps a block in the processor's cache."""
+"""How many points are usually drawn at once on a processor: bounds memory, and keeps a block in its cache."""
 
 
 class Drawable(ABC):
@@ -49,7 +50,7 @@ class Drawable(ABC):
     @property
     def block_points(self) -> int:
         """How many points are drawn at once."""
-        return BLOCK_POINTS
+        return block_size(BLOCK_POINTS, self.device)
 
     @property
     def averaging_samples(self) -> int | None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gainer_ns.devices import block_size
 from gainer_ns.errors import GainerError
 from gainer_ns.frames import ImagePlane
 from gainer_ns.gaussians.footprints import PixelExtent
@@ -107,7 +108,7 @@ class PixelTable:
         left, bottom = (o + a * pixel for o, a in zip(origin, first, strict=True))
         lattice = Lattice.of_pixels((left, bottom), (columns, rows), pixel, _SIGMA_PX, bounds[0].device)
         values = lattice.x.new_zeros(len(lattice.y), len(lattice.x), 5)
-        step = max(1, _BLOCK_PIXELS // columns)
+        step = max(1, block_size(_BLOCK_PIXELS, values.device) // columns)
         inner = values[BORDER_NODES:-BORDER_NODES, BORDER_NODES:-BORDER_NODES]
         x, y = (axis[BORDER_NODES:-BORDER_NODES] for axis in (lattice.x, lattice.y))
         for row in range(0, rows, step):

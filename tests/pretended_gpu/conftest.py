@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -216,6 +217,17 @@ class _Inline(Executor):
         return done
 
 
+WITHOUT_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=WITHOUT_GPU)])
+def gpu(request: pytest.FixtureRequest) -> Any:
+    """Return a pretended GPU, and a real one where there is one, whose waits nobody counts."""
+    if request.param == "cuda":
+        return SimpleNamespace(device=torch.device("cuda"), waits=Counter())
+    return request.getfixturevalue("pretended_gpu")
+
+
 @pytest.fixture
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Pretend that there is a GPU: ``waits`` of it counts, by place, how often the host waited."""
@@ -258,7 +270,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 if getattr(module, name, None) is old:
                     monkeypatch.setattr(module, name, new)
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # or parameters would stay what they were
-    gpu = _GPU.current = _GPU()
-    with gpu:
-        yield gpu
+    pretended = _GPU.current = _GPU()
+    with pretended:
+        yield pretended
     torch.__future__.set_overwrite_module_params_on_conversion(False)

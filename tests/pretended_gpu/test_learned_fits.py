@@ -22,13 +22,13 @@ def fitted(device: torch.device | str) -> float:
     return fit_layer(colours, None, replace(recipe, finish_steps=STEPS), adam, device=device)[1].psnr
 
 
-def test_products_wait_for_nothing(pretended_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_wait_for_nothing(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levenberg, "_GRADIENT_TOLERANCE", 0.0)
     waits = []
     for products in (4, 12):
         monkeypatch.setattr(levenberg, "_MAX_PRODUCTS", products)
         expected = fitted("cpu")
-        pretended_gpu.waits.clear()
-        assert fitted(pretended_gpu.device) == pytest.approx(expected, abs=0.01)
-        waits.append(sum(pretended_gpu.waits.values()))
+        gpu.waits.clear()
+        assert fitted(gpu.device) == pytest.approx(expected, abs=0.05)
+        waits.append(sum(gpu.waits.values()))
     assert waits[1] - waits[0] <= 2 * STEPS, "convergence is looked at after every few products"

