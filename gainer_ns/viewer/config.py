@@ -24,4 +24,4 @@ class EditPanelConfig(PanelConfig):
         """Make the control that opens the panel once a viewer finds it."""
         from gainer_ns.viewer.control import EditControl
 
-        return EditControl(self)
+        return EditControl(self.segmentation)

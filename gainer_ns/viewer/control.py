@@ -39,7 +39,7 @@ from gainer_ns.viewer.view_space import frame, keep_framed
 if TYPE_CHECKING:
     from nerfstudio.viewer.viewer import Viewer
 
-    from gainer_ns.viewer.config import EditPanelConfig
+    from gainer_ns.preparation.config import SegmentationConfig
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 MAX_PAGE_SIDE_PX, MIN_PAGE_SIDE_PX = 1600, 512
@@ -57,11 +57,11 @@ class EditControl(ViewerControl):
     nerfstudio's own controls have no public names; those that do not suit a picture are set by their private ones.
 
     Args:
-        config: Of the panel.
+        segmentation: What selects the object that is clicked on.
     """
 
-    def __init__(self, config: EditPanelConfig) -> None:
-        self._config = config
+    def __init__(self, segmentation: SegmentationConfig) -> None:
+        self._segmentation = segmentation
         self._session: EditSession | None = None
 
     def edit(self, fitted: AnyPicture) -> AnyPicture:
@@ -126,7 +126,7 @@ class EditControl(ViewerControl):
             chooser = EditChooser(context)
             tabs = gui.add_tab_group()
             with tabs.add_tab("Select"):
-                SelectTab(context, self._config.segmentation)
+                SelectTab(context, self._segmentation)
                 Overlays(context, self._source)
             with tabs.add_tab("Move"):
                 MoveTab(context)
