@@ -72,8 +72,8 @@ def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"], clock
     """Return quality at equal times, mean over pictures of the mean over each one's runs.
 
     Returns:
-        A point at each time from which all runs have a measurement on; None where no time is left. Runs without any
-        measurement are not in the mean.
+        A point at each time from which all runs have a measurement on, of steps until the last one; None where no time
+        is left. Runs without any measurement are not in the mean.
     """
     measured = [line for line in lines if history(line, clock).spent.size]
     pictures = by_image(measured).values()
@@ -82,6 +82,8 @@ def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"], clock
     means = [np.mean([psnr_at(history(line, clock), times) for line in group], axis=0) for group in pictures]
     mean = np.mean(means, axis=0)
     known = ~np.isnan(mean)
+    if clock == "steps":  # time goes on after a fit's end, but no more steps are taken
+        known &= times <= max(history(line, clock).spent[-1] for line in measured)
     return Curve(times[known], mean[known], pictures=len(pictures)) if known.any() else None
 
 

@@ -149,6 +149,13 @@ def test_styles_are_all_different_and_follow_the_order_of_the_lines(result: Make
     assert line.get_color() == looks["X0"].color, "a failed run keeps its method's colour"
 
 
+def test_curves_over_steps_end_with_the_fit(result: Make) -> None:
+    histories = {"short": [[0, 1.0, 20.0], [9, 2.0, 30.0]], "long": [[0, 1.0, 20.0], [99, 2.0, 30.0]]}
+    lines = [result("a", name, history=history) for name, history in histories.items()]
+    ends = {name: max(x) for name, (x, _) in drawn(time_figure(lines, "steps"), 0).items()}
+    assert 9 < ends["short"] <= 10 and ends["long"] == 100
+
+
 def test_published_levels_are_lines_across_the_curves_of_published_settings(result: Make) -> None:
     published = [
         result("a", f"{method} (published)", method=method, preset="published") for method in ("siren", "gauss")
