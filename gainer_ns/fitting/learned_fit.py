@@ -115,6 +115,8 @@ class LearnedFit(FitLoop):
         if self.plan.recipe.rounding == 0 or due < 1:
             return
         if self._rounding is None:
+            if progress >= 1:  # there was no time in which others could make up for it
+                return
             self._rounding = self._rounding_for(self._error_sizes()[0] ** 0.5)
         if progress >= 1:
             self._rounding.finish()
