@@ -79,11 +79,12 @@ def over_time(lines: Sequence[ResultLine], times: Float[np.ndarray, " t"], clock
     pictures = by_image(measured).values()
     if not measured or times.size == 0:
         return None
+    if clock == "steps":  # time goes on after a fit's end, but no more steps are taken
+        last = max(history(line, clock).spent[-1] for line in measured)
+        times = np.append(times[times < last], last)
     means = [np.mean([psnr_at(history(line, clock), times) for line in group], axis=0) for group in pictures]
     mean = np.mean(means, axis=0)
     known = ~np.isnan(mean)
-    if clock == "steps":  # time goes on after a fit's end, but no more steps are taken
-        known &= times <= max(history(line, clock).spent[-1] for line in measured)
     return Curve(times[known], mean[known], pictures=len(pictures)) if known.any() else None
 
 

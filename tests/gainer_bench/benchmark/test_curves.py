@@ -152,8 +152,8 @@ def test_styles_are_all_different_and_follow_the_order_of_the_lines(result: Make
 def test_curves_over_steps_end_with_the_fit(result: Make) -> None:
     histories = {"short": [[0, 1.0, 20.0], [9, 2.0, 30.0]], "long": [[0, 1.0, 20.0], [99, 2.0, 30.0]]}
     lines = [result("a", name, history=history) for name, history in histories.items()]
-    ends = {name: max(x) for name, (x, _) in drawn(time_figure(lines, "steps"), 0).items()}
-    assert 9 < ends["short"] <= 10 and ends["long"] == 100
+    ends = {name: (x[-1], y[-1]) for name, (x, y) in drawn(time_figure(lines, "steps"), 0).items()}
+    assert ends == {"short": (10, 30.0), "long": (100, 30.0)}
 
 
 def test_published_levels_are_lines_across_the_curves_of_published_settings(result: Make) -> None:
