@@ -48,13 +48,14 @@ def main(picture: tyro.conf.Positional[Path], copied: int = 1 << 26, rows: int =
 
     Args:
         picture: The picture file.
-        copied: Numbers of 4 bytes that are copied to measure bandwidth.
+        copied: Numbers of 4 bytes that are copied to measure bandwidth, an eighth on a processor.
         rows: How many kernels or operators are listed; 0 for none.
     """
     drawn = gn.fit(picture)._drawn
     assert isinstance(drawn, BakedPicture)
     stage, plane = Stage(Script.model_validate({"edits": [{"rotate": {"degrees": 15.0}}]}), drawn), drawn.plane
     number = iter(range(1_000_000))
+    copied = copied if drawn.device.type == "cuda" else copied // 8
     source = torch.zeros(copied, device=drawn.device)
     into = torch.empty_like(source)
     bandwidth = 8 * copied / (1e-3 * milliseconds(lambda: into.copy_(source)))
