@@ -44,7 +44,7 @@ class Fit:
     """File to write (.safetensors), of one picture; or folder, which gets NAME.safetensors of each picture."""
     method: Literal["gainer", "gainer-paper", "gainer-compact"] = "gainer"
     """gainer is exact on the pixels and takes a moment. gainer-compact has few Gaussians, comes to 44 to 51 dB in a
-    minute or two, and is for what works on Gaussians: as files, AVIF and lossless WebP are smaller. gainer-paper is
+    minute or two, and is for what works on Gaussians: as files, AVIF and JPEG XL are mostly smaller. gainer-paper is
     the paper's recipe and takes hours without a GPU."""
     gaussians_per_pixel: float | None = None
     """Another density than the method's own; below 1 the fit takes minutes."""
