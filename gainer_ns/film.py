@@ -62,9 +62,9 @@ class Film:
         return self._frames
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames as uint8 arrays [h, w, 3], or [h, w, 4] where something is clear."""
+        """Yield the frames as uint8 arrays [h, w, 4]: all alike, whether something is clear in them or not."""
         for frame in on_host(self.drawn()):
-            yield samples_of(frame.colours, frame.opacity, "uint8")
+            yield integer_samples(frame.colours.numpy(), frame.opacity.numpy(), 8)
 
     def drawn(self, first: int = 0, end: int | None = None) -> Iterator[Raster]:
         """Draw the frames from one to before another, as numbers from 0 to 1; all of them unless told otherwise."""

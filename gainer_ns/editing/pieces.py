@@ -37,8 +37,6 @@ _SEAM_PX = 1.5
 """How far pieces that were one have moved apart when the seam between them no longer needs hiding."""
 _UNDERLAP = 2.0
 """How much farther than its edge, in units of its opacity, the lower of two pieces goes on where neither has moved."""
-_OPEN_SHARE = 0.5
-"""A seam is bare where what would cover it has come nearer to the edge of the upper piece by so much of its opacity."""
 _SEAM_MARGIN = 4.0
 """So far beyond its edge, in the same units, the lower of two pieces never goes on."""
 _VISIBLE_MARGIN_PX = 2
@@ -322,6 +320,8 @@ class Seam:
         together = together.amax(dim=0)
         if not bool((together > 0).any()):
             return self.limit
+        # What is half clear shows what lies under it, and would be seen twice.
+        together = together * (2 * lower.rest.opacity[self._near].to(together) - 1).clamp(0, 1)
         raised = self.limit.flatten().index_add(0, self._near, _UNDERLAP * together.to(self.limit))
         return raised.view_as(self.limit)
 
@@ -330,23 +330,17 @@ class Seam:
     ) -> Float[Tensor, " m"]:
         """Return how far the seam to a part of the upper piece is shut at pixels of the lower one, which lie there.
 
-        It opens as the parts move apart, and at once where one turns over at the seam, so that it no longer covers
-        what is beyond.
+        It opens as the parts move apart, and as one turns against the other, since it then no longer covers what is
+        beyond the seam: a fold ends at its crease.
         """
         offset = place - piece.carried(amounts, origins)
         shut = 1 - (offset.norm(dim=1) / max(_SEAM_PX, self.width)).clamp(0, 1)
         doubtful = ((shut > 0) & (offset.abs().amax(dim=1) > STILL_PX)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return shut
-        near, offset = origins[doubtful], offset[doubtful]
-        upwards, downwards = (_jacobian(part, amounts, near) for part in (piece, lower))
-        # What the upper piece shows where the lower one's pixel lies, to first order, and how far from its edge.
-        shown = near + (torch.linalg.pinv(upwards) @ offset[..., None])[..., 0]
-        field = Presence(self.limit, lower.rest.corner)
-        depth, before = (field.at(lower.plane.plane_from_pixel(at), lower.plane)[:, 0] for at in (shown, near))
-        bare = ((depth - before) / _OPEN_SHARE).clamp(0, 1).to(shut)
+        upwards, downwards = (_jacobian(part, amounts, origins[doubtful]) for part in (piece, lower))
         turned = torch.linalg.matrix_norm(upwards - downwards, ord=2).clamp(max=1)
-        return shut.index_copy(0, doubtful, shut[doubtful] * (1 - bare * turned))
+        return shut.index_copy(0, doubtful, shut[doubtful] * (1 - turned))
 
     def is_near(self, presence: Float[Tensor, "h w"]) -> bool:
         """Return whether the seam ends something of what is present."""

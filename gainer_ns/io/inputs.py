@@ -93,7 +93,7 @@ def check_picture(path: Path) -> None:
 def check_picture_file(path: Path) -> None:
     """Refuse what is no readable file of at least one byte, or plainly no picture."""
     check_picture(path)
-    check_regular_file(path, "one picture file", "the picture")
+    check_regular_file(path, "picture files", "the picture")
     if os.path.getsize(path) == 0:
         raise GainerError(f"{path}: is empty; fetch or save it again")
 

@@ -70,9 +70,14 @@ class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
         return photos[frame.middle].metadata.camera, len(photos)
 
     def write_beside(self, config: Path) -> None:
-        """Write camera paths for ``ns-render camera-path``: orbit.json and dolly.json."""
+        """Write camera paths, orbit.json and dolly.json; of several photos say by whose pixels edits go."""
         write_camera_paths(config.parent, self._camera_and_photos()[0])
         say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
+        parser = self.noted()
+        if parser.is_scene:
+            photos, frame = parser.photos()
+            name = photos[frame.middle].path.name
+            say(f"Edits and simulations select by the pixels of {name}, in the midst of the {len(photos)} photos")
 
 
 class LiftDataManager(PictureDataManager):

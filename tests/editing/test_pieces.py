@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+import gainer_ns as gn
 from gainer_ns.editing.operation import Operation
 from gainer_ns.editing.operations import Mirror, Move, Rotate, Scale
 from gainer_ns.editing.pieces import Piece, parted
@@ -228,6 +230,31 @@ def test_a_fold_ends_at_its_crease(crease: float, piece: Piece, landscape: Baked
 @pytest.mark.parametrize("seam", [31.5, 31.8, 32.0, 32.3])
 def test_no_crack_shows_along_what_has_hardly_moved(seam: float, piece: Piece, landscape: BakedPicture) -> None:
     assert float(shown_beside(piece, landscape, seam, Move(by=(0.3, 0)))[:60].min()) > 0.97
+
+
+def test_what_is_half_clear_has_no_dark_seam() -> None:
+    """Not where a piece has hardly moved either: what would hide a crack shows through it."""
+    whole = gn.fit(np.full((48, 64, 4), 128, np.uint8))._drawn
+    assert isinstance(whole, BakedPicture)
+    dark = []
+    for degrees in (0.3, 20.0):
+        piece = Piece(None, RestPicture(whole.only_layer, whole.plane), whole.plane)
+        left, taken = parted(piece, field(piece, disc={"center": [32, 24], "radius": 14}), upper=True)
+        taken.steps = (Step(0, (Rotate(degrees=degrees),), (18, 10, 46, 38)),)
+        _, alpha = replace(whole, layers=(left.posed([1.0]), taken.posed([1.0]))).raster()
+        assert float(alpha[4:-4, 4:-4].min()) > 0.45
+        dark.append(int((alpha > 0.55).sum()))
+    assert dark[0] <= dark[1] < 80, "pixels of the border alone, of 88"
+
+
+@pytest.mark.parametrize("amount", [0.5, 0.9, 1.0])
+def test_a_feathered_fold_has_no_step(amount: float, piece: Piece, landscape: BakedPicture) -> None:
+    right = (0.5 + (piece.rest.pixels[:, 0] - 32.0) / 8).view(piece.rest.shape)
+    left, taken = parted(piece, right, upper=True, width=8.0)
+    taken.steps = (Step(0, (Mirror(direction="horizontal", center=(32, 20)),), BOX),)
+    _, alpha = replace(landscape, layers=(left.posed([amount]), taken.posed([amount]))).raster()
+    shown = alpha[20, :, 0]
+    assert float(shown[:26].min()) > 0.99 and float(shown.diff().abs().max()) < 0.3
 
 
 @pytest.mark.parametrize("selection", [{"box": [10, 8, 30, 40]}, {"disc": {"center": [30, 20], "radius": 12}}])

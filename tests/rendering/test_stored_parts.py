@@ -95,7 +95,7 @@ def test_levels_are_refitted_for_the_decoder_that_reads_them(
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-@pytest.mark.parametrize(("version", "read"), [(1, False), (2, True), (3, True), (4, True), (8, False)])
+@pytest.mark.parametrize(("version", "read"), [(1, False), (2, True), (3, True), (4, True), (9, False)])
 def test_versions(version: int, read: bool, picture: MakePicture, tmp_path: Path) -> None:
     path = tmp_path / "p.safetensors"
     storage.save_picture(source := picture(), path)
