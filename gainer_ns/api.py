@@ -77,6 +77,8 @@ def read_for_fit(
 
     if method not in RECIPES:
         raise GainerError(f"method {method!r}: choose from {', '.join(RECIPES)}")
+    if seconds is not None and not seconds > 0:
+        raise GainerError(f"seconds {seconds}: give more than 0, or None for no limit")
     read = picture_of(source, downscale=downscale)
     recipe, adam = RECIPES[method]
     recipe = replace(recipe, seed=seed, fit_seconds=seconds)

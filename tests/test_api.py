@@ -415,6 +415,7 @@ def test_edits_in_threads_are_those_of_one_thread(edit: dict[str, Any], picture:
     [
         (lambda photo: gn.fit(photo, device="tpu"), "device tpu"),
         (lambda photo: gn.fit(photo, downscale=1.5), "downscaled by 1.5"),  # pyright: ignore
+        (lambda photo: gn.fit(photo, seconds=-1), "seconds -1: give more than 0"),
         (lambda photo: gn.load(None), "name of a file"),  # pyright: ignore
         (lambda photo: gn.load(photo), "is a picture, .* or fit it first"),
         (lambda photo: gn.lift(photo, depth=None), "name of a file"),  # pyright: ignore
