@@ -43,6 +43,7 @@ def test_a_picture_is_pulled_by_the_mouse_and_saved_as_a_scene(viewer: Any, visi
             break
     else:
         pytest.fail("nothing has moved")
+    page.page.wait_for_timeout(1500)  # until all of the drag has been taken in, on a machine with other work
     page.type("Simulation name", "pulled")
     page.press("scene", "Keep")
     page.says("Saved pulled.scene.yaml")
