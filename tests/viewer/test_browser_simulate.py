@@ -35,7 +35,7 @@ def test_a_picture_is_pulled_by_the_mouse_and_saved_as_a_scene(viewer: Any, visi
     page.press("pull", "Hand")
     page.says("Click where the hand is to be")
     page.page.mouse.click(600, 425)
-    page.page.wait_for_timeout(700)
+    page.page.wait_for_timeout(2500)  # until the handle is there, on a machine with other work
     page.drag((600, 425), (640, 405), (680, 385), (720, 365))
     for _ in range(4 * PATIENCE):  # it goes on swinging, and never comes to rest
         page.page.wait_for_timeout(250)
