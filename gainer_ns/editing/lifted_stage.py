@@ -150,6 +150,5 @@ def _shown(scene: LiftedScene) -> Sequence[Bool[Tensor, " n"]]:
         free.append(~hidden[layer.view])
         shown.append(free[-1 if layer.hidden_of is None else layer.hidden_of][pixels])
         if layer.hidden_of is None:
-            hidden[layer.view] = hidden[layer.view].clone()
             hidden[layer.view][pixels[layer.opacities > SHOWN_OPACITY]] = True
     return shown

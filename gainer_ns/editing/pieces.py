@@ -41,7 +41,6 @@ _SEAM_MARGIN = 4.0
 """So far beyond its edge, in the same units, the lower of two pieces never goes on."""
 _VISIBLE_MARGIN_PX = 2
 """So far beyond pixels that show something, what is read between pixels does too."""
-_JACOBIAN_STEP_PX = 0.25
 STILL_PX = 1e-3
 """A movement that counts as none: rounding moves by less."""
 
@@ -338,9 +337,10 @@ class Seam:
         doubtful = ((shut > 0) & (offset.abs().amax(dim=1) > STILL_PX)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return shut
-        upwards, downwards = (_jacobian(part, amounts, origins[doubtful]) for part in (piece, lower))
+        near = origins[doubtful].double()
+        upwards, downwards = (part.placed(amounts, near).jacobians for part in (piece, lower))
         turned = torch.linalg.matrix_norm(upwards - downwards, ord=2).clamp(max=1)
-        return shut.index_copy(0, doubtful, shut[doubtful] * (1 - turned))
+        return shut.index_copy(0, doubtful, shut[doubtful] * (1 - turned.to(shut)))
 
     def is_near(self, presence: Float[Tensor, "h w"]) -> bool:
         """Return whether the seam ends something of what is present."""
@@ -367,13 +367,6 @@ def parted(piece: Piece, inside: Float[Tensor, "h w"], *, upper: bool, width: fl
     under = replace(piece, seams=seams, parts=(), _kept={}, _posed=None)
     piece.parts = (under, over) if upper else (over, under)
     return piece.parts[0], piece.parts[1]
-
-
-def _jacobian(piece: Piece, amounts: Amounts, origins: Float[Tensor, "m 2"]) -> Float[Tensor, "m 2 2"]:
-    """Return how a piece stretches and turns around pixels."""
-    steps = _JACOBIAN_STEP_PX * torch.eye(2).to(origins)
-    columns = [piece.carried(amounts, origins + step) - piece.carried(amounts, origins - step) for step in steps]
-    return torch.stack(columns, dim=-1) / (2 * _JACOBIAN_STEP_PX)
 
 
 def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -12,11 +12,11 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.utils.dataloaders import RandIndicesEvalDataloader
 from torch import Tensor
 
-from gainer_ns.frames import PinholeCamera
 from gainer_ns.image.datamanager import PictureDataManager, PictureDataManagerConfig, PictureDataset
 from gainer_ns.image.terminal import say
 from gainer_ns.lifting.camera_paths import write_camera_paths
 from gainer_ns.lifting.dataparser import LiftDataParserConfig, LiftSources, options_named
+from gainer_ns.lifting.rgbd_photo import RgbdPhoto
 from gainer_ns.lifting.scene_dataset import SceneDataset
 
 
@@ -56,28 +56,28 @@ class LiftDataManagerConfig(LiftSources, PictureDataManagerConfig):
             GainerError: Something that it takes is missing, or does not fit.
         """
         with options_named():
-            camera, photos = self._camera_and_photos()
+            photo, photos = self._photo_in_midst()
+        camera = photo.metadata.camera
         self.dataparser.fitted_size = camera.width, camera.height
         return camera.width, camera.height * photos
 
-    def _camera_and_photos(self) -> tuple[PinholeCamera, int]:
-        """Return the camera of the photo, or of that in the midst of several, and how many there are."""
+    def _photo_in_midst(self) -> tuple[RgbdPhoto, int]:
+        """Return the photo, or that in the midst of several, and how many there are."""
         parser = self.noted()
         if not parser.is_scene:
-            return parser.photo().metadata.camera, 1
+            return parser.photo(), 1
         photos, frame = parser.photos()
         parser.fitted_unit = frame.unit
-        return photos[frame.middle].metadata.camera, len(photos)
+        return photos[frame.middle], len(photos)
 
     def write_beside(self, config: Path) -> None:
         """Write camera paths, orbit.json and dolly.json; of several photos say by whose pixels edits go."""
-        write_camera_paths(config.parent, self._camera_and_photos()[0])
+        photo, photos = self._photo_in_midst()
+        write_camera_paths(config.parent, photo.metadata.camera)
         say(f"Saved camera paths: {config.parent}/orbit.json and dolly.json")
-        parser = self.noted()
-        if parser.is_scene:
-            photos, frame = parser.photos()
-            name = photos[frame.middle].path.name
-            say(f"Edits and simulations select by the pixels of {name}, in the midst of the {len(photos)} photos")
+        if self.dataparser.is_scene:
+            name = photo.path.name
+            say(f"Edits and simulations select by the pixels of {name}, in the midst of the {photos} photos")
 
 
 class LiftDataManager(PictureDataManager):
