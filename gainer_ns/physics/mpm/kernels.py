@@ -312,9 +312,25 @@ def node_kernel(dimensions: int) -> wp.Kernel:
 
 
 @functools.cache
+def _cell_function(dimensions: int) -> wp.Function:
+    """Make the function that numbers the cell of a place, which is in cells from the grid's origin."""
+    place = vector(dimensions)
+
+    @wp.func
+    def cell_of(at: place, shape: wp.vec3i):
+        key = int(0)
+        for backwards in range(dimensions):
+            axis = wp.static(dimensions - 1) - backwards
+            key = key * shape[axis] + int(wp.floor(at[axis] - 0.5))
+        return key
+
+    return cell_of
+
+
+@functools.cache
 def sorting_kernel(dimensions: int) -> wp.Kernel:
     """Make the kernel that sorts particles by cell, counting in one thread: on a CPU quicker than the transfers."""
-    place = vector(dimensions)
+    place, cell_of = vector(dimensions), _cell_function(dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
     def sort(
@@ -332,11 +348,7 @@ def sorting_kernel(dimensions: int) -> wp.Kernel:
         for c in range(cell_start.shape[0]):
             cell_start[c] = 0
         for i in range(positions.shape[0]):
-            at = (positions[i] - origin) * inverse
-            key = int(0)
-            for backwards in range(dimensions):
-                axis = wp.static(dimensions - 1) - backwards
-                key = key * shape[axis] + int(wp.floor(at[axis] - 0.5))
+            key = cell_of((positions[i] - origin) * inverse, shape)
             keys[i] = key
             cell_start[key + 2] += 1
         for c in range(2, cell_start.shape[0]):
@@ -352,7 +364,7 @@ def sorting_kernel(dimensions: int) -> wp.Kernel:
 @functools.cache
 def key_kernel(dimensions: int) -> wp.Kernel:
     """Make the kernel of the cell of each particle, for devices that sort with many threads."""
-    place = vector(dimensions)
+    place, cell_of = vector(dimensions), _cell_function(dimensions)
 
     @wp.kernel(module="unique", enable_backward=False)
     def keys_of(
@@ -366,12 +378,7 @@ def key_kernel(dimensions: int) -> wp.Kernel:
         order: wp.array(dtype=wp.int32),  # out [2 n], as they come
     ):
         i = first + wp.tid()
-        at = (positions[i] - origin) * (1.0 / cell)
-        key = int(0)
-        for backwards in range(dimensions):
-            axis = wp.static(dimensions - 1) - backwards
-            key = key * shape[axis] + int(wp.floor(at[axis] - 0.5))
-        keys[i] = key
+        keys[i] = cell_of((positions[i] - origin) * (1.0 / cell), shape)
         order[i] = i
 
     return keys_of
